@@ -1,0 +1,16 @@
+"""What every service needs, and nothing else.
+
+    settings.py     the settings that services share, and how settings are read and shown
+    service.py      start, supervised background work, signals, stop within a deadline
+    health.py       /healthz, /readyz and /metrics on the ops port
+    logs.py         the log files and the lines on stdout
+    metrics.py      every metric of the system, one row each
+    tokens.py       who a token says that its bearer is
+    kafka.py        producers, topics, and which partition a key has
+    log_reader.py   reading a topic whole, without a consumer group
+    memberships.py  who is in which group, folded from the log
+    refusing.py     a refusal becomes an answer, a log line and a count
+    mongo.py        the only place that knows the MongoDB driver
+
+It imports `schemas` and no service.
+"""

@@ -1,0 +1,59 @@
+"""The ops port: ``/healthz`` (is the process well), ``/readyz`` (may it be given work), ``/metrics``.
+
+It answers from what the service's parts say of themselves and asks no other system.
+"""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+Check = Callable[[], str | None]
+"""Returns None when all is well, otherwise what is wrong, in a few words without secrets."""
+
+
+class Health:
+    """What this service's parts say of themselves."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, Check] = {}
+        self._ready: dict[str, Check] = {}
+
+    def live(self, name: str, check: Check) -> None:
+        """Add a check whose failure means that the process must be restarted."""
+        self._live[name] = check
+
+    def ready(self, name: str, check: Check) -> None:
+        """Add a check whose failure means that no work must be sent here for now."""
+        self._ready[name] = check
+
+    def faults(self, *, readiness: bool = False) -> dict[str, str]:
+        """Return what is wrong, by part. Readiness includes liveness."""
+        checks = {**self._live, **self._ready} if readiness else self._live
+        found = {name: check() for name, check in checks.items()}
+        return {name: fault for name, fault in found.items() if fault is not None}
+
+    def add_routes(self, app: web.Application) -> None:
+        """Serve the three ops routes from ``app``."""
+
+        async def healthz(_: web.Request) -> web.Response:
+            return _answer(self.faults())
+
+        async def readyz(_: web.Request) -> web.Response:
+            return _answer(self.faults(readiness=True))
+
+        async def metrics(_: web.Request) -> web.Response:
+            return web.Response(
+                body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST}
+            )
+
+        app.router.add_get("/healthz", healthz)
+        app.router.add_get("/readyz", readyz)
+        app.router.add_get("/metrics", metrics)
+
+
+def _answer(faults: dict[str, str]) -> web.Response:
+    status = 503 if faults else 200
+    return web.json_response(
+        {"status": "failing" if faults else "ok", "faults": faults}, status=status
+    )

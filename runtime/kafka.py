@@ -1,0 +1,145 @@
+"""Kafka: producers with the guarantees that we promise, the topics, and which partition a key has.
+
+The client library's own defaults are neither ``acks=all`` nor idempotent nor ``read_committed``: everything
+that talks to Kafka is made here or in log_reader.py.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import murmur2
+from aiokafka.structs import RecordMetadata
+
+from runtime import logs
+from runtime.service import Fatal
+from runtime.settings import KafkaSettings
+from schemas import topics
+from schemas.log_records import Encoded
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S: Final = 1.0
+
+
+@lru_cache(maxsize=200_000)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return a key's partition: the rule of Kafka's own clients, so that foreign producers agree."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def new_producer(
+    settings: KafkaSettings, *, transactional_id: str | None = None
+) -> AIOKafkaProducer:
+    """Return a producer, not started: acks=all and idempotent (as far as the broker can be)."""
+    durable = settings.kafka_durable
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        acks="all",
+        enable_idempotence=durable,
+        transactional_id=transactional_id if durable else None,
+        request_timeout_ms=settings.kafka_request_timeout_ms,
+        max_request_size=topics.MAX_RECORD_BYTES,
+        metadata_max_age_ms=30_000,
+    )
+
+
+@asynccontextmanager
+async def started_producer(
+    settings: KafkaSettings, *, transactional_id: str | None = None
+) -> AsyncIterator[AIOKafkaProducer]:
+    """Start a producer, however long the broker takes to answer, and stop it at the end."""
+    producer = await _until_reached(
+        lambda: new_producer(settings, transactional_id=transactional_id), "producer"
+    )
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def write(
+    producer: AIOKafkaProducer, topic: str, record: Encoded, partitions: int
+) -> "asyncio.Future[RecordMetadata]":
+    """Hand a record to the producer. The future resolves when every in-sync replica has it."""
+    return await producer.send(  # type: ignore[no-any-return]
+        topic,
+        value=record.value,
+        key=record.key,
+        headers=record.headers,
+        partition=partition_of(record.key, partitions),
+    )
+
+
+async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
+    """Create the topics that are missing, and check those that exist.
+
+    Raises `Fatal` where a topic has another number of partitions: ``seq`` would lose its meaning.
+    """
+    wanted = [topics.ALL[name] for name in names]
+    admin = await _until_reached(
+        lambda: AIOKafkaAdminClient(
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            request_timeout_ms=settings.kafka_request_timeout_ms,
+        ),
+        "admin client",
+    )
+    try:
+        for topic in wanted:
+            await _ensure_topic(admin, topic, settings)
+    finally:
+        await admin.close()
+
+
+async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings) -> None:
+    partitions = topic.partitions(settings.kafka_partitions)
+    found = await _count_partitions(admin, topic.name)
+    while found == 0:
+        await _create(admin, topic, partitions, settings.kafka_replication_factor)
+        found = await _count_partitions(admin, topic.name)
+    if found != partitions:
+        raise Fatal(
+            f"topic {topic.name} has {found} partitions, not {partitions}: "
+            "the number of partitions must never change in place"
+        )
+
+
+async def _count_partitions(admin: Any, name: str) -> int:
+    (described,) = await admin.describe_topics([name])
+    return len(described["partitions"])
+
+
+async def _create(admin: Any, topic: topics.Topic, partitions: int, replicas: int) -> None:
+    config = dict(topic.config)
+    if replicas >= 3:
+        config["min.insync.replicas"] = "2"
+    new = NewTopic(topic.name, partitions, replicas, topic_configs=config)
+    response = await admin.create_topics([new])
+    for name, code, *_ in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            log.warning(
+                "a topic cannot be created", extra=logs.facts(topic=name, error=error.__name__)
+            )
+            await asyncio.sleep(RETRY_AFTER_S)
+    await asyncio.sleep(0.05)
+
+
+async def _until_reached(make: Any, what: str) -> Any:
+    """Return a started client. While no broker answers, say so and try again: services outlive Kafka."""
+    while True:
+        client = make()
+        try:
+            await client.start()
+        except (KafkaError, OSError) as error:
+            await (client.stop() if hasattr(client, "stop") else client.close())
+            log.warning("Kafka is not reachable", extra=logs.facts(client=what, error=repr(error)))
+            await asyncio.sleep(RETRY_AFTER_S)
+        else:
+            return client

@@ -1,0 +1,147 @@
+"""Reads a whole topic, every partition, without a consumer group: no rebalance on the live path.
+
+Records are handed over in batches, in offset order within a partition, to a plain function that must not
+fail. A reader that makes no progress while the log grows is rebuilt and counted: the client library has open
+bugs of that kind. A log that ends before our position is another log, and that is fatal.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from runtime import logs, metrics
+from runtime.kafka import RETRY_AFTER_S
+from runtime.service import Fatal
+from runtime.settings import KafkaSettings
+from schemas import topics
+
+log = logging.getLogger(__name__)
+
+OnRecords = Callable[[int, Sequence[ConsumerRecord]], None]
+"""Takes a partition and its next records, in offset order."""
+
+POLL_MS: Final = 250
+POLL_HANGS_AFTER_S: Final = 60.0
+PROGRESS_CHECK_S: Final = 10.0
+MAX_POLL_RECORDS: Final = 5_000
+
+
+class Stalled(RuntimeError):
+    """The log has grown and the reader has not moved."""
+
+
+class LogReader:
+    """Follows one topic from its beginning, or from its newest records on.
+
+    ``tail`` is the number of newest records of each partition to begin with; None means all.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, topic: str, on_records: OnRecords, *, tail: int | None = None
+    ) -> None:
+        self._settings = settings
+        self._on_records = on_records
+        self._tail = tail
+        self.topic = topic
+        count = topics.ALL[topic].partitions(settings.kafka_partitions)
+        self._partitions = [TopicPartition(topic, n) for n in range(count)]
+        self._goal: dict[TopicPartition, int] = {}
+        self.starts: dict[int, int] = {}
+        """Where reading began, by partition: nothing before is known here."""
+        self.positions: dict[int, int] = {}
+        """The next offset to read, by partition."""
+        self.caught_up = asyncio.Event()
+        """Set once everything that stood in the log at the start has been handed over."""
+
+    async def run(self) -> None:
+        """Read for ever. Raises `Fatal` where the log is not the one that was read before."""
+        while True:
+            consumer = self._consumer()
+            try:
+                await consumer.start()
+                await self._seek(consumer)
+                await self._read(consumer)
+            except OffsetOutOfRangeError as error:
+                raise Fatal(
+                    f"{self.topic} no longer holds what this reader has yet to read"
+                ) from error
+            except (KafkaError, OSError, Stalled, TimeoutError) as error:
+                metrics.READER_REBUILDS.labels(topic=self.topic).inc()
+                log.warning(
+                    "a reader is rebuilt", extra=logs.facts(topic=self.topic, error=repr(error))
+                )
+                await asyncio.sleep(RETRY_AFTER_S)
+            finally:
+                await consumer.stop()
+
+    def ready_fault(self) -> str | None:
+        """Say whether the reader has yet to catch up, for a readiness check."""
+        return None if self.caught_up.is_set() else f"reading {self.topic}"
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap_servers,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            request_timeout_ms=self._settings.kafka_request_timeout_ms,
+            fetch_max_wait_ms=POLL_MS,
+            metadata_max_age_ms=30_000,
+        )
+
+    async def _seek(self, consumer: AIOKafkaConsumer) -> None:
+        consumer.assign(self._partitions)
+        first = await consumer.beginning_offsets(self._partitions)
+        end = await consumer.end_offsets(self._partitions)
+        for tp in self._partitions:
+            position = self.positions.get(tp.partition)
+            if position is None:
+                position = first[tp] if self._tail is None else max(first[tp], end[tp] - self._tail)
+                self.starts[tp.partition] = self.positions[tp.partition] = position
+            elif end[tp] < position:
+                raise Fatal(
+                    f"{self.topic}/{tp.partition} ends at {end[tp]}, before {position}: it is another log"
+                )
+            consumer.seek(tp, position)
+            self._goal.setdefault(tp, end[tp])
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        loop = asyncio.get_running_loop()
+        check_at = loop.time() + PROGRESS_CHECK_S
+        checked: dict[int, int] = {}
+        while True:
+            async with asyncio.timeout(POLL_HANGS_AFTER_S):
+                batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_POLL_RECORDS)
+            for tp, records in batches.items():
+                self._on_records(tp.partition, records)
+                self.positions[tp.partition] = records[-1].offset + 1
+            if not self.caught_up.is_set():
+                await self._see_whether_caught_up(consumer)
+            if loop.time() >= check_at:
+                check_at = loop.time() + PROGRESS_CHECK_S
+                await self._check_progress(consumer, checked)
+                checked = dict(self.positions)
+
+    async def _see_whether_caught_up(self, consumer: AIOKafkaConsumer) -> None:
+        """Transaction markers take offsets too: the consumer's own position counts them, ours does not."""
+        behind = [tp for tp in self._goal if await consumer.position(tp) < self._goal[tp]]
+        if not behind:
+            self.caught_up.set()
+            log.info("caught up", extra=logs.facts(topic=self.topic))
+
+    async def _check_progress(self, consumer: AIOKafkaConsumer, before: dict[int, int]) -> None:
+        end = await consumer.end_offsets(self._partitions)
+        for tp in self._partitions:
+            position = await consumer.position(tp)
+            metrics.READER_LAG.labels(topic=self.topic, partition=tp.partition).set(
+                max(0, end[tp] - position)
+            )
+            unmoved = before.get(tp.partition) == self.positions[tp.partition]
+            if end[tp] > position and unmoved:
+                raise Stalled(f"{self.topic}/{tp.partition} stands at {position} of {end[tp]}")
+            if end[tp] < self.positions[tp.partition]:
+                raise Fatal(f"{self.topic}/{tp.partition} ends at {end[tp]}: it is another log")

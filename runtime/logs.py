@@ -1,0 +1,101 @@
+"""Logs: ``requests.log`` (Apache combined), ``combined.log`` and ``error.log`` in the log folder, and stdout.
+
+A line of a file is ``level: message {json}``; on stdout it is one JSON object. Facts go into ``extra=facts(...)``,
+never into the message, and no secret or token is ever among them.
+"""
+
+import json
+import logging
+import sys
+import time
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any, Final
+
+from runtime.settings import ServiceSettings
+
+ACCESS_LOG: Final = "requests"
+APACHE_COMBINED: Final = '%a - - %t "%r" %s %b "%{Referer}i" "%{User-Agent}i"'
+MAX_FILE_BYTES: Final = 50_000_000
+KEPT_FILES: Final = 3
+
+
+def facts(**values: object) -> dict[str, Any]:
+    """Return the ``extra`` of a log call: what the line says beside its message."""
+    return {"facts": values}
+
+
+def install(service: str, settings: ServiceSettings) -> None:
+    """Send all logs of this process to the files and to stdout, as the settings say."""
+    root = logging.getLogger()
+    root.setLevel(settings.log_level.upper())
+    root.handlers.clear()
+    logging.captureWarnings(True)
+    for chatty in ("aiokafka", "engineio", "socketio", "pymongo", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    if settings.log_stdout != "none":
+        stdout = logging.StreamHandler(sys.stdout)
+        stdout.setFormatter(JsonLine(service) if settings.log_stdout == "json" else TextLine())
+        root.addHandler(stdout)
+    if settings.log_dir:
+        _add_files(root, Path(settings.log_dir))
+
+
+def _add_files(root: logging.Logger, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    root.addHandler(_file(folder / "combined.log", logging.INFO, TextLine()))
+    root.addHandler(_file(folder / "error.log", logging.ERROR, TextLine()))
+    requests = logging.getLogger(ACCESS_LOG)
+    requests.handlers.clear()
+    requests.setLevel(logging.INFO)
+    requests.propagate = False
+    requests.addHandler(
+        _file(folder / "requests.log", logging.INFO, logging.Formatter("%(message)s"))
+    )
+
+
+def _file(path: Path, level: int, formatter: logging.Formatter) -> logging.Handler:
+    handler = RotatingFileHandler(path, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, delay=True)
+    handler.setLevel(level)
+    handler.setFormatter(formatter)
+    return handler
+
+
+def _details(record: logging.LogRecord) -> dict[str, object]:
+    details: dict[str, object] = dict(getattr(record, "facts", {}))
+    if record.exc_info:
+        details["exception"] = logging.Formatter().formatException(record.exc_info)
+    return details
+
+
+class TextLine(logging.Formatter):
+    """``level: message {json}``, always one line: JSON escapes whatever a client sent."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        details = {"time": _iso(record.created), "logger": record.name, **_details(record)}
+        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
+        return f"{record.levelname.lower()}: {message} {json.dumps(details, default=str)}"
+
+
+class JsonLine(logging.Formatter):
+    """One JSON object a line."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": _iso(record.created),
+            "level": record.levelname.lower(),
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_details(record),
+        }
+        return json.dumps(line, default=str)
+
+
+def _iso(seconds: float) -> str:
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{int(seconds % 1 * 1000):03d}Z"

@@ -1,0 +1,95 @@
+"""Who is in which group: a pure fold over ``chat.memberships``, and its follower.
+
+Edges and gateways each keep their own copy, so that the live path asks nobody.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from aiokafka import ConsumerRecord
+
+from runtime import logs, metrics
+from schemas import topics
+from schemas.log_records import BadRecord, MemberJoined
+
+log = logging.getLogger(__name__)
+
+_NOBODY: frozenset[str] = frozenset()
+
+OnChange = Callable[[str, str, bool], None]
+"""Takes a group, a user, and whether they are a member from now on."""
+
+
+class Memberships:
+    """The members of each group and the groups of each user."""
+
+    def __init__(self) -> None:
+        self._members: defaultdict[str, set[str]] = defaultdict(set)
+        self._groups: defaultdict[str, set[str]] = defaultdict(set)
+        self._listeners: list[OnChange] = []
+
+    def on_change(self, listener: OnChange) -> None:
+        """Call ``listener`` after each change, not for those already folded."""
+        self._listeners.append(listener)
+
+    def is_member(self, group: str, up: str) -> bool:
+        """Say whether ``up`` is in ``group`` as far as the log has been read."""
+        return group in self._groups.get(up, _NOBODY)
+
+    def groups_of(self, up: str) -> frozenset[str]:
+        """Return the groups of a user."""
+        return frozenset(self._groups.get(up, _NOBODY))
+
+    def members_of(self, group: str) -> frozenset[str]:
+        """Return the members of a group."""
+        return frozenset(self._members.get(group, _NOBODY))
+
+    def set_member(self, group: str, up: str, member: bool) -> None:
+        """Fold one change. What is already so changes nothing and tells nobody."""
+        if member == self.is_member(group, up):
+            return
+        if member:
+            self._members[group].add(up)
+            self._groups[up].add(group)
+        else:
+            _remove(self._members, group, up)
+            _remove(self._groups, up, group)
+        for listener in self._listeners:
+            listener(group, up, member)
+
+    def take(self, _partition: int, records: Sequence[ConsumerRecord]) -> None:
+        """Fold records of ``chat.memberships``. Those that can't be read are counted and left out."""
+        for record in records:
+            try:
+                group, up = _parties(record.key)
+                if record.value is not None:
+                    _check(MemberJoined.read(record.headers, record.value), group, up)
+            except BadRecord as error:
+                metrics.BAD_RECORDS.labels(topic=topics.MEMBERSHIPS).inc()
+                log.warning(
+                    "a membership cannot be read",
+                    extra=logs.facts(
+                        partition=record.partition, offset=record.offset, reason=str(error)
+                    ),
+                )
+            else:
+                self.set_member(group, up, record.value is not None)
+
+
+def _parties(key: bytes | None) -> tuple[str, str]:
+    group, slash, up = (key or b"").decode(errors="replace").partition("/")
+    if not slash:
+        raise BadRecord("the key does not name a group and a user")
+    return group, up
+
+
+def _check(record: MemberJoined, group: str, up: str) -> None:
+    if (record.group, record.up) != (group, up):
+        raise BadRecord("the key names another membership than the value")
+
+
+def _remove(sets: defaultdict[str, set[str]], key: str, member: str) -> None:
+    sets[key].discard(member)
+    if not sets[key]:
+        del sets[key]

@@ -1,0 +1,25 @@
+"""A refusal becomes what the client reads, a log line under the same request id, and a count."""
+
+import logging
+from typing import Any
+
+from runtime import logs, metrics
+from schemas.ids import new_id
+from schemas.refusals import INTERNAL, Refused
+
+log = logging.getLogger(__name__)
+
+
+def answer(error: Exception, **facts: object) -> dict[str, Any]:
+    """Return ``{"error": {code, message, request_id}}``. Anything but a `Refused` is our fault: ``internal``."""
+    request_id = new_id()
+    if isinstance(error, Refused):
+        refused = error
+        log.info("refused", extra=logs.facts(request_id=request_id, reason=str(error), **facts))
+    else:
+        refused = Refused(INTERNAL)
+        log.error(
+            "failed unexpectedly", exc_info=error, extra=logs.facts(request_id=request_id, **facts)
+        )
+    metrics.REFUSALS.labels(code=refused.refusal.code).inc()
+    return {"error": refused.body(request_id).model_dump()}

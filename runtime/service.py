@@ -1,0 +1,172 @@
+"""The life of a service: start, supervised background work, signals, and a stop within its deadline.
+
+A service's ``app.py`` gives a function that puts its parts together on a `Service`. Parts are closed in the
+reverse order. A background task that dies is logged, counted, shown as a fault of the service's health and
+started again; one that keeps dying ends the process, and so does a `Fatal`.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from runtime import logs, metrics
+from runtime.health import Health
+from runtime.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
+
+MAX_FAILURES_IN_A_ROW = 8
+WELL_AFTER_S = 30.0
+LOOP_LAG_INTERVAL_S = 0.25
+
+
+Start = Callable[["Service"], Coroutine[Any, Any, None]]
+"""Puts a service's parts together; returns when all of them have started."""
+
+
+class Fatal(RuntimeError):
+    """A state that no restart of a part can mend: the process must end and say why."""
+
+
+class Service:
+    """What a service's parts are put together on."""
+
+    def __init__(self, name: str, settings: ServiceSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self.health = Health()
+        self.ops = web.Application()
+        self.health.add_routes(self.ops)
+        self.resources = AsyncExitStack()
+        self.stopping = asyncio.Event()
+        self.failure: BaseException | None = None
+        self._failing: dict[str, str] = {}
+        self.health.live("tasks", lambda: "; ".join(self._failing.values()) or None)
+
+    def supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run ``run`` in the background until the service stops; it is not expected to return."""
+        task = asyncio.create_task(self._keep_running(name, run), name=name)
+        self.resources.push_async_callback(_cancel, task)
+
+    async def open_ops(self) -> int:
+        """Serve the ops port. Called first, so that health answers while the other parts still start."""
+        return await self.serve(self.ops, self.settings.ops_host, self.settings.ops_port)
+
+    def fail(self, error: BaseException) -> None:
+        """End the process, with this as the reason."""
+        self.failure = self.failure or error
+        self.stopping.set()
+
+    async def serve(
+        self, app: web.Application, host: str, port: int, *, log_requests: bool = False
+    ) -> int:
+        """Serve ``app`` until the service stops. Returns the port, which matters where 0 was asked for."""
+        access_log = logging.getLogger(logs.ACCESS_LOG) if log_requests else None
+        runner = web.AppRunner(
+            app, access_log=access_log, access_log_format=logs.APACHE_COMBINED, shutdown_timeout=2.0
+        )
+        await runner.setup()
+        self.resources.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, host, port, backlog=4096)
+        await site.start()
+        return int(runner.addresses[0][1])
+
+    async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            started = loop.time()
+            recovered = loop.call_later(WELL_AFTER_S, self._failing.pop, name, None)
+            try:
+                await run()
+                raise RuntimeError(f"{name} ended by itself")
+            except Fatal as error:
+                log.critical(
+                    "the service cannot go on", extra=logs.facts(task=name, reason=str(error))
+                )
+                return self.fail(error)
+            except Exception as error:
+                failures = 1 if loop.time() - started > WELL_AFTER_S else failures + 1
+                metrics.TASK_RESTARTS.labels(task=name).inc()
+                self._failing[name] = f"{name}: {type(error).__name__}"
+                log.exception(
+                    "a background task died", extra=logs.facts(task=name, failures=failures)
+                )
+                if failures >= MAX_FAILURES_IN_A_ROW:
+                    return self.fail(error)
+                await asyncio.sleep(min(0.1 * 2**failures, 5.0))
+            finally:
+                recovered.cancel()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def run(name: str, settings: ServiceSettings, start: Start) -> None:
+    """Run a service until SIGTERM or SIGINT, then exit: 0 after a clean stop, 1 after a failure."""
+    logs.install(name, settings)
+    sys.exit(uvloop.run(_live(name, settings, start)))
+
+
+async def _live(name: str, settings: ServiceSettings, start: Start) -> int:
+    service = Service(name, settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stopping.set)
+    async with running(service, start):
+        await service.stopping.wait()
+        log.info("stopping", extra=logs.facts(service=name))
+    return 1 if service.failure else 0
+
+
+@asynccontextmanager
+async def running(service: Service, start: Start) -> AsyncIterator[Service]:
+    """Start a service within this event loop and stop it at the end of the block (tests use this too)."""
+    starting = asyncio.create_task(start(service), name="start")
+    try:
+        service.supervise("loop lag", _measure_loop_lag)
+        stopping = asyncio.create_task(service.stopping.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if starting.done():
+            await starting
+            log.info("started", extra=logs.facts(service=service.name, pid=os.getpid()))
+        yield service
+    except Fatal as error:
+        log.critical(
+            "the service cannot start", extra=logs.facts(service=service.name, reason=str(error))
+        )
+        service.fail(error)
+    finally:
+        service.stopping.set()
+        await _cancel(starting)
+        await _close(service)
+
+
+async def _close(service: Service) -> None:
+    deadline_s = service.settings.shutdown_deadline_s
+    try:
+        async with asyncio.timeout(deadline_s):
+            await service.resources.aclose()
+    except TimeoutError:
+        log.error("the deadline of the stop has passed", extra=logs.facts(deadline_s=deadline_s))
+        service.fail(TimeoutError("shutdown deadline"))
+
+
+async def _measure_loop_lag() -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LOOP_LAG_INTERVAL_S
+        await asyncio.sleep(LOOP_LAG_INTERVAL_S)
+        metrics.LOOP_LAG.observe(max(0.0, loop.time() - due))

@@ -1,0 +1,139 @@
+"""Settings: typed, read from the environment once at start, all faults listed at once, shown by ``--help``.
+
+A service's settings are one frozen class made of the parts below. Nothing else reads the environment.
+"""
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+S = TypeVar("S", bound="ServiceSettings")
+
+
+class ServiceSettings(BaseSettings):
+    """What every service can be told."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    ops_host: str = Field(default="127.0.0.1", description="Where health and metrics listen.")
+    ops_port: int = Field(default=9100, ge=0, le=65535, description="Port of health and metrics.")
+    log_dir: str = Field(default="logs", description="Folder of the log files; empty: no files.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe lines that are logged."
+    )
+    log_stdout: Literal["json", "text", "none"] = Field(
+        default="json", description="How lines are written to stdout."
+    )
+    shutdown_deadline_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds that a clean stop may take before the process ends anyway.",
+    )
+
+
+class KafkaSettings(BaseSettings):
+    """How to reach Kafka, and what the deployment's log is like."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    kafka_bootstrap_servers: str = Field(
+        default="127.0.0.1:9092",
+        min_length=1,
+        description="Brokers, as host:port with commas between.",
+    )
+    kafka_durable: bool = Field(
+        default=True,
+        description="False only for the in-memory development broker: no idempotence, no transactions.",
+    )
+    kafka_partitions: int = Field(
+        default=12,
+        ge=1,
+        le=4096,
+        description="Partitions of the keyed topics; never changed in place.",
+    )
+    kafka_replication_factor: int = Field(
+        default=1, ge=1, le=9, description="Replicas of the topics that we create; 3 in production."
+    )
+    kafka_request_timeout_ms: int = Field(
+        default=15_000,
+        ge=1_000,
+        description="Milliseconds after which an unanswered request has failed.",
+    )
+
+
+class MongoSettings(BaseSettings):
+    """How to reach MongoDB."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    mongodb_uri: SecretStr = Field(
+        default=SecretStr("mongodb://127.0.0.1:27017"), description="The store's URI."
+    )
+    mongodb_database: str = Field(
+        default="uni4all_chat", min_length=1, description="The database's name."
+    )
+    mongodb_timeout_ms: int = Field(
+        default=3_000, ge=100, description="Milliseconds after which an operation has failed."
+    )
+
+
+class TokenSettings(BaseSettings):
+    """Which tokens are believed."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    token_algorithms: tuple[Literal["HS256", "RS256", "ES256"], ...] = Field(
+        default=("HS256",),
+        min_length=1,
+        description="Algorithms that are accepted, as a JSON list.",
+    )
+    token_secret: SecretStr | None = Field(
+        default=None, description="Shared secret of HS256, 32 bytes or more."
+    )
+    token_jwks: str | None = Field(
+        default=None, description="File or https URL of the public keys of RS256 and ES256."
+    )
+    token_audience: str | None = Field(default=None, description="Required aud claim, when set.")
+    token_issuer: str | None = Field(default=None, description="Required iss claim, when set.")
+    token_up_claim: str = Field(
+        default="sub", min_length=1, description="The claim with the UP number."
+    )
+
+
+def load(kind: type[S], prog: str, argv: Sequence[str] | None = None) -> S:
+    """Return the settings from the environment. ``--help`` lists them; faults are listed, exit code 2."""
+    parser = ArgumentParser(
+        prog=f"python -m {prog}",
+        formatter_class=RawDescriptionHelpFormatter,
+        description=f"{kind.__doc__}\n\nSettings, from the environment:\n\n{describe(kind)}",
+    )
+    parser.parse_args(argv)
+    try:
+        return kind()
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False):
+            where = "_".join(str(part) for part in fault["loc"]).upper()
+            print(f"{prog}: {where or 'settings'}: {fault['msg']}", file=sys.stderr)
+        sys.exit(2)
+
+
+def describe(kind: type[BaseSettings]) -> str:
+    """Return a line or two a setting: its variable, its default, what it means."""
+    prefix = kind.model_config.get("env_prefix", "")
+    lines = []
+    for name, field in sorted(kind.model_fields.items()):
+        default = field.get_default()
+        shown = "(required)" if field.is_required() else f"[{_plain(default)}]"
+        lines.append(f"  {(prefix + name).upper()} {shown}\n      {field.description}")
+    return "\n".join(lines)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return "" if value is None else str(value)

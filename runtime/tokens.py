@@ -1,0 +1,141 @@
+"""Who a token says that its bearer is. Identity comes from here alone.
+
+Tokens are JWTs by an allow-list of algorithms: HS256 with the shared secret, RS256 and ES256 with public keys
+from a JWKS file or URL, which is read again every few minutes so that rotated keys are noticed.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import jwt
+from pydantic import TypeAdapter, ValidationError
+
+from runtime import logs
+from runtime.service import Fatal, Service
+from runtime.settings import TokenSettings
+from schemas.refusals import EXPIRED_TOKEN, INVALID_TOKEN, MISSING_TOKEN, Refused
+from schemas.up_number import UpNumber
+
+log = logging.getLogger(__name__)
+
+MIN_SECRET_BYTES: Final = 32
+JWKS_EVERY_S: Final = 300.0
+JWKS_TIMEOUT_S: Final = 10.0
+MAX_TOKEN_CHARS: Final = 8_192
+
+_UP = TypeAdapter[str](UpNumber)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A token's bearer, until ``expires_at`` (seconds since 1970)."""
+
+    up: str
+    expires_at: float
+
+
+class TokenVerifier:
+    """Checks tokens. ``follow`` keeps the public keys fresh where there are any."""
+
+    def __init__(self, settings: TokenSettings) -> None:
+        self._settings = settings
+        self._secret = settings.token_secret.get_secret_value() if settings.token_secret else None
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        if (
+            "HS256" in settings.token_algorithms
+            and len((self._secret or "").encode()) < MIN_SECRET_BYTES
+        ):
+            raise Fatal(
+                f"TOKEN_SECRET must have {MIN_SECRET_BYTES} bytes or more where HS256 is accepted"
+            )
+        if set(settings.token_algorithms) - {"HS256"} and settings.token_jwks is None:
+            raise Fatal("TOKEN_JWKS must be set where RS256 or ES256 is accepted")
+
+    async def start(self, service: Service) -> None:
+        """Load the public keys and keep them fresh, where there are any."""
+        if self._settings.token_jwks is not None:
+            self._keys = await _load_keys(self._settings.token_jwks)
+            service.supervise("refresh token keys", self._refresh)
+
+    def verify(self, token: str | None) -> Identity:
+        """Return who the bearer is. Raises `Refused`: missing, invalid or expired token."""
+        if not token:
+            raise Refused(MISSING_TOKEN)
+        if len(token) > MAX_TOKEN_CHARS:
+            raise Refused(INVALID_TOKEN)
+        try:
+            claims = self._decode(token)
+            return Identity(
+                _UP.validate_python(claims[self._settings.token_up_claim]), float(claims["exp"])
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise Refused(EXPIRED_TOKEN) from error
+        except (jwt.PyJWTError, ValidationError, KeyError, ValueError, TypeError) as error:
+            raise Refused(INVALID_TOKEN) from error
+
+    def verify_header(self, authorization: str | None) -> Identity:
+        """Return who sent ``Authorization: Bearer <token>``."""
+        scheme, _, token = (authorization or "").partition(" ")
+        return self.verify(token.strip() if scheme.lower() == "bearer" else None)
+
+    def _decode(self, token: str) -> Mapping[str, Any]:
+        header = jwt.get_unverified_header(token)
+        algorithm = header.get("alg")
+        if algorithm not in self._settings.token_algorithms:
+            raise jwt.InvalidAlgorithmError("algorithm not allowed")
+        settings = self._settings
+        claims: Mapping[str, Any] = jwt.decode(
+            token,
+            self._key(algorithm, header.get("kid")),
+            algorithms=[algorithm],
+            audience=settings.token_audience,
+            issuer=settings.token_issuer,
+            options={
+                "require": ["exp", settings.token_up_claim],
+                "verify_aud": settings.token_audience is not None,
+            },
+        )
+        return claims
+
+    def _key(self, algorithm: str, kid: str | None) -> str | jwt.PyJWK:
+        """The key is chosen by the algorithm first: a public key can never serve as a shared secret."""
+        if algorithm == "HS256":
+            return self._secret or ""
+        key = self._keys.get(kid)
+        if key is None or key.algorithm_name != algorithm:
+            raise jwt.InvalidKeyError("no such key")
+        return key
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(JWKS_EVERY_S)
+            try:
+                self._keys = await _load_keys(self._settings.token_jwks or "")
+            except (
+                OSError,
+                aiohttp.ClientError,
+                TimeoutError,
+                ValueError,
+                jwt.PyJWTError,
+            ) as error:
+                log.error(
+                    "token keys cannot be refreshed", extra=logs.facts(error=type(error).__name__)
+                )
+
+
+async def _load_keys(source: str) -> dict[str | None, jwt.PyJWK]:
+    text = await _fetch(source) if source.startswith("https://") else Path(source).read_text()
+    return {key.key_id: key for key in jwt.PyJWKSet.from_dict(json.loads(text)).keys}
+
+
+async def _fetch(url: str) -> str:
+    timeout = aiohttp.ClientTimeout(total=JWKS_TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+        response.raise_for_status()
+        return await response.text()

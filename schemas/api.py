@@ -1,0 +1,162 @@
+"""What the public and the solution-internal REST APIs accept and answer.
+
+Field names are those of the wire. Pages start at 0; page 0 holds the newest messages, and within a page
+messages stand in log order.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.client_events import ChatMessage
+from schemas.ids import EdgeId, GroupId, MessageId
+from schemas.log_records import MAX_NAME_CHARS
+from schemas.up_number import UpNumber
+
+MAX_PER_PAGE = 200
+MAX_PAGE = 10_000
+MAX_NEW_MEMBERS = 5_000
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
+
+
+class Request(BaseModel):
+    """A request's arguments; unknown ones are refused, so that a typing error is noticed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Page(Request):
+    """Which page of a list."""
+
+    page: int = Field(default=0, ge=0, le=MAX_PAGE)
+    perPage: int = Field(default=50, ge=1, le=MAX_PER_PAGE)
+
+
+class HistoryPage(Page):
+    """Which messages of a group: a page, or those before or after a seq (cheap at any depth)."""
+
+    before: int | None = Field(default=None, ge=0)
+    after: int | None = Field(default=None, ge=-1)
+
+
+class GroupMessagesPage(HistoryPage):
+    """The internal API names the group in the arguments."""
+
+    groupID: GroupId
+
+
+class NewGroup(Request):
+    """A group to create. Its creator is a member, and so is everybody in ``users``."""
+
+    name: Name
+    users: list[UpNumber] = Field(default_factory=list, max_length=MAX_NEW_MEMBERS)
+    id: GroupId | None = Field(default=None, description="The group's id; made up when left out.")
+
+
+class NewMessage(Request):
+    """A message that a part of the solution posts in a student's name."""
+
+    group: GroupId
+    sender: UpNumber = Field(alias="from")
+    message: str
+    id: MessageId | None = Field(
+        default=None, description="The same id again makes no second message."
+    )
+
+
+class UserState(Request):
+    """What the solution knows of a user."""
+
+    username: Name
+    name: Name
+    online: bool
+
+
+class Location(BaseModel):
+    """Where a student's client connects."""
+
+    url: str
+    edge: EdgeId
+    shard: str
+    version: str = Field(description="The table's epoch and version.")
+
+
+class History(BaseModel):
+    """Messages of one group, in log order."""
+
+    group: GroupId
+    messages: list[ChatMessage]
+    storedUpTo: int = Field(description="History holds every message of the group up to this seq.")
+
+
+class HistoryBundle(BaseModel):
+    """One page of each of the user's groups."""
+
+    groups: list[History]
+
+
+class Group(BaseModel):
+    """A group as its members and the solution see it."""
+
+    id: GroupId
+    name: str
+
+
+class GroupWithMembers(Group):
+    """A group and who is in it."""
+
+    users: list[UpNumber]
+
+
+class GroupList(BaseModel):
+    """Groups, by id."""
+
+    groups: list[Group]
+
+
+class MessageList(BaseModel):
+    """Messages of all groups, newest page first, by time within the page."""
+
+    messages: list[ChatMessage]
+
+
+class MessageAccepted(ChatMessage):
+    """A message that is durable in the log. ``stored`` says whether history shows it already."""
+
+    stored: bool
+
+
+class GroupAccepted(GroupWithMembers):
+    """A group that is durable in the log. ``stored`` says whether reads show it already."""
+
+    stored: bool
+
+
+class User(BaseModel):
+    """A user as the solution sees it; names are None until somebody told us."""
+
+    up: UpNumber
+    username: str | None
+    name: str | None
+    online: bool
+
+
+class UserAccepted(User):
+    """A user whose state is durable in the log."""
+
+    stored: bool
+
+
+class UserList(BaseModel):
+    """Users, by UP number."""
+
+    users: list[User]
+
+
+class MemberAccepted(BaseModel):
+    """A membership that is durable in the log."""
+
+    group: GroupId
+    up: UpNumber
+    stored: bool

@@ -1,0 +1,76 @@
+"""The dispatcher's table as a value: which edge holds which shard of the circle of UP numbers.
+
+A shard is an interval ``[start, end)`` of points (see up_number.py). The shards of a table tile the whole
+circle, in order. The rule that changes tables lives in the dispatcher; here is only what its readers need.
+"""
+
+from bisect import bisect_right
+from functools import cached_property
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from schemas.ids import EdgeId
+from schemas.log_records import Record
+from schemas.up_number import CIRCLE, DIGITS, point_of
+
+TABLE_KEY = "table"
+
+
+class Shard(BaseModel):
+    """An interval of the circle and the edge that holds it (none while no edge lives)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: int = Field(ge=0, lt=CIRCLE)
+    end: int = Field(gt=0, le=CIRCLE)
+    edge: EdgeId | None
+
+    @property
+    def label(self) -> str:
+        """How people are shown it: ``3``, ``3[0-4]``, ``3[25-49]``."""
+        return shard_label(self.start, self.end)
+
+
+class TableAssigned(Record):
+    """The record on ``dispatch.assignments``: the whole table, newer by (epoch, version)."""
+
+    ce_type = "pt.uni4all.chat.table.assigned.v1"
+
+    epoch: int = Field(ge=0, description="Grows with each change of the leading dispatcher.")
+    version: int = Field(ge=0, description="Grows with each table of one leader.")
+    shards: tuple[Shard, ...]
+    urls: dict[EdgeId, str] = Field(description="Where clients reach each living edge.")
+
+    @model_validator(mode="after")
+    def _tiles_the_circle(self) -> Self:
+        bounds = [0, *(shard.end for shard in self.shards)]
+        if bounds[-1] != CIRCLE or [shard.start for shard in self.shards] != bounds[:-1]:
+            raise ValueError("the shards do not tile the circle")
+        return self
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [shard.start for shard in self.shards]
+
+    @property
+    def age_key(self) -> tuple[int, int]:
+        """What followers compare: they take only a table whose key is larger."""
+        return (self.epoch, self.version)
+
+    def shard_of(self, up: str) -> Shard:
+        """Return the shard that holds a well-formed UP number."""
+        return self.shards[bisect_right(self._starts, point_of(up)) - 1]
+
+
+def shard_label(start: int, end: int) -> str:
+    """Name an interval by last digits read backwards: the digits all share, then the range of the next ones."""
+    if end - start == CIRCLE:
+        return "[0-9]"
+    first, last = f"{start:0{DIGITS}d}", f"{end - 1:0{DIGITS}d}"
+    shared = next(i for i in range(DIGITS + 1) if i == DIGITS or first[i] != last[i])
+    low, high = first[shared:].rstrip("0"), last[shared:].rstrip("9")
+    if not low and not high:
+        return first[:shared]
+    width = max(len(low), len(high))
+    return f"{first[:shared]}[{low.ljust(width, '0')}-{high.ljust(width, '9')}]"

@@ -1,0 +1,131 @@
+"""What clients and edges say to each other over Socket.IO: names of events, payloads and acks.
+
+``room`` is the contract's word for a group. Times are milliseconds since 1970, UTC.
+"""
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from schemas.ids import GroupId, MessageId
+from schemas.up_number import UpNumber
+
+ONLINE: Final = "online"
+JOIN_ROOM: Final = "join room"
+LEAVE_ROOM: Final = "leave room"
+CHAT_MESSAGE: Final = "chat message"
+JOINED: Final = "joined"
+LEFT: Final = "left"
+MOVE: Final = "move"
+REFUSED: Final = "refused"
+
+MAX_CURSORS: Final = 10_000
+
+
+class ClientEvent(BaseModel):
+    """A payload that a client sends; fields that we don't know are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class ConnectAuth(ClientEvent):
+    """Socket.IO's ``auth``: the token and, to resume, the last seq seen in each room."""
+
+    token: str = Field(max_length=8192)
+    since: dict[GroupId, int] | None = Field(default=None, max_length=MAX_CURSORS)
+
+
+class GoOnline(ClientEvent):
+    """``online``: show me as online."""
+
+    up: UpNumber
+
+
+class JoinRoom(ClientEvent):
+    """``join room``: receive this room's messages; ``since`` asks for those missed after that seq."""
+
+    up: UpNumber
+    room: GroupId
+    since: int | None = Field(default=None, ge=-1)
+
+
+class LeaveRoom(ClientEvent):
+    """``leave room``: stop receiving on this connection. The membership stays."""
+
+    up: UpNumber
+    room: GroupId
+
+
+class SendMessage(ClientEvent):
+    """``chat message`` from a client. The same ``id`` sent again never makes a second message."""
+
+    message: str
+    up: UpNumber
+    room: GroupId
+    timestamp: int = Field(ge=0, description="The client's clock; kept as sentAt.")
+    id: MessageId | None = None
+
+
+class Ok(BaseModel):
+    """The ack of an event that has nothing else to say."""
+
+    ok: bool = True
+
+
+class RoomJoined(BaseModel):
+    """How a room was joined: everything up to ``head`` is behind, or among the ``missed`` that follow."""
+
+    head: int = Field(description="The newest seq of the room's log that this edge has delivered.")
+    recovered: bool = Field(
+        description="False: there is a hole after since; read history over REST."
+    )
+    missed: int = Field(description="How many missed messages follow at once, before any live one.")
+
+
+class JoinRoomOk(RoomJoined):
+    """The ack of ``join room``."""
+
+    ok: bool = True
+
+
+class Joined(BaseModel):
+    """``joined`` from the edge: after connecting, and whenever the user becomes a member of a group."""
+
+    rooms: dict[GroupId, RoomJoined]
+
+
+class Left(BaseModel):
+    """``left`` from the edge: the user is no longer a member of the room."""
+
+    room: GroupId
+
+
+class Moved(BaseModel):
+    """``move`` from the edge: connect to ``url`` instead, within this time, and keep your cursors."""
+
+    url: str
+    reason: str
+    within_s: float
+
+
+class SendMessageOk(BaseModel):
+    """The ack of ``chat message``: it is durable, and ``seq`` orders it within its room."""
+
+    id: MessageId
+    seq: int
+    timestamp: int = Field(description="The broker's append time.")
+
+
+class ChatMessage(BaseModel):
+    """``chat message`` to a client, and a message in history: the same shape everywhere."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    id: MessageId
+    seq: int
+    room: GroupId
+    up: UpNumber
+    message: str
+    timestamp: int = Field(description="The broker's append time.")
+    sent_at: int = Field(description="The sender's own clock.")

@@ -1,0 +1,61 @@
+"""What stands in MongoDB: the collections, their documents and indexes.
+
+The persister writes them, the gateway reads them. A document's ``_id`` is made of what makes it unique, so
+that writing the same record twice is noticed by the store itself.
+"""
+
+from typing import Any, Final, TypedDict
+
+from schemas.log_records import MessageSent
+
+MESSAGES: Final = "messages"
+GROUPS: Final = "groups"
+MEMBERSHIPS: Final = "memberships"
+USERS: Final = "users"
+PROGRESS: Final = "progress"
+
+INDEXES: Final[dict[str, list[list[tuple[str, int]]]]] = {
+    MESSAGES: [[("group", 1), ("seq", 1)], [("id", 1)], [("timestamp", 1), ("_id", 1)]],
+    MEMBERSHIPS: [[("up", 1), ("group", 1)], [("group", 1), ("up", 1)]],
+}
+"""By collection: the indexes that the persister creates at start."""
+
+MessageDocument = TypedDict(
+    "MessageDocument",
+    {
+        "_id": str,
+        "id": str,
+        "group": str,
+        "seq": int,
+        "up": str,
+        "message": str,
+        "timestamp": int,
+        "sentAt": int,
+    },
+)
+
+Document = dict[str, Any]
+
+
+def message_key(group: str, up: str, message_id: str) -> str:
+    """Return a message's ``_id``: one sender's key within one group. No part can hold a slash."""
+    return f"{group}/{up}/{message_id}"
+
+
+def message_document(record: MessageSent, *, seq: int, timestamp: int) -> MessageDocument:
+    """Return the document of a message that stands at offset ``seq``, appended at ``timestamp`` (ms)."""
+    return {
+        "_id": message_key(record.group, record.up, record.id),
+        "id": record.id,
+        "group": record.group,
+        "seq": seq,
+        "up": record.up,
+        "message": record.message,
+        "timestamp": timestamp,
+        "sentAt": record.sent_at,
+    }
+
+
+def progress_key(topic: str, partition: int) -> str:
+    """Return the ``_id`` of a partition's progress: ``{_id, next}``, all records before ``next`` are stored."""
+    return f"{topic}/{partition}"

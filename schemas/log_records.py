@@ -1,0 +1,171 @@
+"""What stands in Kafka: one model a record, and how it is written and read.
+
+A record is a JSON object with headers in the binary form of CloudEvents. Readers ignore fields that they
+don't know, so that old readers live with new writers; a record that they can't read is a `BadRecord`.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import ClassVar, Final, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from schemas.ids import EdgeId, GroupId, MessageId, new_id
+from schemas.up_number import UpNumber
+
+Headers = Sequence[tuple[str, bytes]]
+
+MAX_TEXT_BYTES: Final = 16 * 1024
+MAX_NAME_CHARS: Final = 200
+
+_TYPE_PREFIX: Final = "pt.uni4all.chat."
+
+
+class BadRecord(ValueError):
+    """A record that this reader can't understand. Its text says why, in a few words."""
+
+
+class Record(BaseModel):
+    """What all records share: their CloudEvents type, and how they become bytes."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
+    )
+
+    ce_type: ClassVar[str]
+
+    def value(self) -> bytes:
+        """Return the record's value: UTF-8 JSON."""
+        return self.model_dump_json(by_alias=True).encode()
+
+    @classmethod
+    def read(cls, headers: Headers, value: bytes | None) -> Self:
+        """Return the record that stands in these bytes.
+
+        Raises `BadRecord` for a missing or other type, for bytes that are not JSON and for wrong fields.
+        """
+        found = next((v for k, v in headers if k == "ce_type"), None)
+        if found is None:
+            raise BadRecord("no ce_type header")
+        if found != cls.ce_type.encode():
+            raise BadRecord(f"type is {found[:100]!r}, not {cls.ce_type}")
+        if value is None:
+            raise BadRecord("no value")
+        try:
+            return cls.model_validate_json(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise BadRecord(f"{where or 'value'}: {first['msg']}") from error
+
+
+class MessageSent(Record):
+    """A chat message. Its offset is its ``seq``, the broker's append time its ``timestamp``."""
+
+    ce_type = _TYPE_PREFIX + "message.sent.v1"
+
+    id: MessageId
+    group: GroupId
+    up: UpNumber
+    message: str
+    sent_at: int = Field(ge=0, description="The client's own clock, in ms since 1970.")
+
+
+class GroupCreated(Record):
+    """A group and its name; a later record of the same group replaces the earlier one."""
+
+    ce_type = _TYPE_PREFIX + "group.created.v1"
+
+    group: GroupId
+    name: str = Field(max_length=MAX_NAME_CHARS)
+    created_by: UpNumber | None = Field(
+        description="The student who may remove members; none for ours."
+    )
+
+
+class MemberJoined(Record):
+    """A user is a member of a group. A tombstone under the same key says that they left."""
+
+    ce_type = _TYPE_PREFIX + "member.joined.v1"
+
+    group: GroupId
+    up: UpNumber
+
+
+class ProfileChanged(Record):
+    """A user's names, under the key of the user."""
+
+    ce_type = _TYPE_PREFIX + "profile.changed.v1"
+
+    up: UpNumber
+    username: str = Field(max_length=MAX_NAME_CHARS)
+    name: str = Field(max_length=MAX_NAME_CHARS)
+
+
+class PresenceChanged(Record):
+    """Whether a user is online, under a key of its own: compaction must not drop the profile."""
+
+    ce_type = _TYPE_PREFIX + "presence.changed.v1"
+
+    up: UpNumber
+    online: bool
+
+
+class EdgeReported(Record):
+    """An edge's report, once a second: how full it is and what it wants."""
+
+    ce_type = _TYPE_PREFIX + "edge.reported.v1"
+
+    edge: EdgeId
+    url: str = Field(max_length=500)
+    capacity: int = Field(gt=0)
+    connected: int = Field(ge=0)
+    state: Literal["serving", "draining", "stopped"]
+
+
+class DeadLetter(Record):
+    """A record that a consumer could not take, with the reason; bytes are kept in base64."""
+
+    ce_type = _TYPE_PREFIX + "dead.letter.v1"
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    consumer: str
+    key_base64: str | None
+    value_base64: str | None
+    headers: list[tuple[str, str]]
+
+
+class Encoded(NamedTuple):
+    """A record as a producer takes it. ``value`` is None in a tombstone."""
+
+    key: bytes
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+def encode(record: Record, *, key: str, source: str, ce_id: str | None = None) -> Encoded:
+    """Return the key, value and CloudEvents headers under which ``record`` is written."""
+    return Encoded(
+        key.encode(), record.value(), headers_of(record.ce_type, source=source, ce_id=ce_id)
+    )
+
+
+def tombstone(*, key: str, source: str, kind: type[Record]) -> Encoded:
+    """Return the record that ends what stands under ``key``."""
+    return Encoded(key.encode(), None, headers_of(kind.ce_type, source=source))
+
+
+def headers_of(ce_type: str, *, source: str, ce_id: str | None = None) -> list[tuple[str, bytes]]:
+    """Return CloudEvents' headers in Kafka's binary form, as of now."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", ce_type.encode()),
+        ("ce_source", f"/{source}".encode()),
+        ("ce_id", (ce_id or new_id()).encode()),
+        ("ce_time", datetime.now(UTC).isoformat().encode()),
+        ("content-type", b"application/json"),
+    ]

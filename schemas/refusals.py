@@ -1,0 +1,84 @@
+"""The one table of refusals: every error that a client can see, over REST and sockets alike.
+
+A refusal carries a stable code, a short text that a person can read and the id under which the log has the
+rest. It never carries a stack trace, a secret or an internal address.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel, Field
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One row: what the client is told, the HTTP status, and whether the same request may work later."""
+
+    code: str
+    status: int
+    message: str
+    retry_after_s: int | None = None
+    closes: bool = False
+    """Whether a socket is closed after this refusal. Otherwise it stays open."""
+
+
+BAD_JSON: Final = Refusal("bad_json", 400, "This is not valid JSON.")
+INVALID_PAYLOAD: Final = Refusal(
+    "invalid_payload", 422, "A field is missing or not as it should be."
+)
+TOO_LARGE: Final = Refusal("too_large", 413, "This is larger than is allowed.")
+UNKNOWN_EVENT: Final = Refusal("unknown_event", 400, "There is no such event.")
+MISSING_TOKEN: Final = Refusal("missing_token", 401, "A token is needed.", closes=True)
+INVALID_TOKEN: Final = Refusal("invalid_token", 401, "This token is not valid.", closes=True)
+EXPIRED_TOKEN: Final = Refusal("expired_token", 401, "This token has expired.", closes=True)
+UP_MISMATCH: Final = Refusal("up_mismatch", 403, "This UP number is not the token's.")
+NOT_A_MEMBER: Final = Refusal("not_a_member", 403, "Only members of the group may do this.")
+NOT_ALLOWED: Final = Refusal("not_allowed", 403, "This is not allowed.")
+NOT_FOUND: Final = Refusal("not_found", 404, "There is no such thing.")
+METHOD_NOT_ALLOWED: Final = Refusal("method_not_allowed", 405, "This method is not allowed here.")
+RATE_LIMITED: Final = Refusal("rate_limited", 429, "Too many requests.", retry_after_s=1)
+SLOW_CLIENT: Final = Refusal("slow_client", 408, "Messages were read too slowly.", closes=True)
+OVERLOADED: Final = Refusal("overloaded", 503, "Too much is going on. Try again.", retry_after_s=1)
+UNAVAILABLE: Final = Refusal(
+    "unavailable",
+    503,
+    "Messages cannot be stored right now. Retry with the same id.",
+    retry_after_s=2,
+)
+HISTORY_UNAVAILABLE: Final = Refusal(
+    "history_unavailable", 503, "History cannot be read right now.", retry_after_s=5
+)
+NO_EDGE: Final = Refusal("no_edge", 503, "No chat server is available yet.", retry_after_s=2)
+INTERNAL: Final = Refusal("internal", 500, "Something went wrong on our side.")
+
+TABLE: Final[dict[str, Refusal]] = {
+    row.code: row for row in tuple(globals().values()) if isinstance(row, Refusal)
+}
+
+
+class RefusalBody(BaseModel):
+    """What a refused client reads under ``error``."""
+
+    code: str = Field(description="Stable, for programs.")
+    message: str = Field(description="Short, for people.")
+    request_id: str = Field(description="Names this refusal in our logs.")
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every refused request, and the ack of every refused event."""
+
+    error: RefusalBody
+
+
+class Refused(Exception):
+    """Raised where a request or an event is refused; the outermost layer turns it into an answer."""
+
+    def __init__(self, refusal: Refusal, detail: str | None = None) -> None:
+        super().__init__(f"{refusal.code}: {detail or refusal.message}")
+        self.refusal = refusal
+        self.detail = detail
+
+    def body(self, request_id: str) -> RefusalBody:
+        """Return what the client reads. A detail adds to the table's text; it must be safe to show."""
+        message = self.refusal.message if self.detail is None else self.detail
+        return RefusalBody(code=self.refusal.code, message=message, request_id=request_id)

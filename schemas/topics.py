@@ -1,0 +1,54 @@
+"""The topics: their names, how long they keep what, and whether their number of partitions may vary."""
+
+from dataclasses import dataclass
+from typing import Final
+
+MESSAGES: Final = "chat.messages"
+GROUPS: Final = "chat.groups"
+MEMBERSHIPS: Final = "chat.memberships"
+USERS: Final = "chat.users"
+EDGE_STATUS: Final = "edge.status"
+ASSIGNMENTS: Final = "dispatch.assignments"
+DEAD_LETTERS: Final = "chat.dead-letters"
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+
+MAX_RECORD_BYTES: Final = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """How a topic is created. ``single`` topics have one partition, the others the deployment's number."""
+
+    name: str
+    config: dict[str, str]
+    single: bool = False
+
+    def partitions(self, deployment: int) -> int:
+        """Return the number of partitions this topic has where the deployment's number is given."""
+        return 1 if self.single else deployment
+
+
+def _kept(for_ms: int) -> dict[str, str]:
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(for_ms),
+        "message.timestamp.type": "LogAppendTime",
+    }
+
+
+_COMPACTED: Final = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
+
+ALL: Final[dict[str, Topic]] = {
+    topic.name: topic
+    for topic in (
+        Topic(MESSAGES, _kept(7 * DAY_MS)),
+        Topic(GROUPS, _COMPACTED),
+        Topic(MEMBERSHIPS, _COMPACTED),
+        Topic(USERS, _COMPACTED),
+        Topic(EDGE_STATUS, _kept(HOUR_MS), single=True),
+        Topic(ASSIGNMENTS, _COMPACTED, single=True),
+        Topic(DEAD_LETTERS, _kept(30 * DAY_MS)),
+    )
+}

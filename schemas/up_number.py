@@ -1,0 +1,30 @@
+"""UP numbers: their one written form, and the point of the circle that each stands for.
+
+A number is read from its last digit backwards, so that neighbours in the circle share last digits:
+``up201906045`` is 5, 4, 0, 6, ... and stands at 0.540609102. A shard is an interval of that circle.
+"""
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+DIGITS = 9
+CIRCLE = 10**DIGITS
+"""Points are integers in [0, CIRCLE): the fraction, scaled so that no rounding is ever needed."""
+
+UP_PATTERN = r"^up[0-9]{9}$"
+
+UpNumber = Annotated[
+    str, StringConstraints(pattern=UP_PATTERN, to_lower=True, strip_whitespace=True)
+]
+"""A student's number in its one written form: ``up`` and nine digits, lower case."""
+
+
+def point_of(up: str) -> int:
+    """Return the point in [0, CIRCLE) of a well-formed UP number: its digits, last one first."""
+    return int(up[:1:-1])
+
+
+def up_at(point: int) -> str:
+    """Return the UP number that stands at ``point``: the inverse of `point_of`."""
+    return "up" + f"{point:0{DIGITS}d}"[::-1]
