@@ -1,0 +1,156 @@
+"""Finds or starts Kafka and the store for the demo, the tests and developers.
+
+It says what runs where, and creates neither topics nor collections. Blocking: inside a running
+event loop call it by asyncio.to_thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.given import GivenService
+from deploy.local.kafka_in_memory import InMemoryKafka, missing_for_in_memory_kafka
+from deploy.local.kafka_native import missing_for_native_kafka, plan_cluster
+from deploy.local.service import BackingService
+from deploy.local.store_process import StoreProcess, missing_for_store, mongodb_uri
+from deploy.local.ways import Facts, NoWayError, Way, allowed_ways, choose_way
+
+__all__ = ["Backing", "NoWayError", "RunningBacking", "Way", "backing_services", "choose_way"]
+
+KAFKA_URL, STORE_URL, DURABLE = "KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "KAFKA_DURABLE"
+
+KAFKA_WORDS = {
+    Way.GIVEN: f"given by {KAFKA_URL}",
+    Way.DOCKER: "apache/kafka in Docker",
+    Way.NATIVE: "Apache Kafka as a process of this machine",
+    Way.PIP: "a broker in memory (no idempotence, no transactions, its end loses every record)",
+}
+STORE_WORDS = {
+    Way.GIVEN: f"given by {STORE_URL}",
+    Way.DOCKER: "mongo in Docker",
+    Way.NATIVE: "SecantusDB as a process of this machine",
+    Way.PIP: "SecantusDB as a process of this machine",
+}
+
+
+@dataclass(frozen=True)
+class Backing:
+    """Where Kafka and the store are, and what Kafka promises there.
+
+    `kafka_durable` is False only for the broker in memory: no idempotence, no transactions, and
+    its end loses every record.
+    """
+
+    kafka_bootstrap: str
+    mongodb_uri: str
+    kafka_durable: bool
+    description: str
+
+
+@dataclass(frozen=True)
+class RunningBacking:
+    """The backing services while they run, with the handles to disturb them."""
+
+    backing: Backing
+    kafka: BackingService
+    store: BackingService
+
+    def env(self) -> dict[str, str]:
+        """The environment variables that tell a service about them."""
+        return {
+            KAFKA_URL: self.backing.kafka_bootstrap,
+            STORE_URL: self.backing.mongodb_uri,
+            DURABLE: str(self.backing.kafka_durable).lower(),
+        }
+
+
+@contextmanager
+def backing_services(
+    data_dir: Path,
+    *,
+    ways: Collection[Way] | None = None,
+    announce: Callable[[str], object] = print,
+    environ: Mapping[str, str] = os.environ,
+) -> Iterator[RunningBacking]:
+    """Run Kafka and the store for the length of the block, by the first way that works here.
+
+    `ways` limits the choice, as the variable BACKING does for all callers. Data lies under
+    `data_dir` (but for Docker and the broker in memory) and is taken up again by a later block.
+    Raises NoWayError when a service cannot be had, TimeoutError when it does not get ready.
+    """
+    allowed = allowed_ways(environ) if ways is None else ways
+    folder = data_dir.resolve()
+    kafka_way = choose_way(_kafka_facts(environ), allowed)
+    store_way = choose_way(_store_facts(environ), allowed)
+    kafka = _kafka(kafka_way, folder, environ)
+    store = _store(store_way, folder, environ)
+    with ExitStack() as stack:
+        for service in (kafka, store):
+            stack.callback(service.close)
+            service.start()
+        backing = Backing(
+            kafka_bootstrap=kafka.address,
+            mongodb_uri=environ[STORE_URL]
+            if store_way is Way.GIVEN
+            else mongodb_uri(store.address),
+            kafka_durable=_is_durable(kafka_way, environ),
+            description=f"Kafka: {KAFKA_WORDS[kafka_way]}; store: {STORE_WORDS[store_way]}",
+        )
+        announce(f"Kafka: {KAFKA_WORDS[kafka_way]}, at {kafka.address}")
+        announce(f"store: {STORE_WORDS[store_way]}, at {store.address}")
+        yield RunningBacking(backing, kafka, store)
+
+
+def _kafka(way: Way, folder: Path, environ: Mapping[str, str]) -> BackingService:
+    match way:
+        case Way.GIVEN:
+            return GivenService(KAFKA_URL, environ[KAFKA_URL])
+        case Way.NATIVE:
+            return plan_cluster(folder, brokers=1)[0]
+        case Way.PIP:
+            return InMemoryKafka(folder)
+        case Way.DOCKER:
+            raise NotImplementedError
+
+
+def _store(way: Way, folder: Path, environ: Mapping[str, str]) -> BackingService:
+    match way:
+        case Way.GIVEN:
+            return GivenService(STORE_URL, environ[STORE_URL])
+        case Way.NATIVE | Way.PIP:
+            return StoreProcess(folder)
+        case Way.DOCKER:
+            raise NotImplementedError
+
+
+def _kafka_facts(environ: Mapping[str, str]) -> Facts:
+    return {
+        Way.GIVEN: lambda: _missing_variable(KAFKA_URL, environ),
+        Way.DOCKER: lambda: "not yet",
+        Way.NATIVE: missing_for_native_kafka,
+        Way.PIP: missing_for_in_memory_kafka,
+    }
+
+
+def _store_facts(environ: Mapping[str, str]) -> Facts:
+    return {
+        Way.GIVEN: lambda: _missing_variable(STORE_URL, environ),
+        Way.DOCKER: lambda: "not yet",
+        Way.NATIVE: missing_for_store,
+        Way.PIP: missing_for_store,
+    }
+
+
+def _missing_variable(name: str, environ: Mapping[str, str]) -> str | None:
+    return None if environ.get(name) else f"{name} is not set"
+
+
+def _is_durable(way: Way, environ: Mapping[str, str]) -> bool:
+    # A developer may have exported what `python -m deploy.local` printed for the broker in memory.
+    if way is Way.GIVEN:
+        return environ.get(DURABLE, "true") != "false"
+    return way is not Way.PIP

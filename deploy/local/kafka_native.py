@@ -1,0 +1,187 @@
+"""Apache Kafka in KRaft mode as processes of this machine, one broker or several.
+
+Needs Java 17+ and the jars that `make setup` brings. It creates no topics.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import subprocess
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.kafka_probe import brokers_known
+from deploy.local.ports import free_ports
+from deploy.local.processes import ManagedProcess
+from deploy.local.service import ServiceProcess
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+KAFKA_LIBS = REPOSITORY / ".backing" / "kafka-libs"
+LOG_CONFIG = REPOSITORY / "deploy" / "kafka" / "log4j2.properties"
+OLDEST_JAVA = 17
+HOST = "127.0.0.1"
+START_DEADLINE_S = 90.0
+FORMAT_DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True)
+class BrokerPlace:
+    """Where one broker lives: its number, its two ports and its folder."""
+
+    node_id: int
+    client_port: int
+    controller_port: int
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        """What clients connect to."""
+        return f"{HOST}:{self.client_port}"
+
+
+def server_properties(place: BrokerPlace, cluster: Sequence[BrokerPlace]) -> str:
+    """The broker's configuration file. Pure: the same places give the same text."""
+    copies = min(3, len(cluster))
+    in_sync = max(1, copies - 1)
+    voters = ",".join(f"{one.node_id}@{HOST}:{one.controller_port}" for one in cluster)
+    controller = f"CONTROLLER://{HOST}:{place.controller_port}"
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": place.node_id,
+        "controller.quorum.voters": voters,
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{place.address},{controller}",
+        "advertised.listeners": f"PLAINTEXT://{place.address}",
+        "log.dirs": place.folder / "data",
+        # A service that misspells a topic must fail, not write where nobody reads.
+        "auto.create.topics.enable": "false",
+        "default.replication.factor": copies,
+        "min.insync.replicas": in_sync,
+        "offsets.topic.replication.factor": copies,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": in_sync,
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": in_sync,
+        # After a kill the same broker is let in again only when its old session has ended.
+        "broker.session.timeout.ms": 4000,
+        "broker.heartbeat.interval.ms": 1000,
+        # The defaults (50 partitions each, 128 MB for the cleaner, 3 s before a group's first
+        # balance) are made for a machine of its own.
+        "offsets.topic.num.partitions": 4,
+        "transaction.state.log.num.partitions": 4,
+        "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+        "group.initial.rebalance.delay.ms": 0,
+        "num.network.threads": 2,
+        "num.io.threads": 4,
+    }
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+class NativeKafka(ServiceProcess):
+    """One broker process that keeps its port and its data over stop, kill and start."""
+
+    def __init__(self, place: BrokerPlace, cluster: Sequence[BrokerPlace], cluster_id: str) -> None:
+        process = ManagedProcess(
+            name=f"kafka-{place.node_id}",
+            argv=_java(place, "-Xmx512m", "kafka.Kafka", str(_config_file(place))),
+            log_file=place.folder / "stdout.log",
+            cwd=place.folder,
+        )
+        super().__init__(process, place.address, START_DEADLINE_S)
+        self._place = place
+        self._cluster = cluster
+        self._cluster_id = cluster_id
+
+    def prepare(self) -> None:
+        """Write the configuration, and format the folder the first time."""
+        self._place.folder.mkdir(parents=True, exist_ok=True)
+        _config_file(self._place).write_text(server_properties(self._place, self._cluster))
+        if not (self._place.folder / "data" / "meta.properties").exists():
+            _format(self._place, self._cluster_id)
+
+    def answers(self) -> bool:
+        """Whether it serves clients and knows at least one live broker, itself included."""
+        return self.brokers_known() >= 1
+
+    def brokers_known(self) -> int:
+        """How many live brokers it tells its clients of; 0 while it does not answer."""
+        return brokers_known(HOST, self._place.client_port)
+
+
+def plan_cluster(data_dir: Path, brokers: int) -> list[NativeKafka]:
+    """Choose places for `brokers` brokers under `data_dir`; nothing is started yet.
+
+    They share the controllers' quorum: with three, one may be missing. In a folder that was used
+    before they take up its data.
+    """
+    ports = free_ports(2 * brokers)
+    places = [
+        BrokerPlace(n + 1, ports[2 * n], ports[2 * n + 1], data_dir / f"kafka-{n + 1}")
+        for n in range(brokers)
+    ]
+    cluster_id = _cluster_id(data_dir)
+    return [NativeKafka(place, places, cluster_id) for place in places]
+
+
+def missing_for_native_kafka() -> str | None:
+    """Say in a few words why native Kafka cannot run here; None when it can."""
+    if shutil.which("java") is None:
+        return "no java on the PATH"
+    version = java_version()
+    if version < OLDEST_JAVA:
+        return f"java {version} is older than {OLDEST_JAVA}"
+    if not any(KAFKA_LIBS.glob("kafka-server-*.jar")):
+        return "the broker's jars are not there (make setup brings them, with Maven)"
+    return None
+
+
+def java_version() -> int:
+    """The major version of the java on the PATH; 0 when it does not say one."""
+    asked = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)
+    return parse_java_version(asked.stderr)
+
+
+def parse_java_version(said: str) -> int:
+    """Read the major version from what `java -version` prints; 8 from "1.8.0_292"."""
+    found = re.search(r'version "(?:1\.)?(\d+)', said)
+    return int(found[1]) if found else 0
+
+
+def _format(place: BrokerPlace, cluster_id: str) -> None:
+    tool = ("kafka.tools.StorageTool", "format", "-g", "-t", cluster_id)
+    argv = _java(place, "-Xmx128m", *tool, "-c", str(_config_file(place)))
+    done = subprocess.run(
+        argv, capture_output=True, text=True, timeout=FORMAT_DEADLINE_S, check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"formatting {place.folder} failed\n{done.stdout}{done.stderr}")
+
+
+def _java(place: BrokerPlace, heap: str, *program: str) -> list[str]:
+    return [
+        "java",
+        heap,
+        f"-Dlog4j2.configurationFile={LOG_CONFIG}",
+        f"-Dkafka.log.file={place.folder / 'broker.log'}",
+        "-Djava.awt.headless=true",
+        "-cp",
+        f"{KAFKA_LIBS}/*",
+        *program,
+    ]
+
+
+def _config_file(place: BrokerPlace) -> Path:
+    return place.folder / "server.properties"
+
+
+def _cluster_id(data_dir: Path) -> str:
+    """The id the folder's brokers were formatted with, made at the first use."""
+    kept = data_dir / "kafka-cluster-id"
+    if not kept.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        kept.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+    return kept.read_text()

@@ -1,0 +1,35 @@
+"""Free TCP ports for services of this machine. Chooses only; binding is the service's."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+# Below the kernel's range for outgoing connections (32768 and up). A client that keeps trying to
+# reach a stopped service there would sooner or later get the very port as its own source and
+# connect to itself; the service could then not come back.
+LOWEST, HIGHEST = 20_000, 32_000
+ATTEMPTS = 200
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Return `count` different ports on which nobody listens now. Raises OSError when none is."""
+    found: list[int] = []
+    for port in random.sample(range(LOWEST, HIGHEST), ATTEMPTS):
+        if len(found) == count:
+            break
+        if _is_free(host, port):
+            found.append(port)
+    if len(found) < count:
+        raise OSError(f"no {count} free ports between {LOWEST} and {HIGHEST} on {host}")
+    return found
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

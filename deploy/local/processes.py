@@ -1,0 +1,184 @@
+"""Child processes that can be stopped, killed, frozen and started again, and never outlive us.
+
+It knows nothing of what it runs. Nothing is started at import.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+STOP_DEADLINE_S = 20.0
+POLL_S = 0.05
+_EXEC_WRAPPER = Path(__file__).with_name("die_with_parent.py")
+
+# The kernel's "die with your parent" means the parent *thread*. A child forked by a worker thread
+# (asyncio.to_thread) would be killed when that worker ends, so one thread that lives as long as
+# this interpreter forks them all.
+_spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawn")
+
+
+class ManagedProcess:
+    """One child process with its log file; `start` and the ends may be called again and again.
+
+    `env` is laid over this process's own environment. Every signal goes to the child's whole
+    process group, which is its own: a Ctrl-C in the terminal reaches only us.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        log_file: Path | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.argv = list(argv)
+        self.env = dict(env or {})
+        self.log_file = log_file
+        self.cwd = cwd
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the child and return at once. Raises RuntimeError when it runs already."""
+        if self.alive:
+            raise RuntimeError(f"{self.name} runs already, as process {self.pid}")
+        self._child = _spawner.submit(self._spawn).result()
+
+    def stop(self, deadline_s: float = STOP_DEADLINE_S) -> None:
+        """Ask the child to end (SIGTERM); kill it when it has not ended within `deadline_s`."""
+        if self._child is None:
+            return
+        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT)  # a frozen child would not see the request
+        try:
+            self._child.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the child at once (SIGKILL), as a crash would, and wait until it is gone."""
+        if self._child is None:
+            return
+        self._signal(signal.SIGKILL)
+        self._child.wait()
+
+    def freeze(self) -> None:
+        """Stop the child where it stands (SIGSTOP): its sockets stay open and say nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen child go on (SIGCONT)."""
+        self._signal(signal.SIGCONT)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child runs (a frozen one does)."""
+        return self._child is not None and self._child.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The child's process id. Raises RuntimeError before the first start."""
+        if self._child is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return self._child.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs or before the first start."""
+        return None if self._child is None else self._child.poll()
+
+    def require_alive(self) -> None:
+        """Raise RuntimeError with the end of the log when the child has ended."""
+        if not self.alive:
+            tail = "\n".join(self.last_log_lines())
+            raise RuntimeError(f"{self.name} ended with status {self.returncode}\n{tail}")
+
+    def last_log_lines(self, count: int = 20) -> list[str]:
+        """The last lines of the log file, for an error's text."""
+        if self.log_file is None or not self.log_file.exists():
+            return []
+        return self.log_file.read_text(errors="replace").splitlines()[-count:]
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        wrapped = [sys.executable, "-I", "-S", str(_EXEC_WRAPPER), str(os.getpid()), *self.argv]
+        log = self._open_log()
+        try:
+            return subprocess.Popen(
+                wrapped,
+                env={**os.environ, **self.env},
+                cwd=self.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+            )
+        finally:
+            os.close(log)
+
+    def _open_log(self) -> int:
+        if self.log_file is None:
+            return os.open(os.devnull, os.O_WRONLY)
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # poll() first: once the child is reaped its number may belong to somebody else.
+        if self._child is not None and self._child.poll() is None:
+            os.killpg(self._child.pid, number)
+
+
+class ProcessGroup:
+    """Starts processes in the order given and, at the end of the block, stops them in reverse."""
+
+    def __init__(self, stop_deadline_s: float = STOP_DEADLINE_S) -> None:
+        self._stop_deadline_s = stop_deadline_s
+        self._members: list[ManagedProcess] = []
+
+    def start(self, process: ManagedProcess) -> ManagedProcess:
+        """Start `process` and remember it; one that is started already is only remembered."""
+        if not process.alive:
+            process.start()
+        self._members.append(process)
+        return process
+
+    def stop_all(self) -> None:
+        """Stop every member, the last started first."""
+        while self._members:
+            self._members.pop().stop(self._stop_deadline_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop_all()
+
+
+def wait_until(
+    predicate: Callable[[], bool],
+    deadline_s: float,
+    what: str,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Return as soon as `predicate` holds; raise TimeoutError naming `what` after `deadline_s`."""
+    end = clock() + deadline_s
+    while not predicate():
+        if clock() >= end:
+            raise TimeoutError(f"{what}: not within {deadline_s:g} s")
+        sleep(POLL_S)

@@ -1,0 +1,88 @@
+"""SecantusDB, a server that speaks MongoDB's protocol, as a process of this machine.
+
+It creates no collections and no indexes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from deploy.local.ports import free_ports
+from deploy.local.processes import ManagedProcess
+from deploy.local.service import ServiceProcess
+
+HOST = "127.0.0.1"
+START_DEADLINE_S = 60.0
+PROBE_TIMEOUT_MS = 500
+
+
+class StoreProcess(ServiceProcess):
+    """One store process that keeps its port and its data over stop, kill and start."""
+
+    def __init__(self, data_dir: Path) -> None:
+        [port] = free_ports(1)
+        self._folder = data_dir / "store"
+        process = ManagedProcess(
+            name="store",
+            argv=_argv(port, self._folder),
+            log_file=self._folder / "store.log",
+            cwd=self._folder,
+        )
+        super().__init__(process, f"{HOST}:{port}", START_DEADLINE_S)
+
+    def prepare(self) -> None:
+        """Make the folder and an empty configuration: given one, it looks for no other."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _config_file(self._folder).write_text("")
+
+    def answers(self) -> bool:
+        """Whether it serves clients now."""
+        return answers_ping(mongodb_uri(self.address))
+
+
+def mongodb_uri(address: str) -> str:
+    """What MongoDB clients connect to, for a single server at `address`."""
+    return f"mongodb://{address}/?directConnection=true"
+
+
+def answers_ping(uri: str) -> bool:
+    """Whether a MongoDB server answers at `uri`, within half a second."""
+    client: MongoClient[dict[str, object]] = MongoClient(
+        uri, serverSelectionTimeoutMS=PROBE_TIMEOUT_MS, connect=False
+    )
+    with client:
+        try:
+            client.admin.command("ping")
+        except PyMongoError:
+            return False
+    return True
+
+
+def missing_for_store() -> str | None:
+    """Say in a few words why the store cannot run here; None when it can."""
+    if importlib.util.find_spec("secantus") is None:
+        return "the package secantusdb is not installed (make setup brings it)"
+    return None
+
+
+def _argv(port: int, folder: Path) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "secantus",
+        *("--config", str(_config_file(folder))),
+        *("--host", HOST),
+        *("--port", str(port)),
+        *("--storage-path", str(folder / "data")),
+        *("--cache-size", "256M"),
+        *("--log-level", "WARNING"),
+    ]
+
+
+def _config_file(folder: Path) -> Path:
+    return folder / "secantusd.toml"

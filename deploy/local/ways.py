@@ -1,0 +1,49 @@
+"""Chooses how a backing service is found: the first of four ways that works here. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from enum import Enum
+
+
+class Way(Enum):
+    """How a backing service comes to be, in the order of preference."""
+
+    GIVEN = "given"
+    DOCKER = "docker"
+    NATIVE = "native"
+    PIP = "pip"
+
+
+# Says in a few words why a way is closed here, or None when it is open. Asked only when needed:
+# asking Docker or Java starts a process.
+Obstacle = Callable[[], str | None]
+Facts = Mapping[Way, Obstacle]
+
+
+class NoWayError(RuntimeError):
+    """No way that may be used is open; the text says why for each."""
+
+
+def choose_way(facts: Facts, allowed: Collection[Way] = tuple(Way)) -> Way:
+    """Return the first allowed way without an obstacle. Raises NoWayError when there is none."""
+    closed: list[str] = []
+    for way in Way:
+        if way not in allowed:
+            continue
+        obstacle = facts[way]()
+        if obstacle is None:
+            return way
+        closed.append(f"{way.value}: {obstacle}")
+    raise NoWayError("no way to start it here: " + "; ".join(closed))
+
+
+def allowed_ways(environ: Mapping[str, str]) -> tuple[Way, ...]:
+    """All ways, or the single one that the variable BACKING names. Raises ValueError."""
+    forced = environ.get("BACKING", "")
+    if not forced:
+        return tuple(Way)
+    if forced not in {way.value for way in Way}:
+        known = ", ".join(way.value for way in Way)
+        raise ValueError(f"BACKING={forced} is none of {known}")
+    return (Way(forced),)
