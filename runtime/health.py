@@ -43,9 +43,7 @@ class Health:
             return _answer(self.faults(readiness=True))
 
         async def metrics(_: web.Request) -> web.Response:
-            return web.Response(
-                body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST}
-            )
+            return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
         app.router.add_get("/healthz", healthz)
         app.router.add_get("/readyz", readyz)
@@ -54,6 +52,4 @@ class Health:
 
 def _answer(faults: dict[str, str]) -> web.Response:
     status = 503 if faults else 200
-    return web.json_response(
-        {"status": "failing" if faults else "ok", "faults": faults}, status=status
-    )
+    return web.json_response({"status": "failing" if faults else "ok", "faults": faults}, status=status)

@@ -34,9 +34,7 @@ def partition_of(key: bytes, partitions: int) -> int:
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
-def new_producer(
-    settings: KafkaSettings, *, transactional_id: str | None = None
-) -> AIOKafkaProducer:
+def new_producer(settings: KafkaSettings, *, transactional_id: str | None = None) -> AIOKafkaProducer:
     """Return a producer, not started: acks=all and idempotent (as far as the broker can be)."""
     durable = settings.kafka_durable
     return AIOKafkaProducer(
@@ -124,9 +122,7 @@ async def _create(admin: Any, topic: topics.Topic, partitions: int, replicas: in
     for name, code, *_ in response.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
-            log.warning(
-                "a topic cannot be created", extra=logs.facts(topic=name, error=error.__name__)
-            )
+            log.warning("a topic cannot be created", extra=logs.facts(topic=name, error=error.__name__))
             await asyncio.sleep(RETRY_AFTER_S)
     await asyncio.sleep(0.05)
 

@@ -66,14 +66,10 @@ class LogReader:
                 await self._seek(consumer)
                 await self._read(consumer)
             except OffsetOutOfRangeError as error:
-                raise Fatal(
-                    f"{self.topic} no longer holds what this reader has yet to read"
-                ) from error
+                raise Fatal(f"{self.topic} no longer holds what this reader has yet to read") from error
             except (KafkaError, OSError, Stalled, TimeoutError) as error:
                 metrics.READER_REBUILDS.labels(topic=self.topic).inc()
-                log.warning(
-                    "a reader is rebuilt", extra=logs.facts(topic=self.topic, error=repr(error))
-                )
+                log.warning("a reader is rebuilt", extra=logs.facts(topic=self.topic, error=repr(error)))
                 await asyncio.sleep(RETRY_AFTER_S)
             finally:
                 await consumer.stop()

@@ -49,9 +49,7 @@ def _add_files(root: logging.Logger, folder: Path) -> None:
     requests.handlers.clear()
     requests.setLevel(logging.INFO)
     requests.propagate = False
-    requests.addHandler(
-        _file(folder / "requests.log", logging.INFO, logging.Formatter("%(message)s"))
-    )
+    requests.addHandler(_file(folder / "requests.log", logging.INFO, logging.Formatter("%(message)s")))
 
 
 def _file(path: Path, level: int, formatter: logging.Formatter) -> logging.Handler:

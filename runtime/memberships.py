@@ -69,9 +69,7 @@ class Memberships:
                 metrics.BAD_RECORDS.labels(topic=topics.MEMBERSHIPS).inc()
                 log.warning(
                     "a membership cannot be read",
-                    extra=logs.facts(
-                        partition=record.partition, offset=record.offset, reason=str(error)
-                    ),
+                    extra=logs.facts(partition=record.partition, offset=record.offset, reason=str(error)),
                 )
             else:
                 self.set_member(group, up, record.value is not None)

@@ -37,9 +37,7 @@ REFUSALS = Counter(
 )
 
 # --- edge server ---
-CONNECTIONS = Gauge(
-    "chat_edge_connections", "Clients that are connected, by transport.", ["transport"]
-)
+CONNECTIONS = Gauge("chat_edge_connections", "Clients that are connected, by transport.", ["transport"])
 CONNECTS = Counter("chat_edge_connects_total", "Clients whose handshake succeeded.")
 DISCONNECTS = Counter("chat_edge_disconnects_total", "Clients that went, by reason.", ["reason"])
 MESSAGES_IN = Counter("chat_edge_messages_in_total", "Messages that clients sent and the log took.")
@@ -64,12 +62,8 @@ RECOVERIES = Counter(
     "Rooms resumed, by outcome. 'hole' rising: the window is too small for how long clients stay away.",
     ["outcome"],
 )
-RECOVERED_MESSAGES = Counter(
-    "chat_edge_recovered_messages_total", "Missed messages that were sent again."
-)
-SLOW_CLIENTS = Counter(
-    "chat_edge_slow_client_closes_total", "Clients closed because they read too slowly."
-)
+RECOVERED_MESSAGES = Counter("chat_edge_recovered_messages_total", "Missed messages that were sent again.")
+SLOW_CLIENTS = Counter("chat_edge_slow_client_closes_total", "Clients closed because they read too slowly.")
 WINDOW_BYTES = Gauge("chat_edge_window_bytes", "Size of the recent log that is kept for resuming.")
 LOST_ACKED = Counter(
     "chat_edge_acked_but_missing_total",
@@ -92,9 +86,7 @@ STORE_RETRIES = Counter(
     "chat_persister_store_retries_total",
     "Writes tried again because the store was away or failing.",
 )
-STORE_LAG = Gauge(
-    "chat_persister_lag_records", "Records that are not stored yet.", ["topic", "partition"]
-)
+STORE_LAG = Gauge("chat_persister_lag_records", "Records that are not stored yet.", ["topic", "partition"])
 UNSTORED_AGE_SECONDS = Gauge(
     "chat_persister_unstored_age_seconds",
     "Age of the oldest record that is read and not stored. Rising: the store is away or too slow.",
@@ -112,9 +104,7 @@ HTTP_SECONDS = Histogram(
     ["api", "route"],
     buckets=LATENCY_BUCKETS,
 )
-HTTP_REQUESTS = Counter(
-    "chat_gateway_requests_total", "Requests answered.", ["api", "route", "status"]
-)
+HTTP_REQUESTS = Counter("chat_gateway_requests_total", "Requests answered.", ["api", "route", "status"])
 TABLE_VERSION = Gauge("chat_table_version", "Version of the assignment table that is in use here.")
 TABLE_EPOCH = Gauge("chat_table_epoch", "Epoch of the assignment table that is in use here.")
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, InvalidURI, PyMongoError, ConfigurationError
+from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, PyMongoError
 
 from runtime.service import Fatal
 from runtime.settings import MongoSettings
@@ -40,18 +40,14 @@ class Store:
     ) -> list[Document]:
         """Return the documents that match, in ``sort`` order."""
         with _translated():
-            cursor = self._database[collection].find(
-                query, sort=list(sort) or None, skip=skip, limit=limit
-            )
+            cursor = self._database[collection].find(query, sort=list(sort) or None, skip=skip, limit=limit)
             found: list[Document] = await cursor.to_list(None)
             return found
 
     async def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         """Return what an aggregation gives."""
         with _translated():
-            found: list[Document] = (
-                await self._database[collection].aggregate(list(pipeline)).to_list(None)
-            )
+            found: list[Document] = await self._database[collection].aggregate(list(pipeline)).to_list(None)
             return found
 
     async def insert_new(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> int:

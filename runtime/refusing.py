@@ -18,8 +18,6 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
         log.info("refused", extra=logs.facts(request_id=request_id, reason=str(error), **facts))
     else:
         refused = Refused(INTERNAL)
-        log.error(
-            "failed unexpectedly", exc_info=error, extra=logs.facts(request_id=request_id, **facts)
-        )
+        log.error("failed unexpectedly", exc_info=error, extra=logs.facts(request_id=request_id, **facts))
     metrics.REFUSALS.labels(code=refused.refusal.code).inc()
     return {"error": refused.body(request_id).model_dump()}

@@ -65,9 +65,7 @@ class Service:
         self.failure = self.failure or error
         self.stopping.set()
 
-    async def serve(
-        self, app: web.Application, host: str, port: int, *, log_requests: bool = False
-    ) -> int:
+    async def serve(self, app: web.Application, host: str, port: int, *, log_requests: bool = False) -> int:
         """Serve ``app`` until the service stops. Returns the port, which matters where 0 was asked for."""
         access_log = logging.getLogger(logs.ACCESS_LOG) if log_requests else None
         runner = web.AppRunner(
@@ -89,17 +87,13 @@ class Service:
                 await run()
                 raise RuntimeError(f"{name} ended by itself")
             except Fatal as error:
-                log.critical(
-                    "the service cannot go on", extra=logs.facts(task=name, reason=str(error))
-                )
+                log.critical("the service cannot go on", extra=logs.facts(task=name, reason=str(error)))
                 return self.fail(error)
             except Exception as error:
                 failures = 1 if loop.time() - started > WELL_AFTER_S else failures + 1
                 metrics.TASK_RESTARTS.labels(task=name).inc()
                 self._failing[name] = f"{name}: {type(error).__name__}"
-                log.exception(
-                    "a background task died", extra=logs.facts(task=name, failures=failures)
-                )
+                log.exception("a background task died", extra=logs.facts(task=name, failures=failures))
                 if failures >= MAX_FAILURES_IN_A_ROW:
                     return self.fail(error)
                 await asyncio.sleep(min(0.1 * 2**failures, 5.0))
@@ -144,9 +138,7 @@ async def running(service: Service, start: Start) -> AsyncIterator[Service]:
             log.info("started", extra=logs.facts(service=service.name, pid=os.getpid()))
         yield service
     except Fatal as error:
-        log.critical(
-            "the service cannot start", extra=logs.facts(service=service.name, reason=str(error))
-        )
+        log.critical("the service cannot start", extra=logs.facts(service=service.name, reason=str(error)))
         service.fail(error)
     finally:
         service.stopping.set()

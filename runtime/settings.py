@@ -11,7 +11,6 @@ from typing import Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
 S = TypeVar("S", bound="ServiceSettings")
 
 
@@ -74,9 +73,7 @@ class MongoSettings(BaseSettings):
     mongodb_uri: SecretStr = Field(
         default=SecretStr("mongodb://127.0.0.1:27017"), description="The store's URI."
     )
-    mongodb_database: str = Field(
-        default="uni4all_chat", min_length=1, description="The database's name."
-    )
+    mongodb_database: str = Field(default="uni4all_chat", min_length=1, description="The database's name.")
     mongodb_timeout_ms: int = Field(
         default=3_000, ge=100, description="Milliseconds after which an operation has failed."
     )
@@ -100,9 +97,7 @@ class TokenSettings(BaseSettings):
     )
     token_audience: str | None = Field(default=None, description="Required aud claim, when set.")
     token_issuer: str | None = Field(default=None, description="Required iss claim, when set.")
-    token_up_claim: str = Field(
-        default="sub", min_length=1, description="The claim with the UP number."
-    )
+    token_up_claim: str = Field(default="sub", min_length=1, description="The claim with the UP number.")
 
 
 def load(kind: type[S], prog: str, argv: Sequence[str] | None = None) -> S:

@@ -47,13 +47,8 @@ class TokenVerifier:
         self._settings = settings
         self._secret = settings.token_secret.get_secret_value() if settings.token_secret else None
         self._keys: dict[str | None, jwt.PyJWK] = {}
-        if (
-            "HS256" in settings.token_algorithms
-            and len((self._secret or "").encode()) < MIN_SECRET_BYTES
-        ):
-            raise Fatal(
-                f"TOKEN_SECRET must have {MIN_SECRET_BYTES} bytes or more where HS256 is accepted"
-            )
+        if "HS256" in settings.token_algorithms and len((self._secret or "").encode()) < MIN_SECRET_BYTES:
+            raise Fatal(f"TOKEN_SECRET must have {MIN_SECRET_BYTES} bytes or more where HS256 is accepted")
         if set(settings.token_algorithms) - {"HS256"} and settings.token_jwks is None:
             raise Fatal("TOKEN_JWKS must be set where RS256 or ES256 is accepted")
 
@@ -71,9 +66,7 @@ class TokenVerifier:
             raise Refused(INVALID_TOKEN)
         try:
             claims = self._decode(token)
-            return Identity(
-                _UP.validate_python(claims[self._settings.token_up_claim]), float(claims["exp"])
-            )
+            return Identity(_UP.validate_python(claims[self._settings.token_up_claim]), float(claims["exp"]))
         except jwt.ExpiredSignatureError as error:
             raise Refused(EXPIRED_TOKEN) from error
         except (jwt.PyJWTError, ValidationError, KeyError, ValueError, TypeError) as error:
@@ -124,9 +117,7 @@ class TokenVerifier:
                 ValueError,
                 jwt.PyJWTError,
             ) as error:
-                log.error(
-                    "token keys cannot be refreshed", extra=logs.facts(error=type(error).__name__)
-                )
+                log.error("token keys cannot be refreshed", extra=logs.facts(error=type(error).__name__))
 
 
 async def _load_keys(source: str) -> dict[str | None, jwt.PyJWK]:

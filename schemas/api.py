@@ -60,9 +60,7 @@ class NewMessage(Request):
     group: GroupId
     sender: UpNumber = Field(alias="from")
     message: str
-    id: MessageId | None = Field(
-        default=None, description="The same id again makes no second message."
-    )
+    id: MessageId | None = Field(default=None, description="The same id again makes no second message.")
 
 
 class UserState(Request):

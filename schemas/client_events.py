@@ -77,9 +77,7 @@ class RoomJoined(BaseModel):
     """How a room was joined: everything up to ``head`` is behind, or among the ``missed`` that follow."""
 
     head: int = Field(description="The newest seq of the room's log that this edge has delivered.")
-    recovered: bool = Field(
-        description="False: there is a hole after since; read history over REST."
-    )
+    recovered: bool = Field(description="False: there is a hole after since; read history over REST.")
     missed: int = Field(description="How many missed messages follow at once, before any live one.")
 
 

@@ -20,19 +20,17 @@ INDEXES: Final[dict[str, list[list[tuple[str, int]]]]] = {
 }
 """By collection: the indexes that the persister creates at start."""
 
-MessageDocument = TypedDict(
-    "MessageDocument",
-    {
-        "_id": str,
-        "id": str,
-        "group": str,
-        "seq": int,
-        "up": str,
-        "message": str,
-        "timestamp": int,
-        "sentAt": int,
-    },
-)
+
+class MessageDocument(TypedDict):
+    _id: str
+    id: str
+    group: str
+    seq: int
+    up: str
+    message: str
+    timestamp: int
+    sentAt: int
+
 
 Document = dict[str, Any]
 

@@ -14,9 +14,7 @@ CIRCLE = 10**DIGITS
 
 UP_PATTERN = r"^up[0-9]{9}$"
 
-UpNumber = Annotated[
-    str, StringConstraints(pattern=UP_PATTERN, to_lower=True, strip_whitespace=True)
-]
+UpNumber = Annotated[str, StringConstraints(pattern=UP_PATTERN, to_lower=True, strip_whitespace=True)]
 """A student's number in its one written form: ``up`` and nine digits, lower case."""
 
 

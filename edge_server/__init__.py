@@ -1,0 +1,17 @@
+"""The edge: holds the clients' sockets, writes what they send to the log, hands on what stands in the log.
+
+The way of a message through these files:
+
+    socket_server.py   python-socketio, and the websocket whose transport we may write to
+    handshake.py       a connection becomes a client: token, groups, resuming
+    socket_events.py   an event becomes a call, a refusal becomes an ack
+    publish.py         a message goes to the log; its sender waits until its turn has come
+    log_order.py       (pure) whose turn it is: acks and consumed records become one order
+    delivery.py        a record's turn: retries are noticed, the window remembers, rooms get it
+    recent_log.py      (pure) the bounded window of the newest records
+    fan_out.py         one message, framed once, written to every member's transport
+    frames.py          (pure) how an event looks on the wire
+
+Beside it: clients.py and rooms.py (who is here, and in which room), catch_up.py (what a room's joiner has
+missed), token_expiry.py, status_report.py (tells the dispatcher how full we are).
+"""

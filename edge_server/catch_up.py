@@ -1,0 +1,42 @@
+"""What the joiner of a room has missed, and from where on it gets live messages. Pure.
+
+``since`` is the last seq that the client has seen. Either it gets everything after that, in order, then the
+live messages, or it is told that there is a hole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from edge_server.recent_log import Entry, RecentLog
+
+MAX_AHEAD: Final = 100_000
+"""Records of one partition by which another edge may be ahead of this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """How a client joins a room."""
+
+    head: int
+    """The newest seq of the room's partition that had its turn here."""
+    recovered: bool
+    missed: Sequence[Entry] = ()
+    not_before: int | None = None
+    """Set where the client has seen more than this edge: it gets only what is newer."""
+
+
+def catch_up(window: RecentLog, group: str, partition: int, *, head: int, since: int | None) -> CatchUp:
+    """Decide how to join. A cursor beyond ``head`` was earned on an edge that has read further than this one.
+
+    A cursor too far beyond it can't have been earned in this log: that is a hole too.
+    """
+    if since is None:
+        return CatchUp(head=head, recovered=True)
+    if since > head + MAX_AHEAD:
+        return CatchUp(head=head, recovered=False)
+    if since > head:
+        return CatchUp(head=head, recovered=True, not_before=since)
+    if not window.reaches(partition, since):
+        return CatchUp(head=head, recovered=False)
+    return CatchUp(head=head, recovered=True, missed=window.after(group, since))

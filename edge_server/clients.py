@@ -1,0 +1,120 @@
+"""A connected client, and the one way in which anything is sent to it.
+
+A client begins *queued*: what it gets goes through engine.io's queue, which polling reads. Once its websocket
+is up, a barrier is put into that queue; what comes after it is held until the barrier itself is written, and
+from then on the client is *direct*: bytes go straight to its transport. So nothing overtakes anything.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from engineio import packet as eio_packet
+
+from edge_server.frames import text_frame
+from runtime import metrics
+from runtime.tokens import Identity
+
+POLLING: Final = "polling"
+WEBSOCKET: Final = "websocket"
+
+
+class Barrier(eio_packet.Packet):  # type: ignore[misc]
+    """A no-op packet that says when everything queued before it has been written."""
+
+    def __init__(self, on_written: Callable[[], None]) -> None:
+        super().__init__(eio_packet.NOOP)
+        self._on_written = on_written
+
+    def encode(self, b64: bool = False) -> Any:
+        """Called by engine.io's writer after it has written all earlier packets."""
+        self._on_written()
+        return super().encode(b64=b64)
+
+
+class Client:
+    """One connection of one user."""
+
+    __slots__ = (
+        "_held", "_max_bytes", "_max_packets", "_socket", "counted_as", "gone", "identity", "rooms",
+        "sid", "slow", "transport", "unacked",
+    )  # fmt: skip
+
+    def __init__(
+        self, sid: str, identity: Identity, socket: Any, *, max_bytes: int, max_packets: int
+    ) -> None:
+        self.sid = sid
+        self.identity = identity
+        self.rooms: set[str] = set()
+        self.unacked = 0
+        self.transport: asyncio.Transport | None = None
+        """The websocket's transport once the client is direct; None before."""
+        self.slow = False
+        self.gone = False
+        self.counted_as: str | None = None
+        self._socket = socket
+        self._held: list[bytes] | None = None
+        self._max_bytes = max_bytes
+        self._max_packets = max_packets
+
+    @property
+    def up(self) -> str:
+        """Whose connection this is."""
+        return self.identity.up
+
+    def send(self, text: bytes, frame: bytes | None = None) -> None:
+        """Send one event, given as Socket.IO text and, where the caller has it, as a frame."""
+        if self.transport is not None:
+            self.write(self.transport, frame or text_frame(text))
+            return
+        if self._held is None:
+            self.try_direct()
+        if self._held is not None:
+            self._hold(frame or text_frame(text))
+        else:
+            self._queue(eio_packet.Packet(eio_packet.MESSAGE, text[1:].decode()))
+
+    def write(self, transport: asyncio.Transport, frames: bytes) -> None:
+        """Write prepared frames, and notice a client that does not read."""
+        try:
+            transport.write(frames)
+        except RuntimeError:
+            # uvloop refuses to write to a closed handle; engine.io is about to report the disconnect.
+            self.gone = True
+            return
+        if transport.get_write_buffer_size() > self._max_bytes:
+            self.slow = True
+
+    def try_direct(self) -> None:
+        """Put the barrier, if the client's websocket is up by now."""
+        websocket = getattr(self._socket, "framed_websocket", None)
+        if websocket is None or not self._socket.upgraded or self._held is not None:
+            return
+        self._held = []
+        self._queue(Barrier(lambda: self._go_direct(websocket.transport)))
+
+    def _go_direct(self, transport: asyncio.Transport) -> None:
+        held, self._held = self._held, None
+        self.transport = transport
+        self.count_as(WEBSOCKET)
+        if held:
+            self.write(transport, b"".join(held))
+
+    def count_as(self, transport: str | None) -> None:
+        """Count this connection under its present transport; None when it is gone."""
+        if self.counted_as is not None:
+            metrics.CONNECTIONS.labels(transport=self.counted_as).dec()
+        if transport is not None:
+            metrics.CONNECTIONS.labels(transport=transport).inc()
+        self.counted_as = transport
+
+    def _hold(self, frame: bytes) -> None:
+        assert self._held is not None
+        self._held.append(frame)
+        if len(self._held) > self._max_packets:
+            self.slow = True
+
+    def _queue(self, packet: eio_packet.Packet) -> None:
+        self._socket.queue.put_nowait(packet)
+        if self._socket.queue.qsize() > self._max_packets:
+            self.slow = True

@@ -1,0 +1,103 @@
+"""A record's turn: retries are noticed, the window remembers it, its room gets it, its sender is told.
+
+Everything here happens between two awaits: what is delivered, remembered and acked is one state.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from aiokafka import ConsumerRecord
+
+from edge_server.fan_out import FanOut
+from edge_server.log_order import LogOrder
+from edge_server.recent_log import Entry, RecentLog
+from edge_server.rooms import Rooms
+from runtime import logs, metrics
+from schemas import topics
+
+log = logging.getLogger(__name__)
+
+OnSettled = Callable[[Entry], None]
+"""Takes the first entry of a message whenever a record of that message has had its turn."""
+
+
+class Delivery:
+    """Takes what was consumed and what was acked, and gives each record its one turn."""
+
+    def __init__(
+        self, rooms: Rooms, window: RecentLog, fan_out: FanOut, starts: Callable[[int], int]
+    ) -> None:
+        self._rooms = rooms
+        self._window = window
+        self._fan_out = fan_out
+        self._starts = starts
+        self._orders: dict[int, LogOrder[Entry]] = {}
+        self._on_settled: OnSettled = lambda entry: None
+
+    def on_settled(self, callback: OnSettled) -> None:
+        """Tell ``callback`` about every record that had its turn."""
+        self._on_settled = callback
+
+    def head(self, partition: int) -> int:
+        """Return the newest seq that had its turn; what waits in the outbox counts."""
+        return self._order(partition).next_seq - 1
+
+    def take(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
+        """Take consumed records of one partition, in offset order."""
+        order = self._order(partition)
+        for record in records:
+            if record.offset >= order.next_seq:
+                for _, entry in order.consumed(record.offset, _entry(record)):
+                    self._take_turn(entry)
+        self._note_lost(order)
+        if records[-1].timestamp > 0:
+            metrics.BUS_LAG_SECONDS.observe(max(0.0, time.time() - records[-1].timestamp / 1000))
+
+    def acked(self, entry: Entry) -> None:
+        """Take a record of ours that every in-sync replica has."""
+        for _, ready in self._order(entry.partition).acked(entry.seq, entry):
+            self._take_turn(ready)
+
+    def _order(self, partition: int) -> LogOrder[Entry]:
+        order = self._orders.get(partition)
+        if order is None:
+            start = self._starts(partition)
+            self._window.begin(partition, start)
+            order = self._orders[partition] = LogOrder(start)
+        return order
+
+    def _take_turn(self, entry: Entry) -> None:
+        if self._window.add(entry):
+            if self._rooms.is_watched(entry.group):
+                self._give(entry)
+            self._on_settled(entry)
+        else:
+            metrics.DUPLICATES.inc()
+            self._on_settled(self._window.find(entry.key) or entry)
+
+    def _give(self, entry: Entry) -> None:
+        if entry.frame is not None:
+            self._fan_out.put(entry)
+            return
+        metrics.BAD_RECORDS.labels(topic=topics.MESSAGES).inc()
+        log.warning(
+            "a message cannot be read",
+            extra=logs.facts(partition=entry.partition, offset=entry.seq, reason=entry.bad),
+        )
+
+    def _note_lost(self, order: LogOrder[Entry]) -> None:
+        if order.lost:
+            metrics.LOST_ACKED.inc(order.lost)
+            log.critical("acked records are missing in the log", extra=logs.facts(records=order.lost))
+            order.lost = 0
+
+
+def _entry(record: ConsumerRecord) -> Entry:
+    """The key of a retry is that of the message: it stands in a header, so that skimming parses no JSON."""
+    group = (record.key or b"").decode(errors="replace")
+    ce_id = next((value for name, value in record.headers if name == "ce_id"), b"")
+    return Entry(
+        group, b"%b/%b" % (record.key or b"", ce_id), record.partition, record.offset, record.timestamp,
+        record.headers, record.value,
+    )  # fmt: skip

@@ -1,0 +1,77 @@
+"""One message, framed once, its bytes written to the transport of every member that is here.
+
+What has its turn within one pass of the event loop leaves together: one write a client and room. The loop over
+members holds no await, so that nobody joins or leaves in the middle of it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from edge_server.clients import Client
+from edge_server.recent_log import Entry
+from edge_server.rooms import Rooms
+from runtime import metrics
+
+
+class FanOut:
+    """Hands entries to the members of their rooms. ``close_slow`` ends a client that does not read."""
+
+    def __init__(self, rooms: Rooms, close_slow: Callable[[Client], None]) -> None:
+        self._rooms = rooms
+        self._close_slow = close_slow
+        self._outbox: dict[str, list[Entry]] = {}
+
+    def put(self, entry: Entry) -> None:
+        """Take an entry in log order; it leaves at the end of this pass of the loop."""
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._outbox.setdefault(entry.group, []).append(entry)
+
+    def flush(self) -> None:
+        """Let everything leave now. Called before anybody joins a room: they must not get it twice."""
+        outbox, self._outbox = self._outbox, {}
+        for room, entries in outbox.items():
+            readable = [entry for entry in entries if entry.frame is not None]
+            if readable:
+                self._deliver(room, readable)
+
+    def send_to(self, client: Client, entries: Sequence[Entry]) -> None:
+        """Send entries to one client, in order."""
+        for entry in entries:
+            if entry.text is not None:
+                client.send(entry.text, entry.frame)
+        self._look_at(client)
+
+    def _deliver(self, room: str, entries: list[Entry]) -> None:
+        frames = b"".join([entry.frame for entry in entries if entry.frame])
+        members = self._rooms.members(room)
+        slow = []
+        for client in members:
+            transport = client.transport
+            if transport is None:
+                for entry in entries:
+                    client.send(entry.text or b"", entry.frame)
+            else:
+                client.write(transport, frames)
+            if client.slow:
+                slow.append(client)
+        metrics.DELIVERIES.inc(len(entries) * len(members))
+        if late := self._rooms.late(room):
+            self._deliver_late(room, entries, late)
+        for client in slow:
+            self._look_at(client)
+
+    def _deliver_late(self, room: str, entries: list[Entry], late: dict[Client, int]) -> None:
+        head = entries[-1].seq
+        for client, cursor in tuple(late.items()):
+            newer = [entry for entry in entries if entry.seq > cursor]
+            metrics.DELIVERIES.inc(len(newer))
+            if head >= cursor:
+                self._rooms.join(client, room)
+            self.send_to(client, newer)
+
+    def _look_at(self, client: Client) -> None:
+        if client.slow:
+            metrics.SLOW_CLIENTS.inc()
+            self._rooms.remove(client)
+            self._close_slow(client)

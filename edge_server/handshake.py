@@ -1,0 +1,126 @@
+"""A connection becomes a client: the token says who it is, the memberships say which rooms, ``since`` resumes.
+
+Joining a room is one step without an await between what was missed and what comes live.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from edge_server.catch_up import CatchUp, catch_up
+from edge_server.clients import POLLING, Client
+from edge_server.delivery import Delivery
+from edge_server.fan_out import FanOut
+from edge_server.frames import event_text
+from edge_server.recent_log import RecentLog
+from edge_server.rooms import Rooms
+from edge_server.settings import EdgeSettings
+from runtime import metrics
+from runtime.kafka import partition_of
+from runtime.memberships import Memberships
+from runtime.tokens import Identity, TokenVerifier
+from schemas.client_events import JOINED, LEFT, ConnectAuth, Joined, Left, RoomJoined
+from schemas.refusals import INVALID_PAYLOAD, MISSING_TOKEN, Refused
+
+log = logging.getLogger(__name__)
+
+
+class Joining:
+    """Lets clients into rooms and out of them, as their memberships say."""
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        rooms: Rooms,
+        window: RecentLog,
+        delivery: Delivery,
+        fan_out: FanOut,
+        memberships: Memberships,
+    ) -> None:
+        self._partitions = settings.kafka_partitions
+        self._rooms = rooms
+        self._window = window
+        self._delivery = delivery
+        self._fan_out = fan_out
+        self._memberships = memberships
+        memberships.on_change(self._follow)
+
+    def join_all(self, client: Client, since: Mapping[str, int]) -> None:
+        """Let a new client into all its user's rooms; tell it so; then send what it has missed."""
+        self._fan_out.flush()
+        joins = {
+            group: self._join(client, group, since.get(group))
+            for group in sorted(self._memberships.groups_of(client.up))
+        }
+        self._tell(client, joins)
+        for join in joins.values():
+            self._fan_out.send_to(client, join.missed)
+
+    def join(self, client: Client, group: str, since: int | None) -> RoomJoined:
+        """Let a client into one room. What it has missed is sent right after the caller's ack."""
+        self._fan_out.flush()
+        joined = self._join(client, group, since)
+        asyncio.get_running_loop().call_soon(self._fan_out.send_to, client, joined.missed)
+        return _room_joined(joined)
+
+    def _join(self, client: Client, group: str, since: int | None) -> CatchUp:
+        partition = partition_of(group.encode(), self._partitions)
+        joined = catch_up(self._window, group, partition, head=self._delivery.head(partition), since=since)
+        self._rooms.join(client, group, not_before=joined.not_before)
+        if since is not None:
+            metrics.RECOVERIES.labels(outcome="recovered" if joined.recovered else "hole").inc()
+            metrics.RECOVERED_MESSAGES.inc(len(joined.missed))
+        return joined
+
+    def _tell(self, client: Client, joins: Mapping[str, CatchUp]) -> None:
+        rooms = {group: _room_joined(join) for group, join in joins.items()}
+        client.send(event_text(JOINED, Joined(rooms=rooms)))
+
+    def _follow(self, group: str, up: str, member: bool) -> None:
+        """A membership has changed: the user's clients here follow at once."""
+        self._fan_out.flush()
+        for client in self._rooms.of_user(up):
+            if member:
+                self._tell(client, {group: self._join(client, group, None)})
+            else:
+                self._rooms.leave(client, group)
+                client.send(event_text(LEFT, Left(room=group)))
+
+
+class Handshake:
+    """Checks who connects, and makes clients."""
+
+    def __init__(self, settings: EdgeSettings, tokens: TokenVerifier) -> None:
+        self._settings = settings
+        self._tokens = tokens
+
+    def authenticate(self, auth: object) -> tuple[Identity, Mapping[str, int]]:
+        """Return who connects, and with which cursors. Raises `Refused`."""
+        if not isinstance(auth, Mapping) or "token" not in auth:
+            raise Refused(MISSING_TOKEN)
+        try:
+            wanted = ConnectAuth.model_validate(auth)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise Refused(INVALID_PAYLOAD, f"auth.{where}: {first['msg']}") from error
+        return self._tokens.verify(wanted.token), wanted.since or {}
+
+    def client(self, sid: str, identity: Identity, engine_socket: Any) -> Client:
+        """Return the new client of an accepted connection, in no room yet."""
+        client = Client(
+            sid,
+            identity,
+            engine_socket,
+            max_bytes=self._settings.max_buffered_bytes,
+            max_packets=self._settings.max_queued_packets,
+        )
+        client.count_as(POLLING)
+        return client
+
+
+def _room_joined(join: CatchUp) -> RoomJoined:
+    return RoomJoined(head=join.head, recovered=join.recovered, missed=len(join.missed))

@@ -1,0 +1,58 @@
+"""Whose turn it is: acks of our own records and consumed records become one order, the log's.
+
+Pure. One `LogOrder` a partition. An acked record is given its turn at once when everything before it has had
+its turn; otherwise it waits until consuming has closed the gap. A record never has two turns.
+"""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class LogOrder(Generic[Item]):
+    """The order of one partition, from ``next_seq`` on."""
+
+    __slots__ = ("_early", "lost", "next_seq")
+
+    def __init__(self, next_seq: int) -> None:
+        self.next_seq = next_seq
+        self._early: dict[int, Item] = {}
+        self.lost = 0
+        """Acked records that the log then did not have. Above 0, a broker has lost data."""
+
+    @property
+    def waiting(self) -> int:
+        """How many acked records wait for the gap before them to close."""
+        return len(self._early)
+
+    def acked(self, seq: int, item: Item) -> Iterator[tuple[int, Item]]:
+        """Take a record of ours that the brokers have stored; yield the records whose turn it is."""
+        if seq >= self.next_seq:
+            self._early[seq] = item
+            yield from self._in_turn()
+
+    def consumed(self, seq: int, item: Item) -> Iterator[tuple[int, Item]]:
+        """Take the log's next record; yield the records whose turn it is.
+
+        Consuming is the truth: offsets that it leaves out (markers, compacted records) have no record.
+        """
+        if seq < self.next_seq:
+            return
+        if self._early:
+            self._drop_before(seq)
+            item = self._early.pop(seq, item)
+        self.next_seq = seq + 1
+        yield seq, item
+        yield from self._in_turn()
+
+    def _in_turn(self) -> Iterator[tuple[int, Item]]:
+        while self.next_seq in self._early:
+            seq = self.next_seq
+            self.next_seq = seq + 1
+            yield seq, self._early.pop(seq)
+
+    def _drop_before(self, seq: int) -> None:
+        for early in [known for known in self._early if known < seq]:
+            del self._early[early]
+            self.lost += 1

@@ -1,0 +1,134 @@
+"""The window: the newest records of the log, bounded by bytes and records, whoever is here to read them.
+
+Pure. It answers what a client has missed after a seq, and whether a message has been in the log before (a
+client's retry). Whatever leaves the window is history: clients are told to read it over REST.
+"""
+
+from bisect import bisect_right
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
+from typing import Final
+
+from edge_server.frames import event_text, text_frame
+from schemas.client_events import CHAT_MESSAGE
+from schemas.log_records import BadRecord, Headers, MessageSent
+
+ENTRY_OVERHEAD_BYTES: Final = 700
+"""What an entry costs beside its bytes, measured as resident memory of a full window."""
+
+
+@dataclass(eq=False)
+class Entry:
+    """One message of the log. Its frame is made when somebody first needs it, and then once."""
+
+    group: str
+    key: bytes
+    """What makes the message unique: group, sender and id. The key of a retry is the same."""
+    partition: int
+    seq: int
+    timestamp: int
+    headers: Headers
+    value: bytes | None
+    bad: str | None = field(default=None, compare=False)
+
+    @cached_property
+    def text(self) -> bytes | None:
+        """The event as Socket.IO text; None where the record can't be read (``bad`` then says why)."""
+        try:
+            sent = MessageSent.read(self.headers, self.value)
+            if sent.group != self.group:
+                raise BadRecord("the key does not name the message's group")
+        except BadRecord as error:
+            self.bad = str(error)
+            return None
+        return event_text(
+            CHAT_MESSAGE,
+            {
+                "id": sent.id,
+                "seq": self.seq,
+                "room": sent.group,
+                "up": sent.up,
+                "message": sent.message,
+                "timestamp": self.timestamp,
+                "sentAt": sent.sent_at,
+            },
+        )
+
+    @cached_property
+    def frame(self) -> bytes | None:
+        """The event as a websocket frame; None where the record can't be read."""
+        return None if self.text is None else text_frame(self.text)
+
+    @property
+    def size(self) -> int:
+        """Bytes that this entry is counted with."""
+        return ENTRY_OVERHEAD_BYTES + 2 * len(self.value or b"")
+
+
+def message_key(group: str, up: str, message_id: str) -> bytes:
+    """Return the key under which retries of a message are noticed."""
+    return f"{group}/{up}/{message_id}".encode()
+
+
+class RecentLog:
+    """The newest entries of all partitions, by group and by key."""
+
+    def __init__(self, *, max_bytes: int, max_records: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_records = max_records
+        self._all: deque[Entry] = deque()
+        self._groups: defaultdict[str, deque[Entry]] = defaultdict(deque)
+        self._keys: dict[bytes, Entry] = {}
+        self._floors: dict[int, int] = {}
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def begin(self, partition: int, seq: int) -> None:
+        """Say that nothing before ``seq`` will ever be known here."""
+        self._floors.setdefault(partition, seq)
+
+    def find(self, key: bytes) -> Entry | None:
+        """Return the first entry of a message, where the window still has it."""
+        return self._keys.get(key)
+
+    def add(self, entry: Entry) -> bool:
+        """Remember an entry, in log order within its partition. False: it is a retry of one that is here."""
+        first = self._keys.get(entry.key)
+        if first is not None and first.text is not None:
+            return False
+        self._all.append(entry)
+        self._groups[entry.group].append(entry)
+        self._keys[entry.key] = entry
+        self.bytes += entry.size
+        while self.bytes > self._max_bytes or len(self._all) > self._max_records:
+            self._evict()
+        return True
+
+    def reaches(self, partition: int, since: int) -> bool:
+        """Say whether the window holds everything after ``since`` that had its turn in a partition."""
+        floor = self._floors.get(partition)
+        return floor is not None and since + 1 >= floor
+
+    def after(self, group: str, since: int) -> list[Entry]:
+        """Return a group's readable entries with a seq above ``since``, in log order."""
+        entries = self._groups.get(group)
+        if entries is None or entries[-1].seq <= since:
+            return []
+        newest = list(entries)
+        missed = newest[bisect_right(newest, since, key=attrgetter("seq")) :]
+        return [entry for entry in missed if entry.text is not None]
+
+    def _evict(self) -> None:
+        oldest = self._all.popleft()
+        mine = self._groups[oldest.group]
+        mine.popleft()
+        if not mine:
+            del self._groups[oldest.group]
+        if self._keys.get(oldest.key) is oldest:
+            del self._keys[oldest.key]
+        self._floors[oldest.partition] = oldest.seq + 1
+        self.bytes -= oldest.size

@@ -1,0 +1,90 @@
+"""Who is here, and in which room. Memory only; no decision about who may be where.
+
+A client whose cursor is ahead of this edge (it saw newer messages on another one) joins *late*: it gets only
+what is newer than its cursor, until this edge has caught up with it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, KeysView
+from typing import TypeVar
+
+from edge_server.clients import Client
+
+Value = TypeVar("Value")
+
+
+class Rooms:
+    """The connected clients, by sid, by user and by room."""
+
+    def __init__(self) -> None:
+        self.clients: dict[str, Client] = {}
+        self._users: defaultdict[str, dict[Client, None]] = defaultdict(dict)
+        self._members: dict[str, dict[Client, None]] = {}
+        self._late: dict[str, dict[Client, int]] = {}
+
+    def add(self, client: Client) -> None:
+        """A client is here, in no room yet."""
+        self.clients[client.sid] = client
+        self._users[client.up][client] = None
+
+    def remove(self, client: Client) -> bool:
+        """A client is gone, from all rooms. Returns whether it was its user's last one."""
+        self.clients.pop(client.sid, None)
+        for room in tuple(client.rooms):
+            self.leave(client, room)
+        mine = self._users[client.up]
+        mine.pop(client, None)
+        if not mine:
+            del self._users[client.up]
+            return True
+        return False
+
+    def join(self, client: Client, room: str, *, not_before: int | None = None) -> None:
+        """A client gets the room's messages from now on; where ``not_before`` is given, those after it."""
+        client.rooms.add(room)
+        if not_before is None:
+            self._leave_late(client, room)
+            self._members.setdefault(room, {})[client] = None
+        else:
+            self._leave_members(client, room)
+            self._late.setdefault(room, {})[client] = not_before
+
+    def leave(self, client: Client, room: str) -> None:
+        """A client no longer gets the room's messages."""
+        client.rooms.discard(room)
+        self._leave_members(client, room)
+        self._leave_late(client, room)
+
+    def members(self, room: str) -> KeysView[Client]:
+        """Return the clients that get everything of a room."""
+        return self._members.get(room, _NO_ONE).keys()
+
+    def late(self, room: str) -> dict[Client, int]:
+        """Return the clients that only get what is newer than their cursor."""
+        return self._late.get(room, _NO_CURSORS)
+
+    def is_watched(self, room: str) -> bool:
+        """Say whether anybody here is in the room."""
+        return room in self._members or room in self._late
+
+    def of_user(self, up: str) -> Iterable[Client]:
+        """Return a user's clients here."""
+        return tuple(self._users.get(up, _NO_ONE))
+
+    def _leave_members(self, client: Client, room: str) -> None:
+        _discard(self._members, room, client)
+
+    def _leave_late(self, client: Client, room: str) -> None:
+        _discard(self._late, room, client)
+
+
+_NO_ONE: dict[Client, None] = {}
+_NO_CURSORS: dict[Client, int] = {}
+
+
+def _discard(rooms: dict[str, dict[Client, Value]], room: str, client: Client) -> None:
+    here = rooms.get(room)
+    if here is not None:
+        here.pop(client, None)
+        if not here:
+            del rooms[room]

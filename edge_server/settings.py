@@ -1,0 +1,83 @@
+"""Settings of the edge."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from runtime.settings import KafkaSettings, ServiceSettings, TokenSettings
+from schemas.ids import EdgeId
+
+
+class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings):
+    """The edge server: Socket.IO for clients, in front of Kafka."""
+
+    edge_name: EdgeId = Field(default="edge-1", description="This edge's name, the same across restarts.")
+    edge_host: str = Field(default="127.0.0.1", description="Where clients' connections are accepted.")
+    edge_port: int = Field(default=5001, ge=0, le=65535, description="Port of clients' connections.")
+    edge_url: str = Field(
+        default="",
+        max_length=500,
+        description="Where clients reach this edge; empty: http://host:port.",
+    )
+    edge_capacity: int = Field(default=10_000, ge=1, description="Clients that this edge can hold.")
+    allowed_origins: str = Field(
+        default="*",
+        description="Origins of web pages that may connect, with commas between; * for all: "
+        "identity is a token, never a cookie.",
+    )
+    ping_interval_s: float = Field(default=25.0, gt=0, description="Seconds between pings to a client.")
+    ping_timeout_s: float = Field(default=20.0, gt=0, description="Seconds that a pong may take.")
+    max_frame_bytes: int = Field(
+        default=2_097_152, ge=65_536, description="Larger frames close the connection (code 1009)."
+    )
+    max_event_bytes: int = Field(
+        default=131_072, ge=32_768, description="Larger events are refused without being parsed."
+    )
+    send_timeout_ms: int = Field(
+        default=5_000,
+        ge=100,
+        description="Milliseconds that a message may wait for its durable ack.",
+    )
+    refuse_when_waiting_ms: int = Field(
+        default=2_000,
+        ge=100,
+        description="Messages are refused at once while the oldest waits this many milliseconds for the log.",
+    )
+    max_pending_sends: int = Field(
+        default=20_000, ge=1, description="Messages that may wait for their ack at the same time."
+    )
+    max_pending_sends_per_client: int = Field(
+        default=200, ge=1, description="Messages of one client that may wait for their ack."
+    )
+    max_buffered_bytes: int = Field(
+        default=1_048_576,
+        ge=65_536,
+        description="A client with more unread bytes than this is closed.",
+    )
+    max_queued_packets: int = Field(
+        default=5_000,
+        ge=10,
+        description="A polling client with more unread packets than this is closed.",
+    )
+    window_bytes: int = Field(
+        default=67_108_864,
+        ge=0,
+        description="Size of the recent log that is kept for resuming clients.",
+    )
+    window_records: int = Field(
+        default=200_000,
+        ge=0,
+        description="Records of the recent log that are kept for resuming clients.",
+    )
+    report_every_ms: int = Field(default=1_000, ge=50, description="Milliseconds between status reports.")
+    settle_on_stop_ms: int = Field(
+        default=3_000,
+        ge=0,
+        description="Milliseconds that pending messages may take when stopping.",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.refuse_when_waiting_ms > self.send_timeout_ms:
+            raise ValueError("REFUSE_WHEN_WAITING_MS must not be more than SEND_TIMEOUT_MS")
+        return self

@@ -1,0 +1,89 @@
+"""python-socketio, bent in three places: a websocket whose transport we may write to, frames that can't be
+read are answered by a named refusal, and nothing binary is taken in.
+
+The overridden methods are the libraries' own extension of each other (python-socketio on engine.io); their
+versions are pinned, and tests with the official client hold them.
+"""
+
+import re
+from typing import Any, Final
+
+import orjson
+import socketio
+from aiohttp.web import WebSocketResponse
+from engineio.async_drivers import aiohttp as aiohttp_driver
+
+from edge_server.settings import EdgeSettings
+from runtime import refusing
+from schemas.client_events import REFUSED
+from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, TOO_LARGE, Refused
+
+_ACK_ID: Final = re.compile(r"2(?:/[^,]{0,64},)?(\d{1,9})\[")
+_BINARY: Final = ("5", "6")
+
+
+class Json:
+    """orjson in the form in which python-socketio takes a JSON library."""
+
+    @staticmethod
+    def dumps(value: object, **_: object) -> str:
+        """Return compact JSON."""
+        return orjson.dumps(value).decode()
+
+    loads = staticmethod(orjson.loads)
+
+
+class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
+    """The websocket of one engine.io socket. It does not compress, and shows its transport."""
+
+    transport: Any = None
+
+    async def __call__(self, environ: dict[str, Any]) -> WebSocketResponse:
+        """Accept the websocket, make it known to its engine.io socket, and run that to its end."""
+        request = environ["aiohttp.request"]
+        self._sock = WebSocketResponse(
+            max_msg_size=self.server.max_http_buffer_size, compress=False, autoping=True
+        )
+        await self._sock.prepare(request)
+        self.environ = environ
+        self.transport = request.transport
+        self.handler.__self__.framed_websocket = self
+        await self.handler(self)
+        return self._sock
+
+
+class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
+    """The Socket.IO server of an edge."""
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        origins = settings.allowed_origins
+        super().__init__(
+            async_mode="aiohttp",
+            json=Json,
+            cors_allowed_origins="*" if origins == "*" else [o.strip() for o in origins.split(",")],
+            cors_credentials=False,
+            ping_interval=settings.ping_interval_s,
+            ping_timeout=settings.ping_timeout_s,
+            max_http_buffer_size=settings.max_frame_bytes,
+            namespaces=["/"],
+        )
+        self.eio._async = {**self.eio._async, "websocket": FramedWebSocket}
+        self._max_event_bytes = settings.max_event_bytes
+
+    async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
+        if not isinstance(data, str) or data[:1] in _BINARY:
+            return await self._refuse(eio_sid, data, Refused(INVALID_PAYLOAD, "Only text events are taken."))
+        if len(data) > self._max_event_bytes:
+            return await self._refuse(eio_sid, data, Refused(TOO_LARGE))
+        try:
+            await super()._handle_eio_message(eio_sid, data)
+        except (ValueError, TypeError, IndexError, KeyError):
+            await self._refuse(eio_sid, data, Refused(BAD_JSON))
+
+    async def _refuse(self, eio_sid: str, data: object, refused: Refused) -> None:
+        """Answer as the ack where the frame still shows which ack it asks for, otherwise as an event."""
+        body = refusing.answer(refused, eio_sid=eio_sid)
+        found = _ACK_ID.match(data) if isinstance(data, str) else None
+        kind, ack = (socketio.packet.ACK, int(found[1])) if found else (socketio.packet.EVENT, None)
+        answer = [body] if found else [REFUSED, body["error"]]
+        await self._send_packet(eio_sid, self.packet_class(kind, data=answer, id=ack, namespace="/"))
