@@ -5,8 +5,10 @@ Only the persister and the gateway use it. A store that is away or fails is one 
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from bson import encode
+from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, PyMongoError
@@ -19,9 +21,36 @@ Sort = Sequence[tuple[str, int]]
 
 DUPLICATE_KEY: Final = 11000
 
+DOCUMENT_FAULTS: Final = frozenset({2, 9, 14, 22, 52, 56, 57, 66, 121, 10334, 17280, 17419})
+"""Error codes that speak of the document alone: too large, against the collection's rules, malformed."""
+
 
 class StoreUnavailable(RuntimeError):
     """The store is away, too slow, or failed an operation: the same call may work later."""
+
+
+class Rejected(RuntimeError):
+    """Particular documents were refused, by their position. The others may be written, or not yet.
+
+    ``certain`` is False where a code may also speak of the store's own state (a full disk, say).
+    """
+
+    def __init__(self, reasons: Mapping[int, str], *, certain: bool) -> None:
+        super().__init__(f"{len(reasons)} documents were refused")
+        self.reasons = reasons
+        self.certain = certain
+
+
+class Change(NamedTuple):
+    """An update of one document that applies only where the field ``guard`` holds less than ``version``.
+
+    Applying it twice, or after a newer one, changes nothing: a late write can't undo a later one.
+    """
+
+    key: str
+    guard: str
+    version: int
+    update: Document
 
 
 class Store:
@@ -51,13 +80,38 @@ class Store:
             return found
 
     async def insert_new(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> int:
-        """Insert documents in no order. Returns how many of them the store had already, by ``_id``."""
+        """Insert documents in no order. Returns how many of them the store had already, by ``_id``.
+
+        Raises `Rejected` where particular documents can't be stored, now or ever.
+        """
         with _translated():
             try:
                 await self._database[collection].insert_many(documents, ordered=False)
             except BulkWriteError as error:
-                return _count_duplicates(error)
+                return len(_duplicates(error, range(len(documents))))
+            except (BSONError, OverflowError) as error:
+                raise Rejected(_unencodable(documents), certain=True) from error
             return 0
+
+    async def apply_newer(self, collection: str, changes: Sequence[Change]) -> int:
+        """Apply changes in no order, at most one a guard of a document; a missing document is made.
+
+        Returns how many were not newer than what the store has. Raises `Rejected` as `insert_new` does.
+        """
+        operations = {n: _guarded(change) for n, change in enumerate(changes)}
+        not_applied = await self._apply(collection, operations)
+        # A document that was made at the same moment looks like a newer one: only a second look tells.
+        return len(await self._apply(collection, {n: operations[n] for n in not_applied}))
+
+    async def _apply(self, collection: str, operations: Mapping[int, UpdateOne]) -> list[int]:
+        if not operations:
+            return []
+        with _translated():
+            try:
+                await self._database[collection].bulk_write(list(operations.values()), ordered=False)
+            except BulkWriteError as error:
+                return _duplicates(error, list(operations))
+            return []
 
     async def upsert(self, collection: str, updates: Sequence[tuple[str, Document]]) -> None:
         """Apply ``(_id, update)`` pairs in order; a document that is missing is made."""
@@ -107,11 +161,36 @@ def _translated() -> Iterator[None]:
         raise StoreUnavailable(f"{type(error).__name__}: {error}"[:300]) from error
 
 
-def _count_duplicates(error: BulkWriteError) -> int:
-    """Return how many writes failed as duplicates. Any other failed write makes the whole batch fail."""
-    failed = (error.details or {}).get("writeErrors", [])
-    if any(write.get("code") != DUPLICATE_KEY for write in failed) or (error.details or {}).get(
-        "writeConcernErrors"
-    ):
+def _guarded(change: Change) -> UpdateOne:
+    """Where the guard is not older, the filter finds nothing and the insert meets the same ``_id``."""
+    update = {
+        **change.update,
+        "$set": {**change.update.get("$set", {}), change.guard: change.version},
+    }
+    older = {"_id": change.key, change.guard: {"$not": {"$gte": change.version}}}
+    return UpdateOne(older, update, upsert=True)
+
+
+def _duplicates(error: BulkWriteError, positions: Sequence[int]) -> list[int]:
+    """Return the positions of duplicates. Any other failure is raised: `Rejected`, or as it is."""
+    details = error.details or {}
+    if details.get("writeConcernErrors"):
         raise error
-    return len(failed)
+    failed = details.get("writeErrors", [])
+    refused = [write for write in failed if write.get("code") != DUPLICATE_KEY]
+    if refused:
+        reasons = {positions[write["index"]]: str(write.get("errmsg", ""))[:300] for write in refused}
+        certain = all(write.get("code") in DOCUMENT_FAULTS for write in refused)
+        raise Rejected(reasons, certain=certain)
+    return [positions[write["index"]] for write in failed]
+
+
+def _unencodable(documents: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+    """Return which documents the driver can't encode: when it fails, it names none."""
+    reasons = {}
+    for n, document in enumerate(documents):
+        try:
+            encode(document)
+        except (BSONError, OverflowError) as error:
+            reasons[n] = f"{type(error).__name__}: {error}"[:300]
+    return reasons

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from schemas.ids import GroupId, MessageId
+from schemas.log_records import MAX_SENT_AT_MS
 from schemas.up_number import UpNumber
 
 ONLINE: Final = "online"
@@ -63,7 +64,7 @@ class SendMessage(ClientEvent):
     message: str
     up: UpNumber
     room: GroupId
-    timestamp: int = Field(ge=0, description="The client's clock; kept as sentAt.")
+    timestamp: int = Field(ge=0, le=MAX_SENT_AT_MS, description="The client's clock; kept as sentAt.")
     id: MessageId | None = None
 
 

@@ -18,6 +18,8 @@ Headers = Sequence[tuple[str, bytes]]
 
 MAX_TEXT_BYTES: Final = 16 * 1024
 MAX_NAME_CHARS: Final = 200
+MAX_SENT_AT_MS: Final = 2**53
+"""A client's clock beyond this is no time, and JavaScript and the store could not hold it."""
 
 _TYPE_PREFIX: Final = "pt.uni4all.chat."
 
@@ -71,7 +73,7 @@ class MessageSent(Record):
     group: GroupId
     up: UpNumber
     message: str
-    sent_at: int = Field(ge=0, description="The client's own clock, in ms since 1970.")
+    sent_at: int = Field(ge=0, le=MAX_SENT_AT_MS, description="The client's own clock, in ms since 1970.")
 
     def event_id(self) -> str:
         """Return sender and id. With the group, the record's key, it tells retries without reading JSON."""
