@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.containers import kafka_container, missing_for_docker, mongo_container
 from deploy.local.given import GivenService
 from deploy.local.kafka_in_memory import InMemoryKafka, missing_for_in_memory_kafka
 from deploy.local.kafka_native import missing_for_native_kafka, plan_cluster
@@ -74,29 +75,29 @@ def backing_services(
     *,
     ways: Collection[Way] | None = None,
     announce: Callable[[str], object] = print,
+    compose: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Iterator[RunningBacking]:
     """Run Kafka and the store for the length of the block, by the first way that works here.
 
-    `ways` limits the choice, as the variable BACKING does for all callers. Data lies under
+    `ways` limits the choice, as the variable BACKING does for all callers. With `compose`, Docker
+    means the compose file, otherwise testcontainers. Data lies under
     `data_dir` (but for Docker and the broker in memory) and is taken up again by a later block.
     Raises NoWayError when a service cannot be had, TimeoutError when it does not get ready.
     """
     allowed = allowed_ways(environ) if ways is None else ways
     folder = data_dir.resolve()
-    kafka_way = choose_way(_kafka_facts(environ), allowed)
-    store_way = choose_way(_store_facts(environ), allowed)
-    kafka = _kafka(kafka_way, folder, environ)
-    store = _store(store_way, folder, environ)
+    kafka_way = choose_way(_kafka_facts(environ, compose), allowed)
+    store_way = choose_way(_store_facts(environ, compose), allowed)
+    kafka = _kafka(kafka_way, folder, environ, compose)
+    store = _store(store_way, folder, environ, compose)
     with ExitStack() as stack:
         for service in (kafka, store):
             stack.callback(service.close)
             service.start()
         backing = Backing(
             kafka_bootstrap=kafka.address,
-            mongodb_uri=environ[STORE_URL]
-            if store_way is Way.GIVEN
-            else mongodb_uri(store.address),
+            mongodb_uri=environ[STORE_URL] if store_way is Way.GIVEN else mongodb_uri(store.address),
             kafka_durable=_is_durable(kafka_way, environ),
             description=f"Kafka: {KAFKA_WORDS[kafka_way]}; store: {STORE_WORDS[store_way]}",
         )
@@ -105,7 +106,7 @@ def backing_services(
         yield RunningBacking(backing, kafka, store)
 
 
-def _kafka(way: Way, folder: Path, environ: Mapping[str, str]) -> BackingService:
+def _kafka(way: Way, folder: Path, environ: Mapping[str, str], compose: bool) -> BackingService:
     match way:
         case Way.GIVEN:
             return GivenService(KAFKA_URL, environ[KAFKA_URL])
@@ -114,32 +115,32 @@ def _kafka(way: Way, folder: Path, environ: Mapping[str, str]) -> BackingService
         case Way.PIP:
             return InMemoryKafka(folder)
         case Way.DOCKER:
-            raise NotImplementedError
+            return kafka_container(compose)
 
 
-def _store(way: Way, folder: Path, environ: Mapping[str, str]) -> BackingService:
+def _store(way: Way, folder: Path, environ: Mapping[str, str], compose: bool) -> BackingService:
     match way:
         case Way.GIVEN:
             return GivenService(STORE_URL, environ[STORE_URL])
         case Way.NATIVE | Way.PIP:
             return StoreProcess(folder)
         case Way.DOCKER:
-            raise NotImplementedError
+            return mongo_container(compose)
 
 
-def _kafka_facts(environ: Mapping[str, str]) -> Facts:
+def _kafka_facts(environ: Mapping[str, str], compose: bool) -> Facts:
     return {
         Way.GIVEN: lambda: _missing_variable(KAFKA_URL, environ),
-        Way.DOCKER: lambda: "not yet",
+        Way.DOCKER: lambda: missing_for_docker(compose),
         Way.NATIVE: missing_for_native_kafka,
         Way.PIP: missing_for_in_memory_kafka,
     }
 
 
-def _store_facts(environ: Mapping[str, str]) -> Facts:
+def _store_facts(environ: Mapping[str, str], compose: bool) -> Facts:
     return {
         Way.GIVEN: lambda: _missing_variable(STORE_URL, environ),
-        Way.DOCKER: lambda: "not yet",
+        Way.DOCKER: lambda: missing_for_docker(compose),
         Way.NATIVE: missing_for_store,
         Way.PIP: missing_for_store,
     }

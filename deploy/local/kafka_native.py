@@ -154,9 +154,7 @@ def parse_java_version(said: str) -> int:
 def _format(place: BrokerPlace, cluster_id: str) -> None:
     tool = ("kafka.tools.StorageTool", "format", "-g", "-t", cluster_id)
     argv = _java(place, "-Xmx128m", *tool, "-c", str(_config_file(place)))
-    done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=FORMAT_DEADLINE_S, check=False
-    )
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_DEADLINE_S, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"formatting {place.folder} failed\n{done.stdout}{done.stderr}")
 

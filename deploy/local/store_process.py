@@ -80,6 +80,9 @@ def _argv(port: int, folder: Path) -> list[str]:
         *("--port", str(port)),
         *("--storage-path", str(folder / "data")),
         *("--cache-size", "256M"),
+        # Without it a kill -9 loses acknowledged writes, even those with w=majority, which
+        # MongoDB's own server would keep. It costs a fifth of the write rate.
+        "--sync-on-commit",
         *("--log-level", "WARNING"),
     ]
 
