@@ -1,0 +1,175 @@
+"""A student as a program: connects where the location says, resumes, sends until acked.
+
+It decides neither what is said nor what counts as right: its owner does, through the callbacks.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from loadtest.connection import Connection, ConnectRefusedError, connect
+from loadtest.outbox import TRY_AGAIN, Outbox, Outgoing
+from loadtest.seen_frames import SeenFrames
+from schemas.client_events import CHAT_MESSAGE, JOINED, LEFT, MOVE, ChatMessage, SendMessageOk
+
+RECONNECT_FIRST_S: Final = 0.25
+RECONNECT_MOST_S: Final = 5.0
+
+Locate = Callable[[str], Awaitable[str]]
+"""Takes a token; returns the URL of its edge. Raises OSError where there is none for now."""
+
+
+class ChatClient:
+    """One student, one connection at a time. Callbacks are plain attributes, set before `run`."""
+
+    def __init__(
+        self, up: str, token: str, *, locate: Locate, seen: SeenFrames, outbox: Outbox | None = None
+    ) -> None:
+        self.up = up
+        self.token = token
+        self.outbox = outbox or Outbox()
+        self.cursors: dict[str, int] = {}
+        """By room: the seq up to which everything was received. It is what resuming starts from."""
+        self.connected = asyncio.Event()
+        self.joined = asyncio.Event()
+        """Set when the edge has said, on this connection, which rooms the student is in."""
+        self.connections = 0
+        self.holes: list[tuple[str, int, int]] = []
+        """Rooms that could not be resumed: room, last seq received, the head it goes on from."""
+        self.on_chat: Callable[[ChatMessage], None] = lambda _: None
+        self.on_acked: Callable[[Outgoing, SendMessageOk], None] = lambda _, __: None
+        self.on_refused: Callable[[Outgoing, str], None] = lambda _, __: None
+        self._locate = locate
+        self._seen = seen
+        self._connection: Connection | None = None
+        self._lost = asyncio.Event()
+        self._moved_to: str | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Stay connected until cancelled. Raises `ConnectRefusedError` where that is final."""
+        failures = 0
+        try:
+            while True:
+                try:
+                    await self._connect()
+                except (OSError, ConnectRefusedError) as error:
+                    if isinstance(error, ConnectRefusedError) and error.code not in TRY_AGAIN:
+                        raise
+                    failures += 1
+                    pause_s = min(RECONNECT_FIRST_S * 2**failures, RECONNECT_MOST_S)
+                    await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+                    continue
+                failures = 0
+                await self._lost.wait()
+        finally:
+            self._close()
+
+    def post(self, room: str, text: str, *, message_id: str, sent_at: int) -> None:
+        """Say something, connected or not: it is sent, and sent again, until it is acked."""
+        self.outbox.post(Outgoing(room, text, message_id, sent_at))
+        self._flush()
+
+    def drop_connection(self) -> None:
+        """Lose the connection as a bad network does; `run` connects again."""
+        if self._connection is not None:
+            self._connection.abort()
+
+    def on_message(self, message: ChatMessage) -> None:
+        """Take a chat message from the connection."""
+        self.cursors[message.room] = message.seq
+        self.on_chat(message)
+
+    def on_event(self, name: str, payload: Any) -> None:
+        """Take any other event from the connection."""
+        if name == JOINED:
+            for room, state in payload["rooms"].items():
+                self._joined(room, state)
+            self.joined.set()
+        elif name == LEFT:
+            self.cursors.pop(payload["room"], None)
+        elif name == MOVE:
+            self._moved_to = payload["url"]
+            if self._connection is not None:
+                self._connection.close("moved")
+
+    def on_lost(self, _reason: str) -> None:
+        """Take the end of the connection."""
+        self._connection = None
+        self.connected.clear()
+        self.joined.clear()
+        self.outbox.disconnected()
+        self._lost.set()
+
+    async def _connect(self) -> None:
+        url = self._take_move() or await self._locate(self.token)
+        self._lost.clear()
+        auth = {"token": self.token, "since": self.cursors}
+        connection = await connect(self, self._seen, url, auth)
+        if self._lost.is_set():
+            return
+        self._connection = connection
+        self.connections += 1
+        self.connected.set()
+        self._flush()
+        if self._moved_to is not None:
+            connection.close("moved")
+
+    def _take_move(self) -> str | None:
+        url, self._moved_to = self._moved_to, None
+        return url
+
+    def _joined(self, room: str, state: dict[str, Any]) -> None:
+        """Keep the cursor while missed messages are to come: the connection may end before them."""
+        before = self.cursors.get(room)
+        if before is not None and not state["recovered"]:
+            self.holes.append((room, before, state["head"]))
+        if before is None or state["missed"] == 0:
+            self.cursors[room] = max(state["head"], -1 if before is None else before)
+
+    def _flush(self) -> None:
+        """Write what is due, and come back by itself when more may be."""
+        if self._connection is None:
+            return
+        now = asyncio.get_running_loop().time()
+        for message in self.outbox.take_due(now):
+            self._send(self._connection, message)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self.outbox.next_due()
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._flush)
+
+    def _send(self, connection: Connection, message: Outgoing) -> None:
+        payload = {
+            "message": message.text,
+            "up": self.up,
+            "room": message.room,
+            "timestamp": message.sent_at,
+            "id": message.id,
+        }
+        connection.emit(CHAT_MESSAGE, payload, lambda answer: self._answered(message, answer))
+
+    def _answered(self, message: Outgoing, answer: Any) -> None:
+        error = answer.get("error") if isinstance(answer, dict) else {"code": "not understood"}
+        if error is None:
+            done = self.outbox.acked(message.id)
+            if done is not None:
+                self.on_acked(done, SendMessageOk.model_validate(answer))
+        else:
+            now = asyncio.get_running_loop().time()
+            final = self.outbox.refused(message.id, error["code"], now)
+            if final is not None:
+                self.on_refused(final, error["code"])
+        self._flush()
+
+    def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connection is not None:
+            self._connection.close()
+
+
+__all__ = ["ChatClient", "ConnectRefusedError", "Locate"]

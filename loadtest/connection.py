@@ -1,0 +1,220 @@
+"""One Socket.IO connection (protocol v5) by websocket alone. It never connects again by itself."""
+
+import asyncio
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import orjson
+
+from loadtest.seen_frames import SeenFrames
+from loadtest.websocket import (
+    CLOSE,
+    PING,
+    PONG,
+    WHOLE_TEXT,
+    FrameReader,
+    Handshake,
+    ProtocolError,
+    client_frame,
+    close_frame,
+)
+from schemas.client_events import ChatMessage
+
+CONNECT_TIMEOUT_S: Final = 30.0
+
+_PATH: Final = "/socket.io/?EIO=4&transport=websocket"
+_PING_TEXT: Final = b"2"
+_PONG_FRAME: Final = client_frame(b"3")
+
+OnAck = Callable[[Any], None]
+
+
+class ConnectRefusedError(Exception):
+    """The edge refused the connection: ``code`` is that of the table of refusals."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+class Owner(Protocol):
+    """What a connection tells its owner. None of these may fail."""
+
+    def on_message(self, message: ChatMessage) -> None:
+        """Take a chat message."""
+
+    def on_event(self, name: str, payload: Any) -> None:
+        """Take any other event."""
+
+    def on_lost(self, reason: str) -> None:
+        """The connection, once open, is gone."""
+
+
+class Connection(asyncio.Protocol):
+    """Made by `connect`, which returns it when the edge has let the student in."""
+
+    def __init__(self, owner: Owner, seen: SeenFrames, auth: dict[str, Any], handshake: Handshake) -> None:
+        self._owner = owner
+        self._seen = seen
+        self._auth = auth
+        self._handshake = handshake
+        self._reader = FrameReader()
+        self._head: bytes | None = b""
+        self._loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[None] = self._loop.create_future()
+        self._transport: asyncio.Transport
+        self._acks: dict[int, OnAck] = {}
+        self._ack_ids = count()
+        self._silence_s = CONNECT_TIMEOUT_S
+        self._heard_at = self._loop.time()
+        self._watch: asyncio.TimerHandle | None = None
+        self._reason = "the edge closed the connection"
+
+    def emit(self, name: str, payload: dict[str, Any], on_ack: OnAck) -> None:
+        """Send an event. ``on_ack`` gets the ack's argument; it dies with the connection."""
+        number = next(self._ack_ids)
+        self._acks[number] = on_ack
+        self._send(b"42%d%b" % (number, orjson.dumps([name, payload])))
+
+    def close(self, reason: str = "closed by us") -> None:
+        """End the connection; ``on_lost`` follows."""
+        self._reason = reason
+        self._transport.write(close_frame())
+        self._transport.close()
+
+    def abort(self, reason: str = "aborted by us") -> None:
+        """Drop the connection as a lost network does; ``on_lost`` follows."""
+        self._reason = reason
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the websocket."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio gives TCP this kind
+        self._transport = transport
+        transport.write(self._handshake.request)
+        self._watch = self._loop.call_later(self._silence_s, self._watch_silence)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the edge sent. Chat messages that were seen before are the hot path."""
+        try:
+            if self._head is not None:
+                data = self._take_head(data)
+            seen, on_message = self._seen, self._owner.on_message
+            for first, payload in self._reader.feed(data):
+                if first == WHOLE_TEXT:
+                    message = seen.get(payload)
+                    if message is not None:
+                        on_message(message)
+                    else:
+                        self._take_text(payload)
+                else:
+                    self._take_control(first, payload)
+        except ValueError as error:
+            self.abort(f"not understood: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the owner, or whoever waits for the connection to open."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._acks.clear()
+        reason = f"{self._reason} ({exc})" if exc else self._reason
+        if not self.opened.done():
+            self.opened.set_exception(ConnectionError(reason))
+        elif not self.opened.cancelled() and self.opened.exception() is None:
+            self._owner.on_lost(reason)
+
+    def _take_head(self, data: bytes) -> bytes:
+        """Return what follows the answer to the handshake, once it is whole."""
+        head = (self._head or b"") + data
+        end = head.find(b"\r\n\r\n")
+        if end < 0:
+            self._head = head
+            return b""
+        self._handshake.check(head[:end])
+        self._head = None
+        return head[end + 4 :]
+
+    def _take_control(self, first: int, payload: bytes) -> None:
+        opcode = first & 0x0F
+        if opcode == PING:
+            self._transport.write(client_frame(payload, PONG))
+        elif opcode == CLOSE:
+            code = int.from_bytes(payload[:2], "big") if payload else 1005
+            self.close(f"the edge closed the connection (code {code})")
+        elif opcode != PONG:
+            raise ProtocolError(f"a frame beginning with {first:#x}")
+
+    def _take_text(self, text: bytes) -> None:
+        self._heard_at = self._loop.time()
+        if text == _PING_TEXT:
+            self._transport.write(_PONG_FRAME)
+        elif text.startswith(b"43"):
+            self._take_ack(text)
+        elif text.startswith(b"42"):
+            message = self._seen.parse(text)
+            if message is not None:
+                self._owner.on_message(message)
+            else:
+                name, *payload = orjson.loads(text[2:])
+                self._owner.on_event(name, payload[0] if payload else None)
+        elif text.startswith(b"0"):
+            self._take_open(orjson.loads(text[1:]))
+        elif text.startswith(b"40"):
+            if not self.opened.done():
+                self.opened.set_result(None)
+        else:
+            self._take_end(text)
+
+    def _take_open(self, said: dict[str, Any]) -> None:
+        self._silence_s = (said["pingInterval"] + said["pingTimeout"]) / 1000
+        self._send(b"40" + orjson.dumps(self._auth))
+
+    def _take_end(self, text: bytes) -> None:
+        if text.startswith(b"44") and not self.opened.done():
+            said = orjson.loads(text[2:])
+            code = (said.get("data") or {}).get("code", "unknown")
+            self.opened.set_exception(ConnectRefusedError(code, said.get("message", "")))
+        self.close(f"the edge ended the session ({text[:200]!r})")
+
+    def _take_ack(self, text: bytes) -> None:
+        bracket = text.index(b"[")
+        on_ack = self._acks.pop(int(text[2:bracket]), None)
+        if on_ack is not None:
+            arguments = orjson.loads(text[bracket:])
+            on_ack(arguments[0] if arguments else None)
+
+    def _send(self, text: bytes) -> None:
+        self._transport.write(client_frame(text))
+
+    def _watch_silence(self) -> None:
+        """Abort when the edge has not even pinged for longer than it promised to."""
+        quiet_s = self._loop.time() - self._heard_at
+        if quiet_s >= self._silence_s:
+            self.abort(f"nothing heard for {quiet_s:.0f} s")
+        else:
+            self._watch = self._loop.call_later(self._silence_s - quiet_s, self._watch_silence)
+
+
+async def connect(owner: Owner, seen: SeenFrames, url: str, auth: dict[str, Any]) -> Connection:
+    """Connect to an edge and return when it has let the student in.
+
+    Raises `ConnectRefusedError`, or OSError where no edge answers as it should.
+    """
+    parts = urlsplit(url)
+    secure = parts.scheme in ("https", "wss")
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        _, connection = await loop.create_connection(
+            lambda: Connection(owner, seen, auth, Handshake(parts, _PATH)),
+            parts.hostname or "",
+            parts.port or (443 if secure else 80),
+            ssl=True if secure else None,
+        )
+        try:
+            await connection.opened
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+    return connection

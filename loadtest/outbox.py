@@ -1,0 +1,99 @@
+"""What a student has said and not got acked yet, and when it is tried again. Pure, without a clock.
+
+A message keeps its id over all tries: whatever happened to the first, it is in the log once.
+"""
+
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Final
+
+from schemas import refusals
+
+TRY_AGAIN: Final = frozenset(
+    row.code for row in (refusals.UNAVAILABLE, refusals.OVERLOADED, refusals.RATE_LIMITED)
+)
+"""Codes after which the same message may be taken later. Any other is final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message of a student. ``sent_at`` is in ms since 1970."""
+
+    room: str
+    text: str
+    id: str
+    sent_at: int
+
+
+class Outbox:
+    """At most ``window`` messages are under way at once; the others wait, as they were posted."""
+
+    def __init__(self, *, window: int = 8, retry_after_s: float = 0.5, ack_timeout_s: float = 20.0) -> None:
+        self._window = window
+        self._retry_after_s = retry_after_s
+        self._ack_timeout_s = ack_timeout_s
+        self._numbers: dict[str, int] = {}
+        self._messages: dict[str, Outgoing] = {}
+        self._waiting: list[tuple[int, str]] = []
+        self._under_way: dict[str, float] = {}
+        self._not_before = 0.0
+        self._posted = 0
+        self.retries = 0
+        """How many times a message was put back to be tried again."""
+
+    def __len__(self) -> int:
+        """How many messages are neither acked nor refused for good."""
+        return len(self._messages)
+
+    def post(self, message: Outgoing) -> None:
+        """Take a message. Raises ValueError for an id that is here already."""
+        if message.id in self._messages:
+            raise ValueError(f"{message.id} is posted already")
+        self._posted += 1
+        self._numbers[message.id] = self._posted
+        self._messages[message.id] = message
+        heappush(self._waiting, (self._posted, message.id))
+
+    def take_due(self, now: float) -> list[Outgoing]:
+        """Return what is to be written now (in seconds of a clock that only grows)."""
+        for message_id in [known for known, until in self._under_way.items() if until <= now]:
+            self._put_back(message_id)
+        due: list[Outgoing] = []
+        while self._waiting and len(self._under_way) < self._window and now >= self._not_before:
+            _, message_id = heappop(self._waiting)
+            if message_id in self._messages:
+                self._under_way[message_id] = now + self._ack_timeout_s
+                due.append(self._messages[message_id])
+        return due
+
+    def next_due(self) -> float | None:
+        """Return when `take_due` may have something by itself; None: only after another call."""
+        moments = list(self._under_way.values())
+        if self._waiting and len(self._under_way) < self._window:
+            moments.append(self._not_before)
+        return min(moments, default=None)
+
+    def acked(self, message_id: str) -> Outgoing | None:
+        """Return the message that is done, or None where an earlier try was acked already."""
+        self._under_way.pop(message_id, None)
+        self._numbers.pop(message_id, None)
+        return self._messages.pop(message_id, None)
+
+    def refused(self, message_id: str, code: str, now: float) -> Outgoing | None:
+        """Take a refusal. Returns the message where it is final; others are tried again later."""
+        if code not in TRY_AGAIN:
+            return self.acked(message_id)
+        self._not_before = max(self._not_before, now + self._retry_after_s)
+        self._put_back(message_id)
+        return None
+
+    def disconnected(self) -> None:
+        """Nothing is under way any more: what was not acked is written again, in the same order."""
+        for message_id in list(self._under_way):
+            self._put_back(message_id)
+        self._not_before = 0.0
+
+    def _put_back(self, message_id: str) -> None:
+        if self._under_way.pop(message_id, None) is not None:
+            self.retries += 1
+            heappush(self._waiting, (self._numbers[message_id], message_id))

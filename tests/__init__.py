@@ -1,0 +1,1 @@
+"""Proofs: `unit/` without I/O, `integration/` against real brokers, stores and clients."""

@@ -1,0 +1,1 @@
+"""The local runner, the demo and the replay, with every service a real process."""
