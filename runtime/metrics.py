@@ -91,6 +91,11 @@ UNSTORED_AGE_SECONDS = Gauge(
     "chat_persister_unstored_age_seconds",
     "Age of the oldest record that is read and not stored. Rising: the store is away or too slow.",
 )
+NEVER_STORED = Counter(
+    "chat_persister_never_stored_total",
+    "Records that the log dropped before they were stored. Must stay 0: the persister was away for too long.",
+    ["topic"],
+)
 DEAD_LETTERS = Counter(
     "chat_dead_letters_total",
     "Records set aside, with their reason in chat.dead-letters.",
@@ -105,6 +110,22 @@ HTTP_SECONDS = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 HTTP_REQUESTS = Counter("chat_gateway_requests_total", "Requests answered.", ["api", "route", "status"])
+PENDING_READS = Gauge("chat_gateway_pending_reads", "Reads of the store that are under way.")
+PENDING_WRITES = Gauge("chat_gateway_pending_writes", "Records that wait for the broker's ack.")
+WRITE_ACK_SECONDS = Histogram(
+    "chat_gateway_write_ack_seconds",
+    "From a write to its durable ack. Rising: look at the brokers' produce latency.",
+    buckets=LATENCY_BUCKETS,
+)
+WRITES_ANSWERED = Counter(
+    "chat_gateway_writes_answered_total",
+    "Durable writes, by whether the store had them in time. 'no' rising: look at the persister's lag.",
+    ["stored"],
+)
+PRODUCER_REBUILDS = Counter(
+    "chat_gateway_producer_rebuilds_total",
+    "Producers that failed for good and were replaced. Rising: look at the brokers' logs.",
+)
 TABLE_VERSION = Gauge("chat_table_version", "Version of the assignment table that is in use here.")
 TABLE_EPOCH = Gauge("chat_table_epoch", "Epoch of the assignment table that is in use here.")
 

@@ -1,0 +1,42 @@
+"""The composition root: a persister's parts, put together."""
+
+from functools import partial
+
+from persister.batch_writer import BatchWriter
+from persister.dead_letters import DeadLetters
+from persister.outage import Outage
+from persister.pipeline import Pipeline
+from persister.read_records import TOPICS
+from persister.settings import PersisterSettings
+from runtime import kafka
+from runtime.mongo import Store, open_store
+from runtime.service import Service
+from schemas import documents, topics
+
+
+async def start(service: Service, settings: PersisterSettings) -> None:
+    """Start a persister: first its health, then what it needs, however long that takes to answer."""
+    waiting_for: list[str] = ["Kafka", "the store's indexes"]
+    service.health.ready("start", lambda: f"waiting for {waiting_for[0]}" if waiting_for else None)
+    outage = Outage(settings.store_retry_max_ms / 1000)
+    service.health.ready("store", outage.fault)
+    await service.open_ops()
+
+    await kafka.ensure_topics(settings, (*TOPICS, topics.DEAD_LETTERS))
+    producer = await service.resources.enter_async_context(kafka.started_producer(settings))
+    waiting_for.pop(0)
+    store = await service.resources.enter_async_context(open_store(settings))
+    await create_indexes(store, outage)
+    waiting_for.pop(0)
+
+    dead_letters = DeadLetters(producer, consumer=service.name, partitions=settings.kafka_partitions)
+    pipeline = Pipeline(settings, store, BatchWriter(store, dead_letters, outage), outage)
+    service.health.ready("consumer group", pipeline.fault)
+    service.supervise("persist", pipeline.run)
+
+
+async def create_indexes(store: Store, outage: Outage) -> None:
+    """Create the indexes that history is read by, for as long as the store is away."""
+    for collection, indexes in documents.INDEXES.items():
+        for keys in indexes:
+            await outage.outlast("indexes", partial(store.create_index, collection, keys))

@@ -1,0 +1,90 @@
+"""Batch: what is written in one go. Pure: the clock is the caller's, and nothing is written here.
+
+Of several messages with one ``_id`` the first stays, as it would in the store; of several folds of one
+document the last stays. So no order within a batch matters, and a batch may be written twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiokafka import TopicPartition
+
+from persister.read_records import Fold, NewMessage, Poison, Taken
+
+Ends = dict[TopicPartition, int]
+"""The next offset to read, by partition: everything before it is in the batch or was before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A batch is full at so many records or bytes, and due once it is so old."""
+
+    records: int
+    bytes: int
+    age_s: float
+
+
+class Batch:
+    """Records that are read and not written yet, in the assignment ``epoch`` of the consumer group."""
+
+    def __init__(self, limits: Limits, epoch: int) -> None:
+        self._limits = limits
+        self.epoch = epoch
+        self.records = 0
+        self.bytes = 0
+        self.repeated = 0
+        """Messages left out: the batch has an earlier one with the same ``_id``."""
+        self.opened_at = 0.0
+        self.oldest_ms = 0
+        """The broker's time of the oldest record."""
+        self.ends: Ends = {}
+        self.messages: dict[str, NewMessage] = {}
+        self.folds: dict[tuple[str, str, str], Fold] = {}
+        self.poison: list[Poison] = []
+
+    def add(self, partition: TopicPartition, taken: Taken, now: float) -> None:
+        """Take the partition's next record. ``now`` is in seconds, of any clock that never goes back."""
+        record = taken.source
+        if self.records == 0:
+            self.opened_at = now
+            self.oldest_ms = record.timestamp
+        elif record.timestamp < self.oldest_ms:
+            self.oldest_ms = record.timestamp
+        self.records += 1
+        self.bytes += max(record.serialized_value_size, 0) + max(record.serialized_key_size, 0)
+        self.ends[partition] = record.offset + 1
+        self._keep(taken)
+
+    def _keep(self, taken: Taken) -> None:
+        if isinstance(taken, NewMessage):
+            key = taken.document["_id"]
+            if self.messages.setdefault(key, taken) is not taken:
+                self.repeated += 1
+        elif isinstance(taken, Fold):
+            self.folds[taken.collection, taken.key, taken.guard] = taken
+        else:
+            self.poison.append(taken)
+
+    def set_aside(self, refused: Mapping[str, Poison] | Mapping[tuple[str, str, str], Poison]) -> None:
+        """Move what the store refuses, by its key, from the messages or folds to the poison records."""
+        for key, poison in refused.items():
+            if isinstance(key, str):
+                del self.messages[key]
+            else:
+                del self.folds[key]
+            self.poison.append(poison)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be added."""
+        return self.records >= self._limits.records or self.bytes >= self._limits.bytes
+
+    @property
+    def room(self) -> int:
+        """How many records may still be added; a batch with bytes to spare takes one of any size."""
+        return self._limits.records - self.records
+
+    @property
+    def due_at(self) -> float:
+        """When the batch is old enough to be written, by the clock of `add`."""
+        return self.opened_at + self._limits.age_s

@@ -1,0 +1,131 @@
+"""Write: everything of a batch is in the store, or among the dead letters, when `write` returns.
+
+Writing a batch again changes nothing. A document that the store refuses for its own sake is set aside; where
+the store itself may be at fault, it must first take another write.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from persister.batch import Batch
+from persister.dead_letters import DeadLetters
+from persister.outage import Outage
+from persister.progress import write_progress
+from persister.read_records import Fold, NewMessage, Poison
+from runtime import metrics
+from runtime.mongo import Change, Rejected, Store, StoreUnavailable
+from schemas import documents, topics
+
+DOUBTS: Final = 8
+"""So often a batch is tried again before a refusal that may be the store's own fault is believed."""
+
+K = TypeVar("K", bound=Hashable)
+
+
+class BatchWriter:
+    """Writes batches, one after the other."""
+
+    def __init__(self, store: Store, dead_letters: DeadLetters, outage: Outage) -> None:
+        self._store = store
+        self._dead_letters = dead_letters
+        self._outage = outage
+
+    async def write(self, batch: Batch, wanted: Callable[[], bool]) -> None:
+        """Store a batch, for as long as that takes.
+
+        Raises `NoLongerOursError` once a write has failed and is no longer ``wanted``, and `KafkaError` where
+        dead letters can't be written.
+        """
+        writing = _Writing(self._store, batch)
+        started = time.perf_counter()
+        await self._outage.outlast("batch", writing.run, wanted=wanted)
+        metrics.WRITE_SECONDS.observe(time.perf_counter() - started)
+        if batch.poison:
+            await self._dead_letters.write(batch.poison)
+        _count(batch, writing.already_stored)
+
+
+class _Writing:
+    """One batch on its way into the store, over all tries."""
+
+    def __init__(self, store: Store, batch: Batch) -> None:
+        self._store = store
+        self._batch = batch
+        self._doubts = 0
+        self.already_stored = 0
+
+    async def run(self) -> None:
+        """Write what the batch holds. Raises `StoreUnavailable`: the same call may work later."""
+        self.already_stored = 0
+        while not await self._messages():
+            pass
+        for collection in {collection for collection, _, _ in self._batch.folds}:
+            while not await self._folds(collection):
+                pass
+
+    async def _messages(self) -> bool:
+        taken = self._batch.messages
+        if not taken:
+            return True
+        try:
+            self.already_stored = await self._store.insert_new(
+                documents.MESSAGES, [message.document for message in taken.values()]
+            )
+        except Rejected as refusal:
+            await self._believe(refusal)
+            self._batch.set_aside(_refused(taken, refusal))
+            return False
+        return True
+
+    async def _folds(self, collection: str) -> bool:
+        taken = {key: fold for key, fold in self._batch.folds.items() if key[0] == collection}
+        if not taken:
+            return True
+        try:
+            await self._store.apply_newer(collection, [change_of(fold) for fold in taken.values()])
+        except Rejected as refusal:
+            await self._believe(refusal)
+            self._batch.set_aside(_refused(taken, refusal))
+            return False
+        return True
+
+    async def _believe(self, refusal: Rejected) -> None:
+        """Return where the documents are at fault; raise `StoreUnavailable` where it may be the store."""
+        if refusal.certain:
+            return
+        self._doubts += 1
+        if self._doubts < DOUBTS:
+            raise StoreUnavailable("; ".join(refusal.reasons.values())[:300]) from refusal
+        # A store that takes another write and not these documents refuses the documents.
+        await write_progress(self._store, dict.fromkeys(self._batch.ends, 0))
+
+
+def change_of(fold: Fold) -> Change:
+    """Return the change that a fold makes.
+
+    A tombstone leaves a document without its fields, which no query finds: deleted outright, it could not
+    tell an older record that is written late that it comes too late.
+    """
+    if fold.values is None:
+        update: documents.Document = {"$unset": {"group": "", "up": ""}}
+    else:
+        update = {"$set": dict(fold.values)}
+    return Change(fold.key, fold.guard, fold.source.offset, update)
+
+
+def _refused(taken: Mapping[K, NewMessage] | Mapping[K, Fold], refusal: Rejected) -> dict[K, Poison]:
+    keys: Sequence[K] = list(taken)
+    return {
+        keys[n]: Poison(taken[keys[n]].source, f"refused by the store: {reason}")
+        for n, reason in refusal.reasons.items()
+    }
+
+
+def _count(batch: Batch, already_stored: int) -> None:
+    metrics.BATCH_RECORDS.observe(batch.records)
+    metrics.ALREADY_STORED.inc(already_stored + batch.repeated)
+    metrics.STORED.labels(topic=topics.MESSAGES).inc(len(batch.messages) - already_stored)
+    for topic, count in Counter(fold.source.topic for fold in batch.folds.values()).items():
+        metrics.STORED.labels(topic=topic).inc(count)

@@ -1,0 +1,90 @@
+"""Dead letters: a record that can't be stored goes to its topic with the reason, before it is committed.
+
+The same record may be set aside twice, after a restart; its ``ce_id`` says that it is the same.
+"""
+
+import asyncio
+import logging
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+
+from persister.read_records import Poison
+from runtime import kafka, logs, metrics
+from schemas import topics
+from schemas.log_records import DeadLetter, Encoded, headers_of
+
+log = logging.getLogger(__name__)
+
+# Base64 makes four bytes of three, and the whole must stay below the broker's limit of 1 MiB a record.
+MAX_VALUE_BYTES: Final = 512 * 1024
+MAX_KEY_BYTES: Final = 16 * 1024
+MAX_HEADERS: Final = 32
+MAX_HEADER_CHARS: Final = 1024
+
+
+class DeadLetters:
+    """Writes to ``chat.dead-letters``."""
+
+    def __init__(self, producer: AIOKafkaProducer, *, consumer: str, partitions: int) -> None:
+        self._producer = producer
+        self._consumer = consumer
+        self._partitions = partitions
+
+    async def write(self, poison: Sequence[Poison]) -> None:
+        """Return once every in-sync replica has all of them. Raises `KafkaError`."""
+        letters = [dead_letter(one, self._consumer) for one in poison]
+        waiting = [
+            await kafka.write(self._producer, topics.DEAD_LETTERS, letter, self._partitions)
+            for letter in letters
+        ]
+        await asyncio.gather(*waiting)
+        for one in poison:
+            _report(one)
+
+
+def dead_letter(poison: Poison, consumer: str) -> Encoded:
+    """Return the record under the key of the original, which it names and holds, cut where it is huge."""
+    record = poison.source
+    letter = DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        reason=poison.reason + _cuts(record),
+        consumer=consumer,
+        key_base64=_base64(record.key, MAX_KEY_BYTES),
+        value_base64=_base64(record.value, MAX_VALUE_BYTES),
+        headers=[_header(name, value) for name, value in record.headers[:MAX_HEADERS]],
+    )
+    ce_id = f"{record.topic}/{record.partition}/{record.offset}"
+    headers = headers_of(DeadLetter.ce_type, source=consumer, ce_id=ce_id)
+    return Encoded((record.key or b"")[:MAX_KEY_BYTES], letter.value(), headers)
+
+
+def _base64(content: bytes | None, at_most: int) -> str | None:
+    return None if content is None else b64encode(content[:at_most]).decode()
+
+
+def _header(name: str, value: bytes | None) -> tuple[str, str]:
+    text = (value or b"").decode(errors="backslashreplace")
+    return name[:MAX_HEADER_CHARS], text[:MAX_HEADER_CHARS]
+
+
+def _cuts(record: ConsumerRecord) -> str:
+    value_bytes, key_bytes = len(record.value or b""), len(record.key or b"")
+    if value_bytes > MAX_VALUE_BYTES or key_bytes > MAX_KEY_BYTES:
+        return f" (cut here: the value has {value_bytes} bytes, the key {key_bytes})"
+    return ""
+
+
+def _report(poison: Poison) -> None:
+    record = poison.source
+    metrics.DEAD_LETTERS.labels(topic=record.topic).inc()
+    log.error(
+        "a record was set aside",
+        extra=logs.facts(
+            topic=record.topic, partition=record.partition, offset=record.offset, reason=poison.reason
+        ),
+    )

@@ -1,0 +1,207 @@
+"""Consume: one membership in the consumer group. It hands over records and commits; it decides nothing else.
+
+A reader that failed is thrown away and made anew. The client library skips records that it calls too large,
+resets offsets in silence and leaves the group for good when it isn't polled: each is ruled out here.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+
+from persister.batch import Ends
+from persister.positions import Position, start_position
+from persister.read_records import TOPICS
+from persister.settings import PersisterSettings
+from runtime import logs, metrics
+from runtime.log_reader import POLL_MS, Stalled
+from runtime.service import Fatal
+
+log = logging.getLogger(__name__)
+
+JOIN_HANGS_AFTER_S: Final = 60.0
+POLL_HANGS_AFTER_S: Final = 60.0
+COMMIT_HANGS_AFTER_S: Final = 30.0
+STOP_HANGS_AFTER_S: Final = 5.0
+FAILED_COMMITS: Final = 5
+"""So many commits that fail in a row mean that the group doesn't know this member any more."""
+
+# Not polling is how reading waits for the store. The library's answer to that, leaving the group and under
+# some conditions never coming back, is switched off; heartbeats run in the background all the same.
+NEVER_MS: Final = 2**31 - 1
+
+
+class Polled(NamedTuple):
+    """Records by partition, and the epoch in which they were read."""
+
+    epoch: int
+    records: Mapping[TopicPartition, Sequence[ConsumerRecord]]
+
+
+class GroupReader:
+    """Reads the partitions that the group assigns to this process, each from where it was committed."""
+
+    def __init__(self, settings: PersisterSettings, on_revoked: Callable[[int], None]) -> None:
+        self._settings = settings
+        self._on_revoked = on_revoked
+        self._consumer: Any = None
+        self._positioned = asyncio.Event()
+        self._broken: BaseException | None = None
+        self._failed_commits = 0
+        self.epoch = 0
+        """Grows when the group takes partitions away: what was read before is somebody's to read again."""
+        self.starts: Ends = {}
+        """Where reading began, by partition that is ours."""
+        self.empty_polls = 0
+        """How often there was nothing to read."""
+
+    async def start(self) -> None:
+        """Join the group. Raises `KafkaError`, `OSError` or `TimeoutError`."""
+        self._consumer = self._new_consumer()
+        self._consumer.subscribe(TOPICS, listener=_Listener(self))
+        async with asyncio.timeout(JOIN_HANGS_AFTER_S):
+            await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Leave the group, so that others take over at once."""
+        if self._consumer is None:
+            return
+        try:
+            async with asyncio.timeout(STOP_HANGS_AFTER_S):
+                await self._consumer.stop()
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("the group was not left in order", extra=logs.facts(error=repr(error)))
+
+    def fault(self) -> str | None:
+        """Say whether the group has given us partitions yet."""
+        return None if self._positioned.is_set() else "not in the consumer group"
+
+    async def poll(self, max_records: int) -> Polled:
+        """Return the next records, at most so many; none when there are none for a while.
+
+        Raises `KafkaError`, `TimeoutError`, or `Fatal` where the log is not the one that was committed.
+        """
+        async with asyncio.timeout(POLL_HANGS_AFTER_S):
+            await self._positioned.wait()
+            if self._broken is not None:
+                raise self._broken
+            records = await self._next_records(max_records)
+        self.empty_polls += not records
+        return Polled(self.epoch, records)
+
+    async def _next_records(self, max_records: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """While new partitions are being taken up nothing counts: `_take_up` seeks to where they begin."""
+        try:
+            records: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+                timeout_ms=POLL_MS, max_records=max_records
+            )
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError):
+            if self._positioned.is_set():
+                raise
+            return {}
+        return records if self._positioned.is_set() else {}
+
+    async def commit(self, ends: Ends) -> None:
+        """Commit offsets of written records. A rebalance makes it fail: they are read and written again.
+
+        Raises `KafkaError`, `TimeoutError`, or `Stalled` where that happens again and again.
+        """
+        assigned = self._consumer.assignment()
+        offsets = {tp: end for tp, end in ends.items() if tp in assigned}
+        try:
+            async with asyncio.timeout(COMMIT_HANGS_AFTER_S):
+                await self._consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            self._failed_commits += 1
+            log.info("a rebalance came before a commit", extra=logs.facts(failures=self._failed_commits))
+            if self._failed_commits >= FAILED_COMMITS:
+                raise Stalled("the group takes no commit from this member") from error
+        else:
+            self._failed_commits = 0
+
+    async def offsets(self) -> dict[TopicPartition, tuple[int, int]]:
+        """Return each assigned partition's position and end; none during a rebalance."""
+        assigned = list(self.starts)
+        try:
+            ends = await self._consumer.end_offsets(assigned)
+            return {tp: (await self._consumer.position(tp), ends[tp]) for tp in assigned}
+        except IllegalStateError:
+            return {}
+
+    def _new_consumer(self) -> Any:
+        settings = self._settings
+        return AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            group_id=settings.persister_group,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            request_timeout_ms=settings.kafka_request_timeout_ms,
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 4,
+            max_poll_interval_ms=NEVER_MS,
+            fetch_max_wait_ms=POLL_MS,
+            fetch_max_bytes=settings.fetch_max_bytes,
+            metadata_max_age_ms=30_000,
+        )
+
+    def revoked(self) -> None:
+        """The group takes all partitions away, to give them out anew."""
+        self.epoch += 1
+        self.starts = {}
+        self._positioned.clear()
+        self._on_revoked(self.epoch)
+
+    async def assigned(self, partitions: Iterable[TopicPartition]) -> None:
+        """The group gives us partitions. What fails here, `poll` raises: the library would swallow it."""
+        try:
+            await self._take_up(list(partitions))
+        except (KafkaError, OSError, TimeoutError, Fatal) as error:
+            self._broken = error
+        self._positioned.set()
+
+    async def _take_up(self, partitions: list[TopicPartition]) -> None:
+        """Heartbeats wait for this: it must be shorter than the session."""
+        async with asyncio.timeout(self._settings.session_timeout_ms / 1000 / 2):
+            committed = await asyncio.gather(*(self._consumer.committed(tp) for tp in partitions))
+            first = await self._consumer.beginning_offsets(partitions)
+            end = await self._consumer.end_offsets(partitions)
+        for tp, offset in zip(partitions, committed, strict=True):
+            name = f"{tp.topic}/{tp.partition}"
+            position = start_position(name, committed=offset, first=first[tp], end=end[tp])
+            _report_loss(tp, position)
+            self._consumer.seek(tp, position.offset)
+            self.starts[tp] = position.offset
+        log.info("partitions were assigned", extra=logs.facts(partitions=len(partitions), epoch=self.epoch))
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Passes the group's decisions on."""
+
+    def __init__(self, reader: GroupReader) -> None:
+        self._reader = reader
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002
+        self._reader.revoked()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        await self._reader.assigned(assigned)
+
+
+def _report_loss(tp: TopicPartition, position: Position) -> None:
+    if position.lost:
+        metrics.NEVER_STORED.labels(topic=tp.topic).inc(position.lost)
+        log.error(
+            "the log dropped records before they were stored",
+            extra=logs.facts(topic=tp.topic, partition=tp.partition, records=position.lost),
+        )

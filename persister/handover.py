@@ -1,0 +1,76 @@
+"""Where reading and writing meet: one batch fills while the one before it is written.
+
+This bounds memory: while the store is away the batch is full, and reading waits for room.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from persister.batch import Batch, Limits
+from persister.read_records import read
+
+
+class Handover:
+    """The open batch. One task adds to it, one task takes it."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._some = asyncio.Event()
+        self._full = asyncio.Event()
+        self._room = asyncio.Event()
+        self.open = Batch(limits, 0)
+        self.renew(0)
+
+    def renew(self, epoch: int) -> None:
+        """Open an empty batch; what was in the open one is dropped, and read again by whom it is assigned."""
+        self.open = Batch(self._limits, epoch)
+        self._some.clear()
+        self._full.clear()
+        self._room.set()
+
+    async def wait_for_room(self) -> int:
+        """Return how many records may be added, once it is one or more."""
+        await self._room.wait()
+        return self.open.room
+
+    async def add(self, epoch: int, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
+        """Add a partition's next records, read in ``epoch``, waiting for room.
+
+        Those of an epoch that is over are dropped: added to a later batch they would be committed there,
+        and with them records before them that were dropped.
+        """
+        now = self._clock()
+        for record in records:
+            if self.open.full:
+                await self._room.wait()
+                now = self._clock()
+            if self.open.epoch != epoch:
+                return
+            self.open.add(partition, read(record), now)
+            if self.open.full:
+                self._room.clear()
+                self._full.set()
+                self._some.set()
+        if self.open.records:
+            self._some.set()
+
+    async def take(self) -> Batch:
+        """Return the open batch once it is full or due, and open the next one."""
+        while True:
+            await self._some.wait()
+            batch = self.open
+            wait_s = batch.due_at - self._clock()
+            if batch.full or wait_s <= 0:
+                self.renew(batch.epoch)
+                return batch
+            await self._wait_until_full(wait_s)
+
+    async def _wait_until_full(self, at_most_s: float) -> None:
+        try:
+            async with asyncio.timeout(at_most_s):
+                await self._full.wait()
+        except TimeoutError:
+            return

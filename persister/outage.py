@@ -1,0 +1,75 @@
+"""The same write again, for as long as the store is away: nothing is skipped, and nobody is told 'stored'.
+
+Pauses grow to a bound, with jitter, so that many persisters don't meet a store that is just coming back.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from runtime import logs, metrics
+from runtime.mongo import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FIRST_PAUSE_S: Final = 0.05
+
+
+class NoLongerOursError(RuntimeError):
+    """What was to be written belongs to another persister by now; it reads and writes it again."""
+
+
+def pause_s(failures: int, *, longest_s: float, chance: float) -> float:
+    """Return the pause after so many failures in a row (from 1). ``chance`` is in [0, 1)."""
+    bound = min(longest_s, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 30))
+    return bound * (0.5 + chance / 2)
+
+
+class Outage:
+    """Knows whether the store is away, for readiness."""
+
+    def __init__(self, longest_pause_s: float) -> None:
+        self._longest_pause_s = longest_pause_s
+        self._failures: dict[str, int] = {}
+
+    def fault(self) -> str | None:
+        """Say whether the store is away."""
+        return "the store is away; what is read waits" if self._failures else None
+
+    async def outlast(
+        self, what: str, operation: Callable[[], Awaitable[T]], *, wanted: Callable[[], bool] = lambda: True
+    ) -> T:
+        """Return what ``operation`` returns, trying for as long as the store is away.
+
+        Raises `NoLongerOursError` when it fails and is no longer wanted. ``what`` is one of a few words.
+        """
+        try:
+            while True:
+                try:
+                    result = await operation()
+                except StoreUnavailable as error:
+                    await self._pause(what, error)
+                else:
+                    return self._recovered(what, result)
+                if not wanted():
+                    raise NoLongerOursError(what)
+        finally:
+            self._failures.pop(what, None)
+
+    async def _pause(self, what: str, error: StoreUnavailable) -> None:
+        failures = self._failures[what] = self._failures.get(what, 0) + 1
+        metrics.STORE_RETRIES.inc()
+        if failures == 1:
+            log.warning("the store is away", extra=logs.facts(writing=what, error=str(error)))
+        chance = random.random()
+        await asyncio.sleep(pause_s(failures, longest_s=self._longest_pause_s, chance=chance))
+
+    def _recovered(self, what: str, result: T) -> T:
+        failures = self._failures.get(what, 0)
+        if failures:
+            log.info("the store answers again", extra=logs.facts(writing=what, failures=failures))
+        return result

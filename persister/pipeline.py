@@ -1,0 +1,156 @@
+"""The steps in their order: consume, read, batch, write, progress, commit.
+
+The commit is the last step, so each record is stored or among the dead letters at least once, and what is
+written twice changes nothing: exactly once in the store. Death at any point repeats, and loses nothing.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from persister.batch import Batch, Ends, Limits
+from persister.batch_writer import BatchWriter
+from persister.group_reader import GroupReader
+from persister.handover import Handover
+from persister.outage import NoLongerOursError, Outage
+from persister.progress import Written, write_progress
+from persister.settings import PersisterSettings
+from persister.stalls import Look, Stalls
+from runtime import logs, metrics
+from runtime.kafka import RETRY_AFTER_S
+from runtime.log_reader import Stalled
+from runtime.mongo import Store
+from runtime.service import Fatal
+
+log = logging.getLogger(__name__)
+
+READER_NAME: Final = "persister"
+WATCH_EVERY_S: Final = 2.0
+
+
+class Pipeline:
+    """Runs the steps, each in a task of its own, and starts anew from the last commit when one fails."""
+
+    def __init__(
+        self,
+        settings: PersisterSettings,
+        store: Store,
+        writer: BatchWriter,
+        outage: Outage,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._writer = writer
+        self._outage = outage
+        limits = Limits(
+            settings.flush_after_records, settings.flush_after_bytes, settings.flush_after_ms / 1000
+        )
+        self._handover = Handover(limits, clock)
+        self._written = Written()
+        self._writing: Batch | None = None
+        self._stored: Ends = {}
+        self._reader = GroupReader(settings, self._drop)
+        metrics.UNSTORED_AGE_SECONDS.set_function(self._unstored_age_s)
+
+    def fault(self) -> str | None:
+        """Say whether we have no part in the group, for a readiness check."""
+        return self._reader.fault()
+
+    async def run(self) -> None:
+        """Store what the log holds, for ever. Raises `Fatal` where the log is not the one it was."""
+        while True:
+            self._reader = GroupReader(self._settings, self._drop)
+            self._drop(self._reader.epoch)
+            try:
+                await self._reader.start()
+                await self._run_steps()
+            except (KafkaError, OSError, Stalled, TimeoutError) as error:
+                metrics.READER_REBUILDS.labels(topic=READER_NAME).inc()
+                log.warning("the reader is rebuilt", extra=logs.facts(error=repr(error)))
+            finally:
+                await self._reader.stop()
+            await asyncio.sleep(RETRY_AFTER_S)
+
+    async def _run_steps(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as steps:
+                steps.create_task(self._read())
+                steps.create_task(self._write())
+                steps.create_task(self._commit())
+                steps.create_task(self._watch())
+        except BaseExceptionGroup as group:
+            raise _first_cause(group) from group
+
+    async def _read(self) -> None:
+        """Consume, read and batch. While the batch is full nothing is fetched."""
+        while True:
+            room = await self._handover.wait_for_room()
+            epoch, taken = await self._reader.poll(room)
+            for tp, records in taken.items():
+                await self._handover.add(epoch, tp, records)
+
+    async def _write(self) -> None:
+        """Write batch after batch: within a partition and for each key, in the log's order."""
+        while True:
+            batch = self._writing = await self._handover.take()
+            try:
+                await self._writer.write(batch, wanted=partial(self._is_ours, batch))
+            except NoLongerOursError:
+                log.info("a batch is another's now", extra=logs.facts(records=batch.records))
+                continue
+            finally:
+                self._writing = None
+            if self._is_ours(batch):
+                self._written.note(batch.ends)
+                self._stored.update(batch.ends)
+
+    async def _commit(self) -> None:
+        """Tell the store, then the group, how far it is written, while the next batch is being written."""
+        while True:
+            ends = await self._written.take()
+            await self._outage.outlast("progress", partial(write_progress, self._store, ends))
+            await self._reader.commit(ends)
+
+    async def _watch(self) -> None:
+        """Show the lag, and notice a reader that has stopped: the library has open bugs of that kind."""
+        stalls = Stalls()
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            async with asyncio.timeout(self._settings.kafka_request_timeout_ms / 1000):
+                offsets = await self._reader.offsets()
+            self._show_lag({tp: end for tp, (_, end) in offsets.items()})
+            if found := stalls.see(Look(offsets, self._reader.empty_polls)):
+                raise Stalled(", ".join(f"{tp.topic}/{tp.partition}" for tp in found))
+
+    def _show_lag(self, ends: Ends) -> None:
+        metrics.STORE_LAG.clear()
+        for tp, end in ends.items():
+            stored = self._stored.get(tp, self._reader.starts.get(tp, end))
+            metrics.STORE_LAG.labels(topic=tp.topic, partition=tp.partition).set(max(0, end - stored))
+
+    def _unstored_age_s(self) -> float:
+        waiting = [batch for batch in (self._writing, self._handover.open) if batch and batch.records]
+        return max((time.time() - batch.oldest_ms / 1000 for batch in waiting), default=0.0)
+
+    def _is_ours(self, batch: Batch) -> bool:
+        return batch.epoch == self._reader.epoch
+
+    def _drop(self, epoch: int) -> None:
+        """Partitions are given out anew: what isn't committed is read again, by whoever gets them."""
+        self._handover.renew(epoch)
+        self._written.drop()
+        self._stored = {}
+
+
+def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the one error that says most: a `Fatal` where there is one."""
+    causes = [
+        _first_cause(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions
+    ]
+    return next((cause for cause in causes if isinstance(cause, Fatal)), causes[0])

@@ -1,0 +1,43 @@
+"""Progress, then the commit: how far each partition is stored, told first to the store, then to the group.
+
+The gateway tells clients from it up to which seq history is whole. It never goes back.
+"""
+
+import asyncio
+
+from persister.batch import Ends
+from runtime.mongo import Store
+from schemas import documents
+
+
+class Written:
+    """Ends of batches that are written and not committed yet; later ones replace earlier ones."""
+
+    def __init__(self) -> None:
+        self._ends: Ends = {}
+        self._some = asyncio.Event()
+
+    def note(self, ends: Ends) -> None:
+        """Add what a batch ends at."""
+        self._ends.update(ends)
+        self._some.set()
+
+    def drop(self) -> None:
+        """Forget what is noted: the partitions may be another's by now."""
+        self._ends = {}
+        self._some.clear()
+
+    async def take(self) -> Ends:
+        """Return all that is noted, once there is something."""
+        await self._some.wait()
+        ends = self._ends
+        self.drop()
+        return ends
+
+
+async def write_progress(store: Store, ends: Ends) -> None:
+    """Tell the store how far it has got. Raises `StoreUnavailable`."""
+    updates = [
+        (documents.progress_key(tp.topic, tp.partition), {"$max": {"next": end}}) for tp, end in ends.items()
+    ]
+    await store.upsert(documents.PROGRESS, updates)

@@ -1,0 +1,126 @@
+"""Read: a record of the log becomes a document to insert or a change to apply. Pure, and knows no batch.
+
+What can't be read is a `BadRecord`: wrong bytes, another type, or a key that isn't the value's own.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from aiokafka import ConsumerRecord
+
+from schemas import documents, topics
+from schemas.ids import membership_key
+from schemas.log_records import (
+    MAX_TEXT_BYTES,
+    BadRecord,
+    GroupCreated,
+    MemberJoined,
+    MessageSent,
+    PresenceChanged,
+    ProfileChanged,
+)
+
+_MEMBERSHIP_KEY: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}/up[0-9]{9}")
+_PRESENCE: Final = "/online"
+
+
+class NewMessage(NamedTuple):
+    """A message's document, and the record that it stands for."""
+
+    document: documents.MessageDocument
+    source: ConsumerRecord
+
+
+class Fold(NamedTuple):
+    """What a record makes of one document: the last record of a key decides, by its offset ``seq``.
+
+    ``guard`` names the field that keeps that offset: names and presence of a user share a document.
+    """
+
+    collection: str
+    key: str
+    guard: str
+    values: Mapping[str, Any] | None
+    """The fields to set; None where the record is a tombstone."""
+    source: ConsumerRecord
+
+
+class Poison(NamedTuple):
+    """A record that can't be stored, and why."""
+
+    source: ConsumerRecord
+    reason: str
+
+
+Taken = NewMessage | Fold | Poison
+
+
+def read(record: ConsumerRecord) -> Taken:
+    """Return what the record means for the store. Never raises: what can't be read is a `Poison`."""
+    try:
+        return _READERS[record.topic](record)
+    except BadRecord as error:
+        return Poison(record, str(error))
+
+
+def _message(record: ConsumerRecord) -> NewMessage:
+    sent = MessageSent.read(record.headers, record.value)
+    _check_key(record, sent.group)
+    # JSON never makes a text shorter: only a record that is larger itself is worth measuring.
+    if len(record.value) > MAX_TEXT_BYTES and len(sent.message.encode()) > MAX_TEXT_BYTES:
+        raise BadRecord(f"message: larger than {MAX_TEXT_BYTES} bytes")
+    document = documents.message_document(sent, seq=record.offset, timestamp=record.timestamp)
+    return NewMessage(document, record)
+
+
+def _group(record: ConsumerRecord) -> Fold:
+    created = GroupCreated.read(record.headers, record.value)
+    _check_key(record, created.group)
+    values = {"name": created.name, "createdBy": created.created_by}
+    return Fold(documents.GROUPS, created.group, "seq", values, record)
+
+
+def _membership(record: ConsumerRecord) -> Fold:
+    if record.value is None:
+        return Fold(documents.MEMBERSHIPS, _membership_key(record), "seq", None, record)
+    joined = MemberJoined.read(record.headers, record.value)
+    key = membership_key(joined.group, joined.up)
+    _check_key(record, key)
+    values = {"group": joined.group, "up": joined.up}
+    return Fold(documents.MEMBERSHIPS, key, "seq", values, record)
+
+
+def _user(record: ConsumerRecord) -> Fold:
+    if (record.key or b"").endswith(_PRESENCE.encode()):
+        presence = PresenceChanged.read(record.headers, record.value)
+        _check_key(record, presence.up + _PRESENCE)
+        online = {"online": presence.online}
+        return Fold(documents.USERS, presence.up, "onlineSeq", online, record)
+    profile = ProfileChanged.read(record.headers, record.value)
+    _check_key(record, profile.up)
+    names = {"username": profile.username, "name": profile.name}
+    return Fold(documents.USERS, profile.up, "profileSeq", names, record)
+
+
+_READERS: Final[dict[str, Callable[[ConsumerRecord], Taken]]] = {
+    topics.MESSAGES: _message,
+    topics.GROUPS: _group,
+    topics.MEMBERSHIPS: _membership,
+    topics.USERS: _user,
+}
+
+TOPICS: Final = tuple(_READERS)
+"""What the persister reads. Only the persister writes dead letters for these."""
+
+
+def _check_key(record: ConsumerRecord, expected: str) -> None:
+    if record.key != expected.encode():
+        raise BadRecord(f"the key is not {expected}")
+
+
+def _membership_key(record: ConsumerRecord) -> str:
+    """Return the key of a tombstone: nothing else says whose membership ends."""
+    if record.key is None or not _MEMBERSHIP_KEY.fullmatch(record.key):
+        raise BadRecord("the key does not name a group and a user")
+    return str(record.key, "ascii")

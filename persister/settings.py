@@ -1,0 +1,38 @@
+"""Settings of the persister."""
+
+from pydantic import Field
+
+from runtime.settings import KafkaSettings, MongoSettings, ServiceSettings
+
+
+class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings):
+    """The persister: from the log into MongoDB. Several share the partitions as one consumer group."""
+
+    persister_group: str = Field(
+        default="persister", min_length=1, max_length=200, description="The consumer group's name."
+    )
+    session_timeout_ms: int = Field(
+        default=10_000,
+        ge=1_000,
+        description="Milliseconds of silence after which the group gives a persister's partitions away.",
+    )
+    flush_after_records: int = Field(
+        default=500, ge=1, le=10_000, description="A batch with as many records is written."
+    )
+    flush_after_bytes: int = Field(
+        default=1_048_576, ge=1_024, le=16_777_216, description="A batch with as many bytes is written."
+    )
+    flush_after_ms: int = Field(
+        default=10,
+        ge=0,
+        le=10_000,
+        description="A batch this old is written; while the store is busy the next one fills anyway.",
+    )
+    fetch_max_bytes: int = Field(
+        default=8_388_608,
+        ge=1_048_576,
+        description="Bytes that one fetch may bring: what is read ahead of the batches.",
+    )
+    store_retry_max_ms: int = Field(
+        default=2_000, ge=10, description="Longest pause between two tries while the store is away."
+    )
