@@ -15,6 +15,8 @@ from schemas.up_number import UpNumber
 
 MAX_PER_PAGE = 200
 MAX_PAGE = 10_000
+MAX_PER_BUNDLE = 50
+MAX_PER_LIST = 1_000
 MAX_NEW_MEMBERS = 5_000
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
@@ -26,11 +28,27 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class NoArguments(Request):
+    """Nothing can be asked for but the thing itself."""
+
+
 class Page(Request):
     """Which page of a list."""
 
     page: int = Field(default=0, ge=0, le=MAX_PAGE)
     perPage: int = Field(default=50, ge=1, le=MAX_PER_PAGE)
+
+
+class BundlePage(Page):
+    """Which page of each of the user's groups. Pages are smaller here: there are many of them."""
+
+    perPage: int = Field(default=20, ge=1, le=MAX_PER_BUNDLE)
+
+
+class ListPage(Page):
+    """Which page of a list that most callers want whole."""
+
+    perPage: int = Field(default=MAX_PER_LIST, ge=1, le=MAX_PER_LIST)
 
 
 class HistoryPage(Page):
@@ -40,10 +58,47 @@ class HistoryPage(Page):
     after: int | None = Field(default=None, ge=-1)
 
 
+class GroupHistoryPage(HistoryPage):
+    """The public API names the group in the path."""
+
+    group: GroupId
+
+
 class GroupMessagesPage(HistoryPage):
     """The internal API names the group in the arguments."""
 
     groupID: GroupId
+
+
+class OneGroup(Request):
+    """A group, by its id."""
+
+    group: GroupId
+
+
+class OneGroupById(Request):
+    """A group, as the internal API names it."""
+
+    id: GroupId
+
+
+class OneMember(Request):
+    """A user in a group."""
+
+    group: GroupId
+    up: UpNumber
+
+
+class OneMessage(Request):
+    """A message, by its id."""
+
+    id: MessageId
+
+
+class OneUser(Request):
+    """A user, by their UP number."""
+
+    up: UpNumber
 
 
 class NewGroup(Request):
@@ -59,7 +114,7 @@ class NewMessage(Request):
 
     group: GroupId
     sender: UpNumber = Field(alias="from")
-    message: str
+    message: str = Field(description="At most 16 KiB of UTF-8.")
     id: MessageId | None = Field(default=None, description="The same id again makes no second message.")
 
 
@@ -69,6 +124,12 @@ class UserState(Request):
     username: Name
     name: Name
     online: bool
+
+
+class UserStateOf(UserState):
+    """What the solution knows of the user that the path names."""
+
+    up: UpNumber
 
 
 class Location(BaseModel):
@@ -89,7 +150,7 @@ class History(BaseModel):
 
 
 class HistoryBundle(BaseModel):
-    """One page of each of the user's groups."""
+    """One page of each of the user's groups, by group."""
 
     groups: list[History]
 
@@ -113,6 +174,12 @@ class GroupList(BaseModel):
     groups: list[Group]
 
 
+class GroupPage(GroupList):
+    """A page of all groups, by id."""
+
+    nextPage: int | None = Field(description="The page to ask for next; null on the last one.")
+
+
 class MessageList(BaseModel):
     """Messages of all groups, newest page first, by time within the page."""
 
@@ -120,13 +187,17 @@ class MessageList(BaseModel):
 
 
 class MessageAccepted(ChatMessage):
-    """A message that is durable in the log. ``stored`` says whether history shows it already."""
+    """A message that is durable in the log. ``stored`` says whether history shows it already.
+
+    While ``stored`` is false, ``seq`` is that of the record just written: where the same id was sent before,
+    history keeps the first one.
+    """
 
     stored: bool
 
 
 class GroupAccepted(GroupWithMembers):
-    """A group that is durable in the log. ``stored`` says whether reads show it already."""
+    """A group that is durable in the log. ``stored`` says whether MongoDB has it already."""
 
     stored: bool
 
@@ -150,11 +221,13 @@ class UserList(BaseModel):
     """Users, by UP number."""
 
     users: list[User]
+    nextPage: int | None = Field(description="The page to ask for next; null on the last one.")
 
 
 class MemberAccepted(BaseModel):
-    """A membership that is durable in the log."""
+    """A membership, or its end, that is durable in the log."""
 
     group: GroupId
     up: UpNumber
+    member: bool = Field(description="Whether they are a member from now on.")
     stored: bool

@@ -1,0 +1,24 @@
+"""The front door for REST: locations, history, groups and users, the web client and the docs.
+
+    app.py               puts the parts together
+    settings.py          what the gateway can be told
+    routing.py           one row a route: wiring and OpenAPI both come from it
+    public_routes.py     the rows of the public API
+    internal_routes.py   the rows of the solution-internal API
+    answers.py           the outermost layer: refusals, request ids, CORS, metrics
+    access.py            who is calling
+    location.py          which edge a student connects to
+    history.py           reading messages
+    posting.py           writing a message in a student's name
+    groups.py            creating, joining and leaving groups, and showing them
+    log_folds.py         reading records of compacted topics
+    group_directory.py   names and creators of groups, folded from the log
+    users.py             what the solution knows of users
+    log_writer.py        writes to Kafka within bounds
+    stored_progress.py   up to where MongoDB holds the log, and waiting for it
+    store_reads.py       reads from MongoDB within bounds
+    openapi.py           rows to OpenAPI 3.1
+    pages.py             files for browsers: the web client and Swagger UI
+
+It writes to Kafka only, and reads MongoDB; it holds no socket of a chat.
+"""

@@ -1,0 +1,114 @@
+"""Who is calling: a student by their token, or the solution by its service token.
+
+It says who somebody is, never what they may do.
+"""
+
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from runtime.memberships import Memberships
+from runtime.tokens import TokenVerifier
+from schemas.refusals import INVALID_TOKEN, MISSING_TOKEN, NOT_A_MEMBER, UNAVAILABLE, Refused
+
+Identify = Callable[[str | None], str]
+"""Takes the Authorization header, returns the caller. Raises `Refused`."""
+
+
+class _Known(NamedTuple):
+    up: str
+    until: float
+
+
+class KnownTokens:
+    """Remembers the tokens it has verified: a signature costs thirty times a look-up.
+
+    A token is believed until it expires, and at most ``trust_s`` before it is verified again, so that a
+    withdrawn key takes effect. Only valid tokens are kept, the least recently used goes first.
+    """
+
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        *,
+        size: int,
+        trust_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._verifier = verifier
+        self._size = size
+        self._trust_s = trust_s
+        self._clock = clock
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def identify(self, authorization: str | None) -> str:
+        """Return the UP number of the bearer. Raises `Refused`: missing, invalid or expired token."""
+        header = authorization or ""
+        known = self._known.get(header)
+        if known is not None and known.until > self._clock():
+            self._known.move_to_end(header)
+            return known.up
+        return self._verify(header)
+
+    def _verify(self, header: str) -> str:
+        self._known.pop(header, None)
+        identity = self._verifier.verify_header(header)
+        until = min(identity.expires_at, self._clock() + self._trust_s)
+        self._known[header] = _Known(identity.up, until)
+        if len(self._known) > self._size:
+            self._known.popitem(last=False)
+        return identity.up
+
+
+class ServiceToken:
+    """The one token of the solution's own services."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
+    def identify(self, authorization: str | None) -> str:
+        """Return the solution's name. The comparison takes the same time for every wrong token."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Refused(MISSING_TOKEN)
+        if not hmac.compare_digest(token.strip().encode(errors="surrogateescape"), self._secret):
+            raise Refused(INVALID_TOKEN)
+        return "solution"
+
+
+class MembersOnly:
+    """Who may read and change a group. It decides by the log alone, as soon as it has been read once."""
+
+    def __init__(self, memberships: Memberships, not_ready: Callable[[], str | None]) -> None:
+        self._memberships = memberships
+        self._not_ready = not_ready
+
+    def require(self, group: str, up: str) -> None:
+        """Raise `Refused` unless ``up`` is a member. A group that doesn't exist has no members."""
+        self.require_ready()
+        if not self._memberships.is_member(group, up):
+            raise Refused(NOT_A_MEMBER)
+
+    def groups_of(self, up: str) -> list[str]:
+        """Return the groups of a user, in order."""
+        self.require_ready()
+        return sorted(self._memberships.groups_of(up))
+
+    def members_of(self, group: str) -> list[str]:
+        """Return the members of a group, in order."""
+        self.require_ready()
+        return sorted(self._memberships.members_of(group))
+
+    def fold(self, group: str, up: str, *, member: bool) -> None:
+        """Take a change of our own, durable by now, before it has been read back."""
+        self._memberships.set_member(group, up, member)
+
+    def require_ready(self) -> None:
+        """Raise `Refused` while the log is being read for the first time: nobody is known fully yet."""
+        if self._not_ready() is not None:
+            raise Refused(UNAVAILABLE, "This server is still starting. Try again.")

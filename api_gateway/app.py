@@ -1,0 +1,118 @@
+"""Puts the gateway together. Nothing is decided here but the order in which parts start and stop.
+
+Both APIs listen before Kafka and MongoDB have answered: what can't be done yet is refused by name.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from api_gateway import openapi, pages
+from api_gateway.access import Identify, KnownTokens, MembersOnly, ServiceToken
+from api_gateway.answers import Cors, outermost
+from api_gateway.group_directory import GroupDirectory
+from api_gateway.groups import Groups
+from api_gateway.history import History
+from api_gateway.internal_routes import InternalApi
+from api_gateway.location import Locations
+from api_gateway.log_writer import LogWriter
+from api_gateway.posting import Posting
+from api_gateway.public_routes import PublicApi
+from api_gateway.routing import Route, add_routes
+from api_gateway.settings import GatewaySettings
+from api_gateway.store_reads import StoreReads
+from api_gateway.stored_progress import StoredProgress
+from api_gateway.users import Users
+from runtime import logs
+from runtime.kafka import ensure_topics
+from runtime.log_reader import LogReader
+from runtime.memberships import Memberships
+from runtime.mongo import open_store
+from runtime.service import Service
+from runtime.tokens import TokenVerifier
+from schemas import topics
+
+log = logging.getLogger(__name__)
+
+PUBLIC_ABOUT = "Where to connect, what was said, and who is in a group. Live chat goes over Socket.IO."
+INTERNAL_ABOUT = "For the solution's own services. A GET takes its arguments as a JSON body, too."
+
+
+async def start(service: Service, settings: GatewaySettings) -> None:
+    """Start the gateway."""
+    await service.open_ops()
+    tokens = TokenVerifier(settings)
+    await tokens.start(service)
+    known = KnownTokens(tokens, size=settings.known_tokens, trust_s=settings.known_token_s)
+    store = await service.resources.enter_async_context(open_store(settings))
+    parts = _Parts(settings, StoreReads(store, settings))
+    app = _app("public", settings, parts.public.routes(), known.identify, Cors(settings.allowed_origins))
+    pages.add_docs(app, openapi.document("Uni4all Chat", PUBLIC_ABOUT, parts.public.routes()))
+    pages.add_web_client(app)
+    port = await service.serve(app, settings.gateway_host, settings.public_port, log_requests=True)
+    log.info("the public API listens", extra=logs.facts(host=settings.gateway_host, port=port))
+    await _serve_internal(service, settings, parts.internal.routes())
+    await parts.follow(service, settings)
+
+
+class _Parts:
+    """The two APIs, and what keeps them up to date."""
+
+    def __init__(self, settings: GatewaySettings, reads: StoreReads) -> None:
+        self._locations, self._directory, self._memberships = (
+            Locations(),
+            GroupDirectory(),
+            Memberships(),
+        )
+        self._readers = [
+            LogReader(settings, topics.ASSIGNMENTS, self._locations.take),
+            LogReader(settings, topics.GROUPS, self._directory.take),
+            LogReader(settings, topics.MEMBERSHIPS, self._memberships.take),
+        ]
+        self._writer = LogWriter(settings)
+        self._progress = StoredProgress(reads, settings)
+        members = MembersOnly(self._memberships, self._groups_fault)
+        history = History(reads, self._progress, settings.kafka_partitions)
+        groups = Groups(members, self._directory, self._writer, self._progress)
+        posting = Posting(members, self._writer, self._progress, history)
+        users = Users(reads, self._writer, self._progress)
+        self.public = PublicApi(self._locations, history, groups, members)
+        self.internal = InternalApi(history, groups, posting, users)
+
+    async def follow(self, service: Service, settings: GatewaySettings) -> None:
+        """Follow the log and keep a producer, as soon as Kafka answers."""
+        for reader in self._readers:
+            service.health.ready(f"following {reader.topic}", reader.ready_fault)
+        service.supervise("progress", self._progress.run)
+        await ensure_topics(settings, topics.ALL)
+        service.supervise("producer", self._writer.run)
+        for reader in self._readers:
+            service.supervise(f"follow {reader.topic}", reader.run)
+
+    def _groups_fault(self) -> str | None:
+        return self._readers[1].ready_fault() or self._readers[2].ready_fault()
+
+
+async def _serve_internal(service: Service, settings: GatewaySettings, routes: Sequence[Route[Any]]) -> None:
+    if settings.service_token is None:
+        log.warning("SERVICE_TOKEN is not set: the internal API is off")
+        return
+    token = ServiceToken(settings.service_token.get_secret_value())
+    app = _app("internal", settings, routes, token.identify, cors=None)
+    pages.add_docs(app, openapi.document("Uni4all Chat, internal", INTERNAL_ABOUT, routes))
+    port = await service.serve(app, settings.internal_host, settings.internal_port, log_requests=True)
+    log.info("the internal API listens", extra=logs.facts(host=settings.internal_host, port=port))
+
+
+def _app(
+    api: str,
+    settings: GatewaySettings,
+    routes: Sequence[Route[Any]],
+    identify: Identify,
+    cors: Cors | None,
+) -> web.Application:
+    app = web.Application(middlewares=[outermost(api, cors)], client_max_size=settings.max_body_bytes)
+    add_routes(app, routes, identify)
+    return app

@@ -1,0 +1,137 @@
+"""Creating, joining and leaving groups, and showing them: members only.
+
+Every change goes through the log; here it is folded as soon as the log has it, so that the next read sees it.
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+
+from api_gateway.access import MembersOnly
+from api_gateway.group_directory import GroupDirectory
+from api_gateway.log_writer import SOURCE, LogWriter, Written
+from api_gateway.stored_progress import StoredProgress
+from schemas import topics
+from schemas.api import Group, GroupAccepted, GroupWithMembers, MemberAccepted, NewGroup
+from schemas.ids import membership_key, new_id
+from schemas.log_records import GroupCreated, MemberJoined, encode, tombstone
+from schemas.refusals import INVALID_PAYLOAD, NOT_ALLOWED, NOT_FOUND, Refused
+
+RESERVED_IDS: Final = frozenset({"group", "location", "message", "messages", "user"})
+"""These stand in the same place of a path as a group's id."""
+
+
+class Groups:
+    """What can be done with groups."""
+
+    def __init__(
+        self,
+        members: MembersOnly,
+        directory: GroupDirectory,
+        writer: LogWriter,
+        progress: StoredProgress,
+    ) -> None:
+        self._members = members
+        self._directory = directory
+        self._writer = writer
+        self._progress = progress
+
+    def of_user(self, up: str) -> list[Group]:
+        """Return a user's groups."""
+        return [self._shown(group) for group in self._members.groups_of(up)]
+
+    def all(self, *, skip: int, limit: int) -> list[Group]:
+        """Return a slice of all groups."""
+        self._members.require_ready()
+        return [self._shown(group) for group in self._directory.ids()[skip : skip + limit]]
+
+    def one(self, group: str) -> GroupWithMembers:
+        """Return a group with its members. Raises `Refused` where there is no such group."""
+        users = self._members.members_of(group)
+        if not users and self._directory.find(group) is None:
+            raise Refused(NOT_FOUND)
+        return GroupWithMembers(id=group, name=self._directory.name_of(group), users=users)
+
+    def one_for(self, caller: str, group: str) -> GroupWithMembers:
+        """Return a group for one of its members."""
+        self._members.require(group, caller)
+        return self.one(group)
+
+    async def create_for(self, caller: str, new: NewGroup) -> tuple[GroupAccepted, HTTPStatus]:
+        """Create a group for a student, who is its first member and may remove others.
+
+        The same id again, from the same student, repeats an attempt. Anybody else's group is refused.
+        """
+        self._members.require_ready()
+        if new.id is not None:
+            self._require_free(new.id, caller)
+        return await self._create(new, [caller, *new.users], created_by=caller)
+
+    async def create(self, new: NewGroup) -> tuple[GroupAccepted, HTTPStatus]:
+        """Create a group for the solution, or rename one and add members. Its creator stays who it was."""
+        self._members.require_ready()
+        known = self._directory.find(new.id) if new.id is not None else None
+        return await self._create(new, new.users, created_by=None if known is None else known.created_by)
+
+    async def add(self, caller: str, group: str, up: str) -> tuple[MemberAccepted, HTTPStatus]:
+        """Add somebody to a group of the caller's."""
+        self._members.require(group, caller)
+        written = await self._join(group, [up])
+        return await self._member_accepted(group, up, written, member=True)
+
+    async def remove(self, caller: str, group: str, up: str) -> tuple[MemberAccepted, HTTPStatus]:
+        """Leave a group, or remove somebody from one that the caller has created."""
+        self._members.require(group, caller)
+        known = self._directory.find(group)
+        if up != caller and (known is None or known.created_by != caller):
+            raise Refused(NOT_ALLOWED, "Only the creator of the group may remove others.")
+        record = tombstone(key=membership_key(group, up), source=SOURCE, kind=MemberJoined)
+        written = await self._writer.write(topics.MEMBERSHIPS, record)
+        self._members.fold(group, up, member=False)
+        return await self._member_accepted(group, up, written, member=False)
+
+    def _shown(self, group: str) -> Group:
+        return Group(id=group, name=self._directory.name_of(group))
+
+    def _require_free(self, group: str, caller: str) -> None:
+        known, members = self._directory.find(group), self._members.members_of(group)
+        is_own = known is not None and known.created_by == caller
+        if (known is not None and not is_own) or (members and not (is_own and caller in members)):
+            raise Refused(NOT_ALLOWED, "There is a group with this id already.")
+
+    async def _create(
+        self, new: NewGroup, users: Sequence[str], *, created_by: str | None
+    ) -> tuple[GroupAccepted, HTTPStatus]:
+        if new.id in RESERVED_IDS:
+            raise Refused(INVALID_PAYLOAD, "id: This id is reserved")
+        group = GroupCreated(group=new.id or new_id(), name=new.name, created_by=created_by)
+        written = await self._writer.write(topics.GROUPS, encode(group, key=group.group, source=SOURCE))
+        self._directory.put(group)
+        written += await self._join(group.group, list(dict.fromkeys(users)))
+        stored = await self._progress.wait(written)
+        shown = GroupAccepted(
+            id=group.group,
+            name=group.name,
+            users=self._members.members_of(group.group),
+            stored=stored,
+        )
+        return shown, HTTPStatus.CREATED if stored else HTTPStatus.ACCEPTED
+
+    async def _join(self, group: str, users: Sequence[str]) -> list[Written]:
+        if not users:
+            return []
+        records = [
+            encode(MemberJoined(group=group, up=up), key=membership_key(group, up), source=SOURCE)
+            for up in users
+        ]
+        written = await self._writer.write(topics.MEMBERSHIPS, *records)
+        for up in users:
+            self._members.fold(group, up, member=True)
+        return written
+
+    async def _member_accepted(
+        self, group: str, up: str, written: Sequence[Written], *, member: bool
+    ) -> tuple[MemberAccepted, HTTPStatus]:
+        stored = await self._progress.wait(written)
+        accepted = MemberAccepted(group=group, up=up, member=member, stored=stored)
+        return accepted, HTTPStatus.OK if stored else HTTPStatus.ACCEPTED

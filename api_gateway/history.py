@@ -1,0 +1,161 @@
+"""Reading messages: pages of one group, the bundle of all of a user's groups, and lists for the solution.
+
+It decides nothing about who may read.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from api_gateway.store_reads import StoreReads
+from api_gateway.stored_progress import StoredProgress
+from runtime.kafka import partition_of
+from schemas import topics
+from schemas.api import BundlePage, HistoryPage, Page
+from schemas.documents import MESSAGES, PROGRESS
+from schemas.refusals import NOT_FOUND, Refused
+
+Document = dict[str, Any]
+
+OLDEST_FIRST: Final = 1
+NEWEST_FIRST: Final = -1
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Which messages of a group to fetch: the find, on the index (group, seq), that gives a page."""
+
+    query: Document
+    direction: int
+    skip: int
+    limit: int
+
+    def in_log_order(self, found: Sequence[Document]) -> Sequence[Document]:
+        """Return what the find gave in the order of the log."""
+        return found if self.direction == OLDEST_FIRST else found[::-1]
+
+
+def slice_of(group: str, page: HistoryPage) -> Slice:
+    """Return the slice of a page.
+
+    Pages go from the newest backwards within the bounds; with ``after`` alone they go forwards from there.
+    """
+    query: Document = {"group": group}
+    bounds = {name: bound for name, bound in (("$lt", page.before), ("$gt", page.after)) if bound is not None}
+    if bounds:
+        query["seq"] = bounds
+    forwards = page.after is not None and page.before is None
+    return Slice(
+        query,
+        OLDEST_FIRST if forwards else NEWEST_FIRST,
+        skip=page.page * page.perPage,
+        limit=page.perPage,
+    )
+
+
+def bundle_pipeline(groups: Collection[str], page: Page) -> list[Document]:
+    """Return the one aggregation that gives a page of each group, to run on the collection of progress.
+
+    It starts from one document there, any one, and puts the list of groups in its place: which groups a
+    user may read is what the log says now, not what MongoDB has caught up with. Each group's look-up is an
+    equality on the index (group, seq) in its order: it reads no more documents than it returns and skips.
+    """
+    newest = [
+        {"$sort": {"seq": NEWEST_FIRST}},
+        *([{"$skip": page.page * page.perPage}] if page.page else []),
+        {"$limit": page.perPage},
+    ]
+    lookup = {
+        "from": MESSAGES,
+        "localField": "group",
+        "foreignField": "group",
+        "pipeline": newest,
+        "as": "messages",
+    }
+    return [
+        {"$limit": 1},
+        {"$project": {"_id": 0, "group": {"$literal": sorted(groups)}}},
+        {"$unwind": "$group"},
+        {"$lookup": lookup},
+    ]
+
+
+def messages_of(documents: Iterable[Document]) -> list[Document]:
+    """Return documents of the store as `ChatMessage` has them, without the cost of models."""
+    return [
+        {
+            "id": document["id"],
+            "seq": document["seq"],
+            "room": document["group"],
+            "up": document["up"],
+            "message": document["message"],
+            "timestamp": document["timestamp"],
+            "sentAt": document["sentAt"],
+        }
+        for document in documents
+    ]
+
+
+class History:
+    """Reads messages. Raises `Refused` where the store is away."""
+
+    def __init__(self, reads: StoreReads, progress: StoredProgress, partitions: int) -> None:
+        self._reads = reads
+        self._progress = progress
+        self._partitions = partitions
+
+    async def page(self, group: str, page: HistoryPage) -> Document:
+        """Return a `History`."""
+        wanted = slice_of(group, page)
+        stored = await self._stored_up_to([group])
+        found = await self._reads.find(
+            MESSAGES,
+            wanted.query,
+            sort=[("seq", wanted.direction)],
+            skip=wanted.skip,
+            limit=wanted.limit,
+        )
+        return _history(group, wanted.in_log_order(found), stored[group])
+
+    async def bundle(self, groups: Collection[str], page: BundlePage) -> Document:
+        """Return a `HistoryBundle` of these groups."""
+        stored = await self._stored_up_to(groups)
+        found = await self._reads.aggregate(PROGRESS, bundle_pipeline(groups, page))
+        messages = {one["group"]: one["messages"][::-1] for one in found}
+        return {
+            "groups": [_history(group, messages.get(group, []), stored[group]) for group in sorted(groups)]
+        }
+
+    async def newest(self, page: Page) -> Document:
+        """Return a `MessageList` of all groups."""
+        found = await self._reads.find(
+            MESSAGES,
+            {},
+            sort=[("timestamp", NEWEST_FIRST), ("_id", NEWEST_FIRST)],
+            skip=page.page * page.perPage,
+            limit=page.perPage,
+        )
+        return {"messages": messages_of(found[::-1])}
+
+    async def one(self, message_id: str) -> Document:
+        """Return the `ChatMessage` of this id; the earliest, where several senders chose the same."""
+        found = await self._reads.find(
+            MESSAGES, {"id": message_id}, sort=[("timestamp", OLDEST_FIRST)], limit=1
+        )
+        if not found:
+            raise Refused(NOT_FOUND)
+        return messages_of(found)[0]
+
+    async def by_key(self, key: str) -> Document | None:
+        """Return the `ChatMessage` that is stored under `documents.message_key`."""
+        found = await self._reads.find(MESSAGES, {"_id": key}, limit=1)
+        return messages_of(found)[0] if found else None
+
+    async def _stored_up_to(self, groups: Iterable[str]) -> dict[str, int]:
+        partitions = {group: partition_of(group.encode(), self._partitions) for group in groups}
+        stored = await self._progress.up_to(topics.MESSAGES, set(partitions.values()))
+        return {group: stored[partition] for group, partition in partitions.items()}
+
+
+def _history(group: str, found: Iterable[Document], stored_up_to: int) -> Document:
+    return {"group": group, "messages": messages_of(found), "storedUpTo": stored_up_to}

@@ -1,0 +1,139 @@
+"""The OpenAPI 3.1 document of an API, from the same rows that its handlers are wired by. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api_gateway.routing import JSON, Route
+from schemas.refusals import (
+    BAD_JSON,
+    EXPIRED_TOKEN,
+    INTERNAL,
+    INVALID_PAYLOAD,
+    INVALID_TOKEN,
+    MISSING_TOKEN,
+    TOO_LARGE,
+    ErrorAnswer,
+    Refusal,
+)
+
+Document = dict[str, Any]
+
+REF: Final = "#/components/schemas/{model}"
+EVERYWHERE: Final = (MISSING_TOKEN, INVALID_TOKEN, EXPIRED_TOKEN, INVALID_PAYLOAD, INTERNAL)
+WITH_A_BODY: Final = (BAD_JSON, TOO_LARGE)
+BODIES: Final = frozenset({"POST"})
+
+
+def document(title: str, about: str, routes: Sequence[Route[Any]]) -> Document:
+    """Return the document of these rows."""
+    paths: defaultdict[str, Document] = defaultdict(dict)
+    for route in routes:
+        paths[route.path][route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": "1", "description": about},
+        "security": [{"bearer": []}],
+        "paths": dict(paths),
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "schemas": _schemas(routes),
+        },
+    }
+
+
+def refusals_of(route: Route[Any]) -> list[Refusal]:
+    """Return every refusal that a route can answer."""
+    with_a_body = WITH_A_BODY if route.method in BODIES else ()
+    return list(dict.fromkeys((*EVERYWHERE, *with_a_body, *route.refusals)))
+
+
+def _operation(route: Route[Any]) -> Document:
+    operation: Document = {
+        "operationId": route.handle.__name__,
+        "summary": route.summary,
+        "description": route.takes.__doc__,
+        "parameters": _parameters(route),
+        "responses": {**_answers(route), **_refused(refusals_of(route))},
+    }
+    if route.method in BODIES:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _body(route)}}}
+    return operation
+
+
+def _parameters(route: Route[Any]) -> list[Document]:
+    schema = route.takes.model_json_schema()
+    in_path = route.path_names
+    in_query = [] if route.method in BODIES else [n for n in schema["properties"] if n not in in_path]
+    required = set(schema.get("required", []))
+    return [
+        {
+            "name": name,
+            "in": "path" if name in in_path else "query",
+            "required": name in required,
+            "schema": schema["properties"][name],
+        }
+        for name in (*in_path, *in_query)
+    ]
+
+
+def _body(route: Route[Any]) -> Document:
+    """Return the schema of the body: the arguments without those that stand in the path."""
+    if not route.path_names:
+        return {"$ref": REF.format(model=route.takes.__name__)}
+    schema: Document = route.takes.model_json_schema()
+    for name in route.path_names:
+        del schema["properties"][name]
+    schema["required"] = [name for name in schema["required"] if name not in route.path_names]
+    return schema
+
+
+def _answers(route: Route[Any]) -> Document:
+    schema = {"$ref": REF.format(model=route.answers.__name__)}
+    return {
+        str(int(status)): {
+            "description": HTTPStatus(status).phrase,
+            "headers": _headers(),
+            "content": {JSON: {"schema": schema}},
+        }
+        for status in route.statuses
+    }
+
+
+def _refused(rows: Iterable[Refusal]) -> Document:
+    by_status: defaultdict[int, list[Refusal]] = defaultdict(list)
+    for row in rows:
+        by_status[row.status].append(row)
+    return {
+        str(status): {
+            "description": "\n".join(f"- `{row.code}`: {row.message}" for row in same),
+            "headers": _headers(retry=any(row.retry_after_s is not None for row in same)),
+            "content": {JSON: {"schema": {"$ref": REF.format(model=ErrorAnswer.__name__)}}},
+        }
+        for status, same in sorted(by_status.items())
+    }
+
+
+def _headers(*, retry: bool = False) -> Document:
+    headers: Document = {"X-Request-Id": {"description": "Names this request.", "schema": {"type": "string"}}}
+    if retry:
+        headers["Retry-After"] = {
+            "description": "Seconds after which the same request may work.",
+            "schema": {"type": "integer"},
+        }
+    return headers
+
+
+def _schemas(routes: Sequence[Route[Any]]) -> Document:
+    models: dict[str, tuple[type[BaseModel], Any]] = {ErrorAnswer.__name__: (ErrorAnswer, "serialization")}
+    for route in routes:
+        models[route.answers.__name__] = (route.answers, "serialization")
+        if route.method in BODIES and not route.path_names:
+            models[route.takes.__name__] = (route.takes, "validation")
+    _, schema = models_json_schema(list(models.values()), ref_template=REF)
+    found: Document = schema["$defs"]
+    return found

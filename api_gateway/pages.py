@@ -1,0 +1,90 @@
+"""Files for browsers: the web client, Swagger UI and the OpenAPI document. All are ours: no CDN is asked.
+
+They are read once and kept, small as they are. Their policy lets no inline or foreign script run.
+"""
+
+import gzip
+import hashlib
+import mimetypes
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import swagger_ui_bundle
+from aiohttp import web
+
+WEB: Final = Path(__file__).parent / "web"
+SWAGGER: Final = Path(swagger_ui_bundle.swagger_ui_path)
+SWAGGER_FILES: Final = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+
+_STRICT: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self' http: https: ws: wss:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": _STRICT,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A file as it is served."""
+
+    plain: bytes
+    zipped: bytes
+    content_type: str
+    etag: str
+
+
+def page_of(content: bytes, content_type: str) -> Page:
+    """Return a file ready to be served."""
+    etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    return Page(content, gzip.compress(content, mtime=0), content_type, etag)
+
+
+def read_page(path: Path) -> Page:
+    """Return the file at ``path`` ready to be served."""
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return page_of(path.read_bytes(), f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
+
+
+def add_docs(app: web.Application, openapi: dict[str, Any]) -> None:
+    """Serve the OpenAPI document at ``/openapi.json`` and Swagger UI at ``/docs``."""
+    docs = WEB / "docs"
+    _serve(app, "/openapi.json", page_of(orjson.dumps(openapi), "application/json"))
+    _serve(app, "/docs", read_page(docs / "index.html"))
+    _serve(app, "/docs/", read_page(docs / "index.html"))
+    _serve(app, "/docs/docs.js", read_page(docs / "docs.js"))
+    for name in SWAGGER_FILES:
+        _serve(app, f"/docs/{name}", read_page(SWAGGER / name))
+
+
+def add_web_client(app: web.Application) -> None:
+    """Serve the web client at ``/``."""
+    _serve(app, "/", read_page(WEB / "index.html"))
+    for path in (WEB / "chat.css", WEB / "chat.js", WEB / "vendor" / "socket.io.min.js"):
+        _serve(app, f"/web/{path.name}", read_page(path))
+
+
+def _serve(app: web.Application, at: str, page: Page) -> None:
+    app.router.add_get(at, _handler(page))
+
+
+def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.Response:
+        headers = {**_HEADERS, "ETag": page.etag, "Vary": "Accept-Encoding"}
+        if request.headers.get("If-None-Match") == page.etag:
+            return web.Response(status=304, headers=headers)
+        headers["Content-Type"] = page.content_type
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            return web.Response(body=page.zipped, headers=headers)
+        return web.Response(body=page.plain, headers=headers)
+
+    return handle

@@ -1,0 +1,83 @@
+"""Writing a message in a student's name, for the solution's own services.
+
+It goes the way of every message: through the log. Clients send theirs to their edge.
+"""
+
+import time
+from http import HTTPStatus
+from typing import Any
+
+from api_gateway.access import MembersOnly
+from api_gateway.history import History
+from api_gateway.log_writer import SOURCE, LogWriter, Written
+from api_gateway.stored_progress import StoredProgress
+from schemas import topics
+from schemas.api import MessageAccepted, NewMessage
+from schemas.documents import message_key
+from schemas.ids import new_id
+from schemas.log_records import MAX_TEXT_BYTES, MessageSent, encode
+from schemas.refusals import HISTORY_UNAVAILABLE, TOO_LARGE, Refused
+
+
+class Posting:
+    """Posts messages."""
+
+    def __init__(
+        self, members: MembersOnly, writer: LogWriter, progress: StoredProgress, history: History
+    ) -> None:
+        self._members = members
+        self._writer = writer
+        self._progress = progress
+        self._history = history
+
+    async def post(self, new: NewMessage) -> tuple[MessageAccepted, HTTPStatus]:
+        """Return the message as it stands in the log: 201, 200 where it did before, 202 while not stored.
+
+        Raises `Refused`: not a member, too large, unavailable, overloaded.
+        """
+        self._members.require(new.group, new.sender)
+        if len(new.message.encode()) > MAX_TEXT_BYTES:
+            raise Refused(TOO_LARGE, f"message: At most {MAX_TEXT_BYTES} bytes of UTF-8")
+        message = MessageSent(
+            id=new.id or new_id(),
+            group=new.group,
+            up=new.sender,
+            message=new.message,
+            sent_at=time.time_ns() // 1_000_000,
+        )
+        earlier = await self._find(message) if new.id else None
+        if earlier is not None:
+            return MessageAccepted(**earlier, stored=True), HTTPStatus.OK
+        record = encode(message, key=message.group, source=SOURCE)
+        (written,) = await self._writer.write(topics.MESSAGES, record)
+        return await self._settled(message, written)
+
+    async def _settled(self, message: MessageSent, written: Written) -> tuple[MessageAccepted, HTTPStatus]:
+        """The store decides which of two records of the same id is the message: it keeps the first."""
+        stored = await self._progress.wait([written])
+        kept = await self._find(message) if stored else None
+        if kept is None:
+            return _accepted(message, written), HTTPStatus.ACCEPTED
+        is_ours = kept["seq"] == written.offset
+        return MessageAccepted(**kept, stored=True), HTTPStatus.CREATED if is_ours else HTTPStatus.OK
+
+    async def _find(self, message: MessageSent) -> dict[str, Any] | None:
+        try:
+            return await self._history.by_key(message_key(message.group, message.up, message.id))
+        except Refused as error:
+            if error.refusal is not HISTORY_UNAVAILABLE:
+                raise
+            return None
+
+
+def _accepted(message: MessageSent, written: Written) -> MessageAccepted:
+    return MessageAccepted(
+        id=message.id,
+        seq=written.offset,
+        room=message.group,
+        up=message.up,
+        message=message.message,
+        timestamp=written.timestamp,
+        sent_at=message.sent_at,
+        stored=False,
+    )

@@ -1,0 +1,146 @@
+"""The rows of the public API. A handler here only joins arguments, deeds and answers."""
+
+from http import HTTPStatus
+from typing import Any
+
+from api_gateway.access import MembersOnly
+from api_gateway.groups import Groups
+from api_gateway.history import History
+from api_gateway.location import Locations
+from api_gateway.routing import Reply, Route, reply
+from schemas import api
+from schemas.refusals import (
+    HISTORY_UNAVAILABLE,
+    NO_EDGE,
+    NOT_A_MEMBER,
+    NOT_ALLOWED,
+    OVERLOADED,
+    UNAVAILABLE,
+)
+
+WRITTEN = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
+CREATED = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
+READING = (NOT_A_MEMBER, HISTORY_UNAVAILABLE, OVERLOADED)
+WRITING = (NOT_A_MEMBER, NOT_ALLOWED, UNAVAILABLE, OVERLOADED)
+
+
+class PublicApi:
+    """What a student may ask for. ``up`` is the caller."""
+
+    def __init__(self, locations: Locations, history: History, groups: Groups, members: MembersOnly) -> None:
+        self._locations = locations
+        self._history = history
+        self._groups = groups
+        self._members = members
+
+    def routes(self) -> list[Route[Any]]:
+        """Return the rows."""
+        return [*self._reads(), *self._group_routes()]
+
+    def _reads(self) -> list[Route[Any]]:
+        return [
+            Route(
+                "GET",
+                "/chat/location",
+                "Where my client connects.",
+                api.NoArguments,
+                api.Location,
+                self.location,
+                refusals=(NO_EDGE,),
+            ),
+            Route(
+                "GET",
+                "/chat/message",
+                "A page of each of my groups.",
+                api.BundlePage,
+                api.HistoryBundle,
+                self.bundle,
+                refusals=READING,
+            ),
+            Route(
+                "GET",
+                "/chat/{group}/message",
+                "A page of one of my groups.",
+                api.GroupHistoryPage,
+                api.History,
+                self.history,
+                refusals=READING,
+            ),
+        ]
+
+    def _group_routes(self) -> list[Route[Any]]:
+        return [
+            Route(
+                "GET",
+                "/chat/group",
+                "My groups.",
+                api.NoArguments,
+                api.GroupList,
+                self.my_groups,
+                refusals=(UNAVAILABLE,),
+            ),
+            Route(
+                "POST",
+                "/chat/group",
+                "Create a group of mine.",
+                api.NewGroup,
+                api.GroupAccepted,
+                self.create_group,
+                statuses=CREATED,
+                refusals=WRITING,
+            ),
+            Route(
+                "GET",
+                "/chat/group/{group}",
+                "One of my groups and who is in it.",
+                api.OneGroup,
+                api.GroupWithMembers,
+                self.group,
+                refusals=(NOT_A_MEMBER, UNAVAILABLE),
+            ),
+            Route(
+                "PUT",
+                "/chat/group/{group}/member/{up}",
+                "Add somebody to one of my groups.",
+                api.OneMember,
+                api.MemberAccepted,
+                self.add_member,
+                statuses=WRITTEN,
+                refusals=WRITING,
+            ),
+            Route(
+                "DELETE",
+                "/chat/group/{group}/member/{up}",
+                "Leave a group, or remove somebody from one that I created.",
+                api.OneMember,
+                api.MemberAccepted,
+                self.remove_member,
+                statuses=WRITTEN,
+                refusals=WRITING,
+            ),
+        ]
+
+    async def location(self, up: str, _: api.NoArguments) -> Reply:
+        return Reply(self._locations.find(up))
+
+    async def history(self, up: str, page: api.GroupHistoryPage) -> Reply:
+        self._members.require(page.group, up)
+        return reply(await self._history.page(page.group, page))
+
+    async def bundle(self, up: str, page: api.BundlePage) -> Reply:
+        return reply(await self._history.bundle(self._members.groups_of(up), page))
+
+    async def my_groups(self, up: str, _: api.NoArguments) -> Reply:
+        return reply(api.GroupList(groups=self._groups.of_user(up)))
+
+    async def create_group(self, up: str, new: api.NewGroup) -> Reply:
+        return reply(*await self._groups.create_for(up, new))
+
+    async def group(self, up: str, wanted: api.OneGroup) -> Reply:
+        return reply(self._groups.one_for(up, wanted.group))
+
+    async def add_member(self, up: str, wanted: api.OneMember) -> Reply:
+        return reply(*await self._groups.add(up, wanted.group, wanted.up))
+
+    async def remove_member(self, up: str, wanted: api.OneMember) -> Reply:
+        return reply(*await self._groups.remove(up, wanted.group, wanted.up))

@@ -1,0 +1,65 @@
+"""Settings of the gateway."""
+
+from pydantic import Field, SecretStr
+
+from runtime.settings import KafkaSettings, MongoSettings, ServiceSettings, TokenSettings
+
+
+class GatewaySettings(ServiceSettings, KafkaSettings, MongoSettings, TokenSettings):
+    """The gateway: REST for clients and for the solution, in front of Kafka and MongoDB."""
+
+    gateway_host: str = Field(default="127.0.0.1", description="Where the public API listens.")
+    public_port: int = Field(default=8000, ge=0, le=65535, description="Port of the public API.")
+    internal_host: str = Field(
+        default="127.0.0.1", description="Where the solution-internal API listens; never public."
+    )
+    internal_port: int = Field(default=3000, ge=0, le=65535, description="Port of the solution-internal API.")
+    service_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="What callers of the internal API must show; without it that API is off.",
+    )
+    allowed_origins: str = Field(
+        default="*",
+        description="Origins of web pages that may call the public API, with commas between; "
+        "* for all: identity is a token, never a cookie.",
+    )
+    max_body_bytes: int = Field(
+        default=131_072,
+        ge=32_768,
+        description="Larger request bodies are refused without being parsed.",
+    )
+    known_tokens: int = Field(default=20_000, ge=1, description="Verified tokens that are remembered.")
+    known_token_s: float = Field(
+        default=60.0, gt=0, description="Seconds after which a remembered token is verified again."
+    )
+    send_timeout_ms: int = Field(
+        default=5_000, ge=100, description="Milliseconds that a write may wait for its durable ack."
+    )
+    refuse_when_waiting_ms: int = Field(
+        default=2_000,
+        ge=100,
+        description="Writes are refused at once while the oldest waits this long for the log.",
+    )
+    max_pending_writes: int = Field(
+        default=10_000, ge=1, description="Records that may wait for their ack at the same time."
+    )
+    wait_stored_ms: int = Field(
+        default=5_000,
+        ge=0,
+        description="Milliseconds that a write waits until MongoDB shows it, before it answers 202.",
+    )
+    poll_stored_ms: int = Field(
+        default=20,
+        ge=1,
+        description="Milliseconds between two looks at what is stored, while a write waits.",
+    )
+    max_waiting_writes: int = Field(
+        default=2_000, ge=1, description="Writes that may wait for MongoDB; others answer 202."
+    )
+    read_timeout_ms: int = Field(
+        default=4_000, ge=100, description="Milliseconds after which a read has failed."
+    )
+    max_pending_reads: int = Field(
+        default=256, ge=1, description="Reads of MongoDB that may be under way at the same time."
+    )

@@ -1,0 +1,90 @@
+"""Reads from MongoDB within bounds: of time, of number, and while the store is away.
+
+The driver reads in few threads: without these bounds an outage would leave a queue of reads that outlasts it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from api_gateway.settings import GatewaySettings
+from runtime import logs, metrics
+from runtime.mongo import Document, Sort, Store, StoreUnavailable
+from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED, Refused
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_S: Final = 0.5
+
+Found = list[Document]
+
+
+class Breaker:
+    """While the store is away one read at a time tries it; the others are refused at once. Pure."""
+
+    def __init__(self, *, look_again_s: float, timeout_s: float) -> None:
+        self._look_again_s = look_again_s
+        self._timeout_s = timeout_s
+        self._look_at: float | None = None
+
+    def admits(self, now: float) -> bool:
+        """Say whether a read may go on. While the store is away, one may, and then none for its time."""
+        if self._look_at is None:
+            return True
+        if now < self._look_at:
+            return False
+        self._look_at = now + self._timeout_s
+        return True
+
+    def succeeded(self) -> None:
+        """A read went well: the store is there."""
+        self._look_at = None
+
+    def failed(self, now: float) -> None:
+        """A read failed: the store is away."""
+        self._look_at = now + self._look_again_s
+
+
+class StoreReads:
+    """The store as the gateway reads it. Raises `Refused`: history unavailable, or overloaded."""
+
+    def __init__(self, store: Store, settings: GatewaySettings) -> None:
+        self._store = store
+        self._timeout_s = settings.read_timeout_ms / 1000
+        self._max_pending = settings.max_pending_reads
+        self._pending = 0
+        self._breaker = Breaker(look_again_s=LOOK_AGAIN_S, timeout_s=self._timeout_s)
+        metrics.PENDING_READS.set_function(lambda: self._pending)
+
+    async def find(
+        self, collection: str, query: Document, *, sort: Sort = (), skip: int = 0, limit: int = 0
+    ) -> Found:
+        """Return the documents that match, in ``sort`` order."""
+        return await self._read(
+            lambda: self._store.find(collection, query, sort=sort, skip=skip, limit=limit)
+        )
+
+    async def aggregate(self, collection: str, pipeline: Sequence[Document]) -> Found:
+        """Return what an aggregation gives."""
+        return await self._read(lambda: self._store.aggregate(collection, pipeline))
+
+    async def _read(self, read: Callable[[], Awaitable[Found]]) -> Found:
+        loop = asyncio.get_running_loop()
+        if self._pending >= self._max_pending:
+            raise Refused(OVERLOADED)
+        if not self._breaker.admits(loop.time()):
+            raise Refused(HISTORY_UNAVAILABLE)
+        self._pending += 1
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                found = await read()
+        except (StoreUnavailable, TimeoutError) as error:
+            self._breaker.failed(loop.time())
+            log.warning("the store is away", extra=logs.facts(error=str(error) or repr(error)))
+            raise Refused(HISTORY_UNAVAILABLE) from error
+        else:
+            self._breaker.succeeded()
+            return found
+        finally:
+            self._pending -= 1

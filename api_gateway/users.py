@@ -1,0 +1,55 @@
+"""What the solution knows of users: their names and whether they are online, written through the log."""
+
+from http import HTTPStatus
+
+from api_gateway.log_writer import SOURCE, LogWriter
+from api_gateway.store_reads import StoreReads
+from api_gateway.stored_progress import StoredProgress
+from schemas import topics
+from schemas.api import ListPage, User, UserAccepted, UserList, UserStateOf
+from schemas.documents import USERS
+from schemas.log_records import PresenceChanged, ProfileChanged, encode
+
+
+class Users:
+    """Reads and writes users."""
+
+    def __init__(self, reads: StoreReads, writer: LogWriter, progress: StoredProgress) -> None:
+        self._reads = reads
+        self._writer = writer
+        self._progress = progress
+
+    async def all(self, page: ListPage) -> UserList:
+        """Return a page of all users, by UP number."""
+        found = await self._reads.find(
+            USERS, {}, sort=[("_id", 1)], skip=page.page * page.perPage, limit=page.perPage + 1
+        )
+        users = [
+            User(
+                up=document["_id"],
+                username=document.get("username"),
+                name=document.get("name"),
+                online=document.get("online", False),
+            )
+            for document in found[: page.perPage]
+        ]
+        return UserList(users=users, nextPage=page.page + 1 if len(found) > page.perPage else None)
+
+    async def set(self, state: UserStateOf) -> tuple[UserAccepted, HTTPStatus]:
+        """Write a user's names and presence, each under its own key."""
+        profile = ProfileChanged(up=state.up, username=state.username, name=state.name)
+        presence = PresenceChanged(up=state.up, online=state.online)
+        written = await self._writer.write(
+            topics.USERS,
+            encode(profile, key=state.up, source=SOURCE),
+            encode(presence, key=f"{state.up}/online", source=SOURCE),
+        )
+        stored = await self._progress.wait(written)
+        accepted = UserAccepted(
+            up=state.up,
+            username=state.username,
+            name=state.name,
+            online=state.online,
+            stored=stored,
+        )
+        return accepted, HTTPStatus.OK if stored else HTTPStatus.ACCEPTED
