@@ -64,7 +64,7 @@ class TableAssigned(Record):
 
 
 def shard_label(start: int, end: int) -> str:
-    """Name an interval by last digits read backwards: the digits all share, then the range of the next ones."""
+    """Name an interval by last digits read backwards: those that all share, then the range of the next."""
     if end - start == CIRCLE:
         return "[0-9]"
     first, last = f"{start:0{DIGITS}d}", f"{end - 1:0{DIGITS}d}"

@@ -138,6 +138,15 @@ class EdgeReported(Record):
     state: Literal["serving", "draining", "stopped"]
 
 
+class LeaderTicked(Record):
+    """The leading dispatcher's mark among the edges' reports. Read back, it proves that they get through."""
+
+    ce_type = _TYPE_PREFIX + "leader.ticked.v1"
+
+    leader: str = Field(max_length=64, description="One leader's one term.")
+    number: int = Field(ge=0)
+
+
 class DeadLetter(Record):
     """A record that a consumer could not take, with the reason; bytes are kept in base64."""
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 DIGITS = 9
-CIRCLE = 10**DIGITS
+CIRCLE: int = 10**DIGITS
 """Points are integers in [0, CIRCLE): the fraction, scaled so that no rounding is ever needed."""
 
 UP_PATTERN = r"^up[0-9]{9}$"

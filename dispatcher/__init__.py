@@ -1,0 +1,17 @@
+"""Keeps the table suffix → edge: which edge holds which shard of the UP numbers.
+
+    app.py            puts the service together
+    settings.py       what it can be told
+    shard_table.py    the rule: a table and an event give a table and its moves (pure)
+    shard_draft.py    a table while one event changes it (pure)
+    edge_reports.py   what the edges last said, and which have fallen silent (pure)
+    log_clock.py      time that passes only while the log can be written and read (pure)
+    term.py           what a leader knows and decides (pure)
+    leadership.py     who leads, and for how long
+    leading.py        one term: reads reports, publishes tables
+    keep_leader.py    the group's rule: who leads goes on leading
+    published.py      the table as it stands in the log
+    routes.py         GET /table on the ops port
+
+It touches Kafka only, and no client waits for it: gateways and edges follow the table that it publishes.
+"""

@@ -1,0 +1,32 @@
+"""Puts the dispatcher together. Health answers first: while Kafka is away it waits, and says so."""
+
+import logging
+
+from dispatcher.leadership import Leadership
+from dispatcher.published import PublishedTable
+from dispatcher.routes import add_routes
+from dispatcher.settings import DispatcherSettings
+from runtime import logs
+from runtime.kafka import ensure_topics
+from runtime.log_reader import LogReader
+from runtime.service import Service
+from schemas import topics
+
+log = logging.getLogger(__name__)
+
+
+async def start(service: Service, settings: DispatcherSettings) -> None:
+    """Follow the published table, and lead when it is this dispatcher's turn."""
+    published = PublishedTable()
+    leadership = Leadership(settings)
+    reader = LogReader(settings, topics.ASSIGNMENTS, published.take)
+    service.health.ready("table", reader.ready_fault)
+    service.health.ready("kafka", leadership.fault)
+    add_routes(service.ops, settings, leadership, published)
+    port = await service.open_ops()
+    log.info("operators are answered", extra=logs.facts(port=port))
+    if not settings.kafka_durable:
+        log.warning("this broker has no transactions: never run a second dispatcher with it")
+    await ensure_topics(settings, [topics.EDGE_STATUS, topics.ASSIGNMENTS])
+    service.supervise("follow the table", reader.run)
+    service.supervise("leadership", leadership.run)

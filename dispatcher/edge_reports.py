@@ -1,0 +1,94 @@
+"""What the edges last said, and which have fallen silent. Pure: the clock's readings are arguments.
+
+Every reading is in seconds of one clock (see log_clock.py); what happened becomes events for the table.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from schemas.log_records import EdgeReported
+
+State = Literal["serving", "draining", "stopped", "dead"]
+
+MAX_GONE: Final = 200
+"""Edges that are gone and still shown to operators; the oldest are forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeEvent:
+    """An edge's state has changed to this one."""
+
+    edge: str
+    state: State
+
+
+@dataclass(slots=True)
+class KnownEdge:
+    """One edge. ``report`` is None while it is only known from a table that another leader published."""
+
+    state: State
+    url: str
+    heard_at: float
+    report: EdgeReported | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still answers clients, as far as is known."""
+        return self.state in ("serving", "draining")
+
+
+class EdgeReports:
+    """The last report of each edge. An edge that is silent for longer than ``dead_after_s`` is dead."""
+
+    def __init__(self, dead_after_s: float) -> None:
+        self._dead_after_s = dead_after_s
+        self.edges: dict[str, KnownEdge] = {}
+
+    def expect(self, urls: Iterable[tuple[str, str]], now: float) -> None:
+        """Count the edges of a published table as alive, until they miss their reports from now on."""
+        for edge, url in urls:
+            self.edges[edge] = KnownEdge("serving", url, now)
+
+    def take(self, report: EdgeReported, now: float) -> EdgeEvent | None:
+        """Note a report; return the event where the edge's state is another than before."""
+        known = self.edges.pop(report.edge, None)
+        self.edges[report.edge] = KnownEdge(report.state, report.url, now, report)
+        if known is not None and known.state == report.state:
+            return None
+        if report.state == "stopped" and (known is None or not known.alive):
+            return None
+        if report.state == "stopped":
+            self._forget_oldest()
+        return EdgeEvent(report.edge, report.state)
+
+    def silent(self, now: float) -> list[EdgeEvent]:
+        """Return the edges that have died since this was asked last."""
+        dead = [
+            edge
+            for edge, known in self.edges.items()
+            if known.alive and now - known.heard_at > self._dead_after_s
+        ]
+        for edge in dead:
+            self.edges[edge].state = "dead"
+        if dead:
+            self._forget_oldest()
+        return [EdgeEvent(edge, "dead") for edge in sorted(dead)]
+
+    def excuse(self, now: float, grace_s: float) -> None:
+        """Forgive all silence so far, and so many seconds more: nobody could be heard."""
+        for known in self.edges.values():
+            known.heard_at = max(known.heard_at, now + grace_s)
+
+    def counts(self) -> dict[State, int]:
+        """Return how many edges are in each state."""
+        found: dict[State, int] = {"serving": 0, "draining": 0, "stopped": 0, "dead": 0}
+        for known in self.edges.values():
+            found[known.state] += 1
+        return found
+
+    def _forget_oldest(self) -> None:
+        """The mapping is in the order of last reports, so the first that are gone are the oldest."""
+        gone = [edge for edge, known in self.edges.items() if not known.alive]
+        for edge in gone[: max(0, len(gone) - MAX_GONE)]:
+            del self.edges[edge]

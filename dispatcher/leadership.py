@@ -1,0 +1,125 @@
+"""Who leads: the owner of the one partition of ``edge.status`` in the dispatchers' group.
+
+Ownership alone proves nothing to the log (its holder may have been frozen for a minute): each term begins by
+fencing the one before. A leader that finds itself fenced leaves the group and joins it again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from dispatcher.keep_leader import KeepLeader
+from dispatcher.leading import Leader, Stalled, stop_within
+from dispatcher.settings import DispatcherSettings
+from runtime import logs, metrics
+from runtime.kafka import RETRY_AFTER_S
+from schemas import topics
+
+log = logging.getLogger(__name__)
+
+PARTITION: Final = TopicPartition(topics.EDGE_STATUS, 0)
+HEARTBEATS_A_SESSION: Final = 6
+STANDBY_POLL_MS: Final = 500
+PROBE_TIMEOUT_S: Final = 5.0
+"""How long the group may take to answer a standby before that is a fault."""
+
+
+class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Whether the partition is ours. A rebalance that gives it back changes nothing."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self.held = False
+        self.next_offset: int | None = None
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Wait for what is assigned next: whatever is published until then is fenced, if need be."""
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Note who owns it now."""
+        self.held = PARTITION in assigned
+        if not self.held:
+            self.next_offset = None
+        elif self.next_offset is not None:
+            self._consumer.seek(PARTITION, self.next_offset)
+
+
+class Leadership:
+    """Stands by until it is this dispatcher's turn, then leads until it no longer is."""
+
+    def __init__(self, settings: DispatcherSettings) -> None:
+        self._settings = settings
+        self.leader: Leader | None = None
+        self._fault: str | None = "not yet in the group"
+
+    def fault(self) -> str | None:
+        """Say what is wrong between us and Kafka, for a readiness check."""
+        return self._fault if self.leader is None else self.leader.fault()
+
+    async def run(self) -> None:
+        """Take part for ever, through any outage of Kafka."""
+        metrics.LEADING.set(0)
+        while True:
+            try:
+                await self._take_part()
+            except ProducerFenced:
+                log.warning("fenced: another dispatcher leads")
+            except (KafkaError, OSError, Stalled, TimeoutError) as error:
+                self._fault = "Kafka is away"
+                log.warning("taking part is interrupted", extra=logs.facts(error=repr(error)))
+            await asyncio.sleep(RETRY_AFTER_S)
+
+    async def _take_part(self) -> None:
+        group = KeepLeader()
+        consumer = self._consumer(group)
+        ownership = Ownership(consumer)
+        try:
+            await consumer.start()
+            consumer.subscribe([topics.EDGE_STATUS], listener=ownership)
+            while True:
+                await self._stand_by(consumer, ownership)
+                await self._lead(consumer, ownership, group)
+        finally:
+            await stop_within(consumer)
+
+    def _consumer(self, group: KeepLeader) -> AIOKafkaConsumer:
+        settings = self._settings
+        session_ms = settings.dispatcher_session_timeout_ms
+        return AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            group_id=settings.dispatcher_group,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            partition_assignment_strategy=(group,),
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=session_ms // HEARTBEATS_A_SESSION,
+            request_timeout_ms=settings.kafka_request_timeout_ms,
+            fetch_max_wait_ms=STANDBY_POLL_MS,
+            metadata_max_age_ms=30_000,
+        )
+
+    async def _stand_by(self, consumer: AIOKafkaConsumer, ownership: Ownership) -> None:
+        while not ownership.held:
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT_S):
+                    await consumer.getmany(timeout_ms=STANDBY_POLL_MS)
+                    await consumer.end_offsets([PARTITION])
+                    self._fault = None
+            except TimeoutError:
+                self._fault = "the group does not answer"
+
+    async def _lead(self, consumer: AIOKafkaConsumer, ownership: Ownership, group: KeepLeader) -> None:
+        self.leader = Leader(self._settings, consumer, ownership)
+        try:
+            await self.leader.run(group)
+        finally:
+            self.leader = None
+            group.leads_in_epoch = None
+            metrics.LEADING.set(0)
+            log.info("leads no longer")

@@ -1,0 +1,193 @@
+"""One term of a leader: fences the one before, starts from its table, reads reports, publishes what changes.
+
+Publishing and reading take turns: a table never overtakes the reports that it is made of.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from typing import Any, Final, Protocol
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+
+from dispatcher.keep_leader import KeepLeader
+from dispatcher.log_clock import LogClock
+from dispatcher.published import read_published
+from dispatcher.settings import DispatcherSettings
+from dispatcher.shard_table import Move
+from dispatcher.term import Term
+from runtime import logs, metrics
+from runtime.kafka import new_producer, write
+from schemas import topics
+from schemas.assignments import TABLE_KEY
+from schemas.ids import new_id
+from schemas.log_records import BadRecord, EdgeReported, LeaderTicked, encode
+
+log = logging.getLogger(__name__)
+
+SOURCE: Final = "dispatcher"
+POLL_MS: Final = 100
+PUBLISH_DEADLINE_S: Final = 30.0
+STOP_DEADLINE_S: Final = 3.0
+FAULT_AFTER_S: Final = 5.0
+MAX_LOST_TICKS: Final = 3
+"""The log has taken so many ticks in a row that never came back: the consumer is stuck."""
+
+
+class Stalled(RuntimeError):
+    """The consumer no longer brings what the log has taken."""
+
+
+class Owner(Protocol):
+    """What a leader must know of the ownership that makes it leader."""
+
+    held: bool
+    next_offset: int | None
+
+
+class Leader:
+    """Leads as long as the partition is owned. ``term`` is None until the published table has been read."""
+
+    def __init__(self, settings: DispatcherSettings, consumer: AIOKafkaConsumer, ownership: Owner) -> None:
+        self._settings = settings
+        self._consumer = consumer
+        self._ownership = ownership
+        self._id = new_id()
+        self._lost_ticks = 0
+        self._published: object = None
+        self.clock = LogClock()
+        self.term: Term | None = None
+
+    def fault(self) -> str | None:
+        """Say since when the log does not bring back what it is given."""
+        if self.term is None:
+            return "taking over"
+        age = self.clock.age(asyncio.get_running_loop().time())
+        return None if age < FAULT_AFTER_S else f"no tick came back for {age:.0f} s"
+
+    async def run(self, group: KeepLeader) -> None:
+        """Lead until the partition is another's. Raises `ProducerFenced` where another has taken over."""
+        async with AsyncExitStack() as stack:
+            # Fence first, read then: nothing can be published in between.
+            tables = await self._producer(stack, self._settings.dispatcher_transactional_id)
+            ticks = await self._producer(stack, None)
+            published = await read_published(self._settings)
+            if not self._ownership.held:
+                return
+            term = Term(published, dead_after_s=self._settings.dead_after_s)
+            group.leads_in_epoch = term.epoch
+            log.info(
+                "leads",
+                extra=logs.facts(epoch=term.epoch, edges=len(term.reports.edges)),
+            )
+            await self._publish(tables, term)
+            self.term = term
+            metrics.LEADING.set(1)
+            while self._ownership.held:
+                await self._tick(ticks)
+                self._take(term, await self._poll())
+                if term.content() != self._published:
+                    await self._publish(tables, term)
+
+    async def _producer(self, stack: AsyncExitStack, transactional_id: str | None) -> AIOKafkaProducer:
+        settings = self._settings
+        if transactional_id is None:
+            # A tick that is lost is sent again under another number. An idempotent producer would end
+            # for good after the first one that Kafka did not take in time.
+            settings = settings.model_copy(update={"kafka_durable": False})
+        producer = new_producer(settings, transactional_id=transactional_id)
+        stack.push_async_callback(stop_within, producer)
+        await producer.start()
+        return producer
+
+    async def _tick(self, ticks: AIOKafkaProducer) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self.clock.due(now):
+            return
+        tick = LeaderTicked(leader=self._id, number=self.clock.send(now))
+        sent = await write(ticks, topics.EDGE_STATUS, encode(tick, key=SOURCE, source=SOURCE), 1)
+        sent.add_done_callback(self._tick_is_written)
+
+    def _tick_is_written(self, sent: "asyncio.Future[Any]") -> None:
+        error = None if sent.cancelled() else sent.exception()
+        if error is None:
+            self._lost_ticks += 1
+        else:
+            log.warning("a tick was not written", extra=logs.facts(error=repr(error)))
+
+    async def _poll(self) -> list[ConsumerRecord]:
+        batches = await self._consumer.getmany(timeout_ms=POLL_MS)
+        records = [record for batch in batches.values() for record in batch]
+        if records:
+            self._ownership.next_offset = records[-1].offset + 1
+        elif self._lost_ticks > MAX_LOST_TICKS:
+            raise Stalled(f"{self._lost_ticks} ticks were written and not read")
+        return records
+
+    def _take(self, term: Term, records: Iterable[ConsumerRecord]) -> None:
+        for record in records:
+            try:
+                self._take_one(term, record)
+            except BadRecord as error:
+                metrics.BAD_RECORDS.labels(topic=topics.EDGE_STATUS).inc()
+                log.warning(
+                    "a report cannot be read",
+                    extra=logs.facts(offset=record.offset, reason=str(error)),
+                )
+        self._note(term.pass_time(self.clock.now))
+        for state, count in term.reports.counts().items():
+            metrics.EDGES.labels(state=state).set(count)
+
+    def _take_one(self, term: Term, record: ConsumerRecord) -> None:
+        if ("ce_type", LeaderTicked.ce_type.encode()) not in record.headers:
+            report = EdgeReported.read(record.headers, record.value)
+            return self._note(term.take(report, self.clock.now))
+        tick = LeaderTicked.read(record.headers, record.value)
+        if tick.leader != self._id:
+            return None
+        self._lost_ticks = 0
+        if self.clock.see(tick.number, asyncio.get_running_loop().time()):
+            log.warning("the log was away; silence in that time does not count")
+            term.reports.excuse(self.clock.now, self._settings.edge_grace_s)
+        return None
+
+    def _note(self, moves: Iterable[Move]) -> None:
+        for move in moves:
+            metrics.MOVED_SHARDS.labels(reason=move.reason).inc()
+            log.info(
+                "a shard moves",
+                extra=logs.facts(
+                    shard=move.label,
+                    from_edge=move.from_edge,
+                    to_edge=move.to_edge,
+                    reason=move.reason,
+                ),
+            )
+
+    async def _publish(self, tables: AIOKafkaProducer, term: Term) -> None:
+        """Write the table. Where that fails, the transaction stays open and the next term ends it."""
+        content = term.content()
+        table = term.next_table()
+        record = encode(table, key=TABLE_KEY, source=SOURCE)
+        async with asyncio.timeout(PUBLISH_DEADLINE_S):
+            if self._settings.kafka_durable:
+                await tables.begin_transaction()
+            await (await write(tables, topics.ASSIGNMENTS, record, 1))
+            if self._settings.kafka_durable:
+                await tables.commit_transaction()
+        self._published = content
+        metrics.TABLES_PUBLISHED.inc()
+        log.info(
+            "published a table",
+            extra=logs.facts(epoch=table.epoch, version=table.version, shards=len(table.shards)),
+        )
+
+
+async def stop_within(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+    """Stop a client of Kafka, or leave it after some seconds: while Kafka is away it may wait for long."""
+    try:
+        async with asyncio.timeout(STOP_DEADLINE_S):
+            await client.stop()
+    except TimeoutError:
+        log.warning("a client of Kafka did not stop in time")

@@ -1,0 +1,57 @@
+"""Time that passes only while the log can be written and read. Pure: monotonic readings are arguments.
+
+The leader writes a tick beside the edges' reports and reads it back. Its clock moves by ticks that came back,
+so silence is counted only while a report would have been heard: not while Kafka is away, not while this
+process stood still, not while its consumer was stuck.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+TICK_S: Final = 0.5
+"""At most one tick is under way, and one more begins so long after the one before."""
+
+RESEND_AFTER_S: Final = 5.0
+GAP_S: Final = 2.0
+"""A tick that took longer is a gap: what lies in it is not counted, but for one tick's worth."""
+
+
+@dataclass(slots=True)
+class LogClock:
+    """Seconds of a log that works, since the start of this leader's term."""
+
+    now: float = 0.0
+    number: int = 0
+    """The last tick that was sent."""
+    sent_at: float | None = None
+    seen: int = 0
+    """The last tick that came back."""
+    seen_at: float | None = None
+
+    def due(self, monotonic: float) -> bool:
+        """Say whether the next tick is to be sent."""
+        if self.sent_at is None:
+            return True
+        under_way = self.number > self.seen
+        return monotonic - self.sent_at >= (RESEND_AFTER_S if under_way else TICK_S)
+
+    def send(self, monotonic: float) -> int:
+        """Return the number of the tick that is sent now."""
+        self.number += 1
+        self.sent_at = monotonic
+        return self.number
+
+    def see(self, number: int, monotonic: float) -> bool:
+        """Move on by a tick of ours that was read. Return whether there was a gap before it."""
+        if number <= self.seen:
+            return False
+        before = monotonic if self.seen_at is None else self.seen_at
+        passed = monotonic - before
+        self.seen, self.seen_at = number, monotonic
+        self.now += min(passed, TICK_S) if passed > GAP_S else passed
+        return passed > GAP_S
+
+    def age(self, monotonic: float) -> float:
+        """Return for how many seconds no tick has come back."""
+        since = self.seen_at if self.seen_at is not None else self.sent_at
+        return 0.0 if since is None else monotonic - since

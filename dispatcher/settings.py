@@ -1,0 +1,42 @@
+"""What the dispatcher can be told."""
+
+from pydantic import Field, SecretStr
+
+from runtime.settings import KafkaSettings, ServiceSettings
+
+
+class DispatcherSettings(ServiceSettings, KafkaSettings):
+    """Keeps the table of edges. Run two or more: one leads, the others take over when it is gone."""
+
+    dispatcher_token: SecretStr = Field(
+        min_length=16, description="Bearer token of GET /table on the ops port; 16 characters or more."
+    )
+    dispatcher_group: str = Field(
+        default="dispatcher",
+        min_length=1,
+        description="Consumer group in which the dispatchers choose who leads.",
+    )
+    dispatcher_transactional_id: str = Field(
+        default="dispatcher",
+        min_length=1,
+        description="The same for all dispatchers of a deployment: by it a new leader fences the old.",
+    )
+    dispatcher_session_timeout_ms: int = Field(
+        default=6_000,
+        ge=1_000,
+        description="Milliseconds after which a silent leader is replaced; brokers take 6000 or more.",
+    )
+    edge_report_interval_s: float = Field(default=1.0, gt=0, description="Seconds between an edge's reports.")
+    edge_missed_reports: int = Field(
+        default=3, ge=1, description="An edge that misses so many reports in a row is dead."
+    )
+    edge_grace_s: float = Field(
+        default=5.0,
+        ge=0,
+        description="Seconds more that edges get to be heard after Kafka was away.",
+    )
+
+    @property
+    def dead_after_s(self) -> float:
+        """For how long an edge may be silent."""
+        return self.edge_report_interval_s * self.edge_missed_reports

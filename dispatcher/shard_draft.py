@@ -1,0 +1,199 @@
+"""A table while one event changes it: spans that are cut, given and joined again. No I/O, and no rule.
+
+It measures in atoms, of which a digit holds a power of two, so that halves of halves are exact where points
+(a decimal number of them) would leave remainders.
+"""
+
+from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush
+from typing import Final, NamedTuple, Self
+
+from schemas.assignments import Shard
+from schemas.up_number import CIRCLE
+
+ATOMS: Final = 10 * 2**20
+"""An atom is 95 points wide: a shard can be halved 20 times, which is enough for ten million edges."""
+
+
+def point_of_atom(atom: int) -> int:
+    """Return the point at which an atom begins."""
+    return atom * CIRCLE // ATOMS
+
+
+def atom_at(point: int) -> int:
+    """Return the first atom that begins at ``point`` or later: the inverse of `point_of_atom`."""
+    return -(-point * ATOMS // CIRCLE)
+
+
+class Piece(NamedTuple):
+    """Atoms ``[start, end)``."""
+
+    start: int
+    end: int
+
+    @property
+    def width(self) -> int:
+        """How many atoms it holds."""
+        return self.end - self.start
+
+    def halves(self) -> tuple[Self, Self]:
+        """Cut in the middle."""
+        middle = (self.start + self.end) // 2
+        return self._replace(end=middle), self._replace(start=middle)
+
+
+class Draft:
+    """The spans of a table, and how many atoms each of its holders has."""
+
+    def __init__(self, shards: Iterable[Shard], holders: Iterable[str]) -> None:
+        self.held: dict[str, int] = dict.fromkeys(sorted(holders), 0)
+        self._old = {shard.start: shard for shard in shards}
+        self._end: dict[int, int] = {}
+        self._start: dict[int, int] = {}
+        self._edge: dict[int, str | None] = {}
+        self._starts_of: dict[str | None, set[int]] = {}
+        self._emptiest: list[tuple[int, str]] | None = None
+        self._fullest: list[tuple[int, str]] | None = None
+        for shard in self._old.values():
+            edge = shard.edge if shard.edge in self.held else None
+            self._put(Piece(atom_at(shard.start), atom_at(shard.end)), edge)
+
+    def orphans(self) -> list[Piece]:
+        """Return the spans that none of the holders has."""
+        return [Piece(start, self._end[start]) for start in sorted(self._starts_of.get(None, ()))]
+
+    def finest(self) -> int:
+        """Return the largest power of two that divides every border, in atoms."""
+        borders = 0
+        for start in self._end:
+            borders |= start
+        return borders & -borders or ATOMS
+
+    def neighbours(self, piece: Piece) -> Iterator[str]:
+        """Yield who holds what is beside an orphan piece, first where they make a rounder whole."""
+        before, after = self._start.get(piece.start), piece.end
+        beside = [None if before is None else self._edge[before], self._edge.get(after)]
+        if piece.start // piece.width % 2 == 0:
+            beside.reverse()
+        return (edge for edge in beside if edge is not None)
+
+    def emptiest(self) -> str:
+        """Return the holder with the fewest atoms; of several, the first by name."""
+        if self._emptiest is None:
+            self._emptiest = [(held, edge) for edge, held in self.held.items()]
+            heapify(self._emptiest)
+        while self.held[self._emptiest[0][1]] != self._emptiest[0][0]:
+            heappop(self._emptiest)
+        return self._emptiest[0][1]
+
+    def fullest(self, *, beside: str) -> str:
+        """Return the holder with the most atoms; of several, one whose spans touch those of ``beside``."""
+        if self._fullest is None:
+            self._fullest = [(-held, edge) for edge, held in self.held.items()]
+            heapify(self._fullest)
+        while self.held[self._fullest[0][1]] != -self._fullest[0][0]:
+            heappop(self._fullest)
+        most, first = self._fullest[0]
+        touching = {edge for edge, _ in self._touching(beside) if self.held[edge] == -most}
+        return min(touching, default=first)
+
+    def next_to_take(self, donor: str, amount: int, *, beside: str) -> Piece:
+        """Return at most ``amount`` atoms of ``donor``, next to ``beside``, or else so as to cut little."""
+        for edge, span in self._touching(beside):
+            if edge == donor:
+                return _end_of(span, amount, upper=self._edge.get(span.end) == beside)
+        spans = sorted(
+            (Piece(start, self._end[start]) for start in self._starts_of[donor]),
+            key=lambda span: (span.width, span.start),
+        )
+        whole = [span for span in spans if span.width <= amount]
+        if whole:
+            return whole[-1]
+        span = spans[0]
+        upper = _roundness(span.end - amount) >= _roundness(span.start + amount)
+        return _end_of(span, amount, upper=upper)
+
+    def give(self, piece: Piece, edge: str | None) -> None:
+        """Let ``edge`` hold a piece that lies within one span."""
+        start = piece.start if piece.start in self._end else self._span_around(piece.start)
+        span = Piece(start, self._end[start])
+        owner = self._remove(span)
+        if span.start < piece.start:
+            self._put(Piece(span.start, piece.start), owner)
+        if piece.end < span.end:
+            self._put(Piece(piece.end, span.end), owner)
+        self._put(self._joined(piece, edge), edge)
+
+    def shards(self) -> tuple[Shard, ...]:
+        """Return the spans in order, as few as possible; those that are as before are the same objects."""
+        return tuple(
+            self._shard(point_of_atom(start), point_of_atom(self._end[start]), self._edge[start])
+            for start in sorted(self._end)
+        )
+
+    def _shard(self, start: int, end: int, edge: str | None) -> Shard:
+        old = self._old.get(start)
+        if old is not None and old.end == end and old.edge == edge:
+            return old
+        return Shard(start=start, end=end, edge=edge)
+
+    def _touching(self, edge: str) -> Iterator[tuple[str, Piece]]:
+        """Yield the spans of others that touch those of ``edge``, in order."""
+        for start in sorted(self._starts_of.get(edge, ())):
+            before, after = self._start.get(start), self._end[start]
+            for other in (before, after):
+                owner = self._edge.get(other) if other is not None else None
+                if other is not None and owner is not None:
+                    yield owner, Piece(other, self._end[other])
+
+    def _joined(self, piece: Piece, edge: str | None) -> Piece:
+        """Take in the spans of ``edge`` on either side; nobody's spans stay apart, so that each is found."""
+        if edge is None:
+            return piece
+        before, after = self._start.get(piece.start), piece.end
+        if before is not None and self._edge[before] == edge:
+            self._remove(Piece(before, piece.start))
+            piece = Piece(before, piece.end)
+        if self._edge.get(after) == edge:
+            end = self._end[after]
+            self._remove(Piece(after, end))
+            piece = Piece(piece.start, end)
+        return piece
+
+    def _span_around(self, atom: int) -> int:
+        return max(start for start in self._end if start <= atom)
+
+    def _put(self, span: Piece, edge: str | None) -> None:
+        self._end[span.start] = span.end
+        self._start[span.end] = span.start
+        self._edge[span.start] = edge
+        self._starts_of.setdefault(edge, set()).add(span.start)
+        self._count(edge, span.width)
+
+    def _remove(self, span: Piece) -> str | None:
+        edge = self._edge.pop(span.start)
+        del self._end[span.start], self._start[span.end]
+        self._starts_of[edge].discard(span.start)
+        self._count(edge, -span.width)
+        return edge
+
+    def _count(self, edge: str | None, width: int) -> None:
+        if edge is None:
+            return
+        self.held[edge] += width
+        if self._emptiest is not None:
+            heappush(self._emptiest, (self.held[edge], edge))
+        if self._fullest is not None:
+            heappush(self._fullest, (-self.held[edge], edge))
+
+
+def _end_of(span: Piece, amount: int, *, upper: bool) -> Piece:
+    if span.width <= amount:
+        return span
+    if upper:
+        return span._replace(start=span.end - amount)
+    return span._replace(end=span.start + amount)
+
+
+def _roundness(atom: int) -> int:
+    return atom & -atom or ATOMS

@@ -1,0 +1,178 @@
+"""The rule that changes the table: a table and an event give a table and its moves. No I/O, no clock.
+
+Measure the circle in units: the fewest of 10, 20, 40, ... (digits, their halves, quarters) that give every
+edge one. With n edges that serve, each holds at least floor(units / n) and at most ceil(units / n) of them.
+An edge that leaves gives away only what it holds; one that joins takes its floor, or what the others hold
+above their ceiling where that is more. No table within those bounds can be reached by moving less.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from dispatcher.shard_draft import ATOMS, Draft, Piece
+from schemas.assignments import Shard, shard_label
+from schemas.up_number import CIRCLE
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A part of the circle that another edge holds from now on. None is nobody."""
+
+    start: int
+    end: int
+    from_edge: str | None
+    to_edge: str | None
+    reason: str
+
+    @property
+    def label(self) -> str:
+        """The moved part, as people are shown it."""
+        return shard_label(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTable:
+    """Which edge holds which shard, and which edges there are.
+
+    ``draining`` edges are alive and hold nothing, unless no edge serves: then an edge that still answers
+    is better than none.
+    """
+
+    shards: tuple[Shard, ...] = (Shard(start=0, end=CIRCLE, edge=None),)
+    serving: frozenset[str] = field(default=frozenset())
+    draining: frozenset[str] = field(default=frozenset())
+
+    @property
+    def holders(self) -> frozenset[str]:
+        """The edges among which the circle is divided."""
+        return self.serving or self.draining
+
+    def without(self, edge: str) -> Self:
+        """Return the same shards with ``edge`` unknown: not a table yet, its shards have to be given away."""
+        return replace(self, serving=self.serving - {edge}, draining=self.draining - {edge})
+
+
+Change = tuple[ShardTable, tuple[Move, ...]]
+
+
+def edge_joined(table: ShardTable, edge: str) -> Change:
+    """Let ``edge`` serve: it takes its share from those that hold most."""
+    known = table.without(edge)
+    return _settled(replace(known, serving=known.serving | {edge}), "joined")
+
+
+def edge_draining(table: ShardTable, edge: str) -> Change:
+    """Give away what ``edge`` holds; it stays alive."""
+    known = table.without(edge)
+    return _settled(replace(known, draining=known.draining | {edge}), "draining")
+
+
+def edge_gone(table: ShardTable, edge: str, reason: str) -> Change:
+    """Give away what ``edge`` holds: it is dead, or has left."""
+    return _settled(table.without(edge), reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What each of n edges holds, at least and at most, in atoms."""
+
+    unit: int
+    least: int
+    most: int
+
+    @classmethod
+    def among(cls, edges: int) -> Self:
+        """Return the bounds for so many edges (one or more)."""
+        units = 10
+        while units < min(edges, ATOMS):
+            units *= 2
+        unit = ATOMS // units
+        return cls(unit, units // edges * unit, -(-units // edges) * unit)
+
+
+def _settled(table: ShardTable, reason: str) -> Change:
+    draft = Draft(table.shards, table.holders)
+    if table.holders:
+        bounds = Bounds.among(len(table.holders))
+        _give_orphans(draft, bounds)
+        for edge in sorted(edge for edge in table.serving if draft.held[edge] == 0):
+            _take_share(draft, bounds, edge)
+    after = replace(table, shards=draft.shards())
+    return after, tuple(_moves(table, after, reason))
+
+
+def _give_orphans(draft: Draft, bounds: Bounds) -> None:
+    """Hand out what no edge holds, wide pieces first, to neighbours where the bounds allow it.
+
+    ``spare`` is what may go anywhere, because nobody below the least needs it.
+    """
+    waiting = [piece for orphan in draft.orphans() for piece in _cut(orphan, bounds.unit)]
+    waiting.sort(key=lambda piece: (piece.width, -piece.start))
+    finest = min(bounds.unit, draft.finest())
+    needed = sum(max(0, bounds.least - held) for held in draft.held.values())
+    spare = sum(piece.width for piece in waiting) - needed
+    while waiting:
+        piece = waiting.pop()
+        edge = _receiver(draft, bounds, piece, spare)
+        if edge is None and piece.width > finest:
+            waiting.extend(reversed(piece.halves()))
+            continue
+        edge = edge or draft.emptiest()
+        spare -= piece.width - min(piece.width, max(0, bounds.least - draft.held[edge]))
+        draft.give(piece, edge)
+
+
+def _receiver(draft: Draft, bounds: Bounds, piece: Piece, spare: int) -> str | None:
+    """Return who takes the whole piece: a neighbour, so that the table stays small, or the emptiest."""
+    for edge in (*draft.neighbours(piece), draft.emptiest()):
+        held = draft.held[edge]
+        beyond_need = piece.width - min(piece.width, max(0, bounds.least - held))
+        if held + piece.width <= bounds.most and beyond_need <= max(0, spare):
+            return edge
+    return None
+
+
+def _cut(piece: Piece, unit: int) -> Iterable[Piece]:
+    """Cut at the borders of units."""
+    start = piece.start
+    while start < piece.end:
+        end = min(piece.end, (start // unit + 1) * unit)
+        yield Piece(start, end)
+        start = end
+
+
+def _take_share(draft: Draft, bounds: Bounds, edge: str) -> None:
+    """Take the least that ``edge`` must hold, or all that others hold above the most, up to that most."""
+    above = sum(max(0, held - bounds.most) for held in draft.held.values())
+    wanted = min(bounds.most, max(bounds.least, above))
+    while draft.held[edge] < wanted:
+        donor = draft.fullest(beside=edge)
+        excess = draft.held[donor] - bounds.most
+        can_give = excess if excess > 0 else draft.held[donor] - bounds.least
+        amount = min(wanted - draft.held[edge], can_give)
+        if donor == edge or amount <= 0:
+            return
+        draft.give(draft.next_to_take(donor, amount, beside=edge), edge)
+
+
+def _moves(before: ShardTable, after: ShardTable, reason: str) -> Iterable[Move]:
+    """Yield what another edge holds, neighbouring parts that went the same way as one."""
+    old, new = iter(before.shards), iter(after.shards)
+    ours, theirs = next(old), next(new)
+    start, move = 0, None
+    while start < CIRCLE:
+        end = min(ours.end, theirs.end)
+        if move is not None and (ours.edge, theirs.edge) == (move.from_edge, move.to_edge):
+            move = replace(move, end=end)
+        else:
+            if move is not None:
+                yield move
+            move = None
+            if ours.edge != theirs.edge:
+                move = Move(start, end, ours.edge, theirs.edge, reason)
+        start = end
+        ours = next(old, ours) if ours.end == end else ours
+        theirs = next(new, theirs) if theirs.end == end else theirs
+    if move is not None:
+        yield move
