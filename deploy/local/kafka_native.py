@@ -10,13 +10,15 @@ import re
 import shutil
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from deploy.local.kafka_probe import brokers_known
 from deploy.local.ports import free_ports
-from deploy.local.processes import ManagedProcess
+from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.service import ServiceProcess
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -107,6 +109,14 @@ class NativeKafka(ServiceProcess):
         """Whether it serves clients and knows at least one live broker, itself included."""
         return self.brokers_known() >= 1
 
+    def close(self) -> None:
+        """End it for good. What it acknowledged stays in its folder."""
+        if len(self._cluster) == 1:
+            self.stop()
+        else:
+            # An orderly end waits for the quorum, which the other brokers' ends have taken away.
+            self.kill()
+
     def brokers_known(self) -> int:
         """How many live brokers it tells its clients of; 0 while it does not answer."""
         return brokers_known(HOST, self._place.client_port)
@@ -125,6 +135,27 @@ def plan_cluster(data_dir: Path, brokers: int) -> list[NativeKafka]:
     ]
     cluster_id = _cluster_id(data_dir)
     return [NativeKafka(place, places, cluster_id) for place in places]
+
+
+@contextmanager
+def native_kafka_cluster(data_dir: Path, brokers: int) -> Iterator[list[NativeKafka]]:
+    """Run several brokers for the length of the block; yields them when each knows all of them.
+
+    Clients are best given every `address`, joined by commas: any broker may be missing.
+    """
+    cluster = plan_cluster(data_dir.resolve(), brokers)
+    with ExitStack() as stack:
+        for broker in cluster:
+            stack.callback(broker.close)
+            broker.launch()
+        for broker in cluster:
+            broker.wait_ready()
+            wait_until(
+                partial(_knows, broker, brokers),
+                START_DEADLINE_S,
+                f"{brokers} brokers known at {broker.address}",
+            )
+        yield cluster
 
 
 def missing_for_native_kafka() -> str | None:
@@ -151,8 +182,12 @@ def parse_java_version(said: str) -> int:
     return int(found[1]) if found else 0
 
 
+def _knows(broker: NativeKafka, brokers: int) -> bool:
+    return broker.brokers_known() >= brokers
+
+
 def _format(place: BrokerPlace, cluster_id: str) -> None:
-    tool = ("kafka.tools.StorageTool", "format", "-g", "-t", cluster_id)
+    tool = ("kafka.tools.StorageTool", "format", "-g", f"--cluster-id={cluster_id}")
     argv = _java(place, "-Xmx128m", *tool, "-c", str(_config_file(place)))
     done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_DEADLINE_S, check=False)
     if done.returncode != 0:

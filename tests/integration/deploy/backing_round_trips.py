@@ -1,0 +1,80 @@
+"""What the tests of backing services do with them: write and read by the clients that services use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from motor.motor_asyncio import AsyncIOMotorClient
+
+DEADLINE_MS = 60_000
+
+
+async def make_topic(
+    bootstrap: str, name: str, config: dict[str, str] | None = None, *, partitions: int = 12, copies: int = 1
+) -> None:
+    """Create a topic; raises AssertionError with the broker's word when it refuses."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        new = NewTopic(name, partitions, copies, topic_configs=config or {})
+        answer = await admin.create_topics([new])
+        assert [error[1] for error in answer.topic_errors] == [0], answer
+        (described,) = await admin.describe_topics([name])
+        assert len(described["partitions"]) == partitions
+    finally:
+        await admin.close()
+
+
+async def produce(
+    bootstrap: str, topic: str, values: Sequence[bytes], *, idempotent: bool, partition: int = 3
+) -> list[int]:
+    """Write values to one partition, each acknowledged before the next; returns their offsets."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=idempotent)
+    await producer.start()
+    try:
+        headers = [("ce_type", b"test")]
+        sent = [
+            await producer.send_and_wait(topic, value, partition=partition, headers=headers, timestamp_ms=1)
+            for value in values
+        ]
+        return [record.offset for record in sent]
+    finally:
+        await producer.stop()
+
+
+async def read_all(bootstrap: str, topic: str, *, partition: int = 3) -> list[ConsumerRecord]:
+    """Every committed record of a partition, from its beginning up to its end as it is now."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")
+    await consumer.start()
+    try:
+        place = TopicPartition(topic, partition)
+        consumer.assign([place])
+        await consumer.seek_to_beginning(place)
+        end = (await consumer.end_offsets([place]))[place]
+        records: list[ConsumerRecord] = []
+        while await consumer.position(place) < end:
+            got = await consumer.getmany(place, timeout_ms=DEADLINE_MS)
+            records += got.get(place, [])
+        return records
+    finally:
+        await consumer.stop()
+
+
+async def insert(uri: str, ids: Sequence[str]) -> None:
+    """Insert documents, as many as there are ids, in one acknowledged batch."""
+    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(uri)
+    try:
+        await client.chat.messages.insert_many([{"_id": one} for one in ids], ordered=False)
+    finally:
+        client.close()
+
+
+async def stored_ids(uri: str) -> set[str]:
+    """The ids of all documents that `insert` has stored."""
+    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(uri)
+    try:
+        return {str(document["_id"]) async for document in client.chat.messages.find()}
+    finally:
+        client.close()

@@ -1,0 +1,19 @@
+"""The Makefile explains itself: `make` alone lists every target that is meant for people."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from deploy.local.kafka_native import REPOSITORY
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+
+
+def test_make_alone_lists_every_target_with_what_it_does() -> None:
+    listed = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"(?m)^\.PHONY: ([\w-]+)$", (REPOSITORY / "Makefile").read_text())
+    assert {"setup", "demo", "test", "lint", "bench"} <= set(targets)
+    for target in set(targets) - {"help"}:
+        assert re.search(rf"(?m)^  make {target} +\S", listed), f"make {target} is not listed"

@@ -1,0 +1,34 @@
+"""Free ports: different, unused, and outside the range that outgoing connections take."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from deploy.local import ports
+
+
+def test_ports_are_different_and_can_be_bound() -> None:
+    found = ports.free_ports(20)
+    assert len(set(found)) == 20
+    for port in found:
+        with socket.create_server(("127.0.0.1", port)):
+            assert ports.LOWEST <= port < ports.HIGHEST
+
+
+def test_a_port_in_use_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert not ports._is_free("127.0.0.1", server.getsockname()[1])
+    monkeypatch.setattr(ports, "_is_free", lambda host, port: False)
+    with pytest.raises(OSError, match="no 1 free ports"):
+        ports.free_ports(1)
+
+
+def test_outgoing_connections_never_take_such_a_port() -> None:
+    kernel_range = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    if not kernel_range.exists():
+        pytest.skip("this kernel does not tell its range")
+    lowest_outgoing = int(kernel_range.read_text().split()[0])
+    if lowest_outgoing < 32768:
+        pytest.skip("this machine's range is not the usual one")
+    assert lowest_outgoing >= ports.HIGHEST

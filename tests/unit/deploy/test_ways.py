@@ -1,0 +1,62 @@
+"""The choice of a way: the first that is open, in the order that the design fixes."""
+
+import itertools
+
+import pytest
+
+from deploy.local.ways import Facts, NoWayError, Way, allowed_ways, choose_way
+
+
+def facts(open_ways: set[Way]) -> Facts:
+    def obstacle(way: Way) -> str | None:
+        return None if way in open_ways else f"{way.value} is closed"
+
+    return {way: lambda way=way: obstacle(way) for way in Way}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("open_ways", "chosen"),
+    [
+        ({Way.GIVEN, Way.DOCKER, Way.NATIVE, Way.PIP}, Way.GIVEN),
+        ({Way.DOCKER, Way.NATIVE, Way.PIP}, Way.DOCKER),
+        ({Way.NATIVE, Way.PIP}, Way.NATIVE),
+        ({Way.PIP}, Way.PIP),
+        ({Way.GIVEN, Way.PIP}, Way.GIVEN),
+        ({Way.DOCKER, Way.PIP}, Way.DOCKER),
+    ],
+)
+def test_the_first_open_way_is_chosen(open_ways: set[Way], chosen: Way) -> None:
+    assert choose_way(facts(open_ways)) is chosen
+
+
+def test_no_way_is_chosen_that_is_closed_or_not_allowed() -> None:
+    every_set = [set(some) for n in range(5) for some in itertools.combinations(Way, n)]
+    for open_ways, allowed in itertools.product(every_set, every_set):
+        if open_ways & allowed:
+            assert choose_way(facts(open_ways), allowed) in open_ways & allowed
+        else:
+            with pytest.raises(NoWayError):
+                choose_way(facts(open_ways), allowed)
+
+
+def test_a_later_way_is_not_even_asked_for() -> None:
+    asked: list[Way] = []
+
+    def open_way(way: Way) -> None:
+        asked.append(way)
+
+    choose_way({way: lambda way=way: open_way(way) for way in Way})  # type: ignore[misc]
+    assert asked == [Way.GIVEN]
+
+
+def test_the_error_says_why_each_way_is_closed() -> None:
+    with pytest.raises(NoWayError, match="docker: docker is closed; native: native is closed"):
+        choose_way(facts(set()), (Way.DOCKER, Way.NATIVE))
+
+
+def test_the_variable_backing_names_the_only_way() -> None:
+    assert allowed_ways({}) == tuple(Way)
+    assert allowed_ways({"BACKING": ""}) == tuple(Way)
+    assert allowed_ways({"BACKING": "pip"}) == (Way.PIP,)
+    with pytest.raises(ValueError, match="BACKING=java is none of given, docker, native, pip"):
+        allowed_ways({"BACKING": "java"})
