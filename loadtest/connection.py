@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -91,9 +91,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the websocket."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio gives TCP this kind
-        self._transport = transport
-        transport.write(self._handshake.request)
+        # uvloop's transports are no subclass of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._handshake.request)
         self._watch = self._loop.call_later(self._silence_s, self._watch_silence)
 
     def data_received(self, data: bytes) -> None:

@@ -1,0 +1,64 @@
+"""An edge as plain as can be, by python-socketio alone: what the client's tests connect to."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import socketio
+from aiohttp import web
+
+from schemas.client_events import CHAT_MESSAGE, JOINED
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class PlainEdge:
+    """Remembers who came with what, and answers each message as ``answer`` says."""
+
+    def __init__(self) -> None:
+        self.auths: list[dict[str, Any]] = []
+        self.sids: list[str] = []
+        self.got: list[dict[str, Any]] = []
+        self.answer: Answer = lambda _: {"id": "m", "seq": 0, "timestamp": 0}
+        self.joined: dict[str, Any] = {}
+        self.refuse: dict[str, str] | None = None
+        self.url = ""
+        self.io = socketio.AsyncServer(async_mode="aiohttp")
+        self.io.on("connect", self._connect)
+        self.io.on(CHAT_MESSAGE, self._message)
+
+    async def locate(self, _token: str) -> str:
+        """Every student is ours."""
+        return self.url
+
+    async def emit(self, name: str, payload: dict[str, Any]) -> None:
+        """Send an event to whoever came last."""
+        await self.io.emit(name, payload, to=self.sids[-1])
+
+    async def _connect(self, sid: str, _environ: dict[str, Any], auth: dict[str, Any]) -> None:
+        if self.refuse is not None:
+            raise socketio.exceptions.ConnectionRefusedError("no", self.refuse)
+        self.auths.append(auth)
+        self.sids.append(sid)
+        await self.io.emit(JOINED, {"rooms": self.joined}, to=sid)
+
+    async def _message(self, _sid: str, payload: dict[str, Any]) -> dict[str, Any]:
+        self.got.append(payload)
+        return self.answer(payload)
+
+
+@asynccontextmanager
+async def running_edge() -> AsyncIterator[PlainEdge]:
+    """Serve a plain edge on a free port."""
+    edge = PlainEdge()
+    app = web.Application()
+    edge.io.attach(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        edge.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield edge
+    finally:
+        await edge.io.shutdown()
+        await runner.cleanup()
