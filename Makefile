@@ -84,7 +84,7 @@ $(JARS): deploy/kafka/pom.xml
 	  echo "no Java or no Maven here: native Kafka is left out (it needs java 17+ and mvn)"; exit 0; fi; \
 	echo "copying the broker's jars into $(KAFKA_LIBS)"; \
 	rm -rf $(KAFKA_LIBS); \
-	mvn --quiet --batch-mode --no-transfer-progress --file $< dependency:copy-dependencies \
+	mvn --quiet --batch-mode -Dstyle.color=never --no-transfer-progress --file $< dependency:copy-dependencies \
 	  -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/$(KAFKA_LIBS)"; \
 	touch $@
 
