@@ -1,0 +1,57 @@
+"""A store in memory that keeps the promises of `runtime.mongo.Store`, and fails and refuses when told to."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runtime.mongo import Change, Document, Rejected, StoreUnavailable
+
+
+class ModelStore:
+    """Collections of documents. ``refused`` are refused by their ``_id``; ``away`` counts down."""
+
+    def __init__(self) -> None:
+        self.collections: dict[str, dict[str, Document]] = {}
+        self.refused: set[str] = set()
+        self.certain = True
+        self.away = 0
+        self.calls = 0
+
+    def documents(self, collection: str) -> dict[str, Document]:
+        return self.collections.setdefault(collection, {})
+
+    async def insert_new(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> int:
+        self._answer([str(document["_id"]) for document in documents])
+        found = self.documents(collection)
+        before = len(found)
+        for document in documents:
+            found.setdefault(str(document["_id"]), dict(document))
+        return len(documents) - (len(found) - before)
+
+    async def apply_newer(self, collection: str, changes: Sequence[Change]) -> int:
+        self._answer([change.key for change in changes])
+        return sum(not self._apply(self.documents(collection), change) for change in changes)
+
+    async def upsert(self, collection: str, updates: Sequence[tuple[str, Document]]) -> None:
+        self._answer([])
+        for key, update in updates:
+            found = self.documents(collection).setdefault(key, {"_id": key})
+            for field, value in update["$max"].items():
+                found[field] = max(found.get(field, value), value)
+
+    def _answer(self, keys: Sequence[str]) -> None:
+        self.calls += 1
+        if self.away:
+            self.away -= 1
+            raise StoreUnavailable("away")
+        refused = {n: "not liked" for n, key in enumerate(keys) if key in self.refused}
+        if refused:
+            raise Rejected(refused, certain=self.certain)
+
+    def _apply(self, found: dict[str, Document], change: Change) -> bool:
+        document = found.setdefault(change.key, {"_id": change.key})
+        if document.get(change.guard, -1) >= change.version:
+            return False
+        document.update(change.update.get("$set", {}), **{change.guard: change.version})
+        for field in change.update.get("$unset", {}):
+            document.pop(field, None)
+        return True

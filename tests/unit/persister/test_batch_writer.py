@@ -1,0 +1,146 @@
+"""Writing: whatever the log holds, however it is cut, repeated or delayed, the store ends the same."""
+
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persister.batch import Batch, Limits
+from persister.batch_writer import DOUBTS, BatchWriter
+from persister.outage import NoLongerOursError, Outage
+from persister.read_records import Fold, NewMessage, Poison, read
+from schemas import documents, topics
+from tests.unit.persister import records as make
+from tests.unit.persister.model_store import ModelStore
+from tests.unit.persister.records import consumed, logs
+from tests.unit.persister.test_batch import ROOMY, batch_of
+
+
+class Letters:
+    """Takes dead letters, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.taken: list[Poison] = []
+        self._error = error
+
+    async def write(self, poison: list[Poison]) -> None:
+        if self._error:
+            raise self._error
+        self.taken += poison
+
+
+def writer_for(store: ModelStore, letters: Letters) -> BatchWriter:
+    return BatchWriter(store, letters, Outage(longest_pause_s=0.0))  # type: ignore[arg-type]
+
+
+def always() -> bool:
+    return True
+
+
+def expected(log: list[ConsumerRecord]) -> dict[str, dict[str, Any]]:
+    """Say, record by record and naively, what the store must hold in the end."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in map(read, log):
+        if isinstance(one, NewMessage):
+            key = one.document["_id"]
+            found.setdefault(documents.MESSAGES, {}).setdefault(key, dict(one.document))
+        elif isinstance(one, Fold):
+            document = found.setdefault(one.collection, {}).setdefault(one.key, {"_id": one.key})
+            if one.values is None:
+                document.pop("group", None)
+                document.pop("up", None)
+            document.update(one.values or {}, **{one.guard: one.source.offset})
+    return found
+
+
+def cut(log: list[ConsumerRecord], sizes: list[int]) -> list[list[ConsumerRecord]]:
+    parts, rest = [], log
+    for size in sizes:
+        parts.append(rest[:size])
+        rest = rest[size:]
+    return [*parts, rest]
+
+
+@given(logs(), st.lists(st.integers(0, 9), max_size=6))
+async def test_the_store_ends_as_the_log_says_however_it_is_cut(
+    log: list[ConsumerRecord], sizes: list[int]
+) -> None:
+    store, letters = ModelStore(), Letters()
+    for part in cut(log, sizes):
+        await writer_for(store, letters).write(batch_of(part), always)
+    assert {name: found for name, found in store.collections.items() if found} == expected(log)
+    assert letters.taken == [one for one in map(read, log) if isinstance(one, Poison)]
+
+
+@given(logs(), st.data())
+async def test_batches_written_again_late_and_in_any_order_change_nothing(
+    log: list[ConsumerRecord], data: st.DataObject
+) -> None:
+    store, letters = ModelStore(), Letters()
+    parts = cut(log, data.draw(st.lists(st.integers(0, 9), max_size=6)))
+    for n in range(len(parts)):
+        await writer_for(store, letters).write(batch_of(parts[n]), always)
+        for late in data.draw(st.lists(st.sampled_from(parts[: n + 1]), max_size=2)):
+            await writer_for(store, letters).write(batch_of(late), always)
+    assert {name: found for name, found in store.collections.items() if found} == expected(log)
+
+
+@given(logs(), st.integers(0, 12))
+async def test_a_store_that_is_away_for_a_while_ends_the_same(log: list[ConsumerRecord], away: int) -> None:
+    store, letters = ModelStore(), Letters()
+    store.away = away
+    await writer_for(store, letters).write(batch_of(log), always)
+    assert {name: found for name, found in store.collections.items() if found} == expected(log)
+
+
+@given(logs(), st.data())
+async def test_what_the_store_refuses_goes_to_the_dead_letters_and_the_rest_is_stored(
+    log: list[ConsumerRecord], data: st.DataObject
+) -> None:
+    store, letters = ModelStore(), Letters()
+    batch = batch_of(log)
+    keys = sorted({*batch.messages, *(key for _, key, _ in batch.folds)})
+    store.refused = set(data.draw(st.lists(st.sampled_from(keys), unique=True))) if keys else set()
+    messages = {key for key in batch.messages if key not in store.refused}
+    refused = [key for key in batch.messages if key in store.refused]
+    refused += [key for _, key, _ in batch.folds if key in store.refused]
+    poison = len(batch.poison)
+    await writer_for(store, letters).write(batch, always)
+    assert set(store.documents(documents.MESSAGES)) == messages
+    assert len(letters.taken) == poison + len(refused)
+    assert all("not liked" in letter.reason for letter in letters.taken[poison:])
+
+
+async def test_a_refusal_that_may_be_the_stores_own_fault_is_believed_only_after_many_tries() -> None:
+    store, letters = ModelStore(), Letters()
+    store.certain = False
+    store.refused = {"g1/up201900001/m1"}
+    await writer_for(store, letters).write(batch_of([consumed(topics.MESSAGES, make.message())]), always)
+    assert len(letters.taken) == 1
+    assert store.calls >= DOUBTS
+
+
+async def test_a_write_that_is_no_longer_ours_ends_when_it_fails() -> None:
+    store, letters = ModelStore(), Letters()
+    store.away = 10**9
+    with pytest.raises(NoLongerOursError):
+        await writer_for(store, letters).write(
+            batch_of([consumed(topics.MESSAGES, make.message())]), lambda: store.calls < 5
+        )
+    assert store.calls == 5
+
+
+async def test_a_batch_is_not_written_while_its_dead_letters_are_not() -> None:
+    poison = consumed(topics.MESSAGES, make.message()._replace(value=b"{"))
+    with pytest.raises(KafkaError):
+        await writer_for(ModelStore(), Letters(KafkaError())).write(batch_of([poison]), always)
+
+
+async def test_an_empty_batch_asks_nothing_of_the_store() -> None:
+    store = ModelStore()
+    await writer_for(store, Letters()).write(Batch(Limits(1, 1, 1), 0), always)
+    assert store.calls == 0
+    assert ROOMY.records

@@ -1,0 +1,48 @@
+"""Dead letters: the whole record with its reason, and never too large to be written."""
+
+from base64 import b64decode
+
+from aiokafka import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persister.dead_letters import MAX_VALUE_BYTES, dead_letter
+from persister.read_records import Poison
+from schemas.log_records import DeadLetter
+from schemas.topics import MAX_RECORD_BYTES
+
+
+def record(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> ConsumerRecord:
+    return ConsumerRecord("chat.messages", 3, 17, 0, 1, key, value, None, -1, -1, tuple(headers))
+
+
+headers = st.lists(st.tuples(st.text(max_size=9), st.binary(max_size=9)), max_size=5)
+
+
+@given(st.none() | st.binary(max_size=40), st.none() | st.binary(max_size=40), headers)
+def test_a_dead_letter_holds_the_record_under_its_own_key(
+    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+) -> None:
+    written = dead_letter(Poison(record(key, value, headers), "why"), "persister")
+    letter = DeadLetter.read(written.headers, written.value)
+    assert (letter.topic, letter.partition, letter.offset) == ("chat.messages", 3, 17)
+    assert (letter.reason, letter.consumer) == ("why", "persister")
+    assert written.key == (key or b"")
+    assert letter.key_base64 is None if key is None else b64decode(letter.key_base64 or "") == key
+    assert letter.value_base64 is None if value is None else b64decode(letter.value_base64 or "") == value
+    assert [name for name, _ in letter.headers] == [name for name, _ in headers]
+
+
+@given(st.integers(MAX_VALUE_BYTES + 1, MAX_RECORD_BYTES), st.integers(0, 200_000), st.integers(0, 500))
+def test_a_record_of_any_size_fits_and_the_reason_tells_of_the_cut(value: int, key: int, count: int) -> None:
+    huge = record(b"k" * key, b"\x00" * value, [("h" * 2_000, b"\xff" * 2_000)] * count)
+    written = dead_letter(Poison(huge, "why"), "persister")
+    assert len(written.key) + len(written.value or b"") < MAX_RECORD_BYTES - 10_000
+    letter = DeadLetter.read(written.headers, written.value)
+    assert str(value) in letter.reason
+
+
+def test_the_same_record_has_the_same_id_whenever_it_is_set_aside() -> None:
+    poison = Poison(record(b"k", b"v", []), "why")
+    first, second = dead_letter(poison, "persister"), dead_letter(poison, "persister")
+    assert dict(first.headers)["ce_id"] == dict(second.headers)["ce_id"] == b"chat.messages/3/17"

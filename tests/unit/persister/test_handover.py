@@ -1,0 +1,90 @@
+"""The handover: batches of the right size, in order, and nothing of an epoch that is over."""
+
+import asyncio
+
+from aiokafka import ConsumerRecord, TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persister.batch import Batch, Limits
+from persister.handover import Handover
+from schemas import topics
+from tests.unit.persister import records as make
+from tests.unit.persister.records import consumed
+
+TP = TopicPartition(topics.MESSAGES, 0)
+
+
+def log_of(count: int, first: int = 0) -> list[ConsumerRecord]:
+    return [
+        consumed(topics.MESSAGES, make.message(id=f"m{n}"), offset=n) for n in range(first, first + count)
+    ]
+
+
+def handover(records: int = 3, age_s: float = 0.0) -> Handover:
+    return Handover(Limits(records, 10**9, age_s), clock=lambda: 0.0)
+
+
+def ids(batch: Batch) -> list[str]:
+    return [message.document["id"] for message in batch.messages.values()]
+
+
+@given(st.integers(0, 20), st.integers(1, 7))
+async def test_records_leave_in_order_and_no_batch_is_over_its_limit(count: int, limit: int) -> None:
+    between = handover(limit)
+    adding = asyncio.create_task(between.add(0, TP, log_of(count)))
+    found: list[str] = []
+    while len(found) < count:
+        batch = await between.take()
+        assert 1 <= batch.records <= limit
+        found += ids(batch)
+    await adding
+    assert found == [f"m{n}" for n in range(count)]
+
+
+async def test_a_full_batch_makes_the_reader_wait() -> None:
+    between = handover(3)
+    adding = asyncio.create_task(between.add(0, TP, log_of(5)))
+    waiting = asyncio.create_task(between.wait_for_room())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not adding.done()
+    assert between.open.records == 3
+    assert ids(await between.take()) == ["m0", "m1", "m2"]
+    await adding
+    assert await waiting >= 1
+
+
+async def test_a_batch_that_is_not_full_waits_until_it_is_due() -> None:
+    now = 0.0
+    between = Handover(Limits(3, 10**9, 3600.0), clock=lambda: now)
+    await between.add(0, TP, log_of(2))
+    taking = asyncio.create_task(between.take())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not taking.done()
+    await between.add(0, TP, log_of(1, first=2))
+    assert ids(await taking) == ["m0", "m1", "m2"]
+    await between.add(0, TP, log_of(1, first=3))
+    now = 3600.0
+    assert ids(await between.take()) == ["m3"]
+
+
+async def test_records_of_an_epoch_that_is_over_are_dropped() -> None:
+    between = handover(10)
+    await between.add(0, TP, log_of(2))
+    between.renew(1)
+    await between.add(0, TP, log_of(3, first=2))
+    await between.add(1, TP, log_of(1, first=7))
+    batch = await between.take()
+    assert (batch.epoch, ids(batch), batch.ends) == (1, ["m7"], {TP: 8})
+
+
+async def test_a_reader_that_waited_for_room_drops_the_rest_when_the_epoch_ends() -> None:
+    between = handover(2)
+    adding = asyncio.create_task(between.add(0, TP, log_of(5)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    between.renew(1)
+    await adding
+    assert between.open.records == 0

@@ -1,0 +1,48 @@
+"""Progress: noted ends are taken whole, and never go back in the store."""
+
+from aiokafka import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persister.progress import Written, write_progress
+from schemas import documents
+from tests.unit.persister.model_store import ModelStore
+
+ends = st.dictionaries(
+    st.builds(TopicPartition, st.sampled_from(["a", "b"]), st.integers(0, 2)), st.integers(0, 100)
+)
+
+
+@given(st.lists(ends, min_size=1))
+async def test_what_is_noted_is_taken_once_with_the_latest_of_each_partition(
+    noted: list[dict[TopicPartition, int]],
+) -> None:
+    written = Written()
+    expected: dict[TopicPartition, int] = {}
+    for one in noted:
+        written.note(one)
+        expected.update(one)
+    assert await written.take() == expected
+    written.note({})
+    assert await written.take() == {}
+
+
+async def test_what_is_dropped_is_not_taken() -> None:
+    written = Written()
+    written.note({TopicPartition("a", 0): 5})
+    written.drop()
+    written.note({TopicPartition("a", 1): 6})
+    assert await written.take() == {TopicPartition("a", 1): 6}
+
+
+@given(st.lists(ends.filter(bool), min_size=1))
+async def test_progress_in_the_store_never_goes_back(batches: list[dict[TopicPartition, int]]) -> None:
+    store = ModelStore()
+    highest: dict[str, int] = {}
+    for one in batches:
+        await write_progress(store, one)  # type: ignore[arg-type]
+        for tp, end in one.items():
+            key = documents.progress_key(tp.topic, tp.partition)
+            highest[key] = max(highest.get(key, 0), end)
+    found = {key: document["next"] for key, document in store.documents(documents.PROGRESS).items()}
+    assert found == highest

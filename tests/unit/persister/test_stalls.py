@@ -1,0 +1,41 @@
+"""Stalls: what stands still with nothing to hand over, and nothing else."""
+
+from aiokafka import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persister.stalls import LOOKS, Look, Stalls
+
+TP = TopicPartition("t", 0)
+
+
+def seen(looks: list[Look]) -> list[list[TopicPartition]]:
+    stalls = Stalls()
+    return [stalls.see(look) for look in looks]
+
+
+def test_a_partition_that_gives_nothing_although_it_has_more_has_stalled() -> None:
+    found = seen([Look({TP: (5, 9)}, polls) for polls in range(LOOKS + 1)])
+    assert found[:-1] == [[]] * LOOKS
+    assert found[-1] == [TP]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
+def test_a_partition_that_moves_never_stalls(polls: list[int]) -> None:
+    looks = [Look({TP: (n, n + 5)}, sum(polls[:n])) for n in range(len(polls))]
+    assert not any(seen(looks))
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
+def test_a_partition_that_is_read_to_its_end_never_stalls(polls: list[int]) -> None:
+    assert not any(seen([Look({TP: (7, 7)}, sum(polls[:n])) for n in range(len(polls))]))
+
+
+def test_waiting_for_the_store_is_no_stall() -> None:
+    assert not any(seen([Look({TP: (5, 9)}, 3) for _ in range(LOOKS * 3)]))
+
+
+def test_a_partition_that_went_and_came_back_is_seen_anew() -> None:
+    looks = [Look({TP: (5, 9)}, n) for n in range(LOOKS)]
+    looks += [Look({}, LOOKS), Look({TP: (5, 9)}, LOOKS + 1)]
+    assert not any(seen(looks))
