@@ -84,8 +84,8 @@ $(JARS): deploy/kafka/pom.xml
 	  echo "no Java or no Maven here: native Kafka is left out (it needs java 17+ and mvn)"; exit 0; fi; \
 	echo "copying the broker's jars into $(KAFKA_LIBS)"; \
 	rm -rf $(KAFKA_LIBS); \
-	mvn --quiet --batch-mode -Dstyle.color=never --no-transfer-progress --file $< dependency:copy-dependencies \
-	  -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/$(KAFKA_LIBS)"; \
+	mvn --quiet --batch-mode --no-transfer-progress --file $< dependency:copy-dependencies \
+	  -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/$(KAFKA_LIBS)" 2>&1 | sed $$'s/\x1b\\[[0-9;]*m//g'; \
 	touch $@
 
 $(JS_CLIENT)/node_modules/.installed: $(JS_CLIENT)/package-lock.json
