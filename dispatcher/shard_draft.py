@@ -56,7 +56,10 @@ class Draft:
         self._fullest: list[tuple[int, str]] | None = None
         for shard in self._old.values():
             edge = shard.edge if shard.edge in self.held else None
-            self._put(Piece(atom_at(shard.start), atom_at(shard.end)), edge)
+            span = Piece(atom_at(shard.start), atom_at(shard.end))
+            # Borders that are not ours are moved to the next atom; a shard between two atoms vanishes.
+            if span.width > 0:
+                self._put(span, edge)
 
     def orphans(self) -> list[Piece]:
         """Return the spans that none of the holders has."""

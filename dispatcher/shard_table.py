@@ -107,8 +107,7 @@ def _give_orphans(draft: Draft, bounds: Bounds) -> None:
 
     ``spare`` is what may go anywhere, because nobody below the least needs it.
     """
-    waiting = [piece for orphan in draft.orphans() for piece in _cut(orphan, bounds.unit)]
-    waiting.sort(key=lambda piece: (piece.width, -piece.start))
+    waiting = _wide_first_then_outer(draft, bounds.unit)
     finest = min(bounds.unit, draft.finest())
     needed = sum(max(0, bounds.least - held) for held in draft.held.values())
     spare = sum(piece.width for piece in waiting) - needed
@@ -133,12 +132,21 @@ def _receiver(draft: Draft, bounds: Bounds, piece: Piece, spare: int) -> str | N
     return None
 
 
+def _wide_first_then_outer(draft: Draft, unit: int) -> list[Piece]:
+    """Cut the orphans at the borders of units. What is to be handed out first stands last."""
+    ranked = []
+    for orphan in draft.orphans():
+        pieces = list(_cut(orphan, unit))
+        for n, piece in enumerate(pieces):
+            ranked.append((-piece.width, min(n, len(pieces) - 1 - n), piece))
+    return [piece for *_, piece in sorted(ranked, reverse=True)]
+
+
 def _cut(piece: Piece, unit: int) -> Iterable[Piece]:
-    """Cut at the borders of units."""
     start = piece.start
     while start < piece.end:
         end = min(piece.end, (start // unit + 1) * unit)
-        yield Piece(start, end)
+        yield piece._replace(start=start, end=end)
         start = end
 
 

@@ -12,7 +12,8 @@ DIGITS = 9
 CIRCLE: int = 10**DIGITS
 """Points are integers in [0, CIRCLE): the fraction, scaled so that no rounding is ever needed."""
 
-UP_PATTERN = r"^up[0-9]{9}$"
+UP_PATTERN = r"^[uU][pP][0-9]{9}$"
+"""What is accepted: the pattern is applied before the text is made lower case."""
 
 UpNumber = Annotated[str, StringConstraints(pattern=UP_PATTERN, to_lower=True, strip_whitespace=True)]
 """A student's number in its one written form: ``up`` and nine digits, lower case."""

@@ -1,0 +1,43 @@
+"""Random sequences of what can happen to edges, and the events of the table that they become."""
+
+from hypothesis import strategies as st
+
+from dispatcher.shard_table import Change, ShardTable, edge_draining, edge_gone, edge_joined
+from schemas.up_number import CIRCLE
+
+Event = tuple[str, str]
+"""What happens, and to which edge."""
+
+
+def histories(*, edges: int, length: int) -> st.SearchStrategy[list[Event]]:
+    """Return sequences among so many edges. Joins are as likely as all ends together."""
+    names = st.integers(0, edges - 1).map(lambda n: f"edge-{n:02d}")
+    kinds = st.sampled_from(["joined", "joined", "joined", "draining", "dead", "stopped"])
+    return st.lists(st.tuples(kinds, names), max_size=length)
+
+
+def after(table: ShardTable, event: Event) -> Change:
+    """Return the table after an event, and its moves."""
+    kind, edge = event
+    if kind == "joined":
+        return edge_joined(table, edge)
+    if kind == "draining":
+        return edge_draining(table, edge)
+    return edge_gone(table, edge, kind)
+
+
+def grown(edges: int) -> ShardTable:
+    """Return the table of so many edges that joined one by one."""
+    table = ShardTable()
+    for n in range(edges):
+        table, _ = edge_joined(table, f"edge-{n:02d}")
+    return table
+
+
+def widths(table: ShardTable) -> dict[str | None, int]:
+    """Return how many points each edge holds."""
+    held: dict[str | None, int] = dict.fromkeys(table.holders, 0)
+    for shard in table.shards:
+        held[shard.edge] = held.get(shard.edge, 0) + shard.end - shard.start
+    assert sum(held.values()) == CIRCLE
+    return held

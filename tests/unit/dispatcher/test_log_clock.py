@@ -1,0 +1,64 @@
+"""Laws of the clock that stands still while the log does."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.log_clock import GAP_S, RESEND_AFTER_S, TICK_S, LogClock
+
+
+def test_one_tick_is_under_way_at_a_time() -> None:
+    clock = LogClock()
+    assert clock.due(0.0)
+    clock.send(0.0)
+    assert not clock.due(TICK_S)
+    clock.see(1, TICK_S)
+    assert clock.due(TICK_S)
+
+
+def test_a_tick_that_does_not_come_back_is_sent_again_later() -> None:
+    clock = LogClock()
+    clock.send(0.0)
+    assert not clock.due(RESEND_AFTER_S - 0.1)
+    assert clock.due(RESEND_AFTER_S)
+
+
+def test_a_tick_that_comes_back_twice_counts_once() -> None:
+    clock = LogClock()
+    clock.send(0.0)
+    clock.see(1, 0.1)
+    now = clock.now
+    assert not clock.see(1, 100.0)
+    assert clock.now == now
+
+
+def test_twenty_seconds_without_kafka_are_one_tick() -> None:
+    clock = LogClock()
+    clock.send(0.0)
+    clock.see(1, 0.0)
+    clock.send(0.5)
+    assert clock.see(2, 20.5)
+    assert clock.now == TICK_S
+
+
+@given(st.lists(st.floats(TICK_S, GAP_S), max_size=50))
+def test_while_ticks_come_back_the_clock_keeps_the_time(pauses: list[float]) -> None:
+    clock, monotonic = LogClock(), 1000.0
+    clock.see(clock.send(monotonic), monotonic)
+    for pause in pauses:
+        monotonic += pause
+        assert clock.due(monotonic)
+        clock.see(clock.send(monotonic), monotonic)
+    assert abs(clock.now - sum(pauses)) < 1e-6
+
+
+@given(st.lists(st.tuples(st.floats(0, 60), st.booleans()), max_size=80))
+def test_the_clock_never_runs_ahead_of_time_and_counts_no_gap(steps: list[tuple[float, bool]]) -> None:
+    clock, monotonic = LogClock(), 0.0
+    for pause, comes_back in steps:
+        monotonic += pause
+        before = clock.now
+        if clock.due(monotonic):
+            clock.send(monotonic)
+        gap = comes_back and clock.see(clock.number, monotonic)
+        assert 0 <= clock.now - before <= (TICK_S if gap else GAP_S)
+        assert clock.now <= monotonic + 1e-6
