@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 SOCKET_IO_PATH = "/socket.io/"
 
 
-async def start(service: Service, settings: EdgeSettings) -> None:
-    """Start every part; returns when clients may connect."""
+async def start(service: Service, settings: EdgeSettings) -> str:
+    """Start every part. Returns the URL of this edge, when clients may connect there."""
     tokens = TokenVerifier(settings)
     memberships = Memberships()
     rooms = Rooms()
@@ -86,6 +86,7 @@ async def start(service: Service, settings: EdgeSettings) -> None:
 
     service.resources.push_async_callback(leave)
     log.info("accepting clients", extra=logs.facts(edge=settings.edge_name, url=url))
+    return url
 
 
 async def _accept_clients(service: Service, settings: EdgeSettings, server: ChatSocketServer) -> int:

@@ -6,6 +6,7 @@ message or a retry, and an ack never names a seq that history does not have.
 
 import asyncio
 import logging
+import time
 from asyncio import Future
 from dataclasses import dataclass
 
@@ -59,10 +60,10 @@ class Publisher:
         Raises `Refused`: ``overloaded`` past the bound of pending messages, ``unavailable`` while the log does
         not answer in time (the message may be stored all the same: a retry with the same id is safe).
         """
-        started = self._loop.time()
+        started = time.perf_counter()
         key = message_key(message.group, message.up, message.id)
         entry = self._window.find(key) or await self._settled(key, message)
-        metrics.ACK_SECONDS.observe(self._loop.time() - started)
+        metrics.ACK_SECONDS.observe(time.perf_counter() - started)
         return SendMessageOk(id=message.id, seq=entry.seq, timestamp=entry.timestamp)
 
     async def drain(self, deadline_s: float) -> None:

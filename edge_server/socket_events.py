@@ -193,12 +193,14 @@ class SocketEvents:
 
 def _read(kind: type[Event], client: Client, payload: tuple[object, ...]) -> Event:
     """Return the validated payload. It must be of the token's user, whatever it says."""
+    if not payload or not isinstance(payload[0], dict):
+        raise Refused(INVALID_PAYLOAD, "payload: an object is needed")
     try:
-        event = kind.model_validate(payload[0] if payload else None)
+        event = kind.model_validate(payload[0])
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise Refused(INVALID_PAYLOAD, f"{where or 'payload'}: {first['msg']}") from error
+        raise Refused(INVALID_PAYLOAD, f"{where}: {first['msg']}") from error
     if getattr(event, "up", client.up) != client.up:
         raise Refused(UP_MISMATCH)
     return event

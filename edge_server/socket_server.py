@@ -1,5 +1,5 @@
-"""python-socketio, bent in three places: a websocket whose transport we may write to, frames that can't be
-read are answered by a named refusal, and nothing binary is taken in.
+"""python-socketio, bent in four places: a websocket whose transport we may write to, polled bodies that are
+read to their end, frames that can't be read are answered by a named refusal, and nothing binary is taken in.
 
 The overridden methods are the libraries' own extension of each other (python-socketio on engine.io); their
 versions are pinned, and tests with the official client hold them.
@@ -10,13 +10,18 @@ from typing import Any, Final
 
 import orjson
 import socketio
-from aiohttp.web import WebSocketResponse
+from aiohttp.web import Request, WebSocketResponse
 from engineio.async_drivers import aiohttp as aiohttp_driver
+from engineio.payload import Payload
 
 from edge_server.settings import EdgeSettings
 from runtime import refusing
 from schemas.client_events import REFUSED
 from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, TOO_LARGE, Refused
+
+# engine.io drops a polled body of more packets than this (its default is 16) and answers OK all the same:
+# what a standard client may collect between two polls has to fit.
+Payload.max_decode_packets = 2_000
 
 _ACK_ID: Final = re.compile(r"2(?:/[^,]{0,64},)?(\d{1,9})\[")
 _BINARY: Final = ("5", "6")
@@ -52,6 +57,23 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
         return self._sock
 
 
+class WholeBody:
+    """A polled body. aiohttp's own ``read(n)`` returns what has arrived, which cuts large bodies short."""
+
+    def __init__(self, request: Request) -> None:
+        self._content = request.content
+
+    async def read(self, size: int) -> bytes:
+        """Return exactly ``size`` bytes."""
+        return await self._content.readexactly(size)
+
+
+def environ_of(request: Request) -> dict[str, Any]:
+    """Return what engine.io wants to know of a request."""
+    environ: dict[str, Any] = aiohttp_driver.translate_request(request)
+    return {**environ, "wsgi.input": WholeBody(request)}
+
+
 class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     """The Socket.IO server of an edge."""
 
@@ -67,7 +89,11 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             max_http_buffer_size=settings.max_frame_bytes,
             namespaces=["/"],
         )
-        self.eio._async = {**self.eio._async, "websocket": FramedWebSocket}
+        self.eio._async = {
+            **self.eio._async,
+            "websocket": FramedWebSocket,
+            "translate_request": environ_of,
+        }
         self._max_event_bytes = settings.max_event_bytes
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:

@@ -28,7 +28,7 @@ WELL_AFTER_S = 30.0
 LOOP_LAG_INTERVAL_S = 0.25
 
 
-Start = Callable[["Service"], Coroutine[Any, Any, None]]
+Start = Callable[["Service"], Coroutine[Any, Any, object]]
 """Puts a service's parts together; returns when all of them have started."""
 
 
@@ -101,7 +101,7 @@ class Service:
                 recovered.cancel()
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -1,0 +1,93 @@
+"""The real broker and store of the integration tests, started once a run, and what tests do with them."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import jwt
+
+from deploy.local.backing import RunningBacking, backing_services
+from runtime.kafka import started_producer, write
+from runtime.settings import KafkaSettings
+from schemas import topics
+from schemas.ids import membership_key
+from schemas.log_records import Encoded, MemberJoined, encode, tombstone
+
+TOKEN_SECRET = "only-for-tests-0123456789abcdef-0123456789"
+DEADLINE_S = 60.0
+
+
+@contextmanager
+def running_backing(folder: Path) -> Iterator[RunningBacking]:
+    """Run the backing services; this process's environment points to them, as a service's would."""
+    with backing_services(folder) as running:
+        before = dict(os.environ)
+        os.environ.update(running.env(), TOKEN_SECRET=TOKEN_SECRET, LOG_DIR="", LOG_STDOUT="none")
+        os.environ.update(OPS_PORT="0", EDGE_PORT="0")
+        try:
+            yield running
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def token(up: str, *, expires_in_s: float = 3600, secret: str = TOKEN_SECRET) -> str:
+    """Return a token of ``up``."""
+    return jwt.encode({"sub": up, "exp": time.time() + expires_in_s}, secret, "HS256")
+
+
+def new_group() -> str:
+    """Return a group that no other test has."""
+    return f"g{uuid4().hex[:12]}"
+
+
+def new_up() -> str:
+    """Return a UP number that no other test is likely to have."""
+    return f"up{uuid4().int % 10**9:09d}"
+
+
+async def eventually(what: str, holds: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
+    """Wait until ``holds()``. Fails, naming ``what``, at a deadline that no healthy machine reaches."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + deadline_s
+    while not holds():
+        if loop.time() > end:
+            raise AssertionError(f"never came true: {what}")
+        await asyncio.sleep(0.02)
+
+
+class Log:
+    """Writes records as another service would."""
+
+    def __init__(self, settings: KafkaSettings, producer: object) -> None:
+        self._settings = settings
+        self._producer = producer
+
+    async def write(self, topic: str, record: Encoded) -> int:
+        """Write one record and return its offset."""
+        partitions = topics.ALL[topic].partitions(self._settings.kafka_partitions)
+        written = await write(self._producer, topic, record, partitions)
+        return int((await written).offset)
+
+    async def join(self, group: str, *ups: str) -> None:
+        """Make users members of a group."""
+        for up in ups:
+            record = encode(MemberJoined(group=group, up=up), key=membership_key(group, up), source="test")
+            await self.write(topics.MEMBERSHIPS, record)
+
+    async def leave(self, group: str, up: str) -> None:
+        """End a membership."""
+        key = membership_key(group, up)
+        await self.write(topics.MEMBERSHIPS, tombstone(key=key, source="test", kind=MemberJoined))
+
+
+@asynccontextmanager
+async def open_log() -> AsyncIterator[Log]:
+    """Open the log for writing."""
+    settings = KafkaSettings()
+    async with started_producer(settings) as producer:
+        yield Log(settings, producer)

@@ -1,0 +1,119 @@
+"""Edges within the test's own event loop, and clients that remember what they got."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import socketio
+
+from edge_server.app import start
+from edge_server.settings import EdgeSettings
+from runtime.service import Service, running
+from tests.integration.backing import eventually, new_group, token
+
+
+class Edge:
+    """A running edge."""
+
+    def __init__(self, service: Service, url: str) -> None:
+        self.service = service
+        self.url = url
+
+
+@asynccontextmanager
+async def edge(**changes: Any) -> AsyncIterator[Edge]:
+    """Run an edge on a free port."""
+    settings = EdgeSettings(**{"edge_name": new_group(), **changes})
+    service = Service("edge_server", settings)
+    urls: list[str] = []
+
+    async def begin(service: Service) -> None:
+        urls.append(await start(service, settings))
+
+    async with running(service, begin):
+        assert service.failure is None
+        yield Edge(service, urls[0])
+
+
+class ChatClient:
+    """A student's client: the standard library, with a memory."""
+
+    def __init__(self, up: str, **options: Any) -> None:
+        self.up = up
+        self.messages: list[dict[str, Any]] = []
+        self.joined: dict[str, dict[str, Any]] = {}
+        self.left: list[str] = []
+        self.refused: list[dict[str, Any]] = []
+        self.connect_error: Any = None
+        self.disconnects = 0
+        self._io = socketio.AsyncClient(reconnection=False, **options)
+        self._io.on("chat message", self.messages.append)
+        self._io.on("joined", lambda data: self.joined.update(data["rooms"]))
+        self._io.on("left", lambda data: self.left.append(data["room"]))
+        self._io.on("refused", self.refused.append)
+        self._io.on("connect_error", self._on_connect_error)
+        self._io.on("disconnect", self._on_disconnect)
+
+    async def connect(
+        self, edge: Edge, *, since: Mapping[str, int] | None = None, auth: Any = None, **options: Any
+    ) -> Self:
+        """Connect; the token is this user's own unless ``auth`` says otherwise."""
+        auth = auth or {"token": token(self.up), **({"since": since} if since is not None else {})}
+        await self._io.connect(edge.url, auth=auth, **options)
+        return self
+
+    async def call(self, event: str, payload: Any = None) -> Any:
+        """Send an event and return its ack."""
+        return await self._io.call(event, payload, timeout=60)
+
+    async def say(self, room: str, text: str, **more: Any) -> Any:
+        """Send a chat message and return its ack."""
+        payload = {"message": text, "up": self.up, "room": room, "timestamp": 1_700_000_000_000}
+        return await self.call("chat message", {**payload, **more})
+
+    async def send_raw(self, text: str) -> None:
+        """Send a websocket text frame as it is."""
+        await self._io.eio.ws.send_str(text)
+
+    async def got(self, *texts: str) -> None:
+        """Wait until exactly these messages have come, in this order."""
+        await eventually(f"{len(texts)} messages, got {self.texts}", lambda: len(self.texts) >= len(texts))
+        assert self.texts == list(texts)
+
+    async def has(self, count: int) -> None:
+        """Wait until so many messages have come."""
+        await eventually(f"{count} messages", lambda: len(self.messages) >= count)
+
+    async def heard(self, text: str) -> None:
+        """Wait until this was the last thing said."""
+        await eventually(f"{text!r}, last is {self.texts[-1:]}", lambda: self.texts[-1:] == [text])
+
+    @property
+    def texts(self) -> list[str]:
+        """What was said, in the order in which it came."""
+        return [message["message"] for message in self.messages]
+
+    @property
+    def transport(self) -> str:
+        """The transport that is in use now."""
+        return str(self._io.transport())
+
+    async def disconnect(self) -> None:
+        """Go."""
+        await self._io.disconnect()
+
+    def _on_connect_error(self, data: Any) -> None:
+        self.connect_error = data
+
+    def _on_disconnect(self, _reason: str) -> None:
+        self.disconnects += 1
+
+
+@asynccontextmanager
+async def clients(*connected: ChatClient) -> AsyncIterator[None]:
+    """Disconnect these clients at the end."""
+    try:
+        yield
+    finally:
+        for client in connected:
+            await client.disconnect()

@@ -1,0 +1,258 @@
+"""Clients chat through real edges and a real broker."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from socketio.exceptions import ConnectionError as RefusedConnection
+
+from tests.integration.backing import Log, eventually, new_group, new_up, token
+from tests.integration.edge_server.edges import ChatClient, Edge, edge
+
+
+async def ready(log: Log, group: str, client: ChatClient, edge: Edge, **options: Any) -> ChatClient:
+    """Make a client a member of ``group``, connect it, and wait until it is in the room."""
+    await log.join(group, client.up)
+    await client.connect(edge, **options)
+    await eventually(f"{client.up} is in {group}", lambda: group in client.joined)
+    return client
+
+
+async def test_a_message_reaches_every_member_on_every_edge_once_and_in_one_order(log: Log) -> None:
+    group = new_group()
+    async with edge() as one, edge(ping_interval_s=1) as two:
+        members = [
+            await ready(log, group, ChatClient(new_up()), one, transports=["websocket"]),
+            await ready(log, group, ChatClient(new_up()), two, transports=["websocket"]),
+            await ready(log, group, ChatClient(new_up()), two, transports=["polling"]),
+            await ready(log, group, ChatClient(new_up()), one),
+        ]
+        acks = await asyncio.gather(
+            *(member.say(group, f"{n}-{i}") for i in range(50) for n, member in enumerate(members))
+        )
+        for member in members:
+            await member.has(200)
+        in_order = sorted(acks, key=lambda ack: ack["seq"])
+        for member in members:
+            assert [m["seq"] for m in member.messages] == [ack["seq"] for ack in in_order]
+            assert [m["id"] for m in member.messages] == [ack["id"] for ack in in_order]
+            assert [m["timestamp"] for m in member.messages] == [ack["timestamp"] for ack in in_order]
+            await member.disconnect()
+
+
+async def test_a_client_that_upgrades_while_messages_flow_misses_and_doubles_nothing(log: Log) -> None:
+    group = new_group()
+    async with edge() as one:
+        speaker = await ready(log, group, ChatClient(new_up()), one, transports=["websocket"])
+        listeners = [ChatClient(new_up()) for _ in range(10)]
+        await log.join(group, *(listener.up for listener in listeners))
+        talking = asyncio.create_task(_talk(speaker, group, 300))
+        await asyncio.gather(*(listener.connect(one) for listener in listeners))
+        await talking
+        for listener in listeners:
+            await listener.heard("299")
+            assert listener.transport == "websocket"
+            first = int(listener.texts[0])
+            assert listener.texts == [str(n) for n in range(first, 300)]
+            assert listener.messages[0]["seq"] == listener.joined[group]["head"] + 1
+            await listener.disconnect()
+        await speaker.disconnect()
+
+
+async def _talk(speaker: ChatClient, group: str, count: int) -> None:
+    for n in range(count):
+        await speaker.say(group, str(n))
+
+
+async def test_a_client_that_reconnects_with_since_gets_exactly_what_it_missed(log: Log) -> None:
+    group = new_group()
+    async with edge() as one, edge() as two:
+        speaker = await ready(log, group, ChatClient(new_up()), one)
+        listener = await ready(log, group, ChatClient(new_up()), one)
+        await speaker.say(group, "seen")
+        await listener.got("seen")
+        await listener.disconnect()
+        acks = [await speaker.say(group, text) for text in ("a", "b", "c")]
+        again = ChatClient(listener.up)
+        await again.connect(two, since={group: listener.messages[-1]["seq"]})
+        await again.got("a", "b", "c")
+        assert again.joined[group] == {"head": acks[-1]["seq"], "recovered": True, "missed": 3}
+        await speaker.say(group, "live")
+        await again.got("a", "b", "c", "live")
+        await again.disconnect()
+        await speaker.disconnect()
+
+
+async def test_a_cursor_that_the_window_no_longer_reaches_is_told_that_there_is_a_hole(log: Log) -> None:
+    group = new_group()
+    async with edge(window_records=5) as one:
+        speaker = await ready(log, group, ChatClient(new_up()), one)
+        first = await speaker.say(group, "0")
+        for n in range(1, 10):
+            await speaker.say(group, str(n))
+        hole = await speaker.call("join room", {"up": speaker.up, "room": group, "since": first["seq"]})
+        assert (hole["recovered"], hole["missed"]) == (False, 0)
+        near = await speaker.call("join room", {"up": speaker.up, "room": group, "since": hole["head"] - 2})
+        assert (near["recovered"], near["missed"]) == (True, 2)
+        await speaker.disconnect()
+
+
+@pytest.mark.parametrize("ahead", [1, 7])
+async def test_a_cursor_ahead_of_this_edge_gets_only_what_is_newer(log: Log, ahead: int) -> None:
+    group = new_group()
+    async with edge() as one:
+        speaker = await ready(log, group, ChatClient(new_up()), one, transports=["websocket"])
+        head = (await speaker.say(group, "first"))["seq"]
+        listener = ChatClient(new_up())
+        await log.join(group, listener.up)
+        await listener.connect(one, since={group: head + ahead})
+        await eventually("joined", lambda: group in listener.joined)
+        for n in range(1, ahead + 3):
+            await speaker.say(group, str(n))
+        await listener.got(str(ahead + 1), str(ahead + 2))
+        await listener.disconnect()
+        await speaker.disconnect()
+
+
+async def test_the_same_id_again_makes_no_second_message_on_any_edge(log: Log) -> None:
+    group = new_group()
+    async with edge() as one, edge() as two:
+        here = await ready(log, group, ChatClient(new_up()), one)
+        there = await ready(log, group, ChatClient(here.up), two)
+        acks = await asyncio.gather(
+            *(client.say(group, "once", id="retry-1") for _ in range(5) for client in (here, there))
+        )
+        assert all(ack == acks[0] for ack in acks)
+        await here.say(group, "end")
+        await here.got("once", "end")
+        await there.got("once", "end")
+        await here.disconnect()
+        await there.disconnect()
+
+
+async def test_a_new_member_hears_at_once_and_a_removed_one_no_more(log: Log) -> None:
+    group = new_group()
+    async with edge() as one:
+        speaker = await ready(log, group, ChatClient(new_up()), one)
+        guest = await ready(log, new_group(), ChatClient(new_up()), one)
+        await log.join(group, guest.up)
+        await eventually("the guest is told", lambda: group in guest.joined)
+        await speaker.say(group, "welcome")
+        await guest.got("welcome")
+        await log.leave(group, guest.up)
+        await eventually("the guest is told to go", lambda: guest.left == [group])
+        await speaker.say(group, "gone?")
+        assert (await guest.say(group, "hello?"))["error"]["code"] == "not_a_member"
+        await guest.got("welcome")
+        await guest.disconnect()
+        await speaker.disconnect()
+
+
+async def test_leaving_a_room_stops_its_messages_on_this_connection_only(log: Log) -> None:
+    group = new_group()
+    async with edge() as one:
+        phone = await ready(log, group, ChatClient(new_up()), one)
+        laptop = await ready(log, group, ChatClient(phone.up), one)
+        assert await phone.call("leave room", {"up": phone.up, "room": group}) == {"ok": True}
+        await laptop.say(group, "only here")
+        await laptop.got("only here")
+        again = await phone.call("join room", {"up": phone.up, "room": group})
+        assert again["ok"]
+        await laptop.say(group, "both")
+        await laptop.got("only here", "both")
+        await phone.got("both")
+        await phone.disconnect()
+        await laptop.disconnect()
+
+
+REFUSALS: list[tuple[str, dict[str, Any], str]] = [
+    ("chat message", {"message": "x", "room": "FOREIGN", "timestamp": 1}, "not_a_member"),
+    ("join room", {"room": "FOREIGN"}, "not_a_member"),
+    ("leave room", {"room": "FOREIGN"}, "not_a_member"),
+    ("chat message", {"message": "x", "up": "up000000000", "room": "MINE", "timestamp": 1}, "up_mismatch"),
+    ("online", {"up": "up000000000"}, "up_mismatch"),
+    ("join room", {"up": "up000000000", "room": "MINE"}, "up_mismatch"),
+    ("chat message", {"message": "x" * 1_048_576, "room": "MINE", "timestamp": 1}, "too_large"),
+    ("chat message", {"message": "é" * 8_193, "room": "MINE", "timestamp": 1}, "too_large"),
+    ("chat message", {"message": "x", "room": "MINE"}, "invalid_payload"),
+    ("chat message", {"message": 7, "room": "MINE", "timestamp": 1}, "invalid_payload"),
+    ("chat message", {"message": "x", "room": "$where", "timestamp": 1}, "invalid_payload"),
+    ("join room", {"room": {"$ne": 1}}, "invalid_payload"),
+    ("shout", {}, "unknown_event"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")  # the client library's own, about 1 MB
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_what_is_wrong_gets_a_named_error_and_nobody_else_notices(log: Log, transport: str) -> None:
+    mine = new_group()
+    async with edge(ping_interval_s=1) as one:
+        other = await ready(log, mine, ChatClient(new_up()), one)
+        client = await ready(log, mine, ChatClient(new_up()), one, transports=[transport])
+        for event, payload, code in REFUSALS:
+            room = mine if payload.get("room") == "MINE" else payload.get("room")
+            answer = await client.call(event, {"up": client.up, **payload, "room": room})
+            assert answer["error"]["code"] == code, (event, payload)
+            assert set(answer["error"]) == {"code", "message", "request_id"}
+        nothings: list[Any] = [None, [], "text", 7]
+        for nothing in nothings:
+            assert (await client.call("chat message", nothing))["error"]["code"] == "invalid_payload"
+        assert (await client.say(mine, "still here"))["seq"] >= 0
+        await other.got("still here")
+        await client.disconnect()
+        await other.disconnect()
+
+
+async def test_frames_that_cannot_be_read_get_a_named_error(log: Log) -> None:
+    mine = new_group()
+    async with edge() as one:
+        client = await ready(log, mine, ChatClient(new_up()), one, transports=["websocket"])
+        for frame in ('42["chat message",{"message":', '42nonsense', '42{"a":1}', "4", "49", '451-["x"]'):
+            await client.send_raw(frame)
+        await eventually("refusals", lambda: len(client.refused) >= 5)
+        assert {body["code"] for body in client.refused} <= {"bad_json", "invalid_payload"}
+        assert (await client.say(mine, "still here"))["seq"] >= 0
+        await client.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("auth", "code"),
+    [
+        ({"token": "nonsense"}, "invalid_token"),
+        ({"token": token("up202000001", expires_in_s=-10)}, "expired_token"),
+        ({"token": token("up202000001", secret="another-secret-0123456789abcdef-0123")}, "invalid_token"),
+        ({"token": token("root")}, "invalid_token"),
+        ({"other": 1}, "missing_token"),
+        ({"token": token("up202000001"), "since": {"$bad": 1}}, "invalid_payload"),
+        ({"token": token("up202000001"), "since": {"g": "1"}}, "invalid_payload"),
+    ],
+)
+async def test_a_bad_handshake_gets_a_named_error(backing: object, auth: object, code: str) -> None:
+    async with edge() as one:
+        client = ChatClient(new_up())
+        with pytest.raises(RefusedConnection):
+            await client.connect(one, auth=auth)
+        assert client.connect_error["data"]["code"] == code
+
+
+async def test_a_client_is_told_and_closed_when_its_token_expires(log: Log) -> None:
+    group = new_group()
+    async with edge() as one:
+        stays = await ready(log, group, ChatClient(new_up()), one)
+        client = ChatClient(new_up())
+        await client.connect(one, auth={"token": token(client.up, expires_in_s=2)})
+        await eventually("closed", lambda: client.disconnects == 1)
+        assert [body["code"] for body in client.refused] == ["expired_token"]
+        assert stays.disconnects == 0
+        await stays.disconnect()
+
+
+async def test_a_full_edge_refuses_politely(log: Log) -> None:
+    async with edge(edge_capacity=1) as one, AsyncExitStack() as stack:
+        first = await ChatClient(new_up()).connect(one)
+        stack.push_async_callback(first.disconnect)
+        second = ChatClient(new_up())
+        with pytest.raises(RefusedConnection):
+            await second.connect(one)
+        assert second.connect_error["data"]["code"] == "overloaded"
