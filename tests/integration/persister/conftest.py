@@ -1,0 +1,48 @@
+"""A database and persisters of the test's own; none outlives its test."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from deploy.local.backing import RunningBacking
+from runtime.kafka import ensure_topics
+from runtime.settings import KafkaSettings
+from schemas import topics
+from tests.integration.persister.processes import History, Persister, open_history
+
+
+@pytest.fixture(autouse=True)
+async def topics_exist(backing: RunningBacking) -> None:
+    """Tests write to the log before any service has created its topics."""
+    await ensure_topics(KafkaSettings(), topics.ALL)
+
+
+@pytest.fixture
+def database() -> str:
+    """The name of a database and of a consumer group that no other test has."""
+    return f"test_{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def new_persister(
+    backing: RunningBacking, database: str, tmp_path: Path
+) -> Iterator[Callable[..., Persister]]:
+    """Makes persisters that share this test's database and group, not started."""
+    made: list[Persister] = []
+
+    def make(**settings: str) -> Persister:
+        made.append(Persister(tmp_path, database, **settings))
+        return made[-1]
+
+    yield make
+    for persister in made:
+        persister.process.kill()
+
+
+@pytest.fixture
+async def history(backing: RunningBacking, database: str) -> AsyncIterator[History]:
+    """This test's database."""
+    async with open_history(database) as opened:
+        yield opened

@@ -1,0 +1,125 @@
+"""Persisters as processes that can be killed, and what the store holds of a test's groups."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.local.ports import free_ports
+from deploy.local.processes import ManagedProcess
+from runtime.mongo import Store, open_store
+from runtime.settings import MongoSettings
+from schemas import documents
+from tests.integration.backing import DEADLINE_S
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Persister:
+    """One persister process. ``database`` and ``group`` are the test's own, so that tests don't meet."""
+
+    def __init__(self, folder: Path, database: str, *, group: str = "", **settings: str) -> None:
+        [self.port] = free_ports(1)
+        self.folder = folder / uuid4().hex[:8]
+        self.process = ManagedProcess(
+            name="persister",
+            argv=[sys.executable, "-m", "persister"],
+            env={
+                "MONGODB_DATABASE": database,
+                "PERSISTER_GROUP": group or database,
+                "SESSION_TIMEOUT_MS": "6000",
+                "MONGODB_TIMEOUT_MS": "1000",
+                "OPS_PORT": str(self.port),
+                "LOG_DIR": str(self.folder / "logs"),
+                "LOG_STDOUT": "text",
+                **settings,
+            },
+            log_file=self.folder / "stdout.log",
+            cwd=ROOT,
+        )
+
+    async def start(self) -> None:
+        """Start it without waiting."""
+        await asyncio.to_thread(self.process.start)
+
+    async def stop(self) -> int | None:
+        """Stop it in order, and return its exit code."""
+        await asyncio.to_thread(self.process.stop)
+        return self.process.returncode
+
+    async def kill(self) -> None:
+        """End it as a crash would."""
+        await asyncio.to_thread(self.process.kill)
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Ask its ops port; (0, "") while that doesn't answer."""
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{self.port}{path}") as response,
+            ):
+                return response.status, await response.text()
+        except aiohttp.ClientError:
+            return 0, ""
+
+    async def is_ready(self) -> bool:
+        """Whether readiness says yes."""
+        return (await self.get("/readyz"))[0] == 200
+
+    async def metric(self, sample: str, **labels: str) -> float:
+        """Return the sum of a metric's samples that have these labels."""
+        _, text = await self.get("/metrics")
+        return sum(
+            found.value
+            for family in text_string_to_metric_families(text)
+            for found in family.samples
+            if found.name == sample and labels.items() <= found.labels.items()
+        )
+
+    def log(self) -> str:
+        """What it has written to stdout."""
+        return (self.folder / "stdout.log").read_text()
+
+
+class History:
+    """What the store holds of a database of the test's own."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def messages(self, group: str) -> list[dict[str, Any]]:
+        """Return a group's messages in log order."""
+        return await self.store.find(documents.MESSAGES, {"group": group}, sort=[("seq", 1)])
+
+    async def one(self, collection: str, key: str) -> dict[str, Any] | None:
+        """Return a document, without what the persister keeps for itself."""
+        found = await self.store.find(collection, {"_id": key})
+        return {name: value for name, value in found[0].items() if "eq" not in name} if found else None
+
+    async def next_of(self, topic: str, partition: int) -> int:
+        """Return the progress of a partition."""
+        found = await self.store.find(documents.PROGRESS, {"_id": documents.progress_key(topic, partition)})
+        return int(found[0]["next"]) if found else 0
+
+
+@asynccontextmanager
+async def open_history(database: str) -> AsyncIterator[History]:
+    """Open a database for reading."""
+    async with open_store(MongoSettings(mongodb_database=database)) as store:
+        yield History(store)
+
+
+async def until(what: str, holds: Callable[[], Awaitable[bool]], deadline_s: float = DEADLINE_S) -> None:
+    """Wait until ``holds()``. Fails, naming ``what``, at a deadline that no healthy machine reaches."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + deadline_s
+    while not await holds():
+        if loop.time() > end:
+            raise AssertionError(f"never came true: {what}")
+        await asyncio.sleep(0.05)

@@ -1,0 +1,213 @@
+"""What the log holds is in the store: once, in order, and whatever happens to a persister."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+
+from runtime.kafka import partition_of
+from runtime.settings import KafkaSettings
+from schemas import documents, topics
+from schemas.ids import membership_key, new_id
+from schemas.log_records import GroupCreated, MessageSent, PresenceChanged, ProfileChanged, encode
+from tests.integration.backing import Log, new_group, new_up
+from tests.integration.persister.processes import History, Persister, until
+
+NewPersister = Callable[..., Persister]
+
+pytestmark = pytest.mark.backing
+
+
+async def say(log: Log, group: str, id: str = "", up: str = "", text: str = "hi") -> tuple[int, str]:  # noqa: A002 - the name on the wire
+    """Write a message; return its seq and id."""
+    sent = MessageSent(id=id or new_id(), group=group, up=up or new_up(), message=text, sent_at=7)
+    return await log.write(topics.MESSAGES, encode(sent, key=group, source="test")), sent.id
+
+
+async def say_many(log: Log, groups: list[str], count: int) -> dict[str, dict[int, str]]:
+    """Write so many messages to each group; return their ids by seq, by group."""
+    sent = await asyncio.gather(*(say(log, group) for _ in range(count) for group in groups))
+    by_group: dict[str, dict[int, str]] = {group: {} for group in groups}
+    for n, (seq, message_id) in enumerate(sent):
+        by_group[groups[n % len(groups)]][seq] = message_id
+    return by_group
+
+
+async def holds(history: History, said: dict[str, dict[int, str]]) -> bool:
+    """Whether history is the log: nothing missing, nothing doubled, each under its seq."""
+    for group, expected in said.items():
+        found = await history.messages(group)
+        assert len(found) <= len(expected), "a message is stored twice"
+        if {message["seq"]: message["id"] for message in found} != expected:
+            return False
+    return True
+
+
+def partition(group: str) -> int:
+    return partition_of(group.encode(), KafkaSettings().kafka_partitions)
+
+
+async def test_everything_is_stored_once_with_its_seq_and_progress_tells(
+    log: Log, history: History, new_persister: NewPersister
+) -> None:
+    said = await say_many(log, [new_group() for _ in range(5)], 300)
+    persister = new_persister()
+    await persister.start()
+    await until("all is stored", lambda: holds(history, said))
+    said_live = await say_many(log, [new_group() for _ in range(5)], 40)
+    await until("all is stored", lambda: holds(history, said_live))
+    for group, expected in said_live.items():
+        end = max(expected) + 1
+
+        async def told(group: str = group, end: int = end) -> bool:
+            return await history.next_of(topics.MESSAGES, partition(group)) >= end
+
+        await until("progress tells", told)
+    assert await persister.metric("chat_persister_batch_records_count") < 1_500
+
+
+async def test_a_clients_retry_that_is_twice_in_the_log_is_stored_as_the_first(
+    log: Log, history: History, new_persister: NewPersister
+) -> None:
+    group, up = new_group(), new_up()
+    seq, message_id = await say(log, group, up=up, text="first")
+    await say(log, group, message_id, up, "again, at once")
+    persister = new_persister()
+    await persister.start()
+    await until("it is stored", lambda: holds(history, {group: {seq: message_id}}))
+    await say(log, group, message_id, up, "again, later")
+    last = await say(log, group)
+    await until("the next is stored", lambda: holds(history, {group: {seq: message_id, last[0]: last[1]}}))
+    assert (await history.messages(group))[0]["message"] == "first"
+
+
+async def test_groups_memberships_and_users_are_folded_in_log_order(
+    log: Log, history: History, new_persister: NewPersister
+) -> None:
+    group, up, gone = new_group(), new_up(), new_up()
+    for name in ("Old", "New"):
+        created = GroupCreated(group=group, name=name, created_by=up)
+        await log.write(topics.GROUPS, encode(created, key=group, source="test"))
+    await log.join(group, up, gone)
+    await log.leave(group, gone)
+    presence = encode(PresenceChanged(up=up, online=True), key=f"{up}/online", source="test")
+    profile = encode(ProfileChanged(up=up, username="ana", name="Ana"), key=up, source="test")
+    await log.write(topics.USERS, presence)
+    await log.write(topics.USERS, profile)
+    await new_persister().start()
+
+    async def folded() -> bool:
+        return (
+            await history.one(documents.GROUPS, group) == {"_id": group, "name": "New", "createdBy": up}
+            and await history.store.find(documents.MEMBERSHIPS, {"group": group}) != []
+            and await history.one(documents.USERS, up)
+            == {"_id": up, "username": "ana", "name": "Ana", "online": True}
+        )
+
+    await until("all is folded", folded)
+    members = await history.store.find(documents.MEMBERSHIPS, {"group": group})
+    assert [member["up"] for member in members] == [up]
+    assert await history.store.find(documents.MEMBERSHIPS, {"up": gone}) == []
+    await log.leave(group, up)
+    await log.join(group, gone)
+
+    async def swapped() -> bool:
+        found = await history.store.find(documents.MEMBERSHIPS, {"group": group})
+        return [(member["_id"], member["up"]) for member in found] == [(membership_key(group, gone), gone)]
+
+    await until("the change is folded", swapped)
+
+
+async def test_a_restart_goes_on_at_the_commit_and_a_stop_is_clean(
+    log: Log, history: History, new_persister: NewPersister
+) -> None:
+    said = await say_many(log, [new_group()], 200)
+    first = new_persister()
+    await first.start()
+    await until("it is ready", first.is_ready)
+    await until("all is stored", lambda: holds(history, said))
+
+    async def nothing_to_commit() -> bool:
+        return await first.metric("chat_persister_lag_records") == 0
+
+    await until("all is committed", nothing_to_commit)
+    assert await first.stop() == 0, first.log()
+    more = await say_many(log, [new_group()], 50)
+    second = new_persister()
+    await second.start()
+    await until("the rest is stored", lambda: holds(history, more))
+    assert await second.metric("chat_persister_stored_total", topic=topics.MESSAGES) == 50
+    assert await second.metric("chat_persister_already_stored_total") == 0
+    assert await holds(history, said)
+
+
+async def test_ops_endpoints_answer_and_logs_are_written(
+    log: Log, history: History, new_persister: NewPersister
+) -> None:
+    persister = new_persister()
+    await persister.start()
+    await until("it is ready", persister.is_ready)
+    assert (await persister.get("/healthz"))[0] == 200
+    said = await say_many(log, [new_group()], 20)
+    await until("all is stored", lambda: holds(history, said))
+    assert await persister.metric("chat_persister_stored_total", topic=topics.MESSAGES) >= 20
+    assert await persister.metric("chat_persister_write_seconds_count") >= 1
+    assert await persister.stop() == 0
+    assert "info: started {" in (persister.folder / "logs" / "combined.log").read_text()
+    assert not (persister.folder / "logs" / "error.log").exists()
+
+
+async def test_kills_at_any_moment_lose_nothing_and_double_nothing(
+    log: Log, history: History, new_persister: NewPersister
+) -> None:
+    groups = [new_group() for _ in range(3)]
+    said = await say_many(log, groups, 700)
+    moments = random.Random(5)
+    for _ in range(3):
+        persister = new_persister(FLUSH_AFTER_RECORDS="50")
+        await persister.start()
+
+        async def has_stored_some(persister: Persister = persister) -> bool:
+            return await persister.metric("chat_persister_write_seconds_count") > moments.random() * 8
+
+        await until("some batches are written", has_stored_some)
+        await persister.kill()
+    last = new_persister()
+    await last.start()
+    await until("all is stored", lambda: holds(history, said))
+
+
+async def test_two_persisters_share_the_work_and_one_takes_over_from_the_other(
+    log: Log, history: History, new_persister: NewPersister
+) -> None:
+    one, two = new_persister(), new_persister()
+    groups = [new_group() for _ in range(24)]
+    await one.start()
+    await until("the first is ready", one.is_ready)
+    await two.start()
+    await until("the second is ready", two.is_ready)
+    said = await say_many(log, groups, 20)
+
+    async def both_write() -> bool:
+        more = await say_many(log, groups, 5)
+        for group in groups:
+            said[group].update(more[group])
+        written = [
+            await persister.metric("chat_persister_stored_total", topic=topics.MESSAGES)
+            for persister in (one, two)
+        ]
+        return min(written) > 100
+
+    await until("both write", both_write)
+    writing = asyncio.create_task(say_many(log, groups, 50))
+    await one.kill()
+    more = await writing
+    for group in groups:
+        said[group].update(more[group])
+    await until("the second has stored all", lambda: holds(history, said))
+    late = await say_many(log, groups, 3)
+    for group in groups:
+        said[group].update(late[group])
+    await until("the second stores what comes later", lambda: holds(history, said))
+    assert await two.stop() == 0
