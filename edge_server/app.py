@@ -99,5 +99,4 @@ async def _accept_clients(service: Service, settings: EdgeSettings, server: Chat
 async def _close_all(events: SocketEvents, clients: tuple[Client, ...]) -> None:
     for client in clients:
         events.close(client, "stopping")
-    # The library closes in tasks of its own; one pass of the loop lets the close frames leave.
-    await asyncio.sleep(0.1 if clients else 0)
+    await events.closed()

@@ -85,6 +85,13 @@ class Client:
         if transport.get_write_buffer_size() > self._max_bytes:
             self.slow = True
 
+    def end(self) -> None:
+        """End the connection after everything queued. engine.io leaves a poll or a websocket open otherwise."""
+        if self.slow and self.transport is not None:
+            # What it has not read yet would keep an orderly close waiting.
+            self.transport.abort()
+        self._socket.queue.put_nowait(None)
+
     def try_direct(self) -> None:
         """Put the barrier, if the client's websocket is up by now."""
         websocket = getattr(self._socket, "framed_websocket", None)

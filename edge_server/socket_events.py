@@ -66,6 +66,7 @@ class SocketEvents:
         self._publisher = publisher
         self._presence = presence
         self._expiry = expiry
+        self._closing: set[asyncio.Task[None]] = set()
         self.accepting: Callable[[], Refused | None] = lambda: None
         """Says why nobody may connect for now; None when everybody may."""
 
@@ -100,10 +101,10 @@ class SocketEvents:
         """Forget a client."""
         client = self._rooms.clients.get(sid)
         if client is not None:
-            self.forget(client, reason)
+            self._forget(client, reason)
+            client.end()
 
-    def forget(self, client: Client, reason: str) -> None:
-        """Forget a client that is gone, or is being closed."""
+    def _forget(self, client: Client, reason: str) -> None:
         client.gone = True
         client.count_as(None)
         metrics.DISCONNECTS.labels(reason=reason or "unknown").inc()
@@ -118,8 +119,17 @@ class SocketEvents:
 
     def close(self, client: Client, reason: str) -> None:
         """Close a client's connection from our side."""
-        self.forget(client, reason)
-        self._server.start_background_task(self._server.disconnect, client.sid)
+        self._forget(client, reason)
+        self._closing.add(task := asyncio.create_task(self._end(client)))
+        task.add_done_callback(self._closing.discard)
+
+    async def closed(self) -> None:
+        """Wait until all connections that are being closed have been."""
+        await asyncio.gather(*self._closing)
+
+    async def _end(self, client: Client) -> None:
+        await self._server.disconnect(client.sid)
+        client.end()
 
     def _welcome(self, client: Client, since: Mapping[str, int]) -> None:
         if not client.gone:

@@ -100,6 +100,7 @@ async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings
     found = await _count_partitions(admin, topic.name)
     while found == 0:
         await _create(admin, topic, partitions, settings.kafka_replication_factor)
+        await asyncio.sleep(RETRY_AFTER_S / 10)
         found = await _count_partitions(admin, topic.name)
     if found != partitions:
         raise Fatal(
@@ -126,8 +127,6 @@ async def _create(admin: Any, topic: topics.Topic, partitions: int, replicas: in
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
             log.warning("a topic cannot be created", extra=logs.facts(topic=name, error=error.__name__))
-            await asyncio.sleep(RETRY_AFTER_S)
-    await asyncio.sleep(0.05)
 
 
 async def _until_reached(make: Any, what: str) -> Any:
