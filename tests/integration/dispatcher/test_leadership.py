@@ -1,0 +1,85 @@
+"""Two dispatchers: whatever happens to the leader, readers never take a wrong table, and no client moves."""
+
+import asyncio
+
+import pytest
+
+from tests.integration.dispatcher.dispatchers import Dispatcher, World, eventually
+
+pytestmark = pytest.mark.backing
+
+
+async def two(here: World) -> tuple[Dispatcher, Dispatcher]:
+    leader = here.start()
+    await leader.until_leading()
+    standby = here.start()
+    await standby.until_standing_by()
+    here.edges.report("a", "b", "c")
+    await here.until_held_by("a", "b", "c")
+    return leader, standby
+
+
+def assert_readers_saw_only_newer_tables(here: World) -> None:
+    assert here.tables.ages() == sorted(set(here.tables.ages()))
+
+
+async def test_a_dispatcher_that_joins_takes_nothing_over(here: World) -> None:
+    leader, _ = await two(here)
+    here.start()
+    await here.dispatchers[-1].until_standing_by()
+    assert (await leader.until_leading())["leading"]
+    assert len({table.epoch for table in here.tables.all[1:]}) == 1
+
+
+async def test_when_the_leader_is_killed_the_other_leads_and_nobody_moves(here: World) -> None:
+    leader, standby = await two(here)
+    before = here.tables.newest
+    leader.process.kill()
+    await standby.until_leading()
+    await eventually("the new leader publishes", lambda: here.tables.newest.epoch > before.epoch)
+    rounds = here.edges.rounds
+    await eventually("edges have reported to it", lambda: here.edges.rounds >= rounds + 5)
+    tables = [table for table in here.tables.all if table.epoch > before.epoch]
+    assert [(table.epoch, table.shards, table.urls) for table in tables] == [
+        (before.epoch + 1, before.shards, before.urls)
+    ]
+    assert_readers_saw_only_newer_tables(here)
+
+
+async def test_an_edge_that_dies_with_the_leader_is_replaced_by_the_new_one(here: World) -> None:
+    leader, standby = await two(here)
+    leader.process.kill()
+    here.edges.silence("a")
+    await standby.until_leading()
+    await here.until_held_by("b", "c")
+    assert_readers_saw_only_newer_tables(here)
+
+
+async def test_a_leader_that_stops_in_order_is_followed_at_once(here: World) -> None:
+    leader, standby = await two(here)
+    await asyncio.to_thread(leader.process.stop)
+    await standby.until_leading()
+    assert leader.process.returncode == 0
+    assert_readers_saw_only_newer_tables(here)
+
+
+async def test_a_leader_that_was_frozen_is_fenced_when_it_wakes(here: World) -> None:
+    """While it is frozen an edge joins: it wakes with that report before it, and wants to publish."""
+    leader, standby = await two(here)
+    leader.process.freeze()
+    try:
+        await standby.until_leading()
+        epoch = here.tables.newest.epoch
+        here.edges.report("d")
+        await here.until_held_by("a", "b", "c", "d")
+        here.edges.silence("a")
+        held = await here.until_held_by("b", "c", "d")
+    finally:
+        leader.process.thaw()
+    await leader.until_standing_by()
+    rounds = here.edges.rounds
+    await eventually("edges have gone on reporting", lambda: here.edges.rounds >= rounds + 3)
+    assert here.tables.newest == held
+    assert {table.epoch for table in here.tables.all[-3:]} == {epoch}
+    assert (await standby.until_leading())["epoch"] == epoch
+    assert_readers_saw_only_newer_tables(here)
