@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from aiokafka import ConsumerRecord, TopicPartition
 
 from persister.batch import Batch, Limits
-from persister.read_records import read
+from persister.read_records import Poison, read
+from runtime import metrics
 
 
 class Handover:
@@ -49,7 +50,10 @@ class Handover:
                 now = self._clock()
             if self.open.epoch != epoch:
                 return
-            self.open.add(partition, read(record), now)
+            taken = read(record)
+            if isinstance(taken, Poison):
+                metrics.BAD_RECORDS.labels(topic=partition.topic).inc()
+            self.open.add(partition, taken, now)
             if self.open.full:
                 self._room.clear()
                 self._full.set()

@@ -1,0 +1,193 @@
+"""The store goes and comes back, the group misbehaves, the log is another: nothing is lost in silence."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from deploy.local.backing import RunningBacking
+from persister import app, pipeline
+from persister.settings import PersisterSettings
+from runtime import metrics
+from runtime.service import Service, running
+from runtime.settings import KafkaSettings
+from schemas import topics
+from tests.integration.backing import Log, new_group
+from tests.integration.persister.processes import History, Persister, until
+from tests.integration.persister.test_storing import holds, partition, say_many
+
+NewPersister = Callable[..., Persister]
+
+pytestmark = pytest.mark.backing
+
+
+@pytest.fixture
+async def store(backing: RunningBacking) -> AsyncIterator[Any]:
+    """The store's handle; whatever a test did to it, it runs again afterwards."""
+    yield backing.store
+    backing.store.thaw()
+    await asyncio.to_thread(backing.store.stop)
+    await asyncio.to_thread(backing.store.start)
+
+
+async def becomes_not_ready(persister: Persister) -> bool:
+    status, text = await persister.get("/readyz")
+    return status == 503 and "the store is away" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gone_by", ["stop", "kill"])
+async def test_a_store_that_comes_back_gets_what_it_missed(
+    log: Log, history: History, new_persister: NewPersister, store: Any, gone_by: str
+) -> None:
+    groups = [new_group() for _ in range(3)]
+    # The batches are small, so that the log has much more than a persister may hold in memory.
+    persister = new_persister(FLUSH_AFTER_RECORDS="20")
+    await persister.start()
+    said = await say_many(log, groups, 20)
+    await until("it stores", lambda: holds(history, said))
+    await asyncio.to_thread(getattr(store, gone_by))
+    for _ in range(5):
+        more = await say_many(log, groups, 50)
+        for group in groups:
+            said[group].update(more[group])
+    await until("readiness tells", lambda: becomes_not_ready(persister))
+    assert (await persister.get("/healthz"))[0] == 200
+
+    async def has_waited_longer_than_a_session() -> bool:
+        return await persister.metric("chat_persister_unstored_age_seconds") > 7
+
+    await until("the store is away for longer than a session", has_waited_longer_than_a_session)
+    assert await persister.metric("chat_persister_store_retries_total") >= 2
+    await asyncio.to_thread(store.start)
+    await until("the store has all", lambda: holds(history, said))
+    await until("readiness tells", persister.is_ready)
+    assert await persister.metric("chat_reader_rebuilds_total") == 0
+    assert "partitions were assigned" in persister.log()
+    assert persister.log().count("partitions were assigned") == 1
+
+
+@pytest.mark.slow
+async def test_a_store_that_hangs_and_goes_on_ends_with_the_last_word_of_each_key(
+    log: Log, history: History, new_persister: NewPersister, store: Any
+) -> None:
+    group = new_group()
+    members = [f"up{n:09d}" for n in range(30)]
+    persister = new_persister(FLUSH_AFTER_RECORDS="10")
+    await persister.start()
+    await until("it is ready", persister.is_ready)
+    store.freeze()
+    await log.join(group, *members)
+    for up in members[::2]:
+        await log.leave(group, up)
+    said = await say_many(log, [group], 100)
+    await until("readiness tells", lambda: becomes_not_ready(persister))
+    store.thaw()
+    await until("the store has all", lambda: holds(history, said))
+
+    async def members_are_right() -> bool:
+        found = await history.store.find("memberships", {"group": group})
+        return sorted(member["up"] for member in found) == members[1::2]
+
+    await until("the members are right", members_are_right)
+
+
+async def test_a_persister_starts_without_a_store_and_stops_cleanly_without_it(
+    log: Log, new_persister: NewPersister, store: Any
+) -> None:
+    await asyncio.to_thread(store.stop)
+    persister = new_persister()
+    await persister.start()
+
+    async def says_what_it_waits_for() -> bool:
+        return "the store's indexes" in (await persister.get("/readyz"))[1]
+
+    await until("readiness tells", says_what_it_waits_for)
+    assert await persister.stop() == 0, persister.log()
+
+
+async def group_commits(database: str, group: str, offset: int) -> None:
+    """Commit an offset in the name of the test's consumer group."""
+    tp = TopicPartition(topics.MESSAGES, partition(group))
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=KafkaSettings().kafka_bootstrap_servers, group_id=database, enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        consumer.assign([tp])
+        await consumer.commit({tp: offset})
+    finally:
+        await consumer.stop()
+
+
+async def test_a_log_that_ends_before_the_commit_is_refused(
+    log: Log, database: str, new_persister: NewPersister
+) -> None:
+    group = new_group()
+    said = await say_many(log, [group], 1)
+    await group_commits(database, group, max(said[group]) + 1_000)
+    persister = new_persister()
+    await persister.start()
+
+    async def ended() -> bool:
+        return not persister.process.alive
+
+    await until("it ends", ended)
+    assert persister.process.returncode == 1
+    assert "it is another log" in (persister.folder / "logs" / "error.log").read_text()
+
+
+async def test_records_that_the_log_dropped_before_they_were_stored_are_told_of(
+    log: Log, history: History, database: str, new_persister: NewPersister
+) -> None:
+    group = new_group()
+    said = await say_many(log, [group], 10)
+    seqs = sorted(said[group])
+    await group_commits(database, group, seqs[2])
+    admin = AIOKafkaAdminClient(bootstrap_servers=KafkaSettings().kafka_bootstrap_servers)
+    await admin.start()
+    try:
+        tp = TopicPartition(topics.MESSAGES, partition(group))
+        await admin.delete_records({tp: RecordsToDelete(before_offset=seqs[6])})
+    finally:
+        await admin.close()
+    persister = new_persister()
+    await persister.start()
+    rest = {group: {seq: said[group][seq] for seq in seqs[6:]}}
+    await until("the rest is stored", lambda: holds(history, rest))
+    assert await persister.metric("chat_persister_never_stored_total") == seqs[6] - seqs[2]
+    assert "dropped records before they were stored" in (persister.folder / "logs" / "error.log").read_text()
+
+
+async def test_a_reader_that_stops_although_there_is_more_is_rebuilt(
+    log: Log, history: History, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf = True
+    getmany = AIOKafkaConsumer.getmany
+
+    async def sometimes_deaf(self: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal deaf
+        found = await getmany(self, *args, **kwargs)
+        if deaf and any(records[0].topic == topics.MESSAGES for records in found.values()):
+            for tp, records in found.items():
+                self.seek(tp, records[0].offset)
+            return {}
+        return found
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", sometimes_deaf)
+    monkeypatch.setattr(pipeline, "WATCH_EVERY_S", 0.1)
+    said = await say_many(log, [new_group()], 5)
+    settings = PersisterSettings(mongodb_database=database, persister_group=database)
+    rebuilds = metrics.READER_REBUILDS.labels(topic=pipeline.READER_NAME)
+    before = rebuilds._value.get()
+    async with running(Service("persister", settings), lambda service: app.start(service, settings)):
+
+        async def is_rebuilt() -> bool:
+            return bool(rebuilds._value.get() > before)
+
+        await until("it is rebuilt", is_rebuilt)
+        deaf = False
+        await until("all is stored", lambda: holds(history, said))
