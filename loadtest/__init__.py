@@ -5,6 +5,7 @@
     seen_frames.py   (pure) a frame that was parsed for one student is known for all others
     outbox.py        (pure) what a student has yet to get acked, and when it is tried again
     connection.py    one Socket.IO connection by websocket
+    rest.py          the public REST API
     chat_client.py   a student: connects where the location says, resumes, sends until acked
 
 Only the public contracts are touched: HTTP, Socket.IO, and `schemas` for their shapes.

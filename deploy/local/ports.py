@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Sequence
 
 # Below the kernel's range for outgoing connections (32768 and up). A client that keeps trying to
 # reach a stopped service there would sooner or later get the very port as its own source and
@@ -23,6 +24,11 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     if len(found) < count:
         raise OSError(f"no {count} free ports between {LOWEST} and {HIGHEST} on {host}")
     return found
+
+
+def prefer_ports(wanted: Sequence[int], host: str = "127.0.0.1") -> list[int]:
+    """Return the wanted ports, each replaced by a free one where somebody listens there already."""
+    return [port if _is_free(host, port) else free_ports(1, host)[0] for port in wanted]
 
 
 def _is_free(host: str, port: int) -> bool:

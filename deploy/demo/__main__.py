@@ -1,0 +1,121 @@
+"""``python -m deploy.demo``: the whole system here, with students who chat, or with real logs replayed.
+
+It owns the signals: the first Ctrl-C or SIGTERM stops everything in order, later ones change nothing.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+
+import uvloop
+
+from deploy.demo.campus import run_campus
+from deploy.demo.local_system import LocalSystem
+from deploy.demo.replay import read_logs, run_replay
+from deploy.demo.replay_plan import ReplayPlan
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo or a replay. Returns the exit status."""
+    asked = _arguments(argv)
+    for number in STOPS:
+        signal.signal(number, _interrupt)
+    try:
+        plan = read_logs(asked.replay, asked.speed) if asked.replay else None
+    except (OSError, ValueError) as error:
+        print(f"nothing to replay: {error}", file=sys.stderr)
+        return 2
+    try:
+        with TemporaryDirectory(prefix="uni4all-chat-demo-", ignore_cleanup_errors=True) as folder:
+            return _run(
+                LocalSystem(data_dir=Path(folder), log_dir=asked.log_dir, edges=asked.edges, compose=True),
+                plan,
+            )
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        return INTERRUPTED if plan else 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
+    parser.add_argument("--replay", type=Path, help="a folder of IRC logs (*.log), or one log")
+    parser.add_argument(
+        "--speed", type=float, help="clocks run so many times faster (default: each log lasts 90 s)"
+    )
+    parser.add_argument("--edges", type=int, default=2, help="how many edges (default: %(default)s)")
+    parser.add_argument(
+        "--log-dir", type=Path, default=Path("logs"), help="folder of all logs (default: %(default)s)"
+    )
+    asked = parser.parse_args(argv)
+    if asked.speed is not None and asked.speed <= 0:
+        parser.error("--speed must be more than 0")
+    if asked.edges < 1:
+        parser.error("--edges must be 1 or more")
+    return asked
+
+
+def _run(system: LocalSystem, plan: ReplayPlan | None) -> int:
+    if plan is not None:
+        _say_plan(plan)
+    print("starting", flush=True)
+    with system:
+        print(f"dispatcher, persister, gateway and {len(system.edges)} edges are ready", flush=True)
+        try:
+            done = uvloop.run(_until_stopped(lambda stopping: _work(system, plan, stopping)))
+        finally:
+            # asyncio has put its own handling of signals away; from here on nothing interrupts the stop.
+            for number in STOPS:
+                signal.signal(number, signal.SIG_IGN)
+            print("stopping", flush=True)
+    if done is None:
+        raise KeyboardInterrupt
+    return 0 if done else 1
+
+
+async def _work(system: LocalSystem, plan: ReplayPlan | None, stopping: asyncio.Event) -> bool:
+    if plan is not None:
+        return await run_replay(system, plan)
+    await run_campus(system, stopping)
+    return True
+
+
+async def _until_stopped(work: Callable[[asyncio.Event], Awaitable[bool]]) -> bool | None:
+    """Return what the work returns, or None where a signal came first."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOPS:
+        loop.add_signal_handler(number, stopping.set)
+    working = asyncio.ensure_future(work(stopping))
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not working.done():
+        working.cancel()
+        await asyncio.wait({working})
+    return None if stopping.is_set() else working.result()
+
+
+def _say_plan(plan: ReplayPlan) -> None:
+    print(
+        f"{len(plan.groups)} groups, {len(plan.students):,} students, {len(plan.lines):,} messages,"
+        f" {plan.deliveries:,} deliveries, over {plan.lasts_s:.0f} s",
+        flush=True,
+    )
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""`make demo`: a small university whose students chat over two edges, and one line a second about it."""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import aiohttp
+
+from deploy.demo import small_talk
+from deploy.demo.figures import Figures, status_line
+from deploy.demo.fill import InternalApi
+from deploy.demo.local_system import LocalSystem
+from deploy.demo.students import Students
+from deploy.demo.university import Student, University, small_university
+from loadtest.chat_client import ChatClient
+from loadtest.rest import RestApi
+from loadtest.seen_frames import SeenFrames
+from schemas.client_events import ChatMessage
+from schemas.ids import new_id
+
+CHATTING: Final = 40
+COHORT: Final = "leic.bd"
+"""Those who chat are of one course, so that they share their degree, courses and classes."""
+
+LINE_EVERY_S: Final = 1.0
+SCRAPE_TIMEOUT_S: Final = 3.0
+
+
+class Talker:
+    """A student who chats: opens talks now and then, and sometimes answers."""
+
+    def __init__(self, client: ChatClient, groups: Sequence[str], talkers: int, seed: str) -> None:
+        self._client = client
+        self._groups = groups
+        self._talkers = talkers
+        self._rng = random.Random(seed)
+        client.on_chat = self._read
+
+    async def talk(self) -> None:
+        """Talk until cancelled."""
+        while True:
+            await asyncio.sleep(small_talk.pause_s(self._rng))
+            self._say(*small_talk.opening(self._rng, self._groups))
+
+    def _read(self, message: ChatMessage) -> None:
+        answer = small_talk.reply(self._rng, self._talkers) if message.up != self._client.up else None
+        if answer is not None:
+            after_s, text = answer
+            asyncio.get_running_loop().call_later(after_s, self._say, message.room, text)
+
+    def _say(self, room: str, text: str) -> None:
+        self._client.post(room, text, message_id=new_id(), sent_at=int(time.time() * 1000))
+
+
+async def run_campus(system: LocalSystem, stopping: asyncio.Event) -> None:
+    """Fill the university, let students chat, and say what is going on until ``stopping``."""
+    university = small_university()
+    timeout = aiohttp.ClientTimeout(total=SCRAPE_TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        internal = InternalApi(session, system.internal_url, system.service_token)
+        await internal.fill(university.groups, university.students)
+        cohort = next(group.members for group in university.groups if group.id == COHORT)
+        chatting = cohort[:CHATTING]
+        async with Students(_clients(system, session, chatting)) as students:
+            await students.connect()
+            talkers = [
+                Talker(client, [group.id for group in university.groups_of(client.up)], CHATTING, client.up)
+                for client in students.clients
+            ]
+            guest = next(one for one in university.students if one.up == cohort[-1])
+            _say_where_things_are(system, university, guest)
+            talks = [asyncio.create_task(talker.talk()) for talker in talkers]
+            try:
+                await _say_what_is_going_on(system, session, stopping)
+            finally:
+                for talk in talks:
+                    talk.cancel()
+
+
+def _clients(system: LocalSystem, session: aiohttp.ClientSession, ups: Sequence[str]) -> list[ChatClient]:
+    api, seen = RestApi(session, system.public_url), SeenFrames()
+    return [ChatClient(up, system.mint_token(up), locate=api.locate, seen=seen) for up in ups]
+
+
+def _say_where_things_are(system: LocalSystem, university: University, guest: Student) -> None:
+    token = system.mint_token(guest.up)
+    ops = {name: service.ops_url for name, service in system.services.items()}
+    print(
+        f"""
+{len(university.students)} students in {len(university.groups)} groups; {CHATTING} of them are chatting.
+
+  web client   {system.public_url}/#token={token}
+  API docs     {system.public_url}/docs
+  table        {ops["dispatcher"]}/table   (Authorization: Bearer {system.dispatcher_token})
+  internal API {system.internal_url}/docs   (Authorization: Bearer {system.service_token})
+  metrics      {"  ".join(f"{url}/metrics" for url in ops.values())}
+
+A token to try, {guest.name}'s ({guest.up}):
+
+  curl -H "Authorization: Bearer {token}" {system.public_url}/chat/location
+
+Everything else is in logs/. Ctrl-C stops.
+""",
+        flush=True,
+    )
+
+
+async def _say_what_is_going_on(
+    system: LocalSystem, session: aiohttp.ClientSession, stopping: asyncio.Event
+) -> None:
+    loop = asyncio.get_running_loop()
+    before, read_at = await read_figures(system, session), loop.time()
+    ended: set[str] = set()
+    while not stopping.is_set():
+        try:
+            await asyncio.wait_for(stopping.wait(), LINE_EVERY_S)
+        except TimeoutError:
+            now, now_at = await read_figures(system, session), loop.time()
+            print(f"{time.strftime('%H:%M:%S')}  {status_line(before, now, now_at - read_at)}", flush=True)
+            before, read_at = now, now_at
+            _say_who_ended(system, ended)
+
+
+def _say_who_ended(system: LocalSystem, known: set[str]) -> None:
+    for service in system.services.values():
+        if not service.process.alive and service.name not in known:
+            known.add(service.name)
+            print(f"{service.name} has ended with status {service.process.returncode}", flush=True)
+
+
+async def read_figures(system: LocalSystem, session: aiohttp.ClientSession) -> Figures:
+    """Return what the services' metrics say now. One that does not answer is left out."""
+
+    async def page(url: str) -> str:
+        try:
+            async with session.get(f"{url}/metrics") as response:
+                return await response.text()
+        except (aiohttp.ClientError, TimeoutError):
+            return ""
+
+    return Figures.read(
+        await asyncio.gather(*(page(service.ops_url) for service in system.services.values()))
+    )

@@ -1,0 +1,90 @@
+"""What each service is told, as environment variables. Pure: the same places give the same text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+
+PUBLIC_PORT, INTERNAL_PORT, FIRST_EDGE_PORT = 8000, 3000, 5001
+OPS_PORTS = {"dispatcher": 9100, "persister": 9101, "api_gateway": 9102}
+FIRST_EDGE_OPS_PORT = 9110
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Made anew for each run."""
+
+    tokens: str
+    service_token: str
+    dispatcher_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One service to start: ``python -m module`` with ``env``; health and metrics on ``ops_port``."""
+
+    name: str
+    module: str
+    ops_port: int
+    env: Mapping[str, str]
+
+
+def edge_names(count: int) -> list[str]:
+    """Return the names of the edges."""
+    return [f"edge-{number}" for number in range(1, count + 1)]
+
+
+def preferred_ports(edges: int) -> dict[str, int]:
+    """Return the port that each listener gets when it is free, by name."""
+    ports = {"public": PUBLIC_PORT, "internal": INTERNAL_PORT}
+    ports |= {f"{service} ops": port for service, port in OPS_PORTS.items()}
+    for number, name in enumerate(edge_names(edges)):
+        ports[name] = FIRST_EDGE_PORT + number
+        ports[f"{name} ops"] = FIRST_EDGE_OPS_PORT + number
+    return ports
+
+
+def plan_services(
+    ports: Mapping[str, int], backing: Mapping[str, str], secrets: Secrets, log_dir: Path, edges: int
+) -> list[Planned]:
+    """Return the services in the order of their start; they stop in the reverse order."""
+
+    def planned(name: str, module: str, **env: object) -> Planned:
+        ops_port = ports[f"{name} ops"]
+        told = {
+            **backing,
+            "OPS_HOST": HOST,
+            "OPS_PORT": str(ops_port),
+            "LOG_DIR": str(log_dir / name),
+            "LOG_STDOUT": "text",
+            **{key.upper(): str(value) for key, value in env.items()},
+        }
+        return Planned(name, module, ops_port, told)
+
+    return [
+        planned("persister", "persister"),
+        planned("dispatcher", "dispatcher", dispatcher_token=secrets.dispatcher_token),
+        planned(
+            "api_gateway",
+            "api_gateway",
+            gateway_host=HOST,
+            internal_host=HOST,
+            public_port=ports["public"],
+            internal_port=ports["internal"],
+            token_secret=secrets.tokens,
+            service_token=secrets.service_token,
+        ),
+        *(
+            planned(
+                name,
+                "edge_server",
+                edge_name=name,
+                edge_host=HOST,
+                edge_port=ports[name],
+                edge_url=f"http://{HOST}:{ports[name]}",
+                token_secret=secrets.tokens,
+            )
+            for name in edge_names(edges)
+        ),
+    ]

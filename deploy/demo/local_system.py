@@ -1,0 +1,132 @@
+"""The whole system as processes of this machine, for the demo and for tests that disturb it. Blocking.
+
+It starts and stops, and knows where everything is; it neither fills the system nor looks into it.
+"""
+
+import os
+import resource
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import jwt
+
+from deploy.demo.environment import HOST, Secrets, edge_names, plan_services, preferred_ports
+from deploy.demo.service_process import ServiceProcess
+from deploy.local.backing import RunningBacking, backing_services
+from deploy.local.ports import prefer_ports
+
+TOKEN_LASTS_S: Final = 24 * 3600.0
+OPEN_FILES: Final = 20_000
+
+
+class LocalSystem:
+    """Backing services, dispatcher, persister, gateway and edges, for the length of a ``with`` block.
+
+    ``env`` adds variables by service name (``edge-1``, ``persister``, ...). ``environ`` is where the
+    ways to find backing services are read from. Raises where a part does not get ready, after
+    stopping those that did; no process outlives the block, nor this process, however it ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        data_dir: Path,
+        log_dir: Path,
+        edges: int = 2,
+        env: Mapping[str, Mapping[str, str]] | None = None,
+        announce: Callable[[str], object] = print,
+        compose: bool = False,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._data_dir = data_dir
+        self._log_dir = log_dir.resolve()
+        self._edges = edges
+        self._env = env or {}
+        self._announce = announce
+        self._compose = compose
+        self._environ = environ
+        self._stack = ExitStack()
+        self._secrets = Secrets(*(secrets.token_urlsafe(32) for _ in range(3)))
+        names, wanted = zip(*preferred_ports(edges).items(), strict=True)
+        self._ports = dict(zip(names, prefer_ports(wanted), strict=True))
+        self.public_url = f"http://{HOST}:{self._ports['public']}"
+        self.internal_url = f"http://{HOST}:{self._ports['internal']}"
+        self.edge_urls = {name: f"http://{HOST}:{self._ports[name]}" for name in edge_names(edges)}
+        self.backing: RunningBacking
+        self.services: dict[str, ServiceProcess] = {}
+
+    @property
+    def service_token(self) -> str:
+        """What callers of the internal API show."""
+        return self._secrets.service_token
+
+    @property
+    def dispatcher_token(self) -> str:
+        """What operators show to the dispatcher."""
+        return self._secrets.dispatcher_token
+
+    @property
+    def edges(self) -> list[ServiceProcess]:
+        """The edges."""
+        return [self.services[name] for name in self.edge_urls]
+
+    def mint_token(self, up: str, *, lasts_s: float = TOKEN_LASTS_S) -> str:
+        """Return a token that says that its bearer is ``up``; expired where ``lasts_s`` is negative."""
+        return jwt.encode({"sub": up, "exp": time.time() + lasts_s}, self._secrets.tokens, "HS256")
+
+    def __enter__(self) -> Self:
+        allow_open_files(OPEN_FILES)
+        with ExitStack() as stack:
+            self.backing = stack.enter_context(
+                backing_services(
+                    self._data_dir,
+                    announce=self._announce,
+                    compose=self._compose,
+                    environ=self._environ,
+                )
+            )
+            self._launch_services(stack)
+            for service in self.services.values():
+                service.wait_ready()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def _launch_services(self, stack: ExitStack) -> None:
+        """Edges stop first and together: nothing new comes in. The persister is last: all is stored then."""
+        planned = plan_services(self._ports, self.backing.env(), self._secrets, self._log_dir, self._edges)
+        self.services = {one.name: ServiceProcess(one, self._log_dir) for one in planned}
+        for service in self.services.values():
+            service.process.env |= self._env.get(service.name, {})
+            if service.name not in self.edge_urls:
+                stack.callback(service.stop)
+        stack.callback(stop_together, self.edges)
+        for service in self.services.values():
+            service.launch()
+
+
+def stop_together(services: Sequence[ServiceProcess]) -> None:
+    """Stop services at the same time."""
+    with ThreadPoolExecutor(max_workers=max(1, len(services))) as pool:
+        list(pool.map(ServiceProcess.stop, services))
+
+
+def allow_open_files(wanted: int) -> None:
+    """Let this process and its children have many sockets, as far as the machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

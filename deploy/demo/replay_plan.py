@@ -1,0 +1,116 @@
+"""Logs become groups, students, and who says what when. Pure.
+
+Who is who: a nick's UP number is nine digits of a hash of its bytes, so it is the same wherever the nick
+appears, and in every replay. Should two nicks of one replay meet (for our 3,058: no two do), the later
+one in alphabetical order takes the next number of its own, hashed with a count.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import groupby
+from typing import Final
+
+from deploy.demo.university import PlannedGroup, Student
+from loadtest.irc_logs import IrcMessage
+from schemas.up_number import CIRCLE, DIGITS
+
+LASTS_S: Final = 90.0
+"""Where no speed is asked for, every log is compressed to this, side by side with the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One message: who says what where, so many seconds after the start."""
+
+    at_s: float
+    up: str
+    room: str
+    text: str
+    id: str
+
+
+@dataclass(frozen=True)
+class ReplayPlan:
+    """A whole replay. ``lines`` are in the order of their moments."""
+
+    students: tuple[Student, ...]
+    groups: tuple[PlannedGroup, ...]
+    lines: tuple[Line, ...]
+    lasts_s: float
+
+    @property
+    def deliveries(self) -> int:
+        """How often a message must reach a member: every message goes to all of its group."""
+        members = {group.id: len(group.members) for group in self.groups}
+        return sum(members[line.room] for line in self.lines)
+
+
+def plan_replay(
+    logs: Mapping[str, Sequence[IrcMessage]], *, run: str, speed: float | None = None
+) -> ReplayPlan:
+    """Return the plan of a replay of ``logs`` (by file name). ``run`` makes its message ids its own.
+
+    With ``speed`` all clocks run so many times faster, each from its log's first minute; without, each
+    log is compressed so that it lasts `LASTS_S`.
+    """
+    ups = up_numbers(message.nick for log in logs.values() for message in log)
+    rooms = room_ids(logs)
+    groups, lines = [], []
+    for number, (name, log) in enumerate(sorted(logs.items())):
+        members = sorted({ups[message.nick] for message in log})
+        groups.append(PlannedGroup(rooms[name], name, tuple(members)))
+        lines += [
+            Line(at_s, ups[message.nick], rooms[name], message.text, f"{run}-{number}-{n}")
+            for n, (at_s, message) in enumerate(zip(moments(log, speed), log, strict=True))
+        ]
+    lines.sort(key=lambda line: line.at_s)
+    students = tuple(Student(up, username_of(nick, up), nick) for nick, up in sorted(ups.items()))
+    return ReplayPlan(students, tuple(groups), tuple(lines), lines[-1].at_s if lines else 0.0)
+
+
+def moments(log: Sequence[IrcMessage], speed: float | None = None) -> list[float]:
+    """Return when each message of a log is said, in seconds: a minute's messages evenly within it."""
+    real: list[float] = []
+    for minute, messages in groupby(log, key=lambda message: message.minute):
+        count = len(list(messages))
+        real += [60.0 * (minute + n / count) for n in range(count)]
+    lasts_s = 60.0 * (log[-1].minute + 1) if log else 0.0
+    factor = lasts_s / LASTS_S if speed is None else speed
+    return [moment / factor for moment in real]
+
+
+def up_numbers(nicks: Iterable[str]) -> dict[str, str]:
+    """Return a UP number for each nick, no two the same."""
+    taken: dict[str, str] = {}
+    for nick in sorted(set(nicks)):
+        tries = 0
+        while (up := _hashed(nick, tries)) in taken:
+            tries += 1
+        taken[up] = nick
+    return {nick: up for up, nick in taken.items()}
+
+
+def room_ids(names: Iterable[str]) -> dict[str, str]:
+    """Return a group id for each file name, no two the same."""
+    ids: dict[str, str] = {}
+    for name in sorted(names):
+        plain = re.sub(r"[^A-Za-z0-9_.-]", "-", name.removesuffix(".log"))[:48]
+        room, count = f"irc-{plain}", 1
+        while room in ids.values():
+            count += 1
+            room = f"irc-{plain}-{count}"
+        ids[name] = room
+    return ids
+
+
+def username_of(nick: str, up: str) -> str:
+    """Return a nick as a username: as it is where it is not too odd, otherwise by number."""
+    return nick if re.fullmatch(r"[\w.|^`{}\[\]\\-]{1,64}", nick) else up
+
+
+def _hashed(nick: str, tries: int) -> str:
+    text = nick if tries == 0 else f"{nick} {tries}"
+    digest = blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
+    return f"up{int.from_bytes(digest, 'big') % CIRCLE:0{DIGITS}d}"

@@ -1,0 +1,130 @@
+"""Holds what was sent, acked and received against what history says. Pure.
+
+History is the truth about order: every member's stream must be exactly that.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import pairwise
+
+from deploy.demo.replay_plan import Line
+from schemas.client_events import ChatMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Counts, in messages or in deliveries. The second half must be all zeros."""
+
+    sent: int = 0
+    acked: int = 0
+    delivered: int = 0
+    expected: int = 0
+    stored: int = 0
+
+    missing: int = field(default=0, metadata={"fault": "deliveries that never came"})
+    doubled: int = field(default=0, metadata={"fault": "came or stored more than once"})
+    out_of_order: int = field(default=0, metadata={"fault": "before one that history has earlier"})
+    altered: int = field(default=0, metadata={"fault": "not as they were sent"})
+    unknown: int = field(default=0, metadata={"fault": "deliveries that history does not have"})
+    leaked: int = field(default=0, metadata={"fault": "deliveries to others than members"})
+    not_acked: int = field(default=0, metadata={"fault": "sent and never acked"})
+    not_stored: int = field(default=0, metadata={"fault": "sent and not in history"})
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """What is wrong, by name; empty when all is well."""
+        counted = {one.name: getattr(self, one.name) for one in fields(self) if one.metadata}
+        return {name: count for name, count in counted.items() if count}
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything came to everybody, once, in order, and is in history."""
+        return not self.faults and self.delivered == self.expected
+
+
+Streams = Mapping[str, Mapping[str, Sequence[int]]]
+"""By room and member: the seqs that they received, in the order in which they came."""
+
+
+def judge(
+    *,
+    lines: Sequence[Line],
+    members: Mapping[str, Iterable[str]],
+    acks: Mapping[str, int],
+    streams: Streams,
+    heard: Iterable[ChatMessage],
+    history: Mapping[str, Sequence[ChatMessage]],
+) -> Verdict:
+    """Return the verdict.
+
+    ``acks`` give a seq by message id; ``heard`` is every different message that anybody received.
+    """
+    sent = {line.id: line for line in lines}
+    ours = {room: [one for one in history.get(room, ()) if one.id in sent] for room in members}
+    found = {one.id: one for room in ours.values() for one in room}
+    by_seq = {(one.room, one.seq): one for one in found.values()}
+    per_room = Counter(line.room for line in lines)
+    total = Verdict(
+        sent=len(lines),
+        acked=len(acks),
+        expected=sum(per_room[room] * len(set(ups)) for room, ups in members.items()),
+        delivered=sum(len(seqs) for room in streams.values() for seqs in room.values()),
+        stored=len(found),
+        doubled=sum(len(room) for room in ours.values()) - len(found),
+        out_of_order=sum(descents([one.seq for one in room]) for room in ours.values()),
+        altered=_altered(sent, found, acks) + sum(_differs(one, by_seq) for one in heard),
+        leaked=_leaked(members, streams),
+        not_acked=len(sent) - len(acks),
+        not_stored=len(sent) - len(found),
+    )
+    for room, ups in members.items():
+        truth = [one.seq for one in ours[room]]
+        wanted = {*truth, *(acks[line.id] for line in lines if line.room == room and line.id in acks)}
+        for up in set(ups):
+            total = _add(total, truth, wanted, streams.get(room, {}).get(up, ()))
+    return total
+
+
+def descents(seqs: Iterable[int]) -> int:
+    """Return how many follow directly after a larger one."""
+    return sum(after < before for before, after in pairwise(seqs))
+
+
+def _add(total: Verdict, truth: list[int], wanted: set[int], stream: Sequence[int]) -> Verdict:
+    """Return the total with what is wrong with one member's stream. What was acked is wanted, too."""
+    if len(wanted) == len(truth) and list(stream) == truth:
+        return total
+    first_times = list(dict.fromkeys(stream))
+    changes = {
+        "missing": len(wanted.difference(first_times)),
+        "doubled": len(stream) - len(first_times),
+        "out_of_order": descents(first_times),
+        "unknown": sum(seq not in wanted for seq in first_times),
+    }
+    counts = {one.name: getattr(total, one.name) for one in fields(total)}
+    return Verdict(**{name: count + changes.get(name, 0) for name, count in counts.items()})
+
+
+def _altered(sent: Mapping[str, Line], found: Mapping[str, ChatMessage], acks: Mapping[str, int]) -> int:
+    def is_other(stored: ChatMessage) -> bool:
+        line = sent[stored.id]
+        said = (line.room, line.up, line.text, acks.get(line.id, stored.seq))
+        return (stored.room, stored.up, stored.message, stored.seq) != said
+
+    return sum(is_other(stored) for stored in found.values())
+
+
+def _differs(heard: ChatMessage, by_seq: Mapping[tuple[str, int], ChatMessage]) -> bool:
+    stored = by_seq.get((heard.room, heard.seq))
+    return stored is not None and stored != heard
+
+
+def _leaked(members: Mapping[str, Iterable[str]], streams: Streams) -> int:
+    inside = {room: set(ups) for room, ups in members.items()}
+    return sum(
+        len(seqs)
+        for room, by_up in streams.items()
+        for up, seqs in by_up.items()
+        if up not in inside.get(room, ())
+    )
