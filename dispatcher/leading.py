@@ -5,7 +5,8 @@ Publishing and reading take turns: a table never overtakes the reports that it i
 
 import asyncio
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from typing import Any, Final, Protocol
 
@@ -49,10 +50,17 @@ class Owner(Protocol):
 class Leader:
     """Leads as long as the partition is owned. ``term`` is None until the published table has been read."""
 
-    def __init__(self, settings: DispatcherSettings, consumer: AIOKafkaConsumer, ownership: Owner) -> None:
+    def __init__(
+        self,
+        settings: DispatcherSettings,
+        consumer: AIOKafkaConsumer,
+        ownership: Owner,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._consumer = consumer
         self._ownership = ownership
+        self._monotonic = monotonic
         self._id = new_id()
         self._lost_ticks = 0
         self._published: object = None
@@ -63,7 +71,7 @@ class Leader:
         """Say since when the log does not bring back what it is given."""
         if self.term is None:
             return "taking over"
-        age = self.clock.age(asyncio.get_running_loop().time())
+        age = self.clock.age(self._monotonic())
         return None if age < FAULT_AFTER_S else f"no tick came back for {age:.0f} s"
 
     async def run(self, group: KeepLeader) -> None:
@@ -102,7 +110,7 @@ class Leader:
         return producer
 
     async def _tick(self, ticks: AIOKafkaProducer) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._monotonic()
         if not self.clock.due(now):
             return
         tick = LeaderTicked(leader=self._id, number=self.clock.send(now))
@@ -147,7 +155,7 @@ class Leader:
         if tick.leader != self._id:
             return None
         self._lost_ticks = 0
-        if self.clock.see(tick.number, asyncio.get_running_loop().time()):
+        if self.clock.see(tick.number, self._monotonic()):
             log.warning("the log was away; silence in that time does not count")
             term.reports.excuse(self.clock.now, self._settings.edge_grace_s)
         return None

@@ -1,0 +1,99 @@
+"""What a leader makes of the records that it reads, with the log's clock and the real one apart."""
+
+from typing import cast
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+
+from dispatcher.leading import Leader
+from dispatcher.settings import DispatcherSettings
+from dispatcher.term import Term
+from schemas.log_records import LeaderTicked
+from tests.unit.dispatcher.records import record
+from tests.unit.dispatcher.reports import report
+
+GRACE_S = 5.0
+
+
+class Owned:
+    """The partition is ours."""
+
+    held = True
+    next_offset: int | None = None
+
+
+class Reading:
+    """A leader that reads what the test gives it, at times that the test sets."""
+
+    def __init__(self) -> None:
+        settings = DispatcherSettings.model_validate(
+            {"dispatcher_token": "only-for-tests-0123456789", "edge_grace_s": GRACE_S}
+        )
+        self.leader = Leader(settings, cast(AIOKafkaConsumer, None), Owned(), lambda: self.monotonic)
+        self.monotonic = 0.0
+        self.term = Term(None, dead_after_s=settings.dead_after_s)
+
+    def read(self, *records: ConsumerRecord) -> None:
+        self.leader._take(self.term, records)
+
+    def tick(self, leader: str | None = None) -> ConsumerRecord:
+        clock = self.leader.clock
+        number = clock.send(self.monotonic) if clock.number == clock.seen else clock.number
+        return record(LeaderTicked(leader=leader or self.leader._id, number=number))
+
+    def pass_ticking(self, seconds: float) -> None:
+        """Let time pass in which the log works and no edge says anything."""
+        for _ in range(round(seconds / 0.5)):
+            self.monotonic += 0.5
+            self.read(self.tick())
+
+    @property
+    def dead(self) -> set[str]:
+        return {edge for edge, known in self.term.reports.edges.items() if known.state == "dead"}
+
+
+def test_silence_counts_while_ticks_come_back() -> None:
+    here = Reading()
+    here.read(here.tick(), record(report("a")))
+    here.pass_ticking(3.0)
+    assert here.dead == set()
+    here.pass_ticking(0.5)
+    assert here.dead == {"a"}
+
+
+def test_silence_does_not_count_while_kafka_is_away() -> None:
+    here = Reading()
+    here.read(here.tick(), record(report("a")), record(report("b")))
+    here.monotonic += 20.0
+    here.read(here.tick())
+    here.pass_ticking(3.0 + GRACE_S - 0.5)
+    assert here.dead == set()
+    here.read(record(report("b")))
+    here.pass_ticking(1.0)
+    assert here.dead == {"a"}
+
+
+def test_the_ticks_of_another_leader_move_no_clock() -> None:
+    here = Reading()
+    here.read(here.tick(), record(report("a")))
+    for _ in range(20):
+        here.monotonic += 0.5
+        here.read(here.tick("a predecessor"))
+    assert here.leader.clock.now == 0.0
+    assert here.dead == set()
+
+
+def test_a_record_that_cannot_be_read_disturbs_nothing() -> None:
+    here = Reading()
+    broken = record(report("a"))
+    broken.value = b"{"
+    here.read(here.tick(), broken, record(report("b")))
+    assert set(here.term.reports.edges) == {"b"}
+
+
+def test_no_tick_for_some_seconds_is_a_fault() -> None:
+    here = Reading()
+    here.leader.term = here.term
+    here.read(here.tick())
+    assert here.leader.fault() is None
+    here.monotonic += 6.0
+    assert here.leader.fault() is not None
