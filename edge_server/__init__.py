@@ -4,6 +4,7 @@ The way of a message through these files:
 
     socket_server.py   python-socketio, and the websocket whose transport we may write to
     handshake.py       a connection becomes a client: token, groups, resuming
+    sessions.py        clients come and go
     socket_events.py   an event becomes a call, a refusal becomes an ack
     publish.py         a message goes to the log; its sender waits until its turn has come
     log_order.py       (pure) whose turn it is: acks and consumed records become one order

@@ -70,7 +70,7 @@ class Client:
         if self._held is None:
             self.try_direct()
         if self._held is not None:
-            self._hold(frame or text_frame(text))
+            self._hold(self._held, frame or text_frame(text))
         else:
             self._queue(eio_packet.Packet(eio_packet.MESSAGE, text[1:].decode()))
 
@@ -86,7 +86,7 @@ class Client:
             self.slow = True
 
     def end(self) -> None:
-        """End the connection after everything queued. engine.io leaves a poll or a websocket open otherwise."""
+        """End the connection after all that is queued: engine.io would leave it open."""
         if self.slow and self.transport is not None:
             # What it has not read yet would keep an orderly close waiting.
             self.transport.abort()
@@ -115,10 +115,9 @@ class Client:
             metrics.CONNECTIONS.labels(transport=transport).inc()
         self.counted_as = transport
 
-    def _hold(self, frame: bytes) -> None:
-        assert self._held is not None
-        self._held.append(frame)
-        if len(self._held) > self._max_packets:
+    def _hold(self, held: list[bytes], frame: bytes) -> None:
+        held.append(frame)
+        if len(held) > self._max_packets:
             self.slow = True
 
     def _queue(self, packet: eio_packet.Packet) -> None:

@@ -33,7 +33,7 @@ class Delivery:
         self._fan_out = fan_out
         self._starts = starts
         self._orders: dict[int, LogOrder[Entry]] = {}
-        self._on_settled: OnSettled = lambda entry: None
+        self._on_settled: OnSettled = lambda _entry: None
 
     def on_settled(self, callback: OnSettled) -> None:
         """Tell ``callback`` about every record that had its turn."""

@@ -1,7 +1,7 @@
 """One message, framed once, its bytes written to the transport of every member that is here.
 
-What has its turn within one pass of the event loop leaves together: one write a client and room. The loop over
-members holds no await, so that nobody joins or leaves in the middle of it.
+What has its turn within one pass of the event loop leaves together: one write a client and room. The loop
+over members holds no await, so that nobody joins or leaves in the middle of it.
 """
 
 import asyncio
@@ -14,12 +14,16 @@ from runtime import metrics
 
 
 class FanOut:
-    """Hands entries to the members of their rooms. ``close_slow`` ends a client that does not read."""
+    """Hands entries to the members of their rooms."""
 
-    def __init__(self, rooms: Rooms, close_slow: Callable[[Client], None]) -> None:
+    def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._close_slow = close_slow
+        self._close_slow: Callable[[Client], None] = lambda _client: None
         self._outbox: dict[str, list[Entry]] = {}
+
+    def on_slow(self, close: Callable[[Client], None]) -> None:
+        """Call ``close`` with each client that does not read what it is sent."""
+        self._close_slow = close
 
     def put(self, entry: Entry) -> None:
         """Take an entry in log order; it leaves at the end of this pass of the loop."""
@@ -73,5 +77,4 @@ class FanOut:
     def _look_at(self, client: Client) -> None:
         if client.slow:
             metrics.SLOW_CLIENTS.inc()
-            self._rooms.remove(client)
             self._close_slow(client)

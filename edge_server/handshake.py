@@ -1,4 +1,4 @@
-"""A connection becomes a client: the token says who it is, the memberships say which rooms, ``since`` resumes.
+"""A connection becomes a client: the token says who it is, memberships say which rooms, ``since`` resumes.
 
 Joining a room is one step without an await between what was missed and what comes live.
 """

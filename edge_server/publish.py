@@ -1,7 +1,7 @@
 """A message goes to the log; its sender gets the ack when the message's turn has come.
 
-The turn decides, not the broker's answer alone: only then is it known whether this was the first record of the
-message or a retry, and an ack never names a seq that history does not have.
+The turn decides, not the broker's answer alone: only then is it known whether this was the first record of
+the message or a retry, and an ack never names a seq that history does not have.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from edge_server.delivery import Delivery
 from edge_server.recent_log import Entry, RecentLog, message_key
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
-from runtime.kafka import partition_of, write
+from runtime.kafka import write
 from schemas import topics
 from schemas.client_events import SendMessageOk
 from schemas.log_records import Encoded, MessageSent, encode
@@ -57,8 +57,8 @@ class Publisher:
     async def publish(self, message: MessageSent) -> SendMessageOk:
         """Return where the message stands in the log, once it is durable there and its turn has come.
 
-        Raises `Refused`: ``overloaded`` past the bound of pending messages, ``unavailable`` while the log does
-        not answer in time (the message may be stored all the same: a retry with the same id is safe).
+        Raises `Refused`: ``overloaded`` past the bound of pending messages, ``unavailable`` while the log
+        does not answer in time (the message may be stored all the same: a retry with the same id is safe).
         """
         started = time.perf_counter()
         key = message_key(message.group, message.up, message.id)
@@ -107,11 +107,10 @@ class Publisher:
         written.add_done_callback(lambda done: self._on_written(key, message.group, record, done))
 
     def _on_written(self, key: bytes, group: str, record: Encoded, written: "Future[RecordMetadata]") -> None:
-        if written.cancelled():
-            return self._give_up(key, None)
-        error = written.exception()
+        error = asyncio.CancelledError() if written.cancelled() else written.exception()
         if error is not None:
-            return self._give_up(key, error)
+            self._give_up(key, error)
+            return
         metrics.MESSAGES_IN.inc()
         done = written.result()
         if done.offset >= 0:
@@ -133,14 +132,9 @@ class Publisher:
         if pending is not None and not pending.settled.done():
             pending.settled.set_result(entry)
 
-    def _give_up(self, key: bytes, error: BaseException | None) -> None:
+    def _give_up(self, key: bytes, error: BaseException) -> None:
         log.warning("a message could not be written", extra=logs.facts(error=repr(error)))
         pending = self._pending.pop(key, None)
         if pending is not None and not pending.settled.done():
             pending.settled.set_exception(Refused(UNAVAILABLE))
             pending.settled.exception()
-
-
-def partition_of_group(settings: EdgeSettings, group: str) -> int:
-    """Return the partition in which a group's messages stand."""
-    return partition_of(group.encode(), settings.kafka_partitions)

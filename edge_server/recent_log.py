@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Final
 
 from edge_server.frames import event_text, text_frame
+from runtime import metrics
 from schemas.client_events import CHAT_MESSAGE
 from schemas.log_records import BadRecord, Headers, MessageSent
 
@@ -83,6 +84,7 @@ class RecentLog:
         self._keys: dict[bytes, Entry] = {}
         self._floors: dict[int, int] = {}
         self.bytes = 0
+        metrics.WINDOW_BYTES.set_function(lambda: self.bytes)
 
     def __len__(self) -> int:
         return len(self._all)

@@ -89,11 +89,8 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             max_http_buffer_size=settings.max_frame_bytes,
             namespaces=["/"],
         )
-        self.eio._async = {
-            **self.eio._async,
-            "websocket": FramedWebSocket,
-            "translate_request": environ_of,
-        }
+        driver = {"websocket": FramedWebSocket, "translate_request": environ_of}
+        self.eio._async = {**self.eio._async, **driver}  # noqa: SLF001 - the driver's only way in
         self._max_event_bytes = settings.max_event_bytes
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from runtime import logs, metrics
 from runtime.kafka import RETRY_AFTER_S
-from runtime.service import Fatal
+from runtime.service import Fatal, Service
 from runtime.settings import KafkaSettings
 from schemas import topics
 
@@ -56,6 +56,12 @@ class LogReader:
         """The next offset to read, by partition."""
         self.caught_up = asyncio.Event()
         """Set once everything that stood in the log at the start has been handed over."""
+
+    async def start(self, service: Service) -> None:
+        """Follow the topic in the background; returns when what stood in it has been handed over."""
+        service.supervise(f"follow {self.topic}", self.run)
+        service.health.ready(self.topic, self.ready_fault)
+        await self.caught_up.wait()
 
     async def run(self) -> None:
         """Read for ever. Raises `Fatal` where the log is not the one that was read before."""

@@ -1,7 +1,7 @@
 """Logs: ``requests.log`` (Apache combined), ``combined.log`` and ``error.log`` in the log folder, and stdout.
 
-A line of a file is ``level: message {json}``; on stdout it is one JSON object. Facts go into ``extra=facts(...)``,
-never into the message, and no secret or token is ever among them.
+A line of a file is ``level: message {json}``; on stdout it is one JSON object. Facts go into
+``extra=facts(...)``, never into the message, and no secret or token is ever among them.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""MongoDB: the only place that knows the driver (motor today; PyMongo's async client can take its place here).
+"""MongoDB: the only place that knows the driver (motor; PyMongo's async client can take its place here).
 
 Only the persister and the gateway use it. A store that is away or fails is one error: `StoreUnavailable`.
 """

@@ -152,7 +152,7 @@ async def _close(service: Service) -> None:
         async with asyncio.timeout(deadline_s):
             await service.resources.aclose()
     except TimeoutError:
-        log.error("the deadline of the stop has passed", extra=logs.facts(deadline_s=deadline_s))
+        log.exception("the deadline of the stop has passed", extra=logs.facts(deadline_s=deadline_s))
         service.fail(TimeoutError("shutdown deadline"))
 
 

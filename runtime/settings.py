@@ -113,7 +113,7 @@ def load(kind: type[S], prog: str, argv: Sequence[str] | None = None) -> S:
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_input=False):
             where = "_".join(str(part) for part in fault["loc"]).upper()
-            print(f"{prog}: {where or 'settings'}: {fault['msg']}", file=sys.stderr)
+            sys.stderr.write(f"{prog}: {where or 'settings'}: {fault['msg']}\n")
         sys.exit(2)
 
 

@@ -117,11 +117,14 @@ class TokenVerifier:
                 ValueError,
                 jwt.PyJWTError,
             ) as error:
-                log.error("token keys cannot be refreshed", extra=logs.facts(error=type(error).__name__))
+                log.warning("token keys cannot be refreshed", extra=logs.facts(error=repr(error)))
 
 
 async def _load_keys(source: str) -> dict[str | None, jwt.PyJWK]:
-    text = await _fetch(source) if source.startswith("https://") else Path(source).read_text()
+    if source.startswith("https://"):
+        text = await _fetch(source)
+    else:
+        text = await asyncio.to_thread(Path(source).read_text)
     return {key.key_id: key for key in jwt.PyJWKSet.from_dict(json.loads(text)).keys}
 
 

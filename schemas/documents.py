@@ -55,5 +55,5 @@ def message_document(record: MessageSent, *, seq: int, timestamp: int) -> Messag
 
 
 def progress_key(topic: str, partition: int) -> str:
-    """Return the ``_id`` of a partition's progress: ``{_id, next}``, all records before ``next`` are stored."""
+    """Return the ``_id`` of a partition's progress ``{_id, next}``: all before ``next`` is stored."""
     return f"{topic}/{partition}"

@@ -8,6 +8,7 @@ import socketio
 
 from edge_server.app import start
 from edge_server.settings import EdgeSettings
+from runtime import metrics
 from runtime.service import Service, running
 from tests.integration.backing import eventually, new_group, token
 
@@ -18,6 +19,10 @@ class Edge:
     def __init__(self, service: Service, url: str) -> None:
         self.service = service
         self.url = url
+
+    def connected(self) -> int:
+        """How many clients are connected to any edge of this process."""
+        return int(sum(sample.value for sample in metrics.CONNECTIONS.collect()[0].samples))
 
 
 @asynccontextmanager
@@ -79,6 +84,10 @@ class ChatClient:
         """Wait until exactly these messages have come, in this order."""
         await eventually(f"{len(texts)} messages, got {self.texts}", lambda: len(self.texts) >= len(texts))
         assert self.texts == list(texts)
+
+    def stop_reading(self) -> None:
+        """Read nothing any more, as a client does whose machine hangs."""
+        self._io.eio.ws._response.connection.transport.pause_reading()
 
     async def has(self, count: int) -> None:
         """Wait until so many messages have come."""

@@ -208,7 +208,7 @@ async def test_frames_that_cannot_be_read_get_a_named_error(log: Log) -> None:
     mine = new_group()
     async with edge() as one:
         client = await ready(log, mine, ChatClient(new_up()), one, transports=["websocket"])
-        for frame in ('42["chat message",{"message":', '42nonsense', '42{"a":1}', "4", "49", '451-["x"]'):
+        for frame in ('42["chat message",{"message":', "42nonsense", '42{"a":1}', "4", "49", '451-["x"]'):
             await client.send_raw(frame)
         await eventually("refusals", lambda: len(client.refused) >= 5)
         assert {body["code"] for body in client.refused} <= {"bad_json", "invalid_payload"}

@@ -1,0 +1,117 @@
+"""Clients come and go: connect, disconnect, and being closed by us.
+
+Like socket_events.py it is called by python-socketio; what a client may do once it is here stands there.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from socketio.exceptions import ConnectionRefusedError as Rejected
+
+from edge_server.clients import Client
+from edge_server.frames import event_text
+from edge_server.handshake import Handshake, Joining
+from edge_server.presence import Presence
+from edge_server.rooms import Rooms
+from edge_server.socket_server import ChatSocketServer
+from edge_server.token_expiry import TokenExpiry
+from runtime import metrics, refusing
+from runtime.service import Service
+from schemas.client_events import REFUSED
+from schemas.refusals import EXPIRED_TOKEN, OVERLOADED, SLOW_CLIENT, Refused
+
+
+class Sessions:
+    """The connections of this edge, at most ``capacity``."""
+
+    def __init__(
+        self,
+        server: ChatSocketServer,
+        rooms: Rooms,
+        handshake: Handshake,
+        joining: Joining,
+        presence: Presence,
+        *,
+        capacity: int,
+    ) -> None:
+        self._server = server
+        self._rooms = rooms
+        self._handshake = handshake
+        self._joining = joining
+        self._presence = presence
+        self._capacity = capacity
+        self._expiry = TokenExpiry(self._expire)
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def start(self, service: Service) -> None:
+        """Let clients in, and close them when their tokens expire."""
+        self._server.on("connect", self._connect)
+        self._server.on("disconnect", self._disconnect)
+        service.supervise("expire tokens", self._expiry.run)
+
+    def close_slow(self, client: Client) -> None:
+        """Close a client that does not read what it is sent."""
+        self.close(client, SLOW_CLIENT.code)
+
+    def close(self, client: Client, reason: str) -> None:
+        """Close a client's connection from our side."""
+        self._forget(client, reason)
+        self._closing.add(task := asyncio.create_task(self._end(client)))
+        task.add_done_callback(self._closing.discard)
+
+    async def close_all(self, reason: str) -> None:
+        """Close everybody, and wait until they are."""
+        for client in tuple(self._rooms.clients.values()):
+            self.close(client, reason)
+        await asyncio.gather(*self._closing)
+
+    async def _connect(self, sid: str, _environ: object, auth: object = None) -> None:
+        """Accept a client, or raise the library's refusal, which the client gets as ``connect_error``."""
+        try:
+            client, since = self._admit(sid, auth)
+        except Exception as error:
+            body = refusing.answer(error, sid=sid)["error"]
+            raise Rejected(body["message"], body) from error
+        self._rooms.add(client)
+        self._expiry.watch(client)
+        metrics.CONNECTS.inc()
+        # The library confirms the connection when this returns, without an await until it is queued:
+        # the rooms are told right after it.
+        asyncio.get_running_loop().call_soon(self._welcome, client, since)
+
+    def _admit(self, sid: str, auth: object) -> tuple[Client, Mapping[str, int]]:
+        if len(self._rooms.clients) >= self._capacity:
+            raise Refused(OVERLOADED)
+        identity, since = self._handshake.authenticate(auth)
+        return self._handshake.client(sid, identity, self._engine_socket(sid)), since
+
+    def _engine_socket(self, sid: str) -> Any:
+        return self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
+
+    def _welcome(self, client: Client, since: Mapping[str, int]) -> None:
+        if not client.gone:
+            self._joining.join_all(client, since)
+            client.try_direct()
+
+    async def _disconnect(self, sid: str, reason: str = "") -> None:
+        client = self._rooms.clients.get(sid)
+        if client is not None:
+            self._forget(client, reason)
+            client.end()
+
+    def _expire(self, client: Client) -> None:
+        body = refusing.answer(Refused(EXPIRED_TOKEN), sid=client.sid)["error"]
+        client.send(event_text(REFUSED, body))
+        self.close(client, EXPIRED_TOKEN.code)
+
+    def _forget(self, client: Client, reason: str) -> None:
+        client.gone = True
+        client.count_as(None)
+        metrics.DISCONNECTS.labels(reason=reason or "unknown").inc()
+        if self._rooms.remove(client):
+            self._presence.left(client)
+
+    async def _end(self, client: Client) -> None:
+        await self._server.disconnect(client.sid)
+        client.end()

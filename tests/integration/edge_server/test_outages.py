@@ -1,0 +1,98 @@
+"""The log goes away and comes back; clients don't read; edges stop: nothing that was acked is lost."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from deploy.local.backing import RunningBacking
+from tests.integration.backing import Log, eventually, new_group, new_up
+from tests.integration.edge_server.edges import ChatClient, edge
+from tests.integration.edge_server.test_chat import ready
+
+
+async def say_until_acked(client: ChatClient, group: str, text: str) -> tuple[int, list[str]]:
+    """Do what a good client does: retry with the same id. Returns the seq and the refusals on the way."""
+    refusals: list[str] = []
+    while True:
+        answer: dict[str, Any] = await client.say(group, text, id=f"id-{text}")
+        if "seq" in answer:
+            return int(answer["seq"]), refusals
+        refusals.append(answer["error"]["code"])
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(("outage", "lasts_s"), [("stopped", 20.0), ("frozen", 0.0)])
+async def test_without_kafka_sends_are_refused_and_nothing_acked_is_lost(
+    backing: RunningBacking, log: Log, outage: str, lasts_s: float
+) -> None:
+    group = new_group()
+    async with edge(send_timeout_ms=1500, refuse_when_waiting_ms=500) as one, edge() as two:
+        speaker = await ready(log, group, ChatClient(new_up()), one)
+        listener = await ready(log, group, ChatClient(new_up()), two)
+        await speaker.say(group, "before")
+        away, back = (
+            (backing.kafka.stop, backing.kafka.start)
+            if outage == "stopped"
+            else (backing.kafka.freeze, backing.kafka.thaw)
+        )
+        await asyncio.to_thread(away)
+        refused: list[str] = []
+        try:
+            for n in range(10):
+                answer = await speaker.say(group, f"away-{n}", id=f"id-away-{n}")
+                refused.append(answer["error"]["code"])
+            await asyncio.sleep(lasts_s)
+        finally:
+            await asyncio.to_thread(back)
+        assert refused == ["unavailable"] * 10
+        for n in range(10):
+            await say_until_acked(speaker, group, f"away-{n}")
+        await say_until_acked(speaker, group, "after")
+        await listener.heard("after")
+        await speaker.heard("after")
+        for client in (speaker, listener):
+            assert sorted(client.texts) == sorted(["before", *(f"away-{n}" for n in range(10)), "after"])
+            assert client.texts == speaker.texts
+            await client.disconnect()
+
+
+async def test_a_client_that_does_not_read_is_closed_and_its_neighbours_do_not_notice(log: Log) -> None:
+    group = new_group()
+    async with edge(max_buffered_bytes=65_536) as one:
+        reader = await ready(log, group, ChatClient(new_up()), one, transports=["websocket"])
+        lazy = await ready(log, group, ChatClient(new_up()), one, transports=["websocket"])
+        lazy.stop_reading()
+        sent = 0
+        while one.connected() == 2:
+            await asyncio.gather(*(reader.say(group, "x" * 16_000) for _ in range(20)))
+            sent += 20
+            assert sent < 20_000, "the lazy client was never closed"
+        await reader.has(sent)
+        assert len(reader.messages) == sent
+        await reader.disconnect()
+
+
+async def test_an_edge_that_stops_settles_what_is_on_its_way_and_its_clients_resume_elsewhere(
+    log: Log,
+) -> None:
+    group = new_group()
+    async with edge() as two:
+        async with edge() as one:
+            speaker = await ready(log, group, ChatClient(new_up()), one)
+            listener = await ready(log, group, ChatClient(new_up()), one)
+            acks = [asyncio.create_task(speaker.say(group, str(n))) for n in range(50)]
+            await listener.has(1)
+        await eventually("both were told to go", lambda: speaker.disconnects + listener.disconnects == 2)
+        acked = [task.result()["seq"] for task in acks if task.done() and not task.exception()]
+        for task in acks:
+            task.cancel()
+        again = ChatClient(listener.up)
+        await again.connect(two, since={group: listener.messages[-1]["seq"]})
+        for n in range(50):
+            await say_until_acked(again, group, f"again-{n}")
+        await again.heard("again-49")
+        seqs = [message["seq"] for message in listener.messages + again.messages]
+        assert seqs == sorted(set(seqs))
+        assert set(acked) <= set(seqs)
+        await again.disconnect()

@@ -1,0 +1,45 @@
+"""Laws of resuming: everything after the cursor once, in order, or an honest hole."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.catch_up import MAX_AHEAD, catch_up
+from edge_server.recent_log import RecentLog
+from tests.unit.edge_server.entries import entry
+
+
+@given(
+    of=st.lists(st.sampled_from(["g", "other"]), max_size=40),
+    records=st.integers(0, 40),
+    since=st.integers(-1, 60),
+    later=st.lists(st.sampled_from(["g", "other"]), max_size=30),
+)
+def test_missed_then_live_is_everything_after_the_cursor_once_or_a_hole(
+    of: list[str], records: int, since: int, later: list[str]
+) -> None:
+    window = RecentLog(max_bytes=10**9, max_records=records)
+    window.begin(0, 0)
+    for seq, group in enumerate(of):
+        window.add(entry(seq, group=group))
+    joined = catch_up(window, "g", 0, head=len(of) - 1, since=since)
+    if not joined.recovered:
+        assert joined.missed == ()
+        assert since + 1 < len(of) - len(window)
+        return
+    live = [seq for seq, group in enumerate(of + later) if seq >= len(of) and group == "g"]
+    if joined.not_before is not None:
+        live = [seq for seq in live if seq > joined.not_before]
+    got = [missed.seq for missed in joined.missed] + live
+    assert got == [seq for seq, group in enumerate(of + later) if group == "g" and seq > since]
+
+
+def test_without_a_cursor_nothing_was_missed() -> None:
+    joined = catch_up(RecentLog(max_bytes=0, max_records=0), "g", 0, head=9, since=None)
+    assert (joined.head, joined.recovered, joined.missed, joined.not_before) == (9, True, (), None)
+
+
+def test_a_cursor_of_another_log_is_a_hole() -> None:
+    window = RecentLog(max_bytes=10**6, max_records=10)
+    window.begin(0, 0)
+    assert not catch_up(window, "g", 0, head=5, since=6 + MAX_AHEAD).recovered
+    assert catch_up(window, "g", 0, head=5, since=5 + MAX_AHEAD).recovered

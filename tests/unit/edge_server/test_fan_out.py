@@ -1,0 +1,160 @@
+"""Laws of sending: whatever a client's transport does, it gets its events once and in order."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from engineio import packet as eio_packet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.clients import Client
+from edge_server.fan_out import FanOut
+from edge_server.rooms import Rooms
+from runtime.tokens import Identity
+from tests.unit.edge_server.entries import entry
+
+
+class Transport:
+    """Remembers what was written, and how much of it is unread."""
+
+    def __init__(self) -> None:
+        self.wire: list[bytes] = []
+        self.unread = 0
+
+    def write(self, data: bytes) -> None:
+        self.wire.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def abort(self) -> None:
+        self.wire.append(b"ABORTED")
+
+
+class EngineSocket:
+    """Engine.io's side of a connection: a queue, and a websocket once it has upgraded."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Any] = asyncio.Queue()
+        self.upgraded = False
+        self.framed_websocket: Any = None
+        self.transport = Transport()
+
+    def upgrade(self) -> None:
+        self.framed_websocket = self
+        self.upgraded = True
+
+    def write_one(self, seen: list[bytes]) -> None:
+        """Do what engine.io's writer does with the next packet: encode it, then send it."""
+        if self.queue.empty():
+            return
+        text = self.queue.get_nowait().encode()
+        seen.extend(self.transport.wire)
+        self.transport.wire.clear()
+        if text != str(eio_packet.NOOP):
+            seen.append(text.encode())
+
+
+def client(socket: EngineSocket, *, max_bytes: int = 100, max_packets: int = 1000) -> Client:
+    made = Client("sid", Identity("up202000001", 0.0), socket, max_bytes=max_bytes, max_packets=max_packets)
+    made.count_as("polling")
+    return made
+
+
+def seqs_on(wire: bytes) -> list[int]:
+    return [int(part.split(b'"seq":')[1].split(b",")[0]) for part in wire.split(b'["chat message"')[1:]]
+
+
+@given(st.lists(st.sampled_from(["message", "write", "upgrade"]), max_size=60))
+def test_nothing_overtakes_anything_while_a_client_upgrades(steps: list[str]) -> None:
+    socket = EngineSocket()
+    here = client(socket)
+    seen: list[bytes] = []
+    sent = 0
+    for step in steps:
+        if step == "message":
+            made = entry(sent)
+            here.send(made.text or b"", made.frame)
+            sent += 1
+        elif step == "upgrade":
+            socket.upgrade()
+        else:
+            socket.write_one(seen)
+    while not socket.queue.empty():
+        socket.write_one(seen)
+    seen.extend(socket.transport.wire)
+    assert [seq for data in seen for seq in seqs_on(data)] == list(range(sent))
+
+
+async def test_messages_of_one_pass_leave_in_one_write_a_member() -> None:
+    rooms = Rooms()
+    fan_out = FanOut(rooms)
+    sockets = [EngineSocket() for _ in range(3)]
+    for socket in sockets:
+        socket.upgrade()
+        here = client(socket)
+        here.try_direct()
+        socket.write_one([])
+        rooms.join(here, "g")
+    for seq in range(5):
+        fan_out.put(entry(seq))
+    await asyncio.sleep(0)
+    for socket in sockets:
+        assert [seqs_on(data) for data in socket.transport.wire] == [[0, 1, 2, 3, 4]]
+
+
+async def test_a_joiner_does_not_get_what_was_already_in_the_outbox() -> None:
+    rooms = Rooms()
+    fan_out = FanOut(rooms)
+    socket = EngineSocket()
+    fan_out.put(entry(0))
+    fan_out.flush()
+    rooms.join(client(socket), "g")
+    fan_out.put(entry(1))
+    await asyncio.sleep(0)
+    assert [seqs_on(socket.queue.get_nowait().encode().encode()) for _ in range(socket.queue.qsize())] == [
+        [1]
+    ]
+
+
+@pytest.mark.parametrize("cursor", [0, 2, 4])
+async def test_a_late_joiner_gets_only_what_is_newer_than_its_cursor_and_then_everything(cursor: int) -> None:
+    rooms = Rooms()
+    fan_out = FanOut(rooms)
+    socket = EngineSocket()
+    here = client(socket)
+    rooms.join(here, "g", not_before=cursor)
+    for seq in range(8):
+        fan_out.put(entry(seq))
+        fan_out.flush()
+    got = [seqs_on(socket.queue.get_nowait().encode().encode())[0] for _ in range(socket.queue.qsize())]
+    assert got == list(range(cursor + 1, 8))
+    assert rooms.late("g") == {}
+    assert here in rooms.members("g")
+
+
+async def test_a_client_that_does_not_read_is_closed_and_its_neighbours_get_everything() -> None:
+    rooms = Rooms()
+    closed: list[Client] = []
+    fan_out = FanOut(rooms)
+
+    def close(slow: Client) -> None:
+        closed.append(slow)
+        rooms.remove(slow)
+
+    fan_out.on_slow(close)
+    sockets = [EngineSocket() for _ in range(2)]
+    here = [client(socket) for socket in sockets]
+    for one, socket in zip(here, sockets, strict=True):
+        socket.upgrade()
+        one.try_direct()
+        socket.write_one([])
+        rooms.join(one, "g")
+    sockets[0].transport.unread = 101
+    for seq in range(3):
+        fan_out.put(entry(seq))
+        fan_out.flush()
+    assert closed == [here[0]]
+    assert seqs_on(b"".join(sockets[1].transport.wire)) == [0, 1, 2]
+    assert len(sockets[0].transport.wire) == 1

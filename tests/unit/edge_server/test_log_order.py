@@ -1,0 +1,62 @@
+"""Laws of the order: whatever the interleaving, every record has one turn, in the log's order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.log_order import LogOrder
+
+Interleaving = tuple[int, list[int], list[tuple[str, int]]]
+
+
+@st.composite
+def interleavings(draw: st.DrawFn) -> Interleaving:
+    """A log with gaps, of which some records are ours; acks come in any order, consuming in the log's."""
+    start = draw(st.integers(0, 1000))
+    steps = draw(st.lists(st.integers(1, 3), min_size=1, max_size=40))
+    seqs = [start + sum(steps[:i]) for i in range(len(steps))]
+    ours = draw(st.sets(st.sampled_from(seqs)))
+    events = [("consumed", seq) for seq in seqs]
+    for seq in draw(st.permutations(sorted(ours))):
+        events.insert(draw(st.integers(0, len(events))), ("acked", seq))
+    return start, seqs, events
+
+
+def play(start: int, events: list[tuple[str, int]]) -> tuple[LogOrder[int], list[int]]:
+    order: LogOrder[int] = LogOrder(start)
+    turns = []
+    for kind, seq in events:
+        given_turn = order.acked(seq, seq) if kind == "acked" else order.consumed(seq, seq)
+        turns += [turn for turn, item in given_turn if turn == item]
+    return order, turns
+
+
+@given(interleavings())
+def test_every_record_has_exactly_one_turn_in_log_order(case: Interleaving) -> None:
+    start, seqs, events = case
+    order, turns = play(start, events)
+    assert turns == seqs
+    assert (order.waiting, order.lost) == (0, 0)
+
+
+@given(interleavings(), st.data())
+def test_at_every_moment_the_turns_given_are_a_prefix_of_the_log(
+    case: Interleaving, data: st.DataObject
+) -> None:
+    start, seqs, events = case
+    moment = data.draw(st.integers(0, len(events)))
+    _, turns = play(start, events[:moment])
+    assert turns == seqs[: len(turns)]
+
+
+@given(st.integers(0, 1000), st.integers(1, 50))
+def test_an_ack_that_continues_the_order_has_its_turn_at_once(start: int, count: int) -> None:
+    _, turns = play(start, [("acked", start + n) for n in range(count)])
+    assert turns == list(range(start, start + count))
+
+
+def test_an_acked_record_that_the_log_lacks_is_counted_and_has_no_turn() -> None:
+    order, turns = play(5, [("acked", 7), ("consumed", 5), ("consumed", 6), ("consumed", 8)])
+    assert turns == [5, 6, 7, 8]
+    order, turns = play(5, [("acked", 7), ("consumed", 9)])
+    assert turns == [9]
+    assert (order.waiting, order.lost) == (0, 1)

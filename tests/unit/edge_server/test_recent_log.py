@@ -1,0 +1,93 @@
+"""Laws of the window: bounded, in order, and honest about what it no longer holds."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.recent_log import RecentLog
+from tests.unit.edge_server.entries import entry
+
+groups = st.lists(st.sampled_from(["a", "b", "c"]), max_size=60)
+
+
+def filled(of: list[str], *, max_records: int = 10_000, max_bytes: int = 10**9) -> RecentLog:
+    window = RecentLog(max_bytes=max_bytes, max_records=max_records)
+    window.begin(0, 0)
+    for seq, group in enumerate(of):
+        assert window.add(entry(seq, group=group))
+    return window
+
+
+@given(groups, st.integers(0, 20), st.integers(-1, 70))
+def test_what_it_reaches_it_gives_whole_and_in_order(of: list[str], records: int, since: int) -> None:
+    window = filled(of, max_records=records)
+    for group in "abc":
+        wanted = [seq for seq, of_group in enumerate(of) if of_group == group and seq > since]
+        given_back = [found.seq for found in window.after(group, since)]
+        if window.reaches(0, since):
+            assert given_back == wanted
+        else:
+            assert set(given_back) <= set(wanted)
+
+
+@given(groups, st.integers(0, 20), st.integers(0, 20_000))
+def test_it_never_grows_past_its_bounds(of: list[str], records: int, size: int) -> None:
+    window = filled(of, max_records=records, max_bytes=size)
+    assert len(window) <= records
+    assert 0 <= window.bytes <= size
+
+
+@given(groups, st.integers(0, 20))
+def test_it_reaches_exactly_back_to_the_oldest_record_that_it_holds(of: list[str], records: int) -> None:
+    window = filled(of, max_records=records)
+    evicted = len(of) - len(window)
+    assert window.reaches(0, evicted - 1)
+    assert evicted == 0 or not window.reaches(0, evicted - 2)
+
+
+def test_a_partition_that_never_began_is_not_reached() -> None:
+    assert not RecentLog(max_bytes=1000, max_records=10).reaches(3, 5)
+
+
+def test_a_retry_is_noticed_as_long_as_the_first_is_in_the_window() -> None:
+    window = filled(["g"] * 3, max_records=3)
+    assert not window.add(entry(3, id="m0"))
+    first = window.find(entry(3, id="m0").key)
+    assert first is not None
+    assert first.seq == 0
+    assert window.add(entry(4))
+    assert window.add(entry(5, id="m0"))
+
+
+def test_the_same_id_of_another_sender_is_another_message() -> None:
+    window = filled(["g"])
+    assert window.add(entry(1, id="m0", up="up202000002"))
+
+
+def test_a_record_that_cannot_be_read_takes_nobodys_id() -> None:
+    window = RecentLog(max_bytes=10**6, max_records=2)
+    poison = entry(0, id="same")
+    poison.value = b"{not json"
+    assert window.add(poison)
+    assert window.add(entry(1, id="same"))
+    assert [found.seq for found in window.after("g", -1)] == [1]
+    assert poison.bad is not None
+    window.add(entry(2))
+    again = window.find(entry(1, id="same").key)
+    assert again is not None
+    assert again.seq == 1
+
+
+@pytest.mark.parametrize("text", ["x" * 10, "x" * 200, "é" * 40_000, 'quote " and \\ and \x00'])
+def test_the_frame_is_one_unmasked_text_frame_around_the_event(text: str) -> None:
+    made = entry(7)
+    made.value = orjson.dumps({**orjson.loads(made.value or b""), "message": text})
+    assert made.text is not None
+    assert made.frame is not None
+    header = len(made.frame) - len(made.text)
+    assert header == (2 if len(made.text) < 126 else 4 if len(made.text) < 65_536 else 10)
+    assert made.frame[0] == 0x81
+    assert made.frame.endswith(made.text)
+    name, event = orjson.loads(made.text[2:])
+    assert (name, event["message"], event["seq"], event["room"]) == ("chat message", text, 7, "g")

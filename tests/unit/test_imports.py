@@ -1,0 +1,51 @@
+"""Imports go one way: schemas ← runtime ← the services ← deploy, loadtest, tests."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("dispatcher", "edge_server", "persister", "api_gateway")
+MAY_IMPORT: dict[str, set[str]] = {
+    "schemas": {"schemas"},
+    "runtime": {"schemas", "runtime"},
+    **{service: {"schemas", "runtime", service} for service in SERVICES},
+    "loadtest": {"schemas", "loadtest"},
+    "deploy": {"schemas", "runtime", "deploy", "loadtest"},
+}
+OURS = {*MAY_IMPORT, "tests"}
+ONLY_IN = {"motor": {"runtime/mongo.py"}, "pymongo": {"runtime/mongo.py"}}
+
+
+def imported_by(source: str) -> Iterator[str]:
+    """Yield the top-level packages that a file imports, wherever in the file it does so."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+def wrong_imports(package: str, source: str) -> set[str]:
+    return (set(imported_by(source)) & OURS) - MAY_IMPORT[package]
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_a_package_imports_only_what_stands_before_it(package: str) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    assert {str(file): wrong for file in files if (wrong := wrong_imports(package, file.read_text()))} == {}
+
+
+@pytest.mark.parametrize("driver", sorted(ONLY_IN))
+def test_one_file_knows_the_store_driver(driver: str) -> None:
+    files = [file for package in MAY_IMPORT for file in sorted((ROOT / package).rglob("*.py"))]
+    knows = {str(file.relative_to(ROOT)) for file in files if driver in imported_by(file.read_text())}
+    assert {name for name in knows if not name.startswith("deploy/")} <= ONLY_IN[driver]
+
+
+def test_the_rule_notices_an_import_between_services() -> None:
+    assert wrong_imports("persister", "def f():\n    from edge_server.rooms import Rooms") == {"edge_server"}
+    assert wrong_imports("schemas", "import runtime.kafka") == {"runtime"}
