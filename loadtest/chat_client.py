@@ -35,6 +35,8 @@ class ChatClient:
         self.joined = asyncio.Event()
         """Set when the edge has said, on this connection, which rooms the student is in."""
         self.connections = 0
+        self.lost_because = ""
+        """Why the last connection ended."""
         self.holes: list[tuple[str, int, int]] = []
         """Rooms that could not be resumed: room, last seq received, the head it goes on from."""
         self.on_chat: Callable[[ChatMessage], None] = lambda _: None
@@ -94,8 +96,9 @@ class ChatClient:
             if self._connection is not None:
                 self._connection.close("moved")
 
-    def on_lost(self, _reason: str) -> None:
+    def on_lost(self, reason: str) -> None:
         """Take the end of the connection."""
+        self.lost_because = reason
         self._connection = None
         self.connected.clear()
         self.joined.clear()

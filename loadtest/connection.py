@@ -27,6 +27,7 @@ CONNECT_TIMEOUT_S: Final = 30.0
 _PATH: Final = "/socket.io/?EIO=4&transport=websocket"
 _PING_TEXT: Final = b"2"
 _PONG_FRAME: Final = client_frame(b"3")
+_NOOP_TEXT: Final = b"6"
 
 OnAck = Callable[[Any], None]
 
@@ -164,8 +165,10 @@ class Connection(asyncio.Protocol):
         elif text.startswith(b"40"):
             if not self.opened.done():
                 self.opened.set_result(None)
-        else:
+        elif text.startswith((b"1", b"41", b"44")):
             self._take_end(text)
+        elif text != _NOOP_TEXT:
+            raise ProtocolError(f"a packet beginning with {text[:20]!r}")
 
     def _take_open(self, said: dict[str, Any]) -> None:
         self._silence_s = (said["pingInterval"] + said["pingTimeout"]) / 1000
