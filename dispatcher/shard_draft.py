@@ -36,6 +36,11 @@ class Piece(NamedTuple):
         """How many atoms it holds."""
         return self.end - self.start
 
+    @classmethod
+    def between(cls, start: int, end: int) -> Self:
+        """Return the atoms between two points."""
+        return cls(atom_at(start), atom_at(end))
+
     def halves(self) -> tuple[Self, Self]:
         """Cut in the middle."""
         middle = (self.start + self.end) // 2
@@ -56,14 +61,22 @@ class Draft:
         self._fullest: list[tuple[int, str]] | None = None
         for shard in self._old.values():
             edge = shard.edge if shard.edge in self.held else None
-            span = Piece(atom_at(shard.start), atom_at(shard.end))
+            span = Piece.between(shard.start, shard.end)
             # Borders that are not ours are moved to the next atom; a shard between two atoms vanishes.
             if span.width > 0:
                 self._put(span, edge)
 
     def orphans(self) -> list[Piece]:
         """Return the spans that none of the holders has."""
-        return [Piece(start, self._end[start]) for start in sorted(self._starts_of.get(None, ()))]
+        return self.spans_of(None)
+
+    def spans_of(self, edge: str | None) -> list[Piece]:
+        """Return what ``edge`` holds, in order."""
+        return [Piece(start, self._end[start]) for start in sorted(self._starts_of.get(edge, ()))]
+
+    def beside(self, edge: str) -> list[tuple[Piece, str]]:
+        """Return the spans of others that touch those of ``edge``, and whose they are."""
+        return [(span, owner) for owner, span in self._touching(edge)]
 
     def finest(self) -> int:
         """Return the largest power of two that divides every border, in atoms."""

@@ -99,7 +99,7 @@ def _settled(table: ShardTable, reason: str) -> Change:
         for edge in sorted(edge for edge in table.serving if draft.held[edge] == 0):
             _take_share(draft, bounds, edge)
     after = replace(table, shards=draft.shards())
-    return after, tuple(_moves(table, after, reason))
+    return after, tuple(moves_between(table, after, reason))
 
 
 def _give_orphans(draft: Draft, bounds: Bounds) -> None:
@@ -164,7 +164,7 @@ def _take_share(draft: Draft, bounds: Bounds, edge: str) -> None:
         draft.give(draft.next_to_take(donor, amount, beside=edge), edge)
 
 
-def _moves(before: ShardTable, after: ShardTable, reason: str) -> Iterable[Move]:
+def moves_between(before: ShardTable, after: ShardTable, reason: str) -> Iterable[Move]:
     """Yield what another edge holds, neighbouring parts that went the same way as one."""
     old, new = iter(before.shards), iter(after.shards)
     ours, theirs = next(old), next(new)
