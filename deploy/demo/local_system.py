@@ -3,6 +3,7 @@
 It starts and stops, and knows where everything is; it neither fills the system nor looks into it.
 """
 
+import json
 import os
 import resource
 import secrets
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -17,12 +19,16 @@ from typing import Final, Self
 import jwt
 
 from deploy.demo.environment import HOST, Secrets, edge_names, plan_services, preferred_ports
-from deploy.demo.service_process import ServiceProcess
+from deploy.demo.service_process import PROBE_TIMEOUT_S, ServiceProcess
 from deploy.local.backing import RunningBacking, backing_services
 from deploy.local.ports import prefer_ports
+from deploy.local.processes import wait_until
+from schemas.up_number import CIRCLE, up_at
 
 TOKEN_LASTS_S: Final = 24 * 3600.0
 OPEN_FILES: Final = 20_000
+TABLE_DEADLINE_S: Final = 60.0
+PROBES_AN_EDGE: Final = 10
 
 
 class LocalSystem:
@@ -80,6 +86,25 @@ class LocalSystem:
         """Return a token that says that its bearer is ``up``; expired where ``lasts_s`` is negative."""
         return jwt.encode({"sub": up, "exp": time.time() + lasts_s}, self._secrets.tokens, "HS256")
 
+    def all_edges_are_given_out(self) -> bool:
+        """Whether the gateway sends somebody to each of the edges: the table is known and spread."""
+        step = CIRCLE // (PROBES_AN_EDGE * self._edges)
+        found = {self.locate(up_at(point)) for point in range(0, CIRCLE, step)}
+        return found == set(self.edge_urls.values())
+
+    def locate(self, up: str) -> str | None:
+        """Return the URL of a student's edge, or None where the gateway has none for now."""
+        connection = HTTPConnection(HOST, self._ports["public"], timeout=PROBE_TIMEOUT_S)
+        try:
+            headers = {"Authorization": f"Bearer {self.mint_token(up)}"}
+            connection.request("GET", "/chat/location", headers=headers)
+            answer = connection.getresponse()
+            return str(json.loads(answer.read())["url"]) if answer.status == 200 else None
+        except (OSError, HTTPException):
+            return None
+        finally:
+            connection.close()
+
     def __enter__(self) -> Self:
         allow_open_files(OPEN_FILES)
         with ExitStack() as stack:
@@ -94,6 +119,7 @@ class LocalSystem:
             self._launch_services(stack)
             for service in self.services.values():
                 service.wait_ready()
+            wait_until(self.all_edges_are_given_out, TABLE_DEADLINE_S, "students on every edge")
             self._stack = stack.pop_all()
         return self
 

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from deploy.demo.local_system import LocalSystem
 from deploy.local.backing import RunningBacking
 from tests.integration.backing import Log, open_log, running_backing
+from tests.integration.demo.system import Campus, open_campus, running_system
 
 
 @pytest.fixture(scope="session")
@@ -19,4 +21,18 @@ def backing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBacking
 async def log(backing: RunningBacking) -> AsyncIterator[Log]:
     """The log, open for writing."""
     async with open_log() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def local_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+    """The whole system with two edges, every service a real process. Who disturbs it puts it right again."""
+    with running_system(tmp_path_factory.mktemp("system")) as system:
+        yield system
+
+
+@pytest.fixture
+async def campus(local_system: LocalSystem) -> AsyncIterator[Campus]:
+    """A session with the whole system."""
+    async with open_campus(local_system) as opened:
         yield opened

@@ -1,0 +1,55 @@
+"""The whole system as real processes for tests, on a broker and a store of its own.
+
+The topics have fixed names: a broker that other tests use would show their edges to our dispatcher.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from deploy.demo.fill import InternalApi
+from deploy.demo.local_system import LocalSystem
+from deploy.demo.university import PlannedGroup
+from loadtest.rest import RestApi
+from tests.integration.backing import new_group
+
+NOT_OURS = ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_DURABLE", "MONGODB_URI")
+
+
+@contextmanager
+def running_system(folder: Path, **options: Any) -> Iterator[LocalSystem]:
+    """Run the system, its data and logs under ``folder``."""
+    environ = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
+    with LocalSystem(data_dir=folder / "data", log_dir=folder / "logs", environ=environ, **options) as system:
+        yield system
+
+
+class Campus:
+    """The APIs of a running system, and the numbers and groups that a test needs."""
+
+    def __init__(self, system: LocalSystem, session: aiohttp.ClientSession) -> None:
+        self.system = system
+        self.session = session
+        self.api = RestApi(session, system.public_url)
+        self.internal = InternalApi(session, system.internal_url, system.service_token)
+
+    async def group(self, *ups: str) -> str:
+        """Create a group of these students, and return its id."""
+        group = PlannedGroup(new_group(), "A test's group", ups)
+        await self.internal.create(group)
+        return group.id
+
+    async def locate(self, up: str) -> str:
+        """Return the URL of a student's edge."""
+        return await self.api.locate(self.system.mint_token(up))
+
+
+@asynccontextmanager
+async def open_campus(system: LocalSystem) -> AsyncIterator[Campus]:
+    """Open a session with a running system."""
+    async with aiohttp.ClientSession() as session:
+        yield Campus(system, session)
