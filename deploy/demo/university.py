@@ -13,7 +13,7 @@ CLASS_SIZE: Final = 20
 
 _COURSES: Final = {
     1: ["Fundamentos da Programação", "Matemática Discreta", "Álgebra"],
-    2: ["Bases de Dados", "Sistemas Operativos", "Algoritmos"],
+    2: ["Bases de Dados", "Sistemas Operativos", "Algoritmos e Estruturas de Dados"],
     3: ["Redes de Computadores", "Engenharia de Software", "Inteligência Artificial"],
 }
 _MASTERS_COURSES: Final = {1: ["Sistemas Distribuídos", "Arquitetura de Software", "Computação Móvel"]}
