@@ -19,6 +19,7 @@ from edge_server.recent_log import Entry, RecentLog, message_key
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
 from runtime.kafka import write
+from runtime.service import is_being_cancelled
 from schemas import topics
 from schemas.client_events import SendMessageOk
 from schemas.log_records import Encoded, MessageSent, encode
@@ -101,8 +102,10 @@ class Publisher:
                 written = await write(
                     self._producer, topics.MESSAGES, record, self._settings.kafka_partitions
                 )
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
             self._give_up(key, error)
+            if is_being_cancelled():
+                raise
             raise Refused(UNAVAILABLE) from error
         written.add_done_callback(lambda done: self._on_written(key, message.group, record, done))
 

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from runtime import logs, metrics
 from runtime.kafka import RETRY_AFTER_S
-from runtime.service import Fatal, Service
+from runtime.service import Fatal, Service, is_being_cancelled
 from runtime.settings import KafkaSettings
 from schemas import topics
 
@@ -26,6 +26,7 @@ OnRecords = Callable[[int, Sequence[ConsumerRecord]], None]
 
 POLL_MS: Final = 250
 POLL_HANGS_AFTER_S: Final = 60.0
+STOP_HANGS_AFTER_S: Final = 10.0
 PROGRESS_CHECK_S: Final = 10.0
 MAX_POLL_RECORDS: Final = 5_000
 
@@ -66,18 +67,25 @@ class LogReader:
     async def run(self) -> None:
         """Read for ever. Raises `Fatal` where the log is not the one that was read before."""
         while True:
-            consumer = self._consumer()
             try:
-                await consumer.start()
-                await self._seek(consumer)
-                await self._read(consumer)
+                await self._read_with_a_new_consumer()
             except OffsetOutOfRangeError as error:
                 raise Fatal(f"{self.topic} no longer holds what this reader has yet to read") from error
-            except (KafkaError, OSError, Stalled, TimeoutError) as error:
+            except (KafkaError, OSError, Stalled, TimeoutError, asyncio.CancelledError) as error:
+                if is_being_cancelled():
+                    raise
                 metrics.READER_REBUILDS.labels(topic=self.topic).inc()
                 log.warning("a reader is rebuilt", extra=logs.facts(topic=self.topic, error=repr(error)))
                 await asyncio.sleep(RETRY_AFTER_S)
-            finally:
+
+    async def _read_with_a_new_consumer(self) -> None:
+        consumer = self._consumer()
+        try:
+            await consumer.start()
+            await self._seek(consumer)
+            await self._read(consumer)
+        finally:
+            async with asyncio.timeout(STOP_HANGS_AFTER_S):
                 await consumer.stop()
 
     def ready_fault(self) -> str | None:

@@ -89,7 +89,9 @@ class Service:
             except Fatal as error:
                 log.critical("the service cannot go on", extra=logs.facts(task=name, reason=str(error)))
                 return self.fail(error)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if is_being_cancelled():
+                    raise
                 failures = 1 if loop.time() - started > WELL_AFTER_S else failures + 1
                 metrics.TASK_RESTARTS.labels(task=name).inc()
                 self._failing[name] = f"{name}: {type(error).__name__}"
@@ -99,6 +101,16 @@ class Service:
                 await asyncio.sleep(min(0.1 * 2**failures, 5.0))
             finally:
                 recovered.cancel()
+
+
+def is_being_cancelled() -> bool:
+    """Say whether somebody cancels the current task.
+
+    Where nobody does, a `CancelledError` has leaked out of a library's own tasks (aiokafka does so when a
+    broker goes away while a consumer is starting) and is a failure like any other.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:

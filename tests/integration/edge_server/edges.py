@@ -22,7 +22,7 @@ class Edge:
 
     def connected(self) -> int:
         """How many clients are connected to any edge of this process."""
-        return int(sum(sample.value for sample in metrics.CONNECTIONS.collect()[0].samples))
+        return int(sum(sample.value for sample in next(iter(metrics.CONNECTIONS.collect())).samples))
 
 
 @asynccontextmanager
