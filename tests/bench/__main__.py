@@ -1,0 +1,113 @@
+"""``python -m tests.bench``: run the benchmarks, print the table, write the report."""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from deploy.local.backing import RunningBacking
+from runtime.kafka import ensure_topics
+from runtime.settings import KafkaSettings
+from schemas import topics
+from tests.bench import fan_out, history_pages, latency, location, message_in, store_rate
+from tests.bench.processes import Rig, Size, allow_open_files
+from tests.bench.table import Row, as_json, as_text
+from tests.integration.backing import running_backing
+
+Benchmark = Callable[[Rig, Size], Awaitable[list[Row]]]
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {
+    "fan-out": fan_out.run,
+    "message-in": message_in.run,
+    "latency": latency.run,
+    "store-rate": store_rate.run,
+    "history": history_pages.run,
+    "location": location.run,
+}
+REPORTS: Final = Path("reports")
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the arguments."""
+    about = "\n".join(f"  {name:<12}{_first_line(run)}" for name, run in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"Side-by-side benchmarks, on this machine alone.\n\n{about}",
+        epilog="They write into the broker and the store: never point them at a production system.",
+    )
+    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="only this one; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="few and small rounds, to see that all work")
+    parser.add_argument("--rounds", type=int, help="rounds that count, of each side (4; quick: 1)")
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    """Run what was asked for."""
+    args = parse()
+    size = Size(rounds=args.rounds or (1 if args.quick else 4), scale=0.1 if args.quick else 1.0)
+    allow_open_files()
+    # What the client library retries by itself it logs as an error; what fails for good raises.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="chat-bench-") as folder,
+        running_backing(Path(folder) / "backing") as backing,
+    ):
+        machine = describe_machine(backing)
+        print(machine, flush=True)
+        rows = uvloop.run(run_all(args.only or list(BENCHMARKS), size, Path(folder)))
+    print(f"\n{as_text(rows)}\n")
+    report = as_json(rows, machine, time.monotonic() - started)
+    print(f"{report['seconds']} s; all samples: {write_report(report)}")
+
+
+async def run_all(names: Sequence[str], size: Size, folder: Path) -> list[Row]:
+    """Run benchmarks one after the other; each has its servers to itself."""
+    rows: list[Row] = []
+    await ensure_topics(KafkaSettings(), topics.ALL)
+    for name in names:
+        started = time.monotonic()
+        print(f"{name}: ", end="", flush=True)
+        async with AsyncExitStack() as stack:
+            rows += await BENCHMARKS[name](Rig(stack, folder), size)
+        print(f"{time.monotonic() - started:.0f} s", flush=True)
+    return rows
+
+
+def describe_machine(backing: RunningBacking) -> str:
+    """Return in one line what the figures were measured on."""
+    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    return (
+        f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()} {platform.release()}), "
+        f"Python {platform.python_version()}, uvloop {version('uvloop')}, load before {load}; "
+        f"{backing.backing.description}"
+    )
+
+
+def write_report(report: dict[str, object]) -> Path:
+    """Write the report beside earlier ones, and return where."""
+    REPORTS.mkdir(exist_ok=True)
+    path = REPORTS / f"bench-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+    path.write_text(json.dumps(report, indent=1, ensure_ascii=False))
+    return path
+
+
+def _first_line(run: Benchmark) -> str:
+    return (sys.modules[run.__module__].__doc__ or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""``/chat/location`` and an empty aiohttp handler, asked by the same client.
+
+The client shares the machine with the server: requests a CPU second of the server are the fair figure.
+"""
+
+import time
+
+from schemas import topics
+from schemas.assignments import TABLE_KEY, Shard, TableAssigned
+from schemas.log_records import encode
+from schemas.up_number import CIRCLE
+from tests.bench.http_load import get, load, until_answered
+from tests.bench.processes import Rig, Server, Size, cpu_s
+from tests.bench.rounds import Figures, compare
+from tests.bench.table import Row
+from tests.integration.backing import new_group, open_log, token
+
+REQUESTS = 16_000
+CONNECTIONS = 32
+STUDENTS = 1_000
+
+
+async def measure(server: Server, requests: list[bytes], total: int) -> Figures:
+    """Ask so many times."""
+    before, started = cpu_s(server.pid), time.perf_counter()
+    await load(server.port, requests, total, CONNECTIONS)
+    used, took = cpu_s(server.pid) - before, time.perf_counter() - started
+    return {"per_cpu_s": total / used, "per_s": total / took}
+
+
+async def write_table() -> None:
+    """Write a table of one edge, newer than any that may stand in the log."""
+    table = TableAssigned(
+        epoch=time.time_ns(),
+        version=1,
+        shards=(Shard(start=0, end=CIRCLE, edge="edge-1"),),
+        urls={"edge-1": "https://edge-1.chat.example.org"},
+    )
+    async with open_log() as log:
+        await log.write(topics.ASSIGNMENTS, encode(table, key=TABLE_KEY, source="bench"))
+
+
+async def run(rig: Rig, size: Size) -> list[Row]:
+    """Compare both handlers."""
+    await write_table()
+    ours, reference = await rig.gateway(new_group()), await rig.reference("reference_http")
+    requests = [get("/chat/location", token(f"up{n:09d}")) for n in range(STUDENTS)]
+    await until_answered(ours.port, requests[0])
+    total = size.of(REQUESTS)
+    compared = await compare(
+        size.rounds, lambda: measure(ours, requests, total), lambda: measure(reference, requests, total)
+    )
+    return [
+        compared.row("GET /chat/location a core", "per_cpu_s", "1/CPU s", better="higher"),
+        compared.row("GET /chat/location, all on this machine", "per_s", "1/s", better="higher"),
+    ]

@@ -1,0 +1,119 @@
+"""Servers as processes of this machine, and the CPU time that each has used. Nothing outlives the run."""
+
+import asyncio
+import os
+import resource
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deploy.demo.environment import HOST, Planned
+from deploy.demo.service_process import ServiceProcess
+from deploy.local.ports import free_ports
+from deploy.local.processes import wait_until
+
+OPEN_FILES: Final = 20_000
+LISTEN_DEADLINE_S: Final = 30.0
+LONG_S: Final = "300"
+"""No ping within a run: the counting members do not answer any."""
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds, user and system, that a process and all its threads have used so far.
+
+    The number is that of Linux's clock of another process (clock_getcpuclockid), which counts nanoseconds.
+    """
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int
+    scale: float
+
+    def of(self, count: int) -> int:
+        """Return a count for this size of run."""
+        return max(1, round(count * self.scale))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that is ready."""
+
+    port: int
+    process: ServiceProcess
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self.process.process.pid
+
+
+class Rig:
+    """Starts what a benchmark needs; all of it stops with ``stack``."""
+
+    def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
+        self._stack = stack
+        self._folder = folder
+
+    async def edge(self, name: str) -> Server:
+        """Start an edge."""
+        port, ops_port = free_ports(2)
+        env = {"EDGE_NAME": name, "EDGE_PORT": str(port), "PING_INTERVAL_S": LONG_S}
+        return await self._start(name, "edge_server", port, ops_port, env)
+
+    async def gateway(self, database: str) -> Server:
+        """Start a gateway that reads ``database``."""
+        port, ops_port = free_ports(2)
+        env = {"PUBLIC_PORT": str(port), "MONGODB_DATABASE": database}
+        return await self._start("api_gateway", "api_gateway", port, ops_port, env)
+
+    async def persister(self, database: str, group: str) -> Server:
+        """Start a persister that writes ``database``."""
+        (port,) = free_ports(1)
+        env = {"MONGODB_DATABASE": database, "PERSISTER_GROUP": group}
+        return await self._start("persister", "persister", port, port, env)
+
+    async def reference(self, module: str) -> Server:
+        """Start one of the reference servers."""
+        (port,) = free_ports(1)
+        return await self._start(module, f"tests.bench.{module}", port, port, {})
+
+    async def _start(
+        self, name: str, module: str, port: int, ops_port: int, env: Mapping[str, str]
+    ) -> Server:
+        told = {"OPS_PORT": str(ops_port), "LOG_DIR": str(self._folder / name), "LOG_STDOUT": "none", **env}
+        process = ServiceProcess(Planned(name, module, ops_port, told), self._folder)
+        self._stack.push_async_callback(asyncio.to_thread, process.stop)
+        await asyncio.to_thread(process.start)
+        await asyncio.to_thread(wait_until, lambda: _listens(port), LISTEN_DEADLINE_S, f"{name} at {port}")
+        return Server(port, process)
+
+
+def _listens(port: int) -> bool:
+    """Say whether clients can connect: a service may say that it is ready a moment before."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def allow_open_files() -> None:
+    """Let this process and its children hold as many sockets as the machine allows, up to what we need."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def own_cpu_s() -> float:
+    """Return the CPU seconds that this process has used."""
+    return cpu_s(os.getpid())
