@@ -6,7 +6,7 @@ resets offsets in silence and leaves the group for good when it isn't polled: ea
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -20,7 +20,7 @@ from aiokafka.errors import (
 )
 
 from persister.batch import Ends
-from persister.positions import Position, start_position
+from persister.positions import Position, lacking, start_position
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
 from runtime import logs, metrics
@@ -29,7 +29,7 @@ from runtime.service import Fatal
 
 log = logging.getLogger(__name__)
 
-JOIN_HANGS_AFTER_S: Final = 60.0
+START_HANGS_AFTER_S: Final = 60.0
 POLL_HANGS_AFTER_S: Final = 60.0
 COMMIT_HANGS_AFTER_S: Final = 30.0
 STOP_HANGS_AFTER_S: Final = 5.0
@@ -58,6 +58,9 @@ class GroupReader:
         self._positioned = asyncio.Event()
         self._broken: BaseException | None = None
         self._failed_commits = 0
+        self._all = [TopicPartition(name, n) for name in TOPICS for n in range(settings.kafka_partitions)]
+        self._stored: Ends = {}
+        self._lacking: Ends = {}
         self.epoch = 0
         """Grows when the group takes partitions away: what was read before is somebody's to read again."""
         self.starts: Ends = {}
@@ -65,15 +68,20 @@ class GroupReader:
         self.empty_polls = 0
         """How often there was nothing to read."""
 
-    async def start(self) -> None:
-        """Join the group. Raises `KafkaError`, `OSError` or `TimeoutError`."""
+    async def start(self, read_progress: Callable[[], Awaitable[Ends]]) -> None:
+        """Join the group, knowing what the store has. Raises `KafkaError`, `OSError` or `TimeoutError`."""
         self._consumer = self._new_consumer()
-        self._consumer.subscribe(TOPICS, listener=_Listener(self))
-        async with asyncio.timeout(JOIN_HANGS_AFTER_S):
+        async with asyncio.timeout(START_HANGS_AFTER_S):
             await self._consumer.start()
+            committed = await self._committed(self._all)
+        if self._settings.kafka_durable:
+            self._stored = await read_progress()
+            self._lacking = lacking(committed, self._stored)
+        self._consumer.subscribe(TOPICS, listener=_Listener(self))
 
     async def stop(self) -> None:
         """Leave the group, so that others take over at once."""
+        self._positioned.clear()
         if self._consumer is None:
             return
         try:
@@ -173,16 +181,38 @@ class GroupReader:
     async def _take_up(self, partitions: list[TopicPartition]) -> None:
         """Heartbeats wait for this: it must be shorter than the session."""
         async with asyncio.timeout(self._settings.session_timeout_ms / 1000 / 2):
-            committed = await asyncio.gather(*(self._consumer.committed(tp) for tp in partitions))
+            committed = await self._committed(partitions)
             first = await self._consumer.beginning_offsets(partitions)
             end = await self._consumer.end_offsets(partitions)
-        for tp, offset in zip(partitions, committed, strict=True):
-            name = f"{tp.topic}/{tp.partition}"
-            position = start_position(name, committed=offset, first=first[tp], end=end[tp])
-            _report_loss(tp, position)
-            self._consumer.seek(tp, position.offset)
-            self.starts[tp] = position.offset
+            for tp in partitions:
+                position = start_position(
+                    f"{tp.topic}/{tp.partition}",
+                    committed=committed[tp],
+                    stored=self._stored.get(tp, 0),
+                    lacks_after=self._lacking.get(tp),
+                    first=first[tp],
+                    end=end[tp],
+                )
+                _report_loss(tp, position)
+                self._consumer.seek(tp, position.offset)
+                self.starts[tp] = position.offset
+            await self._go_back()
         log.info("partitions were assigned", extra=logs.facts(partitions=len(partitions), epoch=self.epoch))
+
+    async def _go_back(self) -> None:
+        """Commit where the store lacks records: whoever has the partition next must know it too."""
+        back = {tp: self.starts[tp] for tp in self._lacking if tp in self.starts}
+        if back:
+            log.warning(
+                "the store lacks what was committed; the log is read again",
+                extra=logs.facts(partitions=len(back)),
+            )
+            await self._consumer.commit(back)
+            self._lacking = {tp: end for tp, end in self._lacking.items() if tp not in back}
+
+    async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
+        found = await asyncio.gather(*(self._consumer.committed(tp) for tp in partitions))
+        return dict(zip(partitions, found, strict=True))
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -18,7 +18,7 @@ from persister.batch_writer import BatchWriter
 from persister.group_reader import GroupReader
 from persister.handover import Handover
 from persister.outage import NoLongerOursError, Outage
-from persister.progress import Written, write_progress
+from persister.progress import Written, read_progress, write_progress
 from persister.settings import PersisterSettings
 from persister.stalls import Look, Stalls
 from runtime import logs, metrics
@@ -68,7 +68,7 @@ class Pipeline:
             self._reader = GroupReader(self._settings, self._drop)
             self._drop(self._reader.epoch)
             try:
-                await self._reader.start()
+                await self._reader.start(self._read_progress)
                 await self._run_steps()
             except (KafkaError, OSError, Stalled, TimeoutError) as error:
                 metrics.READER_REBUILDS.labels(topic=READER_NAME).inc()
@@ -86,6 +86,9 @@ class Pipeline:
                 steps.create_task(self._watch())
         except BaseExceptionGroup as group:
             raise _first_cause(group) from group
+
+    async def _read_progress(self) -> Ends:
+        return await self._outage.outlast("reading progress", partial(read_progress, self._store))
 
     async def _read(self) -> None:
         """Consume, read and batch. While the batch is full nothing is fetched."""

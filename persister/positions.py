@@ -1,7 +1,11 @@
 """Where reading a partition begins. Pure: asks nobody, and never begins elsewhere in silence."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from aiokafka import TopicPartition
+
+from persister.batch import Ends
 from runtime.service import Fatal
 
 
@@ -12,14 +16,32 @@ class Position(NamedTuple):
     lost: int
 
 
-def start_position(partition: str, *, committed: int | None, first: int, end: int) -> Position:
+def lacking(committed: Mapping[TopicPartition, int | None], stored: Ends) -> Ends:
+    """Return the partitions of which the store has less than was committed, and how far it has them.
+
+    Progress is written before the commit: such a store was emptied, restored or replaced. What ``committed``
+    says must have been asked before what ``stored`` says, or a persister at work would look like that.
+    """
+    return {
+        tp: stored.get(tp, 0)
+        for tp, offset in committed.items()
+        if offset is not None and stored.get(tp, 0) < offset
+    }
+
+
+def start_position(
+    partition: str, *, committed: int | None, stored: int, lacks_after: int | None, first: int, end: int
+) -> Position:
     """Return where to go on in a log that holds the offsets ``first`` to ``end - 1``.
 
-    Raises `Fatal` where the log ends before what was committed: it is another log, and every ``seq`` in the
-    store would mean another message.
+    ``stored`` is what the store has reached, ``lacks_after`` is where to go back to when it lacks what was
+    committed. Raises `Fatal` where the log ends before what was reached: it is another log, and every ``seq``
+    in the store would mean another message.
     """
-    if committed is None:
+    reached = max(committed or 0, stored)
+    if reached > end:
+        raise Fatal(f"{partition} ends at {end}, before {reached} which was reached: it is another log")
+    wanted = committed if lacks_after is None else lacks_after
+    if wanted is None:
         return Position(first, 0)
-    if committed > end:
-        raise Fatal(f"{partition} ends at {end}, before {committed} which was stored: it is another log")
-    return Position(max(committed, first), max(0, first - committed))
+    return Position(max(wanted, first), max(0, first - wanted))

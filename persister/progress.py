@@ -5,6 +5,8 @@ The gateway tells clients from it up to which seq history is whole. It never goe
 
 import asyncio
 
+from aiokafka import TopicPartition
+
 from persister.batch import Ends
 from runtime.mongo import Store
 from schemas import documents
@@ -41,3 +43,14 @@ async def write_progress(store: Store, ends: Ends) -> None:
         (documents.progress_key(tp.topic, tp.partition), {"$max": {"next": end}}) for tp, end in ends.items()
     ]
     await store.upsert(documents.PROGRESS, updates)
+
+
+async def read_progress(store: Store) -> Ends:
+    """Return how far the store has got. Raises `StoreUnavailable`."""
+    found = await store.find(documents.PROGRESS, {})
+    return {_partition_of(document["_id"]): document["next"] for document in found}
+
+
+def _partition_of(key: str) -> TopicPartition:
+    topic, _, partition = key.rpartition("/")
+    return TopicPartition(topic, int(partition))

@@ -9,13 +9,15 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.ports import free_ports
 from deploy.local.processes import ManagedProcess
+from runtime.kafka import partition_of
 from runtime.mongo import Store, open_store
-from runtime.settings import MongoSettings
-from schemas import documents
+from runtime.settings import KafkaSettings, MongoSettings
+from schemas import documents, topics
 from tests.integration.backing import DEADLINE_S
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -113,6 +115,40 @@ async def open_history(database: str) -> AsyncIterator[History]:
     """Open a database for reading."""
     async with open_store(MongoSettings(mongodb_database=database)) as store:
         yield History(store)
+
+
+def partition(group: str) -> int:
+    """Return the partition of a group's messages."""
+    return partition_of(group.encode(), KafkaSettings().kafka_partitions)
+
+
+@asynccontextmanager
+async def _outside_member(database: str) -> AsyncIterator[Any]:
+    """A consumer that speaks for the test's consumer group, which is named after its database."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=KafkaSettings().kafka_bootstrap_servers, group_id=database, enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def group_commits(database: str, group: str, offset: int) -> None:
+    """Commit an offset of the group's partition, as a persister would."""
+    tp = TopicPartition(topics.MESSAGES, partition(group))
+    async with _outside_member(database) as consumer:
+        consumer.assign([tp])
+        await consumer.commit({tp: offset})
+
+
+async def all_is_committed(database: str) -> bool:
+    """Whether the consumer group is at the end of every partition of messages."""
+    partitions = [TopicPartition(topics.MESSAGES, n) for n in range(KafkaSettings().kafka_partitions)]
+    async with _outside_member(database) as consumer:
+        ends = await consumer.end_offsets(partitions)
+        return all([(await consumer.committed(tp) or 0) == ends[tp] for tp in partitions])
 
 
 async def until(what: str, holds: Callable[[], Awaitable[bool]], deadline_s: float = DEADLINE_S) -> None:

@@ -10,14 +10,22 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from deploy.local.backing import RunningBacking
 from persister import app, pipeline
+from persister.progress import write_progress
 from persister.settings import PersisterSettings
 from runtime import metrics
 from runtime.service import Service, running
 from runtime.settings import KafkaSettings
 from schemas import topics
 from tests.integration.backing import Log, new_group
-from tests.integration.persister.processes import History, Persister, until
-from tests.integration.persister.test_storing import holds, partition, say_many
+from tests.integration.persister.processes import (
+    History,
+    Persister,
+    all_is_committed,
+    group_commits,
+    partition,
+    until,
+)
+from tests.integration.persister.test_storing import holds, say_many
 
 NewPersister = Callable[..., Persister]
 
@@ -109,20 +117,6 @@ async def test_a_persister_starts_without_a_store_and_stops_cleanly_without_it(
     assert await persister.stop() == 0, persister.log()
 
 
-async def group_commits(database: str, group: str, offset: int) -> None:
-    """Commit an offset in the name of the test's consumer group."""
-    tp = TopicPartition(topics.MESSAGES, partition(group))
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=KafkaSettings().kafka_bootstrap_servers, group_id=database, enable_auto_commit=False
-    )
-    await consumer.start()
-    try:
-        consumer.assign([tp])
-        await consumer.commit({tp: offset})
-    finally:
-        await consumer.stop()
-
-
 async def test_a_log_that_ends_before_the_commit_is_refused(
     log: Log, database: str, new_persister: NewPersister
 ) -> None:
@@ -140,17 +134,42 @@ async def test_a_log_that_ends_before_the_commit_is_refused(
     assert "it is another log" in (persister.folder / "logs" / "error.log").read_text()
 
 
+async def test_a_store_that_was_emptied_gets_everything_again(
+    log: Log, history: History, database: str, new_persister: NewPersister
+) -> None:
+    groups = [new_group() for _ in range(4)]
+    said = await say_many(log, groups, 30)
+    first = new_persister()
+    await first.start()
+    await until("all is stored", lambda: holds(history, said))
+    await until("all is committed", lambda: all_is_committed(database))
+    assert await first.stop() == 0
+    await history.store._database.client.drop_database(history.store._database.name)
+    # Killed on its way: the next one must not believe what was committed before.
+    killed = new_persister(FLUSH_AFTER_RECORDS="1")
+    await killed.start()
+    await until("it stores", lambda: some_are_stored(history, groups))
+    await killed.kill()
+    await new_persister().start()
+    await until("all is stored again", lambda: holds(history, said))
+
+
+async def some_are_stored(history: History, groups: list[str]) -> bool:
+    return any([await history.messages(group) for group in groups])
+
+
 async def test_records_that_the_log_dropped_before_they_were_stored_are_told_of(
     log: Log, history: History, database: str, new_persister: NewPersister
 ) -> None:
     group = new_group()
     said = await say_many(log, [group], 10)
     seqs = sorted(said[group])
+    tp = TopicPartition(topics.MESSAGES, partition(group))
     await group_commits(database, group, seqs[2])
+    await write_progress(history.store, {tp: seqs[2]})
     admin = AIOKafkaAdminClient(bootstrap_servers=KafkaSettings().kafka_bootstrap_servers)
     await admin.start()
     try:
-        tp = TopicPartition(topics.MESSAGES, partition(group))
         await admin.delete_records({tp: RecordsToDelete(before_offset=seqs[6])})
     finally:
         await admin.close()

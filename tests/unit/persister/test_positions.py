@@ -1,32 +1,55 @@
 """Where reading begins: at the commit, and never elsewhere in silence."""
 
 import pytest
+from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persister.positions import start_position
+from persister.positions import Position, lacking, start_position
 from runtime.service import Fatal
 
 offsets = st.integers(0, 1_000)
+TP = TopicPartition("t", 0)
+
+
+def position(
+    committed: int | None, first: int, end: int, stored: int = 0, lacks_after: int | None = None
+) -> Position:
+    return start_position(
+        "t/0", committed=committed, stored=stored, lacks_after=lacks_after, first=first, end=end
+    )
 
 
 @given(offsets, offsets)
 def test_without_a_commit_all_that_the_log_holds_is_read(first: int, length: int) -> None:
-    assert start_position("t/0", committed=None, first=first, end=first + length) == (first, 0)
+    assert position(None, first, first + length) == (first, 0)
 
 
 @given(offsets, offsets, offsets)
 def test_reading_goes_on_at_the_commit_and_what_the_log_dropped_is_counted(
     first: int, length: int, committed: int
 ) -> None:
-    end = max(first + length, committed)
-    position = start_position("t/0", committed=committed, first=first, end=end)
-    assert position.offset >= first
-    assert position.offset - position.lost == committed
-    assert position.lost == 0 or position.offset == first
+    found = position(committed, first, max(first + length, committed))
+    assert found.offset >= first
+    assert found.offset - found.lost == committed
+    assert found.lost == 0 or found.offset == first
 
 
 @given(offsets, offsets)
-def test_a_log_that_ends_before_the_commit_is_another_log(end: int, more: int) -> None:
+def test_a_log_that_ends_before_what_was_reached_is_another_log(end: int, more: int) -> None:
     with pytest.raises(Fatal, match="t/0 ends at"):
-        start_position("t/0", committed=end + more + 1, first=0, end=end)
+        position(end + more + 1, 0, end)
+    with pytest.raises(Fatal, match="t/0 ends at"):
+        position(None, 0, end, stored=end + more + 1)
+
+
+@given(st.none() | offsets, st.none() | offsets, offsets)
+def test_what_the_store_lacks_is_read_again_and_nothing_else_is(
+    committed: int | None, stored: int | None, first: int
+) -> None:
+    lacks = lacking({TP: committed}, {} if stored is None else {TP: stored})
+    found = position(committed, first, 1_000 + first, stored or 0, lacks.get(TP))
+    if committed is None:
+        assert found.offset == first
+    else:
+        assert found.offset == max(first, min(committed, stored or 0))
