@@ -18,6 +18,7 @@ from deploy.demo.campus import run_campus
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.replay import read_logs, run_replay
 from deploy.demo.replay_plan import ReplayPlan
+from deploy.demo.verdict import Verdict
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED = 130
@@ -40,8 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 plan,
             )
     except KeyboardInterrupt:
-        print("stopped", flush=True)
+        print("FAILED: interrupted" if plan else "stopped", flush=True)
         return INTERRUPTED if plan else 0
+    except (RuntimeError, OSError) as error:
+        print(f"FAILED: {error}", flush=True)
+        return 1
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -63,31 +67,33 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(system: LocalSystem, plan: ReplayPlan | None) -> int:
+    """Run until the work is done or a signal comes; everything has stopped when this returns."""
     if plan is not None:
         _say_plan(plan)
     print("starting", flush=True)
     with system:
         print(f"dispatcher, persister, gateway and {len(system.edges)} edges are ready", flush=True)
         try:
-            done = uvloop.run(_until_stopped(lambda stopping: _work(system, plan, stopping)))
+            verdict = uvloop.run(_until_stopped(lambda stopping: _work(system, plan, stopping)))
         finally:
-            # asyncio has put its own handling of signals away; from here on nothing interrupts the stop.
+            # The loop has put its handling of signals away; from here on nothing interrupts the stop.
             for number in STOPS:
                 signal.signal(number, signal.SIG_IGN)
             print("stopping", flush=True)
-    if done is None:
+    if verdict is None:
         raise KeyboardInterrupt
-    return 0 if done else 1
+    print(verdict.last_line, flush=True)
+    return 0 if verdict.ok else 1
 
 
-async def _work(system: LocalSystem, plan: ReplayPlan | None, stopping: asyncio.Event) -> bool:
+async def _work(system: LocalSystem, plan: ReplayPlan | None, stopping: asyncio.Event) -> Verdict | None:
     if plan is not None:
         return await run_replay(system, plan)
     await run_campus(system, stopping)
-    return True
+    return None
 
 
-async def _until_stopped(work: Callable[[asyncio.Event], Awaitable[bool]]) -> bool | None:
+async def _until_stopped(work: Callable[[asyncio.Event], Awaitable[Verdict | None]]) -> Verdict | None:
     """Return what the work returns, or None where a signal came first."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

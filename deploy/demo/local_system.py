@@ -59,11 +59,10 @@ class LocalSystem:
         self._environ = environ
         self._stack = ExitStack()
         self._secrets = Secrets(*(secrets.token_urlsafe(32) for _ in range(3)))
-        names, wanted = zip(*preferred_ports(edges).items(), strict=True)
-        self._ports = dict(zip(names, prefer_ports(wanted), strict=True))
-        self.public_url = f"http://{HOST}:{self._ports['public']}"
-        self.internal_url = f"http://{HOST}:{self._ports['internal']}"
-        self.edge_urls = {name: f"http://{HOST}:{self._ports[name]}" for name in edge_names(edges)}
+        self._ports: dict[str, int] = {}
+        self.public_url = ""
+        self.internal_url = ""
+        self.edge_urls: dict[str, str] = {}
         self.backing: RunningBacking
         self.services: dict[str, ServiceProcess] = {}
 
@@ -86,8 +85,11 @@ class LocalSystem:
         """Return a token that says that its bearer is ``up``; expired where ``lasts_s`` is negative."""
         return jwt.encode({"sub": up, "exp": time.time() + lasts_s}, self._secrets.tokens, "HS256")
 
-    def all_edges_are_given_out(self) -> bool:
-        """Whether the gateway sends somebody to each of the edges: the table is known and spread."""
+    def wait_until_spread(self) -> None:
+        """Wait until the gateway sends some students to each of the edges."""
+        wait_until(self._is_spread, TABLE_DEADLINE_S, "students on every edge")
+
+    def _is_spread(self) -> bool:
         step = CIRCLE // (PROBES_AN_EDGE * self._edges)
         found = {self.locate(up_at(point)) for point in range(0, CIRCLE, step)}
         return found == set(self.edge_urls.values())
@@ -116,10 +118,11 @@ class LocalSystem:
                     environ=self._environ,
                 )
             )
+            self._choose_ports()
             self._launch_services(stack)
             for service in self.services.values():
                 service.wait_ready()
-            wait_until(self.all_edges_are_given_out, TABLE_DEADLINE_S, "students on every edge")
+            self.wait_until_spread()
             self._stack = stack.pop_all()
         return self
 
@@ -130,6 +133,14 @@ class LocalSystem:
         trace: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+    def _choose_ports(self) -> None:
+        """Done last before the services start: what is free now may be taken a moment later."""
+        names, wanted = zip(*preferred_ports(self._edges).items(), strict=True)
+        self._ports = dict(zip(names, prefer_ports(wanted), strict=True))
+        self.public_url = f"http://{HOST}:{self._ports['public']}"
+        self.internal_url = f"http://{HOST}:{self._ports['internal']}"
+        self.edge_urls = {name: f"http://{HOST}:{self._ports[name]}" for name in edge_names(self._edges)}
 
     def _launch_services(self, stack: ExitStack) -> None:
         """Edges stop first and together: nothing new comes in. The persister is last: all is stored then."""

@@ -18,7 +18,7 @@ import aiohttp
 from deploy.demo.fill import InternalApi
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.progress_bar import ProgressBar
-from deploy.demo.replay_plan import Line, ReplayPlan, plan_replay
+from deploy.demo.replay_plan import ReplayPlan, plan_replay
 from deploy.demo.students import Students
 from deploy.demo.verdict import Verdict, judge
 from loadtest.chat_client import ChatClient
@@ -80,8 +80,8 @@ def read_logs(folder: Path, speed: float | None) -> ReplayPlan:
     return plan
 
 
-async def run_replay(system: LocalSystem, plan: ReplayPlan) -> bool:
-    """Replay, judge, and say so. Returns whether all is well."""
+async def run_replay(system: LocalSystem, plan: ReplayPlan) -> Verdict:
+    """Replay, judge, and print the figures; the last line is the caller's to print."""
     records, seen = Records(), SeenFrames(max_kept=4 * len(plan.lines) + 1000)
     async with aiohttp.ClientSession() as session:
         internal = InternalApi(session, system.internal_url, system.service_token)
@@ -111,7 +111,8 @@ async def run_replay(system: LocalSystem, plan: ReplayPlan) -> bool:
             history=history,
         )
         _say_figures(plan, records, clients)
-        return _say_verdict(verdict, records)
+        _say_verdict(verdict, records)
+        return verdict
 
 
 async def _with_bar(bar: ProgressBar, work: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
@@ -241,22 +242,14 @@ def _say_figures(plan: ReplayPlan, records: Records, clients: Sequence[ChatClien
     )
 
 
-def _say_verdict(verdict: Verdict, records: Records) -> bool:
+def _say_verdict(verdict: Verdict, records: Records) -> None:
+    for code in sorted(set(records.refused.values())):
+        count = sum(known == code for known in records.refused.values())
+        print(f"refused with {code}: {count:,}")
     print(
         f"\nsent {verdict.sent:,} · acked {verdict.acked:,}"
         f" · delivered {verdict.delivered:,} of {verdict.expected:,} · stored {verdict.stored:,}"
         f" · missing {verdict.missing:,} · doubled {verdict.doubled:,}"
-        f" · out of order {verdict.out_of_order:,}"
+        f" · out of order {verdict.out_of_order:,}",
+        flush=True,
     )
-    for code in sorted(set(records.refused.values())):
-        count = sum(known == code for known in records.refused.values())
-        print(f"refused with {code}: {count:,}")
-    if verdict.ok:
-        print("OK: every message reached every member once, in the order of history, and is stored")
-    else:
-        faults = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in verdict.faults.items())
-        print(f"FAILED: {faults or 'delivered is not what was expected'}")
-    return verdict.ok
-
-
-__all__ = ["Line", "Records", "read_logs", "run_replay"]

@@ -38,6 +38,14 @@ class Verdict:
         return {name: count for name, count in counted.items() if count}
 
     @property
+    def last_line(self) -> str:
+        """The verdict as a replay's last line."""
+        if self.ok:
+            return "OK: every message reached every member once, in the order of history, and is stored"
+        faults = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in self.faults.items())
+        return f"FAILED: {faults or 'delivered is not what was expected'}"
+
+    @property
     def ok(self) -> bool:
         """Whether everything came to everybody, once, in order, and is in history."""
         return not self.faults and self.delivered == self.expected

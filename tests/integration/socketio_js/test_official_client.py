@@ -10,7 +10,7 @@ import pytest
 from tests.integration.demo.system import Campus
 from tests.integration.socketio_js.js_students import JsStudents
 
-pytestmark = [pytest.mark.backing, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(240)]
 
 # One digit of each half of the circle: with two edges they live on different ones.
 LOW, HIGH = "0", "9"

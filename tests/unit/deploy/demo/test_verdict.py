@@ -51,6 +51,7 @@ def well(count: int = 6, gap: int = 3) -> Case:
 def test_all_well_is_ok(count: int, gap: int) -> None:
     verdict = well(count, gap).judged()
     assert verdict.ok, verdict
+    assert verdict.last_line.startswith("OK")
     assert verdict.sent == verdict.acked == verdict.stored == 2 * count
     assert verdict.delivered == verdict.expected == 4 * count
 
@@ -151,6 +152,8 @@ def test_each_damage_is_flagged(damage: Callable[[Case], None], fault: str) -> N
     verdict = case.judged()
     assert not verdict.ok
     assert fault in verdict.faults
+    assert verdict.last_line.startswith("FAILED: ")
+    assert fault.replace("_", " ") in verdict.last_line
 
 
 @given(st.data())

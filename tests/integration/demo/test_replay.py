@@ -1,0 +1,81 @@
+"""A replay over the real system is right, also when an edge dies in the middle of it."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.local_system import LocalSystem
+from deploy.demo.replay import read_logs, run_replay
+
+pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(300)]
+
+MINUTES, A_MINUTE = 20, 15
+NICKS = [f"nick{n}" for n in range(24)] + ["olá", "[x] y", "b^d|away"]
+TEXTS = [
+    b"hello",
+    b"",
+    b" two  spaces ",
+    "olá \N{SMILING FACE WITH SUNGLASSES}".encode(),
+    b"\xe9t\xe9",
+    b"\x02b\x08",
+]
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """Three logs whose members overlap, over midnight, with all that real lines have."""
+    for number in range(3):
+        lines: list[bytes] = []
+        for n in range(MINUTES * A_MINUTE):
+            minute = (23 * 60 + 55 + n // A_MINUTE) % (24 * 60)
+            nick = NICKS[(n * 7 + number) % (len(NICKS) - number)].encode()
+            clock = f"[{minute // 60:02}:{minute % 60:02}]".encode()
+            lines.append(clock + b" <" + nick + b"> " + TEXTS[n % len(TEXTS)])
+            lines += [b"=== nick1 is away", clock + b"  * nick1 waves"] if n % 20 == 0 else []
+        (tmp_path / f"2004-0{number}.log").write_bytes(b"\n".join(lines))
+    return tmp_path
+
+
+async def test_a_replay_reaches_every_member_once_in_order_and_is_stored(
+    local_system: LocalSystem, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = read_logs(logs, speed=200.0)
+    verdict = await run_replay(local_system, plan)
+    assert verdict.ok, verdict
+    assert verdict.sent == verdict.acked == verdict.stored == len(plan.lines)
+    assert verdict.delivered == plan.deliveries
+    said = capsys.readouterr().out.strip().splitlines()
+    assert f"delivered {plan.deliveries:,} of {plan.deliveries:,}" in said[-1]
+    assert said[-1].endswith("missing 0 · doubled 0 · out of order 0")
+
+
+async def test_the_same_logs_can_be_replayed_again_into_the_same_groups(
+    local_system: LocalSystem, logs: Path
+) -> None:
+    for _ in range(2):
+        verdict = await run_replay(local_system, read_logs(logs / "2004-00.log", speed=1_000.0))
+        assert verdict.ok, verdict
+
+
+async def test_a_replay_is_right_although_an_edge_is_killed_in_the_middle(
+    local_system: LocalSystem, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edge = local_system.services["edge-1"]
+    plan = read_logs(logs, speed=60.0)
+    replay = asyncio.create_task(run_replay(local_system, plan))
+    try:
+        while not re.search(r"replaying .* delivered [1-9]", said := capsys.readouterr().out):
+            assert not replay.done(), said
+            await asyncio.sleep(0.1)
+        await asyncio.to_thread(edge.kill)
+        verdict = await replay
+        assert verdict.ok, verdict
+    finally:
+        replay.cancel()
+        await asyncio.gather(replay, return_exceptions=True)
+        if not edge.process.alive:
+            await asyncio.to_thread(edge.start)
+            await asyncio.to_thread(local_system.wait_until_spread)
+    assert " 0 reconnects" not in capsys.readouterr().out
