@@ -139,23 +139,28 @@ async def _live(name: str, settings: ServiceSettings, start: Start) -> int:
 @asynccontextmanager
 async def running(service: Service, start: Start) -> AsyncIterator[Service]:
     """Start a service within this event loop and stop it at the end of the block (tests use this too)."""
-    starting = asyncio.create_task(start(service), name="start")
+    service.supervise("loop lag", _measure_loop_lag)
+    starting = asyncio.create_task(_start(service, start), name="start")
+    stopping = asyncio.create_task(service.stopping.wait())
     try:
-        service.supervise("loop lag", _measure_loop_lag)
-        stopping = asyncio.create_task(service.stopping.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if starting.done():
-            await starting
-            log.info("started", extra=logs.facts(service=service.name, pid=os.getpid()))
         yield service
-    except Fatal as error:
-        log.critical("the service cannot start", extra=logs.facts(service=service.name, reason=str(error)))
-        service.fail(error)
     finally:
         service.stopping.set()
+        await stopping
         await _cancel(starting)
         await _close(service)
+
+
+async def _start(service: Service, start: Start) -> None:
+    try:
+        await start(service)
+    except Exception as error:
+        fault = None if isinstance(error, Fatal) else error
+        log.critical("the service cannot start", exc_info=fault, extra=logs.facts(reason=str(error)))
+        service.fail(error)
+    else:
+        log.info("started", extra=logs.facts(service=service.name, pid=os.getpid()))
 
 
 async def _close(service: Service) -> None:

@@ -1,0 +1,63 @@
+"""Laws of the fold: the last record of a key counts, in any order of groups and users."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.memberships import Memberships
+from schemas.ids import membership_key
+from schemas.log_records import Encoded, MemberJoined, encode, tombstone
+
+changes = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from(["up000000001", "up000000002"]), st.booleans())
+)
+
+
+@dataclass
+class Read:
+    """A consumed record, as far as folding looks at it."""
+
+    record: Encoded
+    partition: int = 0
+    offset: int = 0
+    key: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key, self.value, self.headers = self.record
+
+
+def record(group: str, up: str, member: bool) -> Read:
+    key = membership_key(group, up)
+    if member:
+        return Read(encode(MemberJoined(group=group, up=up), key=key, source="test"))
+    return Read(tombstone(key=key, source="test", kind=MemberJoined))
+
+
+@given(changes)
+def test_the_last_record_of_each_membership_counts_and_both_views_agree(
+    history: list[tuple[str, str, bool]],
+) -> None:
+    memberships = Memberships()
+    heard: dict[tuple[str, str], bool] = {}
+    memberships.on_change(lambda group, up, member: heard.update({(group, up): member}))
+    memberships.take(0, [record(*change) for change in history])
+    last = {(group, up): member for group, up, member in history}
+    for (group, up), member in last.items():
+        assert memberships.is_member(group, up) == member
+        assert (group in memberships.groups_of(up)) == member
+        assert (up in memberships.members_of(group)) == member
+        assert heard.get((group, up), False) == member
+
+
+def test_a_record_that_cannot_be_read_changes_nothing_and_the_rest_goes_on() -> None:
+    memberships = Memberships()
+    poison = record("a", "up000000001", True)
+    poison.value = b"{"
+    wrong_key = record("a", "up000000001", True)
+    wrong_key.key = b"b/up000000001"
+    no_key = record("a", "up000000001", False)
+    no_key.key = b""
+    memberships.take(0, [poison, wrong_key, no_key, record("c", "up000000002", True)])
+    assert memberships.groups_of("up000000001") == frozenset()
+    assert memberships.groups_of("up000000002") == {"c"}

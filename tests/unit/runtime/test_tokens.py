@@ -1,0 +1,126 @@
+"""Who a token says that its bearer is: only what is signed by our key, in time and meant for us."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from runtime.service import Fatal, Service
+from runtime.settings import ServiceSettings, TokenSettings
+from runtime.tokens import TokenVerifier
+from schemas.refusals import Refused
+
+SECRET = "a-secret-for-tests-of-32-bytes-or-more"
+UP = "up202000001"
+
+
+def settings(**changes: Any) -> TokenSettings:
+    return TokenSettings(**{"token_secret": SecretStr(SECRET), **changes})
+
+
+def signed(algorithm: str = "HS256", key: Any = SECRET, kid: str | None = None, **changes: Any) -> str:
+    claims = {"sub": UP, "exp": time.time() + 60, **changes}
+    kept = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(kept, key, algorithm, headers={"kid": kid} if kid else None)
+
+
+def refusal(verifier: TokenVerifier, token: str | None) -> str:
+    with pytest.raises(Refused) as caught:
+        verifier.verify(token)
+    return caught.value.refusal.code
+
+
+def test_a_good_token_names_its_bearer_in_the_one_written_form() -> None:
+    assert TokenVerifier(settings()).verify(signed(sub="UP202000001")).up == UP
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        (None, "missing_token"),
+        ("", "missing_token"),
+        (signed(exp=time.time() - 5), "expired_token"),
+        (signed(exp=None), "invalid_token"),
+        (signed(sub=None), "invalid_token"),
+        (signed(sub="root"), "invalid_token"),
+        (signed(sub="up20200000\N{FULLWIDTH DIGIT ONE}"), "invalid_token"),
+        (signed(nbf=time.time() + 60), "invalid_token"),
+        (signed("none", None), "invalid_token"),
+        (signed("HS512", SECRET * 2), "invalid_token"),
+        (signed(key="another-secret-of-32-bytes-or-more-1"), "invalid_token"),
+        (signed()[:-3], "invalid_token"),
+        ("x" * 9000, "invalid_token"),
+    ],
+)
+def test_anything_else_is_refused_by_name(token: str | None, code: str) -> None:
+    assert refusal(TokenVerifier(settings()), token) == code
+
+
+def test_audience_and_issuer_must_be_ours_where_they_are_set() -> None:
+    verifier = TokenVerifier(settings(token_audience="chat", token_issuer="uni"))
+    assert verifier.verify(signed(aud="chat", iss="uni")).up == UP
+    for claims in ({}, {"aud": "chat"}, {"iss": "uni"}, {"aud": "mail", "iss": "uni"}):
+        assert refusal(verifier, signed(**claims)) == "invalid_token"
+
+
+@given(st.text(max_size=200))
+def test_no_text_is_ever_more_than_refused(text: str) -> None:
+    assert refusal(TokenVerifier(settings()), text) in {"missing_token", "invalid_token"}
+
+
+@pytest.mark.parametrize("header", [None, "", "Basic abc", "Bearer", "Bearer  "])
+def test_a_header_without_a_bearer_token_is_a_missing_token(header: str | None) -> None:
+    with pytest.raises(Refused) as caught:
+        TokenVerifier(settings()).verify_header(header)
+    assert caught.value.refusal.code == "missing_token"
+
+
+async def test_public_keys_are_chosen_by_kid_and_never_serve_as_a_secret(tmp_path: Path) -> None:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    curve = ec.generate_private_key(ec.SECP256R1())
+    jwks = tmp_path / "jwks.json"
+    keys = [
+        {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key())), "kid": "r", "alg": "RS256"},
+        {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(curve.public_key())), "kid": "e", "alg": "ES256"},
+    ]
+    jwks.write_text(json.dumps({"keys": keys}))
+    verifier = TokenVerifier(settings(token_algorithms=("HS256", "RS256", "ES256"), token_jwks=str(jwks)))
+    service = Service("test", ServiceSettings(ops_port=0, log_dir=""))
+    await verifier.start(service)
+    try:
+        assert verifier.verify(signed("RS256", private, "r")).up == UP
+        assert verifier.verify(signed("ES256", curve, "e")).up == UP
+        assert verifier.verify(signed()).up == UP
+        assert refusal(verifier, signed("RS256", private, "other")) == "invalid_token"
+        assert refusal(verifier, signed("RS256", private, "e")) == "invalid_token"
+        assert refusal(verifier, signed("RS256", private)) == "invalid_token"
+        assert refusal(verifier, forged_with_public_key(private.public_key())) == "invalid_token"
+    finally:
+        await service.resources.aclose()
+
+
+def forged_with_public_key(public: rsa.RSAPublicKey) -> str:
+    """Sign with HS256 and the public key's text as the secret: the classic confusion of algorithms."""
+    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    algorithm = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
+    parts = [jwt.utils.base64url_encode(json.dumps({"alg": "HS256", "kid": "r", "typ": "JWT"}).encode())]
+    parts.append(jwt.utils.base64url_encode(json.dumps({"sub": UP, "exp": time.time() + 60}).encode()))
+    signature = algorithm.sign(b".".join(parts), pem)
+    return b".".join([*parts, jwt.utils.base64url_encode(signature)]).decode()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"token_secret": None}, {"token_secret": SecretStr("short")}, {"token_algorithms": ("RS256",)}],
+)
+def test_settings_that_cannot_check_tokens_end_the_service(changes: dict[str, Any]) -> None:
+    with pytest.raises(Fatal):
+        TokenVerifier(settings(**changes))
