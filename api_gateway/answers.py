@@ -106,10 +106,12 @@ def outermost(api: str, cors: Cors | None) -> Middleware:
             # The last layer before the client: whatever it is becomes a row of the table, and is logged.
             except Exception as error:  # noqa: BLE001
                 response = refused_response(error, api=api, request=request)
-        if "X-Request-Id" not in response.headers:
-            response.headers["X-Request-Id"] = ids.next()
+        headers = response.headers
+        headers["Server"] = "uni4all"
+        if "X-Request-Id" not in headers:
+            headers["X-Request-Id"] = ids.next()
         if cors is not None:
-            response.headers.update(cors.headers(request.headers.get("Origin")))
+            headers.update(cors.headers(request.headers.get("Origin")))
         meter.note(_route_of(request), response.status, time.perf_counter() - started)
         return response
 

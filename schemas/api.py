@@ -18,6 +18,8 @@ MAX_PAGE = 10_000
 MAX_PER_BUNDLE = 50
 MAX_PER_LIST = 1_000
 MAX_NEW_MEMBERS = 5_000
+MAX_SEQ = 2**53 - 1
+"""What every JSON reader can hold exactly; an offset stays far below it."""
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
 
@@ -54,8 +56,8 @@ class ListPage(Page):
 class HistoryPage(Page):
     """Which messages of a group: a page, or those before or after a seq (cheap at any depth)."""
 
-    before: int | None = Field(default=None, ge=0)
-    after: int | None = Field(default=None, ge=-1)
+    before: int | None = Field(default=None, ge=0, le=MAX_SEQ)
+    after: int | None = Field(default=None, ge=-1, le=MAX_SEQ)
 
 
 class GroupHistoryPage(HistoryPage):

@@ -1,0 +1,97 @@
+"""Stand-ins for the log and the store, and a gateway's groups put together from them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiokafka import ConsumerRecord
+
+from api_gateway.access import MembersOnly
+from api_gateway.group_directory import GroupDirectory
+from api_gateway.groups import Groups
+from api_gateway.log_writer import Written
+from runtime.memberships import Memberships
+from schemas.log_records import Encoded, MemberJoined
+
+Document = dict[str, Any]
+
+DEADLINE_S = 30.0
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Let other tasks run until ``holds()``."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + DEADLINE_S
+    while not holds():
+        assert loop.time() < end
+        await asyncio.sleep(0)
+
+
+def record(encoded: Encoded, *, topic: str = "t", offset: int = 0) -> ConsumerRecord:
+    """Return an encoded record as a consumer sees it."""
+    return ConsumerRecord(
+        topic=topic,
+        partition=0,
+        offset=offset,
+        timestamp=0,
+        timestamp_type=1,
+        key=encoded.key,
+        value=encoded.value,
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=0,
+        headers=tuple(encoded.headers),
+    )
+
+
+class FakeWriter:
+    """A log of one partition that takes everything; ``refuses`` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, Encoded]] = []
+        self.refuses: Exception | None = None
+
+    async def write(self, topic: str, *records: Encoded) -> list[Written]:
+        if self.refuses is not None:
+            raise self.refuses
+        first = len(self.records)
+        self.records += [(topic, one) for one in records]
+        return [Written(topic, 0, first + n, 1_000 + first + n) for n in range(len(records))]
+
+    def memberships(self) -> dict[str, bool]:
+        """Return by key whether the newest record says that there is a membership."""
+        return {
+            one.key.decode(): one.value is not None
+            for _, one in self.records
+            if ("ce_type", MemberJoined.ce_type.encode()) in one.headers
+        }
+
+
+class FakeProgress:
+    """A store that holds everything, or nothing."""
+
+    def __init__(self, *, stored: bool = True) -> None:
+        self.stored = stored
+        self.on_wait: Callable[[], None] = lambda: None
+
+    async def wait(self, written: Sequence[Written]) -> bool:
+        self.on_wait()
+        return self.stored
+
+
+class GroupParts:
+    """`Groups`, and what they are made of."""
+
+    def __init__(self) -> None:
+        self.memberships = Memberships()
+        self.directory = GroupDirectory()
+        self.writer = FakeWriter()
+        self.progress = FakeProgress()
+        self.fault: str | None = None
+        self.members = MembersOnly(self.memberships, lambda: self.fault)
+        self.groups = Groups(
+            self.members,
+            self.directory,
+            self.writer,  # type: ignore[arg-type]
+            self.progress,  # type: ignore[arg-type]
+        )

@@ -1,0 +1,152 @@
+"""Who is calling, and how long that is believed."""
+
+import time
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from api_gateway.access import KnownTokens, MembersOnly, ServiceToken
+from runtime.memberships import Memberships
+from runtime.settings import TokenSettings
+from runtime.tokens import Identity, TokenVerifier
+from schemas.refusals import EXPIRED_TOKEN, INVALID_TOKEN, MISSING_TOKEN, NOT_A_MEMBER, UNAVAILABLE, Refused
+
+SECRET = "a-secret-of-more-than-thirty-two-bytes"
+
+
+class CountingVerifier(TokenVerifier):
+    """Believes ``Bearer <up> <expires at>``, and counts."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.now = 0.0
+
+    def verify_header(self, authorization: str | None) -> Identity:
+        self.asked += 1
+        _, up, expires_at = (authorization or "").split(" ")
+        if float(expires_at) <= self.now:
+            raise Refused(EXPIRED_TOKEN)
+        return Identity(up, float(expires_at))
+
+
+def known_tokens(verifier: CountingVerifier, size: int = 100, trust_s: float = 60.0) -> KnownTokens:
+    return KnownTokens(verifier, size=size, trust_s=trust_s, clock=lambda: verifier.now)
+
+
+@given(
+    expires_at=st.floats(1, 500),
+    trust_s=st.floats(1, 500),
+    times=st.lists(st.floats(0, 600), min_size=1, max_size=20).map(sorted),
+)
+def test_a_known_token_is_believed_exactly_as_long_as_the_verifier_would(
+    expires_at: float, trust_s: float, times: list[float]
+) -> None:
+    verifier = CountingVerifier()
+    tokens = known_tokens(verifier, trust_s=trust_s)
+    for now in times:
+        verifier.now = now
+        if now < expires_at:
+            assert tokens.identify(f"Bearer up1 {expires_at}") == "up1"
+        else:
+            with pytest.raises(Refused) as refused:
+                tokens.identify(f"Bearer up1 {expires_at}")
+            assert refused.value.refusal is EXPIRED_TOKEN
+
+
+def test_a_known_token_is_verified_again_once_its_trust_is_over() -> None:
+    verifier = CountingVerifier()
+    tokens = known_tokens(verifier, trust_s=60)
+    for now, asked in ((0.0, 1), (59.0, 1), (60.0, 2), (100.0, 2), (120.0, 3)):
+        verifier.now = now
+        tokens.identify("Bearer up1 1000")
+        assert verifier.asked == asked
+
+
+@given(ups=st.lists(st.integers(0, 20), max_size=60), size=st.integers(1, 10))
+def test_known_tokens_never_grow_past_their_bound_and_never_mix_up_bearers(ups: list[int], size: int) -> None:
+    tokens = known_tokens(CountingVerifier(), size=size)
+    for up in ups:
+        assert tokens.identify(f"Bearer up{up} 1000") == f"up{up}"
+        assert len(tokens) <= size
+
+
+def test_a_refused_token_is_not_kept() -> None:
+    verifier = CountingVerifier()
+    verifier.now = 10
+    tokens = known_tokens(verifier)
+    with pytest.raises(Refused):
+        tokens.identify("Bearer up1 5")
+    assert len(tokens) == 0
+
+
+def test_the_most_recently_used_tokens_stay() -> None:
+    verifier = CountingVerifier()
+    tokens = known_tokens(verifier, size=2)
+    for up in ("up1", "up2", "up1", "up3"):
+        tokens.identify(f"Bearer {up} 1000")
+    asked = verifier.asked
+    tokens.identify("Bearer up1 1000")
+    assert verifier.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("claims", "key", "algorithm", "code"),
+    [
+        ({"exp": time.time() + 60}, SECRET, "HS256", INVALID_TOKEN),
+        ({"sub": "up201906045", "exp": time.time() - 60}, SECRET, "HS256", EXPIRED_TOKEN),
+        (
+            {"sub": "up201906045", "exp": time.time() + 60},
+            "another-secret-of-thirty-two-bytes!",
+            "HS256",
+            INVALID_TOKEN,
+        ),
+        ({"sub": "up201906045", "exp": time.time() + 60}, None, "none", INVALID_TOKEN),
+        ({"sub": "up201906045"}, SECRET, "HS256", INVALID_TOKEN),
+        ({"sub": "somebody", "exp": time.time() + 60}, SECRET, "HS256", INVALID_TOKEN),
+    ],
+)
+def test_a_wrong_token_has_its_name(
+    claims: dict[str, object], key: str, algorithm: str, code: object
+) -> None:
+    verifier = TokenVerifier(TokenSettings(token_secret=SecretStr(SECRET)))
+    tokens = KnownTokens(verifier, size=10, trust_s=60)
+    with pytest.raises(Refused) as refused:
+        tokens.identify(f"Bearer {jwt.encode(claims, key, algorithm)}")
+    assert refused.value.refusal is code
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic dXA6dXA="])
+def test_no_token_is_a_missing_token(header: str | None) -> None:
+    verifier = TokenVerifier(TokenSettings(token_secret=SecretStr(SECRET)))
+    for identify in (KnownTokens(verifier, size=10, trust_s=60).identify, ServiceToken("s" * 20).identify):
+        with pytest.raises(Refused) as refused:
+            identify(header)
+        assert refused.value.refusal is MISSING_TOKEN
+
+
+@given(st.text(min_size=1))
+def test_only_the_service_token_is_the_service_token(other: str) -> None:
+    token = ServiceToken("the-service-token")
+    assert token.identify("Bearer the-service-token") == "solution"
+    if other.strip() not in ("", "the-service-token"):
+        with pytest.raises(Refused) as refused:
+            token.identify(f"Bearer {other}")
+        assert refused.value.refusal is INVALID_TOKEN
+
+
+def test_only_members_are_let_through_and_nobody_before_the_log_was_read() -> None:
+    memberships = Memberships()
+    fault: list[str | None] = ["reading"]
+    members = MembersOnly(memberships, lambda: fault[0])
+    memberships.set_member("maths", "up201906045", member=True)
+    with pytest.raises(Refused) as refused:
+        members.require("maths", "up201906045")
+    assert refused.value.refusal is UNAVAILABLE
+    fault[0] = None
+    members.require("maths", "up201906045")
+    with pytest.raises(Refused) as refused:
+        members.require("maths", "up201906046")
+    assert refused.value.refusal is NOT_A_MEMBER

@@ -1,0 +1,137 @@
+"""The outermost layer: nothing of the inside gets out, and every answer has its name."""
+
+import logging
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from api_gateway.answers import Cors, Meter, RequestIds, as_refused, outermost
+from runtime import metrics
+from schemas import refusals
+from schemas.refusals import INTERNAL, TABLE, ErrorAnswer, Refused
+
+SECRET = "mongodb://admin:hunter2@10.0.0.7"
+
+
+async def ask(
+    raises: Exception | None, *, cors: Cors | None = None, method: str = "GET", **headers: str
+) -> tuple[ClientResponse, bytes]:
+    async def handle(_: web.Request) -> web.Response:
+        if raises is not None:
+            raise raises
+        return web.Response(text="well")
+
+    app = web.Application(middlewares=[outermost("public", cors)])
+    app.router.add_get("/thing", handle)
+    async with TestClient(TestServer(app)) as client:
+        asked = client.request(method, "/thing", headers={k.replace("_", "-"): v for k, v in headers.items()})
+        async with asked as answer:
+            return answer, await answer.read()
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
+async def test_every_refusal_is_answered_as_its_row_says(row: refusals.Refusal) -> None:
+    answer, body = await ask(Refused(row))
+    error = ErrorAnswer.model_validate_json(body).error
+    assert (answer.status, error.code, error.message) == (row.status, row.code, row.message)
+    assert answer.headers["X-Request-Id"] == error.request_id
+    expected = None if row.retry_after_s is None else str(row.retry_after_s)
+    assert answer.headers.get("Retry-After") == expected
+    assert ("WWW-Authenticate" in answer.headers) == (row.status == 401)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError(SECRET), KeyError(SECRET), web.HTTPInternalServerError(text=SECRET)]
+)
+async def test_an_unexpected_error_says_nothing_to_the_client_and_everything_to_the_log(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        answer, body = await ask(error)
+    said = ErrorAnswer.model_validate_json(body).error
+    assert (answer.status, said.code, said.message) == (500, INTERNAL.code, INTERNAL.message)
+    assert b"hunter2" not in body
+    assert b"Traceback" not in body
+    (line,) = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert line.__dict__["facts"]["request_id"] == said.request_id
+    assert line.exc_info is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (web.HTTPNotFound(), "not_found"),
+        (web.HTTPMethodNotAllowed("PUT", ["GET"]), "method_not_allowed"),
+        (web.HTTPRequestEntityTooLarge(1, 2), "too_large"),
+        (web.HTTPBadRequest(), "invalid_payload"),
+        (web.RequestPayloadError(), "invalid_payload"),
+        (web.HTTPServiceUnavailable(), None),
+        (ValueError(), None),
+    ],
+)
+def test_the_library_s_own_errors_are_rows_of_the_table(error: Exception, code: str | None) -> None:
+    refused = as_refused(error)
+    assert (refused and refused.refusal.code) == code
+
+
+async def test_an_answer_that_went_well_has_an_id_of_its_own_and_does_not_name_the_server_s_version() -> None:
+    first, _ = await ask(None)
+    second, _ = await ask(None)
+    assert first.headers["X-Request-Id"] != second.headers["X-Request-Id"]
+    assert "aiohttp" not in first.headers["Server"]
+
+
+def test_request_ids_differ_within_and_between_processes() -> None:
+    ids = [source.next() for source in (RequestIds(), RequestIds()) for _ in range(1_000)]
+    assert len(set(ids)) == len(ids)
+
+
+async def test_any_page_may_call_where_all_may() -> None:
+    answer, _ = await ask(Refused(INTERNAL), cors=Cors("*"), Origin="https://anywhere.example")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(("origin", "may"), [("https://a.example", True), ("https://evil.example", False)])
+async def test_only_listed_pages_may_call_where_some_are_listed(origin: str, may: bool) -> None:
+    answer, _ = await ask(None, cors=Cors("https://a.example, https://b.example/"), Origin=origin)
+    assert answer.headers.get("Access-Control-Allow-Origin") == (origin if may else None)
+    assert answer.headers["Vary"] == "Origin"
+
+
+async def test_a_preflight_is_answered_without_a_token() -> None:
+    answer, _ = await ask(
+        Refused(refusals.MISSING_TOKEN),
+        cors=Cors("*"),
+        method="OPTIONS",
+        Origin="https://a.example",
+        Access_Control_Request_Method="PUT",
+    )
+    assert answer.status == 204
+    assert "PUT" in answer.headers["Access-Control-Allow-Methods"]
+    assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_the_internal_api_lets_no_page_call() -> None:
+    answer, body = await ask(
+        None, method="OPTIONS", Origin="https://a.example", Access_Control_Request_Method="GET"
+    )
+    assert answer.status == 405
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert orjson.loads(body)["error"]["code"] == "method_not_allowed"
+
+
+def test_requests_are_counted_by_route_and_status() -> None:
+    meter = Meter("public")
+
+    def count(status: int) -> float:
+        row: Any = metrics.HTTP_REQUESTS.labels(api="public", route="/counted", status=status)
+        return float(row._value.get())
+
+    for status in (200, 200, 503):
+        meter.note("/counted", status, 0.01)
+    assert (count(200), count(503)) == (2, 1)

@@ -1,0 +1,152 @@
+"""The laws of pages: together they are the log, each of them in its order."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_gateway.history import History, bundle_pipeline, messages_of, slice_of
+from schemas.api import BundlePage, HistoryPage, Page
+from schemas.api import History as HistoryModel
+from schemas.client_events import ChatMessage
+from schemas.documents import MESSAGES, message_document
+from schemas.log_records import MessageSent
+from schemas.refusals import NOT_FOUND, Refused
+
+Document = dict[str, Any]
+
+logs = st.sets(st.integers(0, 500), max_size=60).map(sorted)
+sizes = st.integers(1, 20)
+
+
+def document(seq: int, group: str = "maths") -> Document:
+    sent = MessageSent(id=f"m{seq}", group=group, up="up201906045", message=f"text {seq}", sent_at=seq)
+    return dict(message_document(sent, seq=seq, timestamp=1_000 + seq))
+
+
+def run(log: Collection[int], page: HistoryPage) -> list[int]:
+    """Run a page's slice as a store does, and return the seqs in the order of the answer."""
+    wanted = slice_of("maths", page)
+    bounds = wanted.query.get("seq", {})
+    inside = [s for s in log if s < bounds.get("$lt", 10**9) and s > bounds.get("$gt", -1)]
+    ordered = sorted(inside, reverse=wanted.direction < 0)[wanted.skip : wanted.skip + wanted.limit]
+    return [one["seq"] for one in wanted.in_log_order([document(seq) for seq in ordered])]
+
+
+@given(logs, sizes)
+def test_the_pages_of_a_group_are_its_log_newest_page_first_each_in_log_order(
+    log: list[int], size: int
+) -> None:
+    pages = [run(log, HistoryPage(page=n, perPage=size)) for n in range(len(log) // size + 2)]
+    assert pages[0] == log[-size:]
+    assert [seq for page in reversed(pages) for seq in page] == log
+
+
+@given(logs, sizes)
+def test_going_back_by_before_gives_the_whole_log(log: list[int], size: int) -> None:
+    read: list[int] = []
+    page = run(log, HistoryPage(perPage=size))
+    while page:
+        read = page + read
+        page = run(log, HistoryPage(perPage=size, before=page[0]))
+    assert read == log
+
+
+@given(logs, sizes, st.integers(-1, 500))
+def test_going_on_by_after_gives_everything_later(log: list[int], size: int, start: int) -> None:
+    read: list[int] = []
+    page = run(log, HistoryPage(perPage=size, after=start))
+    while page:
+        read += page
+        page = run(log, HistoryPage(perPage=size, after=page[-1]))
+    assert read == [seq for seq in log if seq > start]
+
+
+@given(logs, st.integers(0, 500), st.integers(-1, 500))
+def test_before_and_after_together_bound_the_pages(log: list[int], before: int, after: int) -> None:
+    inside = [seq for seq in log if after < seq < before]
+    assert run(log, HistoryPage(perPage=20, before=before, after=after)) == inside[-20:]
+
+
+@given(sizes, st.one_of(st.none(), st.integers(0, 500)))
+def test_a_bounded_first_page_skips_nothing(size: int, before: int | None) -> None:
+    assert slice_of("maths", HistoryPage(perPage=size, before=before)).skip == 0
+
+
+def test_a_message_in_history_has_the_shape_that_live_ones_have() -> None:
+    (shown,) = messages_of([document(7)])
+    assert shown == ChatMessage.model_validate(shown).model_dump(by_alias=True)
+    assert (shown["room"], shown["seq"], shown["timestamp"], shown["sentAt"]) == ("maths", 7, 1007, 7)
+
+
+@given(
+    st.sets(st.sampled_from(["$a", "maths", "art", "$$ROOT", "bio"])), st.integers(0, 3), st.integers(1, 50)
+)
+def test_a_bundle_is_one_aggregation_that_takes_groups_as_words_not_as_expressions(
+    groups: set[str], page: int, size: int
+) -> None:
+    pipeline = bundle_pipeline(groups, Page(page=page, perPage=size))
+    assert pipeline[1]["$project"]["group"] == {"$literal": sorted(groups)}
+    inner = pipeline[-1]["$lookup"]["pipeline"]
+    assert inner[0] == {"$sort": {"seq": -1}}
+    assert inner[-1] == {"$limit": size}
+    assert sum(stage.get("$skip", 0) for stage in inner) == page * size
+
+
+class FakeReads:
+    """Answers with what it is given, and notes the order of the questions."""
+
+    def __init__(self, found: list[Document]) -> None:
+        self.found = found
+        self.asked: list[str] = []
+
+    async def find(self, collection: str, _query: Document, **_how: Any) -> list[Document]:
+        self.asked.append(collection)
+        return self.found
+
+    async def aggregate(self, collection: str, _pipeline: list[Document]) -> list[Document]:
+        self.asked.append(collection)
+        return self.found
+
+
+class FakeProgress:
+    """Everything is stored up to 41."""
+
+    def __init__(self, reads: FakeReads) -> None:
+        self._reads = reads
+
+    async def up_to(self, _topic: str, partitions: Collection[int]) -> Mapping[int, int]:
+        self._reads.asked.append("up to")
+        return dict.fromkeys(partitions, 41)
+
+
+def history(found: list[Document]) -> tuple[History, FakeReads]:
+    reads = FakeReads(found)
+    return History(reads, FakeProgress(reads), 12), reads  # type: ignore[arg-type]
+
+
+async def test_how_far_is_stored_is_read_before_the_messages_so_that_no_promise_is_broken() -> None:
+    shown, reads = history([document(3), document(2)])
+    page = HistoryModel.model_validate(await shown.page("maths", HistoryPage()))
+    assert reads.asked == ["up to", MESSAGES]
+    assert [one.seq for one in page.messages] == [2, 3]
+    assert page.storedUpTo == 41
+
+
+async def test_a_bundle_shows_every_group_also_those_without_messages() -> None:
+    shown, reads = history([{"group": "maths", "messages": [document(3), document(2)]}])
+    bundle = await shown.bundle(["maths", "art"], BundlePage())
+    assert [(one["group"], [m["seq"] for m in one["messages"]]) for one in bundle["groups"]] == [
+        ("art", []),
+        ("maths", [2, 3]),
+    ]
+    assert len(reads.asked) == 2
+
+
+async def test_a_message_that_is_not_there_is_not_found() -> None:
+    shown, _ = history([])
+    with pytest.raises(Refused) as refused:
+        await shown.one("m1")
+    assert refused.value.refusal is NOT_FOUND

@@ -1,0 +1,111 @@
+"""Writes are durable when they return, or refused in time."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, OutOfOrderSequenceNumber
+from aiokafka.structs import RecordMetadata, TopicPartition
+from pydantic import SecretStr
+
+from api_gateway.log_writer import LogWriter, Written
+from api_gateway.settings import GatewaySettings
+from schemas.log_records import Encoded
+from schemas.refusals import OVERLOADED, UNAVAILABLE, Refusal, Refused
+from tests.unit.api_gateway.parts import until
+
+RECORD = Encoded(b"maths", b"{}", [])
+
+
+class FakeProducer:
+    """Answers when told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[asyncio.Future[RecordMetadata]] = []
+        self.error: Exception | None = None
+
+    async def send(self, topic: str, *, partition: int, **_: Any) -> "asyncio.Future[RecordMetadata]":
+        if self.error is not None:
+            raise self.error
+        self.sent.append(asyncio.get_running_loop().create_future())
+        return self.sent[-1]
+
+    def ack(self, number: int, offset: int) -> None:
+        metadata = RecordMetadata("t", 3, TopicPartition("t", 3), offset, 99, 1, 0)
+        self.sent[number].set_result(metadata)
+
+
+def writer(producer: FakeProducer | None, **settings: int) -> LogWriter:
+    made = LogWriter(GatewaySettings(token_secret=SecretStr("x" * 32), **settings))  # type: ignore[arg-type]
+    made._producer = producer
+    return made
+
+
+async def refusal_of(write: Any) -> Refusal:
+    with pytest.raises(Refused) as refused:
+        await write
+    return refused.value.refusal
+
+
+async def test_a_write_returns_where_its_records_stand_once_all_are_durable() -> None:
+    producer = FakeProducer()
+    writing = asyncio.create_task(writer(producer).write("t", RECORD, RECORD))
+    await until(lambda: len(producer.sent) == 2)
+    producer.ack(1, 8)
+    await asyncio.sleep(0)
+    assert not writing.done()
+    producer.ack(0, 7)
+    assert await writing == [Written("t", 3, 7, 99), Written("t", 3, 8, 99)]
+
+
+async def test_without_a_producer_writes_are_refused_at_once() -> None:
+    assert await refusal_of(writer(None).write("t", RECORD)) is UNAVAILABLE
+
+
+async def test_a_write_that_is_not_acked_in_time_is_refused_and_counts_as_pending_until_it_is() -> None:
+    producer = FakeProducer()
+    made = writer(producer, send_timeout_ms=100, refuse_when_waiting_ms=100)
+    assert await refusal_of(made.write("t", RECORD)) is UNAVAILABLE
+    assert await refusal_of(made.write("t", RECORD)) is UNAVAILABLE
+    assert len(producer.sent) == 1
+    producer.ack(0, 1)
+    await asyncio.sleep(0)
+    writing = asyncio.create_task(made.write("t", RECORD))
+    await until(lambda: len(producer.sent) == 2)
+    producer.ack(1, 2)
+    assert [one.offset for one in await writing] == [2]
+
+
+async def test_writes_past_the_bound_are_refused_as_overload() -> None:
+    producer = FakeProducer()
+    made = writer(producer, max_pending_writes=2)
+    writing = asyncio.create_task(made.write("t", RECORD))
+    await until(lambda: producer.sent)
+    assert await refusal_of(made.write("t", RECORD, RECORD)) is OVERLOADED
+    producer.ack(0, 1)
+    await writing
+
+
+@pytest.mark.parametrize(
+    ("error", "replaced"),
+    [(OutOfOrderSequenceNumber(), True), (KafkaConnectionError(), False), (OSError(), False)],
+)
+async def test_a_producer_that_failed_for_good_is_replaced_and_no_other(
+    error: Exception, replaced: bool
+) -> None:
+    producer = FakeProducer()
+    producer.error = error
+    made = writer(producer)
+    assert await refusal_of(made.write("t", RECORD)) is UNAVAILABLE
+    assert made._broken.is_set() is replaced
+    assert made._since == {}
+
+
+async def test_an_error_that_comes_as_an_answer_is_a_refusal_too() -> None:
+    producer = FakeProducer()
+    made = writer(producer)
+    writing = asyncio.create_task(made.write("t", RECORD))
+    await until(lambda: producer.sent)
+    producer.sent[0].set_exception(OutOfOrderSequenceNumber())
+    assert await refusal_of(writing) is UNAVAILABLE
+    assert made._broken.is_set()

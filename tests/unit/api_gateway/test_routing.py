@@ -1,0 +1,131 @@
+"""A row's arguments: taken from path, query and body, and refused by the name of the wrong field."""
+
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_gateway.answers import outermost
+from api_gateway.routing import Reply, Route, add_routes, checked, reply
+from schemas import api
+from schemas.refusals import INVALID_PAYLOAD, TABLE, Refused
+
+
+async def echo(caller: str, arguments: api.Request) -> Reply:
+    return reply({"caller": caller, "arguments": arguments.model_dump(by_alias=True)})
+
+
+ROUTES: list[Route[Any]] = [
+    Route("GET", "/chat/{group}/message", "", api.GroupHistoryPage, api.History, echo),
+    Route("GET", "/nothing", "", api.NoArguments, api.History, echo),
+    Route("POST", "/user/{up}", "", api.UserStateOf, api.User, echo),
+    Route("POST", "/message/", "", api.NewMessage, api.MessageAccepted, echo),
+]
+
+
+async def ask(method: str, path: str, data: bytes | None = None) -> tuple[int, Any]:
+    """Return the status and the arguments that the handler saw, or the error."""
+    app = web.Application(middlewares=[outermost("public", None)], client_max_size=32_768)
+    add_routes(app, ROUTES, lambda _: "up201906045")
+    async with TestClient(TestServer(app)) as client, client.request(method, path, data=data) as answer:
+        said = orjson.loads(await answer.read())
+        return answer.status, said.get("arguments", said.get("error"))
+
+
+async def test_arguments_come_from_the_path_and_the_query() -> None:
+    status, arguments = await ask("GET", "/chat/maths/message?page=2&perPage=7")
+    assert status == 200
+    assert arguments == {"group": "maths", "page": 2, "perPage": 7, "before": None, "after": None}
+
+
+async def test_a_get_takes_its_arguments_as_a_json_body_too() -> None:
+    by_body = await ask("GET", "/chat/maths/message", b'{"page": 2, "before": 9}')
+    assert by_body == await ask("GET", "/chat/maths/message?page=2&before=9")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/nothing/", "/chat/maths/message", "/chat/maths/message/"])
+async def test_a_slash_at_the_end_changes_nothing(path: str) -> None:
+    assert (await ask("GET", path))[0] == 200
+
+
+UP = "up201906045"
+A_MESSAGE = {"group": "maths", "from": UP, "message": "x"}
+A_STATE = {"username": "a", "name": "b", "online": True}
+BAD_BODIES: list[tuple[str, bytes | dict[str, Any], str, str]] = [
+    ("/message/", b"{", "bad_json", "JSON"),
+    ("/message/", b'{"message": NaN}', "bad_json", "JSON"),
+    ("/message/", b'\xff\xfe{"', "bad_json", "JSON"),
+    ("/message/", b'{"message": "\\ud800"}', "bad_json", "JSON"),
+    ("/message/", b"[" * 20_000, "bad_json", "JSON"),
+    ("/message/", b"[]", "invalid_payload", "body"),
+    ("/message/", b"", "invalid_payload", "group"),
+    ("/message/", {"group": "maths", "message": "x"}, "invalid_payload", "from"),
+    ("/message/", {**A_MESSAGE, "group": "a/b"}, "invalid_payload", "group"),
+    ("/message/", {**A_MESSAGE, "from": "up1"}, "invalid_payload", "from"),
+    ("/message/", {**A_MESSAGE, "message": 1}, "invalid_payload", "message"),
+    ("/message/", {**A_MESSAGE, "extra": 1}, "invalid_payload", "extra"),
+    ("/message/", {**A_MESSAGE, "message": "x" * 1_000_000}, "too_large", "larger"),
+    ("/user/up201906045", {**A_STATE, "up": "up201906046"}, "invalid_payload", "up"),
+    ("/user/somebody", A_STATE, "invalid_payload", "up"),
+]
+BAD_URLS = [
+    ("GET", "/chat/maths/message?page=-1", "invalid_payload", "page"),
+    ("GET", "/chat/maths/message?perPage=1000000", "invalid_payload", "perPage"),
+    ("GET", "/chat/maths/message?page=two", "invalid_payload", "page"),
+    ("GET", "/chat/maths/message?pgae=1", "invalid_payload", "pgae"),
+    ("GET", "/chat/maths/message?before=9223372036854775808", "invalid_payload", "before"),
+    ("GET", "/chat/maths/message?after=-2", "invalid_payload", "after"),
+    ("GET", "/chat/maths/message?group=art", "invalid_payload", "group"),
+    ("GET", "/chat/%24ne/message", "invalid_payload", "group"),
+    ("GET", "/nothing?page=1", "invalid_payload", "page"),
+    ("GET", "/elsewhere", "not_found", ""),
+    ("DELETE", "/nothing", "method_not_allowed", ""),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "code", "names"), BAD_BODIES)
+async def test_a_bad_body_is_an_answer_that_names_the_field(
+    path: str, body: bytes | dict[str, Any], code: str, names: str
+) -> None:
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    status, error = await ask("POST", path, data)
+    assert (status, error["code"]) == (TABLE[code].status, code)
+    assert names in error["message"]
+    assert error["request_id"]
+
+
+@pytest.mark.parametrize(("method", "path", "code", "names"), BAD_URLS)
+async def test_a_bad_url_is_an_answer_that_names_the_argument(
+    method: str, path: str, code: str, names: str
+) -> None:
+    status, error = await ask(method, path)
+    assert (status, error["code"]) == (TABLE[code].status, code)
+    assert names in error["message"]
+
+
+@given(
+    st.sampled_from([api.NewMessage, api.NewGroup, api.GroupHistoryPage, api.UserStateOf, api.OneMember]),
+    st.dictionaries(
+        st.sampled_from(["group", "from", "message", "id", "users", "name", "page", "before", "up", "online"])
+        | st.text(max_size=5),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text(max_size=20)
+        | st.lists(st.text(max_size=3)),
+        max_size=6,
+    ),
+)
+def test_whatever_is_given_is_either_arguments_or_an_invalid_payload(
+    kind: type[api.Request], given_: dict[str, Any]
+) -> None:
+    try:
+        assert isinstance(checked(kind, given_), kind)
+    except Refused as refused:
+        if refused.refusal is not INVALID_PAYLOAD:
+            raise

@@ -1,0 +1,118 @@
+"""Reads of the store end in time, and an outage is noticed once and for all."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from api_gateway.settings import GatewaySettings
+from api_gateway.store_reads import Breaker, StoreReads
+from runtime.mongo import StoreUnavailable
+from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED, Refused
+from tests.unit.api_gateway.parts import until
+
+SETTINGS = GatewaySettings(token_secret=SecretStr("x" * 32), max_pending_reads=3, read_timeout_ms=100)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["ask", "good", "bad"])), max_size=50))
+def test_while_the_store_is_away_at_most_one_read_looks_in_each_period(
+    steps: list[tuple[float, str]],
+) -> None:
+    breaker, now, away, looked_at = Breaker(look_again_s=0.5, timeout_s=4.0), 0.0, False, None
+    for passed, step in steps:
+        now += passed
+        if step == "good":
+            breaker.succeeded()
+            away, looked_at = False, None
+        elif step == "bad":
+            breaker.failed(now)
+            away, looked_at = True, now - 3.5
+        else:
+            admitted = breaker.admits(now)
+            assert admitted or away
+            if away and admitted:
+                assert looked_at is None or now - looked_at >= 4.0 - 1e-6
+                looked_at = now
+
+
+class FakeStore:
+    """A store that answers, is away, or says nothing."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.error: Exception | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def find(self, *_: Any, **__: Any) -> list[dict[str, Any]]:
+        self.asked += 1
+        await self.answers.wait()
+        if self.error is not None:
+            raise self.error
+        return []
+
+    async def aggregate(self, *_: Any) -> list[dict[str, Any]]:
+        return await self.find()
+
+
+def reads(store: FakeStore) -> StoreReads:
+    return StoreReads(store, SETTINGS)  # type: ignore[arg-type]
+
+
+async def code_of(read: Any) -> str | None:
+    try:
+        await read
+    except Refused as refused:
+        return refused.refusal.code
+    return None
+
+
+async def test_a_store_that_is_away_is_history_unavailable_and_not_asked_again_at_once() -> None:
+    store = FakeStore()
+    store.error = StoreUnavailable("away")
+    reading = reads(store)
+    codes = {await code_of(reading.find("messages", {})) for _ in range(10)}
+    assert codes == {HISTORY_UNAVAILABLE.code}
+    assert store.asked == 1
+
+
+async def test_a_store_that_says_nothing_is_history_unavailable() -> None:
+    store = FakeStore()
+    store.answers.clear()
+    assert await code_of(reads(store).aggregate("messages", [])) == HISTORY_UNAVAILABLE.code
+
+
+async def test_reads_past_the_bound_are_refused_and_those_before_it_are_answered() -> None:
+    store = FakeStore()
+    store.answers.clear()
+    reading = reads(store)
+    waiting = [asyncio.create_task(code_of(reading.find("messages", {}))) for _ in range(5)]
+    await until(lambda: store.asked == 3)
+    store.answers.set()
+    codes = await asyncio.gather(*waiting)
+    assert sorted(codes, key=str) == [None, None, None, OVERLOADED.code, OVERLOADED.code]
+
+
+async def test_a_store_that_answers_again_is_used_again() -> None:
+    store = FakeStore()
+    reading = reads(store)
+    reading._breaker.failed(asyncio.get_running_loop().time() - 1)
+    for _ in range(3):
+        assert await code_of(reading.find("messages", {})) is None
+    assert store.asked == 3
+
+
+async def test_a_caller_that_goes_away_does_not_make_the_store_count_as_away() -> None:
+    store = FakeStore()
+    store.answers.clear()
+    reading = reads(store)
+    task = asyncio.create_task(code_of(reading.find("messages", {})))
+    await until(lambda: store.asked)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    store.answers.set()
+    assert await code_of(reading.find("messages", {})) is None

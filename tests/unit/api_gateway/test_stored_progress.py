@@ -1,0 +1,122 @@
+"""Waiting until the store holds a write: for as long as it takes, and never longer than the bound."""
+
+import asyncio
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from api_gateway.log_writer import Written
+from api_gateway.settings import GatewaySettings
+from api_gateway.stored_progress import StoredProgress, needs_of
+from schemas.refusals import HISTORY_UNAVAILABLE, Refused
+
+writes = st.lists(
+    st.builds(Written, st.sampled_from("ab"), st.integers(0, 2), st.integers(0, 50), st.just(0)), max_size=20
+)
+
+
+@given(writes)
+def test_what_is_needed_is_that_every_record_lies_before_its_partition_s_next(written: list[Written]) -> None:
+    needs = needs_of(written)
+    for one in written:
+        assert needs[f"{one.topic}/{one.partition}"] > one.offset
+    assert {key: upto - 1 for key, upto in needs.items()} == {
+        f"{topic}/{partition}": max(w.offset for w in written if (w.topic, w.partition) == (topic, partition))
+        for topic, partition in {(w.topic, w.partition) for w in written}
+    }
+
+
+class FakeReads:
+    """The documents of progress; ``error`` makes reading fail."""
+
+    def __init__(self) -> None:
+        self.next: dict[str, int] = {}
+        self.asked: list[list[str]] = []
+        self.error: Exception | None = None
+
+    async def find(self, _collection: str, query: dict[str, Any]) -> list[dict[str, Any]]:
+        self.asked.append(query["_id"]["$in"])
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        return [{"_id": key, "next": self.next[key]} for key in query["_id"]["$in"] if key in self.next]
+
+
+def progress(reads: FakeReads, **settings: int) -> StoredProgress:
+    given_ = GatewaySettings(token_secret=SecretStr("x" * 32), poll_stored_ms=1, **settings)  # type: ignore[arg-type]
+    return StoredProgress(reads, given_)  # type: ignore[arg-type]
+
+
+async def test_everyone_who_waits_is_told_as_soon_as_their_record_is_stored() -> None:
+    reads = FakeReads()
+    stored = progress(reads)
+    poller = asyncio.create_task(stored.run())
+    waiting = [asyncio.create_task(stored.wait([Written("t", 0, offset, 0)])) for offset in range(5)]
+    for upto in range(1, 6):
+        reads.next["t/0"] = upto
+        assert await waiting[upto - 1] is True
+        assert [task.done() for task in waiting] == [n < upto for n in range(5)]
+    poller.cancel()
+
+
+async def test_the_store_is_asked_only_while_somebody_waits() -> None:
+    reads = FakeReads()
+    reads.next["t/0"] = 1
+    stored = progress(reads)
+    poller = asyncio.create_task(stored.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert reads.asked == []
+    assert await stored.wait([Written("t", 0, 0, 0)])
+    asked = len(reads.asked)
+    await asyncio.sleep(0.02)
+    assert len(reads.asked) == asked
+    poller.cancel()
+
+
+async def test_a_write_that_is_not_stored_in_time_is_answered_all_the_same() -> None:
+    stored = progress(FakeReads(), wait_stored_ms=20)
+    poller = asyncio.create_task(stored.run())
+    assert await stored.wait([Written("t", 0, 0, 0)]) is False
+    poller.cancel()
+
+
+async def test_while_the_store_is_away_nobody_waits_for_it() -> None:
+    reads = FakeReads()
+    reads.error = Refused(HISTORY_UNAVAILABLE)
+    stored = progress(reads, wait_stored_ms=1_000_000)
+    poller = asyncio.create_task(stored.run())
+    assert await stored.wait([Written("t", 0, 0, 0)]) is False
+    poller.cancel()
+
+
+async def test_past_the_bound_and_where_the_offset_is_unknown_nobody_waits() -> None:
+    stored = progress(FakeReads(), wait_stored_ms=1_000_000, max_waiting_writes=1)
+    first = asyncio.create_task(stored.wait([Written("t", 0, 0, 0)]))
+    await asyncio.sleep(0)
+    assert await stored.wait([Written("t", 0, 1, 0)]) is False
+    first.cancel()
+    assert await progress(FakeReads()).wait([Written("t", 0, -1, 0)]) is False
+
+
+async def test_how_far_is_stored_never_goes_back_and_is_minus_one_before_anything_is() -> None:
+    reads = FakeReads()
+    stored = progress(reads)
+    assert await stored.up_to("t", [0, 1]) == {0: -1, 1: -1}
+    stored._read_at.clear()
+    reads.next["t/0"] = 8
+    assert await stored.up_to("t", [0, 1]) == {0: 7, 1: -1}
+    stored._read_at.clear()
+    reads.next["t/0"] = 5
+    assert await stored.up_to("t", [0]) == {0: 7}
+
+
+async def test_what_was_just_read_is_not_read_again() -> None:
+    reads = FakeReads()
+    stored = progress(reads)
+    await stored.up_to("t", [0])
+    await stored.up_to("t", [0])
+    await stored.up_to("t", [0, 1])
+    assert reads.asked == [["t/0"], ["t/1"]]
