@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import uvloop
@@ -114,9 +114,9 @@ def is_being_cancelled() -> bool:
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for its end. Awaiting it directly would hide our own cancellation."""
     task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait({task})
 
 
 def run(name: str, settings: ServiceSettings, start: Start) -> None:
