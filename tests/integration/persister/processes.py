@@ -148,7 +148,7 @@ async def all_is_committed(database: str) -> bool:
     partitions = [TopicPartition(topics.MESSAGES, n) for n in range(KafkaSettings().kafka_partitions)]
     async with _outside_member(database) as consumer:
         ends = await consumer.end_offsets(partitions)
-        return all([(await consumer.committed(tp) or 0) == ends[tp] for tp in partitions])
+        return all([(await consumer.committed(tp) or 0) >= ends[tp] for tp in partitions])
 
 
 async def until(what: str, holds: Callable[[], Awaitable[bool]], deadline_s: float = DEADLINE_S) -> None:

@@ -117,6 +117,7 @@ async def test_a_persister_starts_without_a_store_and_stops_cleanly_without_it(
     assert await persister.stop() == 0, persister.log()
 
 
+@pytest.mark.usefixtures("durable")
 async def test_a_log_that_ends_before_the_commit_is_refused(
     log: Log, database: str, new_persister: NewPersister
 ) -> None:
@@ -134,6 +135,7 @@ async def test_a_log_that_ends_before_the_commit_is_refused(
     assert "it is another log" in (persister.folder / "logs" / "error.log").read_text()
 
 
+@pytest.mark.usefixtures("durable")
 async def test_a_store_that_was_emptied_gets_everything_again(
     log: Log, history: History, database: str, new_persister: NewPersister
 ) -> None:
@@ -158,6 +160,7 @@ async def some_are_stored(history: History, groups: list[str]) -> bool:
     return any([await history.messages(group) for group in groups])
 
 
+@pytest.mark.usefixtures("durable")
 async def test_records_that_the_log_dropped_before_they_were_stored_are_told_of(
     log: Log, history: History, database: str, new_persister: NewPersister
 ) -> None:
