@@ -11,7 +11,6 @@
     history.py           reading messages
     posting.py           writing a message in a student's name
     groups.py            creating, joining and leaving groups, and showing them
-    log_folds.py         reading records of compacted topics
     group_directory.py   names and creators of groups, folded from the log
     users.py             what the solution knows of users
     log_writer.py        writes to Kafka within bounds

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aiokafka import ConsumerRecord
 
-from api_gateway.log_folds import readable
+from runtime.log_folds import readable
 from schemas.log_records import GroupCreated
 
 

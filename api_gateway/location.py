@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from aiokafka import ConsumerRecord
 
-from api_gateway.log_folds import readable
+from runtime.log_folds import readable
 from runtime import metrics
 from schemas.api import Location
 from schemas.assignments import Shard, TableAssigned

@@ -68,7 +68,7 @@ def add_docs(app: web.Application, openapi: dict[str, Any]) -> None:
 def add_web_client(app: web.Application) -> None:
     """Serve the web client at ``/``."""
     _serve(app, "/", read_page(WEB / "index.html"))
-    for path in (WEB / "chat.css", WEB / "chat.js", WEB / "vendor" / "socket.io.min.js"):
+    for path in (WEB / "icon.svg", WEB / "chat.css", WEB / "chat.js", WEB / "vendor" / "socket.io.min.js"):
         _serve(app, f"/web/{path.name}", read_page(path))
 
 

@@ -1,0 +1,574 @@
+"use strict";
+
+// A small client of the public contracts, and nothing else: where to connect and what was said over REST, live
+// messages over Socket.IO. What people wrote is only ever set as text, never as markup.
+
+const PAGE = 50;
+const SEND_TIMEOUT_MS = 8000;
+const RETRY_SEND_MS = 2000;
+const NEAR_BOTTOM_PX = 120;
+const SAME_BREATH_MS = 5 * 60 * 1000;
+const MAX_BACKOFF_MS = 8000;
+const MAX_LOOKS_FOR_STORED = 40;
+const MAX_KEPT = 1000;
+const LASTING = new Set(["unavailable", "history_unavailable", "overloaded", "rate_limited"]);
+const TOKEN_CODES = new Set(["missing_token", "invalid_token", "expired_token"]);
+
+const $ = (id) => document.getElementById(id);
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+const state = {
+  token: null,
+  up: null,
+  groups: new Map(), // by id: see newGroup
+  open: null, // the id of the group that is shown
+  socket: null,
+  failures: 0,
+  painting: false, // whether a paint is due in the next frame
+  session: 0, // grows at each log-in and log-out: what belongs to an earlier one stops
+};
+
+function newGroup(id, name) {
+  return {
+    id,
+    name,
+    messages: [], // by seq
+    cursor: null, // the last seq seen live: what the edge resumes from
+    loaded: false, // whether the newest page was read
+    complete: false, // whether the oldest message was read
+    unread: 0,
+    pending: [], // of mine, not acked yet, in the order of writing
+    users: null,
+  };
+}
+
+// --- REST ---
+
+class Refusal extends Error {
+  constructor(status, error, retryAfterS) {
+    super(error.message);
+    this.status = status;
+    this.code = error.code;
+    this.retryAfterMs = retryAfterS * 1000;
+  }
+}
+
+async function ask(method, path, body) {
+  const headers = { authorization: `Bearer ${state.token}` };
+  if (body) headers["content-type"] = "application/json";
+  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  const said = await answer.json();
+  if (answer.ok) return said;
+  throw new Refusal(answer.status, said.error, Number(answer.headers.get("retry-after")) || 0);
+}
+
+const read = (path) => ask("GET", path);
+const inPath = encodeURIComponent;
+
+// --- Logging in and out ---
+
+function upOf(token) {
+  const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+  const claims = JSON.parse(atob(payload));
+  const up = [claims.sub, ...Object.values(claims)].find((claim) => /^up\d{9}$/i.test(claim));
+  if (!up) throw new Error("no UP number");
+  return up.toLowerCase();
+}
+
+async function logIn(token) {
+  try {
+    state.up = upOf(token);
+  } catch {
+    return logOut("This is not a token of a student.");
+  }
+  state.token = token;
+  state.session += 1;
+  try {
+    await loadGroups();
+  } catch (error) {
+    return logOut(error instanceof Refusal ? error.message : "The server does not answer.");
+  }
+  sessionStorage.setItem("token", token);
+  $("login").hidden = true;
+  $("chat").hidden = false;
+  $("my-up").textContent = state.up;
+  paintAvatar($("my-avatar"), state.up);
+  showGroups();
+  connect(state.session);
+  const first = sortedGroups()[0];
+  if (first && matchMedia("(min-width: 761px)").matches) openGroup(first.id);
+}
+
+function logOut(why = "") {
+  sessionStorage.removeItem("token");
+  state.session += 1;
+  state.socket?.close();
+  Object.assign(state, { token: null, socket: null, open: null, failures: 0, groups: new Map() });
+  $("chat").hidden = true;
+  $("login").hidden = false;
+  $("login-error").textContent = why;
+  $("token").value = "";
+}
+
+// --- Groups ---
+
+async function loadGroups() {
+  const { groups } = await read("/chat/group");
+  for (const { id, name } of groups) {
+    const known = state.groups.get(id);
+    if (known) known.name = name;
+    else state.groups.set(id, newGroup(id, name));
+  }
+  await loadPreviews().catch((error) => {
+    if (error.code !== "history_unavailable") throw error;
+  });
+}
+
+async function loadPreviews() {
+  const { groups } = await read("/chat/message?perPage=1");
+  for (const { group, messages } of groups) {
+    const known = state.groups.get(group);
+    if (known && !known.loaded) for (const message of messages) keep(known, message);
+  }
+}
+
+async function openGroup(id) {
+  state.open = id;
+  $("chat").classList.add("reading");
+  const group = state.groups.get(id);
+  group.unread = 0;
+  $("empty").hidden = true;
+  $("compose").hidden = $("toggle-people").hidden = false;
+  showGroups();
+  showRoom({ toBottom: true });
+  $("text").focus();
+  await loadNewest(group).catch(report);
+  if (!$("people").hidden) loadPeople().catch(report);
+}
+
+function sortedGroups() {
+  const newest = (group) => group.messages.at(-1)?.timestamp ?? 0;
+  return [...state.groups.values()].sort(
+    (one, other) => newest(other) - newest(one) || one.name.localeCompare(other.name),
+  );
+}
+
+function forget(id) {
+  state.groups.delete(id);
+  if (state.open === id) {
+    state.open = null;
+    $("messages").replaceChildren();
+    $("room-name").textContent = $("room-facts").textContent = "";
+    $("compose").hidden = $("toggle-people").hidden = $("people").hidden = true;
+    $("empty").hidden = false;
+    $("chat").classList.remove("reading");
+  }
+  showGroups();
+}
+
+// --- Messages ---
+
+/** Keep a message in its place: the log's order, each seq once. The oldest make room for the newest. */
+function keep(group, message) {
+  const messages = group.messages;
+  let at = messages.length;
+  while (at > 0 && messages[at - 1].seq > message.seq) at -= 1;
+  if (at > 0 && messages[at - 1].seq === message.seq) return false;
+  const isNewest = at === messages.length;
+  messages.splice(at, 0, message);
+  if (isNewest && messages.length > MAX_KEPT) {
+    messages.splice(0, messages.length - MAX_KEPT);
+    group.complete = false;
+  }
+  if (message.up === state.up) group.pending = group.pending.filter(({ id }) => id !== message.id);
+  return true;
+}
+
+/** Read the newest page, until history holds all that was said before this client listened. */
+async function loadNewest(group) {
+  if (group.loaded) return;
+  const { session } = state;
+  const until = group.cursor ?? -1;
+  for (let looks = 1; ; looks += 1) {
+    const page = await readPatiently(`/chat/${inPath(group.id)}/message?perPage=${PAGE}`, session);
+    if (session !== state.session) return;
+    startFrom(group, page.messages);
+    group.loaded = true;
+    if (group.id === state.open) showRoom({ toBottom: looks === 1 });
+    if (page.storedUpTo >= until || looks === MAX_LOOKS_FOR_STORED) break;
+    await pause(250);
+  }
+  paintSoon();
+}
+
+/** Begin a group's messages with a page: what is older than a full page might lie beyond a hole. */
+function startFrom(group, page) {
+  group.complete = page.length < PAGE;
+  if (!group.complete) group.messages = group.messages.filter(({ seq }) => seq >= page[0].seq);
+  for (const message of page) keep(group, message);
+}
+
+async function readPatiently(path, session) {
+  for (;;) {
+    try {
+      return await read(path);
+    } catch (error) {
+      if (session !== state.session || !LASTING.has(error.code)) throw error;
+      report(error);
+      await pause(error.retryAfterMs || 2000);
+    }
+  }
+}
+
+async function loadOlder(group) {
+  if (group.complete || group.loading || !group.messages.length) return;
+  group.loading = true;
+  try {
+    const path = `/chat/${inPath(group.id)}/message?perPage=${PAGE}&before=${group.messages[0].seq}`;
+    const { messages } = await read(path);
+    group.complete = messages.length < PAGE;
+    for (const message of messages) keep(group, message);
+    if (group.id === state.open) showRoom({ keepPlace: true });
+  } finally {
+    group.loading = false;
+  }
+}
+
+function onMessage(message) {
+  const group = state.groups.get(message.room);
+  if (!group) return;
+  group.cursor = Math.max(group.cursor ?? -1, message.seq);
+  if (!keep(group, message)) return;
+  if ((group.id !== state.open || document.hidden) && message.up !== state.up) group.unread += 1;
+  paintSoon();
+}
+
+// --- Sending: a message keeps its id over every retry, so it is never said twice ---
+
+function newId() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function write(group, text) {
+  group.pending.push({ id: newId(), message: text, timestamp: Date.now(), state: "sending" });
+  showRoom({ toBottom: true });
+  send(group, group.pending.at(-1));
+}
+
+function send(group, mine) {
+  const { socket, session } = state;
+  if (!socket?.connected) return; // sent when the socket is back
+  const { id, message, timestamp } = mine;
+  const payload = { id, message, timestamp, up: state.up, room: group.id };
+  socket.timeout(SEND_TIMEOUT_MS).emit("chat message", payload, (silence, ack) => {
+    if (session !== state.session || !group.pending.includes(mine)) return;
+    if (silence || LASTING.has(ack.error?.code)) {
+      mine.state = silence ? "sending" : "waiting";
+      setTimeout(() => group.pending.includes(mine) && send(group, mine), RETRY_SEND_MS);
+    } else if (ack.error) {
+      mine.state = "failed";
+      mine.why = ack.error.message;
+    } else {
+      keep(group, { ...payload, seq: ack.seq, timestamp: ack.timestamp, sentAt: timestamp });
+    }
+    paintSoon();
+  });
+}
+
+function sendAllPending() {
+  for (const group of state.groups.values())
+    for (const mine of group.pending) if (mine.state !== "failed") send(group, mine);
+}
+
+// --- Live: the gateway says where, the edge takes cursors and gives what was missed ---
+
+async function connect(session) {
+  if (session !== state.session) return;
+  showStatus("Looking for a server");
+  try {
+    const { url, edge, shard } = await read("/chat/location");
+    if (session === state.session) listen(session, url, `Live on ${edge}, shard ${shard}`);
+  } catch (error) {
+    if (TOKEN_CODES.has(error.code)) logOut(error.message);
+    else tryAgain(session, error.retryAfterMs);
+  }
+}
+
+function tryAgain(session, atLeastMs = 0) {
+  if (session !== state.session) return;
+  showStatus("Connecting again");
+  const backoff = Math.min(MAX_BACKOFF_MS, 250 * 2 ** state.failures) * (0.5 + Math.random());
+  state.failures += 1;
+  setTimeout(() => connect(session), Math.max(atLeastMs, backoff));
+}
+
+function cursors() {
+  const seen = [...state.groups.values()].filter((group) => group.cursor !== null);
+  return Object.fromEntries(seen.map((group) => [group.id, group.cursor]));
+}
+
+function listen(session, url, status) {
+  state.socket?.close();
+  const auth = { token: state.token, since: cursors() };
+  const socket = io(url, { auth, reconnection: false, forceNew: true });
+  state.socket = socket;
+  const ifCurrent = (act) => (...said) => socket === state.socket && session === state.session && act(...said);
+  socket.on("connect", ifCurrent(() => {
+    state.failures = 0;
+    showStatus(status, true);
+    socket.emit("online", { up: state.up });
+    sendAllPending();
+  }));
+  socket.on("joined", ifCurrent(({ rooms }) => onJoined(rooms)));
+  socket.on("left", ifCurrent(({ room }) => forget(room)));
+  socket.on("chat message", ifCurrent(onMessage));
+  socket.on("move", ifCurrent(({ url: there, within_s: withinS }) => {
+    const status = `Live on ${new URL(there).host}`;
+    setTimeout(() => socket === state.socket && listen(session, there, status), Math.random() * withinS * 500);
+  }));
+  socket.on("refused", ifCurrent(({ code, message }) => TOKEN_CODES.has(code) && logOut(message)));
+  socket.on("connect_error", ifCurrent((error) => {
+    if (TOKEN_CODES.has(error.data?.code)) logOut(error.message);
+    else tryAgain(session);
+  }));
+  socket.on("disconnect", ifCurrent(() => tryAgain(session)));
+}
+
+/** The edge says how each room was joined. Without recovery, or without a cursor, history has the rest. */
+function onJoined(rooms) {
+  const unknown = Object.keys(rooms).filter((id) => !state.groups.has(id));
+  for (const id of unknown) state.groups.set(id, newGroup(id, id));
+  if (unknown.length) loadGroups().then(paintSoon, report);
+  for (const [id, { head, recovered, missed }] of Object.entries(rooms)) {
+    const group = state.groups.get(id);
+    const isFirst = group.cursor === null;
+    if (isFirst || !recovered) group.cursor = Math.max(head, recovered ? (group.cursor ?? -1) : -1);
+    else if (missed === 0) group.cursor = Math.max(head, group.cursor);
+    if (isFirst || !recovered) {
+      const isShown = group.loaded || id === state.open;
+      group.loaded = false;
+      if (isShown) loadNewest(group).catch(report);
+    }
+  }
+  paintSoon();
+}
+
+// --- What is seen ---
+
+function make(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function paintAvatar(node, name, extra = "") {
+  let hash = 0;
+  for (const letter of name) hash = (hash * 31 + letter.codePointAt(0)) >>> 0;
+  node.className = `avatar hue-${hash % 8} ${extra}`;
+  const words = name.split(/\s+/).filter((word) => /\p{L}|\d/u.test(word));
+  const isUp = /^up\d{9}$/.test(name);
+  node.textContent = isUp ? name.slice(-3) : words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
+  node.setAttribute("aria-hidden", "true");
+  return node;
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+
+function timeNode(ms) {
+  const node = make("time", "", clock.format(ms));
+  node.dateTime = new Date(ms).toISOString();
+  return node;
+}
+
+function showStatus(text, live = false) {
+  $("status").textContent = text;
+  $("status").classList.toggle("live", live);
+}
+
+function report(error) {
+  if (error instanceof Refusal && TOKEN_CODES.has(error.code)) logOut(error.message);
+  else $("room-facts").textContent = error instanceof Refusal ? error.message : "The server does not answer.";
+}
+
+/** Paint once a frame, however many messages come in it. */
+function paintSoon() {
+  if (state.painting) return;
+  state.painting = true;
+  requestAnimationFrame(() => {
+    state.painting = false;
+    if (state.open) showRoom();
+    showGroups();
+  });
+}
+
+function showGroups() {
+  $("groups").replaceChildren(...sortedGroups().map(groupNode));
+}
+
+function groupNode(group) {
+  const last = group.messages.at(-1);
+  const button = make("button");
+  button.setAttribute("aria-current", String(group.id === state.open));
+  button.append(paintAvatar(make("span"), group.name), make("span", "name", group.name));
+  const isToday = last && new Date(last.timestamp).toDateString() === new Date().toDateString();
+  button.append(make("time", "", last ? (isToday ? clock : shortDay).format(last.timestamp) : ""));
+  const said = last ? `${last.up === state.up ? "You" : last.up}: ${last.message.slice(0, 200)}` : "Nothing yet";
+  button.append(make("span", "preview", said));
+  if (group.unread) button.append(make("span", "unread", group.unread > 99 ? "99+" : String(group.unread)));
+  button.addEventListener("click", () => openGroup(group.id));
+  const item = make("li");
+  item.append(button);
+  return item;
+}
+
+function showRoom({ toBottom = false, keepPlace = false } = {}) {
+  const group = state.groups.get(state.open);
+  const list = $("messages");
+  const fromBottom = list.scrollHeight - list.scrollTop;
+  const stay = toBottom || fromBottom - list.clientHeight < NEAR_BOTTOM_PX;
+  $("room-name").textContent = group.name;
+  $("room-facts").textContent = group.users ? `${group.users.length} members` : "";
+  list.replaceChildren(...roomNodes(group));
+  if (keepPlace) list.scrollTop = list.scrollHeight - fromBottom;
+  else if (stay) list.scrollTop = list.scrollHeight;
+  if (!document.hidden) group.unread = 0;
+}
+
+function roomNodes(group) {
+  const nodes = [];
+  let before = null;
+  for (const message of group.messages) {
+    const day = new Date(message.timestamp).toDateString();
+    const isNewDay = !before || day !== new Date(before.timestamp).toDateString();
+    if (isNewDay) nodes.push(make("li", "day", dayName.format(message.timestamp)));
+    const isFirst = isNewDay || before.up !== message.up || message.timestamp - before.timestamp > SAME_BREATH_MS;
+    nodes.push(messageNode(message, isFirst));
+    before = message;
+  }
+  return [...nodes, ...group.pending.map((mine) => pendingNode(group, mine))];
+}
+
+function messageNode(message, isFirst) {
+  const isMine = message.up === state.up;
+  const node = make("li", `message${isMine ? " mine" : ""}${isFirst ? " first" : ""}`);
+  if (!isMine && isFirst) node.append(paintAvatar(make("span"), message.up, "small"), make("span", "who", message.up));
+  const bubble = make("div", "bubble", message.message);
+  bubble.append(timeNode(message.timestamp));
+  node.append(bubble);
+  return node;
+}
+
+function pendingNode(group, mine) {
+  const node = make("li", `message mine ${mine.state === "failed" ? "failed" : "pending"}`);
+  const bubble = make("div", "bubble", mine.message);
+  const text = mine.state === "failed" ? mine.why : mine.state === "waiting" ? "waiting to be sent" : "sending";
+  bubble.append(make("span", "state", text));
+  node.append(bubble);
+  return node;
+}
+
+// --- Members ---
+
+async function loadPeople() {
+  const group = state.groups.get(state.open);
+  const { users } = await read(`/chat/group/${inPath(group.id)}`);
+  group.users = users;
+  if (group.id !== state.open) return;
+  $("room-facts").textContent = `${users.length} members`;
+  $("members").replaceChildren(...users.map((up) => {
+    const item = make("li");
+    item.append(paintAvatar(make("span"), up, "small"), make("span", "", up === state.up ? `${up} (you)` : up));
+    return item;
+  }));
+}
+
+async function changeMember(method, up) {
+  $("people-error").textContent = "";
+  try {
+    await ask(method, `/chat/group/${inPath(state.open)}/member/${inPath(up)}`);
+    return true;
+  } catch (error) {
+    $("people-error").textContent = error.message;
+    return false;
+  }
+}
+
+async function createGroup() {
+  const users = $("group-users").value.split(/[\s,;]+/).filter(Boolean);
+  try {
+    const made = await ask("POST", "/chat/group", { name: $("group-name").value, users });
+    if (!state.groups.has(made.id)) state.groups.set(made.id, newGroup(made.id, made.name));
+    $("new-group").close();
+    openGroup(made.id);
+  } catch (error) {
+    $("new-group-error").textContent = error.message;
+  }
+}
+
+// --- What people do ---
+
+function onSubmit(form, act) {
+  $(form).addEventListener("submit", (event) => {
+    event.preventDefault();
+    act();
+  });
+}
+
+onSubmit("login-form", () => logIn($("token").value.trim()));
+onSubmit("new-group-form", createGroup);
+onSubmit("add-member", async () => {
+  if (await changeMember("PUT", $("new-member").value.trim())) {
+    $("new-member").value = "";
+    loadPeople().catch(report);
+  }
+});
+onSubmit("compose", () => {
+  const text = $("text").value;
+  if (!text.trim()) return;
+  $("text").value = "";
+  $("text").rows = 1;
+  write(state.groups.get(state.open), text);
+});
+$("text").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  $("compose").requestSubmit();
+});
+$("text").addEventListener("input", () => {
+  $("text").rows = Math.min(6, $("text").value.split("\n").length);
+});
+$("messages").addEventListener("scroll", () => {
+  const group = state.groups.get(state.open);
+  if (group && $("messages").scrollTop < NEAR_BOTTOM_PX) loadOlder(group).catch(report);
+});
+$("toggle-people").addEventListener("click", () => {
+  $("people").hidden = !$("people").hidden;
+  if (!$("people").hidden) loadPeople().catch(report);
+});
+$("leave-group").addEventListener("click", async () => {
+  const left = state.open;
+  if (await changeMember("DELETE", state.up)) forget(left);
+});
+$("back").addEventListener("click", () => $("chat").classList.remove("reading"));
+$("leave-chat").addEventListener("click", () => logOut());
+$("open-new-group").addEventListener("click", () => {
+  $("new-group-form").reset();
+  $("new-group-error").textContent = "";
+  $("new-group").showModal();
+});
+$("cancel-new-group").addEventListener("click", () => $("new-group").close());
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && state.open) {
+    showRoom();
+    showGroups();
+  }
+});
+
+// A link may carry the token behind its #, which no server sees; it is taken out of the address at once.
+const linked = new URLSearchParams(location.hash.slice(1)).get("token");
+if (linked) history.replaceState(null, "", location.pathname);
+const known = linked ?? sessionStorage.getItem("token");
+if (known) logIn(known);
