@@ -11,18 +11,18 @@ TIMEOUT_S: Final = 30.0
 
 
 class RestApi:
-    """Calls the gateway at ``base_url``. One object serves many students."""
+    """Calls the gateway at ``base_url``. One object serves many students.
+
+    Every call raises OSError where there is no answer, or a refusal.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/")
 
     async def locate(self, token: str) -> str:
-        """Return the URL of the bearer's edge. Raises OSError where there is none for now."""
-        try:
-            return str((await self._get("/chat/location", token))["url"])
-        except aiohttp.ClientError as error:
-            raise ConnectionError(f"no location: {error}") from error
+        """Return the URL of the bearer's edge."""
+        return str((await self._get("/chat/location", token))["url"])
 
     async def history(self, group: str, token: str, *, after: int) -> tuple[list[ChatMessage], int]:
         """Return all messages of a group after a seq, in log order, and up to which seq they are stored."""
@@ -40,11 +40,14 @@ class RestApi:
         return History.model_validate(await self._get(f"/chat/{group}/message", token, arguments))
 
     async def _get(self, path: str, token: str, arguments: dict[str, str] | None = None) -> Any:
-        async with self._session.get(
-            self._base_url + path,
-            params=arguments,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-        ) as response:
-            response.raise_for_status()
-            return await response.json()
+        try:
+            async with self._session.get(
+                self._base_url + path,
+                params=arguments,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            ) as response:
+                response.raise_for_status()
+                return await response.json()
+        except aiohttp.ClientError as error:
+            raise ConnectionError(f"GET {path}: {error}") from error

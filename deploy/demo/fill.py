@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -13,6 +14,7 @@ AT_ONCE: Final = 64
 TRIES: Final = 20
 RETRY_AFTER_S: Final = 0.5
 TIMEOUT_S: Final = 60.0
+TRY_AGAIN: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class InternalApi:
@@ -37,11 +39,14 @@ class InternalApi:
                 await write()
                 progress()
 
-        async with asyncio.TaskGroup() as tasks:
-            for group in groups:
-                tasks.create_task(one(partial(self.create, group)))
-            for student in students:
-                tasks.create_task(one(partial(self.introduce, student)))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for group in groups:
+                    tasks.create_task(one(partial(self.create, group)))
+                for student in students:
+                    tasks.create_task(one(partial(self.introduce, student)))
+        except ExceptionGroup as failed:
+            raise RuntimeError(str(failed.exceptions[0])) from failed
 
     async def create(self, group: PlannedGroup) -> None:
         """Create a group, or add members to it."""
@@ -57,16 +62,23 @@ class InternalApi:
         """Repeat what is refused for now. Raises RuntimeError with the refusal where it stays refused."""
         said = ""
         for _ in range(TRIES):
+            status, said = await self._try_post(path, body)
+            if status < 400:
+                return
+            if status not in TRY_AGAIN:
+                break
+            await asyncio.sleep(RETRY_AFTER_S)
+        raise RuntimeError(f"POST {path}: {said}")
+
+    async def _try_post(self, path: str, body: dict[str, Any]) -> tuple[int, str]:
+        """Return status and text of the answer; 503 where there is none."""
+        try:
             async with self._session.post(
                 self._base_url + path,
                 json=body,
                 headers=self._headers,
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             ) as response:
-                if response.ok:
-                    return
-                said = f"{response.status} {(await response.text())[:300]}"
-                if response.status not in (429, 503):
-                    break
-            await asyncio.sleep(RETRY_AFTER_S)
-        raise RuntimeError(f"POST {path}: {said}")
+                return response.status, f"{response.status} {(await response.text())[:300]}"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return HTTPStatus.SERVICE_UNAVAILABLE, repr(error)

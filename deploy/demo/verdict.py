@@ -63,10 +63,12 @@ def judge(
     streams: Streams,
     heard: Iterable[ChatMessage],
     history: Mapping[str, Sequence[ChatMessage]],
+    exact_times: bool = True,
 ) -> Verdict:
     """Return the verdict.
 
     ``acks`` give a seq by message id; ``heard`` is every different message that anybody received.
+    ``exact_times`` is False for a broker that keeps no append times: those of a message may differ there.
     """
     sent = {line.id: line for line in lines}
     ours = {room: [one for one in history.get(room, ()) if one.id in sent] for room in members}
@@ -81,7 +83,7 @@ def judge(
         stored=len(found),
         doubled=sum(len(room) for room in ours.values()) - len(found),
         out_of_order=sum(descents([one.seq for one in room]) for room in ours.values()),
-        altered=_altered(sent, found, acks) + sum(_differs(one, by_seq) for one in heard),
+        altered=_altered(sent, found, acks) + sum(_differs(one, by_seq, exact_times) for one in heard),
         leaked=_leaked(members, streams),
         not_acked=len(sent) - len(acks),
         not_stored=len(sent) - len(found),
@@ -123,9 +125,11 @@ def _altered(sent: Mapping[str, Line], found: Mapping[str, ChatMessage], acks: M
     return sum(is_other(stored) for stored in found.values())
 
 
-def _differs(heard: ChatMessage, by_seq: Mapping[tuple[str, int], ChatMessage]) -> bool:
+def _differs(heard: ChatMessage, by_seq: Mapping[tuple[str, int], ChatMessage], exact_times: bool) -> bool:
     stored = by_seq.get((heard.room, heard.seq))
-    return stored is not None and stored != heard
+    if stored is None or stored == heard:
+        return False
+    return exact_times or stored != heard.model_copy(update={"timestamp": stored.timestamp})
 
 
 def _leaked(members: Mapping[str, Iterable[str]], streams: Streams) -> int:

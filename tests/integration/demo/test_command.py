@@ -13,6 +13,8 @@ from uuid import uuid4
 
 import pytest
 
+from deploy.local.kafka_in_memory import missing_for_in_memory_kafka
+from deploy.local.kafka_native import missing_for_native_kafka
 from tests.integration.demo.system import NOT_OURS
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -142,12 +144,21 @@ def test_a_port_that_is_taken_is_replaced(tmp_path: Path) -> None:
         assert demo.processes() == []
 
 
-def test_a_replay_from_the_command_ends_with_its_verdict(tmp_path: Path) -> None:
-    (tmp_path / "a.log").write_bytes(b"[10:00] <ana> one\n[10:00] <rui> two\n[10:01] <ana> three")
-    demo = Demo(tmp_path, "--replay", str(tmp_path), "--speed", "60")
+@pytest.mark.parametrize("way", ["native", "pip"])
+def test_a_replay_from_the_command_ends_with_its_verdict(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = missing_for_native_kafka() if way == "native" else missing_for_in_memory_kafka()
+    if missing is not None:
+        pytest.skip(missing)
+    monkeypatch.setenv("BACKING", way)
+    lines = [f"[10:{n // 20:02}] <{'ana' if n % 3 else 'rui'}> {n}" for n in range(600)]
+    (tmp_path / "a.log").write_text("\n".join(lines))
+    # Longer than the services wait between two looks at whether their readers make progress.
+    demo = Demo(tmp_path, "--replay", str(tmp_path), "--speed", "120")
     try:
         assert demo.process.wait(DEADLINE_S) == 0, demo.said()
-        assert "sent 3 · acked 3 · delivered 6 of 6 · stored 3" in demo.said()
+        assert "sent 600 · acked 600 · delivered 1,200 of 1,200 · stored 600" in demo.said()
         assert demo.said().splitlines()[-1].startswith("OK")
         assert demo.processes() == []
     finally:

@@ -179,6 +179,16 @@ def test_only_the_order_of_history_is_in_order(order: list[int]) -> None:
     assert case.judged().ok == (order == sorted(order))
 
 
+@pytest.mark.parametrize("exact_times", [True, False])
+def test_times_may_differ_only_where_the_broker_keeps_none(exact_times: bool) -> None:
+    case = well()
+    case.heard[1].timestamp += 1
+    verdict = judge(members=ROOMS, exact_times=exact_times, **vars(case))
+    assert verdict.ok == (not exact_times)
+    case.heard[1].message = "outro"
+    assert not judge(members=ROOMS, exact_times=exact_times, **vars(case)).ok
+
+
 def test_what_others_wrote_in_the_group_before_is_not_ours_to_judge() -> None:
     case = well()
     case.history["leic"].insert(0, case.history["leic"][0].model_copy(update={"id": "older", "seq": -1}))

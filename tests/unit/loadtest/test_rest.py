@@ -1,0 +1,71 @@
+"""The API as a program calls it: pages are put together, and whatever goes wrong is an OSError."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from loadtest.rest import RestApi
+from schemas.api import MAX_PER_PAGE
+from schemas.client_events import ChatMessage
+
+UP = "up201906045"
+
+
+def messages(count: int) -> list[ChatMessage]:
+    return [
+        ChatMessage(id=f"m{n}", seq=3 * n, room="leic", up=UP, message="", timestamp=2, sent_at=1)
+        for n in range(count)
+    ]
+
+
+@asynccontextmanager
+async def gateway(stored: list[ChatMessage], status: int = 200) -> AsyncIterator[RestApi]:
+    async def location(request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer a token"
+        return web.json_response({"url": "http://edge.example"}, status=status)
+
+    async def history(request: web.Request) -> web.Response:
+        after, per_page = int(request.query["after"]), int(request.query["perPage"])
+        page = [one.model_dump(by_alias=True) for one in stored if one.seq > after][:per_page]
+        body = {"group": request.match_info["group"], "messages": page, "storedUpTo": 3 * len(stored)}
+        return web.json_response(body, status=status)
+
+    app = web.Application()
+    app.router.add_get("/chat/location", location)
+    app.router.add_get("/chat/{group}/message", history)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with aiohttp.ClientSession() as session:
+            yield RestApi(session, f"http://127.0.0.1:{runner.addresses[0][1]}/")
+    finally:
+        await runner.cleanup()
+
+
+async def test_the_location_is_the_url_of_the_edge() -> None:
+    async with gateway([]) as api:
+        assert await api.locate("a token") == "http://edge.example"
+
+
+@pytest.mark.parametrize("count", [0, 1, MAX_PER_PAGE - 1, MAX_PER_PAGE, MAX_PER_PAGE + 1, 2 * MAX_PER_PAGE])
+async def test_history_is_all_pages_once_in_order(count: int) -> None:
+    async with gateway(messages(count)) as api:
+        found, stored = await api.history("leic", "a token", after=-1)
+        assert found == messages(count)
+        assert stored == 3 * count
+        assert (await api.history("leic", "a token", after=5))[0] == messages(count)[2:]
+
+
+async def test_a_refusal_and_an_absent_gateway_are_os_errors() -> None:
+    async with gateway([], status=503) as api:
+        with pytest.raises(OSError, match="503"):
+            await api.locate("a token")
+        with pytest.raises(OSError, match="503"):
+            await api.history("leic", "a token", after=-1)
+    with pytest.raises(OSError, match="location"):
+        async with aiohttp.ClientSession() as session:
+            await RestApi(session, "http://127.0.0.1:1").locate("a token")
