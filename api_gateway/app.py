@@ -5,7 +5,7 @@ Both APIs listen before Kafka and MongoDB have answered: what can't be done yet 
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -40,8 +40,15 @@ PUBLIC_ABOUT = "Where to connect, what was said, and who is in a group. Live cha
 INTERNAL_ABOUT = "For the solution's own services. A GET takes its arguments as a JSON body, too."
 
 
-async def start(service: Service, settings: GatewaySettings) -> None:
-    """Start the gateway."""
+class Ports(NamedTuple):
+    """Where the two APIs listen; no internal one where it is off."""
+
+    public: int
+    internal: int | None
+
+
+async def start(service: Service, settings: GatewaySettings) -> Ports:
+    """Start the gateway. Returns its ports, which matters where 0 was asked for."""
     await service.open_ops()
     tokens = TokenVerifier(settings)
     await tokens.start(service)
@@ -53,8 +60,9 @@ async def start(service: Service, settings: GatewaySettings) -> None:
     pages.add_web_client(app)
     port = await service.serve(app, settings.gateway_host, settings.public_port, log_requests=True)
     log.info("the public API listens", extra=logs.facts(host=settings.gateway_host, port=port))
-    await _serve_internal(service, settings, parts.internal.routes())
+    internal_port = await _serve_internal(service, settings, parts.internal.routes())
     await parts.follow(service, settings)
+    return Ports(port, internal_port)
 
 
 class _Parts:
@@ -95,15 +103,18 @@ class _Parts:
         return self._readers[1].ready_fault() or self._readers[2].ready_fault()
 
 
-async def _serve_internal(service: Service, settings: GatewaySettings, routes: Sequence[Route[Any]]) -> None:
+async def _serve_internal(
+    service: Service, settings: GatewaySettings, routes: Sequence[Route[Any]]
+) -> int | None:
     if settings.service_token is None:
         log.warning("SERVICE_TOKEN is not set: the internal API is off")
-        return
+        return None
     token = ServiceToken(settings.service_token.get_secret_value())
     app = _app("internal", settings, routes, token.identify, cors=None)
     pages.add_docs(app, openapi.document("Uni4all Chat, internal", INTERNAL_ABOUT, routes))
     port = await service.serve(app, settings.internal_host, settings.internal_port, log_requests=True)
     log.info("the internal API listens", extra=logs.facts(host=settings.internal_host, port=port))
+    return port
 
 
 def _app(
