@@ -144,9 +144,9 @@ class LogReader:
             log.info("caught up", extra=logs.facts(topic=self.topic))
 
     def _went_backwards(self, end: int, position: int) -> bool:
-        """The in-memory broker names the start of its last batch as the end: its end proves nothing.
+        """Say whether the log ends before what was read of it, as only another log can.
 
-        A reader past the end of such a broker's new log is told that its offset is out of range.
+        The in-memory broker counts its last batch as one record: there, such an end proves nothing.
         """
         return self._settings.kafka_durable and end < position
 
