@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from aiokafka import ConsumerRecord
 
-from runtime.log_folds import readable
 from runtime import metrics
+from runtime.log_folds import readable
 from schemas.api import Location
 from schemas.assignments import Shard, TableAssigned
 from schemas.refusals import NO_EDGE, Refused

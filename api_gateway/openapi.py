@@ -24,8 +24,16 @@ from schemas.refusals import (
 Document = dict[str, Any]
 
 REF: Final = "#/components/schemas/{model}"
-EVERYWHERE: Final = (MISSING_TOKEN, INVALID_TOKEN, EXPIRED_TOKEN, INVALID_PAYLOAD, INTERNAL)
-WITH_A_BODY: Final = (BAD_JSON, TOO_LARGE)
+EVERYWHERE: Final = (
+    BAD_JSON,
+    INVALID_PAYLOAD,
+    TOO_LARGE,
+    MISSING_TOKEN,
+    INVALID_TOKEN,
+    EXPIRED_TOKEN,
+    INTERNAL,
+)
+"""What any request can be refused with. A body may come with every method."""
 BODIES: Final = frozenset({"POST"})
 
 
@@ -48,8 +56,7 @@ def document(title: str, about: str, routes: Sequence[Route[Any]]) -> Document:
 
 def refusals_of(route: Route[Any]) -> list[Refusal]:
     """Return every refusal that a route can answer."""
-    with_a_body = WITH_A_BODY if route.method in BODIES else ()
-    return list(dict.fromkeys((*EVERYWHERE, *with_a_body, *route.refusals)))
+    return [*EVERYWHERE, *route.refusals]
 
 
 def _operation(route: Route[Any]) -> Document:

@@ -83,9 +83,11 @@ class Api:
         if operation is None:
             assert answer.status in {404, 405}
             return
-        assert str(answer.status) in operation["responses"]
-        if answer.status < 300:
-            schema = operation["responses"][str(answer.status)]["content"]["application/json"]["schema"]
+        allowed = operation["responses"][str(answer.status)]
+        if answer.status >= 400:
+            assert f"`{answer.code}`" in allowed["description"]
+        else:
+            schema = allowed["content"]["application/json"]["schema"]
             ANSWERS[schema["$ref"].rpartition("/")[2]].model_validate(answer.said, extra="forbid")
 
     def _operation(self, method: str, path: str) -> dict[str, Any] | None:

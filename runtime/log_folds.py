@@ -1,0 +1,34 @@
+"""Reading records of compacted topics: those that can't be read are counted and left out."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from aiokafka import ConsumerRecord
+
+from runtime import logs, metrics
+from schemas.log_records import BadRecord, Record
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=Record)
+
+
+def readable(records: Sequence[ConsumerRecord], kind: type[R]) -> Iterator[tuple[ConsumerRecord, R | None]]:
+    """Yield each record with what it says; a tombstone says None."""
+    for record in records:
+        try:
+            said = None if record.value is None else kind.read(record.headers, record.value)
+        except BadRecord as error:
+            metrics.BAD_RECORDS.labels(topic=record.topic).inc()
+            log.warning(
+                "a record cannot be read",
+                extra=logs.facts(
+                    topic=record.topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                    reason=str(error),
+                ),
+            )
+        else:
+            yield record, said

@@ -1,0 +1,170 @@
+"""What the solution's services ask for: ten routes, and a read that follows a write sees it."""
+
+import asyncio
+
+import pytest
+
+from tests.integration.api_gateway.gateways import SERVICE_TOKEN, Gateway, gateway
+from tests.integration.backing import new_group, new_up, token
+
+
+async def group_of(here: Gateway, *users: str) -> str:
+    made = await here.as_solution("POST", "/group/", {"name": "Maths", "users": list(users)})
+    assert (made.status, made.said["stored"]) == (201, True), made
+    return str(made.said["id"])
+
+
+async def test_a_message_is_read_at_once_where_it_was_written(stored: str) -> None:
+    up = new_up()
+    async with gateway(mongodb_database=stored) as here:
+        group = await group_of(here, up)
+        for n in range(5):
+            new = {"group": group, "from": up, "message": f"text {n} ✓"}
+            posted = await here.as_solution("POST", "/message/", new)
+            assert (posted.status, posted.said["stored"]) == (201, True)
+            message = {name: value for name, value in posted.said.items() if name != "stored"}
+            one = await here.as_solution("GET", f"/message/{posted.said['id']}")
+            assert one.said == message
+            newest = await here.as_solution("GET", f"/group/messages?groupID={group}&perPage=1")
+            assert newest.said["messages"] == [message]
+            assert newest.said["storedUpTo"] >= posted.said["seq"]
+            everywhere = await here.as_solution("GET", "/message/?perPage=200")
+            assert message in everywhere.said["messages"]
+
+
+async def test_the_same_id_never_makes_a_second_message(stored: str) -> None:
+    up, other = new_up(), new_up()
+    async with gateway(mongodb_database=stored) as here:
+        group = await group_of(here, up, other)
+        new = {"group": group, "from": up, "message": "once", "id": "my-id"}
+        posts = await asyncio.gather(*(here.as_solution("POST", "/message/", new) for _ in range(8)))
+        posts.append(await here.as_solution("POST", "/message/", {**new, "message": "another text"}))
+        assert {(post.said["seq"], post.said["timestamp"], post.said["message"]) for post in posts} == {
+            (posts[0].said["seq"], posts[0].said["timestamp"], "once")
+        }
+        assert sorted(post.status for post in posts) == [200] * 8 + [201]
+        same_id = await here.as_solution("POST", "/message/", {**new, "from": other})
+        assert same_id.status == 201
+        shown = await here.as_solution("GET", f"/group/messages?groupID={group}")
+        assert [one["up"] for one in shown.said["messages"]] == [up, other]
+
+
+async def test_groups_and_users_are_read_at_once_where_they_were_written(stored: str) -> None:
+    up, other = new_up(), new_up()
+    async with gateway(mongodb_database=stored) as here:
+        group = await group_of(here, up, other)
+        assert {"id": group, "name": "Maths"} in (await here.as_solution("GET", "/group/")).said["groups"]
+        one = await here.as_solution("GET", f"/group/{group}/")
+        assert one.said == {"id": group, "name": "Maths", "users": sorted([up, other])}
+        renamed = {"id": group, "name": "Algebra", "users": []}
+        assert (await here.as_solution("POST", "/group/", renamed)).said["users"] == sorted([up, other])
+        mine = await here.as_solution("GET", f"/group/user/{other}")
+        assert mine.said == {"groups": [{"id": group, "name": "Algebra"}]}
+        for online in (True, False):
+            told = {"username": "ana", "name": "Ana Ç.", "online": online}
+            state = await here.as_solution("POST", f"/user/{up}", told)
+            assert (state.status, state.said) == (200, {"up": up, **told, "stored": True})
+            users = await here.as_solution("GET", "/user/")
+            assert {"up": up, **told} in users.said["users"]
+
+
+async def test_the_solution_cannot_take_a_creator_s_rights_by_renaming(stored: str) -> None:
+    creator, friend = new_up(), new_up()
+    async with gateway(mongodb_database=stored) as here:
+        new = {"name": "Maths", "users": [friend], "id": new_group()}
+        await here.as_user(creator, "POST", "/chat/group", new)
+        await here.as_solution("POST", "/group/", {"id": new["id"], "name": "Algebra", "users": []})
+        removed = await here.as_user(creator, "DELETE", f"/chat/group/{new['id']}/member/{friend}")
+        assert removed.status == 200
+
+
+async def test_lists_are_given_in_pages(stored: str) -> None:
+    async with gateway(mongodb_database=stored) as here:
+        for _ in range(3):
+            await group_of(here, new_up())
+            await here.as_solution(
+                "POST", f"/user/{new_up()}", {"username": "u", "name": "n", "online": True}
+            )
+        for path, key, name in (("/group/", "groups", "id"), ("/user/", "users", "up")):
+            whole = [one[name] for one in (await here.as_solution("GET", path)).said[key]]
+            paged: list[str] = []
+            page: int | None = 0
+            while page is not None:
+                answer = await here.as_solution("GET", f"{path}?page={page}&perPage=2")
+                assert 0 < len(answer.said[key]) <= 2
+                paged += [one[name] for one in answer.said[key]]
+                page = answer.said["nextPage"]
+            assert paged == whole == sorted(whole)
+
+
+async def test_arguments_of_a_get_may_stand_in_a_json_body(stored: str) -> None:
+    up = new_up()
+    async with gateway(mongodb_database=stored) as here:
+        group = await group_of(here, up)
+        for text in ("one", "two"):
+            await here.as_solution("POST", "/message/", {"group": group, "from": up, "message": text})
+        arguments = {"groupID": group, "page": 1, "perPage": 1}
+        answer = await here.as_solution("GET", "/group/messages", arguments)
+        assert [one["message"] for one in answer.said["messages"]] == ["one"]
+        assert (await here.as_solution("GET", "/group/messages", b"{")).code == "bad_json"
+
+
+async def test_the_ten_routes_are_those_of_the_contract(stored: str) -> None:
+    async with gateway(mongodb_database=stored) as here:
+        found = {
+            (method.upper(), path)
+            for path, operations in here.internal._document["paths"].items()
+            for method in operations
+        }
+    assert found == {
+        ("GET", "/group/"),
+        ("GET", "/group/{id}/"),
+        ("GET", "/group/messages"),
+        ("GET", "/group/user/{up}"),
+        ("POST", "/group/"),
+        ("GET", "/message/"),
+        ("GET", "/message/{id}"),
+        ("POST", "/message/"),
+        ("GET", "/user/"),
+        ("POST", "/user/{up}"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("bearer", "code"),
+    [
+        (None, "missing_token"),
+        ("another-token-of-services", "invalid_token"),
+        (token("up201906045"), "invalid_token"),
+    ],
+)
+async def test_only_the_service_token_opens_the_internal_api(
+    bearer: str | None, code: str, stored: str
+) -> None:
+    async with gateway(mongodb_database=stored) as here:
+        for method, path in (("GET", "/group/"), ("POST", "/message/"), ("GET", "/user/")):
+            refused = await here.internal.ask(method, path, bearer=bearer)
+            assert (refused.status, refused.code) == (401, code)
+        student = await here.public.ask("GET", "/chat/group", bearer=SERVICE_TOKEN)
+        assert student.code == "invalid_token"
+
+
+async def test_what_cannot_be_posted_is_refused_by_name(stored: str) -> None:
+    up = new_up()
+    async with gateway(mongodb_database=stored) as here:
+        group = await group_of(here, up)
+        good = {"group": group, "from": up, "message": "x"}
+        for bad, code in (
+            ({**good, "from": new_up()}, "not_a_member"),
+            ({**good, "group": new_group()}, "not_a_member"),
+            ({**good, "message": "ç" * 8193}, "too_large"),
+            ({**good, "message": "x" * 1_000_000}, "too_large"),
+            ({**good, "id": "a/b"}, "invalid_payload"),
+            ({"group": group, "message": "x"}, "invalid_payload"),
+            (b"{", "bad_json"),
+        ):
+            assert (await here.as_solution("POST", "/message/", bad)).code == code
+        largest = await here.as_solution("POST", "/message/", {**good, "message": "ç" * 8192})
+        assert largest.status == 201
+        for path in ("/group/nowhere/", "/message/nothing", "/group/messages?groupID=nowhere"):
+            assert (await here.as_solution("GET", path)).code == "not_found"

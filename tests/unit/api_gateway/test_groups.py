@@ -1,0 +1,157 @@
+"""Who may change a group, and what the log then holds."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_gateway.groups import RESERVED_IDS
+from runtime.memberships import Memberships
+from schemas.api import NewGroup
+from schemas.log_records import GroupCreated, encode
+from schemas.refusals import INVALID_PAYLOAD, NOT_A_MEMBER, NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, Refused
+from tests.unit.api_gateway.parts import GroupParts, record
+
+A, B, C = "up200000001", "up200000002", "up200000003"
+students = st.sampled_from([A, B, C])
+steps = st.lists(
+    st.tuples(st.sampled_from(["create", "add", "remove"]), students, st.sampled_from(["x", "y"]), students),
+    max_size=25,
+)
+
+
+class Model:
+    """What the rules say, in the fewest words."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, set[str]] = {}
+        self.creator: dict[str, str] = {}
+
+    def allows(self, step: str, caller: str, group: str, up: str) -> bool:
+        members = self.members.get(group, set())
+        if step == "create":
+            return group not in self.creator or (
+                self.creator[group] == caller and (not members or caller in members)
+            )
+        return caller in members and (step == "add" or up == caller or self.creator[group] == caller)
+
+    def apply(self, step: str, caller: str, group: str, up: str) -> None:
+        members = self.members.setdefault(group, set())
+        if step == "create":
+            self.creator[group] = caller
+            members |= {caller, up}
+        elif step == "add":
+            members.add(up)
+        else:
+            members.discard(up)
+
+
+async def take(parts: GroupParts, step: str, caller: str, group: str, up: str) -> bool:
+    try:
+        if step == "create":
+            await parts.groups.create_for(caller, NewGroup(name="n", users=[up], id=group))
+        elif step == "add":
+            await parts.groups.add(caller, group, up)
+        else:
+            await parts.groups.remove(caller, group, up)
+    except Refused as refused:
+        if refused.refusal not in (NOT_A_MEMBER, NOT_ALLOWED):
+            raise
+        return False
+    return True
+
+
+@given(steps)
+async def test_only_what_the_rules_allow_changes_a_group_and_the_log_says_the_same(
+    taken: list[tuple[str, str, str, str]],
+) -> None:
+    parts, model = GroupParts(), Model()
+    for step, caller, group, up in taken:
+        allowed = model.allows(step, caller, group, up)
+        assert await take(parts, step, caller, group, up) is allowed
+        if allowed:
+            model.apply(step, caller, group, up)
+        for one in ("x", "y"):
+            assert parts.members.members_of(one) == sorted(model.members.get(one, set()))
+    folded = Memberships()
+    for key, member in parts.writer.memberships().items():
+        group, up = key.split("/")
+        folded.set_member(group, up, member)
+    assert all(folded.members_of(one) == model.members.get(one, set()) for one in ("x", "y"))
+
+
+async def test_a_write_that_the_log_refuses_changes_nothing() -> None:
+    parts = GroupParts()
+    await parts.groups.create_for(A, NewGroup(name="n", id="x"))
+    parts.writer.refuses = Refused(UNAVAILABLE)
+    for change in (
+        parts.groups.add(A, "x", B),
+        parts.groups.remove(A, "x", A),
+        parts.groups.create_for(B, NewGroup(name="n", id="y")),
+    ):
+        with pytest.raises(Refused):
+            await change
+    assert parts.members.members_of("x") == [A]
+    assert parts.directory.find("y") is None
+
+
+async def test_before_the_log_was_read_no_group_can_be_created_or_shown() -> None:
+    parts = GroupParts()
+    parts.fault = "reading"
+    for change in (
+        lambda: parts.groups.create_for(A, NewGroup(name="n")),
+        lambda: parts.groups.create(NewGroup(name="n")),
+        lambda: parts.groups.add(A, "x", B),
+    ):
+        with pytest.raises(Refused) as refused:
+            await change()
+        assert refused.value.refusal is UNAVAILABLE
+    with pytest.raises(Refused):
+        parts.groups.of_user(A)
+
+
+@pytest.mark.parametrize("group", sorted(RESERVED_IDS))
+async def test_no_group_can_stand_in_the_way_of_a_route(group: str) -> None:
+    parts = GroupParts()
+    with pytest.raises(Refused) as refused:
+        await parts.groups.create(NewGroup(name="n", id=group))
+    assert refused.value.refusal is INVALID_PAYLOAD
+    assert parts.writer.records == []
+
+
+async def test_the_status_says_whether_the_store_has_it() -> None:
+    parts = GroupParts()
+    for stored, created, changed in ((True, 201, 200), (False, 202, 202)):
+        parts.progress.stored = stored
+        made, status = await parts.groups.create_for(A, NewGroup(name="n"))
+        assert (made.stored, status) == (stored, created)
+        joined, status = await parts.groups.add(A, made.id, B)
+        assert (joined.stored, status) == (stored, changed)
+
+
+async def test_a_group_without_a_name_is_shown_by_its_id_and_one_without_anything_is_not_found() -> None:
+    parts = GroupParts()
+    parts.memberships.set_member("x", A, member=True)
+    assert parts.groups.one("x").name == "x"
+    with pytest.raises(Refused) as refused:
+        parts.groups.one("y")
+    assert refused.value.refusal is NOT_FOUND
+
+
+def test_the_directory_keeps_the_newest_record_and_a_tombstone_ends_a_group() -> None:
+    parts = GroupParts()
+    old, new = (
+        encode(GroupCreated(group="x", name=name, created_by=None), key="x", source="test")
+        for name in ("old", "new")
+    )
+    parts.directory.take(0, [record(old), record(new)])
+    assert parts.directory.name_of("x") == "new"
+    parts.directory.take(0, [record(new._replace(value=None))])
+    assert (parts.directory.find("x"), parts.directory.ids()) == (None, [])
+
+
+def test_a_record_that_cannot_be_read_is_left_out() -> None:
+    parts = GroupParts()
+    good = encode(GroupCreated(group="x", name="n", created_by=None), key="x", source="test")
+    for bad in (good._replace(value=b"{"), good._replace(headers=[])):
+        parts.directory.take(0, [record(bad), record(good)])
+    assert parts.directory.ids() == ["x"]

@@ -1,0 +1,102 @@
+"""The documents agree with the routes, because both come from the same rows."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from api_gateway.internal_routes import InternalApi
+from api_gateway.openapi import document, refusals_of
+from api_gateway.public_routes import PublicApi
+from api_gateway.routing import Route, add_routes
+from schemas.refusals import TABLE
+
+NOTHING: Any = None
+PUBLIC = PublicApi(NOTHING, NOTHING, NOTHING, NOTHING).routes()
+INTERNAL = InternalApi(NOTHING, NOTHING, NOTHING, NOTHING).routes()
+
+both = pytest.mark.parametrize("routes", [PUBLIC, INTERNAL], ids=["public", "internal"])
+every = pytest.mark.parametrize(
+    "route", [*PUBLIC, *INTERNAL], ids=lambda route: f"{route.method} {route.path}"
+)
+
+
+def walk(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object of a document."""
+    if isinstance(node, dict):
+        yield node
+        for inner in node.values():
+            yield from walk(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from walk(inner)
+
+
+def operation_of(route: Route[Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = document("t", "a", [route])["paths"][route.path][route.method.lower()]
+    return operation
+
+
+@both
+def test_what_is_served_is_what_is_documented(routes: list[Route[Any]]) -> None:
+    app = web.Application()
+    add_routes(app, routes, lambda _: "up201906045")
+    served = {
+        (one.method, one.resource.canonical.rstrip("/"))
+        for one in app.router.routes()
+        if one.resource is not None and one.method != "HEAD"
+    }
+    paths = document("title", "about", routes)["paths"]
+    documented = {(method.upper(), path.rstrip("/")) for path, found in paths.items() for method in found}
+    assert served == documented
+    assert len(documented) == len(routes)
+
+
+@both
+def test_every_reference_leads_somewhere_and_no_schema_is_left_over(routes: list[Route[Any]]) -> None:
+    whole = document("title", "about", routes)
+    schemas = whole["components"]["schemas"]
+    used = {node["$ref"].removeprefix("#/components/schemas/") for node in walk(whole) if "$ref" in node}
+    assert used == set(schemas)
+
+
+@both
+def test_operations_have_names_of_their_own(routes: list[Route[Any]]) -> None:
+    names = [operation_of(route)["operationId"] for route in routes]
+    assert len(set(names)) == len(names)
+
+
+@every
+def test_every_argument_is_documented_once_in_the_place_where_it_is_read(route: Route[Any]) -> None:
+    operation = operation_of(route)
+    schema = route.takes.model_json_schema()
+    parameters = {one["name"]: one["in"] for one in operation["parameters"]}
+    assert {name for name, place in parameters.items() if place == "path"} == set(route.path_names)
+    assert set(route.path_names) <= set(schema.get("properties", {}))
+    in_body = (
+        operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    )
+    if "$ref" in in_body:
+        in_body = document("t", "a", [route])["components"]["schemas"][route.takes.__name__]
+    rest = set(in_body.get("properties", {}))
+    assert set(parameters) | rest == set(schema.get("properties", {}))
+    assert not set(parameters) & rest
+
+
+@every
+def test_every_refusal_is_documented_by_its_code(route: Route[Any]) -> None:
+    responses = operation_of(route)["responses"]
+    for row in refusals_of(route):
+        assert f"`{row.code}`" in responses[str(row.status)]["description"]
+        assert TABLE[row.code] is row
+        if row.retry_after_s is not None:
+            assert "Retry-After" in responses[str(row.status)]["headers"]
+
+
+@every
+def test_a_route_says_what_it_is_for_and_what_it_answers(route: Route[Any]) -> None:
+    operation = operation_of(route)
+    assert operation["summary"].endswith(".")
+    assert {str(int(status)) for status in route.statuses} <= set(operation["responses"])
+    assert set(route.statuses) <= {200, 201, 202}

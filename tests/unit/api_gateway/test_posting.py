@@ -1,0 +1,115 @@
+"""A posted message is one message, however often and through whatever outage it is posted."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_gateway.posting import Posting
+from schemas.api import NewMessage
+from schemas.documents import message_key
+from schemas.log_records import MAX_TEXT_BYTES, MessageSent
+from schemas.refusals import HISTORY_UNAVAILABLE, NOT_A_MEMBER, OVERLOADED, TOO_LARGE, Refused
+from tests.unit.api_gateway.parts import Document, GroupParts
+
+UP = "up201906045"
+
+
+class World:
+    """A log, and a store that keeps the first record of each key when it is told to catch up."""
+
+    def __init__(self) -> None:
+        self.parts = GroupParts()
+        self.parts.memberships.set_member("maths", UP, member=True)
+        self.parts.progress.on_wait = self.catch_up
+        self.documents: dict[str, Document] = {}
+        self.error: Refused | None = None
+        self.posting = Posting(self.parts.members, self.parts.writer, self.parts.progress, self)  # type: ignore[arg-type]
+
+    def catch_up(self) -> None:
+        if not self.parts.progress.stored:
+            return
+        for seq, (_, one) in enumerate(self.parts.writer.records):
+            sent = MessageSent.read(one.headers, one.value)
+            shown = {
+                "id": sent.id,
+                "seq": seq,
+                "room": sent.group,
+                "up": sent.up,
+                "message": sent.message,
+                "timestamp": 1_000 + seq,
+                "sentAt": sent.sent_at,
+            }
+            self.documents.setdefault(message_key(sent.group, sent.up, sent.id), shown)
+
+    async def by_key(self, key: str) -> Document | None:
+        if self.error is not None:
+            raise self.error
+        return self.documents.get(key)
+
+
+def new(text: str = "text", **more: Any) -> NewMessage:
+    return NewMessage.model_validate({"group": "maths", "from": UP, "message": text, **more})
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.booleans()), max_size=12))
+async def test_every_stored_answer_for_an_id_names_the_first_message_of_that_id(
+    posts: list[tuple[str, bool]],
+) -> None:
+    world, first = World(), dict[str, int]()
+    for message_id, stored in posts:
+        world.parts.progress.stored = stored
+        before = len(world.parts.writer.records)
+        answer, status = await world.posting.post(new(id=message_id))
+        if len(world.parts.writer.records) > before:
+            first.setdefault(message_id, before)
+        assert answer.stored is (status != 202)
+        if answer.stored:
+            assert answer.seq == first[message_id]
+        assert status != 201 or answer.seq == before
+
+
+async def test_a_message_without_an_id_gets_one_of_its_own() -> None:
+    world = World()
+    ids = {(await world.posting.post(new()))[0].id for _ in range(5)}
+    assert len(ids) == 5
+
+
+async def test_while_the_store_is_away_a_message_is_accepted_and_not_called_stored() -> None:
+    world = World()
+    world.error, world.parts.progress.stored = Refused(HISTORY_UNAVAILABLE), False
+    answer, status = await world.posting.post(new(id="a"))
+    assert (answer.stored, answer.seq, status) == (False, 0, 202)
+
+
+async def test_a_store_that_goes_away_while_it_is_asked_leaves_the_message_accepted() -> None:
+    world = World()
+    world.error = Refused(HISTORY_UNAVAILABLE)
+    answer, status = await world.posting.post(new(id="a"))
+    assert (answer.stored, status) == (False, 202)
+
+
+async def test_overload_of_reads_refuses_a_retry_before_it_is_written_again() -> None:
+    world = World()
+    world.error = Refused(OVERLOADED)
+    with pytest.raises(Refused):
+        await world.posting.post(new(id="a"))
+    assert world.parts.writer.records == []
+
+
+@pytest.mark.parametrize(
+    ("message", "refusal"),
+    [
+        (new(**{"from": "up201906046"}), NOT_A_MEMBER),
+        (new(group="art"), NOT_A_MEMBER),
+        (new("x" * (MAX_TEXT_BYTES + 1)), TOO_LARGE),
+        (new("ç" * (MAX_TEXT_BYTES // 2) + "x"), TOO_LARGE),
+    ],
+)
+async def test_what_may_not_be_posted_never_reaches_the_log(message: NewMessage, refusal: object) -> None:
+    world = World()
+    with pytest.raises(Refused) as refused:
+        await world.posting.post(message)
+    assert refused.value.refusal is refusal
+    assert world.parts.writer.records == []
