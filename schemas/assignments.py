@@ -4,17 +4,25 @@ A shard is an interval ``[start, end)`` of points (see up_number.py). The shards
 circle, in order. The rule that changes tables lives in the dispatcher; here is only what its readers need.
 """
 
+import gzip
+import zlib
 from bisect import bisect_right
 from functools import cached_property
-from typing import Self
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from schemas.ids import EdgeId
-from schemas.log_records import Record
+from schemas.log_records import BadRecord, Headers, Record
 from schemas.up_number import CIRCLE, DIGITS, point_of
 
 TABLE_KEY = "table"
+
+PLAIN_BYTES: Final = 128 * 1024
+"""A longer table is written in gzip: that of 10 000 edges would be 2 MiB, more than a broker takes."""
+
+MAX_TABLE_BYTES: Final = 32 * 1024 * 1024
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 class Shard(BaseModel):
@@ -33,7 +41,10 @@ class Shard(BaseModel):
 
 
 class TableAssigned(Record):
-    """The record on ``dispatch.assignments``: the whole table, newer by (epoch, version)."""
+    """The record on ``dispatch.assignments``: the whole table, newer by (epoch, version).
+
+    Its value is JSON, in gzip where that is longer than `PLAIN_BYTES`: the first two bytes tell.
+    """
 
     ce_type = "pt.uni4all.chat.table.assigned.v1"
 
@@ -41,6 +52,14 @@ class TableAssigned(Record):
     version: int = Field(ge=0, description="Grows with each table of one leader.")
     shards: tuple[Shard, ...]
     urls: dict[EdgeId, str] = Field(description="Where clients reach each living edge.")
+    draining: tuple[EdgeId, ...] = Field(
+        default=(),
+        description="Edges that were asked to drain and have not stopped yet. An edge that finds itself here "
+        "begins to drain as on SIGTERM; one that finds itself here no longer may serve again.",
+    )
+    edges_asked: int = Field(
+        default=0, ge=0, description="As many edges as an operator asked for; fewer are never wanted."
+    )
 
     @model_validator(mode="after")
     def _tiles_the_circle(self) -> Self:
@@ -53,6 +72,18 @@ class TableAssigned(Record):
     def _starts(self) -> list[int]:
         return [shard.start for shard in self.shards]
 
+    def value(self) -> bytes:
+        """Return the record's value."""
+        plain = super().value()
+        return plain if len(plain) <= PLAIN_BYTES else gzip.compress(plain, 6, mtime=0)
+
+    @classmethod
+    def read(cls, headers: Headers, value: bytes | None) -> Self:
+        """Return the table. Raises `BadRecord`, also for what is not gzip although it begins so."""
+        if value is not None and value.startswith(_GZIP_MAGIC):
+            value = _unzipped(value)
+        return super().read(headers, value)
+
     @property
     def age_key(self) -> tuple[int, int]:
         """What followers compare: they take only a table whose key is larger."""
@@ -61,6 +92,17 @@ class TableAssigned(Record):
     def shard_of(self, up: str) -> Shard:
         """Return the shard that holds a well-formed UP number."""
         return self.shards[bisect_right(self._starts, point_of(up)) - 1]
+
+
+def _unzipped(value: bytes) -> bytes:
+    reading = zlib.decompressobj(wbits=31)
+    try:
+        plain = reading.decompress(value, MAX_TABLE_BYTES)
+    except zlib.error as error:
+        raise BadRecord("not gzip") from error
+    if not reading.eof:
+        raise BadRecord(f"cut short, or longer than {MAX_TABLE_BYTES} bytes")
+    return plain
 
 
 def shard_label(start: int, end: int) -> str:

@@ -4,15 +4,16 @@ A record is a JSON object with headers in the binary form of CloudEvents. Reader
 don't know, so that old readers live with new writers; a record that they can't read is a `BadRecord`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import ClassVar, Final, Literal, NamedTuple, Self
+from itertools import pairwise
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from schemas.ids import EdgeId, GroupId, MessageId, new_id
-from schemas.up_number import UpNumber
+from schemas.up_number import CIRCLE, UpNumber
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -20,6 +21,9 @@ MAX_TEXT_BYTES: Final = 16 * 1024
 MAX_NAME_CHARS: Final = 200
 MAX_SENT_AT_MS: Final = 2**53
 """A client's clock beyond this is no time, and JavaScript and the store could not hold it."""
+
+MAX_SPREAD: Final = 32
+"""Points in a report's ``spread``: where the clients stand is known to about one in so many of them."""
 
 _TYPE_PREFIX: Final = "pt.uni4all.chat."
 
@@ -136,6 +140,49 @@ class EdgeReported(Record):
     capacity: int = Field(gt=0)
     connected: int = Field(ge=0)
     state: Literal["serving", "draining", "stopped"]
+    messages_per_s: float | None = Field(
+        default=None, ge=0, description="Messages that its clients sent and the log took, lately."
+    )
+    spread: tuple[Annotated[int, Field(ge=0, lt=CIRCLE)], ...] | None = Field(
+        default=None,
+        max_length=MAX_SPREAD,
+        description="Where all its clients stand on the circle, as `spread_of` says; none: not known.",
+    )
+
+    @field_validator("spread")
+    @classmethod
+    def _ascends(cls, spread: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if spread is not None and any(left > right for left, right in pairwise(spread)):
+            raise ValueError("the points do not ascend")
+        return spread
+
+
+def spread_of(points: Iterable[int]) -> tuple[int, ...]:
+    """Return the points of clients (see `point_of`; one a connection, any order) as a report carries them.
+
+    Of more than `MAX_SPREAD` those at equal ranks stand for all: each for as many others. A client counts
+    wherever the table wants it to be: those that have yet to move are just what the dispatcher must know.
+    """
+    ascending = sorted(points)
+    count, kept = len(ascending), min(len(ascending), MAX_SPREAD)
+    return tuple(ascending[(2 * n + 1) * count // (2 * kept)] for n in range(kept))
+
+
+class DrainAsked(Record):
+    """An operator's wish, among the edges' reports: that an edge drains, or that it no longer does."""
+
+    ce_type = _TYPE_PREFIX + "drain.asked.v1"
+
+    edge: EdgeId
+    drain: bool
+
+
+class EdgesAsked(Record):
+    """An operator's wish, among the edges' reports: that so many edges serve, however few would do."""
+
+    ce_type = _TYPE_PREFIX + "edges.asked.v1"
+
+    edges: int = Field(ge=0, le=100_000)
 
 
 class LeaderTicked(Record):

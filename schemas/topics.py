@@ -40,6 +40,9 @@ def _kept(for_ms: int) -> dict[str, str]:
 
 _COMPACTED: Final = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
 
+_COMPACTED_HOURLY: Final = {**_COMPACTED, "segment.ms": str(HOUR_MS)}
+"""Only closed segments are compacted, and whoever starts reads the whole topic: tables are many and large."""
+
 ALL: Final[dict[str, Topic]] = {
     topic.name: topic
     for topic in (
@@ -48,7 +51,7 @@ ALL: Final[dict[str, Topic]] = {
         Topic(MEMBERSHIPS, _COMPACTED),
         Topic(USERS, _COMPACTED),
         Topic(EDGE_STATUS, _kept(HOUR_MS), single=True),
-        Topic(ASSIGNMENTS, _COMPACTED, single=True),
+        Topic(ASSIGNMENTS, _COMPACTED_HOURLY, single=True),
         Topic(DEAD_LETTERS, _kept(30 * DAY_MS)),
     )
 }

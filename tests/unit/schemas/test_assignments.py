@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from schemas.assignments import Shard, TableAssigned, shard_label
 from schemas.log_records import BadRecord, encode
+from schemas.topics import MAX_RECORD_BYTES
 from schemas.up_number import CIRCLE, point_of, up_at
 
 POINTS = st.integers(0, CIRCLE - 1)
@@ -89,6 +90,40 @@ def test_each_number_is_in_the_one_shard_that_holds_its_point(table: TableAssign
 def test_a_table_is_read_as_it_was_written(table: TableAssigned) -> None:
     record = encode(table, key="table", source="test")
     assert TableAssigned.read(record.headers, record.value) == table
+
+
+def large_table(edges: int) -> TableAssigned:
+    """Return a table with two shards an edge, with names and URLs as they are in a cluster."""
+    names = [f"edge-server-{n:05d}" for n in range(edges)]
+    ends = [CIRCLE * (n + 1) // (2 * edges) for n in range(2 * edges)]
+    shards = tuple(
+        Shard(start=start, end=end, edge=names[n * 7 % edges])
+        for n, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
+    )
+    urls = {name: f"https://{name}.chat.example.pt" for name in names}
+    return TableAssigned(epoch=1, version=1, shards=shards, urls=urls)
+
+
+def test_the_table_of_ten_thousand_edges_fits_into_a_record() -> None:
+    table = large_table(10_000)
+    record = encode(table, key="table", source="test")
+    assert len(record.value or b"") < MAX_RECORD_BYTES // 2
+    assert TableAssigned.read(record.headers, record.value) == table
+
+
+def test_what_begins_like_gzip_and_is_not_a_whole_table_is_a_bad_record() -> None:
+    record = encode(large_table(2_000), key="table", source="test")
+    assert record.value is not None
+    for broken in (record.value[:2], record.value[:500], b"\x1f\x8bnonsense" * 10):
+        with pytest.raises(BadRecord):
+            TableAssigned.read(record.headers, broken)
+
+
+def test_a_table_of_an_earlier_writer_is_read_as_one_where_nobody_asked_for_anything() -> None:
+    table = large_table(2)
+    record = encode(table, key="table", source="test")
+    plain = table.model_dump_json(by_alias=True, exclude={"draining", "edges_asked"}).encode()
+    assert TableAssigned.read(record.headers, plain) == table
 
 
 @given(tables(), st.data())
