@@ -36,7 +36,7 @@ class Persister:
                 "MONGODB_DATABASE": database,
                 "PERSISTER_GROUP": group or database,
                 "SESSION_TIMEOUT_MS": "6000",
-                "MONGODB_TIMEOUT_MS": "1000",
+                "MONGODB_TIMEOUT_MS": "3000",
                 "OPS_PORT": str(self.port),
                 "LOG_DIR": str(self.folder / "logs"),
                 "LOG_STDOUT": "text",
@@ -112,8 +112,8 @@ class History:
 
 @asynccontextmanager
 async def open_history(database: str) -> AsyncIterator[History]:
-    """Open a database for reading."""
-    async with open_store(MongoSettings(mongodb_database=database)) as store:
+    """Open a database for reading, with patience for a machine that does much else."""
+    async with open_store(MongoSettings(mongodb_database=database, mongodb_timeout_ms=30_000)) as store:
         yield History(store)
 
 
