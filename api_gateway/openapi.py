@@ -62,6 +62,7 @@ def refusals_of(route: Route[Any]) -> list[Refusal]:
 def _operation(route: Route[Any]) -> Document:
     operation: Document = {
         "operationId": route.handle.__name__,
+        "tags": [_tag(route)],
         "summary": route.summary,
         "description": route.takes.__doc__,
         "parameters": _parameters(route),
@@ -70,6 +71,12 @@ def _operation(route: Route[Any]) -> Document:
     if route.method in BODIES:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _body(route)}}}
     return operation
+
+
+def _tag(route: Route[Any]) -> str:
+    """Return what a route is about: the first fixed word of its path, but for the API's own."""
+    words = [part for part in route.path.split("/") if part and not part.startswith("{")]
+    return words[1] if words[0] == "chat" else words[0]
 
 
 def _parameters(route: Route[Any]) -> list[Document]:

@@ -287,7 +287,7 @@ async function connect(session) {
   showStatus("Looking for a server");
   try {
     const { url, edge, shard } = await read("/chat/location");
-    if (session === state.session) listen(session, url, `Live on ${edge}, shard ${shard}`);
+    if (session === state.session) listen(session, url, `${edge} · shard ${shard}`);
   } catch (error) {
     if (TOKEN_CODES.has(error.code)) logOut(error.message);
     else tryAgain(session, error.retryAfterMs);
@@ -323,7 +323,7 @@ function listen(session, url, status) {
   socket.on("left", ifCurrent(({ room }) => forget(room)));
   socket.on("chat message", ifCurrent(onMessage));
   socket.on("move", ifCurrent(({ url: there, within_s: withinS }) => {
-    const status = `Live on ${new URL(there).host}`;
+    const status = `moved to ${new URL(there).host}`;
     setTimeout(() => socket === state.socket && listen(session, there, status), Math.random() * withinS * 500);
   }));
   socket.on("refused", ifCurrent(({ code, message }) => TOKEN_CODES.has(code) && logOut(message)));
@@ -373,7 +373,7 @@ function paintAvatar(node, name, extra = "") {
   return node;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 
@@ -412,12 +412,17 @@ function groupNode(group) {
   const last = group.messages.at(-1);
   const button = make("button");
   button.setAttribute("aria-current", String(group.id === state.open));
-  button.append(paintAvatar(make("span"), group.name), make("span", "name", group.name));
   const isToday = last && new Date(last.timestamp).toDateString() === new Date().toDateString();
-  button.append(make("time", "", last ? (isToday ? clock : shortDay).format(last.timestamp) : ""));
+  const when = last ? (isToday ? clock : shortDay).format(last.timestamp) : "";
   const said = last ? `${last.up === state.up ? "You" : last.up}: ${last.message.slice(0, 200)}` : "Nothing yet";
-  button.append(make("span", "preview", said));
-  if (group.unread) button.append(make("span", "unread", group.unread > 99 ? "99+" : String(group.unread)));
+  const top = make("span", "line");
+  top.append(make("span", "name", group.name), make("time", "", when));
+  const below = make("span", "line");
+  below.append(make("span", "preview", said));
+  if (group.unread) below.append(make("span", "unread", group.unread > 99 ? "99+" : String(group.unread)));
+  const lines = make("span", "lines");
+  lines.append(top, below);
+  button.append(paintAvatar(make("span"), group.name), lines);
   button.addEventListener("click", () => openGroup(group.id));
   const item = make("li");
   item.append(button);
