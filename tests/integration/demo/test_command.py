@@ -38,7 +38,7 @@ class Demo:
             self.process = subprocess.Popen(
                 argv,
                 cwd=REPOSITORY,
-                env={**environ, MARK: self.mark},
+                env={**environ, MARK: self.mark, "TMPDIR": str(folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
