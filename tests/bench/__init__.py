@@ -11,6 +11,7 @@
 
     fan_out.py        CPU a delivery
     message_in.py     a message in, and its ack
+    skimming.py       a record for nobody here
     latency.py        from sending to receiving on another edge
     store_rate.py     how fast the persister drains a backlog
     history_pages.py  pages of history

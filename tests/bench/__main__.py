@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from deploy.local.backing import RunningBacking
 from runtime.kafka import ensure_topics
 from runtime.settings import KafkaSettings
 from schemas import topics
-from tests.bench import fan_out, history_pages, latency, location, message_in, store_rate
+from tests.bench import fan_out, history_pages, latency, location, message_in, skimming, store_rate
 from tests.bench.processes import Rig, Size, allow_open_files
 from tests.bench.table import Row, as_json, as_text
 from tests.integration.backing import running_backing
@@ -31,6 +32,7 @@ Benchmark = Callable[[Rig, Size], Awaitable[list[Row]]]
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "fan-out": fan_out.run,
     "message-in": message_in.run,
+    "skimming": skimming.run,
     "latency": latency.run,
     "store-rate": store_rate.run,
     "history": history_pages.run,
@@ -110,4 +112,9 @@ def _first_line(run: Benchmark) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    # Both ways of being ended stop the servers and leave no files behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -70,6 +70,10 @@ class Crowd:
         """Send one message at a time, in an even rhythm."""
         return await self._measure(messages, 1, 1 / PER_S)
 
+    async def one_by_one(self, messages: int) -> Figures:
+        """Send a message when everybody has got the one before."""
+        return await self._measure(messages, 1, 0.0)
+
     async def in_bursts(self, messages: int) -> Figures:
         """Send several messages at once, and the next ones when everybody has got them."""
         return await self._measure(messages, BURST, 0.0)
@@ -118,12 +122,14 @@ async def run(rig: Rig, size: Size) -> list[Row]:
     paced = await compare(
         size.rounds, lambda: ours.paced(size.of(3 * PER_S)), lambda: reference.paced(size.of(2 * PER_S))
     )
+    one_by_one = await compare(size.rounds, lambda: ours.one_by_one(60), lambda: reference.one_by_one(12))
     bursts = await compare(
         size.rounds, lambda: ours.in_bursts(10 * BURST), lambda: reference.in_bursts(2 * BURST)
     )
     idle = Row(f"edge with {members} members, idle", "% of a core", "lower", 100 * await ours.idle(2.0))
     return [
         paced.row(f"CPU a delivery, {members} members, {PER_S} messages/s", "cpu_us", "µs"),
+        one_by_one.row(f"CPU a delivery, {members} members, one by one", "cpu_us", "µs"),
         bursts.row(f"CPU a delivery, {members} members, bursts of {BURST}", "cpu_us", "µs"),
         bursts.row(f"deliveries, bursts of {BURST}", "per_s", "1/s", better="higher"),
         idle,
