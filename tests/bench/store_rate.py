@@ -25,6 +25,7 @@ from tests.integration.backing import new_group
 
 MESSAGES = 3_000
 GROUPS = 40
+AT_ONCE = 1_000
 LOOK_EVERY_S = 0.02
 DRAIN_DEADLINE_S = 120.0
 
@@ -43,7 +44,11 @@ class Backlog:
 
     async def write(self, messages: int) -> None:
         """Write new messages, and wait until they are in the log."""
-        made = await asyncio.gather(*(self._one() for _ in range(messages)))
+        made: list[tuple[MessageDocument, int]] = []
+        while len(made) < messages:
+            # Each batch that leaves wakes all who wait for room: with 30 000 that never ends.
+            some = min(AT_ONCE, messages - len(made))
+            made += await asyncio.gather(*(self._one() for _ in range(some)))
         self.documents = [document for document, _ in made]
         for document, partition in made:
             key = progress_key(topics.MESSAGES, partition)
@@ -107,8 +112,8 @@ class BareDriver:
         return {"per_s": len(made) / took, "cpu_us": used / len(made) * 1e6}
 
 
-async def commit_ends(settings: KafkaSettings, group: str) -> None:
-    """Let a consumer group begin at the end of what stands in the log already."""
+async def begin_at_the_end(settings: KafkaSettings, group: str, progress: Any) -> None:
+    """Let a consumer group begin at the end of what stands in the log: both it and the store say so."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap_servers, group_id=group, enable_auto_commit=False
     )
@@ -116,7 +121,11 @@ async def commit_ends(settings: KafkaSettings, group: str) -> None:
     try:
         partitions = [TopicPartition(name, n) for name in TOPICS for n in range(settings.kafka_partitions)]
         consumer.assign(partitions)
-        await consumer.commit(await consumer.end_offsets(partitions))
+        ends = await consumer.end_offsets(partitions)
+        await consumer.commit(ends)
+        await progress.insert_many(
+            [{"_id": progress_key(tp.topic, tp.partition), "next": end} for tp, end in ends.items()]
+        )
     finally:
         await consumer.stop()
 
@@ -124,20 +133,21 @@ async def commit_ends(settings: KafkaSettings, group: str) -> None:
 async def run(rig: Rig, size: Size) -> list[Row]:
     """Compare both ways into the store."""
     settings, name = KafkaSettings(), new_group()
-    await commit_ends(settings, name)
     batch = PersisterSettings().flush_after_records
     client: Any = AsyncIOMotorClient(MongoSettings().mongodb_uri.get_secret_value(), w="majority")
     try:
         bare = client[f"{name}-bare"]
         for keys in documents.INDEXES[documents.MESSAGES]:
             await bare[documents.MESSAGES].create_index(keys)
+        await begin_at_the_end(settings, name, client[name][documents.PROGRESS])
         server = await rig.persister(name, name)
         async with started_producer(settings) as producer:
             backlog = Backlog(settings, producer)
             persister = Persister(server, client[name], backlog)
             driver = BareDriver(bare, backlog, batch)
             compared = await compare(size.rounds, lambda: persister.drain(size.of(MESSAGES)), driver.insert)
-        await client.drop_database(bare.name)
+        for database in (name, bare.name):
+            await client.drop_database(database)
     finally:
         client.close()
     return [
