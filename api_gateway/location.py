@@ -24,11 +24,12 @@ class Locations:
 
     def take(self, _partition: int, records: Sequence[ConsumerRecord]) -> None:
         """Fold records of ``dispatch.assignments``: a table that is not newer changes nothing."""
-        for _, table in readable(records, TableAssigned):
+        for record, table in readable(records, TableAssigned):
             if table is not None and self._is_newer(table):
                 self._table, self._answers = table, {}
                 metrics.TABLE_EPOCH.set(table.epoch)
                 metrics.TABLE_VERSION.set(table.version)
+                metrics.TABLE_PUBLISHED.set(record.timestamp / 1000)
 
     def find(self, up: str) -> bytes:
         """Return the `Location` of a well-formed UP number, as JSON. Raises `Refused`: no edge."""

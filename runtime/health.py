@@ -6,7 +6,9 @@ It answers from what the service's parts say of themselves and asks no other sys
 from collections.abc import Callable
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from runtime import metrics
 
 Check = Callable[[], str | None]
 """Returns None when all is well, otherwise what is wrong, in a few words without secrets."""
@@ -15,7 +17,8 @@ Check = Callable[[], str | None]
 class Health:
     """What this service's parts say of themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: str) -> None:
+        self._service = service
         self._live: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
 
@@ -42,12 +45,13 @@ class Health:
         async def readyz(_: web.Request) -> web.Response:
             return _answer(self.faults(readiness=True))
 
-        async def metrics(_: web.Request) -> web.Response:
-            return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        async def exposition(_: web.Request) -> web.Response:
+            page = metrics.exposition(self._service)
+            return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
         app.router.add_get("/healthz", healthz)
         app.router.add_get("/readyz", readyz)
-        app.router.add_get("/metrics", metrics)
+        app.router.add_get("/metrics", exposition)
 
 
 def _answer(faults: dict[str, str]) -> web.Response:

@@ -1,9 +1,26 @@
 """Every metric of the system, one row each: unit, labels, and what to do when it rises.
 
-No label holds a user, a group or anything else that grows with the university.
+No label holds a user, a group or anything else that grows with the university. The rows are also a page for
+operators, ``docs/operating/metrics.md``, made by ``python -m deploy.metrics_page``.
 """
 
-from prometheus_client import Counter, Gauge, Histogram
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import (
+    REGISTRY,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.registry import Collector
+
+from schemas import refusals, topics
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -11,7 +28,7 @@ SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 # --- every service ---
 TASK_RESTARTS = Counter(
     "chat_task_restarts_total",
-    "Background tasks that died. Read error.log for the exception.",
+    "Background tasks that died and were started again. Rising: read error.log for the exception.",
     ["task"],
 )
 LOOP_LAG = Histogram(
@@ -25,7 +42,9 @@ READER_REBUILDS = Counter(
     ["topic"],
 )
 READER_LAG = Gauge(
-    "chat_reader_lag_records", "Records that a reader has yet to read.", ["topic", "partition"]
+    "chat_reader_lag_records",
+    "Records that a reader has yet to read. Rising: the process is short of CPU, or stuck on one partition.",
+    ["topic", "partition"],
 )
 BAD_RECORDS = Counter(
     "chat_bad_records_total",
@@ -33,13 +52,22 @@ BAD_RECORDS = Counter(
     ["topic"],
 )
 REFUSALS = Counter(
-    "chat_refusals_total", "Requests and events that were refused, by code of the table.", ["code"]
+    "chat_refusals_total",
+    "Requests and events that were refused, by code. 'unavailable' and 'overloaded' rising: people feel it.",
+    ["code"],
 )
 
 # --- edge server ---
 CONNECTIONS = Gauge("chat_edge_connections", "Clients that are connected, by transport.", ["transport"])
-CONNECTS = Counter("chat_edge_connects_total", "Clients whose handshake succeeded.")
-DISCONNECTS = Counter("chat_edge_disconnects_total", "Clients that went, by reason.", ["reason"])
+CONNECTS = Counter(
+    "chat_edge_connects_total",
+    "Clients whose handshake succeeded. Rising fast: many reconnect at once; look at the disconnects.",
+)
+DISCONNECTS = Counter(
+    "chat_edge_disconnects_total",
+    "Clients that went, by reason. 'ping timeout' rising: the network, or an edge that is short of CPU.",
+    ["reason"],
+)
 MESSAGES_IN = Counter("chat_edge_messages_in_total", "Messages that clients sent and the log took.")
 DELIVERIES = Counter("chat_edge_deliveries_total", "Messages written to one client each.")
 DUPLICATES = Counter(
@@ -56,14 +84,20 @@ BUS_LAG_SECONDS = Histogram(
     "Age of a record when it is delivered, by the broker's clock. Rising: the edge reads too slowly.",
     buckets=LATENCY_BUCKETS,
 )
-PENDING_SENDS = Gauge("chat_edge_pending_sends", "Messages that wait for the broker's ack.")
+PENDING_SENDS = Gauge(
+    "chat_edge_pending_sends",
+    "Messages that wait for the broker's ack. Rising: the brokers answer slowly; soon sends are refused.",
+)
 RECOVERIES = Counter(
     "chat_edge_recoveries_total",
     "Rooms resumed, by outcome. 'hole' rising: the window is too small for how long clients stay away.",
     ["outcome"],
 )
 RECOVERED_MESSAGES = Counter("chat_edge_recovered_messages_total", "Missed messages that were sent again.")
-SLOW_CLIENTS = Counter("chat_edge_slow_client_closes_total", "Clients closed because they read too slowly.")
+SLOW_CLIENTS = Counter(
+    "chat_edge_slow_client_closes_total",
+    "Clients closed because they read too slowly. Many at once: the way to them is narrow, not they.",
+)
 WINDOW_BYTES = Gauge("chat_edge_window_bytes", "Size of the recent log that is kept for resuming.")
 LOST_ACKED = Counter(
     "chat_edge_acked_but_missing_total",
@@ -76,7 +110,11 @@ ALREADY_STORED = Counter(
     "chat_persister_already_stored_total",
     "Records that the store had already: retries and replays.",
 )
-BATCH_RECORDS = Histogram("chat_persister_batch_records", "Records a batch.", buckets=SIZE_BUCKETS)
+BATCH_RECORDS = Histogram(
+    "chat_persister_batch_records",
+    "Records a batch. At its bound all the time: the store is the limit; add persisters or a faster store.",
+    buckets=SIZE_BUCKETS,
+)
 WRITE_SECONDS = Histogram(
     "chat_persister_write_seconds",
     "Time of one batch's write. Rising: look at the store.",
@@ -84,9 +122,13 @@ WRITE_SECONDS = Histogram(
 )
 STORE_RETRIES = Counter(
     "chat_persister_store_retries_total",
-    "Writes tried again because the store was away or failing.",
+    "Writes tried again because the store was away or failing. Rising: look at the store.",
 )
-STORE_LAG = Gauge("chat_persister_lag_records", "Records that are not stored yet.", ["topic", "partition"])
+STORE_LAG = Gauge(
+    "chat_persister_lag_records",
+    "Records that are not stored yet. Rising: add persisters (at most one a partition).",
+    ["topic", "partition"],
+)
 UNSTORED_AGE_SECONDS = Gauge(
     "chat_persister_unstored_age_seconds",
     "Age of the oldest record that is read and not stored. Rising: the store is away or too slow.",
@@ -98,20 +140,26 @@ NEVER_STORED = Counter(
 )
 DEAD_LETTERS = Counter(
     "chat_dead_letters_total",
-    "Records set aside, with their reason in chat.dead-letters.",
+    "Records set aside, with their reason in chat.dead-letters. Rising: read them; somebody writes nonsense.",
     ["topic"],
 )
 
 # --- api gateway ---
 HTTP_SECONDS = Histogram(
     "chat_gateway_request_seconds",
-    "Time of a request, by API and route.",
+    "Time of a request, by API and route. History rising: look at the store; all rising: add gateways.",
     ["api", "route"],
     buckets=LATENCY_BUCKETS,
 )
 HTTP_REQUESTS = Counter("chat_gateway_requests_total", "Requests answered.", ["api", "route", "status"])
-PENDING_READS = Gauge("chat_gateway_pending_reads", "Reads of the store that are under way.")
-PENDING_WRITES = Gauge("chat_gateway_pending_writes", "Records that wait for the broker's ack.")
+PENDING_READS = Gauge(
+    "chat_gateway_pending_reads",
+    "Reads of the store that are under way. At MAX_PENDING_READS others are refused: look at the store.",
+)
+PENDING_WRITES = Gauge(
+    "chat_gateway_pending_writes",
+    "Records that wait for the broker's ack. Rising: the brokers answer slowly.",
+)
 WRITE_ACK_SECONDS = Histogram(
     "chat_gateway_write_ack_seconds",
     "From a write to its durable ack. Rising: look at the brokers' produce latency.",
@@ -126,13 +174,68 @@ PRODUCER_REBUILDS = Counter(
     "chat_gateway_producer_rebuilds_total",
     "Producers that failed for good and were replaced. Rising: look at the brokers' logs.",
 )
-TABLE_VERSION = Gauge("chat_table_version", "Version of the assignment table that is in use here.")
-TABLE_EPOCH = Gauge("chat_table_epoch", "Epoch of the assignment table that is in use here.")
+TABLE_VERSION = Gauge(
+    "chat_table_version",
+    "Version of the assignment table that is in use here. 0: none. After a moment it is the same everywhere.",
+)
+TABLE_EPOCH = Gauge(
+    "chat_table_epoch",
+    "Epoch of the assignment table that is in use here. Rising: another dispatcher leads; if often, see why.",
+)
+TABLE_PUBLISHED = Gauge(
+    "chat_table_published_timestamp_seconds",
+    "When the table in use was published, since 1970. Changing all the time: edges come and go; see why.",
+)
 
 # --- dispatcher ---
 LEADING = Gauge("chat_dispatcher_leading", "1 on the dispatcher that leads. The sum must be 1.")
-EDGES = Gauge("chat_dispatcher_edges", "Edges by state.", ["state"])
-MOVED_SHARDS = Counter(
-    "chat_dispatcher_moved_shards_total", "Shards given to another edge, by reason.", ["reason"]
+EDGES = Gauge(
+    "chat_dispatcher_edges",
+    "Edges by state, on the leader. 'dead' above 0: look at that edge; its clients are elsewhere already.",
+    ["state"],
 )
-TABLES_PUBLISHED = Counter("chat_dispatcher_tables_published_total", "Tables written to the log.")
+MOVED_SHARDS = Counter(
+    "chat_dispatcher_moved_shards_total",
+    "Shards given to another edge, by reason. Rising without a change of load: edges flap; see their health.",
+    ["reason"],
+)
+TABLES_PUBLISHED = Counter(
+    "chat_dispatcher_tables_published_total",
+    "Tables written to the log. Rising all the time: edges come and go; look at their health.",
+)
+
+
+def _begin_at_zero() -> None:
+    """A counter that has yet to count is 0, not missing: otherwise its first event would not be a rise."""
+    for code in refusals.TABLE:
+        REFUSALS.labels(code=code)
+    for topic in (topics.MESSAGES, topics.GROUPS, topics.MEMBERSHIPS, topics.USERS):
+        DEAD_LETTERS.labels(topic=topic)
+        NEVER_STORED.labels(topic=topic)
+
+
+_begin_at_zero()
+
+OF_ONE_SERVICE: Final = {
+    "edge_server": "chat_edge_",
+    "persister": "chat_persister_",
+    "api_gateway": "chat_gateway_",
+    "dispatcher": "chat_dispatcher_",
+}
+"""How the names of those metrics begin that only one service has."""
+
+
+class OfService(Collector):
+    """What one service shows: all metrics but those of other services, which would all be zero."""
+
+    def __init__(self, service: str) -> None:
+        self._others = tuple(prefix for name, prefix in OF_ONE_SERVICE.items() if name != service)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics as they stand now."""
+        return (metric for metric in REGISTRY.collect() if not metric.name.startswith(self._others))
+
+
+def exposition(service: str) -> bytes:
+    """Return the service's metrics in Prometheus' text format."""
+    return generate_latest(OfService(service))

@@ -42,7 +42,7 @@ class Service:
     def __init__(self, name: str, settings: ServiceSettings) -> None:
         self.name = name
         self.settings = settings
-        self.health = Health()
+        self.health = Health(name)
         self.ops = web.Application()
         self.health.add_routes(self.ops)
         self.resources = AsyncExitStack()
