@@ -18,7 +18,7 @@ every = pytest.mark.parametrize("row", rows(), ids=name_of)
 
 def test_the_page_is_made_from_the_rows_as_they_stand_now() -> None:
     assert (REPOSITORY / "docs/operating/metrics.md").read_text() == page(), (
-        "make docs/operating/metrics.md anew"
+        "run: python -m deploy.metrics_page > docs/operating/metrics.md"
     )
 
 

@@ -1,0 +1,108 @@
+"""Alerts: each has its cases, its page, and names only what exists; promtool decides whether they fire."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import Histogram
+
+from deploy.local.kafka_native import REPOSITORY
+from deploy.metrics_page import name_of, rows
+from runtime import metrics
+
+FOLDER = REPOSITORY / "deploy" / "prometheus"
+RUNBOOKS = REPOSITORY / "docs" / "operating" / "runbooks"
+SECTIONS = ("## What it means", "## What to look at", "## What to do")
+RULES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"][0]["rules"]
+CASES = (FOLDER / "alerts_test.yaml").read_text()
+
+every = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+with_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="there is no promtool here (Debian's package prometheus)"
+)
+
+
+def series_names() -> set[str]:
+    """Return every name that Prometheus stores for our metrics."""
+    histograms = [name_of(row) for row in rows() if isinstance(row, Histogram)]
+    parts = {f"{name}_{part}" for name in histograms for part in ("bucket", "count", "sum")}
+    return parts | {name_of(row) for row in rows() if not isinstance(row, Histogram)}
+
+
+def promtool(*arguments: str, cwd: Path = FOLDER) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["promtool", *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@with_promtool
+def test_each_alert_fires_in_its_case_and_none_while_all_is_well() -> None:
+    done = promtool("test", "rules", "alerts_test.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@with_promtool
+@pytest.mark.parametrize(
+    "expr",
+    [pytest.param("vector(1)", id="always fires"), pytest.param("vector(1) > 2", id="never fires")],
+)
+def test_the_cases_notice_every_alert_that(expr: str, tmp_path: Path) -> None:
+    broken = [{**rule, "expr": expr, "for": "0s"} for rule in RULES]
+    (tmp_path / "alerts.yaml").write_text(yaml.safe_dump({"groups": [{"name": "chat", "rules": broken}]}))
+    (tmp_path / "alerts_test.yaml").write_text(CASES)
+    done = promtool("test", "rules", "alerts_test.yaml", cwd=tmp_path)
+    assert done.returncode != 0
+    noticed = set(re.findall(r'alertname=\\?"(\w+)', done.stdout + done.stderr))
+    assert noticed == {rule["alert"] for rule in RULES}
+
+
+@with_promtool
+def test_prometheus_takes_its_configuration() -> None:
+    done = promtool("check", "config", "prometheus.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@every
+def test_an_alert_names_only_metrics_and_jobs_that_exist(rule: dict[str, Any]) -> None:
+    named = set(re.findall(r"\bchat_\w+", rule["expr"]))
+    assert named <= series_names()
+    assert named or "up{" in rule["expr"]
+    assert set(jobs_in(rule["expr"])) <= set(metrics.OF_ONE_SERVICE)
+
+
+def jobs_in(expr: str) -> Iterator[str]:
+    """Yield the jobs that an expression asks for."""
+    for found in re.findall(r'job=~?"([^"]+)"', expr):
+        yield from found.split("|")
+
+
+def test_a_job_is_a_service_and_shows_its_metrics_where_prometheus_looks() -> None:
+    config = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())
+    assert {job["job_name"] for job in config["scrape_configs"]} == set(metrics.OF_ONE_SERVICE)
+    for rule in RULES:
+        assert set(jobs_in(rule["expr"])) in (set(), {"edge_server"}, set(metrics.OF_ONE_SERVICE))
+
+
+@every
+def test_an_alert_has_a_page_that_says_what_to_do(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    assert rule["annotations"]["runbook"] == f"docs/operating/runbooks/{rule['alert']}.md"
+    text = (REPOSITORY / rule["annotations"]["runbook"]).read_text()
+    assert text.startswith(f"# {rule['alert']}\n")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == list(SECTIONS)
+
+
+def test_no_page_is_about_an_alert_that_is_gone() -> None:
+    pages = {page.stem for page in RUNBOOKS.glob("*.md")} - {"README"}
+    assert pages == {rule["alert"] for rule in RULES}
+
+
+@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
+def test_a_page_names_only_metrics_that_exist(page: Path) -> None:
+    named = set(re.findall(r"\bchat_\w+", page.read_text()))
+    assert named <= series_names() | {name_of(row) for row in rows()}
