@@ -4,7 +4,9 @@
     settings.py       what it can be told
     shard_table.py    the rule: a table and an event give a table and its moves (pure)
     shard_draft.py    a table while one event changes it (pure)
-    load_rule.py      the rule for load: full edges split, halves come together again (pure; not yet in use)
+    load_rule.py      the rule for load: full edges split, halves come together again (pure)
+    load_draft.py     a table while load changes it (pure)
+    crowd.py          whose each client is by the table, from what edges report (pure)
     edge_reports.py   what the edges last said, and which have fallen silent (pure)
     log_clock.py      time that passes only while the log can be written and read (pure)
     term.py           what a leader knows and decides (pure)

@@ -1,137 +1,128 @@
-"""The rule for load: a full edge gives half a shard away, and halves come together when load falls. Pure.
+"""The rule for load: full edges give parts away at once, calm edges take back what joins shards. Pure.
 
-It works on top of the rule of shares (shard_table.py): each change here is one part of the circle that goes
-from one edge to another. Numbers are taken to be spread evenly over what an edge holds.
+It works on top of the rule of shares (shard_table.py). Between the marks nothing happens: what was given away
+because of load comes back only after load has fallen by a third.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from math import ceil
 from typing import Final
 
-from dispatcher.shard_draft import Draft, Piece
-from dispatcher.shard_table import Bounds, Change, ShardTable, moves_between
+from dispatcher.crowd import Crowd, Loads
+from dispatcher.load_draft import LoadDraft, Marks
+from dispatcher.shard_draft import Piece
+from dispatcher.shard_table import Bounds, Move, ShardTable, moves_between
+from schemas.assignments import Shard
 
-FULL: Final = 0.9
-"""Of its capacity: an edge that has so many clients gives some away, and takes none that fill it so far."""
+__all__ = ["Balanced", "Marks", "balanced", "edges_wanted", "emptiest"]
 
-ROOMY: Final = 0.6
-"""Of its capacity: an edge takes a half back where it stays below. Far from FULL: nothing must swing."""
+GROWTH: Final = 2
+"""At most so many times as many edges as serve are wanted at once, however many clients there are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """How many clients an edge has, and for how many it is made."""
+class Balanced:
+    """What load makes of a table: the next one, its moves, and who is full and found no room.
 
-    connected: float
-    capacity: int
-
-    @property
-    def full(self) -> bool:
-        """Whether some of its clients have to go elsewhere."""
-        return self.connected >= FULL * self.capacity
-
-    @property
-    def room(self) -> float:
-        """How many clients it can take before it is full."""
-        return FULL * self.capacity - self.connected
-
-
-Loads = Mapping[str, Load]
-
-
-def edge_full(table: ShardTable, edge: str, loads: Loads) -> Change:
-    """Give the upper half of the fullest shard of ``edge`` to the edge with most room.
-
-    Nothing moves where that half would fill every other edge: then one more edge is wanted.
+    ``clients`` says how many each edge that reported has to serve by the new table.
     """
-    draft = Draft(table.shards, table.holders)
-    span = max(draft.spans_of(edge), key=lambda span: (span.width, -span.start), default=None)
-    if span is None or span.width < 2 or edge not in loads:
-        return table, ()
-    half = span._replace(start=_middle(span))
-    clients = loads[edge].connected * half.width / draft.held[edge]
-    others = [other for other in sorted(table.serving - {edge}) if other in loads]
-    receiver = max(others, key=lambda other: loads[other].room, default=None)
-    if receiver is None or loads[receiver].room <= clients:
-        return table, ()
-    return _given(table, draft, half, receiver, "full")
+
+    table: ShardTable
+    moves: tuple[Move, ...]
+    clients: Mapping[str, float] = field(default_factory=dict)
+    stuck: tuple[str, ...] = ()
 
 
-def edge_emptied(table: ShardTable, edge: str, loads: Loads) -> Change:
-    """Let ``edge`` take back the neighbour of one of its shards: the reverse of a split.
+def balanced(
+    table: ShardTable, loads: Loads, marks: Marks | None = None, resting: frozenset[str] = frozenset()
+) -> Balanced:
+    """Return the table that load asks for: the same one while no edge is full, and none calm enough.
 
-    The smallest part goes that makes the table smaller, leaves its holder something, fits easily, and
-    unbalances the shares no more than they are.
+    ``loads`` are the last reports of all edges that live; an edge without one neither gives nor takes.
+    ``resting`` edges take no part in what may wait. It looks at the whole table: call it once for all reports
+    of an interval, not for each.
     """
-    draft = Draft(table.shards, table.holders)
-    if edge not in table.serving or edge not in loads:
-        return table, ()
+    crowd = Crowd(table.shards, loads)
+    draft = LoadDraft(table.shards, table.serving, crowd, loads, marks or Marks())
+    full = [edge for edge in sorted(draft.taking) if draft.is_full(edge)]
+    stuck = tuple(edge for edge in full if not draft.relieve(edge))
+    _join_shards(draft, table, resting)
+    if not draft.touched:
+        return Balanced(table, (), crowd.clients, stuck)
+    after = replace(table, shards=draft.shards())
+    moves = moves_between(table, after, "emptied")
+    relieved = frozenset(full)
+    named = (replace(move, reason="full") if move.from_edge in relieved else move for move in moves)
+    return Balanced(after, tuple(named), crowd.clients, stuck)
+
+
+def _join_shards(draft: LoadDraft, table: ShardTable, resting: frozenset[str]) -> None:
+    """Give shards to the holders of their neighbours where all stay calm, the narrowest first.
+
+    Each such move makes the table smaller. It leaves its giver something, and its taker within its share of
+    the circle. An edge takes part in one at most.
+    """
+    free = draft.taking - resting
+    candidates = [(_width(shard), shard.start, shard, edge) for shard, edge in _joinable(table.shards)]
+    if not candidates:
+        return
+    held = Counter[str | None]()
+    for shard in table.shards:
+        held[shard.edge] += _width(shard)
     most = Bounds.among(len(table.holders)).most
-    for piece, owner in sorted(draft.beside(edge), key=lambda found: (found[0].width, found[0].start)):
-        if owner not in loads or draft.held[owner] == piece.width:
+    for width, _, shard, edge in sorted(candidates, key=lambda found: found[:2]):
+        giver = shard.edge
+        if width == 0 or giver is None or not {giver, edge} <= free - draft.touched:
             continue
-        clients = loads[owner].connected * piece.width / draft.held[owner]
-        fits = loads[edge].connected + clients <= ROOMY * loads[edge].capacity
-        if fits and draft.held[edge] + piece.width <= max(most, draft.held[owner]):
-            return _given(table, draft, piece, edge, "emptied")
-    return table, ()
+        if held[edge] + width <= most and draft.stays_calm(shard, edge):
+            draft.give(giver, edge, shard.start, shard.end)
 
 
-def edges_wanted(table: ShardTable, loads: Loads) -> int:
-    """Return how many edges should serve: one more where a full one finds no room, one fewer where all
-    that the emptiest has fits easily on the others."""
-    serving = sorted(table.serving)
-    full = (edge for edge in serving if edge in loads and loads[edge].full)
-    stuck = any(not edge_full(table, edge, loads)[1] for edge in full)
-    if stuck or not serving:
-        return len(serving) + 1
+def _joinable(shards: tuple[Shard, ...]) -> Iterator[tuple[Shard, str]]:
+    """Yield each shard whose holder has another one, with who holds what is beside it."""
+    count = Counter(shard.edge for shard in shards)
+    if len(count) == len(shards):
+        return
+    for left, right in pairwise(shards):
+        if count[left.edge] > 1 and right.edge is not None:
+            yield left, right.edge
+        if count[right.edge] > 1 and left.edge is not None:
+            yield right, left.edge
+
+
+def _width(shard: Shard) -> int:
+    return Piece.between(shard.start, shard.end).width
+
+
+def edges_wanted(table: ShardTable, loads: Loads, marks: Marks | None = None) -> int:
+    """Return how many edges should serve.
+
+    More where a full one finds no room: as many as have all clients half-way between the marks. One fewer
+    where all that the emptiest has fits easily on the others.
+    """
+    marks = marks or Marks()
+    serving = len(table.serving)
+    if not serving:
+        return 1
+    everybody = Crowd(table.shards, loads).clients
+    clients = {edge: everybody[edge] for edge in table.serving if edge in everybody}
+    capacity = sum(loads[edge].capacity for edge in clients)
+    connected = sum(clients.values())
+    crowded = any(count >= marks.full * loads[edge].capacity for edge, count in clients.items())
+    if crowded and balanced(table, loads, marks).stuck:
+        enough = ceil(2 * connected * len(clients) / ((marks.full + marks.roomy) * max(1, capacity)))
+        return max(serving + 1, min(enough, GROWTH * serving))
     spare = emptiest(table, loads)
-    if spare is None or len(serving) == 1:
-        return len(serving)
-    rest = [loads[edge] for edge in serving if edge != spare and edge in loads]
-    connected = sum(load.connected for load in rest) + loads[spare].connected
-    fits = connected <= ROOMY * sum(load.capacity for load in rest)
-    return len(serving) - 1 if fits else len(serving)
+    rest = capacity - (loads[spare].capacity if spare is not None else 0)
+    fits = serving > 1 and len(clients) == serving and connected <= marks.roomy * rest
+    return serving - 1 if fits else serving
 
 
 def emptiest(table: ShardTable, loads: Loads) -> str | None:
-    """Return the edge whose drain would move the fewest clients."""
-    return min(
-        (edge for edge in sorted(table.serving) if edge in loads),
-        key=lambda edge: loads[edge].connected,
-        default=None,
-    )
-
-
-def loads_after(change: Change, before: ShardTable, loads: Loads) -> dict[str, Load]:
-    """Return what the loads are once everybody has moved: until then reports say less than is known."""
-    draft = Draft(before.shards, before.holders)
-    after = dict(loads)
-    for move in change[1]:
-        if move.from_edge is None or move.from_edge not in loads:
-            continue
-        width = Piece.between(move.start, move.end).width
-        clients = loads[move.from_edge].connected * width / draft.held[move.from_edge]
-        for edge, more in ((move.from_edge, -clients), (move.to_edge, clients)):
-            if edge in after:
-                after[edge] = replace(after[edge], connected=after[edge].connected + more)
-    return after
-
-
-def _given(table: ShardTable, draft: Draft, piece: Piece, edge: str, reason: str) -> Change:
-    draft.give(piece, edge)
-    after = replace(table, shards=draft.shards())
-    return after, tuple(moves_between(table, after, reason))
-
-
-def _middle(span: Piece) -> int:
-    """Return the roundest point of the middle third: a digit gives halves, three digits give two and one."""
-    low, high = span.start + -(-span.width // 3), span.end - -(-span.width // 3)
-    return min(_round_points(low, high), key=lambda point: abs(2 * point - span.start - span.end))
-
-
-def _round_points(low: int, high: int) -> Iterator[int]:
-    step = 1
-    while -(-low // (2 * step)) * 2 * step <= high:
-        step *= 2
-    yield from range(-(-low // step) * step, high + 1, step)
+    """Return the edge whose drain would move the fewest clients; None where none has reported."""
+    clients = Crowd(table.shards, loads).clients
+    known = [edge for edge in sorted(table.serving) if edge in clients]
+    return min(known, key=lambda edge: clients[edge], default=None)

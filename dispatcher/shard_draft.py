@@ -11,7 +11,8 @@ from typing import Final, NamedTuple, Self
 from schemas.assignments import Shard
 from schemas.up_number import CIRCLE
 
-ATOMS: Final = 10 * 2**20
+DIGIT: Final = 2**20
+ATOMS: Final = 10 * DIGIT
 """An atom is 95 points wide: a shard can be halved 20 times, which is enough for ten million edges."""
 
 
@@ -131,7 +132,8 @@ class Draft:
 
     def give(self, piece: Piece, edge: str | None) -> None:
         """Let ``edge`` hold a piece that lies within one span."""
-        start = piece.start if piece.start in self._end else self._span_around(piece.start)
+        start = piece.start if piece.start in self._end else self._start.get(piece.end)
+        start = self._span_around(piece.start) if start is None else start
         span = Piece(start, self._end[start])
         owner = self._remove(span)
         if span.start < piece.start:

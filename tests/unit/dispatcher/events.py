@@ -9,11 +9,16 @@ Event = tuple[str, str]
 """What happens, and to which edge."""
 
 
-def histories(*, edges: int, length: int) -> st.SearchStrategy[list[Event]]:
-    """Return sequences among so many edges. Joins are as likely as all ends together."""
+def events(*, edges: int) -> st.SearchStrategy[Event]:
+    """Return what can happen to so many edges. Joins are as likely as all ends together."""
     names = st.integers(0, edges - 1).map(lambda n: f"edge-{n:02d}")
     kinds = st.sampled_from(["joined", "joined", "joined", "draining", "dead", "stopped"])
-    return st.lists(st.tuples(kinds, names), max_size=length)
+    return st.tuples(kinds, names)
+
+
+def histories(*, edges: int, length: int) -> st.SearchStrategy[list[Event]]:
+    """Return sequences of events among so many edges."""
+    return st.lists(events(edges=edges), max_size=length)
 
 
 def after(table: ShardTable, event: Event) -> Change:

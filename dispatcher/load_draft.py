@@ -1,0 +1,140 @@
+"""A table while load changes it: what the crowd says, and the few moves that the rules are made of. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from itertools import chain
+from typing import Final
+
+from dispatcher.crowd import Crowd, Loads
+from dispatcher.shard_draft import DIGIT, Draft, Piece, atom_at, point_of_atom
+from schemas.assignments import Shard
+
+SHARES: Final = (1 / 2, 1 / 4, 1 / 8)
+"""A half of a shard is given; where nobody has room for it a quarter, else an eighth."""
+
+SMALL: Final = 1 / 4
+"""A shard that has less of its holder's clients is given whole: its halves would be dust."""
+
+MOST: Final = 3 / 4
+"""No part is more than this of a shard, however its clients stand: the rest must be worth keeping."""
+
+MAX_PARTS: Final = 16
+"""So many parts an edge gives away at one time; what is still too much goes the next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """When an edge is full, and up to where it is calm enough to take back: shares of its capacity."""
+
+    full: float = 0.9
+    roomy: float = 0.6
+
+
+class LoadDraft:
+    """The shards and their crowd. Only edges that serve and have reported give and take."""
+
+    def __init__(
+        self, shards: tuple[Shard, ...], serving: frozenset[str], crowd: Crowd, loads: Loads, marks: Marks
+    ) -> None:
+        self.taking = frozenset(serving & loads.keys())
+        self.touched: set[str] = set()
+        """Those that have given or taken."""
+        self._shards = shards
+        self._serving = serving
+        self._crowd = crowd
+        self._loads = loads
+        self._marks = marks
+        self._draft: Draft | None = None
+        self._rooms: list[tuple[float, str]] | None = None
+
+    def shards(self) -> tuple[Shard, ...]:
+        """Return the shards as they are now."""
+        return self._spans().shards()
+
+    def is_full(self, edge: str) -> bool:
+        """Whether some of its clients have to go elsewhere."""
+        return self._room(edge) <= 0
+
+    def stays_calm(self, shard: Shard, edge: str) -> bool:
+        """Say whether ``edge`` could take a whole shard and stay below the mark."""
+        clients = self._crowd.clients[edge] + self._crowd.between(shard.edge, shard.start, shard.end)
+        return clients <= self._marks.roomy * self._loads[edge].capacity
+
+    def relieve(self, edge: str) -> bool:
+        """Give parts of a full edge to those with most room, until it is full no more.
+
+        Return False where nobody has room even for a small part. Clients who all stand at one point can't be
+        divided: more room would not help them.
+        """
+        for _ in range(MAX_PARTS):
+            if not self.is_full(edge):
+                break
+            parts = self._parts(edge)
+            largest = next(parts, None)
+            if largest is None:
+                break
+            taker, room = self._roomiest()
+            sized = ((part, self._crowd.between(edge, *part)) for part in chain([largest], parts))
+            part = next((part for part, clients in sized if clients < room), None)
+            if part is None:
+                return False
+            self.give(edge, taker, *part)
+        return True
+
+    def give(self, from_edge: str, to_edge: str, start: int, end: int) -> None:
+        """Let ``to_edge`` hold the points ``[start, end)``, which lie within one shard of ``from_edge``."""
+        self._spans().give(Piece.between(start, end), to_edge)
+        self._crowd.give(from_edge, to_edge, start, end)
+        self.touched |= {from_edge, to_edge}
+        if self._rooms is not None:
+            heappush(self._rooms, (-self._room(to_edge), to_edge))
+            heappush(self._rooms, (-self._room(from_edge), from_edge))
+
+    def _parts(self, edge: str) -> Iterator[tuple[int, int]]:
+        """Yield what of its fullest shard it could give, larger parts first: points ``(start, end)``."""
+        spans = ((point_of_atom(start), point_of_atom(end)) for start, end in self._spans().spans_of(edge))
+        counted = [(self._crowd.between(edge, *span), -span[0], span) for span in spans]
+        if not counted:
+            return
+        clients, _, (start, end) = max(counted)
+        if clients < SMALL * self._crowd.clients[edge]:
+            yield start, end
+        for share in SHARES:
+            border = self._border(edge, start, end, share)
+            if border is not None and 0 < self._crowd.between(edge, border, end) <= MOST * clients:
+                yield border, end
+
+    def _border(self, edge: str, start: int, end: int, share: float) -> int | None:
+        """Return the roundest point above which about this share of clients stands: give or take a third."""
+        near = (1 - share * 4 / 3, 1 - share, 1 - share * 2 / 3)
+        low, goal, high = (atom_at(point) for point in self._crowd.cuts(edge, start, end, near))
+        low, high = max(low, atom_at(start) + 1), min(high, atom_at(end) - 1)
+        return point_of_atom(_roundest(low, goal, high)) if low <= high else None
+
+    def _room(self, edge: str) -> float:
+        """Return how many clients it can take before it is full."""
+        return self._marks.full * self._loads[edge].capacity - self._crowd.clients[edge]
+
+    def _roomiest(self) -> tuple[str, float]:
+        if self._rooms is None:
+            self._rooms = [(-self._room(edge), edge) for edge in self.taking]
+            heapify(self._rooms)
+        while -self._room(self._rooms[0][1]) != self._rooms[0][0]:
+            heappop(self._rooms)
+        return self._rooms[0][1], -self._rooms[0][0]
+
+    def _spans(self) -> Draft:
+        """Return the spans. They are laid out only when something moves: most of the time nothing does."""
+        if self._draft is None:
+            self._draft = Draft(self._shards, self._serving)
+        return self._draft
+
+
+def _roundest(low: int, goal: int, high: int) -> int:
+    """Return the nearest to ``goal`` of the roundest atoms in ``[low, high]``; digits are all as round."""
+    step = DIGIT
+    while -(-low // step) * step > high:
+        step //= 2
+    nearest = (goal + step // 2) // step * step
+    return min(max(nearest, -(-low // step) * step), high // step * step)
