@@ -6,6 +6,8 @@ Everything here happens between two awaits: what is delivered, remembered and ac
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Final
 
 from aiokafka import ConsumerRecord
 
@@ -15,8 +17,11 @@ from edge_server.recent_log import Entry, RecentLog
 from edge_server.rooms import Rooms
 from runtime import logs, metrics
 from schemas import topics
+from schemas.log_records import MessageSent
 
 log = logging.getLogger(__name__)
+
+_MESSAGE_SENT: Final = MessageSent.ce_type.encode()
 
 OnSettled = Callable[[Entry], None]
 """Takes the first entry of a message whenever a record of that message has had its turn."""
@@ -95,9 +100,25 @@ class Delivery:
 
 def _entry(record: ConsumerRecord) -> Entry:
     """The key of a retry is that of the message: it stands in a header, so that skimming parses no JSON."""
-    group = (record.key or b"").decode(errors="replace")
-    ce_id = next((value for name, value in record.headers if name == "ce_id"), b"")
+    ce_type = ce_id = b""
+    for name, value in record.headers:
+        if name == "ce_type":
+            ce_type = value
+        elif name == "ce_id":
+            ce_id = value
+    key = record.key or b""
     return Entry(
-        group, b"%b/%b" % (record.key or b"", ce_id), record.partition, record.offset, record.timestamp,
-        record.headers, record.value,
-    )  # fmt: skip
+        _group(key),
+        b"%b/%b" % (key, ce_id),
+        record.partition,
+        record.offset,
+        record.timestamp,
+        value=record.value,
+        bad=None if ce_type == _MESSAGE_SENT else f"type is {ce_type[:100]!r}",
+    )
+
+
+@lru_cache(maxsize=100_000)
+def _group(key: bytes) -> str:
+    """Return the group that a key names. The window's entries of one group share its text."""
+    return key.decode(errors="replace")

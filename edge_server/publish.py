@@ -125,8 +125,7 @@ class Publisher:
                     done.partition,
                     done.offset,
                     done.timestamp,
-                    record.headers,
-                    record.value,
+                    value=record.value,
                 )
             )
 

@@ -6,66 +6,73 @@ client's retry). Whatever leaves the window is history: clients are told to read
 
 from bisect import bisect_right
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
-from functools import cached_property
 from operator import attrgetter
 from typing import Final
 
-from edge_server.frames import event_text, text_frame
+from edge_server.frames import message_frame, text_of
 from runtime import metrics
-from schemas.client_events import CHAT_MESSAGE
-from schemas.log_records import BadRecord, Headers, MessageSent
+from schemas.log_records import BadRecord, MessageSent
 
-ENTRY_OVERHEAD_BYTES: Final = 700
+ENTRY_OVERHEAD_BYTES: Final = 450
 """What an entry costs beside its bytes, measured as resident memory of a full window."""
 
 
-@dataclass(eq=False)
 class Entry:
-    """One message of the log. Its frame is made when somebody first needs it, and then once."""
+    """One message of the log, as small as it can be: windows hold hundreds of thousands.
 
-    group: str
-    key: bytes
-    """What makes the message unique: group, sender and id. The key of a retry is the same."""
-    partition: int
-    seq: int
-    timestamp: int
-    headers: Headers
-    value: bytes | None
-    bad: str | None = field(default=None, compare=False)
+    It begins with the record's value, or with its frame where that is known. The frame is made when somebody
+    first needs it, and from then on stands in the value's place.
+    """
 
-    @cached_property
-    def text(self) -> bytes | None:
-        """The event as Socket.IO text; None where the record can't be read (``bad`` then says why)."""
-        try:
-            sent = MessageSent.read(self.headers, self.value)
-            if sent.group != self.group:
-                raise BadRecord("the key does not name the message's group")
-        except BadRecord as error:
-            self.bad = str(error)
-            return None
-        return event_text(
-            CHAT_MESSAGE,
-            {
-                "id": sent.id,
-                "seq": self.seq,
-                "room": sent.group,
-                "up": sent.up,
-                "message": sent.message,
-                "timestamp": self.timestamp,
-                "sentAt": sent.sent_at,
-            },
-        )
+    __slots__ = ("_frame", "_value", "bad", "group", "key", "partition", "seq", "size", "timestamp")
 
-    @cached_property
-    def frame(self) -> bytes | None:
-        """The event as a websocket frame; None where the record can't be read."""
-        return None if self.text is None else text_frame(self.text)
+    def __init__(
+        self,
+        group: str,
+        key: bytes,
+        partition: int,
+        seq: int,
+        timestamp: int,
+        *,
+        value: bytes | None = None,
+        frame: bytes | None = None,
+        bad: str | None = None,
+    ) -> None:
+        self.group = group
+        self.key = key
+        """What makes the message unique: group, sender and id. The key of a retry is the same."""
+        self.partition = partition
+        self.seq = seq
+        self.timestamp = timestamp
+        self.bad = bad
+        """Why the record can't be read, once that is known."""
+        self.size = ENTRY_OVERHEAD_BYTES + len(key) + len(frame or value or b"")
+        """Bytes that this entry is counted with."""
+        self._value = value
+        self._frame = frame
 
     @property
-    def size(self) -> int:
-        """Bytes that this entry is counted with."""
-        return ENTRY_OVERHEAD_BYTES + 2 * len(self.value or b"")
+    def frame(self) -> bytes | None:
+        """The event as a websocket frame; None where the record can't be read (``bad`` then says why)."""
+        if self._frame is None and self.bad is None:
+            self._make_frame()
+        return self._frame
+
+    @property
+    def text(self) -> bytes | None:
+        """The event as Socket.IO text, for clients that poll; None where the record can't be read."""
+        return None if self.frame is None else text_of(self.frame)
+
+    def _make_frame(self) -> None:
+        try:
+            sent = MessageSent.read_value(self._value)
+            if message_key(sent.group, sent.up, sent.id) != self.key:
+                raise BadRecord("key and ce_id do not name the message")
+        except BadRecord as error:
+            self.bad = str(error)
+        else:
+            self._frame = message_frame(sent, seq=self.seq, timestamp=self.timestamp)
+        self._value = None
 
 
 def message_key(group: str, up: str, message_id: str) -> bytes:
@@ -100,7 +107,7 @@ class RecentLog:
     def add(self, entry: Entry) -> bool:
         """Remember an entry, in log order within its partition. False: it is a retry of one that is here."""
         first = self._keys.get(entry.key)
-        if first is not None and first.text is not None:
+        if first is not None and first.frame is not None:
             return False
         self._all.append(entry)
         self._groups[entry.group].append(entry)
@@ -122,7 +129,7 @@ class RecentLog:
             return []
         newest = list(entries)
         missed = newest[bisect_right(newest, since, key=attrgetter("seq")) :]
-        return [entry for entry in missed if entry.text is not None]
+        return [entry for entry in missed if entry.frame is not None]
 
     def _evict(self) -> None:
         oldest = self._all.popleft()

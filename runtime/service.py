@@ -6,6 +6,7 @@ started again; one that keeps dying ends the process, and so does a `Fatal`.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 MAX_FAILURES_IN_A_ROW = 8
 WELL_AFTER_S = 30.0
 LOOP_LAG_INTERVAL_S = 0.25
+GC_THRESHOLDS = (50_000, 20, 100)
+"""With the interpreter's own, services that keep much spend a third of their time looking for garbage, and
+stand still for 80 ms and more when everything is looked through."""
 
 
 Start = Callable[["Service"], Coroutine[Any, Any, object]]
@@ -131,6 +135,7 @@ async def _live(name: str, settings: ServiceSettings, start: Start) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stopping.set)
     async with running(service, start):
+        _collect_less()
         await service.stopping.wait()
         log.info("stopping", extra=logs.facts(service=name))
     return 1 if service.failure else 0
@@ -161,6 +166,13 @@ async def _start(service: Service, start: Start) -> None:
         service.fail(error)
     else:
         log.info("started", extra=logs.facts(service=service.name, pid=os.getpid()))
+
+
+def _collect_less() -> None:
+    """Let the collector forget what stays as long as the process, and look at the rest less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _close(service: Service) -> None:

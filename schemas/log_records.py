@@ -58,6 +58,11 @@ class Record(BaseModel):
             raise BadRecord("no ce_type header")
         if found != cls.ce_type.encode():
             raise BadRecord(f"type is {found[:100]!r}, not {cls.ce_type}")
+        return cls.read_value(value)
+
+    @classmethod
+    def read_value(cls, value: bytes | None) -> Self:
+        """Return the record whose type is known already. Raises `BadRecord` as `read` does."""
         if value is None:
             raise BadRecord("no value")
         try:

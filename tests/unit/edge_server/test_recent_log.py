@@ -1,12 +1,17 @@
 """Laws of the window: bounded, in order, and honest about what it no longer holds."""
 
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.recent_log import RecentLog
-from tests.unit.edge_server.entries import entry
+from edge_server.recent_log import Entry, RecentLog
+from schemas.log_records import MessageSent
+from tests.unit.edge_server.entries import entry, poison
+
+MESSAGE: dict[str, Any] = {"id": "m7", "group": "g", "up": "up202000001", "message": "7", "sent_at": 1}
 
 groups = st.lists(st.sampled_from(["a", "b", "c"]), max_size=60)
 
@@ -67,12 +72,11 @@ def test_the_same_id_of_another_sender_is_another_message() -> None:
 
 def test_a_record_that_cannot_be_read_takes_nobodys_id() -> None:
     window = RecentLog(max_bytes=10**6, max_records=2)
-    poison = entry(0, id="same")
-    poison.value = b"{not json"
-    assert window.add(poison)
+    bad = poison(0, id="same")
+    assert window.add(bad)
     assert window.add(entry(1, id="same"))
     assert [found.seq for found in window.after("g", -1)] == [1]
-    assert poison.bad is not None
+    assert bad.bad is not None
     window.add(entry(2))
     again = window.find(entry(1, id="same").key)
     assert again is not None
@@ -81,8 +85,7 @@ def test_a_record_that_cannot_be_read_takes_nobodys_id() -> None:
 
 @pytest.mark.parametrize("text", ["x" * 10, "x" * 200, "é" * 40_000, 'quote " and \\ and \x00'])
 def test_the_frame_is_one_unmasked_text_frame_around_the_event(text: str) -> None:
-    made = entry(7)
-    made.value = orjson.dumps({**orjson.loads(made.value or b""), "message": text})
+    made = entry(7, message=text)
     assert made.text is not None
     assert made.frame is not None
     header = len(made.frame) - len(made.text)
@@ -91,3 +94,22 @@ def test_the_frame_is_one_unmasked_text_frame_around_the_event(text: str) -> Non
     assert made.frame.endswith(made.text)
     name, event = orjson.loads(made.text[2:])
     assert (name, event["message"], event["seq"], event["room"]) == ("chat message", text, 7, "g")
+
+
+@pytest.mark.parametrize("other", [{"group": "h"}, {"up": "up202000002"}, {"id": "m8"}])
+def test_a_value_that_is_not_of_the_keys_message_cannot_be_read(other: dict[str, str]) -> None:
+    mine, sent = entry(7), MessageSent(**{**MESSAGE, **other})
+    swapped = Entry("g", mine.key, 0, 7, 1, value=sent.value())
+    assert swapped.frame is None
+    assert swapped.text is None
+    assert swapped.bad is not None
+
+
+def test_an_entry_counts_the_same_when_it_is_evicted_as_when_it_was_added() -> None:
+    window = RecentLog(max_bytes=10**6, max_records=1)
+    first = entry(0, message="x" * 1000)
+    window.add(first)
+    assert first.frame is not None
+    window.add(entry(1))
+    window.add(entry(2))
+    assert window.bytes == entry(2).size
