@@ -39,6 +39,10 @@ backing: setup ## Start only Kafka and the store, and print the variables that l
 test: setup ## Run all tests; args="-k edge" for some, BACKING=native|pip|docker to force the services
 	@$(PY) -m pytest $(args)
 
+.PHONY: faults
+faults: setup ## Try every fault at length, MINUTES=10 in all; writes reports/faults-*.md
+	@FAULTS_MINUTES=$(or $(MINUTES),10) $(PY) -m pytest tests/faults -s $(args)
+
 .PHONY: lint
 lint: $(PACKAGES) ## Check rules, format and types
 	@$(PY) -m ruff check $(CODE)

@@ -21,7 +21,7 @@ import jwt
 from deploy.demo.environment import HOST, Secrets, edge_names, plan_services, preferred_ports
 from deploy.demo.service_process import PROBE_TIMEOUT_S, ServiceProcess
 from deploy.local.backing import RunningBacking, backing_services
-from deploy.local.ports import prefer_ports
+from deploy.local.ports import free_ports, prefer_ports
 from deploy.local.processes import wait_until
 from schemas.up_number import CIRCLE, up_at
 
@@ -35,7 +35,8 @@ class LocalSystem:
     """Backing services, dispatcher, persister, gateway and edges, for the length of a ``with`` block.
 
     ``env`` adds variables by service name (``edge-1``, ``persister``, ...). ``environ`` is where the
-    ways to find backing services are read from. Raises where a part does not get ready, after
+    ways to find backing services are read from. Without ``usual_ports`` it never meets another system of this
+    machine, which would get those of a part that is down. Raises where a part does not get ready, after
     stopping those that did; no process outlives the block, nor this process, however it ends.
     """
 
@@ -49,6 +50,7 @@ class LocalSystem:
         announce: Callable[[str], object] = print,
         compose: bool = False,
         environ: Mapping[str, str] = os.environ,
+        usual_ports: bool = True,
     ) -> None:
         self._data_dir = data_dir
         self._log_dir = log_dir.resolve()
@@ -57,6 +59,7 @@ class LocalSystem:
         self._announce = announce
         self._compose = compose
         self._environ = environ
+        self._usual_ports = usual_ports
         self._stack = ExitStack()
         self._secrets = Secrets(*(secrets.token_urlsafe(32) for _ in range(3)))
         self._ports: dict[str, int] = {}
@@ -137,7 +140,8 @@ class LocalSystem:
     def _choose_ports(self) -> None:
         """Done last before the services start: what is free now may be taken a moment later."""
         names, wanted = zip(*preferred_ports(self._edges).items(), strict=True)
-        self._ports = dict(zip(names, prefer_ports(wanted), strict=True))
+        ports = prefer_ports(wanted) if self._usual_ports else free_ports(len(wanted))
+        self._ports = dict(zip(names, ports, strict=True))
         self.public_url = f"http://{HOST}:{self._ports['public']}"
         self.internal_url = f"http://{HOST}:{self._ports['internal']}"
         self.edge_urls = {name: f"http://{HOST}:{self._ports[name]}" for name in edge_names(self._edges)}

@@ -31,13 +31,22 @@ FORMAT_DEADLINE_S = 60.0
 
 
 @dataclass(frozen=True)
+class SideDoor:
+    """A second listener, which clients are told to reach at another port: a proxy's, say."""
+
+    port: int
+    told_port: int
+
+
+@dataclass(frozen=True)
 class BrokerPlace:
-    """Where one broker lives: its number, its two ports and its folder."""
+    """Where one broker lives: its number, its two ports and its folder; and its second way in, if any."""
 
     node_id: int
     client_port: int
     controller_port: int
     folder: Path
+    door: SideDoor | None = None
 
     @property
     def address(self) -> str:
@@ -58,6 +67,7 @@ def server_properties(place: BrokerPlace, cluster: Sequence[BrokerPlace]) -> str
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://{place.address},{controller}",
         "advertised.listeners": f"PLAINTEXT://{place.address}",
+        **(_door_settings(place, place.door) if place.door else {}),
         "log.dirs": place.folder / "data",
         # A service that misspells a topic must fail, not write where nobody reads.
         "auto.create.topics.enable": "false",
@@ -81,6 +91,16 @@ def server_properties(place: BrokerPlace, cluster: Sequence[BrokerPlace]) -> str
         "num.io.threads": 4,
     }
     return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def _door_settings(place: BrokerPlace, door: SideDoor) -> dict[str, object]:
+    controller = f"CONTROLLER://{HOST}:{place.controller_port}"
+    return {
+        "listeners": f"PLAINTEXT://{place.address},DOOR://{HOST}:{door.port},{controller}",
+        "advertised.listeners": f"PLAINTEXT://{place.address},DOOR://{HOST}:{door.told_port}",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,DOOR:PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+    }
 
 
 class NativeKafka(ServiceProcess):
@@ -122,15 +142,17 @@ class NativeKafka(ServiceProcess):
         return brokers_known(HOST, self._place.client_port)
 
 
-def plan_cluster(data_dir: Path, brokers: int) -> list[NativeKafka]:
+def plan_cluster(data_dir: Path, brokers: int, door: SideDoor | None = None) -> list[NativeKafka]:
     """Choose places for `brokers` brokers under `data_dir`; nothing is started yet.
 
     They share the controllers' quorum: with three, one may be missing. In a folder that was used
-    before they take up its data.
+    before they take up its data. The first one gets the side door, where there is one.
     """
     ports = free_ports(2 * brokers)
     places = [
-        BrokerPlace(n + 1, ports[2 * n], ports[2 * n + 1], data_dir / f"kafka-{n + 1}")
+        BrokerPlace(
+            n + 1, ports[2 * n], ports[2 * n + 1], data_dir / f"kafka-{n + 1}", door if n == 0 else None
+        )
         for n in range(brokers)
     ]
     cluster_id = _cluster_id(data_dir)

@@ -1,0 +1,70 @@
+"""Fixtures of the fault tests: one disturbed system a run, and the report of a long one.
+
+FAULTS_MINUTES makes the long form; FAULTS_SEED repeats a run's decisions.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.outcomes import Outcome, page
+from tests.faults.stage import Stage, missing_for_stage, open_stage
+
+OUTCOMES = pytest.StashKey[list[Outcome]]()
+
+
+@pytest.fixture(scope="session")
+def minutes() -> float:
+    """Minutes of the long form; 0 is the short one."""
+    return float(os.environ.get("FAULTS_MINUTES", "0"))
+
+
+@pytest.fixture
+def seed() -> int:
+    """What decides everything in a test; it is printed."""
+    seed = int(os.environ.get("FAULTS_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
+    print(f"FAULTS_SEED={seed}")
+    return seed
+
+
+@pytest.fixture(scope="session")
+def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The disturbed system, started once."""
+    missing = missing_for_stage()
+    if missing is not None:
+        pytest.skip(f"faults need a native broker and store: {missing}")
+    with open_stage(tmp_path_factory.mktemp("stage")) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def stage(whole_stage: Stage) -> AsyncIterator[Stage]:
+    """The disturbed system. Whatever a test did to it, it is put right again afterwards."""
+    yield whole_stage
+    await asyncio.to_thread(whole_stage.put_right)
+
+
+@pytest.fixture
+def outcome(request: pytest.FixtureRequest) -> Outcome:
+    """What the test did, for the report: its own docstring says it."""
+    kept = request.config.stash.setdefault(OUTCOMES, [])
+    mine = Outcome(" ".join((request.function.__doc__ or request.node.name).split()))
+    kept.append(mine)
+    return mine
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the report of a long run."""
+    outcomes = session.config.stash.get(OUTCOMES, [])
+    minutes = float(os.environ.get("FAULTS_MINUTES", "0"))
+    if outcomes and minutes:
+        now = time.strftime("%Y-%m-%d-%H%M%S")
+        file = Path("reports") / f"faults-{now}.md"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(page(outcomes, title=f"Faults, {minutes:g} minutes, {now}"))
+        print(f"\nthe report is {file}")

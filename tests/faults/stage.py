@@ -1,0 +1,100 @@
+"""The system that is disturbed: every part a real process, with a handle, and bad networks between some.
+
+edge-1 reaches the broker, and the persister reaches the store, through proxies; all others go directly.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.demo.local_system import LocalSystem
+from deploy.local.kafka_native import NativeKafka, SideDoor, missing_for_native_kafka, plan_cluster
+from deploy.local.ports import free_ports
+from deploy.local.store_process import StoreProcess, missing_for_store, mongodb_uri
+from tests.faults.tcp_proxy import GOOD, TcpProxy
+
+TOLD: Final[dict[str, str]] = {
+    # A request that hangs is given up earlier than in production, so that tests need not wait.
+    "KAFKA_REQUEST_TIMEOUT_MS": "6000",
+    "SESSION_TIMEOUT_MS": "6000",
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The running system and the handles to disturb it."""
+
+    system: LocalSystem
+    broker: NativeKafka
+    store: StoreProcess
+    to_broker: TcpProxy
+    """Between edge-1 and the broker."""
+    to_store: TcpProxy
+    """Between the persister and the store."""
+
+    def put_right(self) -> None:
+        """Let everything run again, over a good network, and wait until it may be given work."""
+        self.to_broker.network = self.to_store.network = GOOD
+        for backing in (self.broker, self.store):
+            backing.thaw()
+            if not backing.process.alive:
+                backing.start()
+        for service in self.system.services.values():
+            service.thaw()
+            if not service.process.alive:
+                service.launch()
+        for service in self.system.services.values():
+            service.wait_ready()
+        self.system.wait_until_spread()
+
+
+def missing_for_stage() -> str | None:
+    """Say in a few words why faults cannot be tried here; None when they can."""
+    return missing_for_native_kafka() or missing_for_store()
+
+
+@contextmanager
+def open_stage(folder: Path, **told: Mapping[str, str]) -> Iterator[Stage]:
+    """Run the system for the length of the block; ``told`` adds variables by the service's name."""
+    # Ports that are chosen together are different ones.
+    door_port, broker_proxy_port, store_proxy_port = free_ports(3)
+    with ExitStack() as stack:
+        broker = plan_cluster(folder / "data", 1, SideDoor(door_port, broker_proxy_port))[0]
+        store = StoreProcess(folder / "data")
+        for service in (broker, store):
+            stack.callback(service.close)
+            service.start()
+        to_broker = stack.enter_context(TcpProxy(f"127.0.0.1:{door_port}", broker_proxy_port))
+        to_store = stack.enter_context(TcpProxy(store.address, store_proxy_port))
+        env = {
+            "edge-1": {**TOLD, "KAFKA_BOOTSTRAP_SERVERS": to_broker.address},
+            "edge-2": TOLD,
+            "persister": {**TOLD, "MONGODB_URI": mongodb_uri(to_store.address)},
+            "api_gateway": TOLD,
+            "dispatcher": TOLD,
+        }
+        system = stack.enter_context(
+            system_on(
+                folder,
+                kafka=broker.address,
+                store=store.address,
+                env={name: {**env[name], **told.get(name.replace("-", "_"), {})} for name in env},
+            )
+        )
+        yield Stage(system, broker, store, to_broker, to_store)
+
+
+@contextmanager
+def system_on(folder: Path, *, kafka: str, store: str, **options: Any) -> Iterator[LocalSystem]:
+    """Run the services on a broker and a store that run already."""
+    environ = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "MONGODB_URI": mongodb_uri(store)}
+    with LocalSystem(
+        data_dir=folder / "data",
+        log_dir=folder / "logs",
+        environ=environ,
+        usual_ports=False,
+        **options,
+    ) as system:
+        yield system

@@ -1,0 +1,49 @@
+"""Services are killed at random points, again and again, and one in the middle of its work."""
+
+import asyncio
+import random
+import time
+
+import pytest
+
+from deploy.demo.service_process import ServiceProcess
+from tests.faults.crowd import LARGE, SMALL, Crowd, open_crowd
+from tests.faults.outcomes import Outcome
+from tests.faults.stage import Stage
+
+pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(300)]
+
+KILLS = 10
+KILLS_LONG = 100
+SHARE = 0.5
+"""How much of a long run's time goes into kills."""
+
+
+async def kill_and_start(service: ServiceProcess, crowd: Crowd, rng: random.Random) -> float:
+    """Kill a service and start it again; return how long it took until all was well again."""
+    await asyncio.sleep(rng.uniform(0.0, 0.7))
+    await asyncio.to_thread(service.kill)
+    probe = asyncio.create_task(crowd.probe())
+    await asyncio.sleep(rng.uniform(0.0, 1.0))
+    await asyncio.to_thread(service.start)
+    return await probe
+
+
+@pytest.mark.timeout(3600)
+async def test_services_killed_at_any_moment_break_no_promise(
+    stage: Stage, seed: int, minutes: float, outcome: Outcome
+) -> None:
+    """kill -9 of each kind of service at random points"""
+    rng = random.Random(seed)
+    services = list(stage.system.services.values())
+    ends = time.monotonic() + minutes * 60 * SHARE
+    async with open_crowd(stage.system, seed, LARGE if minutes else SMALL) as crowd:
+        async with crowd.chatting():
+            while outcome.counts.total() < (KILLS_LONG if minutes else KILLS) or time.monotonic() < ends:
+                killed = rng.sample(services, 2) if outcome.counts else services[:2]
+                kills = (kill_and_start(service, crowd, rng) for service in killed)
+                outcome.recovered_s += await asyncio.gather(*kills)
+                outcome.counts.update(service.name for service in killed)
+                print(f"{outcome.counts.total()} kills, recovered in {outcome.recovered_s[-1]:.1f} s")
+        outcome.checked = await crowd.judge()
+    outcome.kept = True
