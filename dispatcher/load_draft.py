@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import Final
 
 from dispatcher.crowd import Crowd, Loads
+from dispatcher.ranking import Ranking
 from dispatcher.shard_draft import DIGIT, Draft, Piece, atom_at, point_of_atom
 from schemas.assignments import Shard
 
@@ -35,22 +35,30 @@ class LoadDraft:
     """The shards and their crowd. Only edges that serve and have reported give and take."""
 
     def __init__(
-        self, shards: tuple[Shard, ...], serving: frozenset[str], crowd: Crowd, loads: Loads, marks: Marks
+        self, shards: tuple[Shard, ...], serving: frozenset[str], loads: Loads, marks: Marks
     ) -> None:
         self.taking = frozenset(serving & loads.keys())
+        self.crowd = Crowd(shards, loads)
         self.touched: set[str] = set()
         """Those that have given or taken."""
         self._shards = shards
         self._serving = serving
-        self._crowd = crowd
         self._loads = loads
         self._marks = marks
         self._draft: Draft | None = None
-        self._rooms: list[tuple[float, str]] | None = None
+        self._rooms: Ranking | None = None
+        self._fullest: Ranking | None = None
+
+    @property
+    def draft(self) -> Draft:
+        """Return the spans. They are laid out only when something moves: most of the time nothing does."""
+        if self._draft is None:
+            self._draft = Draft(self._shards, self._serving)
+        return self._draft
 
     def shards(self) -> tuple[Shard, ...]:
         """Return the shards as they are now."""
-        return self._spans().shards()
+        return self.draft.shards()
 
     def is_full(self, edge: str) -> bool:
         """Whether some of its clients have to go elsewhere."""
@@ -58,7 +66,7 @@ class LoadDraft:
 
     def stays_calm(self, shard: Shard, edge: str) -> bool:
         """Say whether ``edge`` could take a whole shard and stay below the mark."""
-        clients = self._crowd.clients[edge] + self._crowd.between(shard.edge, shard.start, shard.end)
+        clients = self.crowd.clients[edge] + self.crowd.between(shard.edge, shard.start, shard.end)
         return clients <= self._marks.roomy * self._loads[edge].capacity
 
     def relieve(self, edge: str) -> bool:
@@ -70,65 +78,69 @@ class LoadDraft:
         for _ in range(MAX_PARTS):
             if not self.is_full(edge):
                 break
-            parts = self._parts(edge)
+            parts = self.parts(edge)
             largest = next(parts, None)
             if largest is None:
                 break
-            taker, room = self._roomiest()
-            sized = ((part, self._crowd.between(edge, *part)) for part in chain([largest], parts))
+            taker = self.roomiest()
+            room = self._room(taker)
+            sized = ((part, self.crowd.between(edge, *part)) for part in chain([largest], parts))
             part = next((part for part, clients in sized if clients < room), None)
             if part is None:
                 return False
             self.give(edge, taker, *part)
         return True
 
-    def give(self, from_edge: str, to_edge: str, start: int, end: int) -> None:
+    def give(self, from_edge: str | None, to_edge: str, start: int, end: int) -> None:
         """Let ``to_edge`` hold the points ``[start, end)``, which lie within one shard of ``from_edge``."""
-        self._spans().give(Piece.between(start, end), to_edge)
-        self._crowd.give(from_edge, to_edge, start, end)
-        self.touched |= {from_edge, to_edge}
-        if self._rooms is not None:
-            heappush(self._rooms, (-self._room(to_edge), to_edge))
-            heappush(self._rooms, (-self._room(from_edge), from_edge))
+        self.draft.give(Piece.between(start, end), to_edge)
+        self.crowd.give(from_edge, to_edge, start, end)
+        self.touched |= {from_edge or to_edge, to_edge}
+        rankings = [ranking for ranking in (self._rooms, self._fullest) if ranking is not None]
+        for edge in self.taking & {from_edge, to_edge}:
+            for ranking in rankings:
+                ranking.changed(edge)
 
-    def _parts(self, edge: str) -> Iterator[tuple[int, int]]:
+    def parts(self, edge: str) -> Iterator[tuple[int, int]]:
         """Yield what of its fullest shard it could give, larger parts first: points ``(start, end)``."""
-        spans = ((point_of_atom(start), point_of_atom(end)) for start, end in self._spans().spans_of(edge))
-        counted = [(self._crowd.between(edge, *span), -span[0], span) for span in spans]
+        spans = ((point_of_atom(start), point_of_atom(end)) for start, end in self.draft.spans_of(edge))
+        counted = [(self.crowd.between(edge, *span), -span[0], span) for span in spans]
         if not counted:
             return
         clients, _, (start, end) = max(counted)
-        if clients < SMALL * self._crowd.clients[edge]:
+        if clients < SMALL * self.crowd.clients[edge]:
             yield start, end
         for share in SHARES:
-            border = self._border(edge, start, end, share)
-            if border is not None and 0 < self._crowd.between(edge, border, end) <= MOST * clients:
+            border = self.border(edge, start, end, share)
+            if border is not None and 0 < self.crowd.between(edge, border, end) <= MOST * clients:
                 yield border, end
 
-    def _border(self, edge: str, start: int, end: int, share: float) -> int | None:
+    def border(self, edge: str | None, start: int, end: int, share: float) -> int | None:
         """Return the roundest point above which about this share of clients stands: give or take a third."""
         near = (1 - share * 4 / 3, 1 - share, 1 - share * 2 / 3)
-        low, goal, high = (atom_at(point) for point in self._crowd.cuts(edge, start, end, near))
+        low, goal, high = (atom_at(point) for point in self.crowd.cuts(edge, start, end, near))
         low, high = max(low, atom_at(start) + 1), min(high, atom_at(end) - 1)
         return point_of_atom(_roundest(low, goal, high)) if low <= high else None
 
     def _room(self, edge: str) -> float:
         """Return how many clients it can take before it is full."""
-        return self._marks.full * self._loads[edge].capacity - self._crowd.clients[edge]
+        return self._marks.full * self._loads[edge].capacity - self.crowd.clients[edge]
 
-    def _roomiest(self) -> tuple[str, float]:
+    def fullness(self, edge: str, more: float = 0.0) -> float:
+        """Return the share of its capacity that ``edge`` has to serve, or would have with so many more."""
+        return (self.crowd.clients[edge] + more) / max(1, self._loads[edge].capacity)
+
+    def roomiest(self) -> str:
+        """Return the edge with most room."""
         if self._rooms is None:
-            self._rooms = [(-self._room(edge), edge) for edge in self.taking]
-            heapify(self._rooms)
-        while -self._room(self._rooms[0][1]) != self._rooms[0][0]:
-            heappop(self._rooms)
-        return self._rooms[0][1], -self._rooms[0][0]
+            self._rooms = Ranking(self.taking, lambda edge: -self._room(edge))
+        return self._rooms.first()
 
-    def _spans(self) -> Draft:
-        """Return the spans. They are laid out only when something moves: most of the time nothing does."""
-        if self._draft is None:
-            self._draft = Draft(self._shards, self._serving)
-        return self._draft
+    def fullest(self) -> str:
+        """Return the edge that serves the largest share of its capacity."""
+        if self._fullest is None:
+            self._fullest = Ranking(self.taking, lambda edge: -self.fullness(edge))
+        return self._fullest.first()
 
 
 def _roundest(low: int, goal: int, high: int) -> int:

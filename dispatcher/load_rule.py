@@ -45,18 +45,17 @@ def balanced(
     ``resting`` edges take no part in what may wait. It looks at the whole table: call it once for all reports
     of an interval, not for each.
     """
-    crowd = Crowd(table.shards, loads)
-    draft = LoadDraft(table.shards, table.serving, crowd, loads, marks or Marks())
+    draft = LoadDraft(table.shards, table.serving, loads, marks or Marks())
     full = [edge for edge in sorted(draft.taking) if draft.is_full(edge)]
     stuck = tuple(edge for edge in full if not draft.relieve(edge))
     _join_shards(draft, table, resting)
     if not draft.touched:
-        return Balanced(table, (), crowd.clients, stuck)
+        return Balanced(table, (), draft.crowd.clients, stuck)
     after = replace(table, shards=draft.shards())
     moves = moves_between(table, after, "emptied")
     relieved = frozenset(full)
     named = (replace(move, reason="full") if move.from_edge in relieved else move for move in moves)
-    return Balanced(after, tuple(named), crowd.clients, stuck)
+    return Balanced(after, tuple(named), draft.crowd.clients, stuck)
 
 
 def _join_shards(draft: LoadDraft, table: ShardTable, resting: frozenset[str]) -> None:

@@ -5,9 +5,9 @@ It measures in atoms, of which a digit holds a power of two, so that halves of h
 """
 
 from collections.abc import Iterable, Iterator
-from heapq import heapify, heappop, heappush
 from typing import Final, NamedTuple, Self
 
+from dispatcher.ranking import Ranking
 from schemas.assignments import Shard
 from schemas.up_number import CIRCLE
 
@@ -58,8 +58,8 @@ class Draft:
         self._start: dict[int, int] = {}
         self._edge: dict[int, str | None] = {}
         self._starts_of: dict[str | None, set[int]] = {}
-        self._emptiest: list[tuple[int, str]] | None = None
-        self._fullest: list[tuple[int, str]] | None = None
+        self._emptiest: Ranking | None = None
+        self._fullest: Ranking | None = None
         for shard in self._old.values():
             edge = shard.edge if shard.edge in self.held else None
             span = Piece.between(shard.start, shard.end)
@@ -97,21 +97,15 @@ class Draft:
     def emptiest(self) -> str:
         """Return the holder with the fewest atoms; of several, the first by name."""
         if self._emptiest is None:
-            self._emptiest = [(held, edge) for edge, held in self.held.items()]
-            heapify(self._emptiest)
-        while self.held[self._emptiest[0][1]] != self._emptiest[0][0]:
-            heappop(self._emptiest)
-        return self._emptiest[0][1]
+            self._emptiest = Ranking(self.held, self.held.__getitem__)
+        return self._emptiest.first()
 
     def fullest(self, *, beside: str) -> str:
         """Return the holder with the most atoms; of several, one whose spans touch those of ``beside``."""
         if self._fullest is None:
-            self._fullest = [(-held, edge) for edge, held in self.held.items()]
-            heapify(self._fullest)
-        while self.held[self._fullest[0][1]] != -self._fullest[0][0]:
-            heappop(self._fullest)
-        most, first = self._fullest[0]
-        touching = {edge for edge, _ in self._touching(beside) if self.held[edge] == -most}
+            self._fullest = Ranking(self.held, lambda edge: -self.held[edge])
+        first = self._fullest.first()
+        touching = {edge for edge, _ in self._touching(beside) if self.held[edge] == self.held[first]}
         return min(touching, default=first)
 
     def next_to_take(self, donor: str, amount: int, *, beside: str) -> Piece:
@@ -200,9 +194,9 @@ class Draft:
             return
         self.held[edge] += width
         if self._emptiest is not None:
-            heappush(self._emptiest, (self.held[edge], edge))
+            self._emptiest.changed(edge)
         if self._fullest is not None:
-            heappush(self._fullest, (-self.held[edge], edge))
+            self._fullest.changed(edge)
 
 
 def _end_of(span: Piece, amount: int, *, upper: bool) -> Piece:

@@ -6,10 +6,12 @@ An edge that leaves gives away only what it holds; one that joins takes its floo
 above their ceiling where that is more. No table within those bounds can be reached by moving less.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from dispatcher.crowd import Loads
+from dispatcher.load_shares import shared_by_load
 from dispatcher.shard_draft import ATOMS, Draft, Piece
 from schemas.assignments import Shard, shard_label
 from schemas.up_number import CIRCLE
@@ -48,29 +50,45 @@ class ShardTable:
         """The edges among which the circle is divided."""
         return self.serving or self.draining
 
-    def without(self, edge: str) -> Self:
-        """Return the same shards with ``edge`` unknown: not a table yet, its shards have to be given away."""
-        return replace(self, serving=self.serving - {edge}, draining=self.draining - {edge})
-
 
 Change = tuple[ShardTable, tuple[Move, ...]]
 
 
-def edge_joined(table: ShardTable, edge: str) -> Change:
+def edge_joined(table: ShardTable, edge: str, loads: Loads | None = None) -> Change:
     """Let ``edge`` serve: it takes its share from those that hold most."""
-    known = table.without(edge)
-    return _settled(replace(known, serving=known.serving | {edge}), "joined")
+    return edges_changed(table, {edge: "serving"}, loads)
 
 
-def edge_draining(table: ShardTable, edge: str) -> Change:
+def edge_draining(table: ShardTable, edge: str, loads: Loads | None = None) -> Change:
     """Give away what ``edge`` holds; it stays alive."""
-    known = table.without(edge)
-    return _settled(replace(known, draining=known.draining | {edge}), "draining")
+    return edges_changed(table, {edge: "draining"}, loads)
 
 
-def edge_gone(table: ShardTable, edge: str, reason: str) -> Change:
+def edge_gone(table: ShardTable, edge: str, reason: str, loads: Loads | None = None) -> Change:
     """Give away what ``edge`` holds: it is dead, or has left."""
-    return _settled(table.without(edge), reason)
+    return edges_changed(table, {edge: reason}, loads)
+
+
+def edges_changed(table: ShardTable, states: Mapping[str, str], loads: Loads | None = None) -> Change:
+    """Return the table when these edges are serving, draining, or gone for any other reason.
+
+    ``loads`` are the last reports of all edges, of those that left too: their clients will be back. With them
+    parts are shared out by clients, without them or with few clients by width.
+    """
+    changed = frozenset(states)
+    serving = frozenset(edge for edge, state in states.items() if state == "serving")
+    draining = frozenset(edge for edge, state in states.items() if state == "draining")
+    known = replace(
+        table, serving=table.serving - changed | serving, draining=table.draining - changed | draining
+    )
+    shards = shared_by_load(table.shards, known.serving, loads) if loads and known.serving else None
+    after = replace(known, shards=shards or _shared_by_width(known))
+    moves = moves_between(table, after, "joined")
+    left = states.keys() - serving
+    named = (
+        replace(move, reason=states[move.from_edge]) if move.from_edge in left else move for move in moves
+    )
+    return after, tuple(named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +109,14 @@ class Bounds:
         return cls(unit, units // edges * unit, -(-units // edges) * unit)
 
 
-def _settled(table: ShardTable, reason: str) -> Change:
+def _shared_by_width(table: ShardTable) -> tuple[Shard, ...]:
     draft = Draft(table.shards, table.holders)
     if table.holders:
         bounds = Bounds.among(len(table.holders))
         _give_orphans(draft, bounds)
         for edge in sorted(edge for edge in table.serving if draft.held[edge] == 0):
             _take_share(draft, bounds, edge)
-    after = replace(table, shards=draft.shards())
-    return after, tuple(moves_between(table, after, reason))
+    return draft.shards()
 
 
 def _give_orphans(draft: Draft, bounds: Bounds) -> None:

@@ -2,8 +2,10 @@
 
 from hypothesis import strategies as st
 
+from dispatcher.crowd import Load, Loads
 from dispatcher.shard_table import Change, ShardTable, edge_draining, edge_gone, edge_joined
 from schemas.up_number import CIRCLE
+from tests.unit.dispatcher.crowds import CAPACITY
 
 Event = tuple[str, str]
 """What happens, and to which edge."""
@@ -21,14 +23,16 @@ def histories(*, edges: int, length: int) -> st.SearchStrategy[list[Event]]:
     return st.lists(events(edges=edges), max_size=length)
 
 
-def after(table: ShardTable, event: Event) -> Change:
-    """Return the table after an event, and its moves."""
+def after(table: ShardTable, event: Event, loads: Loads | None = None) -> Change:
+    """Return the table after an event, and its moves. An edge that is new to ``loads`` reports nobody."""
     kind, edge = event
+    if loads is not None:
+        loads = {edge: Load(0, CAPACITY, ()), **loads}
     if kind == "joined":
-        return edge_joined(table, edge)
+        return edge_joined(table, edge, loads)
     if kind == "draining":
-        return edge_draining(table, edge)
-    return edge_gone(table, edge, kind)
+        return edge_draining(table, edge, loads)
+    return edge_gone(table, edge, kind, loads)
 
 
 def grown(edges: int) -> ShardTable:

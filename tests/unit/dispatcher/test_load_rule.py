@@ -1,10 +1,8 @@
 """The laws of splitting and joining by load."""
 
-from bisect import bisect_right
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -14,12 +12,10 @@ from dispatcher.crowd import Crowd, Load, Loads
 from dispatcher.load_rule import Balanced, Marks, balanced, edges_wanted, emptiest
 from dispatcher.shard_table import Move, ShardTable, moves_between
 from schemas.assignments import TableAssigned
-from schemas.log_records import spread_of
-from schemas.up_number import CIRCLE
+from tests.unit.dispatcher.crowds import CAPACITY, Size, crowd_of, reported, sizes
 from tests.unit.dispatcher.events import Event, after, events, grown, widths
 
 MARKS = Marks()
-CAPACITY = 1000
 TINY = 1e-6
 
 
@@ -33,15 +29,6 @@ def edge_of(table: ShardTable, label: str) -> str:
 
 def published(table: ShardTable) -> TableAssigned:
     return TableAssigned(epoch=1, version=1, shards=table.shards, urls={})
-
-
-def reported(table: ShardTable, crowd: list[int], capacity: int = CAPACITY) -> dict[str, Load]:
-    """Return what the edges say when everybody of ``crowd`` (points) is connected by the table."""
-    points: dict[str | None, list[int]] = {edge: [] for edge in table.holders}
-    starts = [shard.start for shard in table.shards]
-    for point in crowd:
-        points.setdefault(table.shards[bisect_right(starts, point) - 1].edge, []).append(point)
-    return {edge: Load(len(own), capacity, spread_of(own)) for edge, own in points.items() if edge}
 
 
 def step(table: ShardTable, loads: Loads, marks: Marks | None = None) -> tuple[ShardTable, tuple[Move, ...]]:
@@ -79,41 +66,23 @@ def settled(table: ShardTable, loads: Loads) -> ShardTable:
     raise AssertionError("it never rests")
 
 
-Loaded = Event | tuple[int, int]
-"""What happens to an edge; or how many clients there are now, and where: a seed."""
+Loaded = Event | Size
+"""What happens to an edge; or how many clients there are from now on."""
 
-LOADED = st.lists(
-    st.one_of(
-        events(edges=15),
-        st.tuples(st.integers(0, 2000), st.integers(0, 2**32)),
-    ),
-    max_size=60,
-)
-
-
-def crowd_of(size: int, seed: int) -> list[int]:
-    """Return the points of so many clients: some everywhere, the others around one or two places."""
-    chance = Random(seed)
-    centres = [chance.randrange(CIRCLE) for _ in range(chance.randint(1, 2))]
-    reach, everywhere = CIRCLE // 10 ** chance.randint(1, 9), chance.random()
-    return [
-        chance.randrange(CIRCLE)
-        if chance.random() < everywhere
-        else (chance.choice(centres) + chance.randrange(reach)) % CIRCLE
-        for _ in range(size)
-    ]
+LOADED = st.lists(st.one_of(events(edges=15), sizes()), max_size=60)
 
 
 def walk(history: list[Loaded], marks: Marks | None = None) -> list[ShardTable]:
-    """Return the tables of a history. Each time, load falls by half a step later."""
-    table, tables = ShardTable(), [ShardTable()]
+    """Return the tables of a history. Each crowd thins out to a half before the next event."""
+    table, tables, people = ShardTable(), [ShardTable()], list[int]()
     for event in history:
         if isinstance(event[0], str):
-            table, _ = after(table, event)
+            table, _ = after(table, event, reported(table, people))
         else:
             people = crowd_of(*event)
             table, _ = step(table, reported(table, people), marks)
-            table, _ = step(table, reported(table, people[::2]), marks)
+            people = people[::2]
+            table, _ = step(table, reported(table, people), marks)
         tables.append(table)
     return tables
 
@@ -271,12 +240,12 @@ def test_the_table_stays_within_two_shards_an_edge(history: list[Loaded]) -> Non
         assert len(table.shards) <= 2 * len(table.holders) + 10
 
 
-@given(LOADED, st.integers(0, 2000), st.integers(0, 2**32))
+@given(LOADED, sizes())
 @settings(max_examples=150)
-def test_under_constant_load_the_table_soon_rests(history: list[Loaded], size: int, seed: int) -> None:
+def test_under_constant_load_the_table_soon_rests(history: list[Loaded], size: Size) -> None:
     """Nobody is full after one step but those without room; joining takes some more, then all is still."""
     table = walk(history)[-1]
-    people = crowd_of(size, seed)
+    people = crowd_of(*size)
     steps = 0
     while (result := balanced(table, reported(table, people))).moves:
         repeated = balanced(result.table, reported(table, people))

@@ -1,0 +1,84 @@
+"""How edges that come and go take and leave parts while many are connected: by clients, not by width. Pure.
+
+The rule of shares (shard_table.py) asks here first. Width says little then: who holds a narrow part of a
+crowded digit has no room for more of it.
+"""
+
+from typing import Final
+
+from dispatcher.crowd import Loads
+from dispatcher.load_draft import MAX_PARTS, LoadDraft, Marks
+from dispatcher.shard_draft import Piece, point_of_atom
+from schemas.assignments import Shard
+
+CROWDED: Final = 0.1
+"""Of all capacity: with fewer clients their number says little, and parts are shared out by their width."""
+
+CRUMB: Final = 1 / 32
+"""Of its taker's capacity: a part with fewer clients is not divided any more."""
+
+ENOUGH: Final = 1 / 3
+"""Of what the fullest has left: a newcomer that has so much takes no more. A half, give or take a third."""
+
+
+def shared_by_load(
+    shards: tuple[Shard, ...], serving: frozenset[str], loads: Loads
+) -> tuple[Shard, ...] | None:
+    """Return the shards when ``serving`` edges hold all of them, or None where too little is known of load.
+
+    What nobody of them holds goes to neighbours or to who has most room, in parts that leave all of them
+    room. An edge that holds nothing takes half of what the fullest has. Nothing else moves.
+    """
+    if not serving <= loads.keys():
+        return None
+    nobodys = (
+        shard if shard.edge in serving else shard.model_copy(update={"edge": None}) for shard in shards
+    )
+    draft = LoadDraft(tuple(nobodys), serving, loads, Marks())
+    capacity = sum(loads[edge].capacity for edge in serving)
+    connected = sum(load.connected for load in loads.values())
+    if connected <= CROWDED * capacity:
+        return None
+    limit = _limit(connected / capacity)
+    for orphan in draft.draft.orphans():
+        _place(draft, orphan, limit)
+    for edge in sorted(edge for edge, held in draft.draft.held.items() if held == 0):
+        _take_share(draft, edge, limit)
+    return draft.shards()
+
+
+def _limit(mean: float) -> float:
+    """Return how full a part may make who takes it: half-way from the mean to the mark.
+
+    That is always above the mean, even where all are full: somebody can take a part that is small enough.
+    """
+    return max((mean + Marks().full) / 2, mean + 2 * CRUMB)
+
+
+def _place(draft: LoadDraft, orphan: Piece, limit: float) -> None:
+    waiting = [orphan]
+    while waiting:
+        piece = waiting.pop()
+        part = point_of_atom(piece.start), point_of_atom(piece.end)
+        clients = draft.crowd.between(None, *part)
+        roomiest = draft.roomiest()
+        takers = (*draft.draft.neighbours(piece), roomiest)
+        taker = next((edge for edge in takers if draft.fullness(edge, clients) <= limit), None)
+        if taker is None and draft.fullness(roomiest, clients) - draft.fullness(roomiest) > CRUMB:
+            border = draft.border(None, *part, 1 / 2)
+            if border is not None:
+                waiting += [Piece.between(border, part[1]), Piece.between(part[0], border)]
+                continue
+        draft.give(None, taker or roomiest, *part)
+
+
+def _take_share(draft: LoadDraft, edge: str, limit: float) -> None:
+    for _ in range(MAX_PARTS):
+        fullest = draft.fullest()
+        if fullest == edge or draft.fullness(edge) >= ENOUGH * draft.fullness(fullest):
+            return
+        sized = ((part, draft.crowd.between(fullest, *part)) for part in draft.parts(fullest))
+        part = next((part for part, clients in sized if draft.fullness(edge, clients) <= limit), None)
+        if part is None:
+            return
+        draft.give(fullest, edge, *part)
