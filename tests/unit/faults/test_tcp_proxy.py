@@ -1,7 +1,7 @@
 """The proxy passes bytes as they are, and makes the network as bad as it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -24,8 +24,8 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @pytest.fixture
-def ports() -> Iterator[list[int]]:
-    yield free_ports(2)
+def ports() -> list[int]:
+    return free_ports(2)
 
 
 @asynccontextmanager
