@@ -126,6 +126,8 @@ from deploy.local.processes import ManagedProcess
 children = [ManagedProcess(str(n), {SLEEPER!r}, log_file=Path({str(tmp_path)!r}) / str(n)) for n in (1, 2)]
 for child in children:
     child.start()
+while not children[1].last_log_lines():  # frozen any earlier it may not have asked to die with us yet
+    time.sleep(0.05)
 children[1].freeze()
 print(*(child.pid for child in children), flush=True)
 time.sleep(600)
