@@ -26,6 +26,7 @@ from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
 from api_gateway.users import Users
 from runtime import logs
+from runtime.assignments import Assignments
 from runtime.kafka import ensure_topics
 from runtime.log_reader import LogReader
 from runtime.memberships import Memberships
@@ -69,13 +70,13 @@ class _Parts:
     """The two APIs, and what keeps them up to date."""
 
     def __init__(self, settings: GatewaySettings, reads: StoreReads) -> None:
-        self._locations, self._directory, self._memberships = (
-            Locations(),
+        self._assignments, self._directory, self._memberships = (
+            Assignments(),
             GroupDirectory(),
             Memberships(),
         )
         self._readers = [
-            LogReader(settings, topics.ASSIGNMENTS, self._locations.take),
+            LogReader(settings, topics.ASSIGNMENTS, self._assignments.take),
             LogReader(settings, topics.GROUPS, self._directory.take),
             LogReader(settings, topics.MEMBERSHIPS, self._memberships.take),
         ]
@@ -86,7 +87,7 @@ class _Parts:
         groups = Groups(members, self._directory, self._writer, self._progress)
         posting = Posting(members, self._writer, self._progress, history)
         users = Users(reads, self._writer, self._progress)
-        self.public = PublicApi(self._locations, history, groups, members)
+        self.public = PublicApi(Locations(self._assignments), history, groups, members)
         self.internal = InternalApi(history, groups, posting, users)
 
     async def follow(self, service: Service, settings: GatewaySettings) -> None:

@@ -3,10 +3,10 @@
 import logging
 
 from dispatcher.leadership import Leadership
-from dispatcher.published import PublishedTable
 from dispatcher.routes import add_routes
 from dispatcher.settings import DispatcherSettings
 from runtime import logs
+from runtime.assignments import Assignments
 from runtime.kafka import ensure_topics
 from runtime.log_reader import LogReader
 from runtime.service import Service
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 async def start(service: Service, settings: DispatcherSettings) -> None:
     """Follow the published table, and lead when it is this dispatcher's turn."""
-    published = PublishedTable()
+    published = Assignments()
     leadership = Leadership(settings)
     reader = LogReader(settings, topics.ASSIGNMENTS, published.take)
     service.health.ready("table", reader.ready_fault)

@@ -9,9 +9,9 @@ from typing import Any
 from aiohttp import web
 
 from dispatcher.leadership import Leadership
-from dispatcher.published import PublishedTable
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Term
+from runtime.assignments import Assignments
 from runtime.refusing import answer
 from schemas.assignments import Shard
 from schemas.refusals import INVALID_TOKEN, MISSING_TOKEN, Refused
@@ -21,7 +21,7 @@ def add_routes(
     app: web.Application,
     settings: DispatcherSettings,
     leadership: Leadership,
-    published: PublishedTable,
+    published: Assignments,
 ) -> None:
     """Serve ``/table`` from ``app``."""
     token = settings.dispatcher_token.get_secret_value()
@@ -45,12 +45,12 @@ def check_token(authorization: str | None, token: str) -> None:
         raise Refused(INVALID_TOKEN)
 
 
-def shown(leadership: Leadership, published: PublishedTable) -> dict[str, Any]:
+def shown(leadership: Leadership, published: Assignments) -> dict[str, Any]:
     """Return the leader's own table, or on a standby the published one."""
     leader = leadership.leader
     if leader is not None and leader.term is not None:
         return show_term(leader.term, leader.clock.now)
-    newest = published.newest
+    newest = published.table
     return {
         "leading": False,
         "epoch": newest.epoch if newest else None,

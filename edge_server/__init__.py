@@ -13,6 +13,13 @@ The way of a message through these files:
     fan_out.py         one message, framed once, written to every member's transport
     frames.py          (pure) how an event looks on the wire
 
+Who belongs to another edge goes there:
+
+    elsewhere.py       where clients belong, as the newest table says
+    moves.py           (pure) who is told when, and who has stayed too long
+    moving.py          tells them, and closes those who stay
+    drain.py           whether all have to go: this edge stops, or an operator asked for it
+
 Beside it: clients.py and rooms.py (who is here, and in which room), catch_up.py (what a room's joiner has
 missed), token_expiry.py, status_report.py (tells the dispatcher how full we are).
 """

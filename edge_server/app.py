@@ -5,8 +5,11 @@ import logging
 from aiohttp import web
 
 from edge_server.delivery import Delivery
+from edge_server.drain import Drain
+from edge_server.elsewhere import Elsewhere
 from edge_server.fan_out import FanOut
 from edge_server.handshake import Handshake, Joining
+from edge_server.moving import Moving
 from edge_server.presence import Presence
 from edge_server.publish import Publisher
 from edge_server.recent_log import RecentLog
@@ -16,7 +19,8 @@ from edge_server.settings import EdgeSettings
 from edge_server.socket_events import SocketEvents
 from edge_server.socket_server import ChatSocketServer
 from edge_server.status_report import StatusReport
-from runtime import logs
+from runtime import logs, metrics
+from runtime.assignments import Assignments
 from runtime.kafka import ensure_topics, started_producer
 from runtime.log_reader import LogReader
 from runtime.memberships import Memberships
@@ -27,7 +31,7 @@ from schemas import topics
 log = logging.getLogger(__name__)
 
 SOCKET_IO_PATH = "socket.io"
-USED_TOPICS = (topics.MESSAGES, topics.MEMBERSHIPS, topics.USERS, topics.EDGE_STATUS)
+USED_TOPICS = (topics.MESSAGES, topics.MEMBERSHIPS, topics.USERS, topics.EDGE_STATUS, topics.ASSIGNMENTS)
 
 
 async def start(service: Service, settings: EdgeSettings) -> str:
@@ -41,6 +45,8 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     tail = settings.window_records // settings.kafka_partitions
     messages = LogReader(settings, topics.MESSAGES, delivery.take, tail=tail)
     members = LogReader(settings, topics.MEMBERSHIPS, memberships.take)
+    assignments = Assignments()
+    tables = LogReader(settings, topics.ASSIGNMENTS, assignments.take)
 
     await service.open_ops()
     await tokens.start(service)
@@ -49,20 +55,28 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     publisher = Publisher(settings, producer, delivery, window)
     presence = Presence(settings, producer)
     presence.start(service)
+    await tables.start(service)
     await members.start(service)
     await messages.start(service)
 
     server = ChatSocketServer(settings)
     joining = Joining(settings, rooms, window, delivery, fan_out, memberships)
     handshake = Handshake(settings, tokens)
-    sessions = Sessions(server, rooms, handshake, joining, presence, capacity=settings.edge_capacity)
+    elsewhere = Elsewhere(settings.edge_name, assignments)
+    sessions = Sessions(
+        server, rooms, handshake, joining, presence, elsewhere, capacity=settings.edge_capacity
+    )
     sessions.start(service)
     fan_out.on_slow(sessions.close_slow)
+    drain = Drain(elsewhere, rooms)
+    moving = Moving(settings, rooms, elsewhere, drain, sessions.close)
+    sessions.on_welcome(moving.look_at)
+    service.supervise("move clients", moving.run)
     SocketEvents(settings, rooms, memberships, joining, publisher, presence).start(server)
     url = await _accept_clients(service, settings, server)
-    report = StatusReport(settings, url, producer, connected=lambda: len(rooms.clients))
+    report = StatusReport(settings, url, producer, rooms, drain, messages=_messages_in)
     service.supervise("report status", report.run)
-    service.resources.push_async_callback(_leave, settings, report, publisher, sessions)
+    service.resources.push_async_callback(_leave, service, settings, drain, report, publisher, sessions)
     return url
 
 
@@ -76,10 +90,25 @@ async def _accept_clients(service: Service, settings: EdgeSettings, server: Chat
     return url
 
 
+def _messages_in() -> float:
+    (counted,) = metrics.MESSAGES_IN.collect()
+    return counted.samples[0].value
+
+
 async def _leave(
-    settings: EdgeSettings, report: StatusReport, publisher: Publisher, sessions: Sessions
+    service: Service,
+    settings: EdgeSettings,
+    drain: Drain,
+    report: StatusReport,
+    publisher: Publisher,
+    sessions: Sessions,
 ) -> None:
-    """The dispatcher hears it first, what is on its way is settled, and clients go last."""
-    await report.say("stopped")
+    """Clients are given away first; an edge that can't go on has no time for that. Then the dispatcher
+    hears that we are gone, what is on its way is settled, and whoever is still here is closed."""
+    if service.failure is None:
+        drain.begin(settings.drain_deadline_s)
+        await report.report()
+        await drain.until_empty()
+    await report.stopped()
     await publisher.drain(settings.settle_on_stop_ms / 1000)
     await sessions.close_all("stopping")

@@ -4,12 +4,13 @@ Like socket_events.py it is called by python-socketio; what a client may do once
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from socketio.exceptions import ConnectionRefusedError as Rejected
 
 from edge_server.clients import Client
+from edge_server.elsewhere import Elsewhere
 from edge_server.frames import event_text
 from edge_server.handshake import Handshake, Joining
 from edge_server.presence import Presence
@@ -32,6 +33,7 @@ class Sessions:
         handshake: Handshake,
         joining: Joining,
         presence: Presence,
+        elsewhere: Elsewhere,
         *,
         capacity: int,
     ) -> None:
@@ -40,9 +42,15 @@ class Sessions:
         self._handshake = handshake
         self._joining = joining
         self._presence = presence
+        self._elsewhere = elsewhere
         self._capacity = capacity
         self._expiry = TokenExpiry(self._expire)
         self._closing: set[asyncio.Task[None]] = set()
+        self._on_welcome: Callable[[Client], None] = lambda _client: None
+
+    def on_welcome(self, look_at: Callable[[Client], None]) -> None:
+        """Show ``look_at`` each client that has come."""
+        self._on_welcome = look_at
 
     def start(self, service: Service) -> None:
         """Let clients in, and close them when their tokens expire."""
@@ -72,7 +80,7 @@ class Sessions:
             client, since = self._admit(sid, auth)
         except Exception as error:
             body = refusing.answer(error, sid=sid)["error"]
-            raise Rejected(body["message"], body) from error
+            raise Rejected(body["message"], body | self._way_on(error, auth)) from error
         self._rooms.add(client)
         self._expiry.watch(client)
         metrics.CONNECTS.inc()
@@ -86,6 +94,17 @@ class Sessions:
         identity, since = self._handshake.authenticate(auth)
         return self._handshake.client(sid, identity, self._engine_socket(sid)), since
 
+    def _way_on(self, error: Exception, auth: object) -> dict[str, str]:
+        """Whom this edge has no room for is told of another one, if the token is good."""
+        if not isinstance(error, Refused) or error.refusal is not OVERLOADED:
+            return {}
+        try:
+            identity, _ = self._handshake.authenticate(auth)
+        except Refused:
+            return {}
+        url = self._elsewhere.another(identity.up)
+        return {} if url is None else {"url": url}
+
     def _engine_socket(self, sid: str) -> Any:
         return self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
 
@@ -93,6 +112,7 @@ class Sessions:
         if not client.gone:
             self._joining.join_all(client, since)
             client.try_direct()
+            self._on_welcome(client)
 
     async def _disconnect(self, sid: str, reason: str = "") -> None:
         client = self._rooms.clients.get(sid)

@@ -70,6 +70,24 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings):
         description="Records of the recent log that are kept for resuming clients.",
     )
     report_every_ms: int = Field(default=1_000, ge=50, description="Milliseconds between status reports.")
+    move_clients_per_s: float = Field(
+        default=100.0,
+        gt=0,
+        description="Clients that are told to move in a second; more only where DRAIN_DEADLINE_S needs it.",
+    )
+    move_within_s: float = Field(
+        default=10.0, gt=0, description="Seconds after which a client that was told to move is closed."
+    )
+    drain_deadline_s: float = Field(
+        default=30.0,
+        ge=0,
+        description="Seconds that a stopping edge waits for its clients to move away; 0: none.",
+    )
+    shutdown_deadline_s: float = Field(
+        default=45.0,
+        gt=0,
+        description="Seconds that a clean stop may take, the drain included, before the process ends anyway.",
+    )
     settle_on_stop_ms: int = Field(
         default=3_000,
         ge=0,
@@ -80,4 +98,6 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings):
     def _fits(self) -> Self:
         if self.refuse_when_waiting_ms > self.send_timeout_ms:
             raise ValueError("REFUSE_WHEN_WAITING_MS must not be more than SEND_TIMEOUT_MS")
+        if self.drain_deadline_s + self.settle_on_stop_ms / 1000 >= self.shutdown_deadline_s:
+            raise ValueError("SHUTDOWN_DEADLINE_S must be more than DRAIN_DEADLINE_S and SETTLE_ON_STOP_MS")
         return self

@@ -2,21 +2,40 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Literal
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from edge_server.drain import Drain
+from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from runtime import logs
 from runtime.kafka import write
 from schemas import topics
-from schemas.log_records import EdgeReported, encode
+from schemas.log_records import EdgeReported, encode, spread_of
+from schemas.up_number import point_of
 
 log = logging.getLogger(__name__)
 
 State = Literal["serving", "draining", "stopped"]
+
+
+class Rate:
+    """How fast a counter grows, between one look and the next."""
+
+    def __init__(self, count: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
+        self._count = count
+        self._clock = clock
+        self._before = (clock(), count())
+
+    def per_s(self) -> float:
+        """Return the growth a second since this was asked last."""
+        (then, before), now = self._before, (self._clock(), self._count())
+        self._before = now
+        return (now[1] - before) / max(0.001, now[0] - then)
 
 
 class StatusReport:
@@ -27,13 +46,24 @@ class StatusReport:
         settings: EdgeSettings,
         url: str,
         producer: AIOKafkaProducer,
-        connected: Callable[[], int],
+        rooms: Rooms,
+        drain: Drain,
+        messages: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._url = url
         self._producer = producer
-        self._connected = connected
-        self.state: State = "serving"
+        self._rooms = rooms
+        self._drain = drain
+        self._messages = Rate(messages)
+        self._stopped = False
+
+    @property
+    def state(self) -> State:
+        """What this edge wants."""
+        if self._stopped:
+            return "stopped"
+        return "draining" if self._drain.active else "serving"
 
     async def run(self) -> None:
         """Report for ever. A report that can't be written is dropped: the next one says more."""
@@ -47,8 +77,10 @@ class StatusReport:
             edge=self._settings.edge_name,
             url=self._url,
             capacity=self._settings.edge_capacity,
-            connected=self._connected(),
+            connected=len(self._rooms.clients),
             state=self.state,
+            messages_per_s=round(self._messages.per_s(), 1),
+            spread=spread_of(point_of(client.up) for client in self._rooms.clients.values()),
         )
         record = encode(report, key=report.edge, source=self._settings.edge_name)
         try:
@@ -57,7 +89,7 @@ class StatusReport:
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("a status report is not written", extra=logs.facts(error=repr(error)))
 
-    async def say(self, state: State) -> None:
-        """Report another state at once."""
-        self.state = state
+    async def stopped(self) -> None:
+        """Say that this edge is gone."""
+        self._stopped = True
         await self.report()

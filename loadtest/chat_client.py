@@ -57,8 +57,10 @@ class ChatClient:
                 try:
                     await self._connect()
                 except (OSError, ConnectRefusedError) as error:
-                    if isinstance(error, ConnectRefusedError) and error.code not in TRY_AGAIN:
-                        raise
+                    if isinstance(error, ConnectRefusedError):
+                        if error.code not in TRY_AGAIN:
+                            raise
+                        self._moved_to = error.url
                     failures += 1
                     pause_s = min(RECONNECT_FIRST_S * 2**failures, RECONNECT_MOST_S)
                     await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))

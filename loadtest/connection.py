@@ -33,11 +33,12 @@ OnAck = Callable[[Any], None]
 
 
 class ConnectRefusedError(Exception):
-    """The edge refused the connection: ``code`` is that of the table of refusals."""
+    """The edge refused the connection: ``code`` is that of the table of refusals, ``url`` another edge's."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, url: str | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+        self.url = url
 
 
 class Owner(Protocol):
@@ -177,8 +178,11 @@ class Connection(asyncio.Protocol):
     def _take_end(self, text: bytes) -> None:
         if text.startswith(b"44") and not self.opened.done():
             said = orjson.loads(text[2:])
-            code = (said.get("data") or {}).get("code", "unknown")
-            self.opened.set_exception(ConnectRefusedError(code, said.get("message", "")))
+            data = said.get("data") or {}
+            refused = ConnectRefusedError(
+                data.get("code", "unknown"), said.get("message", ""), data.get("url")
+            )
+            self.opened.set_exception(refused)
         self.close(f"the edge ended the session ({text[:200]!r})")
 
     def _take_ack(self, text: bytes) -> None:

@@ -9,6 +9,7 @@
     kafka.py        producers, topics, and which partition a key has
     log_reader.py   reading a topic whole, without a consumer group
     memberships.py  who is in which group, folded from the log
+    assignments.py  which edge holds which shard: the newest table of the log
     refusing.py     a refusal becomes an answer, a log line and a count
     mongo.py        the only place that knows the MongoDB driver
 

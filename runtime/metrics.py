@@ -99,6 +99,16 @@ SLOW_CLIENTS = Counter(
     "Clients closed because they read too slowly. Many at once: the way to them is narrow, not they.",
 )
 WINDOW_BYTES = Gauge("chat_edge_window_bytes", "Size of the recent log that is kept for resuming.")
+MOVES_TOLD = Counter("chat_edge_moves_told_total", "Clients that were told to connect to another edge.")
+MOVED_CLIENTS = Counter("chat_edge_moved_clients_total", "Clients that went after they had been told to.")
+MOVES_FORCED = Counter(
+    "chat_edge_moves_forced_total",
+    "Clients closed because they stayed after they had been told to move. Rising: a client ignores 'move'.",
+)
+MOVES_WAITING = Gauge(
+    "chat_edge_moves_waiting",
+    "Clients that have yet to be told to move. Never falling: MOVE_CLIENTS_PER_S is too low.",
+)
 LOST_ACKED = Counter(
     "chat_edge_acked_but_missing_total",
     "Acked records that the log then lacked. Must stay 0: a broker lost data (unclean election?).",

@@ -329,7 +329,10 @@ function listen(session, url, status) {
   socket.on("refused", ifCurrent(({ code, message }) => TOKEN_CODES.has(code) && logOut(message)));
   socket.on("connect_error", ifCurrent((error) => {
     if (TOKEN_CODES.has(error.data?.code)) logOut(error.message);
-    else tryAgain(session);
+    else if (error.data?.url && state.failures === 0) {
+      state.failures = 1;
+      listen(session, error.data.url, "connected elsewhere");
+    } else tryAgain(session);
   }));
   socket.on("disconnect", ifCurrent(() => tryAgain(session)));
 }

@@ -10,6 +10,9 @@ PUBLIC_PORT, INTERNAL_PORT, FIRST_EDGE_PORT = 8000, 3000, 5001
 OPS_PORTS = {"dispatcher": 9100, "persister": 9101, "api_gateway": 9102}
 FIRST_EDGE_OPS_PORT = 9110
 
+DRAIN_DEADLINE_S = 8.0
+"""Nobody wants to wait for long until a demo has stopped."""
+
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
@@ -84,6 +87,7 @@ def plan_services(
                 edge_port=ports[name],
                 edge_url=f"http://{HOST}:{ports[name]}",
                 token_secret=secrets.tokens,
+                drain_deadline_s=DRAIN_DEADLINE_S,
             )
             for name in edge_names(edges)
         ),

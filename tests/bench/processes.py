@@ -70,7 +70,7 @@ class Rig:
     async def edge(self, name: str) -> Server:
         """Start an edge."""
         port, ops_port = free_ports(2)
-        env = {"EDGE_NAME": name, "EDGE_PORT": str(port), "PING_INTERVAL_S": LONG_S}
+        env = {"EDGE_NAME": name, "EDGE_PORT": str(port), "PING_INTERVAL_S": LONG_S, "DRAIN_DEADLINE_S": "0"}
         return await self._start(name, "edge_server", port, ops_port, env)
 
     async def gateway(self, database: str) -> Server:

@@ -1,6 +1,6 @@
 """Edges within the test's own event loop, and clients that remember what they got."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -28,7 +28,7 @@ class Edge:
 @asynccontextmanager
 async def edge(**changes: Any) -> AsyncIterator[Edge]:
     """Run an edge on a free port."""
-    settings = EdgeSettings(**{"edge_name": new_group(), **changes})
+    settings = EdgeSettings(**{"edge_name": new_group(), "drain_deadline_s": 0.0, **changes})
     service = Service("edge_server", settings)
     urls: list[str] = []
 
@@ -66,6 +66,10 @@ class ChatClient:
         auth = auth or {"token": token(self.up), **({"since": since} if since is not None else {})}
         await self._io.connect(edge.url, auth=auth, **options)
         return self
+
+    def hear(self, event: str, take: Callable[[Any], None]) -> None:
+        """Give one kind of event to ``take``."""
+        self._io.on(event, take)
 
     async def call(self, event: str, payload: Any = None) -> Any:
         """Send an event and return its ack."""

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_gateway.location import Locations
+from runtime.assignments import Assignments
 from schemas.api import Location
 from schemas.assignments import TABLE_KEY, Shard, TableAssigned
 from schemas.log_records import Encoded, encode
@@ -33,9 +34,9 @@ def tables(draw: st.DrawFn) -> TableAssigned:
     return TableAssigned(epoch=age[0], version=age[1], shards=shards, urls=urls)
 
 
-def take(locations: Locations, *taken: TableAssigned) -> None:
+def take(assignments: Assignments, *taken: TableAssigned) -> None:
     written = [encode(table, key=TABLE_KEY, source="dispatcher") for table in taken]
-    locations.take(0, [record(one) for one in written])
+    assignments.take(0, [record(one) for one in written])
 
 
 def wanted(table: TableAssigned | None, up: str) -> Location | None:
@@ -57,9 +58,10 @@ def found(locations: Locations, up: str) -> Location | None:
 def test_a_location_is_that_of_the_newest_table_however_the_tables_arrive(
     taken: list[TableAssigned], asked: list[str]
 ) -> None:
-    locations, newest = Locations(), None
+    assignments, newest = Assignments(), None
+    locations = Locations(assignments)
     for table in taken:
-        take(locations, table)
+        take(assignments, table)
         newest = table if newest is None or table.age_key > newest.age_key else newest
         for up in asked:
             assert found(locations, up) == wanted(newest, up)
@@ -67,16 +69,17 @@ def test_a_location_is_that_of_the_newest_table_however_the_tables_arrive(
 
 def test_there_is_no_edge_before_there_is_a_table() -> None:
     with pytest.raises(Refused) as refused:
-        Locations().find("up201906045")
+        Locations(Assignments()).find("up201906045")
     assert refused.value.refusal is NO_EDGE
 
 
 def test_a_record_that_cannot_be_read_leaves_the_table_as_it_was() -> None:
-    locations = Locations()
+    assignments = Assignments()
+    locations = Locations(assignments)
     table = TableAssigned(
         epoch=1, version=1, shards=(Shard(start=0, end=CIRCLE, edge="a"),), urls={"a": "http://a.example"}
     )
-    take(locations, table)
+    take(assignments, table)
     headers = encode(table, key=TABLE_KEY, source="x").headers
     for value in (
         b"{",
@@ -84,5 +87,5 @@ def test_a_record_that_cannot_be_read_leaves_the_table_as_it_was() -> None:
         json.dumps({"epoch": 9, "version": 9, "shards": [], "urls": {}}).encode(),
         None,
     ):
-        locations.take(0, [record(Encoded(b"table", value, headers))])
+        assignments.take(0, [record(Encoded(b"table", value, headers))])
         assert found(locations, "up201906045") == wanted(table, "up201906045")

@@ -1,9 +1,9 @@
-"""Which of the tables in the log is taken."""
+"""Which of the tables in the log is taken, and who is told of it."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.published import PublishedTable
+from runtime.assignments import Assignments
 from schemas.assignments import Shard, TableAssigned
 from schemas.up_number import CIRCLE
 from tests.unit.dispatcher.records import record
@@ -20,12 +20,15 @@ def table(epoch: int, version: int) -> TableAssigned:
 def test_the_newest_by_epoch_and_version_wins_in_whatever_order_they_stand(
     keys: list[tuple[int, int]],
 ) -> None:
-    published = PublishedTable()
-    published.take(0, [record(table(*key)) for key in keys])
-    assert (published.newest.age_key if published.newest else None) == max(keys, default=None)
+    assignments, told = Assignments(), list[tuple[int, int]]()
+    assignments.on_change(lambda newer: told.append(newer.age_key))
+    assignments.take(0, [record(table(*key)) for key in keys])
+    assert (assignments.table.age_key if assignments.table else None) == max(keys, default=None)
+    assert told == sorted(set(told)), "listeners hear of newer tables only"
+    assert told[-1:] == ([max(keys)] if keys else [])
 
 
 def test_a_record_that_is_no_table_changes_nothing() -> None:
-    published = PublishedTable()
-    published.take(0, [record(table(1, 1)), record(report("a"))])
-    assert published.newest == table(1, 1)
+    assignments = Assignments()
+    assignments.take(0, [record(table(1, 1)), record(report("a"))])
+    assert assignments.table == table(1, 1)

@@ -1,0 +1,46 @@
+"""Whether this edge gives all its clients away: because it stops, or because an operator asked for it.
+
+An edge that was asked stays, empty, until it is asked no more. One that stops waits until it is empty.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from edge_server.elsewhere import Elsewhere
+from edge_server.rooms import Rooms
+from runtime import logs
+
+log = logging.getLogger(__name__)
+
+POLL_S: Final = 0.05
+
+
+class Drain:
+    """The edge's own wish to be left."""
+
+    def __init__(self, elsewhere: Elsewhere, rooms: Rooms) -> None:
+        self._elsewhere = elsewhere
+        self._rooms = rooms
+        self._stops_at: float | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether clients have to go."""
+        return self._stops_at is not None or self._elsewhere.asked_to_drain
+
+    def left_s(self, now: float) -> float | None:
+        """Return how many seconds clients may still stay (in the loop's time); None: no hurry."""
+        return None if self._stops_at is None else self._stops_at - now
+
+    def begin(self, deadline_s: float) -> None:
+        """Drain for good: this edge stops."""
+        self._stops_at = asyncio.get_running_loop().time() + deadline_s
+        log.info("draining", extra=logs.facts(clients=len(self._rooms.clients), deadline_s=deadline_s))
+
+    async def until_empty(self) -> None:
+        """Return when nobody is here any more, or at the deadline."""
+        loop = asyncio.get_running_loop()
+        while self._rooms.clients and (self.left_s(loop.time()) or 0.0) > 0:  # noqa: ASYNC110 - once a life
+            await asyncio.sleep(POLL_S)
+        log.info("drained", extra=logs.facts(clients_left=len(self._rooms.clients)))

@@ -1,0 +1,45 @@
+"""Where clients belong, as the newest table says, seen from this edge. Not: when they go."""
+
+import random
+
+from runtime.assignments import Assignments
+from schemas.ids import EdgeId
+
+
+class Elsewhere:
+    """The other edges."""
+
+    def __init__(self, edge: EdgeId, assignments: Assignments) -> None:
+        self._edge = edge
+        self._assignments = assignments
+
+    @property
+    def version(self) -> tuple[int, int] | None:
+        """What changes with each table."""
+        return None if self._assignments.table is None else self._assignments.table.age_key
+
+    @property
+    def asked_to_drain(self) -> bool:
+        """Whether an operator wants this edge empty."""
+        table = self._assignments.table
+        return table is not None and self._edge in table.draining
+
+    def url_of(self, up: str, *, leaving: bool) -> str | None:
+        """Return where a user belongs, when that is not here.
+
+        A table that does not name this edge was made without knowing of it: unless the edge is
+        ``leaving``, nobody goes by that.
+        """
+        table = self._assignments.table
+        if table is None or (self._edge not in table.urls and not leaving):
+            return None
+        holder = table.shard_of(up).edge
+        return None if holder in (None, self._edge) else table.urls.get(holder)
+
+    def another(self, up: str) -> str | None:
+        """Return the URL of another edge for somebody who can't be let in here: their own, or any."""
+        table = self._assignments.table
+        if table is None:
+            return None
+        others = [url for edge, url in table.urls.items() if edge != self._edge]
+        return self.url_of(up, leaving=True) or (random.choice(others) if others else None)

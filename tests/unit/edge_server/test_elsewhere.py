@@ -1,0 +1,63 @@
+"""Where an edge sends its clients, by the tables that it has seen."""
+
+import pytest
+
+from edge_server.elsewhere import Elsewhere
+from runtime.assignments import Assignments
+from schemas.assignments import Shard, TableAssigned
+from schemas.up_number import CIRCLE
+from tests.unit.dispatcher.records import record
+
+HALF = CIRCLE // 2
+IN_A, IN_B = "up201906041", "up201906049"
+"""Numbers in the lower and in the upper half of the circle."""
+
+
+def seen_by(edge: str, *, lower: str | None = "a", upper: str | None = "b", known: str = "ab") -> Elsewhere:
+    assignments = Assignments()
+    table = TableAssigned(
+        epoch=1,
+        version=1,
+        shards=(Shard(start=0, end=HALF, edge=lower), Shard(start=HALF, end=CIRCLE, edge=upper)),
+        urls={name: f"http://{name}" for name in known},
+        draining=("a",),
+    )
+    assignments.take(0, [record(table)])
+    return Elsewhere(edge, assignments)
+
+
+def test_only_those_whose_shard_another_edge_holds_belong_elsewhere() -> None:
+    elsewhere = seen_by("a")
+    assert elsewhere.url_of(IN_A, leaving=False) is None
+    assert elsewhere.url_of(IN_B, leaving=False) == "http://b"
+
+
+def test_a_table_that_does_not_know_this_edge_moves_nobody_unless_it_leaves() -> None:
+    elsewhere = seen_by("c")
+    assert elsewhere.url_of(IN_A, leaving=False) is None
+    assert elsewhere.url_of(IN_A, leaving=True) == "http://a"
+
+
+@pytest.mark.parametrize("edge", ["b", "c"])
+def test_nobody_is_sent_where_no_edge_is(edge: str) -> None:
+    elsewhere = seen_by(edge, lower=None, upper="gone")
+    assert elsewhere.url_of(IN_A, leaving=True) is None
+    assert elsewhere.url_of(IN_B, leaving=True) is None
+
+
+def test_without_a_table_everybody_stays() -> None:
+    elsewhere = Elsewhere("a", Assignments())
+    assert elsewhere.url_of(IN_A, leaving=True) is None
+    assert elsewhere.another(IN_A) is None
+    assert not elsewhere.asked_to_drain
+
+
+def test_a_full_edge_names_the_holder_or_any_other_edge_but_never_itself() -> None:
+    assert seen_by("a").another(IN_B) == "http://b"
+    assert seen_by("a").another(IN_A) == "http://b"
+    assert seen_by("a", known="a").another(IN_A) is None
+
+
+def test_an_operator_drains_one_edge_and_no_other() -> None:
+    assert seen_by("a").asked_to_drain
+    assert not seen_by("b").asked_to_drain

@@ -1,0 +1,117 @@
+"""Laws of moving: who belongs elsewhere is told once, at a bounded rate, and closed only after that."""
+
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.moves import Bucket, Moves, pace
+
+WITHIN_S = 10.0
+
+
+@dataclass(eq=False)
+class Leaver:
+    gone: bool = False
+
+
+def many(count: int) -> tuple[Moves[Leaver], list[Leaver]]:
+    moves: Moves[Leaver] = Moves(within_s=WITHIN_S)
+    leavers = [Leaver() for _ in range(count)]
+    for leaver in leavers:
+        moves.ask(leaver, "http://b")
+    return moves, leavers
+
+
+@given(st.integers(0, 60), st.lists(st.integers(0, 9), max_size=40))
+def test_each_is_told_once_and_never_more_at_a_time_than_is_allowed(count: int, budgets: list[int]) -> None:
+    moves, leavers = many(count)
+    told: list[Leaver] = []
+    for budget in budgets:
+        step = moves.step(0.0, budget)
+        assert len(step.tell) <= budget
+        told += [leaver for leaver, _ in step.tell]
+    assert len(told) == len(set(told)) == min(count, sum(budgets))
+    assert moves.waiting == count - len(told)
+    assert set(told) <= set(leavers)
+
+
+@given(st.lists(st.tuples(st.floats(0.05, 3.0), st.integers(0, 5)), max_size=40))
+def test_nobody_is_closed_who_was_not_told_in_good_time(steps: list[tuple[float, int]]) -> None:
+    moves, _ = many(20)
+    told_at: dict[Leaver, float] = {}
+    now = 0.0
+    for seconds, budget in steps:
+        now += seconds
+        step = moves.step(now, budget)
+        for leaver in step.close:
+            assert now - told_at[leaver] >= WITHIN_S
+        told_at |= {leaver: now for leaver, _ in step.tell}
+
+
+def test_who_goes_is_counted_and_not_closed() -> None:
+    moves, (stays, goes) = many(2)
+    moves.step(0.0, 2)
+    goes.gone = True
+    assert moves.step(1.0, 9).went == 1
+    assert moves.step(WITHIN_S, 9).close == [stays]
+    assert moves.step(99.0, 9).close == []
+
+
+def test_who_went_before_being_told_is_forgotten() -> None:
+    moves, leavers = many(3)
+    for leaver in leavers:
+        leaver.gone = True
+    step = moves.step(0.0, 9)
+    assert (step.tell, step.went, moves.waiting) == ([], 0, 0)
+
+
+def test_who_belongs_here_again_stays() -> None:
+    moves, (waits, told) = many(2)
+    moves.ask(waits, None)
+    moves.step(0.0, 9)
+    moves.ask(told, None)
+    assert moves.step(99.0, 9).close == []
+
+
+def test_another_target_is_told_and_the_same_one_is_not() -> None:
+    moves, (one,) = many(1)
+    moves.step(0.0, 9)
+    moves.ask(one, "http://b")
+    assert moves.step(1.0, 9).tell == []
+    moves.ask(one, "http://c")
+    assert moves.step(5.0, 9).tell == [(one, "http://c")]
+    assert moves.step(WITHIN_S, 9).close == [], "the new target has its own time"
+
+
+def test_a_newcomer_is_not_told_before_its_time() -> None:
+    moves: Moves[Leaver] = Moves(within_s=WITHIN_S)
+    moves.ask(newcomer := Leaver(), "http://b", 2.0)
+    assert moves.step(1.9, 9).tell == []
+    assert moves.step(2.0, 9).tell == [(newcomer, "http://b")]
+
+
+@given(st.floats(0.1, 1000.0), st.lists(st.floats(0.0, 5.0), max_size=60))
+def test_a_bucket_gives_its_rate_and_at_most_a_burst_more(per_s: float, pauses: list[float]) -> None:
+    bucket, now, given_out = Bucket(burst_s=0.2), 0.0, 0
+    for pause in pauses:
+        now += pause
+        taken = bucket.take(now, per_s)
+        assert taken <= max(1.0, 0.2 * per_s)
+        given_out += taken
+    assert given_out <= per_s * now + 1e-6
+
+
+def test_a_bucket_that_is_emptied_often_gives_all_of_its_rate() -> None:
+    bucket = Bucket(burst_s=0.2)
+    assert sum(bucket.take(n / 10, 37.0) for n in range(101)) in (369, 370)
+
+
+@given(st.floats(1.0, 100.0), st.integers(0, 20_000), st.floats(1.0, 100.0))
+def test_a_stopping_edge_tells_everybody_while_there_is_time(
+    per_s: float, waiting: int, left_s: float
+) -> None:
+    assert pace(per_s, waiting=waiting, left_s=None) == per_s
+    hurried = pace(per_s, waiting=waiting, left_s=left_s)
+    assert hurried >= per_s
+    assert hurried * left_s >= waiting
