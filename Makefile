@@ -41,7 +41,13 @@ test: setup ## Run all tests; args="-k edge" for some, BACKING=native|pip|docker
 
 .PHONY: faults
 faults: setup ## Try every fault at length, MINUTES=10 in all; writes reports/faults-*.md
+	@$(PY) -m tests.simulation --minutes 1
 	@FAULTS_MINUTES=$(or $(MINUTES),10) $(PY) -m pytest tests/faults -s $(args)
+
+.PHONY: simulate
+simulate: $(PACKAGES) ## Break the whole system in a simulation; SEEDS=n or MINUTES=n, SEED=n to see one again
+	@$(PY) -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: lint
 lint: $(PACKAGES) ## Check rules, format and types

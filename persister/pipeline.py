@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 READER_NAME: Final = "persister"
 WATCH_EVERY_S: Final = 2.0
 
+NewReader = Callable[[PersisterSettings, Callable[[int], None]], GroupReader]
+"""Makes a reader of the group, from the settings and what to call when partitions are taken away."""
+
 
 class Pipeline:
     """Runs the steps, each in a task of its own, and starts anew from the last commit when one fails."""
@@ -43,6 +46,7 @@ class Pipeline:
         writer: BatchWriter,
         outage: Outage,
         clock: Callable[[], float] = time.monotonic,
+        new_reader: NewReader = GroupReader,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -55,7 +59,8 @@ class Pipeline:
         self._written = Written()
         self._writing: Batch | None = None
         self._stored: Ends = {}
-        self._reader = GroupReader(settings, self._drop)
+        self._new_reader = new_reader
+        self._reader = new_reader(settings, self._drop)
         metrics.UNSTORED_AGE_SECONDS.set_function(self._unstored_age_s)
 
     def fault(self) -> str | None:
@@ -65,7 +70,7 @@ class Pipeline:
     async def run(self) -> None:
         """Store what the log holds, for ever. Raises `Fatal` where the log is not the one it was."""
         while True:
-            self._reader = GroupReader(self._settings, self._drop)
+            self._reader = self._new_reader(self._settings, self._drop)
             self._drop(self._reader.epoch)
             try:
                 await self._reader.start(self._read_progress)

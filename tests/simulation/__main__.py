@@ -1,0 +1,53 @@
+"""Runs seeds until the time or the seeds are over, and says which of them break a promise, and how."""
+
+import argparse
+import itertools
+import sys
+import time
+
+from tests.simulation.verdict import violations
+from tests.simulation.world import run_seed
+
+MAX_SHOWN = 10
+
+
+def main() -> None:
+    """Exit 1 where a seed breaks a promise."""
+    arguments = _arguments()
+    if arguments.seed is not None:
+        sys.exit(_run_one(arguments.seed))
+    until = time.monotonic() + 60 * arguments.minutes if arguments.minutes else float("inf")
+    started, done, broken = time.monotonic(), 0, 0
+    for seed in itertools.count(arguments.first):
+        if time.monotonic() >= until or (not arguments.minutes and done == arguments.seeds):
+            break
+        done += 1
+        if found := violations(run_seed(seed)):
+            broken += 1
+            print(f"SEED={seed} {'; '.join(found[:MAX_SHOWN])}", flush=True)
+        if done % 1000 == 0:
+            print(f"{done} seeds, {broken} of them break a promise", flush=True)
+    per_minute = done / max(time.monotonic() - started, 1e-9) * 60
+    print(
+        f"{done} seeds from {arguments.first} on, {broken} break a promise, {per_minute:.0f} seeds a minute"
+    )
+    sys.exit(1 if broken else 0)
+
+
+def _run_one(seed: int) -> int:
+    world = run_seed(seed, on_trace=print)
+    found = violations(world)
+    print("\n".join(found) if found else "every promise was kept")
+    return 1 if found else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2_000, help="how many seeds to run")
+    parser.add_argument("--minutes", type=float, default=0.0, help="run for so long instead")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seed", type=int, help="run only this seed, and say what happens in it")
+    return parser.parse_args()
+
+
+main()

@@ -1,0 +1,67 @@
+"""Five known bugs, planted into the production code or what it stands on: the simulation must find each."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final
+from unittest.mock import patch
+
+from edge_server.log_order import LogOrder
+from edge_server.recent_log import RecentLog
+from persister.pipeline import Pipeline
+from schemas.assignments import TableAssigned
+from tests.simulation.world import World, run_seed
+
+
+class CommitsBeforeWriting(Pipeline):
+    """Tells how far it is written before it is."""
+
+    async def _write(self) -> None:
+        take = self._handover.take
+
+        async def take_and_note() -> Any:
+            batch = await take()
+            self._written.note(batch.ends)
+            return batch
+
+        with patch.object(self._handover, "take", take_and_note):
+            await super()._write()
+
+
+def _out_of_order(self: LogOrder[Any], seq: int, item: Any) -> Iterator[tuple[int, Any]]:
+    """Give an acked record its turn at once, whatever stands before it."""
+    if seq >= self.next_seq and seq not in self._early:
+        self._early[seq] = item
+        yield seq, item
+
+
+def out_of_order(seed: int) -> World:
+    """Delivery follows the acks, not the offsets."""
+    with patch.object(LogOrder, "acked", _out_of_order):
+        return run_seed(seed)
+
+
+def no_dedupe(seed: int) -> World:
+    """A retry is another message."""
+    add = RecentLog.add
+
+    def adds(self: RecentLog, entry: Any) -> bool:
+        self._keys.clear()
+        return add(self, entry)
+
+    with patch.object(RecentLog, "add", adds), patch.object(RecentLog, "find", lambda _self, _key: None):
+        return run_seed(seed)
+
+
+def table_without_epoch(seed: int) -> World:
+    """Followers compare versions alone, which begin anew with each leader."""
+    with patch.object(TableAssigned, "age_key", property(lambda table: (0, table.version))):
+        return run_seed(seed)
+
+
+BUGS: Final[dict[str, Callable[[int], World]]] = {
+    "commit before write": partial(run_seed, pipeline=CommitsBeforeWriting),
+    "ack before replication": partial(run_seed, acks_before_replication=True),
+    "delivery out of offset order": out_of_order,
+    "no dedupe": no_dedupe,
+    "table without epoch": table_without_epoch,
+}

@@ -1,0 +1,76 @@
+"""The promises hold in every simulated run, a run is its seed's alone, and each planted bug is found."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.bugs import BUGS
+from tests.simulation.verdict import violations
+from tests.simulation.world import World, run_seed
+
+SEEDS = int(os.environ.get("SEEDS", "250"))
+WITHIN_SEEDS = 1_000
+ROOT = Path(__file__).parents[2]
+
+
+def trace_of(seed: int) -> str:
+    """Return what happens in a run, in every detail that is traced."""
+    lines: list[str] = []
+    world = run_seed(seed, on_trace=lines.append)
+    lines += [repr(client.sights) for client in world.clients]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@pytest.mark.timeout(3_600)
+def test_every_promise_is_kept_whatever_fails_when() -> None:
+    for seed in range(SEEDS):
+        found = violations(run_seed(seed))
+        assert not found, f"SEED={seed}: {found[:5]}; python -m tests.simulation --seed {seed}"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_found(bug: str) -> None:
+    run: Callable[[int], World] = BUGS[bug]
+    found_by = next((seed for seed in range(WITHIN_SEEDS) if violations(run(seed))), None)
+    assert found_by is not None
+
+
+def test_a_seed_replays_exactly_in_another_process() -> None:
+    code = "from tests.simulation.test_simulation import trace_of; print(trace_of(7))"
+    traces = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert traces == {trace_of(7) + "\n"}
+
+
+def test_a_storm_does_hurt() -> None:
+    """What never happens in the runs is not tested by them."""
+    lines: list[str] = []
+    worlds = [run_seed(seed, on_trace=lines.append) for seed in range(60)]
+    text = "\n".join(lines)
+    for what in (
+        "edge-0 dies",
+        "edge-0 stops",
+        "persister-0 dies",
+        "leads in epoch 3",
+        "is not in",
+        "leader of",
+    ):
+        assert what in text
+    clients = [client for world in worlds for client in world.clients]
+    assert sum(len(client.acks) for client in clients) > 20 * len(worlds)
+    assert sum(client.holes_read for client in clients) > 10

@@ -1,0 +1,89 @@
+"""Which promises a run has kept.
+
+What clients saw is judged by the history checker of the fault suite (P1 to P4). Here: the store is the log
+(P5), and tables only grow (P6).
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from schemas import topics
+from schemas.client_events import ChatMessage
+from schemas.documents import MESSAGES
+from schemas.log_records import MessageSent
+from tests.faults.checker import check
+from tests.faults.history import History
+from tests.simulation.simulated_log import PARTITIONS
+from tests.simulation.tables import published_tables
+from tests.simulation.world import World
+
+REMOVED_WITHIN_S = 15.0
+"""Readers that are rebuilt, and steps that take long, are slower than an edge that is well."""
+
+
+def violations(world: World) -> list[str]:
+    """Return what is wrong, in words; nothing where every promise was kept."""
+    return [*world.failures, *_crashes(world), *_clients(world), *_store(world), *_tables(world)]
+
+
+def _crashes(world: World) -> Iterator[str]:
+    for process in world.processes.values():
+        if process.failure is not None:
+            yield f"{process.name} failed by itself: {process.failure!r}"
+
+
+def _clients(world: World) -> Iterator[str]:
+    history = History(
+        said=world.said,
+        acks=[ack for client in world.clients for ack in client.acks],
+        sights=[sight for client in world.clients for sight in client.sights.values()],
+        memberships=[*world.past_memberships, *world.memberships.values()],
+        stored=[_chat_message(document) for document in world.store.documents(MESSAGES).values()],
+    )
+    late = _late_retries(world)
+    for finding in check(history, removed_within_s=REMOVED_WITHIN_S):
+        if finding.id in late:
+            continue
+        yield f"{finding.fault.value}: {finding.group} #{finding.seq} {finding.id} {finding.client}"
+
+
+def _late_retries(world: World) -> set[str]:
+    """Return the messages of which a retry came after an edge's window may have moved on.
+
+    Edges promise to notice only those that come before (docs/decisions/0001). The store notices all.
+    """
+    by_time = sorted(world.log.read(topics.MESSAGES), key=lambda record: record.timestamp)
+    first: dict[str, int] = {}
+    late = set()
+    for at, record in enumerate(by_time):
+        sent = MessageSent.read(record.headers, record.value)
+        if at - first.setdefault(sent.id, at) >= world.window_records // PARTITIONS:
+            late.add(sent.id)
+    return late
+
+
+def _chat_message(document: dict[str, object]) -> ChatMessage:
+    fields = {**document, "room": document["group"]}
+    del fields["group"], fields["_id"]
+    return ChatMessage.model_validate(fields)
+
+
+def _store(world: World) -> Iterator[str]:
+    """The first record of each message is the one that stands in the store."""
+    log: dict[tuple[str, str, str], int] = {}
+    for record in world.log.read(topics.MESSAGES):
+        sent = MessageSent.read(record.headers, record.value)
+        log.setdefault((sent.group, sent.up, sent.id), record.offset)
+    store = {
+        (one["group"], one["up"], one["id"]): one["seq"] for one in world.store.documents(MESSAGES).values()
+    }
+    for key in sorted(log.keys() | store.keys()):
+        if log.get(key) != store.get(key):
+            yield f"P5 the log has {key} at {log.get(key)}, the store at {store.get(key)}"
+
+
+def _tables(world: World) -> Iterator[str]:
+    ages = [(table.epoch, table.version) for table in published_tables(world)]
+    for before, after in pairwise(ages):
+        if after <= before:
+            yield f"P6 table {after} was published after {before}"

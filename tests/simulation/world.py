@@ -1,0 +1,277 @@
+"""One run: the parts are put together, hurt as the seed says, left in peace, and looked at in the end."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from persister.pipeline import Pipeline
+from persister.read_records import TOPICS
+from schemas.documents import PROGRESS, progress_key
+from tests.faults import history as seen
+from tests.simulation.chance import Chance
+from tests.simulation.process import Process
+from tests.simulation.simulated_client import SimulatedClient
+from tests.simulation.simulated_edge import SimulatedEdge
+from tests.simulation.simulated_log import SimulatedLog, SimulatedProducer
+from tests.simulation.simulated_loop import SimulatedLoop
+from tests.simulation.simulated_readers import Group
+from tests.simulation.simulated_services import (
+    SimulatedDispatcher,
+    SimulatedGateway,
+    start_persister,
+    write_membership,
+)
+from tests.simulation.tables import unsettled_tables
+from tests.unit.persister.model_store import ModelStore
+
+STORM_S: Final = 5.0
+PEACE_S: Final = 120.0
+QUIET_LOOKS: Final = 4
+GROUPS: Final = ("g0", "g1", "g2")
+STORM: Final = {
+    "say_something": 10,
+    "drop_a_connection": 3,
+    "kill_something": 1,
+    "stop_an_edge": 1,
+    "fail_a_leader": 2,
+    "rebalance": 1,
+    "change_a_membership": 1,
+}
+"""What happens in a storm, and how often. Each seed leaves out some of it."""
+
+
+@dataclass
+class World:
+    """Everything there is in a run."""
+
+    seed: int
+    acks_before_replication: bool = False
+    pipeline: type[Pipeline] = Pipeline
+    on_trace: Callable[[str], None] | None = None
+    failures: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = Chance(self.seed)
+        rng = self.chance.random
+        self.log = SimulatedLog(self.chance, acks_before_replication=self.acks_before_replication)
+        self.store = ModelStore()
+        self.group = Group()
+        self.window_records = rng.choice((6, 20, 400))
+        self.edges: dict[str, SimulatedEdge] = {}
+        self.gateways: dict[str, SimulatedGateway] = {}
+        self.dispatchers: dict[str, SimulatedDispatcher] = {}
+        self.clients: list[SimulatedClient] = []
+        self.said: list[seen.Said] = []
+        self.processes: dict[str, Process] = {}
+        self.memberships: dict[tuple[str, str], seen.Membership] = {}
+        self.past_memberships: list[seen.Membership] = []
+        registrar = Process("registrar", self.chance, self.trace)
+        self._registrar = SimulatedProducer(self.log, registrar)
+        self._changing: set[tuple[str, str]] = set()
+        self._background: list[asyncio.Task[None]] = []
+
+    def trace(self, line: str) -> None:
+        """Say what happens, where somebody wants to know."""
+        if self.on_trace is not None:
+            self.on_trace(f"{asyncio.get_running_loop().time():9.4f} {line}")
+
+    async def run(self) -> None:
+        """Live through the storm, and on until nothing happens any more."""
+        self._start()
+        await self._found_groups()
+        await self._storm()
+        self.trace("peace")
+        self.chance.calm = True
+        try:
+            async with asyncio.timeout(PEACE_S):
+                await self._settle()
+        except TimeoutError:
+            self.failures.append(f"never settles: {self.unsettled()}")
+        self.trace("the end")
+
+    async def _settle(self) -> None:
+        quiet = 0
+        while quiet < QUIET_LOOKS:
+            await asyncio.sleep(0.25)
+            quiet = 0 if self.unsettled() else quiet + 1
+
+    def _start(self) -> None:
+        rng = self.chance.random
+        for n in range(rng.randint(1, 3)):
+            self._keep(self._start_edge, f"edge-{n}")
+        for n in range(2):
+            self._keep(self._start_gateway, f"gateway-{n}")
+            self._keep(self._start_dispatcher, f"dispatcher-{n}")
+            self._keep(self._start_persister, f"persister-{n}")
+        self._in_background(self._lead())
+        for _ in range(rng.randint(2, 4)):
+            up = f"up20190{rng.randrange(10**4):04d}"
+            for device in range(rng.choice((1, 1, 2))):
+                client = SimulatedClient(
+                    up, f"{up}/{device}", self.chance, gateways=self._some_gateway, edges=self._edge_at
+                )
+                self.clients.append(client)
+                client.process.spawn(client.run())
+
+    def _keep(self, start: Callable[[Process], None], name: str) -> None:
+        """Start a process, and start it again some time after its death."""
+        process = self.processes[name] = Process(name, self.chance, self.trace)
+        self.trace(f"{name} starts")
+        start(process)
+        died = process.on_death
+
+        def again() -> None:
+            died()
+            pause = self.chance.random.uniform(0.1, 2.0)
+            asyncio.get_running_loop().call_later(pause, self._keep, start, name)
+
+        process.on_death = again
+
+    def _start_edge(self, process: Process) -> None:
+        edge = self.edges[process.name] = SimulatedEdge(process, self.log, window_records=self.window_records)
+        process.spawn(edge.run())
+
+    def _start_gateway(self, process: Process) -> None:
+        self.gateways[process.name] = SimulatedGateway(process, self.log, self.store)
+
+    def _start_dispatcher(self, process: Process) -> None:
+        self.dispatchers[process.name] = SimulatedDispatcher(process, self.log)
+
+    def _start_persister(self, process: Process) -> None:
+        start_persister(process, self.log, self.store, self.group, self.pipeline)
+
+    def _some_gateway(self) -> SimulatedGateway | None:
+        alive = [gateway for gateway in self.gateways.values() if gateway.process.alive]
+        return self.chance.random.choice(alive) if alive else None
+
+    def _edge_at(self, url: str) -> SimulatedEdge | None:
+        return next((edge for edge in self.edges.values() if edge.url == url), None)
+
+    def _in_background(self, coroutine: Any) -> None:
+        self._background.append(asyncio.get_running_loop().create_task(coroutine))
+
+    async def _lead(self) -> None:
+        """See to it that somebody leads; in the storm sometimes another, while the one before still leads."""
+        while True:
+            leading = [one for one in self.dispatchers.values() if one.leads and one.process.alive]
+            usurped = not self.chance.calm and self.chance.random.random() < 0.03
+            if not leading or usurped:
+                others = [one for one in self.dispatchers.values() if one.process.alive and not one.leads]
+                if others:
+                    chosen = self.chance.random.choice(others)
+                    chosen.leads = True
+                    chosen.process.spawn(chosen.lead())
+            self.group.expire()
+            await asyncio.sleep(0.2)
+
+    async def _found_groups(self) -> None:
+        self.chance.calm = True
+        students = sorted({client.up for client in self.clients})
+        for group in GROUPS:
+            for up in students:
+                if self.chance.random.random() < 0.7:
+                    await self._set_member(group, up, member=True)
+        self.chance.calm = False
+
+    async def _set_member(self, group: str, up: str, *, member: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if member:
+            self.memberships[group, up] = seen.Membership(group, up, loop.time())
+        await write_membership(self._registrar, group, up, member=member)
+        if not member:
+            stay = self.memberships.pop((group, up))
+            self.past_memberships.append(stay._replace(until_s=loop.time()))
+        self.trace(f"{up} is {'' if member else 'not '}in {group}")
+
+    async def _storm(self) -> None:
+        rng = self.chance.random
+        actions = [getattr(self, f"_{name}") for name in STORM]
+        weights = [weight if rng.random() < 0.7 else 0 for weight in STORM.values()]
+        weights[0] = STORM["say_something"]
+        until = asyncio.get_running_loop().time() + STORM_S
+        while asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(rng.uniform(0.0, 0.15))
+            (action,) = rng.choices(actions, weights)
+            action()
+
+    def _say_something(self) -> None:
+        client = self.chance.random.choice(self.clients)
+        group = self.chance.random.choice(GROUPS)
+        if (group, client.up) in self.memberships:
+            number = len(self.said)
+            said = seen.Said(client.up, group, f"m{number}", f"text {number}", number)
+            self.said.append(said)
+            self.trace(f"{client.name} says {said.id} in {group}")
+            client.say(said)
+
+    def _drop_a_connection(self) -> None:
+        rng = self.chance.random
+        rng.choice(self.clients).drop(away_s=rng.choice((0.0, 0.0, 2.0)))
+
+    def _kill_something(self) -> None:
+        alive = [one for one in self.processes.values() if one.alive]
+        if alive:
+            self.chance.random.choice(alive).kill()
+
+    def _stop_an_edge(self) -> None:
+        edge = self.chance.random.choice(list(self.edges.values()))
+        if edge.accepting and edge.process.alive:
+            self.trace(f"{edge.process.name} stops")
+            edge.process.spawn(edge.stop())
+
+    def _fail_a_leader(self) -> None:
+        partition = self.chance.random.choice(list(self.log.partitions.values()))
+        self.trace(f"the leader of {partition.tp.topic}/{partition.tp.partition} dies")
+        self.log.fail_leader(partition)
+
+    def _rebalance(self) -> None:
+        self.group.rebalance()
+
+    def _change_a_membership(self) -> None:
+        client = self.chance.random.choice(self.clients)
+        group = self.chance.random.choice(GROUPS)
+        if (group, client.up) not in self._changing:
+            self._changing.add((group, client.up))
+            self._in_background(self._change(group, client.up))
+
+    async def _change(self, group: str, up: str) -> None:
+        await self._set_member(group, up, member=(group, up) not in self.memberships)
+        self._changing.discard((group, up))
+
+    def unsettled(self) -> str | None:
+        """Say what still has to happen; None when nothing has to."""
+        for client in self.clients:
+            if client.outbox or not client.is_settled or client.has_holes:
+                return f"{client.name} has {len(client.outbox)} unacked, settled: {client.is_settled}"
+        if dead := [one.name for one in self.processes.values() if not one.alive]:
+            return f"{dead[0]} is dead"
+        if self._changing:
+            return "memberships change"
+        progress = self.store.documents(PROGRESS)
+        for tp in self.log.partitions:
+            if tp.topic in TOPICS and self.log.end(tp) > 0:
+                stored = progress.get(progress_key(tp.topic, tp.partition), {"next": 0})["next"]
+                if stored < self.log.end(tp):
+                    return f"{tp} is stored up to {stored} of {self.log.end(tp)}"
+        return unsettled_tables(self)
+
+
+def run_seed(seed: int, **options: Any) -> World:
+    """Run one seed to its end, and return what became of it. ``options`` are those of `World`."""
+    loop = SimulatedLoop()
+    # Pauses before retries have jitter from the global generator: it must be the seed's too.
+    random.seed(seed)
+    logging.disable(logging.CRITICAL)
+    try:
+        world = World(seed, **options)
+        loop.run_until_complete(world.run())
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        return world
+    finally:
+        logging.disable(logging.NOTSET)
+        loop.close()
