@@ -15,15 +15,18 @@ class Pipe:
         self._chance = chance
         self._receive = receive
         self._last = 0.0
+        self.under_way = 0
         self.cut = False
 
     def send(self, item: Any) -> None:
         """Send something; it arrives after everything that was sent before it."""
         loop = asyncio.get_running_loop()
         self._last = max(self._last + 1e-6, loop.time() + self._chance.delay())
+        self.under_way += 1
         loop.call_at(self._last, self._arrive, item)
 
     def _arrive(self, item: Any) -> None:
+        self.under_way -= 1
         if not self.cut:
             self._receive(item)
 

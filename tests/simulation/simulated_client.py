@@ -46,8 +46,8 @@ class SimulatedClient:
         """What is not acked yet, by id."""
         self.refused: set[str] = set()
         self.holes_read = 0
-        self.is_settled = False
-        """Whether it is connected and knows all its rooms."""
+        self._knows_rooms = False
+        """Whether the edge has said, on this connection, which rooms the student is in."""
         self._gateways = gateways
         self._edges = edges
         self._away_s = 0.0
@@ -60,10 +60,13 @@ class SimulatedClient:
         self._at = seen.Connection(0, "")
         self._lost = asyncio.Event()
 
-    @property
-    def has_holes(self) -> bool:
-        """Whether some history is still being read."""
-        return bool(self._holes)
+    def unsettled(self) -> str | None:
+        """Say what this client still waits for; None when nothing."""
+        if self._connection is None or self._connection.to_client.cut or not self._knows_rooms:
+            return "a connection"
+        if self._connection.to_client.under_way or self._holes:
+            return "what it has missed"
+        return f"acks of {list(self.outbox)}" if self.outbox else None
 
     def say(self, said: seen.Said) -> None:
         """Say something: it is sent, and sent again, until it is acked."""
@@ -84,7 +87,7 @@ class SimulatedClient:
             self._lost.clear()
             if await self._connect():
                 await self._lost.wait()
-            self.is_settled = False
+            self._knows_rooms = False
             away_s, self._away_s = self._away_s, 0.0
             await asyncio.sleep(away_s + self.process.chance.random.uniform(0.05, RETRY_S))
 
@@ -165,10 +168,10 @@ class SimulatedClient:
         sight.steps.append(step)
 
     def _on_joined(self, payload: Any) -> None:
-        if not self.is_settled:
+        if not self._knows_rooms:
             for room in self.cursors.keys() - payload["rooms"].keys():
                 self._on_left({"room": room})
-        self.is_settled = True
+        self._knows_rooms = True
         for room, state in payload["rooms"].items():
             cursor = self.cursors.get(room)
             if cursor is not None and not state["recovered"]:

@@ -244,8 +244,8 @@ class World:
     def unsettled(self) -> str | None:
         """Say what still has to happen; None when nothing has to."""
         for client in self.clients:
-            if client.outbox or not client.is_settled or client.has_holes:
-                return f"{client.name} has {len(client.outbox)} unacked, settled: {client.is_settled}"
+            if waits_for := client.unsettled():
+                return f"{client.name} waits for {waits_for}"
         if dead := [one.name for one in self.processes.values() if not one.alive]:
             return f"{dead[0]} is dead"
         if self._changing:
