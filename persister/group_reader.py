@@ -25,7 +25,7 @@ from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
 from runtime import logs, metrics
 from runtime.log_reader import POLL_MS, Stalled
-from runtime.service import Fatal
+from runtime.service import Fatal, is_being_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,9 @@ class GroupReader:
         try:
             async with asyncio.timeout(STOP_HANGS_AFTER_S):
                 await self._consumer.stop()
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+            if is_being_cancelled():
+                raise
             log.warning("the group was not left in order", extra=logs.facts(error=repr(error)))
 
     def fault(self) -> str | None:

@@ -74,7 +74,7 @@ class Pipeline:
             self._drop(self._reader.epoch)
             try:
                 await self._reader.start(self._read_progress)
-                await self._run_steps()
+                await asyncio.create_task(self._run_steps())
             except (KafkaError, OSError, Stalled, TimeoutError) as error:
                 metrics.READER_REBUILDS.labels(topic=READER_NAME).inc()
                 log.warning("the reader is rebuilt", extra=logs.facts(error=repr(error)))
@@ -83,6 +83,7 @@ class Pipeline:
             await asyncio.sleep(RETRY_AFTER_S)
 
     async def _run_steps(self) -> None:
+        """Run in a task of its own, see `is_being_cancelled`."""
         try:
             async with asyncio.TaskGroup() as steps:
                 steps.create_task(self._read())

@@ -86,10 +86,8 @@ class Service:
         failures = 0
         while True:
             started = loop.time()
-            recovered = loop.call_later(WELL_AFTER_S, self._failing.pop, name, None)
             try:
-                await run()
-                raise RuntimeError(f"{name} ended by itself")
+                await self._attempt(name, run)
             except Fatal as error:
                 log.critical("the service cannot go on", extra=logs.facts(task=name, reason=str(error)))
                 return self.fail(error)
@@ -103,15 +101,23 @@ class Service:
                 if failures >= MAX_FAILURES_IN_A_ROW:
                     return self.fail(error)
                 await asyncio.sleep(min(0.1 * 2**failures, 5.0))
-            finally:
-                recovered.cancel()
+
+    async def _attempt(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run in a task of its own: whatever it leaves counted as cancelled dies with it."""
+        recovered = asyncio.get_running_loop().call_later(WELL_AFTER_S, self._failing.pop, name, None)
+        try:
+            await asyncio.ensure_future(run())
+        finally:
+            recovered.cancel()
+        raise RuntimeError(f"{name} ended by itself")
 
 
 def is_being_cancelled() -> bool:
     """Say whether somebody cancels the current task.
 
     Where nobody does, a `CancelledError` has leaked out of a library's own tasks (aiokafka does so when a
-    broker goes away while a consumer is starting) and is a failure like any other.
+    broker goes away while a consumer is starting) and is a failure like any other. Before Python 3.13 a
+    `TaskGroup` that failed leaves its own cancellation counted: run it in a task that ends with it.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -56,6 +56,33 @@ async def test_a_part_that_keeps_dying_ends_the_service(
         assert service.failure is error
 
 
+async def test_a_part_is_started_again_where_a_cancellation_leaks_after_a_failed_group_of_tasks(
+    settings: ServiceSettings,
+) -> None:
+    """Python 3.11 leaves a task that ran a failed `TaskGroup` counted as being cancelled."""
+    runs = 0
+
+    async def fails() -> None:
+        raise ValueError("a step")
+
+    async def part() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            with pytest.raises(ExceptionGroup):
+                async with asyncio.TaskGroup() as steps:
+                    steps.create_task(fails())
+            raise asyncio.CancelledError
+        await asyncio.Event().wait()
+
+    async def start(service: Service) -> None:
+        service.supervise("part", part)
+
+    async with running(Service("test", settings), start) as service:
+        await eventually("it runs again", lambda: runs == 2)
+        assert service.failure is None
+
+
 @pytest.mark.parametrize("error", [Fatal("no such broker"), OSError("port in use")])
 async def test_a_service_that_cannot_start_fails_and_closes_what_it_opened(
     settings: ServiceSettings, error: Exception
