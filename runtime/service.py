@@ -57,6 +57,7 @@ class Service:
 
     def supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run ``run`` in the background until the service stops; it is not expected to return."""
+        metrics.TASK_RESTARTS.labels(task=name)
         task = asyncio.create_task(self._keep_running(name, run), name=name)
         self.resources.push_async_callback(_cancel, task)
 

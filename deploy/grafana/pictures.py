@@ -1,0 +1,96 @@
+"""``python -m deploy.grafana.pictures``: draw the boards from what a Prometheus measured, without Grafana.
+
+It asks the very queries of the panels. For the docs, and for whoever has no Grafana at hand.
+"""
+
+import argparse
+import math
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from deploy.grafana.boards import ALL, BYTES, NUMBER, PER_SECOND, RATE_OVER, SECONDS, Board, Panel
+from deploy.prometheus.local_prometheus import PORT, Prometheus, Series
+
+POINTS: Final = 240
+ROOM_FOR_LEGENDS: Final = 1.35
+PANEL_INCHES: Final = (4.2, 2.1)
+SCALES: Final = {
+    SECONDS: ((1, "s"), (1e-3, "ms"), (1e-6, "µs")),
+    BYTES: ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")),
+    PER_SECOND: ((1, "/s"),),
+    NUMBER: ((1, ""),),
+}
+
+
+def draw(board: Board, prometheus: Prometheus, *, minutes: float, rate_over: str) -> Figure:
+    """Return a board as one figure over the last minutes. Raises OSError where nobody answers."""
+    end = time.time()
+    start = end - minutes * 60
+    columns = max(len(row.panels) for row in board.rows)
+    width, height = PANEL_INCHES
+    figure = Figure(figsize=(width * columns, height * len(board.rows) + 0.4), layout="constrained")
+    figure.suptitle(board.title, fontsize=12, fontweight="bold")
+    parts = list(figure.subfigures(len(board.rows), 1, squeeze=False).flat)
+    for part, row in zip(parts, board.rows, strict=True):
+        part.suptitle(row.title, fontsize=9, x=0.01, ha="left", color="#345")
+        for axes, panel in zip(part.subplots(1, columns), row.panels, strict=True):
+            series = {
+                legend: prometheus.ask_over(
+                    expr.replace(RATE_OVER, rate_over), start, end, minutes * 60 / POINTS
+                )
+                for legend, expr in panel.lines.items()
+            }
+            _plot(axes, panel, series, start)
+    return figure
+
+
+def named(legend: str, series: Series) -> str:
+    """Return a legend with its labels filled in: ``{{reason}}`` → ``ping timeout``."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda label: series.labels.get(label[1], ""), legend)
+
+
+def scaled(unit: str, highest: float) -> tuple[float, str]:
+    """Return what a panel's values are divided by, and what they are called then."""
+    fitting = [scale for scale in SCALES[unit] if scale[0] <= highest]
+    return (fitting or SCALES[unit][-1:])[0]
+
+
+def _plot(axes: Axes, panel: Panel, lines: Mapping[str, Sequence[Series]], start: float) -> None:
+    drawn = [(named(legend, one), one) for legend, found in lines.items() for one in found]
+    values = [value for _, one in drawn for _, value in one.points if not math.isnan(value)]
+    factor, unit = scaled(panel.unit, max(values, default=0))
+    for name, one in drawn:
+        at, value = zip(*one.points, strict=True)
+        axes.plot([x - start for x in at], [y / factor for y in value], label=name[:28], linewidth=1)
+    axes.set_title(f"{panel.title} [{unit}]" if unit else panel.title, fontsize=8)
+    axes.set_ylim(0, (max(values, default=0) or 1) / factor * ROOM_FOR_LEGENDS)
+    axes.set_xlabel("s", fontsize=6)
+    axes.tick_params(labelsize=6)
+    axes.grid(alpha=0.3, linewidth=0.5)
+    if drawn:
+        axes.legend(fontsize=5, loc="upper left", ncols=2, frameon=False)
+
+
+def main() -> None:
+    """Write one PNG a board."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.grafana.pictures", description=__doc__)
+    parser.add_argument("--prometheus", default=f"http://127.0.0.1:{PORT}", help="default: %(default)s")
+    parser.add_argument("--minutes", type=float, default=5, help="how far back (default: %(default)s)")
+    parser.add_argument("--rate-over", default="15s", help="time of a rate (default: %(default)s)")
+    parser.add_argument("--into", type=Path, default=Path(), help="folder of the pictures")
+    asked = parser.parse_args()
+    for board in ALL:
+        path = asked.into / f"{board.uid}.png"
+        figure = draw(board, Prometheus(asked.prometheus), minutes=asked.minutes, rate_over=asked.rate_over)
+        figure.savefig(path, dpi=110)
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Watching: Prometheus' configuration, the alerts with their cases, and a Prometheus of this machine."""

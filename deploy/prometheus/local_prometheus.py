@@ -1,0 +1,136 @@
+"""A Prometheus of this machine, for developers and tests: told what to scrape, asked by HTTP. Blocking.
+
+The command is Debian's package ``prometheus``; the alerts are those of production.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import yaml
+
+from deploy.local.ports import prefer_ports
+from deploy.local.processes import ManagedProcess, wait_until
+
+HOST: Final = "127.0.0.1"
+PORT: Final = 9090
+READY_DEADLINE_S: Final = 60.0
+ANSWER_DEADLINE_S: Final = 20.0
+ALERTS: Final = Path(__file__).with_name("alerts.yaml")
+
+Targets = Mapping[str, Sequence[str]]
+"""By job (a service's name): host:port of each instance's ops port."""
+
+
+class QueryError(RuntimeError):
+    """Prometheus did not take a query; the text is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One answer of a query: its labels, and its values as (seconds since 1970, value)."""
+
+    labels: Mapping[str, str]
+    points: Sequence[tuple[float, float]]
+
+
+class Prometheus:
+    """A Prometheus that runs somewhere."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._place = urlsplit(url)
+
+    def ask(self, expr: str) -> list[Series]:
+        """Return what an expression is now. Raises `QueryError`, or OSError where nobody answers."""
+        found = self._get("/api/v1/query", query=expr)["result"]
+        return [Series(one["metric"], [_point(one["value"])]) for one in found]
+
+    def ask_over(self, expr: str, start: float, end: float, step_s: float) -> list[Series]:
+        """Return what an expression was between two moments (seconds since 1970)."""
+        found = self._get("/api/v1/query_range", query=expr, start=start, end=end, step=step_s)["result"]
+        return [Series(one["metric"], [_point(value) for value in one["values"]]) for one in found]
+
+    def is_ready(self) -> bool:
+        """Whether it answers queries."""
+        try:
+            return self._request("/-/ready")[0] == 200
+        except (OSError, HTTPException):
+            return False
+
+    def _get(self, path: str, **query: object) -> Any:
+        _, body = self._request(f"{path}?{urlencode(query)}")
+        answer = json.loads(body)
+        if answer["status"] != "success":
+            raise QueryError(f"{query}: {answer['error']}")
+        return answer["data"]
+
+    def _request(self, path: str) -> tuple[int, bytes]:
+        host, port = self._place.hostname or HOST, self._place.port or PORT
+        connection = HTTPConnection(host, port, timeout=ANSWER_DEADLINE_S)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+
+def _point(pair: Sequence[Any]) -> tuple[float, float]:
+    return float(pair[0]), float(pair[1])
+
+
+def is_installed() -> bool:
+    """Say whether this machine has the command."""
+    return shutil.which("prometheus") is not None
+
+
+def configuration(targets: Targets, scrape_every_s: int) -> str:
+    """Return a configuration file: the jobs of production with other targets, and its alerts."""
+    every = f"{scrape_every_s}s"
+    return yaml.safe_dump(
+        {
+            "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
+            "rule_files": [str(ALERTS)],
+            "scrape_configs": [
+                {"job_name": job, "static_configs": [{"targets": list(places)}]}
+                for job, places in targets.items()
+            ],
+        }
+    )
+
+
+@contextmanager
+def local_prometheus(folder: Path, targets: Targets, *, scrape_every_s: int = 1) -> Iterator[Prometheus]:
+    """Run a Prometheus with its data in ``folder``. Raises where it does not get ready."""
+    (port,) = prefer_ports([PORT])
+    config = folder / "prometheus.yaml"
+    config.write_text(configuration(targets, scrape_every_s))
+    process = ManagedProcess(
+        name="prometheus",
+        argv=[
+            "prometheus",
+            f"--config.file={config}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address={HOST}:{port}",
+        ],
+        log_file=folder / "prometheus.log",
+    )
+    prometheus = Prometheus(f"http://{HOST}:{port}")
+
+    def ready() -> bool:
+        process.require_alive()
+        return prometheus.is_ready()
+
+    process.start()
+    try:
+        wait_until(ready, READY_DEADLINE_S, f"Prometheus at {prometheus.url}")
+        yield prometheus
+    finally:
+        process.stop()
