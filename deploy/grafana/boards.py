@@ -307,6 +307,31 @@ EDGES: Final = Board(
             ),
         ),
         Row(
+            "Moves of clients",
+            (
+                Panel(
+                    "Told to move",
+                    "Paced by MOVE_CLIENTS_PER_S.",
+                    {
+                        "told": per_s("chat_edge_moves_told_total"),
+                        "gone": per_s("chat_edge_moved_clients_total"),
+                    },
+                    PER_SECOND,
+                ),
+                Panel(
+                    "Yet to be told",
+                    "By edge; falls while a drain goes on.",
+                    {_BY_INSTANCE: "sum by (instance) (chat_edge_moves_waiting)"},
+                ),
+                Panel(
+                    "Closed because they stayed",
+                    "Clients that do not understand 'move'.",
+                    {"clients": per_s("chat_edge_moves_forced_total")},
+                    PER_SECOND,
+                ),
+            ),
+        ),
+        Row(
             "Who holds whom",
             (
                 Panel(
