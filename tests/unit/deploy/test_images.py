@@ -91,7 +91,7 @@ def test_the_image_exposes_the_ports_at_which_services_listen() -> None:
     (exposed,) = re.findall(r"(?m)^EXPOSE (.+)$", DOCKERFILE)
     listened = {port for service in SETTINGS for port in ports(service).values()}
     assert {int(port) for port in exposed.split()} == listened
-    (command,) = re.findall(r'HEALTHCHECK (?:.*\\\n)*\s+CMD (\[.+\])', DOCKERFILE)
+    (command,) = re.findall(r"HEALTHCHECK (?:.*\\\n)*\s+CMD (\[.+\])", DOCKERFILE)
     _, _, program = json.loads(command)
     compile(program, "HEALTHCHECK", "exec")
     assert "/healthz" in program
