@@ -51,6 +51,7 @@ class SimulatedClient:
         self._gateways = gateways
         self._edges = edges
         self._away_s = 0.0
+        self._moved_to: str | None = None
         self._waiting: dict[int, str] = {}
         self._numbers = count(1)
         self._connections = count(1)
@@ -92,15 +93,8 @@ class SimulatedClient:
             await asyncio.sleep(away_s + self.process.chance.random.uniform(0.05, RETRY_S))
 
     async def _connect(self) -> bool:
-        gateway = self._gateways()
-        if gateway is None:
-            return False
-        try:
-            async with asyncio.timeout(2.0):
-                url = await gateway.locate(self.up)
-        except (Refused, TimeoutError):
-            return False
-        edge = self._edges(url)
+        url, self._moved_to = self._moved_to or await self._locate(), None
+        edge = None if url is None else self._edges(url)
         if edge is None:
             return False
         self._at = seen.Connection(next(self._connections), edge.process.name)
@@ -113,6 +107,14 @@ class SimulatedClient:
         for said in tuple(self.outbox.values()):
             self._send(said)
         return True
+
+    async def _locate(self) -> str | None:
+        gateway = self._gateways()
+        try:
+            async with asyncio.timeout(2.0):
+                return None if gateway is None else await gateway.locate(self.up)
+        except (Refused, TimeoutError):
+            return None
 
     def _on_lost(self) -> None:
         self._connection = None
@@ -186,6 +188,10 @@ class SimulatedClient:
         self.cursors.pop(payload["room"], None)
         self._holes.pop(payload["room"], None)
         self._note(payload["room"], seen.Left(asyncio.get_running_loop().time()))
+
+    def _on_move(self, payload: Any) -> None:
+        self._moved_to = payload["url"]
+        self.drop()
 
     def _on_refused(self, _payload: Any) -> None:
         self.drop()

@@ -10,8 +10,11 @@ from engineio import packet as eio_packet
 from socketio.exceptions import ConnectionRefusedError as Rejected
 
 from edge_server.delivery import Delivery
+from edge_server.drain import Drain
+from edge_server.elsewhere import Elsewhere
 from edge_server.fan_out import FanOut
 from edge_server.handshake import Handshake, Joining
+from edge_server.moving import Moving
 from edge_server.presence import Presence
 from edge_server.publish import Publisher
 from edge_server.recent_log import RecentLog
@@ -20,6 +23,7 @@ from edge_server.sessions import Sessions
 from edge_server.settings import EdgeSettings
 from edge_server.socket_events import SocketEvents
 from edge_server.status_report import StatusReport
+from runtime.assignments import Assignments
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
 from schemas import topics
@@ -33,7 +37,12 @@ NOTICED_WITHIN_S: Final = 1.0
 """An end may believe for so long that a connection is still there."""
 
 SETTINGS: Final = EdgeSettings(
-    kafka_partitions=PARTITIONS, report_every_ms=500, settle_on_stop_ms=500, log_dir=""
+    kafka_partitions=PARTITIONS,
+    report_every_ms=500,
+    settle_on_stop_ms=500,
+    drain_deadline_s=2.0,
+    move_within_s=1.0,
+    log_dir="",
 )
 Event = tuple[int, str, Mapping[str, Any]]
 """The number of the ack that is asked for, the event's name, its payload."""
@@ -67,27 +76,38 @@ class SimulatedEdge:
         follow = partial(SimulatedLogReader, self._log, process, settings)
         messages = follow(topics.MESSAGES, delivery.take, tail=settings.window_records // PARTITIONS)
         members = follow(topics.MEMBERSHIPS, self.memberships.take)
+        assignments = Assignments()
+        tables = follow(topics.ASSIGNMENTS, assignments.take)
         producer: Any = SimulatedProducer(self._log, process)
         self.publisher = Publisher(settings, producer, delivery, window)
         presence = Presence(settings, producer)
         presence.start(service)
+        await tables.start(service)
         await members.start(service)
         await messages.start(service)
         joining = Joining(settings, self.rooms, window, delivery, fan_out, self.memberships)
         server: Any = self._server
         handshake = Handshake(settings, Tokens())  # type: ignore[arg-type]
-        self.sessions = Sessions(server, self.rooms, handshake, joining, presence, capacity=100)
+        elsewhere = Elsewhere(process.name, assignments)
+        self.sessions = Sessions(server, self.rooms, handshake, joining, presence, elsewhere, capacity=100)
         self.sessions.start(service)
         fan_out.on_slow(self.sessions.close_slow)
+        self.drain = Drain(elsewhere, self.rooms)
+        moving = Moving(settings, self.rooms, elsewhere, self.drain, self.sessions.close)
+        self.sessions.on_welcome(moving.look_at)
+        process.supervise("move clients", moving.run)
         SocketEvents(settings, self.rooms, self.memberships, joining, self.publisher, presence).start(server)
-        self.report = StatusReport(settings, self.url, producer, connected=lambda: len(self.rooms.clients))
+        self.report = StatusReport(settings, self.url, producer, self.rooms, self.drain, lambda: 0.0)
         process.supervise("report status", self.report.run)
         self.accepting = True
 
     async def stop(self) -> None:
         """Stop in order, as on SIGTERM."""
+        self.drain.begin(self.settings.drain_deadline_s)
+        await self.report.report()
+        await self.drain.until_empty()
+        await self.report.stopped()
         self.accepting = False
-        await self.report.say("stopped")
         await self.publisher.drain(self.settings.settle_on_stop_ms / 1000)
         await self.sessions.close_all("stopping")
         await asyncio.sleep(NOTICED_WITHIN_S)

@@ -16,13 +16,13 @@ from api_gateway.settings import GatewaySettings
 from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
 from dispatcher.log_clock import LogClock
-from dispatcher.published import PublishedTable
 from dispatcher.term import Term
 from persister.batch_writer import BatchWriter
 from persister.dead_letters import DeadLetters
 from persister.outage import Outage
 from persister.pipeline import Pipeline
 from persister.settings import PersisterSettings
+from runtime.assignments import Assignments
 from runtime.kafka import write
 from schemas import topics
 from schemas.api import HistoryPage
@@ -70,10 +70,11 @@ class SimulatedGateway:
 
     def __init__(self, process: Process, log: SimulatedLog, store: Any) -> None:
         self.process = process
-        self.locations = Locations()
+        assignments = Assignments()
+        self.locations = Locations(assignments)
         reads = StoreReads(SimulatedStore(store, process), GATEWAY)  # type: ignore[arg-type]
         self._history = History(reads, StoredProgress(reads, GATEWAY), PARTITIONS)
-        reader = SimulatedLogReader(log, process, GATEWAY, topics.ASSIGNMENTS, self.locations.take)
+        reader = SimulatedLogReader(log, process, GATEWAY, topics.ASSIGNMENTS, assignments.take)
         process.supervise("follow", reader.run)
 
     async def locate(self, up: str) -> str:
@@ -148,9 +149,9 @@ class SimulatedDispatcher:
 
     async def _published(self) -> TableAssigned | None:
         await self.process.step()
-        published = PublishedTable()
+        published = Assignments()
         published.take(0, self._log.read(topics.ASSIGNMENTS))
-        return published.newest
+        return published.table
 
     async def _publish(self, table: TableAssigned, fence: int) -> None:
         record = encode(table, key=TABLE_KEY, source="dispatcher")

@@ -218,7 +218,7 @@ class World:
 
     def _stop_an_edge(self) -> None:
         edge = self.chance.random.choice(list(self.edges.values()))
-        if edge.accepting and edge.process.alive:
+        if edge.accepting and edge.process.alive and not edge.drain.active:
             self.trace(f"{edge.process.name} stops")
             edge.process.spawn(edge.stop())
 
@@ -259,6 +259,13 @@ class World:
         return unsettled_tables(self)
 
 
+async def _end_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=PEACE_S)
+
+
 def run_seed(seed: int, **options: Any) -> World:
     """Run one seed to its end, and return what became of it. ``options`` are those of `World`."""
     loop = SimulatedLoop()
@@ -268,9 +275,7 @@ def run_seed(seed: int, **options: Any) -> World:
     try:
         world = World(seed, **options)
         loop.run_until_complete(world.run())
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(_end_all())
         return world
     finally:
         logging.disable(logging.NOTSET)
