@@ -1,0 +1,163 @@
+"""What runs in Kubernetes agrees with its schemas and with the code: settings, ports, times, rights."""
+
+import kubernetes_validate
+import pytest
+
+from deploy import edge_addresses
+from deploy.local.kafka_native import REPOSITORY
+from deploy.prometheus import kubernetes_rule
+from tests.unit.deploy.known_settings import SETTINGS, ports, variables
+from tests.unit.deploy.rendered import (
+    OVERLAYS,
+    each_overlay,
+    of_kind,
+    resources,
+    said,
+    with_kubectl,
+    workload,
+    workloads,
+)
+
+pytestmark = with_kubectl
+
+K8S = REPOSITORY / "k8s"
+VERSION = "1.33"
+"""Of Kubernetes, at least."""
+
+OF_OPERATORS = {"Kafka", "KafkaNodePool", "KafkaTopic", "MongoDBCommunity"}
+OF_MORE_OPERATORS = {"PodMonitor", "PrometheusRule", "ScaledObject"}
+"""Kinds that operators bring: Kubernetes' own schemas do not know them."""
+
+NAMES = ("api-gateway", "dispatcher", "edge", "persister")
+each_workload = pytest.mark.parametrize("name", NAMES)
+
+
+@each_overlay
+def test_kubernetes_takes_everything(overlay: str) -> None:
+    unknown = set()
+    for one in resources(overlay):
+        if one["kind"] in OF_OPERATORS | OF_MORE_OPERATORS:
+            unknown.add(one["kind"])
+        else:
+            kubernetes_validate.validate(one, VERSION, strict=True)
+    assert unknown >= OF_OPERATORS
+
+
+def test_a_field_that_does_not_exist_is_noticed() -> None:
+    (service, *_) = of_kind("dev", "Service").values()
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(
+            {**service, "spec": {**service["spec"], "prots": []}}, VERSION, strict=True
+        )
+
+
+@each_overlay
+def test_each_service_is_there_and_everything_is_in_one_namespace(overlay: str) -> None:
+    assert {one.service for one in workloads(overlay)} == set(SETTINGS)
+    assert {one.name for one in workloads(overlay)} == set(NAMES)
+    spaces = {one["metadata"].get("namespace") for one in resources(overlay) if one["kind"] != "Namespace"}
+    assert spaces == set(of_kind(overlay, "Namespace"))
+
+
+@each_overlay
+@each_workload
+def test_a_service_is_told_only_what_it_knows_and_all_that_it_needs(overlay: str, name: str) -> None:
+    one = workload(overlay, name)
+    assert set(one.env) <= variables(one.service)
+    needed = {
+        field.upper() for field, info in SETTINGS[one.service].model_fields.items() if info.is_required()
+    }
+    assert needed <= set(one.env)
+
+
+@each_overlay
+@each_workload
+def test_values_are_such_that_the_service_starts(
+    overlay: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = workload(overlay, name)
+    for variable, value in one.env.items():
+        monkeypatch.setenv(variable, value if isinstance(value, str) else "x" * 40)
+    SETTINGS[one.service]()
+
+
+@each_overlay
+@each_workload
+def test_a_container_listens_where_its_ports_say(overlay: str, name: str) -> None:
+    one = workload(overlay, name)
+    assert sorted(one.ports.values()) == sorted(ports(one.service).values())
+    assert one.ports["ops"] == ports(one.service)["ops_port"]
+    for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+        assert one.container[probe]["httpGet"] == {"path": path, "port": "ops"}
+
+
+@each_overlay
+@each_workload
+def test_a_pod_is_not_killed_before_its_service_gives_up_stopping(overlay: str, name: str) -> None:
+    one = workload(overlay, name)
+    before_s = one.container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    assert one.pod["terminationGracePeriodSeconds"] >= before_s + float(said(one, "shutdown_deadline_s")) + 5
+
+
+@each_overlay
+def test_an_edge_drains_within_the_time_it_has_to_stop(overlay: str) -> None:
+    edge = workload(overlay, "edge")
+    drain_s = float(said(edge, "drain_deadline_s"))
+    assert 0 < drain_s < float(said(edge, "shutdown_deadline_s"))
+    assert edge.pod["terminationGracePeriodSeconds"] > drain_s
+
+
+@each_overlay
+@each_workload
+def test_a_container_can_write_nothing_and_gain_nothing(overlay: str, name: str) -> None:
+    one = workload(overlay, name)
+    assert one.container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert one.pod["securityContext"]["runAsNonRoot"] is True
+    assert (
+        f"USER {one.pod['securityContext']['runAsUser']}:" in (REPOSITORY / "deploy/Dockerfile").read_text()
+    )
+    assert one.pod["automountServiceAccountToken"] is False
+    assert {"requests", "limits"} <= set(one.container["resources"])
+
+
+@each_overlay
+@each_workload
+def test_selectors_find_the_pods_of_one_workload_and_of_no_other(overlay: str, name: str) -> None:
+    one = workload(overlay, name)
+    selectors = [
+        one.spec["selector"]["matchLabels"],
+        *(rule["labelSelector"]["matchLabels"] for rule in one.pod["topologySpreadConstraints"]),
+        of_kind(overlay, "PodDisruptionBudget")[name]["spec"]["selector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        found = [other.name for other in workloads(overlay) if selector.items() <= other.labels.items()]
+        assert found == [name]
+
+
+@each_overlay
+def test_secrets_are_only_referred_to(overlay: str) -> None:
+    assert of_kind(overlay, "Secret") == {}
+    secret = {"TOKEN_SECRET", "SERVICE_TOKEN", "DISPATCHER_TOKEN", "MONGODB_URI"}
+    for one in workloads(overlay):
+        for name in secret & set(one.env):
+            assert set(one.env[name]) == {"secretKeyRef"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("components/monitoring/alerts.yaml", kubernetes_rule.text()),
+        ("overlays/prod/edge-addresses.yaml", edge_addresses.text(16, "chat.example.org", tls=True)),
+        ("overlays/dev/edge-addresses.yaml", edge_addresses.text(2, "chat.localhost", tls=False)),
+    ],
+)
+def test_a_file_that_is_made_is_as_it_would_be_made_now(file: str, text: str) -> None:
+    assert (K8S / file).read_text() == text, text.splitlines()[0]
+
+
+def test_every_overlay_is_tested() -> None:
+    assert sorted(path.name for path in (K8S / "overlays").iterdir()) == sorted(OVERLAYS)

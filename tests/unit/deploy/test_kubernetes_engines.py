@@ -1,0 +1,80 @@
+"""Kafka, MongoDB and the numbers of pods in Kubernetes agree with what the services count on."""
+
+from schemas import topics
+from tests.unit.deploy.rendered import each_overlay, most, of_kind, said, with_kubectl, workload
+
+pytestmark = with_kubectl
+
+
+@each_overlay
+def test_no_persister_would_be_without_a_partition(overlay: str) -> None:
+    persister = workload(overlay, "persister")
+    assert most(overlay, "persister") <= int(said(persister, "kafka_partitions"))
+    for one in of_kind(overlay, "ScaledObject").values():
+        trigger = one["spec"]["triggers"][0]["metadata"]
+        if one["spec"]["scaleTargetRef"]["name"] == "persister":
+            assert trigger["topic"] == topics.MESSAGES
+            assert trigger["consumerGroup"] == said(persister, "persister_group")
+            assert trigger["bootstrapServers"].startswith(
+                said(persister, "kafka_bootstrap_servers").split(":")[0]
+            )
+
+
+@each_overlay
+def test_topics_are_as_the_services_make_them(overlay: str) -> None:
+    edge = workload(overlay, "edge")
+    partitions, replicas = int(said(edge, "kafka_partitions")), int(said(edge, "kafka_replication_factor"))
+    found = of_kind(overlay, "KafkaTopic")
+    assert set(found) == set(topics.ALL)
+    for name, topic in topics.ALL.items():
+        spec = found[name]["spec"]
+        assert spec["partitions"] == topic.partitions(partitions)
+        assert spec["replicas"] == replicas
+        config = {key: str(value) for key, value in spec["config"].items()}
+        assert config.pop("min.insync.replicas") == ("2" if replicas >= 3 else "1")
+        assert config == topic.config
+
+
+@each_overlay
+def test_kafka_keeps_its_promises_with_one_broker_less(overlay: str) -> None:
+    brokers = of_kind(overlay, "KafkaNodePool")["broker"]["spec"]["replicas"]
+    kafka = of_kind(overlay, "Kafka")["chat"]["spec"]["kafka"]
+    config = kafka["config"]
+    assert config["unclean.leader.election.enable"] is False
+    assert config["auto.create.topics.enable"] is False
+    replicas = int(said(workload(overlay, "edge"), "kafka_replication_factor"))
+    assert brokers >= replicas == config["default.replication.factor"]
+    assert (
+        config["offsets.topic.replication.factor"]
+        == config["transaction.state.log.replication.factor"]
+        == replicas
+    )
+    assert (
+        config["min.insync.replicas"]
+        == config["transaction.state.log.min.isr"]
+        == (2 if replicas == 3 else 1)
+    )
+    assert overlay == "dev" or replicas == 3
+    (listener,) = kafka["listeners"]
+    assert said(workload(overlay, "edge"), "kafka_bootstrap_servers").endswith(f":{listener['port']}")
+
+
+@each_overlay
+def test_only_the_persister_can_write_the_store(overlay: str) -> None:
+    users = of_kind(overlay, "MongoDBCommunity")["chat-mongodb"]["spec"]["users"]
+    rights = {user["connectionStringSecretName"]: user["roles"] for user in users}
+    for name, role in (("persister", "readWrite"), ("api-gateway", "read")):
+        one = workload(overlay, name)
+        secret = one.env["MONGODB_URI"]["secretKeyRef"]["name"]
+        assert rights[secret] == [{"name": role, "db": said(one, "mongodb_database")}]
+
+
+def test_production_scales_by_what_the_dispatcher_wants_and_never_sets_a_number_back() -> None:
+    targets = {one["spec"]["scaleTargetRef"]["name"] for one in of_kind("prod", "ScaledObject").values()}
+    targets |= {
+        one["spec"]["scaleTargetRef"]["name"] for one in of_kind("prod", "HorizontalPodAutoscaler").values()
+    }
+    assert targets == {"edge", "persister", "api-gateway"}
+    for name in targets:
+        assert "replicas" not in workload("prod", name).spec
+    assert workload("prod", "dispatcher").spec["replicas"] == 2
