@@ -37,7 +37,7 @@ backing: setup ## Start only Kafka and the store, and print the variables that l
 ##@ Check
 .PHONY: test
 test: setup ## Run all tests; args="-k edge" for some, BACKING=native|pip|docker to force the services
-	@$(PY) -m pytest $(args)
+	@$(PY) -m pytest --numprocesses=3 --dist=loadfile $(args)
 
 .PHONY: faults
 faults: setup ## Try every fault at length, MINUTES=10 in all; writes reports/faults-*.md
