@@ -6,7 +6,9 @@ The way of a message through these files:
     handshake.py       a connection becomes a client: token, groups, resuming
     sessions.py        clients come and go
     socket_events.py   an event becomes a call, a refusal becomes an ack
-    publish.py         a message goes to the log; its sender waits until its turn has come
+    short_way.py       a direct client's chat message goes past the libraries, and so does its ack
+    publish.py         a message goes to the log; its sender is told when its turn has come
+    log_writer.py      messages are written in batches, one of a partition on its way at a time
     log_order.py       (pure) whose turn it is: acks and consumed records become one order
     delivery.py        a record's turn: retries are noticed, the window remembers, rooms get it
     recent_log.py      (pure) the bounded window of the newest records

@@ -53,6 +53,7 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     await ensure_topics(settings, USED_TOPICS)
     producer = await service.resources.enter_async_context(started_producer(settings))
     publisher = Publisher(settings, producer, delivery, window)
+    publisher.start(service)
     presence = Presence(settings, producer)
     presence.start(service)
     await tables.start(service)

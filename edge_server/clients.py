@@ -74,6 +74,11 @@ class Client:
         else:
             self._queue(eio_packet.Packet(eio_packet.MESSAGE, text[1:].decode()))
 
+    def send_frame(self, frame: bytes) -> None:
+        """Send a frame to a client that is direct; nothing is sent to one that is gone."""
+        if self.transport is not None and not self.gone:
+            self.write(self.transport, frame)
+
     def write(self, transport: asyncio.Transport, frames: bytes) -> None:
         """Write prepared frames, and notice a client that does not read."""
         try:
@@ -98,11 +103,12 @@ class Client:
         if websocket is None or not self._socket.upgraded or self._held is not None:
             return
         self._held = []
-        self._queue(Barrier(lambda: self._go_direct(websocket.transport)))
+        self._queue(Barrier(lambda: self._go_direct(websocket)))
 
-    def _go_direct(self, transport: asyncio.Transport) -> None:
+    def _go_direct(self, websocket: Any) -> None:
         held, self._held = self._held, None
-        self.transport = transport
+        self.transport = transport = websocket.transport
+        websocket.take_short_way(self)
         self.count_as(WEBSOCKET)
         if held:
             self.write(transport, b"".join(held))

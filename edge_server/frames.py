@@ -10,7 +10,6 @@ import orjson
 from pydantic import BaseModel
 
 from schemas.client_events import CHAT_MESSAGE
-from schemas.log_records import MessageSent
 
 _TEXT_FRAME: Final = 0x81
 """FIN and opcode 1. No RSV bit: uncompressed, which is allowed on every connection (RFC 6455, 7692)."""
@@ -40,15 +39,34 @@ def text_of(frame: bytes) -> bytes:
     return frame[_HEADER_BYTES.get(frame[1], 2) :]
 
 
-def message_frame(sent: MessageSent, *, seq: int, timestamp: int) -> bytes:
+def message_frame(
+    *,
+    id: str,  # noqa: A002 - the contract's word
+    seq: int,
+    room: str,
+    up: str,
+    message: str,
+    timestamp: int,
+    sent_at: int,
+) -> bytes:
     """Return the frame of ``chat message`` that every member gets. ``timestamp`` is the broker's."""
     event = {
-        "id": sent.id,
+        "id": id,
         "seq": seq,
-        "room": sent.group,
-        "up": sent.up,
-        "message": sent.message,
+        "room": room,
+        "up": up,
+        "message": message,
         "timestamp": timestamp,
-        "sentAt": sent.sent_at,
+        "sentAt": sent_at,
     }
     return text_frame(event_text(CHAT_MESSAGE, event))
+
+
+def message_ack(ack_id: str, message_id: str, seq: int, timestamp: int) -> bytes:
+    """Return the frame of the ack that a message's sender gets. No part of it needs JSON's escapes."""
+    return text_frame(f'43{ack_id}[{{"id":"{message_id}","seq":{seq},"timestamp":{timestamp}}}]'.encode())
+
+
+def ack(ack_id: str, answer: dict[str, Any]) -> bytes:
+    """Return the frame of any other ack."""
+    return text_frame(b"43%b[%b]" % (ack_id.encode(), orjson.dumps(answer)))

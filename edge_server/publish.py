@@ -1,43 +1,51 @@
 """A message goes to the log; its sender gets the ack when the message's turn has come.
 
 The turn decides, not the broker's answer alone: only then is it known whether this was the first record of
-the message or a retry, and an ack never names a seq that history does not have.
+the message or a retry, and an ack never names a seq that history does not have. Nothing here waits: whoever
+wants an answer leaves a function, and one look in a while refuses what has waited for too long.
 """
 
 import asyncio
 import logging
-import time
-from asyncio import Future
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from aiokafka.structs import RecordMetadata
 
 from edge_server.delivery import Delivery
+from edge_server.frames import message_frame
+from edge_server.log_writer import NOT_SAID, LogWriter, Outgoing, Written
 from edge_server.recent_log import Entry, RecentLog, message_key
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
-from runtime.kafka import write
-from runtime.service import is_being_cancelled
-from schemas import topics
-from schemas.client_events import SendMessageOk
-from schemas.log_records import Encoded, MessageSent, encode
+from runtime.service import Service
+from schemas.client_events import SendMessage
+from schemas.log_records import message_value
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refused
 
 log = logging.getLogger(__name__)
 
+Tell = Callable[[Entry | Refused], None]
+"""Takes what became of a message: where it stands in the log, or why it is refused."""
 
-@dataclass(slots=True)
-class Pending:
-    """A message on its way: who waits for it, and since when (loop time)."""
+LOOK_EVERY_S: Final = 0.1
 
-    settled: "Future[Entry]"
+
+@dataclass(slots=True, eq=False)
+class Pending(Outgoing):
+    """A message on its way, who waits for it, and since when (loop time)."""
+
+    id: str
+    sent: SendMessage
     since: float
+    waiting: list[tuple[float, Tell]] = field(default_factory=list)
+    settled: bool = False
 
 
 class Publisher:
-    """Writes messages to ``chat.messages`` and waits until they are settled."""
+    """Writes messages to the log and tells their senders when they are settled."""
 
     def __init__(
         self,
@@ -46,97 +54,124 @@ class Publisher:
         delivery: Delivery,
         window: RecentLog,
     ) -> None:
-        self._settings = settings
-        self._producer = producer
+        self._timeout_s = settings.send_timeout_ms / 1000
+        self._refuse_after_s = settings.refuse_when_waiting_ms / 1000
+        self._max_pending = settings.max_pending_sends
         self._delivery = delivery
         self._window = window
         self._pending: dict[bytes, Pending] = {}
+        self._in_order: deque[Pending] = deque()
+        self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
+        self._writer = LogWriter(
+            producer,
+            source=settings.edge_name,
+            partitions=settings.kafka_partitions,
+            on_written=self._on_written,
+            on_failed=self._on_failed,
+        )
         delivery.on_settled(self._settle)
         metrics.PENDING_SENDS.set_function(lambda: len(self._pending))
 
-    async def publish(self, message: MessageSent) -> SendMessageOk:
-        """Return where the message stands in the log, once it is durable there and its turn has come.
+    def start(self, service: Service) -> None:
+        """Refuse in the background what waits for too long."""
+        service.supervise("refuse what waits for too long", self._refuse_overdue)
 
-        Raises `Refused`: ``overloaded`` past the bound of pending messages, ``unavailable`` while the log
-        does not answer in time (the message may be stored all the same: a retry with the same id is safe).
+    def publish(self, message_id: str, sent: SendMessage, tell: Tell) -> None:
+        """Write a message; ``tell`` is called once it is durable and its turn has come, or with a refusal.
+
+        ``tell`` gets ``unavailable`` while the log does not answer in time: the message may be stored all the
+        same, and a retry with the same id is safe. Raises `Refused` what is refused at once: ``overloaded``
+        past the bound of pending messages, ``unavailable`` while others wait for too long already.
         """
-        started = time.perf_counter()
-        key = message_key(message.group, message.up, message.id)
-        entry = self._window.find(key) or await self._settled(key, message)
-        metrics.ACK_SECONDS.observe(time.perf_counter() - started)
-        return SendMessageOk(id=message.id, seq=entry.seq, timestamp=entry.timestamp)
+        key = message_key(sent.room, sent.up, message_id)
+        entry = self._window.find(key)
+        if entry is not None:
+            tell(entry)
+            return
+        now = self._loop.time()
+        pending = self._pending.get(key)
+        if pending is None:
+            pending = self._admit(key, message_id, sent, now)
+        pending.waiting.append((now, tell))
 
     async def drain(self, deadline_s: float) -> None:
         """Wait until nothing is pending any more, or until the deadline."""
-        waiting = [pending.settled for pending in self._pending.values()]
-        if waiting:
-            await asyncio.wait(waiting, timeout=deadline_s)
+        if self._pending:
+            self._drained = self._loop.create_future()
+            await asyncio.wait([self._drained], timeout=deadline_s)
+        self._writer.close()
 
-    async def _settled(self, key: bytes, message: MessageSent) -> Entry:
-        pending = self._pending.get(key)
-        if pending is None:
-            pending = self._admit(key)
-            await self._write(key, message)
-        try:
-            async with asyncio.timeout(self._settings.send_timeout_ms / 1000):
-                return await asyncio.shield(pending.settled)
-        except TimeoutError as error:
-            raise Refused(UNAVAILABLE) from error
-
-    def _admit(self, key: bytes) -> Pending:
-        now = self._loop.time()
-        if len(self._pending) >= self._settings.max_pending_sends:
+    def _admit(self, key: bytes, message_id: str, sent: SendMessage, now: float) -> Pending:
+        if len(self._pending) >= self._max_pending:
             raise Refused(OVERLOADED)
-        oldest = next(iter(self._pending.values()), None)
-        if oldest and now - oldest.since > self._settings.refuse_when_waiting_ms / 1000:
+        oldest = self._oldest()
+        if oldest is not None and now - oldest.since > self._refuse_after_s:
             raise Refused(UNAVAILABLE)
-        pending = Pending(self._loop.create_future(), now)
+        value = message_value(
+            id=message_id, group=sent.room, up=sent.up, message=sent.message, sent_at=sent.timestamp
+        )
+        pending = Pending(sent.room.encode(), key, value, message_id, sent, now)
         self._pending[key] = pending
+        self._in_order.append(pending)
+        self._writer.put(pending)
         return pending
 
-    async def _write(self, key: bytes, message: MessageSent) -> None:
-        record = encode(message, key=message.group, source=self._settings.edge_name)
-        try:
-            async with asyncio.timeout(self._settings.send_timeout_ms / 1000):
-                written = await write(
-                    self._producer, topics.MESSAGES, record, self._settings.kafka_partitions
-                )
-        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
-            self._give_up(key, error)
-            if is_being_cancelled():
-                raise
-            raise Refused(UNAVAILABLE) from error
-        written.add_done_callback(lambda done: self._on_written(key, message.group, record, done))
+    def _oldest(self) -> Pending | None:
+        """Return what is pending for the longest time."""
+        in_order = self._in_order
+        while in_order and in_order[0].settled:
+            in_order.popleft()
+        return in_order[0] if in_order else None
 
-    def _on_written(self, key: bytes, group: str, record: Encoded, written: "Future[RecordMetadata]") -> None:
-        error = asyncio.CancelledError() if written.cancelled() else written.exception()
-        if error is not None:
-            self._give_up(key, error)
-            return
-        metrics.MESSAGES_IN.inc()
-        done = written.result()
-        if done.offset >= 0:
-            # A retried batch can be answered without its offset; then consuming gives it its turn.
+    def _on_written(self, batch: Sequence[Pending], written: Written) -> None:
+        metrics.MESSAGES_IN.inc(len(batch))
+        if written.offset == NOT_SAID:
+            return  # Consuming gives them their turn.
+        for offset, pending in enumerate(batch, written.offset):
+            sent = pending.sent
+            frame = message_frame(
+                id=pending.id, seq=offset, room=sent.room, up=sent.up, message=sent.message,
+                timestamp=written.timestamp, sent_at=sent.timestamp,
+            )  # fmt: skip
             self._delivery.acked(
-                Entry(
-                    group,
-                    key,
-                    done.partition,
-                    done.offset,
-                    done.timestamp,
-                    value=record.value,
-                )
+                Entry(sent.room, pending.key, written.partition, offset, written.timestamp, frame=frame)
             )
 
-    def _settle(self, entry: Entry) -> None:
-        pending = self._pending.pop(entry.key, None)
-        if pending is not None and not pending.settled.done():
-            pending.settled.set_result(entry)
+    def _on_failed(self, batch: Sequence[Pending], error: BaseException) -> None:
+        log.warning("messages could not be written", extra=logs.facts(messages=len(batch), error=repr(error)))
+        for pending in batch:
+            self._end(pending, Refused(UNAVAILABLE))
 
-    def _give_up(self, key: bytes, error: BaseException) -> None:
-        log.warning("a message could not be written", extra=logs.facts(error=repr(error)))
-        pending = self._pending.pop(key, None)
-        if pending is not None and not pending.settled.done():
-            pending.settled.set_exception(Refused(UNAVAILABLE))
-            pending.settled.exception()
+    def _settle(self, entry: Entry) -> None:
+        pending = self._pending.get(entry.key)
+        if pending is not None:
+            metrics.ACK_SECONDS.observe(self._loop.time() - pending.since)
+            self._end(pending, entry)
+
+    def _end(self, pending: Pending, outcome: Entry | Refused) -> None:
+        if pending.settled:
+            return  # It was consumed before its failure was known.
+        del self._pending[pending.key]
+        pending.settled = True
+        for _, tell in pending.waiting:
+            tell(outcome)
+        if self._drained is not None and not self._pending and not self._drained.done():
+            self._drained.set_result(None)
+
+    async def _refuse_overdue(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            overdue = self._loop.time() - self._timeout_s
+            self._oldest()
+            for pending in self._in_order:
+                if pending.since > overdue:
+                    break
+                self._refuse_waiting(pending, overdue)
+
+    def _refuse_waiting(self, pending: Pending, overdue: float) -> None:
+        """The message stays pending: its turn may come yet, and a retry must not be a second message."""
+        late = [tell for since, tell in pending.waiting if since <= overdue]
+        pending.waiting = [(since, tell) for since, tell in pending.waiting if since > overdue]
+        for tell in late:
+            tell(Refused(UNAVAILABLE))

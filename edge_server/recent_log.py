@@ -71,7 +71,10 @@ class Entry:
         except BadRecord as error:
             self.bad = str(error)
         else:
-            self._frame = message_frame(sent, seq=self.seq, timestamp=self.timestamp)
+            self._frame = message_frame(
+                id=sent.id, seq=self.seq, room=sent.group, up=sent.up, message=sent.message,
+                timestamp=self.timestamp, sent_at=sent.sent_at,
+            )  # fmt: skip
         self._value = None
 
 

@@ -3,7 +3,7 @@
 This is the only place that knows python-socketio's handlers. What an event means stands elsewhere.
 """
 
-import logging
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -13,14 +13,16 @@ from edge_server.clients import Client
 from edge_server.handshake import Joining
 from edge_server.presence import Presence
 from edge_server.publish import Publisher
+from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
+from edge_server.short_way import ShortWay
 from edge_server.socket_server import ChatSocketServer
-from runtime import logs, refusing
+from runtime import refusing
 from runtime.memberships import Memberships
 from schemas import client_events as events
 from schemas.ids import new_id
-from schemas.log_records import MAX_TEXT_BYTES, MessageSent
+from schemas.log_records import MAX_TEXT_BYTES
 from schemas.refusals import (
     INVALID_PAYLOAD,
     NOT_A_MEMBER,
@@ -30,8 +32,6 @@ from schemas.refusals import (
     UP_MISMATCH,
     Refused,
 )
-
-log = logging.getLogger(__name__)
 
 Event = TypeVar("Event", bound=events.ClientEvent)
 Answer = dict[str, Any]
@@ -50,6 +50,7 @@ class SocketEvents:
         presence: Presence,
     ) -> None:
         self._max_unacked = settings.max_pending_sends_per_client
+        self._max_event_bytes = settings.max_event_bytes
         self._rooms = rooms
         self._memberships = memberships
         self._joining = joining
@@ -63,6 +64,7 @@ class SocketEvents:
         self._on(server, events.LEAVE_ROOM, events.LeaveRoom, self._leave_room)
         self._on(server, events.CHAT_MESSAGE, events.SendMessage, self._chat_message)
         server.on("*", self._unknown)
+        server.take = ShortWay(self._say, self._refuse_message, max_event_bytes=self._max_event_bytes).take
 
     def _on(
         self,
@@ -105,25 +107,48 @@ class SocketEvents:
         return events.Ok()
 
     async def _chat_message(self, client: Client, event: events.SendMessage) -> events.SendMessageOk:
+        """The ordinary way, for clients that poll or upgrade: the same as the short one, and waits."""
+        answered: asyncio.Future[events.SendMessageOk] = asyncio.get_running_loop().create_future()
+
+        def tell(message_id: str, outcome: Entry | Refused) -> None:
+            if answered.done():
+                return
+            if isinstance(outcome, Refused):
+                answered.set_exception(outcome)
+            else:
+                ok = events.SendMessageOk(id=message_id, seq=outcome.seq, timestamp=outcome.timestamp)
+                answered.set_result(ok)
+
+        self._send(client, event, tell)
+        return await answered
+
+    def _say(self, client: Client, payload: object, tell: Callable[[str, Entry | Refused], None]) -> None:
+        self._send(client, _read(events.SendMessage, client, (payload,)), tell)
+
+    def _send(
+        self, client: Client, event: events.SendMessage, tell: Callable[[str, Entry | Refused], None]
+    ) -> None:
+        """Check a message and publish it. Raises `Refused`."""
         self._require_member(client, event.room)
         if len(event.message.encode(errors="surrogatepass")) > MAX_TEXT_BYTES:
             raise Refused(TOO_LARGE, f"A message has at most {MAX_TEXT_BYTES} bytes.")
         if client.unacked >= self._max_unacked:
             raise Refused(RATE_LIMITED, "Too many messages wait for their ack.")
-        message = MessageSent(
-            id=event.id or new_id(),
-            group=event.room,
-            up=client.up,
-            message=event.message,
-            sent_at=event.timestamp,
-        )
+        message_id = event.id or new_id()
+
+        def settled(outcome: Entry | Refused) -> None:
+            client.unacked -= 1
+            tell(message_id, outcome)
+
         client.unacked += 1
         try:
-            acked = await self._publisher.publish(message)
-        finally:
+            self._publisher.publish(message_id, event, settled)
+        except BaseException:
             client.unacked -= 1
-        log.debug("acked", extra=logs.facts(message_id=acked.id, room=event.room, seq=acked.seq))
-        return acked
+            raise
+
+    def _refuse_message(self, client: Client, error: Exception) -> Answer:
+        return self._refuse(client, error, events.CHAT_MESSAGE)
 
     def _require_member(self, client: Client, room: str) -> None:
         if not self._memberships.is_member(room, client.up):

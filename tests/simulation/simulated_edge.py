@@ -9,6 +9,7 @@ import orjson
 from engineio import packet as eio_packet
 from socketio.exceptions import ConnectionRefusedError as Rejected
 
+from edge_server.clients import Client
 from edge_server.delivery import Delivery
 from edge_server.drain import Drain
 from edge_server.elsewhere import Elsewhere
@@ -80,6 +81,7 @@ class SimulatedEdge:
         tables = follow(topics.ASSIGNMENTS, assignments.take)
         producer: Any = SimulatedProducer(self._log, process)
         self.publisher = Publisher(settings, producer, delivery, window)
+        self.publisher.start(service)
         presence = Presence(settings, producer)
         presence.start(service)
         await tables.start(service)
@@ -138,7 +140,9 @@ class SimulatedEdge:
         socket = self._server.eio.sockets.get(sid)
         if self.process.alive and socket is not None:
             socket.upgraded = True
-            self.process.spawn(self._answer(sid, socket, *event))
+            client = socket.framed_websocket.client
+            if client is None or not self._server.take(client, text_of(event)):
+                self.process.spawn(self._answer(sid, socket, *event))
 
     async def _answer(
         self, sid: str, socket: EngineSocket, number: int, name: str, payload: Mapping[str, Any]
@@ -158,6 +162,12 @@ class SimulatedEdge:
             connection.cut()
 
 
+def text_of(event: Event) -> str:
+    """Return an event as its frame's text."""
+    number, name, payload = event
+    return f"42{number}{orjson.dumps([name, payload]).decode()}"
+
+
 class Tokens:
     """Believes everybody: a token is the UP number itself."""
 
@@ -171,6 +181,7 @@ class SocketServer:
     def __init__(self) -> None:
         self.handlers: dict[str, Callable[..., Any]] = {}
         self.sockets: dict[str, EngineSocket] = {}
+        self.take: Callable[[Client, str], bool]
         self.eio = self
         self.manager = self
 

@@ -8,6 +8,7 @@ from asyncio import Future
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced, RequestTimedOutError
@@ -27,13 +28,19 @@ HIDDEN = 0.5
 
 @dataclass(slots=True)
 class Sent:
-    """A record on its way into the log, and who waits for its ack."""
+    """Records on their way into the log together, all or none, and who waits for their ack."""
 
-    record: Encoded
+    records: Sequence[Encoded]
     answer: "Future[RecordMetadata]"
     fence: int | None = None
     """The epoch of a transactional producer: a newer one fences it off."""
     offset: int = -1
+    """Where the first of them stands, once it does."""
+
+    @property
+    def end(self) -> int:
+        """The offset after the last of them."""
+        return self.offset + len(self.records)
 
 
 @dataclass(slots=True)
@@ -104,7 +111,10 @@ class SimulatedLog:
         partition = self.partitions[route.tp]
         sent.offset = len(partition.records)
         now_ms = EPOCH_MS + int(asyncio.get_running_loop().time() * 1000)
-        partition.records.append(record_of(route.tp, sent.offset, now_ms, sent.record))
+        partition.records += [
+            record_of(route.tp, offset, now_ms, record)
+            for offset, record in enumerate(sent.records, sent.offset)
+        ]
         partition.in_flight.append((route, sent))
         if self._acks_early:
             self._answer(partition, sent)
@@ -115,7 +125,9 @@ class SimulatedLog:
 
     def fail_leader(self, partition: Partition) -> None:
         """Let the leader die: another replica leads, with what it has, after an election."""
-        end = self._chance.random.randint(partition.replicated, len(partition.records))
+        at_most = self._chance.random.randint(partition.replicated, len(partition.records))
+        ends = [sent.end for _, sent in partition.in_flight if sent.end <= at_most]
+        end = max([partition.replicated, *ends])
         del partition.records[end:]
         partition.electing = True
         lost = [(route, sent) for route, sent in partition.in_flight if sent.offset >= end]
@@ -137,7 +149,7 @@ class SimulatedLog:
 
     def _replicate(self, partition: Partition, sent: Sent) -> None:
         if sent.offset >= partition.replicated:
-            self._reach(partition, sent.offset + 1)
+            self._reach(partition, sent.end)
 
     def _reach(self, partition: Partition, end: int, *, hidden: bool = False) -> None:
         partition.replicated = max(partition.replicated, end)
@@ -168,7 +180,7 @@ class Route:
         self.waiting: deque[Sent] = deque()
 
     def send(self, sent: Sent) -> None:
-        """Send a record."""
+        """Send records."""
         self.waiting.append(sent)
         self.pump()
 
@@ -213,15 +225,50 @@ class SimulatedProducer:
         fence: int | None = None,
     ) -> "Future[RecordMetadata]":
         """Send a record; the future says where it stands. It fails where no answer came in time."""
-        tp = TopicPartition(topic, partition)
+        return self._send(TopicPartition(topic, partition), [Encoded(key, value, list(headers))], fence)
+
+    def create_batch(self) -> "SimulatedBatch":
+        """Return an empty batch."""
+        return SimulatedBatch()
+
+    async def send_batch(
+        self, batch: "SimulatedBatch", topic: str, *, partition: int
+    ) -> "Future[RecordMetadata]":
+        """Send a batch; the future says where its first record stands."""
+        return self._send(TopicPartition(topic, partition), batch.records, None)
+
+    def _send(
+        self, tp: TopicPartition, records: Sequence[Encoded], fence: int | None
+    ) -> "Future[RecordMetadata]":
         route = self._routes.get(tp)
         if route is None:
             route = self._routes[tp] = Route(self._log, self._process, tp)
         loop = asyncio.get_running_loop()
         answer: Future[RecordMetadata] = loop.create_future()
-        route.send(Sent(Encoded(key, value, list(headers)), answer, fence))
+        route.send(Sent(records, answer, fence))
         loop.call_later(self.REQUEST_TIMEOUT_S, _time_out, answer)
         return answer
+
+
+class SimulatedBatch:
+    """A batch as aiokafka makes it. It is soon full."""
+
+    MAX_RECORDS: Final = 3
+
+    def __init__(self) -> None:
+        self.records: list[Encoded] = []
+
+    def append(
+        self, *, timestamp: int, key: bytes, value: bytes | None, headers: Sequence[tuple[str, bytes]]
+    ) -> object:
+        """Take a record; None: the batch is full."""
+        if len(self.records) == self.MAX_RECORDS:
+            return None
+        self.records.append(Encoded(key, value, list(headers)))
+        return True
+
+    def close(self) -> None:
+        """Take no more."""
 
 
 def _time_out(answer: "Future[RecordMetadata]") -> None:

@@ -1,0 +1,132 @@
+"""Writes messages to ``chat.messages`` in batches, one batch of a partition on its way at a time.
+
+What comes while a batch is on its way goes with the next one: batches grow with the load, and nobody waits
+for them to fill. The producer stays idempotent with acks=all: it numbers batches made here like its own.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+
+from runtime import logs
+from runtime.kafka import partition_of
+from runtime.service import is_being_cancelled
+from schemas import topics
+from schemas.log_records import MessageSent, shared_headers
+
+log = logging.getLogger(__name__)
+
+NOT_SAID: Final = -1
+"""A broker's answer for an offset that it no longer knows (of a retried batch), and for the append time where
+a topic keeps the writer's own."""
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A message as the log takes it."""
+
+    group: bytes
+    key: bytes
+    """Group, sender and id: what makes the message unique."""
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a batch stands: its first record's offset, and the append time in ms; `NOT_SAID` is possible."""
+
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class LogWriter:
+    """Takes messages without waiting, and tells what became of each batch."""
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        *,
+        source: str,
+        partitions: int,
+        on_written: Callable[[Sequence[Any], Written], None],
+        on_failed: Callable[[Sequence[Any], BaseException], None],
+    ) -> None:
+        self._producer = producer
+        self._source = source
+        self._partitions = partitions
+        self._on_written = on_written
+        self._on_failed = on_failed
+        self._waiting: dict[int, deque[Outgoing]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def put(self, message: Outgoing) -> None:
+        """Take a message. Whoever calls bounds how many there are."""
+        partition = partition_of(message.group, self._partitions)
+        waiting = self._waiting.get(partition)
+        if waiting is not None:
+            waiting.append(message)
+            return
+        self._waiting[partition] = deque((message,))
+        task = asyncio.create_task(self._write_all(partition))
+        self._tasks.add(task)
+        task.add_done_callback(self._on_end)
+
+    def close(self) -> None:
+        """Give up what still waits."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _write_all(self, partition: int) -> None:
+        """Write until nothing waits any more."""
+        waiting = self._waiting[partition]
+        try:
+            while waiting:
+                await self._write_batch(partition, waiting)
+        finally:
+            del self._waiting[partition]
+
+    async def _write_batch(self, partition: int, waiting: deque[Outgoing]) -> None:
+        now = int(time.time() * 1000)
+        batch, taken = self._fill(waiting, now)
+        try:
+            on_its_way = await self._producer.send_batch(batch, topics.MESSAGES, partition=partition)
+            done = await on_its_way
+        except (Exception, asyncio.CancelledError) as error:
+            # Whatever it is, it is logged and answered; cancellations leak out of the library.
+            if is_being_cancelled():
+                raise
+            self._on_failed(taken, error)
+        else:
+            timestamp = now if done.timestamp == NOT_SAID else done.timestamp
+            self._on_written(taken, Written(partition, done.offset, timestamp))
+
+    def _fill(self, waiting: deque[Outgoing], now: int) -> tuple[Any, list[Outgoing]]:
+        """Return a batch and what is in it: as many as fit, in their order; a first one always fits."""
+        headers = shared_headers(MessageSent.ce_type, source=self._source)
+        batch = self._producer.create_batch()
+        taken: list[Outgoing] = []
+        while waiting:
+            message = waiting[0]
+            ce_id = message.key[len(message.group) + 1 :]
+            if not batch.append(
+                timestamp=now,
+                key=message.group,
+                value=message.value,
+                headers=[*headers, ("ce_id", ce_id)],
+            ):
+                break
+            taken.append(waiting.popleft())
+        batch.close()
+        return batch, taken
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("writing a partition failed", exc_info=error, extra=logs.facts(topic=topics.MESSAGES))

@@ -1,0 +1,161 @@
+"""Laws of writing: each message is told of once, in order; a partition has one batch on its way at a time."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.log_writer import LogWriter, Outgoing, Written
+from runtime.kafka import partition_of
+from tests.unit.edge_server.producers import Producer, passes
+
+PARTITIONS = 3
+GROUPS = [b"a", b"b", b"c", b"d", b"e"]
+
+
+class Told:
+    """What the writer has said."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[Outgoing, int, int]] = []
+        self.failed: list[Outgoing] = []
+
+    def on_written(self, batch: Sequence[Outgoing], where: Written) -> None:
+        self.written += [(message, where.partition, where.offset + n) for n, message in enumerate(batch)]
+
+    def on_failed(self, batch: Sequence[Outgoing], _error: BaseException) -> None:
+        self.failed += batch
+
+
+def message(number: int, group: bytes = b"a", size: int = 0) -> Outgoing:
+    return Outgoing(group, group + b"/up202000001/m%d" % number, b"%d" % number + b"x" * size)
+
+
+def writer(producer: Producer, told: Told) -> LogWriter:
+    return LogWriter(
+        producer,
+        source="edge-1",
+        partitions=PARTITIONS,
+        on_written=told.on_written,
+        on_failed=told.on_failed,
+    )
+
+
+steps = st.lists(
+    st.one_of(st.sampled_from(GROUPS), st.sampled_from(["pass", "written", "failed", "cancelled"])),
+    max_size=80,
+)
+
+
+@given(steps)
+def test_each_message_is_told_of_once_in_order_with_one_batch_of_a_partition_on_its_way(
+    of: list[bytes | str],
+) -> None:
+    asyncio.run(_live(of))
+
+
+async def _live(of: list[bytes | str]) -> None:
+    producer, told = Producer(batch_bytes=300), Told()
+    writing = writer(producer, told)
+    put: list[Outgoing] = []
+    ends: Counter[int] = Counter()
+
+    def answer(how: str) -> None:
+        for sent in producer.on_their_way()[:1]:
+            if how == "written":
+                sent.written(ends[sent.partition])
+                ends[sent.partition] += len(sent.values)
+            elif how == "failed":
+                sent.answer.set_exception(OSError("gone"))
+            else:
+                sent.answer.cancel()
+
+    for step in of:
+        if isinstance(step, bytes):
+            put.append(message(len(put), step))
+            writing.put(put[-1])
+        elif step == "pass":
+            await passes()
+        else:
+            answer(step)
+            await passes()
+        on_their_way = Counter(sent.partition for sent in producer.on_their_way())
+        assert max(on_their_way.values(), default=0) <= 1
+    await passes()
+    while producer.on_their_way():
+        answer("written")
+        await passes()
+    for partition in range(PARTITIONS):
+        mine = [one for one in put if partition_of(one.group, PARTITIONS) == partition]
+        stored = [(one, offset) for one, of_partition, offset in told.written if of_partition == partition]
+        assert [offset for _, offset in stored] == list(range(len(stored)))
+        lost = [one for one in told.failed if one in mine]
+        assert [one for one in mine if one not in lost] == [one for one, _ in stored]
+    assert len(told.written) + len(told.failed) == len(put)
+
+
+async def test_what_comes_while_a_batch_is_on_its_way_goes_with_the_next_one() -> None:
+    producer, told = Producer(), Told()
+    writing = writer(producer, told)
+    writing.put(message(0))
+    await passes()
+    for number in range(1, 6):
+        writing.put(message(number))
+        await passes()
+    assert [sent.values for sent in producer.sent] == [[b"0"]]
+    producer.sent[0].written(0)
+    await passes()
+    assert [sent.values for sent in producer.sent] == [[b"0"], [b"1", b"2", b"3", b"4", b"5"]]
+
+
+async def test_a_message_larger_than_a_batch_goes_alone() -> None:
+    producer, told = Producer(batch_bytes=200), Told()
+    writing = writer(producer, told)
+    for number, size in enumerate([0, 5_000, 0]):
+        writing.put(message(number, size=size))
+    for _ in range(3):
+        await passes()
+        for sent in producer.on_their_way():
+            sent.written(len(told.written))
+    await passes()
+    assert [len(sent.values) for sent in producer.sent] == [1, 1, 1]
+    assert len(told.written) == 3
+
+
+async def test_each_record_carries_its_own_id_and_all_that_cloud_events_ask_for() -> None:
+    producer = Producer()
+    writing = writer(producer, Told())
+    writing.put(message(0))
+    writing.put(message(1))
+    await passes()
+    assert [headers["ce_id"] for headers in producer.sent[0].headers] == [
+        b"up202000001/m0",
+        b"up202000001/m1",
+    ]
+    for headers in producer.sent[0].headers:
+        assert set(headers) == {
+            "ce_specversion", "ce_type", "ce_source", "ce_id", "ce_time", "content-type",
+        }  # fmt: skip
+        assert headers["ce_type"] == b"pt.uni4all.chat.message.sent.v1"
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), ValueError("a bug"), asyncio.CancelledError()])
+async def test_a_batch_that_cannot_even_be_handed_over_is_told_of_and_the_next_one_goes(
+    error: BaseException,
+) -> None:
+    producer, told = Producer(), Told()
+    writing = writer(producer, told)
+    producer.error = error
+    first = message(0)
+    writing.put(first)
+    await passes()
+    assert told.failed == [first]
+    producer.error = None
+    writing.put(message(1))
+    await passes()
+    producer.sent[0].written(7)
+    await passes()
+    assert [offset for _, _, offset in told.written] == [7]

@@ -1,0 +1,147 @@
+"""Each sender is told once what became of its message, and never twice is one message written."""
+
+import asyncio
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from edge_server import publish
+from edge_server.delivery import Delivery
+from edge_server.fan_out import FanOut
+from edge_server.publish import Publisher
+from edge_server.recent_log import Entry, RecentLog
+from edge_server.rooms import Rooms
+from edge_server.settings import EdgeSettings
+from schemas.client_events import SendMessage
+from schemas.log_records import MessageSent, message_value
+from schemas.refusals import Refused
+from tests.integration.backing import eventually
+from tests.unit.edge_server.producers import Producer, passes
+
+UP = "up202000001"
+
+
+class Edge:
+    """A publisher in front of a broker that the test plays."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.window = RecentLog(max_bytes=10**6, max_records=100)
+        self.producer = Producer()
+        rooms = Rooms()
+        delivery = Delivery(rooms, self.window, FanOut(rooms), starts=lambda _: 0)
+        self.publisher = Publisher(EdgeSettings(**settings), cast(Any, self.producer), delivery, self.window)
+        self.told: list[Entry | Refused] = []
+
+    def say(self, message_id: str, text: str = "hello") -> None:
+        sent = SendMessage(message=text, up=UP, room="g", timestamp=5)
+        self.publisher.publish(message_id, sent, self.told.append)
+
+    @property
+    def outcomes(self) -> list[int | str]:
+        """The seq of each message, or the code of its refusal, in the order in which they were told."""
+        return [one.refusal.code if isinstance(one, Refused) else one.seq for one in self.told]
+
+
+def test_a_messages_value_is_what_its_model_would_write() -> None:
+    for text in ("plain", 'quote " and \\', "é\n\t\x00\x7f", "😀" * 100):
+        sent = MessageSent(id="m1", group="g", up=UP, message=text, sent_at=7)
+        made = message_value(id="m1", group="g", up=UP, message=text, sent_at=7)
+        assert MessageSent.read_value(made) == sent
+        assert orjson.loads(made) == orjson.loads(sent.value())
+
+
+async def test_senders_are_told_when_their_messages_turn_has_come_in_log_order() -> None:
+    edge = Edge()
+    edge.say("a")
+    edge.say("b")
+    await passes()
+    assert edge.told == []
+    edge.producer.sent[0].written(0, timestamp=77)
+    await passes()
+    assert edge.outcomes == [0, 1]
+    entry = edge.told[0]
+    assert isinstance(entry, Entry)
+    assert entry.timestamp == 77
+    assert entry.frame is not None
+    assert b'"message":"hello","timestamp":77,"sentAt":5' in entry.frame
+
+
+async def test_a_batch_after_a_gap_has_its_turn_only_when_the_gap_has_closed() -> None:
+    edge = Edge()
+    edge.say("a")
+    await passes()
+    edge.producer.sent[0].written(1)
+    await passes()
+    assert edge.outcomes == []
+
+
+async def test_a_retry_is_written_once_and_both_are_told_the_same() -> None:
+    edge = Edge()
+    edge.say("a")
+    edge.say("a")
+    await passes()
+    edge.say("a")
+    edge.producer.sent[0].written(0)
+    await passes()
+    edge.say("a")
+    await passes()
+    assert edge.outcomes == [0, 0, 0, 0]
+    assert [len(sent.values) for sent in edge.producer.sent] == [1]
+
+
+async def test_what_could_not_be_written_is_unavailable_and_may_be_sent_again() -> None:
+    edge = Edge()
+    edge.say("a")
+    await passes()
+    edge.producer.sent[0].answer.set_exception(OSError("gone"))
+    await passes()
+    edge.say("a")
+    await passes()
+    edge.producer.sent[1].written(0)
+    await passes()
+    assert edge.outcomes == ["unavailable", 0]
+
+
+async def test_past_the_bound_messages_are_refused_at_once() -> None:
+    edge = Edge(max_pending_sends=2)
+    edge.say("a")
+    edge.say("b")
+    with pytest.raises(Refused, match="overloaded"):
+        edge.say("c")
+    await passes()
+    edge.producer.sent[0].written(0)
+    await passes()
+    edge.say("d")
+
+
+async def test_who_waits_for_too_long_is_refused_while_the_message_stays_on_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publish, "LOOK_EVERY_S", 0.001)
+    edge = Edge(send_timeout_ms=100, refuse_when_waiting_ms=100)
+    looking = asyncio.create_task(edge.publisher._refuse_overdue())
+    edge.say("a")
+    await eventually("the refusal", lambda: edge.outcomes == ["unavailable"])
+    with pytest.raises(Refused, match="unavailable"):
+        edge.say("b")
+    edge.say("a")
+    edge.producer.sent[0].written(0)
+    await passes()
+    assert edge.outcomes == ["unavailable", 0]
+    assert [len(sent.values) for sent in edge.producer.sent] == [1]
+    edge.say("c")
+    looking.cancel()
+
+
+async def test_draining_ends_when_nothing_is_pending_and_at_its_deadline_at_the_latest() -> None:
+    edge = Edge()
+    edge.say("a")
+    draining = asyncio.create_task(edge.publisher.drain(3600))
+    await passes()
+    assert not draining.done()
+    edge.producer.sent[0].written(0)
+    await draining
+    edge.say("b")
+    await edge.publisher.drain(0.01)
+    assert edge.outcomes == [0]

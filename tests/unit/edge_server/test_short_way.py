@@ -1,0 +1,260 @@
+"""The short way and the ordinary one give the same acks and records, and nothing overtakes anything."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import orjson
+import pytest
+import socketio
+from aiohttp import WebSocketError
+from aiohttp.http_websocket import WebSocketReader
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.clients import Client
+from edge_server.recent_log import Entry
+from edge_server.rooms import Rooms
+from edge_server.settings import EdgeSettings
+from edge_server.short_way import Inbox
+from edge_server.socket_events import SocketEvents
+from edge_server.socket_server import Json
+from runtime.memberships import Memberships
+from runtime.tokens import Identity
+from schemas.client_events import SendMessage
+from schemas.refusals import OVERLOADED, UNAVAILABLE, Refused
+from tests.unit.edge_server.test_fan_out import Transport
+
+UP = "up202000001"
+
+
+class Published:
+    """Stands for the publisher: remembers what it was given, and answers as its turn says."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def publish(self, message_id: str, sent: SendMessage, tell: Callable[[Entry | Refused], None]) -> None:
+        if sent.message == "overload":
+            raise Refused(OVERLOADED)
+        self.messages.append({**sent.model_dump(), "id": message_id if sent.id else None})
+        seq = len(self.messages)
+        tell(Refused(UNAVAILABLE) if sent.message == "late" else Entry("g", b"", 0, seq, 1000 + seq))
+
+
+class Server:
+    """Stands for the socket server: keeps the handlers."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, Any] = {}
+        self.take: Callable[[Client, str], bool]
+
+    def on(self, name: str, handler: Any) -> None:
+        self.handlers[name] = handler
+
+
+class Edge:
+    """One way into an edge, with one client."""
+
+    def __init__(self) -> None:
+        rooms, memberships = Rooms(), Memberships()
+        memberships.set_member("g", UP, True)
+        self.published = Published()
+        self.server = Server()
+        nothing: Any = None
+        events = SocketEvents(EdgeSettings(), rooms, memberships, nothing, cast(Any, self.published), nothing)
+        events.start(cast(Any, self.server))
+        self.client = Client("sid", Identity(UP, 0.0), None, max_bytes=10**6, max_packets=10)
+        self.transport = Transport()
+        rooms.add(self.client)
+
+    def short(self, text: str) -> list[Any] | None:
+        """Return the ack that was written; None where the text has to go the ordinary way."""
+        self.client.transport = cast(Any, self.transport)
+        if not self.server.take(self.client, text):
+            assert not self.transport.wire
+            assert not self.published.messages
+            return None
+        (frame,) = self.transport.wire
+        header = 2 if frame[1] < 126 else 4
+        return ack_of(frame[header:].decode())
+
+    async def ordinary(self, text: str) -> list[Any]:
+        """Do what python-socketio does with a text."""
+        packet = socketio.packet.Packet(encoded_packet=text[1:])
+        answer = await self.server.handlers[packet.data[0]]("sid", *packet.data[1:])
+        sent = socketio.packet.Packet(socketio.packet.ACK, data=[answer], id=packet.id)
+        return ack_of("4" + sent.encode())
+
+
+def ack_of(text: str) -> list[Any]:
+    """Return an ack's number and payload, without what is new in each."""
+    number = text.partition("[")[0]
+    (payload,) = orjson.loads(text[len(number) :])
+    if "error" in payload:
+        assert payload["error"].pop("request_id")
+    return [number, payload]
+
+
+payloads: st.SearchStrategy[Any] = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "message": st.one_of(st.text(max_size=50), st.sampled_from(["late", "overload", "é" * 8_193, 7])),
+            "up": st.sampled_from([UP, UP.upper(), "up202000002", "root", None]),
+            "room": st.sampled_from(["g", "foreign", "$where", 7]),
+            "timestamp": st.one_of(st.integers(-1, 2**53 + 1), st.just("1")),
+        },
+        optional={"id": st.sampled_from(["m1", "a:b.c-d_e", "", "$", "x" * 64, "x" * 65, None, 1])},
+    ),
+    st.sampled_from([None, [], "text", 7, {}]),
+)
+
+
+@given(payloads, st.sampled_from(["0", "7", "123456789"]))
+def test_both_ways_give_the_same_acks_and_the_same_records(payload: Any, number: str) -> None:
+    text = f"42{number}" + orjson.dumps(["chat message", payload]).decode()
+    short, ordinary = Edge(), Edge()
+    acked = short.short(text)
+    expected = asyncio.run(ordinary.ordinary(text))
+    if acked is not None and acked[1].get("id") and not _has_id(payload):
+        assert acked[1].pop("id") != expected[1].pop("id")
+    assert acked == expected
+    assert short.published.messages == ordinary.published.messages
+    assert short.client.unacked == ordinary.client.unacked == 0
+
+
+def _has_id(payload: Any) -> bool:
+    return bool(isinstance(payload, dict) and payload.get("id"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '42["chat message",{}]',
+        '421["chat message"]',
+        '421["chat message",{"message":]',
+        '421["chat message",{}',
+        '4201["chat message",{}]',
+        '421234567890["chat message",{}]',
+        '42/admin,1["chat message",{}]',
+        '421["join room",{}]',
+        '451-1["chat message",{"_placeholder":true,"num":0}]',
+        '421 ["chat message",{}]',
+        '42\u0661["chat message",{}]',
+        "3",
+        "41",
+        "",
+        '421["chat message",{"message":"' + "x" * 131_072 + '"}]',
+    ],
+)
+def test_whatever_is_not_plainly_a_chat_message_that_asks_for_an_ack_goes_the_ordinary_way(text: str) -> None:
+    assert Edge().short(text) is None
+
+
+async def test_a_client_may_have_so_many_unacked_messages_on_both_ways_together() -> None:
+    edge = Edge()
+    edge.client.unacked = EdgeSettings().max_pending_sends_per_client
+    text = "421" + Json.dumps(["chat message", {"message": "m", "up": UP, "room": "g", "timestamp": 1}])
+    assert edge.short(text) == await edge.ordinary(text)
+    assert not edge.published.messages
+
+
+class Protocol:
+    """Stands for the connection: reading may be paused."""
+
+    _reading_paused = False
+
+    def pause_reading(self) -> None:
+        self._reading_paused = True
+
+
+def frame(opcode: int, payload: bytes, *, fin: bool = True, first_bits: int = 0) -> bytes:
+    """Return a client's frame: masked."""
+    mask = b"\x01\x02\x03\x04"
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    masked = bytes(byte ^ mask[n % 4] for n, byte in enumerate(payload))
+    return bytes([(0x80 if fin else 0) | first_bits | opcode]) + length + mask + masked
+
+
+texts = st.lists(
+    st.tuples(st.sampled_from(["short", "other"]), st.text(max_size=200), st.integers(0, 3), st.booleans()),
+    max_size=12,
+)
+
+
+@given(texts, st.lists(st.integers(1, 40), min_size=1, max_size=20))
+def test_however_frames_are_cut_all_arrive_once_and_nothing_overtakes_what_waits(
+    said: list[tuple[str, str, int, bool]], cuts: list[int]
+) -> None:
+    asyncio.run(_read_cut(said, cuts))
+
+
+async def _read_cut(said: list[tuple[str, str, int, bool]], cuts: list[int]) -> None:
+    inbox = Inbox(cast(Any, Protocol()), 10**6, loop=asyncio.get_running_loop())
+    reader = WebSocketReader(inbox, 10**6, compress=False, decode_text=True)
+    taken: list[str] = []
+
+    def take(text: str) -> bool:
+        if text.startswith("short"):
+            taken.append(text)
+            return True
+        return False
+
+    inbox.take = take
+    wire = b"".join(_frames(kind + text, parts, ping) for kind, text, parts, ping in said)
+    at = 0
+    for n in range(len(wire)):
+        chunk = wire[at : at + cuts[n % len(cuts)]]
+        reader.feed_data(chunk)
+        at += len(chunk)
+        if at >= len(wire):
+            break
+    waiting = [data[1] for data, _ in inbox._buffer if isinstance(data[1], str)]
+    everything = [kind + text for kind, text, _, _ in said]
+    assert taken + waiting == everything
+    waits_from = next((n for n, one in enumerate(said) if one[3] or one[0] != "short"), len(said))
+    assert taken == everything[:waits_from]
+
+
+def _frames(text: str, parts: int, ping: bool) -> bytes:
+    """Return a text as one frame or as several, with a ping before or between them."""
+    whole = text.encode()
+    control = frame(9, b"?") if ping else b""
+    if parts == 0:
+        return control + frame(1, whole)
+    step = len(whole) // (parts + 1) + 1
+    pieces = [whole[n : n + step] for n in range(0, len(whole), step)]
+    cut = [frame(1 if n == 0 else 0, piece, fin=n == len(pieces) - 1) for n, piece in enumerate(pieces)]
+    return cut[0] + control + b"".join(cut[1:]) if len(cut) > 1 else control + cut[0]
+
+
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        (frame(1, b"short\xff"), 1007),
+        (frame(1, b"short", first_bits=0x40), 1002),
+        (frame(3, b"short"), 1002),
+        (frame(0, b"short"), 1002),
+        (frame(1, b"short" * 50), 1009),
+        (frame(8, b"\x00\x01"), 1002),
+        (frame(9, b"short", fin=False), 1002),
+    ],
+)
+async def test_a_frame_that_breaks_the_protocol_is_never_taken_and_closes_with_its_code(
+    wire: bytes, code: int
+) -> None:
+    inbox = Inbox(cast(Any, Protocol()), 10**6, loop=asyncio.get_running_loop())
+    reader = WebSocketReader(inbox, 100, compress=False, decode_text=True)
+    taken: list[str] = []
+
+    def take(text: str) -> bool:
+        taken.append(text)
+        return True
+
+    inbox.take = take
+    reader.feed_data(wire)
+    error = inbox.exception()
+    assert isinstance(error, WebSocketError)
+    assert error.code == code
+    assert not taken
