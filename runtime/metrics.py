@@ -222,6 +222,8 @@ def _begin_at_zero() -> None:
     for topic in (topics.MESSAGES, topics.GROUPS, topics.MEMBERSHIPS, topics.USERS):
         DEAD_LETTERS.labels(topic=topic)
         NEVER_STORED.labels(topic=topic)
+    for reason in ("joined", "full", "emptied", "draining", "stopped", "dead"):
+        MOVED_SHARDS.labels(reason=reason)
 
 
 _begin_at_zero()

@@ -123,7 +123,8 @@ async def test_since_gives_exactly_what_was_missed_in_order_and_then_live_messag
         *(f"depois {n}" for n in range(3)),
     ]
     told = rooms(state)[pair.group]
-    assert (told["recovered"], told["missed"]) == (True, 7)
+    # What this edge had yet to read when the client came back, it got live.
+    assert (told["recovered"], told["missed"]) == (True, sum(ack["seq"] <= told["head"] for ack in missed))
 
 
 async def test_a_lost_connection_is_resumed_by_since_without_a_hole_or_a_double(
