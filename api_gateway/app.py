@@ -33,7 +33,7 @@ from runtime.memberships import Memberships
 from runtime.mongo import open_store
 from runtime.service import Service
 from runtime.tokens import TokenVerifier
-from schemas import topics
+from schemas import asyncapi, topics
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
     parts = _Parts(settings, StoreReads(store, settings))
     app = _app("public", settings, parts.public.routes(), known.identify, Cors(settings.allowed_origins))
     pages.add_docs(app, openapi.document("Uni4all Chat", PUBLIC_ABOUT, parts.public.routes()))
+    pages.add_asyncapi(app, asyncapi.for_clients())
     pages.add_web_client(app)
     port = await service.serve(app, settings.gateway_host, settings.public_port, log_requests=True)
     log.info("the public API listens", extra=logs.facts(host=settings.gateway_host, port=port))
@@ -113,6 +114,7 @@ async def _serve_internal(
     token = ServiceToken(settings.service_token.get_secret_value())
     app = _app("internal", settings, routes, token.identify, cors=None)
     pages.add_docs(app, openapi.document("Uni4all Chat, internal", INTERNAL_ABOUT, routes))
+    pages.add_asyncapi(app, asyncapi.for_the_solution())
     port = await service.serve(app, settings.internal_host, settings.internal_port, log_requests=True)
     log.info("the internal API listens", extra=logs.facts(host=settings.internal_host, port=port))
     return port

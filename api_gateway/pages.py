@@ -1,4 +1,4 @@
-"""Files for browsers: the web client, Swagger UI and the OpenAPI document. All are ours: no CDN is asked.
+"""Files for browsers: the web client, and the documents of the APIs. All are ours: no CDN is asked.
 
 They are read once and kept, small as they are. Their policy lets no inline or foreign script run.
 """
@@ -14,6 +14,8 @@ from typing import Any, Final
 import orjson
 import swagger_ui_bundle
 from aiohttp import web
+
+from api_gateway import asyncapi_page
 
 WEB: Final = Path(__file__).parent / "web"
 SWAGGER: Final = Path(swagger_ui_bundle.swagger_ui_path)
@@ -63,6 +65,15 @@ def add_docs(app: web.Application, openapi: dict[str, Any]) -> None:
     _serve(app, "/docs/docs.js", read_page(docs / "docs.js"))
     for name in SWAGGER_FILES:
         _serve(app, f"/docs/{name}", read_page(SWAGGER / name))
+
+
+def add_asyncapi(app: web.Application, asyncapi: dict[str, Any]) -> None:
+    """Serve the AsyncAPI document at ``/asyncapi.json``, and as a page at ``/asyncapi``."""
+    html = page_of(asyncapi_page.page(asyncapi).encode(), "text/html; charset=utf-8")
+    _serve(app, "/asyncapi.json", page_of(orjson.dumps(asyncapi), "application/json"))
+    _serve(app, "/asyncapi", html)
+    _serve(app, "/asyncapi/", html)
+    _serve(app, "/asyncapi/asyncapi.css", read_page(WEB / "asyncapi" / "asyncapi.css"))
 
 
 def add_web_client(app: web.Application) -> None:
