@@ -65,6 +65,10 @@ format: $(PACKAGES) ## Rewrite the code in the project's format and sort its imp
 bench: setup ## Run the side-by-side benchmarks
 	@$(PY) -m tests.bench $(args)
 
+.PHONY: loadtest
+loadtest: setup ## Load-test a system started here: SCENARIO=steady STUDENTS=1000; any URL: python -m loadtest
+	@$(PY) -m deploy.fitness --scenario "$(or $(SCENARIO),steady)" $(if $(STUDENTS),--students $(STUDENTS)) $(args)
+
 ##@ Prepare
 .PHONY: setup
 setup: $(PACKAGES) $(JARS) $(JS_CLIENT_PACKAGES) ## Install packages and the broker's jars (the others do it first)

@@ -1,12 +1,30 @@
-"""Students as programs: what load tests, replays and the demo use to behave like many clients.
+"""Students as programs: load tests of any deployment, and what replays and the demo use of them.
 
-    irc_logs.py      (pure) real chat logs as messages
-    websocket.py     (pure) the client's side of RFC 6455, as far as a Socket.IO client needs it
-    seen_frames.py   (pure) a frame that was parsed for one student is known for all others
-    outbox.py        (pure) what a student has yet to get acked, and when it is tried again
-    connection.py    one Socket.IO connection by websocket
-    rest.py          the public REST API
-    chat_client.py   a student: connects where the location says, resumes, sends until acked
+A student has a mind (what and when), a body (how) and a memory (what came, and whether it is right).
+
+    __main__.py       the commands
+    scenario.py       (pure) a load test as data; the ready ones lie in scenarios/
+    crowd.py          (pure) who takes part, in which groups
+    schedule.py       (pure) the mind: who says what when
+    live_crowd.py     the bodies of one process's students
+    memory.py         (pure) what was said, acked and received, and what was wrong with it
+    crowd_process.py  one process of students
+    news.py           (pure) what it says each second
+    crew.py           starts such processes, and adds up what they say
+    server_side.py    what the servers use meanwhile
+    run.py            a run, from scenario to result
+    latency.py        (pure) times as counts in buckets
+    results.py        (pure) the result, and whether objectives held
+    report.py         (pure) the HTML page; plots.py draws, report.html is its frame
+    tokens.py         where students' tokens come from
+
+    irc_logs.py       (pure) real chat logs as messages
+    websocket.py      (pure) the client's side of RFC 6455, as far as a Socket.IO client needs it
+    seen_frames.py    (pure) a frame that was parsed for one student is known for all others
+    outbox.py         (pure) what a student has yet to get acked, and when it is tried again
+    connection.py     one Socket.IO connection by websocket
+    rest.py           the public REST API
+    chat_client.py    a student: connects where the location says, resumes, sends until acked
 
 Only the public contracts are touched: HTTP, Socket.IO, and `schemas` for their shapes.
 """

@@ -39,6 +39,8 @@ class ChatClient:
         """Why the last connection ended."""
         self.holes: list[tuple[str, int, int]] = []
         """Rooms that could not be resumed: room, last seq received, the head it goes on from."""
+        self.on_joined: Callable[[str, int], None] = lambda _, __: None
+        """Called when a room is joined for the first time: room, and the head after which all must come."""
         self.on_chat: Callable[[ChatMessage], None] = lambda _: None
         self.on_acked: Callable[[Outgoing, SendMessageOk], None] = lambda _, __: None
         self.on_refused: Callable[[Outgoing, str], None] = lambda _, __: None
@@ -130,6 +132,8 @@ class ChatClient:
         before = self.cursors.get(room)
         if before is not None and not state["recovered"]:
             self.holes.append((room, before, state["head"]))
+        if before is None:
+            self.on_joined(room, state["head"])
         if before is None or state["missed"] == 0:
             self.cursors[room] = max(state["head"], -1 if before is None else before)
 

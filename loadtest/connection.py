@@ -99,22 +99,34 @@ class Connection(asyncio.Protocol):
         self._watch = self._loop.call_later(self._silence_s, self._watch_silence)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the edge sent. Chat messages that were seen before are the hot path."""
+        """Take what the edge sent. What another student has read just so is the hot path."""
+        if self._head is None and not self._reader.rest:
+            messages = self._seen.reads.get(data)
+            if messages is not None:
+                on_message = self._owner.on_message
+                for message in messages:
+                    on_message(message)
+                return
         try:
-            if self._head is not None:
-                data = self._take_head(data)
-            seen, on_message = self._seen, self._owner.on_message
-            for first, payload in self._reader.feed(data):
-                if first == WHOLE_TEXT:
-                    message = seen.get(payload)
-                    if message is not None:
-                        on_message(message)
-                    else:
-                        self._take_text(payload)
-                else:
-                    self._take_control(first, payload)
+            self._read(data if self._head is None else self._take_head(data))
         except ValueError as error:
             self.abort(f"not understood: {error}")
+
+    def _read(self, data: bytes) -> None:
+        seen, on_message = self._seen, self._owner.on_message
+        begins_whole = not self._reader.rest
+        frames = self._reader.feed(data)
+        for first, payload in frames:
+            if first == WHOLE_TEXT:
+                message = seen.get(payload)
+                if message is not None:
+                    on_message(message)
+                else:
+                    self._take_text(payload)
+            else:
+                self._take_control(first, payload)
+        if begins_whole and frames and not self._reader.rest:
+            seen.remember_read(data, [payload for _, payload in frames])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner, or whoever waits for the connection to open."""

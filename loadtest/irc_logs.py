@@ -5,7 +5,9 @@ A line ``[HH:MM] <nick> text`` is a message. Joins and renames (``===``) and act
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 DIAL_MINUTES: Final = 12 * 60
@@ -39,6 +41,24 @@ def parse(log: bytes) -> list[IrcMessage]:
         last_clock = clock
         messages.append(IrcMessage(minute, _decoded(found[3]), _decoded(found[4])))
     return messages
+
+
+def moments(log: Sequence[IrcMessage], lasts_s: float | None = None) -> list[float]:
+    """Return when each message of a log is said, in seconds: a minute's messages evenly within it.
+
+    With ``lasts_s`` the clock runs such that the whole log takes that long.
+    """
+    real: list[float] = []
+    for minute, messages in groupby(log, key=lambda message: message.minute):
+        count = len(list(messages))
+        real += [60.0 * (minute + n / count) for n in range(count)]
+    factor = 1.0 if lasts_s is None else lasts_s / real_length_s(log)
+    return [moment * factor for moment in real]
+
+
+def real_length_s(log: Sequence[IrcMessage]) -> float:
+    """Return how long a log, which may not be empty, lasts by its own clock."""
+    return 60.0 * (log[-1].minute + 1)
 
 
 def _step(before: int, now: int) -> int:

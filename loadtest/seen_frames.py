@@ -4,6 +4,7 @@ An edge writes the same frame to every member of a room. Looking its bytes up co
 parsing them and leaves nothing unchecked: each byte is compared with a frame that was validated.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import orjson
@@ -11,6 +12,8 @@ import orjson
 from schemas.client_events import CHAT_MESSAGE, ChatMessage
 
 MAX_KEPT: Final = 50_000
+MAX_READS_KEPT: Final = 2_000
+"""Reads are long, and all who get the same one get it soon after each other."""
 
 _EVENT: Final = b'42["' + CHAT_MESSAGE.encode() + b'",'
 
@@ -21,6 +24,8 @@ class SeenFrames(dict[bytes, ChatMessage]):
     def __init__(self, max_kept: int = MAX_KEPT) -> None:
         super().__init__()
         self._max_kept = max_kept
+        self.reads: dict[bytes, tuple[ChatMessage, ...]] = {}
+        """What came in one read and was nothing but whole chat messages, by its bytes, headers and all."""
 
     def parse(self, text: bytes) -> ChatMessage | None:
         """Return the chat message that this text is, and remember it; None where it is no such.
@@ -35,3 +40,11 @@ class SeenFrames(dict[bytes, ChatMessage]):
             del self[next(iter(self))]
         self[text] = message
         return message
+
+    def remember_read(self, data: bytes, frames: Iterable[bytes]) -> None:
+        """Remember that these bytes are these frames, where all are chat messages that are known."""
+        messages = [self.get(frame) for frame in frames]
+        if None not in messages:
+            if len(self.reads) >= MAX_READS_KEPT:
+                del self.reads[next(iter(self.reads))]
+            self.reads[data] = tuple(message for message in messages if message is not None)

@@ -28,18 +28,19 @@ class ProtocolError(ValueError):
 class FrameReader:
     """Cuts a server's bytes into frames, however they were cut on their way."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("rest",)
 
     def __init__(self) -> None:
-        self._rest = b""
+        self.rest = b""
+        """The beginning of a frame whose end is still to come."""
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Return the frames that are whole now: first byte (FIN and opcode) and payload.
 
         Raises `ProtocolError` for a masked or an over-long frame.
         """
-        if self._rest:
-            data = self._rest + data
+        if self.rest:
+            data = self.rest + data
         frames: list[tuple[int, bytes]] = []
         at, size = 0, len(data)
         while size - at >= 2:
@@ -52,7 +53,7 @@ class FrameReader:
                 break
             frames.append((data[at], data[start : start + length]))
             at = start + length
-        self._rest = data[at:]
+        self.rest = data[at:]
         return frames
 
 

@@ -70,6 +70,11 @@ class LocalSystem:
         self.services: dict[str, ServiceProcess] = {}
 
     @property
+    def token_secret(self) -> str:
+        """What students' tokens are made with."""
+        return self._secrets.tokens
+
+    @property
     def service_token(self) -> str:
         """What callers of the internal API show."""
         return self._secrets.service_token

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import groupby
 from typing import Final
 
 from deploy.demo.university import PlannedGroup, Student
-from loadtest.irc_logs import IrcMessage
+from loadtest.irc_logs import IrcMessage, real_length_s
+from loadtest.irc_logs import moments as said_at
 from schemas.up_number import CIRCLE, DIGITS
 
 LASTS_S: Final = 90.0
@@ -72,13 +72,9 @@ def plan_replay(
 
 def moments(log: Sequence[IrcMessage], speed: float | None = None) -> list[float]:
     """Return when each message of a log is said, in seconds: a minute's messages evenly within it."""
-    real: list[float] = []
-    for minute, messages in groupby(log, key=lambda message: message.minute):
-        count = len(list(messages))
-        real += [60.0 * (minute + n / count) for n in range(count)]
-    lasts_s = 60.0 * (log[-1].minute + 1) if log else 0.0
-    factor = lasts_s / LASTS_S if speed is None else speed
-    return [moment / factor for moment in real]
+    if not log:
+        return []
+    return said_at(log, LASTS_S if speed is None else real_length_s(log) / speed)
 
 
 def up_numbers(nicks: Iterable[str]) -> dict[str, str]:

@@ -1,0 +1,7 @@
+"""The documented fitness functions, and any load test, on a system that is started here for them.
+
+    __main__.py      `make fitness` and `make loadtest`
+    local_target.py  a local system as a target of `loadtest`
+
+What is judged, and how, stands in `loadtest`; here it only gets something to judge.
+"""

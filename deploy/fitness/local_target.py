@@ -1,0 +1,44 @@
+"""A whole system on this machine as a load test's target, with all its processes to look at."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.demo.local_system import LocalSystem
+from deploy.local.service import ServiceProcess
+from loadtest.run import Target
+from loadtest.server_side import Watched
+from loadtest.tokens import SECRET_VARIABLE
+
+NOT_OURS = ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_DURABLE", "MONGODB_URI")
+"""A load test writes groups and messages: it never does so into somebody's broker by accident."""
+
+
+@contextmanager
+def local_target(
+    folder: Path, *, edges: int = 2, env: Mapping[str, Mapping[str, str]] | None = None
+) -> Iterator[Target]:
+    """Run a system under ``folder`` for the length of the block; this process can mint its tokens."""
+    environ = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
+    with LocalSystem(
+        data_dir=folder / "data", log_dir=folder / "logs", edges=edges, env=env, environ=environ
+    ) as system:
+        before = os.environ.get(SECRET_VARIABLE)
+        os.environ[SECRET_VARIABLE] = system.token_secret
+        try:
+            yield Target(system.public_url, watched=watched(system))
+        finally:
+            if before is None:
+                del os.environ[SECRET_VARIABLE]
+            else:
+                os.environ[SECRET_VARIABLE] = before
+
+
+def watched(system: LocalSystem) -> Watched:
+    """Return all processes of a system; a broker or a store in Docker is not ours to look at."""
+    pids = {name: service.process.pid for name, service in system.services.items()}
+    for name, service in (("kafka", system.backing.kafka), ("store", system.backing.store)):
+        if isinstance(service, ServiceProcess):
+            pids[name] = service.process.pid
+    return Watched({name: service.ops_url for name, service in system.services.items()}, pids)

@@ -1,0 +1,162 @@
+"""``python -m loadtest``: what load testers call. The exit status says whether all was well."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from loadtest.crew import RunFailedError
+from loadtest.report import write_report
+from loadtest.results import Result
+from loadtest.run import LiveLine, Target, run_scenario
+from loadtest.scenario import Replay, Scenario, load, ready_ones
+from loadtest.server_side import Watched, pairs
+from loadtest.tokens import open_tokens
+
+EXAMPLES = """\
+Any deployment can be tested whose gateway can be reached, with its shared secret or a file of tokens:
+
+  export TOKEN_SECRET=...            # HS256 deployments: tokens are made here
+  python -m loadtest run steady --gateway http://127.0.0.1:8000
+  python -m loadtest run steady --gateway https://chat.example.org --tokens tokens.txt \\
+      --ops edge-1=http://10.0.0.5:9110 --ops persister=http://10.0.0.7:9101
+  python -m loadtest report before.json after.json
+
+A run makes groups of its own (load-...), which stay there. `make loadtest` starts a system here and tests
+that. docs/load-testing.md explains scenarios, results and the generator's limits.
+Exit status: 0 objectives held, 1 they did not, 2 the run could not be carried through.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what was asked for. Returns the exit status."""
+    logging.basicConfig(level=logging.ERROR)
+    asked = _parser().parse_args(argv)
+    try:
+        status: int = asked.command(asked)
+    except (RunFailedError, ValueError, OSError) as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("FAILED: interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtest",
+        description="Load tests of a chat deployment, from the outside.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run a scenario; write its result and report", description=_ready())
+    run.formatter_class = argparse.RawDescriptionHelpFormatter
+    run.add_argument("scenario", help="a ready scenario's name, or a TOML file")
+    add_target(run)
+    add_size(run)
+    run.set_defaults(command=_run)
+    shown = commands.add_parser("scenarios", help="list the ready scenarios")
+    shown.set_defaults(command=_scenarios)
+    report = commands.add_parser("report", help="make the HTML report of one result, or of two side by side")
+    report.add_argument("results", nargs="+", type=Path, help="one or two results (JSON)")
+    report.add_argument("--out", type=Path, help="the page (default: beside the first result)")
+    report.set_defaults(command=_report)
+    return parser
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what is tested."""
+    parser.add_argument("--gateway", required=True, metavar="URL", help="the public API's URL")
+    parser.add_argument(
+        "--tokens", type=Path, help="lines 'up201906045 TOKEN' (default: made with $TOKEN_SECRET)"
+    )
+    parser.add_argument(
+        "--ops", action="append", default=[], metavar="NAME=URL", help="a server's ops port; may be repeated"
+    )
+    parser.add_argument(
+        "--pid",
+        action="append",
+        default=[],
+        metavar="NAME=PID",
+        help="a server's process on this machine; edge... and kafka... count for a delivery's CPU",
+    )
+
+
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that change a scenario."""
+    parser.add_argument("--students", type=int, help="so many instead of the scenario's")
+    parser.add_argument("--group-size", type=int, help="so many in each group")
+    parser.add_argument(
+        "--stretch", type=float, default=1.0, help="measured phases last so many times as long"
+    )
+    parser.add_argument(
+        "--replay", type=Path, metavar="FOLDER", help="say what the *.log of a folder say (IRC)"
+    )
+    parser.add_argument("--processes", type=int, default=0, help="processes of students (default: by cores)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("reports"), help="folder of the result (%(default)s)"
+    )
+
+
+def chosen_scenario(asked: argparse.Namespace) -> Scenario:
+    """Return the scenario as the arguments change it. Raises ValueError."""
+    scenario = load(asked.scenario).stretched(asked.stretch)
+    changes = {"students": asked.students, "group_size": asked.group_size}
+    changed = scenario.model_dump() | {name: value for name, value in changes.items() if value is not None}
+    if asked.replay is not None:
+        changed["replay"] = Replay(folder=asked.replay.resolve())
+    return Scenario.model_validate(changed)
+
+
+def show_and_keep(result: Result, folder: Path) -> int:
+    """Print what was judged, write result and report, and return the exit status."""
+    for one in result.judged:
+        print(f"{'ok  ' if one.held else 'FAIL'}  {one.what}: {one.got} (wanted {one.wanted})")
+    used = ", ".join(f"{name} {cores:.2f}" for name, cores in result.server_cpu.items())
+    print(
+        f"{result.verdict.received:,} deliveries of {result.verdict.said:,} messages; "
+        f"{result.deliveries_per_s:,.0f}/s while measured; p50 {result.deliver.p50:.1f} ms, "
+        f"p99 {result.deliver.p99:.1f} ms; generator {result.generator_us_per_delivery:.1f} µs a delivery"
+        + (f"; cores used: {used}" if used else "")
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"load-{result.scenario.name}-{result.started.replace(':', '')[:17]}-{result.run}.json"
+    path.write_text(result.model_dump_json(indent=1))
+    print(f"{path}\n{write_report([result], path.with_suffix('.html'))}")
+    return 0 if result.ok else 1
+
+
+def _ready() -> str:
+    lines = (f"  {one.name:<14} {one.students:>6,} students  {one.about}" for one in ready_ones())
+    return "Ready scenarios:\n" + "\n".join(lines)
+
+
+def _run(asked: argparse.Namespace) -> int:
+    scenario = chosen_scenario(asked)
+    open_tokens(asked.tokens)
+    watched = Watched(pairs(asked.ops), {name: int(pid) for name, pid in pairs(asked.pid).items()})
+    target = Target(asked.gateway, asked.tokens, watched)
+    live = LiveLine(scenario.seconds)
+    result = uvloop.run(run_scenario(scenario, target, processes=asked.processes, on_moment=live.show))
+    live.finish()
+    return show_and_keep(result, asked.out)
+
+
+def _scenarios(_: argparse.Namespace) -> int:
+    print(_ready())
+    return 0
+
+
+def _report(asked: argparse.Namespace) -> int:
+    results = [Result.model_validate_json(path.read_text()) for path in asked.results[:2]]
+    print(write_report(results, asked.out or asked.results[0].with_suffix(".html")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

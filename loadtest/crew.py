@@ -1,0 +1,114 @@
+"""Starts the processes of a load test, begins them together, and adds up what they say."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+from loadtest.latency import Latencies
+from loadtest.news import Job, News, Second, Verdict
+
+START_IN_S: Final = 1.0
+STOP_DEADLINE_S: Final = 5.0
+MAX_LINE_BYTES: Final = 2**22
+
+
+class RunFailedError(Exception):
+    """A process of students could not go on; the text says why."""
+
+
+class Crew:
+    """``on_second`` gets every second once all processes have told of it."""
+
+    def __init__(self, jobs: list[Job], on_second: Callable[[Second], None]) -> None:
+        self._jobs = jobs
+        self._on_second = on_second
+        self._seconds: dict[int, list[Second]] = {}
+        self._processes: list[asyncio.subprocess.Process] = []
+
+    async def run(self, on_start: Callable[[], None] = lambda: None) -> list[Verdict]:
+        """Return all verdicts. Raises `RunFailedError`; no process is left when it returns."""
+        try:
+            for _ in self._jobs:
+                self._processes.append(await _launch())
+            for process, job in zip(self._processes, self._jobs, strict=True):
+                _write(process, job.model_dump_json())
+            await asyncio.gather(*(self._ready(process) for process in self._processes))
+            starts_at = json.dumps(time.time() + START_IN_S)
+            on_start()
+            for process in self._processes:
+                _write(process, starts_at)
+            return await asyncio.gather(*(self._follow(process) for process in self._processes))
+        finally:
+            await asyncio.gather(*(_end(process) for process in self._processes))
+
+    async def _ready(self, process: asyncio.subprocess.Process) -> None:
+        await _news(process)
+
+    async def _follow(self, process: asyncio.subprocess.Process) -> Verdict:
+        while True:
+            news = await _news(process)
+            if news.verdict is not None:
+                return news.verdict
+            if news.second is not None:
+                self._take(news.second)
+
+    def _take(self, second: Second) -> None:
+        told = self._seconds.setdefault(second.at, [])
+        told.append(second)
+        if len(told) == len(self._jobs):
+            self._on_second(added_up(self._seconds.pop(second.at)))
+
+
+def added_up(seconds: list[Second]) -> Second:
+    """Return one second of several processes."""
+    total = Second(at=seconds[0].at, settling=all(second.settling for second in seconds))
+    for name in ("online", "planned", "acked", "refused", "repeated", "received", "reconnects", "cpu_s"):
+        setattr(total, name, sum(getattr(second, name) for second in seconds))
+    for name in ("deliver", "ack", "own", "late"):
+        latencies = Latencies()
+        for second in seconds:
+            latencies.add(Latencies.of_pairs(getattr(second, name)))
+        setattr(total, name, latencies.pairs())
+    return total
+
+
+async def _launch() -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "loadtest.crowd_process",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=MAX_LINE_BYTES,
+    )
+
+
+def _write(process: asyncio.subprocess.Process, line: str) -> None:
+    if process.stdin is not None:
+        process.stdin.write(line.encode() + b"\n")
+
+
+async def _news(process: asyncio.subprocess.Process) -> News:
+    """Return the next line. Raises `RunFailedError` where there is none, or it says so."""
+    line = await process.stdout.readline() if process.stdout is not None else b""
+    if not line:
+        raise RunFailedError(f"a process of students ended with status {await process.wait()}")
+    news = News.model_validate_json(line)
+    if news.failed is not None:
+        raise RunFailedError(news.failed)
+    return news
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a process by the end of its input, or by force."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(STOP_DEADLINE_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,83 @@
+"""Who takes part, and who is in which group. Pure: the same run and scenario give the same crowd.
+
+Every process has students of its own, whose groups hold nobody else: so each can judge alone what its
+students must receive, and no two clocks are compared.
+"""
+
+import random
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from loadtest.irc_logs import IrcMessage
+from loadtest.scenario import Scenario
+from schemas.up_number import CIRCLE, up_at
+
+_STRIDE: Final = 618_033_989
+"""Has no factor in common with `CIRCLE`: students follow each other all around it and never meet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group to be created; its first member creates it."""
+
+    id: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """The students and groups of one process."""
+
+    students: tuple[str, ...]
+    groups: tuple[Group, ...]
+
+    @property
+    def rooms(self) -> dict[str, tuple[str, ...]]:
+        """By student: the groups that they are in."""
+        found: dict[str, list[str]] = {up: [] for up in self.students}
+        for group in self.groups:
+            for up in group.members:
+                found[up].append(group.id)
+        return {up: tuple(ids) for up, ids in found.items()}
+
+
+def made_up_number(run: str, index: int) -> str:
+    """Return the UP number of a run's student; no two indexes have the same."""
+    return up_at((zlib.crc32(run.encode()) + index * _STRIDE) % CIRCLE)
+
+
+def share_of(total: int, number: int, of: int) -> range:
+    """Return which of ``total`` things are the ``number``-th process's, from 0."""
+    return range(total * number // of, total * (number + 1) // of)
+
+
+def make_crowd(scenario: Scenario, run: str, number: int, of: int, ups: Sequence[str] = ()) -> Crowd:
+    """Return the crowd of one of ``of`` processes. ``ups`` are all students there are, where they are given.
+
+    Raises ValueError where there are too few.
+    """
+    if ups and len(ups) < scenario.students:
+        raise ValueError(f"{scenario.students} students are wanted, and tokens are there for {len(ups)}")
+    share = share_of(scenario.students, number, of)
+    students = [ups[index] if ups else made_up_number(run, index) for index in share]
+    rng = random.Random(f"{run} {number}")
+    groups: list[Group] = []
+    for _ in range(scenario.groups_each):
+        for start in range(0, len(students), scenario.group_size):
+            members = tuple(students[start : start + scenario.group_size])
+            groups.append(Group(f"load-{run}-{number}-{len(groups)}", members))
+        rng.shuffle(students)
+    return Crowd(tuple(students), tuple(groups))
+
+
+def replay_crowd(logs: Mapping[str, Sequence[IrcMessage]], run: str) -> tuple[Crowd, dict[str, str]]:
+    """Return the crowd of a replay, every log a group, and the UP number of every nick."""
+    nicks = sorted({message.nick for log in logs.values() for message in log})
+    ups = {nick: made_up_number(run, index) for index, nick in enumerate(nicks)}
+    groups = [
+        Group(f"load-{run}-irc-{number}", tuple(sorted({ups[message.nick] for message in log})))
+        for number, (_, log) in enumerate(sorted(logs.items()))
+    ]
+    return Crowd(tuple(ups.values()), tuple(groups)), ups

@@ -1,0 +1,253 @@
+"""``python -m loadtest.crowd_process``: one process of students. It takes its job from its input.
+
+It says one JSON line a second (`loadtest.news`) and nothing else; errors go to stderr.
+"""
+
+import asyncio
+import gc
+import json
+import resource
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import uvloop
+
+from loadtest import irc_logs, schedule
+from loadtest.crowd import Crowd, Group, make_crowd, replay_crowd
+from loadtest.irc_logs import IrcMessage
+from loadtest.live_crowd import LiveCrowd
+from loadtest.memory import Memory
+from loadtest.news import Job, News, Second, Verdict
+from loadtest.rest import RestApi
+from loadtest.scenario import Scenario
+from loadtest.tokens import TokenSource, open_tokens
+
+CREATING_AT_ONCE: Final = 16
+OPEN_FILES: Final = 65_536
+SETTLE_POLL_S: Final = 0.5
+HISTORY_PATIENCE_S: Final = 60.0
+"""So long may history stand still before what it lacks counts as not stored."""
+
+
+class CrowdProcess:
+    """One run of one process: create groups, wait for the start, play, settle, judge."""
+
+    def __init__(self, job: Job, tokens: TokenSource, api: RestApi) -> None:
+        self._job = job
+        self._tokens = tokens
+        self._api = api
+        self._scenario = Scenario.model_validate_json(job.scenario)
+        self._crowd, self._lines = _plan(self._scenario, job, tokens.ups)
+        self._started = 0.0
+        self._memory = Memory(self._crowd.rooms, self._clock)
+        self._live = LiveCrowd(
+            self._crowd.students,
+            tokens.token,
+            api.locate,
+            self._memory,
+            prefix=f"{job.run}-{job.number}",
+            clock=self._clock,
+        )
+        self._settling = False
+
+    async def prepare(self) -> None:
+        """Create the groups. Raises OSError where one cannot be had."""
+        places = asyncio.Semaphore(CREATING_AT_ONCE)
+
+        async def create(group: Group) -> None:
+            async with places:
+                token = self._tokens.token(group.members[0])
+                await self._api.create_group(group.id, group.members, token)
+
+        await asyncio.gather(*(create(group) for group in self._crowd.groups))
+
+    async def play(self, starts_at: float) -> Verdict:
+        """Run from ``starts_at`` (seconds since 1970) to the verdict."""
+        self._started = time.monotonic() + (starts_at - time.time())
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        reporting = asyncio.create_task(self._report())
+        try:
+            await self._play()
+            self._settling = True
+            await self._settle()
+            checked, not_stored = await self._compare_history()
+        finally:
+            reporting.cancel()
+            await self._live.close()
+        memory = self._memory
+        faults = asdict(memory.verdict())
+        faults["not_stored"] = not_stored
+        return Verdict(
+            students=len(self._crowd.students),
+            said=self._live.planned,
+            acked=memory.acked,
+            received=memory.received,
+            refused=memory.refused,
+            holes=self._live.holes,
+            connections=self._live.connections,
+            history_checked=checked,
+            cpu_s=time.process_time(),
+            **faults,
+        )
+
+    async def _play(self) -> None:
+        seed = f"{self._job.run} {self._job.number}"
+        students = self._crowd.students
+        async with asyncio.TaskGroup() as playing:
+            playing.create_task(self._live.come(schedule.arrivals(self._scenario, len(students))))
+            playing.create_task(self._live.talk(self._lines))
+            playing.create_task(self._live.lose(schedule.losses(self._scenario, students, seed)))
+            playing.create_task(asyncio.sleep(max(0.0, self._scenario.seconds - self._clock())))
+
+    async def _settle(self) -> None:
+        """Wait until everything has come, or nothing has for a while."""
+        news, since = -1, self._clock()
+        while self._clock() - since < self._scenario.settle_s:
+            self._live.note_holes()
+            if self._memory.outstanding() == 0:
+                return
+            if (now := self._memory.received + self._memory.acked) != news:
+                news, since = now, self._clock()
+            await asyncio.sleep(SETTLE_POLL_S)
+
+    async def _compare_history(self) -> tuple[int, int]:
+        """Return how many groups were looked at, and how many of their messages history lacks."""
+        groups = self._crowd.groups[: self._scenario.check_history]
+        lacking = [await self._not_stored(group) for group in groups]
+        return len(groups), sum(lacking)
+
+    async def _not_stored(self, group: Group) -> int:
+        wanted = self._memory.seqs[group.id]
+        if not wanted:
+            return 0
+        token = self._tokens.token(group.members[0])
+        stored, since = -1, self._clock()
+        while self._clock() - since < HISTORY_PATIENCE_S:
+            page = await self._api.page(group.id, token, after=max(wanted) - 1)
+            if page.storedUpTo >= max(wanted):
+                break
+            if page.storedUpTo != stored:
+                stored, since = page.storedUpTo, self._clock()
+            await asyncio.sleep(SETTLE_POLL_S)
+        messages, _ = await self._api.history(group.id, token, after=min(wanted) - 1)
+        return len(wanted - {message.seq for message in messages})
+
+    async def _report(self) -> None:
+        """Say once a second what has happened."""
+        before = Second(at=0)
+        repeated, connections = 0, 0
+        for at in range(1, sys.maxsize):
+            await asyncio.sleep(max(0.0, at - self._clock()))
+            if self._live.failure is not None:
+                say(News(failed=self._live.failure))
+                return
+            total = self._totals(at)
+            now_repeated, now_connections = self._live.repeated, self._live.connections
+            second = total.model_copy(
+                update={
+                    "planned": total.planned - before.planned,
+                    "acked": total.acked - before.acked,
+                    "refused": total.refused - before.refused,
+                    "received": total.received - before.received,
+                    "cpu_s": total.cpu_s - before.cpu_s,
+                    "repeated": now_repeated - repeated,
+                    "reconnects": now_connections - connections,
+                }
+            )
+            before, repeated, connections = total, now_repeated, now_connections
+            say(News(second=second))
+            self._memory.forget_old()
+
+    def _totals(self, at: int) -> Second:
+        memory = self._memory
+        return Second(
+            at=at - 1,
+            online=self._live.online,
+            planned=self._live.planned,
+            acked=memory.acked,
+            refused=memory.refused,
+            received=memory.received,
+            deliver=memory.deliver.take().pairs(),
+            ack=memory.ack.take().pairs(),
+            own=memory.own.take().pairs(),
+            late=self._live.late.take().pairs(),
+            cpu_s=time.process_time(),
+            settling=self._settling,
+        )
+
+    def _clock(self) -> float:
+        return time.monotonic() - self._started
+
+
+def _plan(scenario: Scenario, job: Job, ups: Sequence[str]) -> tuple[Crowd, Iterator[schedule.Line]]:
+    if scenario.replay is None:
+        crowd = make_crowd(scenario, job.run, job.number, job.of, ups)
+        return crowd, schedule.talk(scenario, crowd, f"{job.run} {job.number}")
+    logs = _read_logs(scenario.replay.folder)
+    crowd, by_nick = replay_crowd(logs, job.run)
+    starts_s = sum(phase.seconds for phase in scenario.phases)
+    return crowd, schedule.replayed(logs, crowd, by_nick, starts_s, scenario.replay.seconds)
+
+
+def _read_logs(folder: Path) -> Mapping[str, list[IrcMessage]]:
+    logs = {file.name: irc_logs.parse(file.read_bytes()) for file in sorted(folder.glob("*.log"))}
+    found = {name: log for name, log in logs.items() if log}
+    if not found:
+        raise ValueError(f"{folder} holds no *.log with lines like [12:34] <nick> text")
+    return found
+
+
+def say(news: News) -> None:
+    """Write one line."""
+    sys.stdout.write(news.model_dump_json(exclude_defaults=True) + "\n")
+    sys.stdout.flush()
+
+
+@asynccontextmanager
+async def _input() -> AsyncIterator[asyncio.StreamReader]:
+    reader = asyncio.StreamReader(limit=2**20)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    try:
+        yield reader
+    finally:
+        transport.close()
+
+
+async def _main() -> None:
+    async with _input() as lines, aiohttp.ClientSession() as session:
+        job = Job.model_validate_json(await lines.readline())
+        tokens = open_tokens(Path(job.tokens_file) if job.tokens_file else None)
+        process = CrowdProcess(job, tokens, RestApi(session, job.gateway))
+        await process.prepare()
+        say(News(ready=True))
+        starts_at = float(json.loads(await lines.readline()))
+        # Our input ends when whoever started us is gone: then nobody wants our verdict.
+        orphaned = asyncio.create_task(lines.read())
+        playing = asyncio.create_task(process.play(starts_at))
+        await asyncio.wait({orphaned, playing}, return_when=asyncio.FIRST_COMPLETED)
+        orphaned.cancel()
+        if not playing.done():
+            playing.cancel()
+            await asyncio.wait({playing})
+            return
+        say(News(verdict=playing.result()))
+
+
+if __name__ == "__main__":
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    try:
+        uvloop.run(_main())
+    except (OSError, ValueError, ExceptionGroup) as error:
+        say(News(failed=str(error)))
+        sys.exit(1)

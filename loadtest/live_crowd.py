@@ -1,0 +1,162 @@
+"""The students of one process as they are online: a `ChatClient` each, told when to come and what to say.
+
+It neither plans nor judges: `schedule` does the one, `memory` the other.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import count
+from typing import Final
+
+from loadtest.chat_client import ChatClient, ConnectRefusedError
+from loadtest.latency import Latencies
+from loadtest.memory import Memory, Said
+from loadtest.outbox import Outbox, Outgoing
+from loadtest.schedule import Line
+from loadtest.seen_frames import SeenFrames
+from schemas.client_events import SendMessageOk
+
+CONNECTING_AT_ONCE: Final = 64
+LINES_A_PASS: Final = 50
+WINDOW: Final = 200
+"""Messages of one student that may be under way: a plan does not wait for acks, an edge bounds them."""
+
+Clock = Callable[[], float]
+
+
+class LiveCrowd:
+    """Owns the clients of the students ``ups``."""
+
+    def __init__(
+        self,
+        ups: Sequence[str],
+        token_of: Callable[[str], str],
+        locate: Callable[[str], Awaitable[str]],
+        memory: Memory,
+        *,
+        prefix: str,
+        clock: Clock,
+    ) -> None:
+        self._memory = memory
+        self._clock = clock
+        self._ids = (f"{prefix}-{number}" for number in count())
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(CONNECTING_AT_ONCE)
+        self.failure: str | None = None
+        """What ended a student for good, where something did."""
+        self.planned = 0
+        self.late = Latencies()
+        """How long after their planned moments we ourselves gave messages to the connections."""
+        seen = SeenFrames()
+        self.clients = {
+            up: ChatClient(up, token_of(up), locate=locate, seen=seen, outbox=Outbox(window=WINDOW))
+            for up in ups
+        }
+        for client in self.clients.values():
+            self._follow(client)
+
+    @property
+    def online(self) -> int:
+        """How many are connected and know their rooms."""
+        return sum(client.joined.is_set() for client in self.clients.values())
+
+    @property
+    def connections(self) -> int:
+        """How often anybody was let in."""
+        return sum(client.connections for client in self.clients.values())
+
+    @property
+    def repeated(self) -> int:
+        """How often a message was put back to be sent again."""
+        return sum(client.outbox.retries for client in self.clients.values())
+
+    @property
+    def holes(self) -> int:
+        """How many rooms could not be resumed."""
+        return sum(len(client.holes) for client in self.clients.values())
+
+    async def come(self, at_s: Iterable[float]) -> None:
+        """Let the students connect, in their order, each at their moment; at most so many at once."""
+        async with asyncio.TaskGroup() as coming:
+            for moment, client in zip(at_s, self.clients.values(), strict=False):
+                await self._until(moment)
+                await self._places.acquire()
+                coming.create_task(self._connect(client))
+
+    async def talk(self, lines: Iterable[Line]) -> None:
+        """Say everything at its moment, however the system does."""
+        for number, line in enumerate(lines):
+            if line.at_s > self._clock():
+                await self._until(line.at_s)
+            elif number % LINES_A_PASS == 0:
+                await asyncio.sleep(0)
+            self._say(line)
+
+    async def lose(self, losses: Iterable[tuple[float, Sequence[str]]]) -> None:
+        """Let networks fail at their moments. The students come back by themselves."""
+        for moment, ups in losses:
+            await self._until(moment)
+            for up in ups:
+                self.clients[up].drop_connection()
+
+    def note_holes(self) -> None:
+        """Tell the memory what the edges said that they could not bring again."""
+        for up, client in self.clients.items():
+            for room, place in self._memory.places[up].items():
+                place.holes = [(after, up_to) for hole, after, up_to in client.holes if hole == room]
+
+    async def close(self) -> None:
+        """End all connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _follow(self, client: ChatClient) -> None:
+        memory = self._memory
+        client.on_chat = memory.listener(client.up)
+
+        def on_joined(room: str, head: int) -> None:
+            memory.got_joined(client.up, room, head)
+
+        def on_acked(message: Outgoing, ok: SendMessageOk) -> None:
+            memory.got_acked(message.id, ok.seq)
+
+        def on_refused(message: Outgoing, _code: str) -> None:
+            memory.got_refused(message.id)
+
+        client.on_joined, client.on_acked, client.on_refused = on_joined, on_acked, on_refused
+
+    async def _connect(self, client: ChatClient) -> None:
+        """Keep the place among those who connect until the student knows their rooms."""
+        try:
+            self._memory.came.add(client.up)
+            task = asyncio.create_task(client.run(), name=client.up)
+            task.add_done_callback(self._ended)
+            self._tasks.add(task)
+            joined = asyncio.ensure_future(client.joined.wait())
+            await asyncio.wait({task, joined}, return_when=asyncio.FIRST_COMPLETED)
+            joined.cancel()
+        finally:
+            self._places.release()
+
+    def _say(self, line: Line) -> None:
+        message_id = next(self._ids)
+        self.planned += 1
+        self.late.record(int((self._clock() - line.at_s) * 1e6))
+        self._memory.say(message_id, Said(line.room, line.up, line.text, line.at_s))
+        self.clients[line.up].post(
+            line.room, line.text, message_id=message_id, sent_at=int(time.time() * 1000)
+        )
+
+    async def _until(self, moment: float) -> None:
+        wait_s = moment - self._clock()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        kind = "was refused" if isinstance(error, ConnectRefusedError) else "ended"
+        self.failure = self.failure or f"{task.get_name()} {kind}: {error}"

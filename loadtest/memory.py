@@ -1,0 +1,184 @@
+"""What the students of one process have said, were acked and have received, and what was wrong with it. Pure.
+
+A room's seqs are those that anybody was acked or has received. A member must get all of them that are newer
+than the head at which they joined, each once, in rising order.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from loadtest.latency import Latencies
+from schemas.api import MAX_SEQ
+from schemas.client_events import ChatMessage
+
+FORGET_AFTER_S: Final = 120.0
+"""A message that is acked and so old is known by its seq alone from then on."""
+
+
+@dataclass(slots=True)
+class Said:
+    """A message of ours; ``planned_at`` is in seconds of the run's clock."""
+
+    room: str
+    up: str
+    text: str
+    planned_at: float
+    seq: int | None = None
+    acked: bool = False
+
+
+@dataclass(slots=True)
+class Place:
+    """A member's place in a room: from which seq on they listen, and what has come."""
+
+    after: int | None = None
+    last: int = -1
+    rising: int = 0
+    again: list[int] = field(default_factory=list)
+    """Seqs that were not newer than what had come before them: doubled, or out of order."""
+    holes: list[tuple[int, int]] = field(default_factory=list)
+    """Stretches (after, up to) that the edge said it could not bring again; history has them."""
+
+
+@dataclass(slots=True)
+class Faults:
+    """What was wrong, in deliveries or messages."""
+
+    missing: int = 0
+    doubled: int = 0
+    disordered: int = 0
+    altered: int = 0
+    leaked: int = 0
+    not_acked: int = 0
+    not_stored: int = 0
+
+
+class Memory:
+    """Follows every message of this process's students. ``clock`` gives seconds since the run's start."""
+
+    def __init__(self, rooms: Mapping[str, Iterable[str]], clock: Callable[[], float]) -> None:
+        self.places: dict[str, dict[str, Place]] = {
+            up: {room: Place() for room in theirs} for up, theirs in rooms.items()
+        }
+        self.seqs: dict[str, set[int]] = {room: set() for theirs in self.places.values() for room in theirs}
+        self.said: dict[str, Said] = {}
+        self.came: set[str] = set()
+        """Students who have been online: the others must get nothing."""
+        self.faults = Faults()
+        self.acked = self.received = self.refused = 0
+        self.deliver = Latencies()
+        """From the planned moment of a message until a member has it."""
+        self.ack = Latencies()
+        self.own = Latencies()
+        """From the planned moment until the sender has read their own message."""
+        self._clock = clock
+
+    def say(self, message_id: str, said: Said) -> None:
+        """Remember a message that is to be sent."""
+        self.said[message_id] = said
+
+    def got_acked(self, message_id: str, seq: int) -> None:
+        """Take an ack."""
+        said = self.said[message_id]
+        self.acked += 1
+        self.ack.record(int((self._clock() - said.planned_at) * 1e6))
+        said.acked = True
+        self._place_of(said, seq)
+
+    def got_refused(self, message_id: str) -> None:
+        """Take a refusal that is final. The message may stand in the log all the same."""
+        self.refused += 1
+        self.said[message_id].acked = True
+
+    def got_joined(self, up: str, room: str, head: int) -> None:
+        """A member has joined a room for the first time."""
+        place = self.places[up].get(room)
+        if place is not None:
+            place.after = place.last = head
+
+    def listener(self, up: str) -> Callable[[ChatMessage], None]:
+        """Return what takes the messages of one student. It is called for every delivery."""
+        places, said_by_id, clock = self.places[up], self.said, self._clock
+        record, record_own = self.deliver.record, self.own.record
+
+        def received(message: ChatMessage) -> None:
+            self.received += 1
+            seq, room = message.seq, message.room
+            place = places.get(room)
+            if place is None:
+                self.faults.leaked += 1
+                return
+            if seq > place.last:
+                place.last = seq
+                place.rising += 1
+            else:
+                place.again.append(seq)
+            said = said_by_id.get(message.id)
+            if said is None:
+                self.seqs[room].add(seq)
+                return
+            if said.seq is None or said.seq != seq:
+                self._first(said, message)
+            late_us = int((clock() - said.planned_at) * 1e6)
+            record(late_us)
+            if said.up == up:
+                record_own(late_us)
+
+        return received
+
+    def forget_old(self) -> None:
+        """Drop what is settled, so that a long run needs no more memory than a short one."""
+        before = self._clock() - FORGET_AFTER_S
+        for message_id, said in list(self.said.items()):
+            if said.planned_at > before:
+                break
+            if said.acked:
+                del self.said[message_id]
+
+    def outstanding(self) -> int:
+        """Return how many deliveries and acks are still to come, as far as is known."""
+        unacked = sum(not said.acked for said in self.said.values())
+        return unacked + self.verdict().missing
+
+    def verdict(self) -> Faults:
+        """Return what is wrong now."""
+        found = Faults(altered=self.faults.altered, leaked=self.faults.leaked)
+        found.not_acked = sum(not said.acked for said in self.said.values())
+        in_order = {room: sorted(seqs) for room, seqs in self.seqs.items()}
+        for up in self.came:
+            for room, place in self.places[up].items():
+                _judge(place, in_order[room], found)
+        return found
+
+    def _first(self, said: Said, message: ChatMessage) -> None:
+        if (message.room, message.up, message.message) != (said.room, said.up, said.text):
+            self.faults.altered += 1
+        self._place_of(said, message.seq)
+
+    def _place_of(self, said: Said, seq: int) -> None:
+        """A message has one seq: another one is a second message."""
+        if said.seq is not None and said.seq != seq:
+            self.faults.altered += 1
+        said.seq = seq
+        self.seqs[said.room].add(seq)
+
+
+def _judge(place: Place, in_order: list[int], found: Faults) -> None:
+    """Add what is wrong at one place. What came late counts as out of order as far as it was missing."""
+    wanted = _between(in_order, -1 if place.after is None else place.after, MAX_SEQ)
+    wanted -= sum(_between(in_order, after, up_to) for after, up_to in place.holes)
+    short = wanted - place.rising
+    late = min(max(0, short), len(set(place.again)))
+    found.missing += max(0, short - late)
+    found.disordered += late
+    found.doubled += len(place.again) - late
+
+
+def _between(in_order: list[int], after: int, up_to: int) -> int:
+    """Return how many seqs are newer than ``after`` and not newer than ``up_to``."""
+    return max(0, bisect_right(in_order, up_to) - bisect_right(in_order, after))
+
+
+__all__ = ["Faults", "Memory", "Place", "Said"]

@@ -1,0 +1,66 @@
+"""What a process of the load test says to the one that started it: one JSON line each. Pure.
+
+Seconds are those of the run's clock: 0 is when the first student comes.
+"""
+
+from pydantic import BaseModel, Field
+
+
+class Job(BaseModel):
+    """What a process is to do; it gets this as the first line of its input."""
+
+    scenario: str = Field(description="The scenario, as JSON.")
+    gateway: str
+    run: str
+    number: int
+    of: int
+    tokens_file: str | None = None
+
+
+class Second(BaseModel):
+    """What happened in one second. Latencies are pairs of bucket and count (`loadtest.latency`)."""
+
+    at: int
+    online: int = 0
+    planned: int = 0
+    acked: int = 0
+    refused: int = 0
+    repeated: int = 0
+    received: int = 0
+    reconnects: int = 0
+    deliver: list[tuple[int, int]] = []
+    ack: list[tuple[int, int]] = []
+    own: list[tuple[int, int]] = []
+    late: list[tuple[int, int]] = Field(default=[], description="How late we ourselves were with sending.")
+    cpu_s: float = 0.0
+    settling: bool = False
+
+
+class Verdict(BaseModel):
+    """The last line of a process that has finished."""
+
+    students: int
+    said: int
+    acked: int
+    received: int
+    refused: int
+    holes: int
+    connections: int
+    missing: int
+    doubled: int
+    disordered: int
+    altered: int
+    leaked: int
+    not_acked: int
+    not_stored: int
+    history_checked: int
+    cpu_s: float
+
+
+class News(BaseModel):
+    """One line: exactly one of its parts is there."""
+
+    ready: bool = False
+    second: Second | None = None
+    verdict: Verdict | None = None
+    failed: str | None = None

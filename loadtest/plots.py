@@ -1,0 +1,152 @@
+"""Lines over time as inline SVG. Pure: numbers in, text out; the page fetches nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from json import dumps
+from math import ceil, floor, log10
+from typing import Final
+
+WIDTH: Final = 640
+HEIGHT: Final = 240
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 18, 24
+
+COLOURS: Final = ("#2f6fde", "#e07b1f", "#c0392b", "#2a9d5c", "#7d4bc9", "#0f97a8", "#a0672e", "#6b7280")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line: its name and its points (seconds, value)."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A stretch of time with a name under the plot's top; those not measured are shaded."""
+
+    name: str
+    starts: float
+    ends: float
+    shaded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A vertical axis from its lowest to its highest value, linear or logarithmic."""
+
+    unit: str
+    lowest: float
+    highest: float
+    logarithmic: bool = False
+
+    def share(self, value: float) -> float:
+        """Return how high a value stands, from 0 to 1."""
+        if self.logarithmic:
+            low, high = log10(self.lowest), log10(self.highest)
+            return (log10(max(value, self.lowest)) - low) / (high - low)
+        return (value - self.lowest) / (self.highest - self.lowest)
+
+    def ticks(self) -> list[float]:
+        """Return the values that get a line."""
+        if self.logarithmic:
+            return [10.0**power for power in range(round(log10(self.lowest)), round(log10(self.highest)) + 1)]
+        step = _round_step(self.highest / 4)
+        return [step * number for number in range(floor(self.highest / step + 1e-9) + 1)]
+
+
+def axis_for(series: Sequence[Series], unit: str, *, logarithmic: bool = False) -> Axis:
+    """Return an axis on which all the series have room. Two plots share one to be comparable."""
+    values = [value for one in series for _, value in one.points]
+    if logarithmic:
+        positive = [value for value in values if value > 0] or [1.0]
+        low, high = floor(log10(min(positive))), ceil(log10(max(positive)) + 1e-9)
+        return Axis(unit, 10.0**low, 10.0 ** max(high, low + 1), logarithmic=True)
+    return Axis(unit, 0.0, max(values, default=0.0) * 1.05 or 1.0)
+
+
+def plot(title: str, series: Sequence[Series], axis: Axis, seconds: float, bands: Sequence[Band] = ()) -> str:
+    """Return one plot with its legend."""
+    horizontal = max(seconds, 1.0)
+
+    def x(at: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * at / horizontal
+
+    def y(value: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(1.0, max(0.0, axis.share(value)))
+
+    parts = [_band(band, x(band.starts), x(band.ends)) for band in bands]
+    parts += [_tick(y(value), number(value)) for value in axis.ticks()]
+    parts += [_time(x(at), f"{at:g}") for at in _times(horizontal)]
+    for index, one in enumerate(series):
+        points = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in one.points)
+        parts.append(f'<polyline points="{points}" stroke="{colour(index)}"/>')
+    data = dumps(
+        {
+            "unit": axis.unit,
+            "seconds": horizontal,
+            "series": [[one.name, [[at, round(value, 3)] for at, value in one.points]] for one in series],
+        }
+    )
+    legend = "".join(
+        f'<span><i style="background:{colour(index)}"></i>{escape(one.name)}</span>'
+        for index, one in enumerate(series)
+    )
+    return (
+        f'<figure data-plot="{escape(data)}"><figcaption>{escape(title)} <small>{escape(axis.unit)}</small>'
+        f"</figcaption>"
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">{"".join(parts)}'
+        f'<line class="cursor" y1="{TOP}" y2="{HEIGHT - BOTTOM}" visibility="hidden"/></svg>'
+        f'<p class="legend">{legend}<output></output></p></figure>'
+    )
+
+
+def colour(index: int) -> str:
+    """Return the colour of a plot's n-th line."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def number(value: float) -> str:
+    """Return a number as an axis shows it."""
+    for least, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= least:
+            return f"{value / (1e3 if sign == 'k' else least):g}{sign}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
+
+
+def _band(band: Band, left: float, right: float) -> str:
+    shade = (
+        f'<rect class="shade" x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" '
+        f'height="{HEIGHT - TOP - BOTTOM}"/>'
+        if band.shaded
+        else ""
+    )
+    # A name that its band has no room for would run into the next one.
+    fits = right - left > 5.2 * len(band.name)
+    name = f'<text class="band" x="{left + 3:.1f}" y="{TOP - 5}">{escape(band.name)}</text>' if fits else ""
+    return (
+        f'{shade}<line class="edge" x1="{left:.1f}" x2="{left:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>{name}'
+    )
+
+
+def _tick(y: float, text: str) -> str:
+    return (
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        f'<text class="y" x="{LEFT - 6}" y="{y + 3.5:.1f}">{text}</text>'
+    )
+
+
+def _time(x: float, text: str) -> str:
+    return f'<text class="x" x="{x:.1f}" y="{HEIGHT - 8}">{text}</text>'
+
+
+def _times(seconds: float) -> list[float]:
+    step = _round_step(seconds / 8)
+    return [step * number for number in range(floor(seconds / step + 1e-9) + 1)]
+
+
+def _round_step(rough: float) -> float:
+    """Return the next larger of 1, 2, 2.5 and 5 times a power of ten."""
+    power = 10.0 ** floor(log10(rough)) if rough > 0 else 1.0
+    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= rough * (1 - 1e-9))

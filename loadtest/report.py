@@ -1,0 +1,204 @@
+"""The report of a run, or of two side by side, as one HTML page that needs nothing else."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from loadtest.plots import Axis, Band, Series, axis_for, plot
+from loadtest.results import Result
+from loadtest.schedule import stretches
+from loadtest.server_side import ServerMoment
+
+PAGE: Final = Path(__file__).with_name("report.html")
+MEGABYTE: Final = 1_000_000
+
+SeriesOf = Callable[[Result], list[Series]]
+
+
+def write_report(results: Sequence[Result], path: Path) -> Path:
+    """Write the page for one result or two, and return where."""
+    path.write_text(page(results))
+    return path
+
+
+def page(results: Sequence[Result]) -> str:
+    """Return the page."""
+    title = " against ".join(f"{one.scenario.name} {one.run}" for one in results)
+    body = _head(results) + _figures(results) + _plots(results)
+    return PAGE.read_text().replace("{{title}}", escape(title)).replace("{{body}}", body)
+
+
+def _head(results: Sequence[Result]) -> str:
+    """What was run, and what was judged."""
+    cards = []
+    for letter, one in zip("AB", results, strict=False):
+        rows = "".join(
+            f'<tr class="{"held" if judged.held else "broken"}"><td>{"✓" if judged.held else "✗"}'
+            f"<td>{escape(judged.what)}<td>{escape(judged.got)}<td>{escape(judged.wanted)}</tr>"
+            for judged in one.judged
+        )
+        name = f"{letter} · {one.scenario.name}" if len(results) > 1 else one.scenario.name
+        badge = '<b class="held">objectives held</b>' if one.ok else '<b class="broken">objectives missed</b>'
+        cards.append(
+            f"<section><h2>{escape(name)} {badge}</h2><p>{escape(one.scenario.about)}</p>"
+            f"<p><small>run {escape(one.run)}, {escape(one.started)}, {escape(one.gateway)}; "
+            f"{one.scenario.students:,} students in groups of {one.scenario.group_size:,}; "
+            f"processes of the generator: {one.processes}, on {escape(one.machine)}</small></p>"
+            f"<table><tr><th><th>objective<th>got<th>wanted</tr>{rows}</table></section>"
+        )
+    return f'<div class="side">{"".join(cards)}</div>'
+
+
+def _figures(results: Sequence[Result]) -> str:
+    """The figures, with the change from the first run to the second."""
+    rows = []
+    for what, of, unit in _ROWS:
+        values = [of(one) for one in results]
+        cells = "".join(f"<td>{_shown(value, unit)}" for value in values)
+        rows.append(f"<tr><td>{what}{cells}{_change(values) if len(values) > 1 else ''}</tr>")
+    names = "".join(f"<th>{letter}" for letter in "AB"[: len(results)]) if len(results) > 1 else "<th>"
+    change = "<th>B to A" if len(results) > 1 else ""
+    table = f"<table><tr><th>{names}{change}</tr>{''.join(rows)}</table>"
+    return f"<section><h2>While measured</h2>{table}</section>"
+
+
+def _plots(results: Sequence[Result]) -> str:
+    """Each plot; two results share its axes, so that what looks higher is higher."""
+    sections = []
+    for title, unit, series_of, logarithmic in _PLOTS:
+        drawn = [series_of(one) for one in results]
+        if not any(drawn):
+            continue
+        axis = axis_for([line for lines in drawn for line in lines], unit, logarithmic=logarithmic)
+        seconds = max(max((moment.at for moment in one.moments), default=0) + 1 for one in results)
+        sections += [
+            _one_plot(title, lines, axis, seconds, one) for lines, one in zip(drawn, results, strict=True)
+        ]
+    return f'<div class="side">{"".join(sections)}</div>'
+
+
+def _one_plot(title: str, lines: list[Series], axis: Axis, seconds: float, result: Result) -> str:
+    bands = [
+        Band(one.phase.name, one.starts_s, one.ends_s, not one.phase.measured)
+        for one in stretches(result.scenario)
+    ]
+    if bands and bands[-1].ends < seconds and result.scenario.replay is None:
+        bands.append(Band("settle", bands[-1].ends, seconds, shaded=True))
+    return f"<section>{plot(title, lines, axis, seconds, bands)}</section>"
+
+
+def _latency(result: Result) -> list[Series]:
+    heard = [moment for moment in result.moments if moment.received]
+    return [
+        Series("p50", [(one.at, one.p50) for one in heard]),
+        Series("p90", [(one.at, one.p90) for one in heard]),
+        Series("p99", [(one.at, one.p99) for one in heard]),
+        Series("worst", [(one.at, one.most) for one in heard]),
+    ]
+
+
+def _acks(result: Result) -> list[Series]:
+    acked = [moment for moment in result.moments if moment.acked]
+    return [
+        Series("p50", [(one.at, one.ack_p50) for one in acked]),
+        Series("p99", [(one.at, one.ack_p99) for one in acked]),
+    ]
+
+
+def _received(result: Result) -> list[Series]:
+    return [Series("received", [(one.at, one.received) for one in result.moments])]
+
+
+def _sent(result: Result) -> list[Series]:
+    return [
+        Series("planned", [(one.at, one.planned) for one in result.moments]),
+        Series("acked", [(one.at, one.acked) for one in result.moments]),
+        Series("refused or sent again", [(one.at, one.refused + one.repeated) for one in result.moments]),
+    ]
+
+
+def _online(result: Result) -> list[Series]:
+    return [Series("online", [(one.at, one.online) for one in result.moments])]
+
+
+def _cpu(result: Result) -> list[Series]:
+    """Cores used between two looks, by server, and by the generator."""
+    if not result.servers:
+        return []
+    generator = Series("generator", [(one.at, one.generator_cpu) for one in result.moments])
+    return [*(Series(name, _cores(result, name)) for name in _names(result)), generator]
+
+
+def _cores(result: Result, name: str) -> list[tuple[float, float]]:
+    return [
+        (after.at, max(0.0, after.servers[name].cpu_s - before.servers[name].cpu_s) / (after.at - before.at))
+        for before, after in pairwise(result.servers)
+        if name in before.servers and name in after.servers
+    ]
+
+
+def _memory(result: Result) -> list[Series]:
+    return _of_servers(result, lambda moment: moment.memory_bytes / MEGABYTE)
+
+
+def _lag(result: Result) -> list[Series]:
+    points = [(one.at, sum(server.lag for server in one.servers.values())) for one in result.servers]
+    return [Series("not stored yet", points)] if points else []
+
+
+def _of_servers(result: Result, value: Callable[[ServerMoment], float]) -> list[Series]:
+    return [
+        Series(name, [(one.at, value(one.servers[name])) for one in result.servers if name in one.servers])
+        for name in _names(result)
+    ]
+
+
+def _names(result: Result) -> list[str]:
+    return list(dict.fromkeys(name for one in result.servers for name in one.servers))
+
+
+def _shown(value: float | None, unit: str) -> str:
+    if value is None:
+        return "unknown"
+    digits = 0 if unit in {"", "/s"} else 2 if unit == "cores" else 1
+    return f"{value:,.{digits}f} {unit}".rstrip()
+
+
+def _change(values: Sequence[float | None]) -> str:
+    before, after = values
+    if not before or after is None:
+        return "<td>"
+    return f"<td>{100 * (after / before - 1):+.0f} %"
+
+
+_ROWS: Final[tuple[tuple[str, Callable[[Result], float | None], str], ...]] = (
+    ("send → receive, p50", lambda one: one.deliver.p50, "ms"),
+    ("send → receive, p90", lambda one: one.deliver.p90, "ms"),
+    ("send → receive, p99", lambda one: one.deliver.p99, "ms"),
+    ("send → receive, p99.9", lambda one: one.deliver.p999, "ms"),
+    ("send → receive, worst", lambda one: one.deliver.most, "ms"),
+    ("send → ack, p50", lambda one: one.ack.p50, "ms"),
+    ("send → ack, p99", lambda one: one.ack.p99, "ms"),
+    ("deliveries", lambda one: one.deliveries_per_s, "/s"),
+    ("messages", lambda one: one.messages_per_s, "/s"),
+    ("students online", lambda one: one.online_most, ""),
+    ("CPU of edges and broker a delivery", lambda one: one.server_us_per_delivery, "µs"),
+    ("CPU of all servers", lambda one: sum(one.server_cpu.values()) or None, "cores"),
+    ("CPU of the generator a delivery", lambda one: one.generator_us_per_delivery, "µs"),
+    ("the generator's own lateness, p99", lambda one: one.late.p99, "ms"),
+    ("messages in all", lambda one: one.verdict.said, ""),
+    ("deliveries in all", lambda one: one.verdict.received, ""),
+)
+
+_PLOTS: Final[tuple[tuple[str, str, SeriesOf, bool], ...]] = (
+    ("Send → receive, from the planned moment", "ms", _latency, True),
+    ("Send → ack", "ms", _acks, True),
+    ("Received", "deliveries/s", _received, False),
+    ("Sent", "messages/s", _sent, False),
+    ("Online", "students", _online, False),
+    ("CPU", "cores", _cpu, False),
+    ("Memory", "MB", _memory, False),
+    ("Behind the log", "messages", _lag, False),
+)

@@ -1,0 +1,260 @@
+"""The result of a run: what was planned, what happened each second, and whether the objectives held. Pure."""
+
+import platform
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import BaseModel
+
+from loadtest.latency import Latencies
+from loadtest.news import Second, Verdict
+from loadtest.scenario import Scenario
+from loadtest.schedule import measured_between
+from loadtest.server_side import ServerMoment
+
+CARRIERS: Final = ("edge", "kafka")
+"""Servers whose names begin so carry deliveries: their CPU counts for a delivery."""
+
+LATE_MS: Final = 50.0
+"""A generator whose own sending is later than this (p99) measures itself."""
+
+
+FAULTS: Final = (
+    *("missing", "doubled", "disordered", "altered", "leaked"),
+    *("not_acked", "not_stored", "holes", "refused"),
+)
+
+
+class Moment(BaseModel):
+    """One second of all students. Times are in ms."""
+
+    at: int
+    online: int
+    planned: int
+    acked: int
+    refused: int
+    repeated: int
+    received: int
+    reconnects: int
+    p50: float
+    p90: float
+    p99: float
+    most: float
+    ack_p50: float
+    ack_p99: float
+    generator_cpu: float
+
+    @classmethod
+    def of(cls, second: Second) -> "Moment":
+        """Return what is shown of a second."""
+        deliver, ack = Latencies.of_pairs(second.deliver), Latencies.of_pairs(second.ack)
+        return cls(
+            **second.model_dump(include={"at", "online", "planned", "acked", "refused", "repeated"}),
+            received=second.received,
+            reconnects=second.reconnects,
+            p50=deliver.percentile_ms(50),
+            p90=deliver.percentile_ms(90),
+            p99=deliver.percentile_ms(99),
+            most=deliver.percentile_ms(100),
+            ack_p50=ack.percentile_ms(50),
+            ack_p99=ack.percentile_ms(99),
+            generator_cpu=second.cpu_s,
+        )
+
+
+class Percentiles(BaseModel):
+    """Times in ms, and how many they are of."""
+
+    count: int
+    p50: float
+    p90: float
+    p99: float
+    p999: float
+    most: float
+
+    @classmethod
+    def of(cls, latencies: Latencies) -> "Percentiles":
+        """Return what is told of latencies."""
+        p50, p90, p99, p999, most = (latencies.percentile_ms(one) for one in (50, 90, 99, 99.9, 100))
+        return cls(count=latencies.total, p50=p50, p90=p90, p99=p99, p999=p999, most=most)
+
+
+class ServerSecond(BaseModel):
+    """All servers at one moment of the run."""
+
+    at: float
+    servers: dict[str, ServerMoment]
+
+
+class Judged(BaseModel):
+    """One objective: what was wanted, what came, whether it held."""
+
+    what: str
+    wanted: str
+    got: str
+    held: bool
+
+
+class Result(BaseModel):
+    """A whole run, as its JSON file holds it."""
+
+    run: str
+    started: str
+    machine: str
+    gateway: str
+    scenario: Scenario
+    processes: int
+    deliver: Percentiles
+    ack: Percentiles
+    own: Percentiles
+    late: Percentiles
+    verdict: Verdict
+    online_most: int
+    deliveries_per_s: float
+    messages_per_s: float
+    server_us_per_delivery: float | None
+    server_cpu: dict[str, float]
+    generator_us_per_delivery: float
+    judged: list[Judged]
+    moments: list[Moment]
+    servers: list[ServerSecond]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every objective held."""
+        return all(one.held for one in self.judged)
+
+
+class Collector:
+    """Takes seconds and servers' moments while a run goes on, and makes its result."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._measured = measured_between(scenario)
+        self._deliver, self._ack = Latencies(), Latencies()
+        self._own, self._late = Latencies(), Latencies()
+        self._received = self._planned = self._seconds = 0
+        self._generator_cpu_s = 0.0
+        self.moments: list[Moment] = []
+        self.servers: list[ServerSecond] = []
+
+    def take(self, second: Second) -> Moment:
+        """Take one second of all students."""
+        moment = Moment.of(second)
+        self.moments.append(moment)
+        if self._is_measured(second.at, second.at + 1):
+            self._deliver.add(Latencies.of_pairs(second.deliver))
+            self._ack.add(Latencies.of_pairs(second.ack))
+            self._own.add(Latencies.of_pairs(second.own))
+            self._late.add(Latencies.of_pairs(second.late))
+            self._received += second.received
+            self._planned += second.planned
+            self._generator_cpu_s += second.cpu_s
+            self._seconds += 1
+        return moment
+
+    def result(self, *, run: str, started: str, gateway: str, verdicts: list[Verdict]) -> Result:
+        """Return the result."""
+        verdict = _sum(verdicts)
+        cpu = self._server_cpu()
+        carried = [used for name, used in cpu.items() if name.startswith(CARRIERS)]
+        seconds, received = max(1, self._seconds), max(1, self._received)
+        result = Result(
+            run=run,
+            started=started,
+            machine=f"{platform.machine()}, {platform.system()} {platform.release()}",
+            gateway=gateway,
+            scenario=self._scenario,
+            processes=len(verdicts),
+            deliver=Percentiles.of(self._deliver),
+            ack=Percentiles.of(self._ack),
+            own=Percentiles.of(self._own),
+            late=Percentiles.of(self._late),
+            verdict=verdict,
+            online_most=max((moment.online for moment in self.moments), default=0),
+            deliveries_per_s=self._received / seconds,
+            messages_per_s=self._planned / seconds,
+            server_us_per_delivery=sum(carried) * seconds / received * 1e6 if carried else None,
+            server_cpu=cpu,
+            generator_us_per_delivery=self._generator_cpu_s / received * 1e6,
+            judged=[],
+            moments=self.moments,
+            servers=self.servers,
+        )
+        return result.model_copy(update={"judged": judge(result)})
+
+    def _is_measured(self, starts: float, ends: float) -> bool:
+        return any(starts >= first and ends <= last for first, last in self._measured)
+
+    def _server_cpu(self) -> dict[str, float]:
+        """Return how many cores each server used while it was measured."""
+        inside = [one for one in self.servers if self._is_measured(one.at, one.at)]
+        if len(inside) < 2:
+            return {}
+        first, last = inside[0], inside[-1]
+        took = last.at - first.at
+        return {
+            name: (last.servers[name].cpu_s - moment.cpu_s) / took
+            for name, moment in first.servers.items()
+            if name in last.servers
+        }
+
+
+def judge(result: Result) -> list[Judged]:
+    """Hold a result against its scenario's objectives. Losing nothing is always one."""
+    wanted, verdict = result.scenario.objectives, result.verdict
+    faults = {name: getattr(verdict, name) for name in FAULTS}
+    wrong = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in faults.items() if count)
+    judged = [
+        Judged(
+            what="everything arrives once, in order",
+            wanted="0 faults",
+            got=wrong or "0 faults",
+            held=not wrong,
+        )
+    ]
+    limits = (
+        ("send → receive, p50", wanted.p50_ms, result.deliver.p50, "ms"),
+        ("send → receive, p99", wanted.p99_ms, result.deliver.p99, "ms"),
+        ("send → ack, p99", wanted.ack_p99_ms, result.ack.p99, "ms"),
+        (
+            "CPU of edges and broker a delivery",
+            wanted.server_us_per_delivery,
+            result.server_us_per_delivery,
+            "µs",
+        ),
+    )
+    judged += [
+        Judged(what=what, wanted=f"≤ {most:g} {unit}", got=f"{got:.1f} {unit}", held=got <= most)
+        for what, most, got, unit in limits
+        if most is not None and got is not None
+    ]
+    if any(most is not None for _, most, _, unit in limits if unit == "ms"):
+        judged.append(_on_time(result.late.p99))
+    if wanted.online is not None:
+        judged.append(
+            Judged(
+                what="students online",
+                wanted=f"≥ {wanted.online:,}",
+                got=f"{result.online_most:,}",
+                held=result.online_most >= wanted.online,
+            )
+        )
+    return judged
+
+
+def _on_time(late_ms: float) -> Judged:
+    return Judged(
+        what="the generator itself is on time (p99)",
+        wanted=f"≤ {LATE_MS:g} ms",
+        got=f"{late_ms:.1f} ms",
+        held=late_ms <= LATE_MS,
+    )
+
+
+def _sum(verdicts: Iterable[Verdict]) -> Verdict:
+    total = dict.fromkeys(Verdict.model_fields, 0.0)
+    for verdict in verdicts:
+        for name, count in verdict.model_dump().items():
+            total[name] += count
+    return Verdict.model_validate(total)

@@ -1,0 +1,113 @@
+"""One run from a scenario to its result: processes of students, a look at the servers, one line a second."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TextIO
+from uuid import uuid4
+
+import aiohttp
+
+from loadtest.crew import START_IN_S, Crew
+from loadtest.news import Job, Second
+from loadtest.results import Collector, Moment, Result, ServerSecond
+from loadtest.scenario import Scenario
+from loadtest.server_side import Watched, look
+
+LOOK_EVERY_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A deployment: where it is, whose tokens it takes, and which of its servers can be looked at."""
+
+    gateway: str
+    tokens_file: Path | None = None
+    watched: Watched = field(default_factory=lambda: Watched({}, {}))
+
+
+async def run_scenario(
+    scenario: Scenario, target: Target, *, processes: int = 0, on_moment: Callable[[Moment], None]
+) -> Result:
+    """Run a scenario. Raises `RunFailedError` where it cannot be carried through.
+
+    ``processes`` is how many generate load; 0: one for each core, at most one for 500 students.
+    """
+    run, started = uuid4().hex[:8], datetime.now(UTC)
+    count = 1 if scenario.replay else processes or min(os.cpu_count() or 1, -(-scenario.students // 500))
+    jobs = [
+        Job(
+            scenario=scenario.model_dump_json(),
+            gateway=target.gateway,
+            run=run,
+            number=number,
+            of=count,
+            tokens_file=None if target.tokens_file is None else str(target.tokens_file.resolve()),
+        )
+        for number in range(count)
+    ]
+    collector = Collector(scenario)
+
+    def on_second(second: Second) -> None:
+        on_moment(collector.take(second))
+
+    crew = Crew(jobs, on_second)
+    looking: list[asyncio.Task[None]] = []
+    async with aiohttp.ClientSession() as session:
+
+        def on_start() -> None:
+            looking.append(asyncio.create_task(_keep_looking(session, target.watched, collector)))
+
+        try:
+            verdicts = await crew.run(on_start)
+        finally:
+            for task in looking:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+    return collector.result(
+        run=run, started=started.isoformat(timespec="seconds"), gateway=target.gateway, verdicts=verdicts
+    )
+
+
+async def _keep_looking(session: aiohttp.ClientSession, watched: Watched, collector: Collector) -> None:
+    """Look at the servers until cancelled."""
+    if not watched.names:
+        return
+    started = time.monotonic() + START_IN_S
+    while True:
+        servers, at = await look(session, watched), time.monotonic() - started
+        if at >= 0:
+            collector.servers.append(ServerSecond(at=at, servers=servers))
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+class LiveLine:
+    """Shows each second of a run in one line; on a terminal it is drawn over itself."""
+
+    def __init__(self, seconds: float, out: TextIO | None = None) -> None:
+        self._seconds = seconds
+        self._out = out or sys.stdout
+
+    def show(self, moment: Moment) -> None:
+        """Show a second."""
+        line = (
+            f"{moment.at:>4}/{self._seconds:.0f} s · online {moment.online:>6,} · sent {moment.planned:>5,}/s"
+            f" · received {moment.received:>7,}/s · p50 {moment.p50:>6.1f} p99 {moment.p99:>7.1f} ms"
+            f" · ack p99 {moment.ack_p99:>7.1f} ms"
+        )
+        if moment.refused or moment.repeated:
+            line += f" · refused {moment.refused:,} · repeated {moment.repeated:,}"
+        self._out.write(f"\r\x1b[K{line}" if self._out.isatty() else f"{line}\n")
+        self._out.flush()
+
+    def finish(self) -> None:
+        """End the line."""
+        if self._out.isatty():
+            self._out.write("\n")

@@ -1,0 +1,109 @@
+"""A load test as data: how many students, in which groups, who come, talk and drop out in phases. Pure.
+
+`scenarios/` holds the ready ones; `python -m loadtest run --scenario FILE` takes any other.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FOLDER: Final = Path(__file__).with_name("scenarios")
+
+
+class Part(BaseModel):
+    """What a scenario is made of; unknown words are refused, so that a typing error is noticed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Phase(Part):
+    """A stretch of time. Rates are of the plan: a slow system does not slow them down."""
+
+    name: str
+    seconds: float = Field(gt=0)
+    online: float = Field(
+        default=1.0, ge=0, le=1, description="Share of students that are online at its end."
+    )
+    each_s: float | None = Field(
+        default=None, gt=0, description="Every student says something every so many seconds; null: nothing."
+    )
+    burst: int = Field(default=0, ge=0, description="What every student says besides, when it begins.")
+    burst_within_s: float = Field(default=1.0, gt=0, description="Seconds over which the burst is spread.")
+    lose: float = Field(
+        default=0.0, ge=0, le=1, description="Share of students whose network fails when it begins."
+    )
+    measured: bool = Field(default=True, description="Whether its latencies count for the objectives.")
+
+
+class Replay(Part):
+    """Real chat instead of phases' talk: logs in a folder, each compressed to ``seconds``."""
+
+    folder: Path
+    seconds: float = Field(default=90.0, gt=0)
+
+
+class Objectives(Part):
+    """What must hold; those left out are not judged. Losing nothing is always judged."""
+
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    ack_p99_ms: float | None = None
+    online: int | None = Field(default=None, description="Students online at the same time.")
+    server_us_per_delivery: float | None = Field(
+        default=None, description="CPU of edges and brokers; judged where it is known."
+    )
+
+
+class Scenario(Part):
+    """A whole run."""
+
+    name: str
+    about: str
+    students: int = Field(default=300, ge=1)
+    group_size: int = Field(default=30, ge=1)
+    groups_each: int = Field(default=1, ge=1, le=20, description="How many groups a student is in.")
+    text_chars: int = Field(default=80, ge=0, le=16_000)
+    phases: tuple[Phase, ...] = ()
+    replay: Replay | None = None
+    settle_s: float = Field(default=15.0, ge=0, description="No news for so long: what misses is missing.")
+    check_history: int = Field(default=20, ge=0, description="Groups a process whose history is compared.")
+    objectives: Objectives = Objectives()
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if not self.phases and self.replay is None:
+            raise ValueError("a scenario needs phases or a replay")
+        shares = [phase.online for phase in self.phases]
+        if shares != sorted(shares):
+            raise ValueError("online must not fall from phase to phase: who leaves cannot be judged")
+        return self
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts, from the first student's coming to the last word."""
+        return sum(phase.seconds for phase in self.phases) + (self.replay.seconds if self.replay else 0.0)
+
+    def stretched(self, factor: float) -> "Scenario":
+        """Return it with all phases so many times as long, but for those that only bring students online."""
+        phases = tuple(
+            phase.model_copy(update={"seconds": phase.seconds * factor}) if phase.measured else phase
+            for phase in self.phases
+        )
+        return self.model_copy(update={"phases": phases})
+
+
+def load(name_or_path: str) -> Scenario:
+    """Return a ready scenario by name, or one from a file. Raises ValueError that says what is wrong."""
+    ready = FOLDER / f"{name_or_path}.toml"
+    path = ready if ready.exists() else Path(name_or_path)
+    try:
+        return Scenario.model_validate(tomllib.loads(path.read_text()))
+    except OSError as error:
+        raise ValueError(f"{name_or_path} is neither a ready scenario nor a file: {error}") from error
+
+
+def ready_ones() -> list[Scenario]:
+    """Return all ready scenarios, by name."""
+    return [load(path.stem) for path in sorted(FOLDER.glob("*.toml"))]

@@ -1,0 +1,103 @@
+"""What the servers use meanwhile: from their ``/metrics``, and from the kernel for processes of this machine.
+
+It reads; it never decides. A server that does not answer is left out of that moment.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+from pydantic import BaseModel
+
+TIMEOUT_S: Final = 2.0
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_WANTED: Final = {
+    "process_cpu_seconds_total": "cpu_s",
+    "process_resident_memory_bytes": "memory_bytes",
+    "chat_persister_lag_records": "lag",
+    "chat_edge_deliveries_total": "deliveries",
+    "chat_edge_connections": "connections",
+}
+
+
+class ServerMoment(BaseModel):
+    """One server at one moment. ``cpu_s`` counts from its start; ``lag`` is in records not yet stored."""
+
+    cpu_s: float = 0.0
+    memory_bytes: float = 0.0
+    lag: float = 0.0
+    deliveries: float = 0.0
+    connections: float = 0.0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is looked at, by the name under which it is shown."""
+
+    ops_urls: Mapping[str, str]
+    pids: Mapping[str, int]
+
+    @property
+    def names(self) -> list[str]:
+        """All names."""
+        return [*self.ops_urls, *(name for name in self.pids if name not in self.ops_urls)]
+
+
+def parse_metrics(page: str) -> ServerMoment:
+    """Return what a page of metrics says; values of several labels are added up."""
+    sums: dict[str, float] = {}
+    for line in page.splitlines():
+        name = line.partition(" ")[0].partition("{")[0]
+        field = _WANTED.get(name)
+        if field is not None and (name != "chat_persister_lag_records" or "chat.messages" in line):
+            sums[field] = sums.get(field, 0.0) + float(line.rpartition(" ")[2])
+    return ServerMoment(**sums)
+
+
+def of_process(pid: int) -> ServerMoment | None:
+    """Return what the kernel says of a process of this machine; None where it is gone, or cannot say."""
+    try:
+        # Linux's clock of another process (clock_getcpuclockid) counts nanoseconds.
+        cpu_s = time.clock_gettime((~pid << 3) | 2)
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return None
+    return ServerMoment(cpu_s=cpu_s, memory_bytes=pages * _PAGE_BYTES)
+
+
+async def look(session: aiohttp.ClientSession, watched: Watched) -> dict[str, ServerMoment]:
+    """Return all servers' figures now. The kernel's are the better ones where both are there."""
+    pages = await asyncio.gather(*(_page(session, url) for url in watched.ops_urls.values()))
+    found = {name: parse_metrics(page) for name, page in zip(watched.ops_urls, pages, strict=True) if page}
+    for name, pid in watched.pids.items():
+        moment = of_process(pid)
+        if moment is not None:
+            found[name] = found.get(name, ServerMoment()).model_copy(
+                update={"cpu_s": moment.cpu_s, "memory_bytes": moment.memory_bytes}
+            )
+    return found
+
+
+def pairs(given: Iterable[str]) -> dict[str, str]:
+    """Return ``name=value`` arguments as a dictionary. Raises ValueError where one has no name."""
+    found: dict[str, str] = {}
+    for argument in given:
+        name, equals, value = argument.partition("=")
+        if not equals or not name or not value:
+            raise ValueError(f"{argument}: this is given as name=value")
+        found[name] = value
+    return found
+
+
+async def _page(session: aiohttp.ClientSession, url: str) -> str:
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    try:
+        async with session.get(f"{url.rstrip('/')}/metrics", timeout=timeout) as response:
+            return await response.text() if response.status == 200 else ""
+    except (aiohttp.ClientError, TimeoutError):
+        return ""

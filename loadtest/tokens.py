@@ -1,0 +1,47 @@
+"""Where students' tokens come from: made with the deployment's shared secret, or read from a file."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import jwt
+
+SECRET_VARIABLE: Final = "TOKEN_SECRET"  # noqa: S105 - a variable's name
+LASTS_S: Final = 24 * 3600.0
+
+
+class TokenSource:
+    """Gives each student a token. ``ups`` names all students there are; empty: anybody may be made up."""
+
+    def __init__(self, secret: str, given: Mapping[str, str]) -> None:
+        self._secret = secret
+        self._given = dict(given)
+
+    @property
+    def ups(self) -> tuple[str, ...]:
+        """The students of the token file."""
+        return tuple(self._given)
+
+    def token(self, up: str) -> str:
+        """Return a student's token, good for a day where it is made here."""
+        if up in self._given:
+            return self._given[up]
+        return jwt.encode({"sub": up, "exp": time.time() + LASTS_S}, self._secret, "HS256")
+
+
+def open_tokens(file: Path | None, environ: Mapping[str, str] = os.environ) -> TokenSource:
+    """Return the source of tokens. A file has a UP number and a token a line.
+
+    Raises ValueError where there is neither a file nor a secret.
+    """
+    if file is not None:
+        pairs = [line.split() for line in file.read_text().splitlines() if line.strip()]
+        if not pairs or any(len(pair) != 2 for pair in pairs):
+            raise ValueError(f"{file}: a line is a UP number and a token, with a space between")
+        return TokenSource("", {up.lower(): token for up, token in pairs})
+    secret = environ.get(SECRET_VARIABLE, "")
+    if not secret:
+        raise ValueError(f"tokens are needed: set {SECRET_VARIABLE}, or give --tokens FILE")
+    return TokenSource(secret, {})

@@ -1,0 +1,75 @@
+"""The command runs a scenario against a deployment known by its URL, and its status says how it went."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.local_system import LocalSystem
+from deploy.fitness.local_target import watched
+from loadtest.results import FAULTS, Result
+
+pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(300)]
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def loadtest(*arguments: str, secret: str = "") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "loadtest", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, "TOKEN_SECRET": secret},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_scenario_runs_against_a_system_and_leaves_a_result_and_a_report(
+    local_system: LocalSystem, tmp_path: Path
+) -> None:
+    servers = watched(local_system)
+    options = [f"--ops={name}={url}" for name, url in servers.ops_urls.items()]
+    options += [f"--pid={name}={pid}" for name, pid in servers.pids.items()]
+    ran = loadtest(
+        "run",
+        "smoke",
+        *("--gateway", local_system.public_url, "--processes", "2", "--out", str(tmp_path)),
+        *options,
+        secret=local_system.token_secret,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (file,) = tmp_path.glob("load-smoke-*.json")
+    result = Result.model_validate_json(file.read_text())
+    verdict = result.verdict
+    assert {name: getattr(verdict, name) for name in FAULTS} == dict.fromkeys(FAULTS, 0)
+    assert verdict.said == verdict.acked == 320
+    # Each process has 20 students, twice in two groups of 8 and one of 4.
+    assert 320 * 4 < verdict.received < 320 * 8
+    assert verdict.connections > verdict.students, "half of all networks failed"
+    assert verdict.history_checked > 0
+    assert result.server_cpu.keys() == set(servers.names)
+    assert "objectives held" in file.with_suffix(".html").read_text()
+    again = loadtest("report", str(file), str(file), "--out", str(tmp_path / "both.html"))
+    assert again.returncode == 0
+    assert "B · smoke" in (tmp_path / "both.html").read_text()
+
+
+def test_what_cannot_be_carried_through_is_said_and_is_no_missed_objective(tmp_path: Path) -> None:
+    out = ("--out", str(tmp_path))
+    nobody = loadtest("run", "smoke", "--gateway", "http://127.0.0.1:1", *out, secret="x" * 32)
+    assert nobody.returncode == 2
+    assert "FAILED: " in nobody.stderr
+    assert "Traceback" not in nobody.stderr
+    without = loadtest("run", "smoke", "--gateway", "http://127.0.0.1:1", *out)
+    assert "TOKEN_SECRET" in without.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    ran = loadtest("report", str(tmp_path / "none.json"))
+    assert ran.returncode == 2
+    assert "none.json" in ran.stderr
+    assert "Traceback" not in ran.stderr

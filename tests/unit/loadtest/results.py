@@ -1,0 +1,57 @@
+"""A result as a run makes it, for tests of what is judged and shown."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from loadtest.latency import Latencies
+from loadtest.news import Second, Verdict
+from loadtest.results import Collector, Result, ServerSecond
+from loadtest.scenario import Objectives, Phase, Scenario
+from loadtest.server_side import ServerMoment
+
+
+def verdict(faults: Mapping[str, int]) -> Verdict:
+    """Return a verdict of one process without other faults than those given."""
+    counts: dict[str, float] = dict.fromkeys(Verdict.model_fields, 0)
+    return Verdict.model_validate(counts | {"students": 10, "said": 50, "cpu_s": 1.0} | dict(faults))
+
+
+def result(
+    *,
+    latency_ms: int = 20,
+    objectives: Objectives | None = None,
+    name: str = "test",
+    faults: Mapping[str, int] = MappingProxyType({}),
+) -> Result:
+    """Return a result of two seconds of coming and ten of talk, 100 deliveries each, with two servers."""
+    scenario = Scenario(
+        name=name,
+        about="A test's.",
+        students=10,
+        phases=(
+            Phase(name="come online", seconds=2, measured=False),
+            Phase(name="talk & <more>", seconds=10, each_s=1),
+        ),
+        objectives=objectives or Objectives(),
+    )
+    collector = Collector(scenario)
+    for at in range(12):
+        latencies = Latencies()
+        for _ in range(100):
+            # While students come everything is slow, which must not count.
+            latencies.record((latency_ms if at >= 2 else 5_000) * 1000)
+        counted = latencies.pairs()
+        collector.take(
+            Second(
+                at=at, online=10, planned=10, acked=10, received=100, deliver=counted, ack=counted,
+                own=counted, late=[(0, 10)], cpu_s=0.001,
+            )
+        )  # fmt: skip
+        servers = {
+            "edge-1": ServerMoment(cpu_s=5 + at * 0.002, memory_bytes=9e7),
+            "store": ServerMoment(cpu_s=at * 0.5, memory_bytes=1e8, lag=3),
+        }
+        collector.servers.append(ServerSecond(at=at, servers=servers))
+    return collector.result(
+        run="abc", started="2026-01-01T00:00:00", gateway="http://gateway", verdicts=[verdict(faults)]
+    )

@@ -1,0 +1,172 @@
+"""The memory finds nothing wrong with what is right, and each planted fault by its name."""
+
+from dataclasses import asdict
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.memory import FORGET_AFTER_S, Faults, Memory, Said
+from schemas.client_events import ChatMessage
+
+UPS = ("up000000001", "up000000002", "up000000003")
+HEAD = 100
+
+
+class Clock:
+    """A clock that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Room:
+    """One room of three members, in which every message arrives as a test says."""
+
+    def __init__(self, seqs: list[int]) -> None:
+        self.clock = Clock()
+        self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock)
+        self.messages = {seq: message(seq) for seq in seqs}
+        for up in UPS:
+            self.memory.came.add(up)
+            self.memory.got_joined(up, "leic", HEAD)
+        for seq in seqs:
+            self.memory.say(f"m{seq}", Said("leic", UPS[0], "olá", planned_at=0.0))
+            self.memory.got_acked(f"m{seq}", seq)
+        self.listeners = {up: self.memory.listener(up) for up in UPS}
+
+    def hear(self, up: str, seqs: list[int]) -> None:
+        for seq in seqs:
+            self.listeners[up](self.messages[seq])
+
+    def wrong(self) -> dict[str, int]:
+        return {name: count for name, count in asdict(self.memory.verdict()).items() if count}
+
+
+def message(seq: int, *, text: str = "olá", room: str = "leic") -> ChatMessage:
+    return ChatMessage(id=f"m{seq}", seq=seq, room=room, up=UPS[0], message=text, timestamp=2, sent_at=1)
+
+
+some_seqs = st.lists(st.integers(HEAD + 1, HEAD + 60), min_size=2, max_size=20, unique=True).map(sorted)
+
+
+@given(some_seqs)
+def test_all_messages_once_and_in_order_are_right(seqs: list[int]) -> None:
+    room = Room(seqs)
+    for up in UPS:
+        room.hear(up, seqs)
+    assert room.memory.verdict() == Faults()
+    assert room.memory.outstanding() == 0
+    assert room.memory.received == len(seqs) * len(UPS) == room.memory.deliver.total
+    assert room.memory.own.total == len(seqs), "only the sender reads their own"
+
+
+@given(some_seqs, st.data())
+def test_a_dropped_message_is_missing(seqs: list[int], data: st.DataObject) -> None:
+    room, dropped = Room(seqs), data.draw(st.sampled_from(seqs))
+    room.hear(UPS[0], seqs)
+    room.hear(UPS[1], [seq for seq in seqs if seq != dropped])
+    room.hear(UPS[2], seqs)
+    assert room.wrong() == {"missing": 1}
+    assert room.memory.outstanding() == 1
+
+
+@given(some_seqs, st.data())
+def test_a_message_that_comes_twice_is_doubled(seqs: list[int], data: st.DataObject) -> None:
+    room, at = Room(seqs), data.draw(st.integers(0, len(seqs) - 1))
+    for up in UPS[:2]:
+        room.hear(up, seqs)
+    room.hear(UPS[2], [*seqs[: at + 1], *seqs[at:]])
+    assert room.wrong() == {"doubled": 1}
+
+
+@given(some_seqs, st.data())
+def test_swapped_messages_are_out_of_order_and_neither_missing_nor_doubled(
+    seqs: list[int], data: st.DataObject
+) -> None:
+    room, at = Room(seqs), data.draw(st.integers(0, len(seqs) - 2))
+    for up in UPS[:2]:
+        room.hear(up, seqs)
+    room.hear(UPS[2], [*seqs[:at], seqs[at + 1], seqs[at], *seqs[at + 2 :]])
+    assert room.wrong() == {"disordered": 1}
+
+
+def test_a_message_of_a_room_of_others_is_leaked() -> None:
+    room = Room([])
+    room.listeners[UPS[0]](message(101, room="lei"))
+    assert room.wrong() == {"leaked": 1}
+
+
+def test_a_message_that_is_not_as_it_was_sent_is_altered() -> None:
+    room = Room([101])
+    room.memory.said["m101"].seq = None
+    for up in UPS:
+        room.listeners[up](message(101, text="ola"))
+    assert room.wrong() == {"altered": 1}
+
+
+def test_one_message_at_two_places_of_the_log_is_altered() -> None:
+    room = Room([101])
+    for up in UPS:
+        room.hear(up, [101])
+        room.listeners[up](message(101).model_copy(update={"seq": 102}))
+    assert "altered" in room.wrong()
+
+
+def test_a_message_without_an_answer_is_not_acked_and_a_refused_one_is_answered() -> None:
+    room = Room([])
+    for name in ("lost", "refused"):
+        room.memory.say(name, Said("leic", UPS[0], "olá", planned_at=0.0))
+    room.memory.got_refused("refused")
+    assert room.wrong() == {"not_acked": 1}
+    assert room.memory.refused == 1
+
+
+def test_what_was_before_a_member_joined_is_not_theirs() -> None:
+    room = Room([101, 102])
+    room.memory.got_joined(UPS[2], "leic", 101)
+    for up in UPS[:2]:
+        room.hear(up, [101, 102])
+    room.hear(UPS[2], [102])
+    assert room.wrong() == {}
+
+
+def test_who_came_and_was_let_into_no_room_misses_everything_and_who_never_came_misses_nothing() -> None:
+    room = Room([101, 102])
+    for up in UPS[:2]:
+        room.hear(up, [101, 102])
+    room.memory.places[UPS[2]]["leic"].after = None
+    assert room.wrong() == {"missing": 2}
+    room.memory.came.remove(UPS[2])
+    assert room.wrong() == {}
+
+
+def test_a_hole_that_the_edge_owned_up_to_is_not_missing() -> None:
+    room = Room([101, 102, 103])
+    for up in UPS[:2]:
+        room.hear(up, [101, 102, 103])
+    room.hear(UPS[2], [101, 103])
+    assert room.wrong() == {"missing": 1}
+    room.memory.places[UPS[2]]["leic"].holes = [(101, 102)]
+    assert room.wrong() == {}
+
+
+def test_latency_counts_from_the_planned_moment() -> None:
+    room = Room([101])
+    room.clock.now = 2.0
+    room.hear(UPS[1], [101])
+    assert 2000 <= room.memory.deliver.percentile_ms(50) <= 2000 * 1.016
+
+
+def test_what_is_old_and_acked_is_forgotten_and_still_judged() -> None:
+    room = Room([101, 102])
+    room.hear(UPS[0], [101, 102])
+    room.hear(UPS[1], [101, 102])
+    room.clock.now = FORGET_AFTER_S + 1
+    room.memory.forget_old()
+    assert room.memory.said == {}
+    assert room.wrong() == {"missing": 2}
+    room.hear(UPS[2], [101, 102])
+    assert room.wrong() == {}

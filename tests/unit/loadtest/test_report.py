@@ -1,0 +1,94 @@
+"""The page stands alone, shows what was judged, and two runs share their plots' axes."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.plots import Axis, Series, axis_for, plot
+from loadtest.report import page, write_report
+from loadtest.scenario import Objectives
+from tests.unit.loadtest.results import result
+
+VOID = {"meta", "rect", "line", "polyline", "br", "tr", "td", "th", "p"}
+"""What HTML lets stand without an end, or SVG ends within its own tag."""
+
+
+class Balanced(HTMLParser):
+    """Fails where an element that needs an end has none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_needs_nothing_else() -> None:
+    text = page([result()])
+    assert not re.findall(r'(?:src|href)="', text)
+    assert not re.findall(r"@import|url\(", text)
+    assert "{{" not in text
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_every_element_that_needs_an_end_has_one(count: int) -> None:
+    parser = Balanced()
+    parser.feed(page([result(name="a"), result(name="b")][:count]))
+    assert parser.open == []
+
+
+def test_names_from_outside_stay_text() -> None:
+    text = page([result(name="<script>alert(1)</script>")])
+    assert "<script>alert" not in text
+    assert "talk & <more>" not in text
+
+
+def test_what_was_missed_is_shown_as_missed() -> None:
+    text = page([result(objectives=Objectives(p99_ms=1), faults={"missing": 3})])
+    assert "objectives missed" in text
+    assert "3 missing" in text
+    assert "objectives held" in page([result()])
+
+
+def test_two_runs_stand_side_by_side_with_the_change_between_them() -> None:
+    text = page([result(latency_ms=10, name="before"), result(latency_ms=20, name="after")])
+    assert "A · before" in text
+    assert "B · after" in text
+    assert re.search(r"send → receive, p50<td>10\.\d ms<td>20\.\d ms<td>\+\d+ %", text)
+    latency_axes = re.findall(r'aria-label="Send → receive.*?</svg>', text, re.DOTALL)
+    ticks = [re.findall(r'class="y"[^>]*>([^<]*)<', axis) for axis in latency_axes]
+    assert len(ticks) == 2
+    assert ticks[0] == ticks[1]
+
+
+def test_the_page_is_written_where_it_was_said(tmp_path: Path) -> None:
+    path = write_report([result()], tmp_path / "a.html")
+    assert path.read_text().startswith("<!doctype html>")
+
+
+measured = st.one_of(st.just(0.0), st.floats(0.001, 1e9))
+
+
+@given(st.lists(measured, min_size=1), st.booleans())
+def test_every_value_has_its_place_on_the_axis_and_a_higher_one_is_higher(
+    values: list[float], logarithmic: bool
+) -> None:
+    axis = axis_for([Series("a", [(0, value) for value in values])], "ms", logarithmic=logarithmic)
+    shares = [axis.share(value) for value in sorted(values)]
+    assert all(-1e-9 <= share <= 1 + 1e-9 for share in shares)
+    assert shares == sorted(shares)
+    assert 2 <= len(axis.ticks()) <= 25
+
+
+def test_a_plot_of_nothing_is_a_plot() -> None:
+    assert "</figure>" in plot("Nothing", [Series("a", [])], Axis("ms", 0, 1), 0)

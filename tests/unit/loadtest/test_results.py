@@ -1,0 +1,87 @@
+"""A run is judged by what was measured, and any fault breaks it."""
+
+import pytest
+
+from loadtest.crew import added_up
+from loadtest.news import Second
+from loadtest.results import FAULTS, Result, judge
+from loadtest.scenario import Objectives
+from tests.unit.loadtest.results import result
+
+
+def broken(of: Result) -> list[str]:
+    return [one.what for one in of.judged if not one.held]
+
+
+def test_without_faults_and_objectives_a_run_holds() -> None:
+    one = result()
+    assert one.ok
+    assert [judged.what for judged in one.judged] == ["everything arrives once, in order"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_any_fault_breaks_a_run_and_is_named(fault: str) -> None:
+    one = result(faults={fault: 2})
+    assert not one.ok
+    assert one.judged[0].got == f"2 {fault.replace('_', ' ')}"
+
+
+def test_only_measured_seconds_count() -> None:
+    one = result(latency_ms=20)
+    assert one.deliver.count == 1000
+    assert 20 <= one.deliver.p50 <= one.deliver.most <= 20 * 1.016
+    assert one.deliveries_per_s == 100
+    assert one.messages_per_s == 10
+
+
+@pytest.mark.parametrize(
+    ("objectives", "what"),
+    [
+        (Objectives(p50_ms=10), "send → receive, p50"),
+        (Objectives(p99_ms=10), "send → receive, p99"),
+        (Objectives(ack_p99_ms=10), "send → ack, p99"),
+        (Objectives(online=11), "students online"),
+        (Objectives(server_us_per_delivery=10), "CPU of edges and broker a delivery"),
+    ],
+)
+def test_an_objective_that_is_missed_is_named(objectives: Objectives, what: str) -> None:
+    assert broken(result(objectives=objectives)) == [what]
+
+
+def test_objectives_that_are_met_hold() -> None:
+    met = Objectives(p50_ms=30, p99_ms=30, ack_p99_ms=30, online=10, server_us_per_delivery=30)
+    one = result(objectives=met)
+    assert one.ok
+    assert len(one.judged) == 7, "with no fault, and the generator's own punctuality"
+
+
+def test_a_delivery_costs_what_edges_and_broker_use_and_the_store_is_not_among_them() -> None:
+    one = result()
+    assert one.server_us_per_delivery == pytest.approx(20, rel=0.01)
+    assert one.server_cpu == pytest.approx({"edge-1": 0.002, "store": 0.5})
+    assert one.generator_us_per_delivery == pytest.approx(10)
+
+
+def test_a_generator_that_is_late_itself_breaks_what_it_measured() -> None:
+    one = result(objectives=Objectives(p99_ms=30))
+    late = one.model_copy(update={"late": one.late.model_copy(update={"p99": 51.0})})
+    assert [judged.what for judged in judge(late) if not judged.held] == [
+        "the generator itself is on time (p99)"
+    ]
+
+
+def test_a_result_survives_its_file() -> None:
+    one = result(objectives=Objectives(p99_ms=10))
+    assert Result.model_validate_json(one.model_dump_json()) == one
+
+
+def test_seconds_of_several_processes_are_added_up() -> None:
+    total = added_up(
+        [
+            Second(at=3, online=2, received=5, deliver=[(1, 2), (9, 1)], settling=True),
+            Second(at=3, online=1, received=7, deliver=[(9, 3)]),
+        ]
+    )
+    assert (total.at, total.online, total.received) == (3, 3, 12)
+    assert total.deliver == [(1, 2), (9, 4)]
+    assert not total.settling

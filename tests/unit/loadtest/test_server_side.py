@@ -1,0 +1,64 @@
+"""What servers say is read as they mean it, and one that does not answer is left out."""
+
+import os
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from loadtest.server_side import Watched, look, of_process, pairs, parse_metrics
+
+PAGE = """\
+# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.
+process_cpu_seconds_total 12.5
+process_resident_memory_bytes 1.5e+08
+chat_persister_lag_records{partition="0",topic="chat.messages"} 3.0
+chat_persister_lag_records{partition="1",topic="chat.messages"} 4.0
+chat_persister_lag_records{partition="1",topic="chat.groups"} 90.0
+chat_edge_connections{transport="websocket"} 7.0
+chat_edge_connections{transport="polling"} 2.0
+"""
+
+
+def test_labels_are_added_up_and_only_messages_count_as_lag() -> None:
+    moment = parse_metrics(PAGE)
+    assert (moment.cpu_s, moment.memory_bytes, moment.lag, moment.connections) == (12.5, 1.5e8, 7, 9)
+
+
+async def test_servers_are_looked_at_together_and_the_silent_are_left_out() -> None:
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text=PAGE)
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    watched = Watched(
+        {"edge-1": url, "gone": "http://127.0.0.1:1"}, {"edge-1": os.getpid(), "dead": 2**22 + 1}
+    )
+    try:
+        async with aiohttp.ClientSession() as session:
+            found = await look(session, watched)
+    finally:
+        await runner.cleanup()
+    assert set(found) == {"edge-1"}
+    assert found["edge-1"].connections == 9
+    assert found["edge-1"].memory_bytes != 1.5e8, "the kernel's figure is the better one"
+
+
+def test_a_process_uses_more_and_more_cpu() -> None:
+    before, after = of_process(os.getpid()), None
+    for _ in range(200_000):
+        pass
+    after = of_process(os.getpid())
+    assert before is not None
+    assert after is not None
+    assert after.cpu_s > before.cpu_s > 0
+
+
+@pytest.mark.parametrize("given", ["edge", "=http://x", "edge="])
+def test_a_pair_without_name_or_value_is_refused(given: str) -> None:
+    with pytest.raises(ValueError, match="name=value"):
+        pairs([given])
