@@ -36,8 +36,8 @@ class Client:
     """One connection of one user."""
 
     __slots__ = (
-        "_held", "_max_bytes", "_max_packets", "_socket", "counted_as", "gone", "identity", "rooms",
-        "sid", "slow", "transport", "unacked",
+        "_held", "_max_bytes", "_max_packets", "_socket", "counted_as", "cursors", "gone", "identity",
+        "rooms", "sid", "slow", "transport", "unacked",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +46,8 @@ class Client:
         self.sid = sid
         self.identity = identity
         self.rooms: set[str] = set()
+        self.cursors: dict[str, int] = {}
+        """Where to resume rooms that this edge does not know the user to be in yet."""
         self.unacked = 0
         self.transport: asyncio.Transport | None = None
         """The websocket's transport once the client is direct; None before."""

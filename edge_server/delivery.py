@@ -99,9 +99,12 @@ class Delivery:
 
 
 def _entry(record: ConsumerRecord) -> Entry:
-    """The key of a retry is that of the message: it stands in a header, so that skimming parses no JSON."""
+    """The key of a retry is that of the message: it stands in a header, so that skimming parses no JSON.
+
+    Where a header stands there twice its first value counts, as for all readers.
+    """
     ce_type = ce_id = b""
-    for name, value in record.headers:
+    for name, value in reversed(record.headers):
         if name == "ce_type":
             ce_type = value
         elif name == "ce_id":

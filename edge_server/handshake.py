@@ -55,9 +55,9 @@ class Joining:
             group: self._join(client, group, since.get(group))
             for group in sorted(self._memberships.groups_of(client.up))
         }
+        # This edge may learn later than the last one that the user has become a member.
+        client.cursors = {group: seq for group, seq in since.items() if group not in joins}
         self._tell(client, joins)
-        for join in joins.values():
-            self._fan_out.send_to(client, join.missed)
 
     def join(self, client: Client, group: str, since: int | None) -> RoomJoined:
         """Let a client into one room. What it has missed is sent right after the caller's ack."""
@@ -78,13 +78,16 @@ class Joining:
     def _tell(self, client: Client, joins: Mapping[str, CatchUp]) -> None:
         rooms = {group: _room_joined(join) for group, join in joins.items()}
         client.send(event_text(JOINED, Joined(rooms=rooms)))
+        for join in joins.values():
+            self._fan_out.send_to(client, join.missed)
 
     def _follow(self, group: str, up: str, member: bool) -> None:
         """A membership has changed: the user's clients here follow at once."""
         self._fan_out.flush()
         for client in self._rooms.of_user(up):
             if member:
-                self._tell(client, {group: self._join(client, group, None)})
+                since = client.cursors.pop(group, None)
+                self._tell(client, {group: self._join(client, group, since)})
             else:
                 self._rooms.leave(client, group)
                 client.send(event_text(LEFT, Left(room=group)))

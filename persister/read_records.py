@@ -12,7 +12,6 @@ from aiokafka import ConsumerRecord
 from schemas import documents, topics
 from schemas.ids import membership_key
 from schemas.log_records import (
-    MAX_TEXT_BYTES,
     BadRecord,
     GroupCreated,
     MemberJoined,
@@ -67,9 +66,6 @@ def read(record: ConsumerRecord) -> Taken:
 def _message(record: ConsumerRecord) -> NewMessage:
     sent = MessageSent.read(record.headers, record.value)
     _check_key(record, sent.group)
-    # JSON never makes a text shorter: only a record that is larger itself is worth measuring.
-    if len(record.value) > MAX_TEXT_BYTES and len(sent.message.encode()) > MAX_TEXT_BYTES:
-        raise BadRecord(f"message: larger than {MAX_TEXT_BYTES} bytes")
     document = documents.message_document(sent, seq=record.offset, timestamp=record.timestamp)
     return NewMessage(document, record)
 

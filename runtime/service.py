@@ -52,7 +52,10 @@ class Service:
         self.resources = AsyncExitStack()
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
+        self.started = False
+        """Whether all parts have started: before that no work must be sent here."""
         self._failing: dict[str, str] = {}
+        self.health.ready("start", lambda: None if self.started else "not all parts have started yet")
         self.health.live("tasks", lambda: "; ".join(self._failing.values()) or None)
 
     def supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -172,6 +175,7 @@ async def _start(service: Service, start: Start) -> None:
         log.critical("the service cannot start", exc_info=fault, extra=logs.facts(reason=str(error)))
         service.fail(error)
     else:
+        service.started = True
         log.info("started", extra=logs.facts(service=service.name, pid=os.getpid()))
 
 

@@ -54,7 +54,7 @@ class Record(BaseModel):
 
         Raises `BadRecord` for a missing or other type, for bytes that are not JSON and for wrong fields.
         """
-        found = next((v for k, v in headers if k == "ce_type"), None)
+        found = header(headers, "ce_type")
         if found is None:
             raise BadRecord("no ce_type header")
         if found != cls.ce_type.encode():
@@ -90,10 +90,19 @@ class MessageSent(Record):
         return f"{self.up}/{self.id}"
 
     @classmethod
+    def read_value(cls, value: bytes | None) -> Self:
+        """Return the message. A text that no client may send is a `BadRecord`, whoever wrote it."""
+        sent = super().read_value(value)
+        # JSON never makes a text shorter: only a record that is larger itself is worth measuring.
+        if len(value or b"") > MAX_TEXT_BYTES and len(sent.message.encode()) > MAX_TEXT_BYTES:
+            raise BadRecord(f"message: larger than {MAX_TEXT_BYTES} bytes")
+        return sent
+
+    @classmethod
     def read(cls, headers: Headers, value: bytes | None) -> Self:
         """Return the message. A ``ce_id`` of another message is a `BadRecord` too: readers skim by it."""
         sent = super().read(headers, value)
-        if ("ce_id", sent.event_id().encode()) not in headers:
+        if header(headers, "ce_id") != sent.event_id().encode():
             raise BadRecord("ce_id does not name the message")
         return sent
 
@@ -221,6 +230,11 @@ class Encoded(NamedTuple):
     key: bytes
     value: bytes | None
     headers: list[tuple[str, bytes]]
+
+
+def header(headers: Headers, name: str) -> bytes | None:
+    """Return a header's value, the first where there are several, so that no two readers disagree."""
+    return next((value for known, value in headers if known == name), None)
 
 
 def encode(record: Record, *, key: str, source: str) -> Encoded:

@@ -114,10 +114,14 @@ class Crowd:
             await asyncio.sleep(POLL_S)
         return self.recorder.clock() - started
 
+    def has_reached_all(self, message_id: str, group: PlannedGroup) -> bool:
+        """Say whether a message is acked and has come to every member."""
+        return message_id in self.recorder.acks and all(
+            self.recorder.has_received(up, group.id, message_id) for up in group.members
+        )
+
     async def _is_through(self, message_id: str, group: PlannedGroup) -> bool:
-        if message_id not in self.recorder.acks:
-            return False
-        if not all(self.recorder.has_received(up, group.id, message_id) for up in group.members):
+        if not self.has_reached_all(message_id, group):
             return False
         try:
             return bool(await self._store.find(documents.MESSAGES, {"group": group.id, "id": message_id}))
@@ -134,16 +138,22 @@ class Crowd:
             chat.cancel()
             await asyncio.gather(chat, return_exceptions=True)
 
-    async def settle(self) -> None:
-        """Wait until everything is acked, delivered and stored. Raises AssertionError where that ends."""
+    async def until_acked(self) -> None:
+        """Wait until everything that was said so far is acked."""
+        said = {one.id for one in self.recorder.said}
 
         async def unacked() -> int:
             self._students.check()
-            return sum(len(student.outbox) for student in self.by_up.values())
+            return len(said - self.recorder.acks.keys() - self.recorder.refused.keys())
 
         await self._until_none_left(unacked, "messages without an ack")
+
+    async def settle(self) -> None:
+        """Wait until everything is acked, delivered and stored. Raises AssertionError where that ends."""
+
+        await self.until_acked()
         last = {group: self.say(group, "last") for group in self.groups}
-        await self._until_none_left(unacked, "last messages without an ack")
+        await self.until_acked()
         seqs = {group: self.recorder.acks[message_id].seq for group, message_id in last.items()}
 
         async def behind() -> int:
@@ -211,8 +221,7 @@ async def open_crowd(
     ]
     names = [Student(up, up, "Somebody") for up in ups]
     seen = SeenFrames()
-    mongo = MongoSettings(mongodb_uri=SecretStr(system.backing.backing.mongodb_uri))
-    async with aiohttp.ClientSession() as session, open_store(mongo) as store:
+    async with aiohttp.ClientSession() as session, open_store(mongo_settings(system)) as store:
         internal = InternalApi(session, system.internal_url, system.service_token)
         await internal.fill(groups, names)
         find = locate(RestApi(session, system.public_url))
@@ -225,6 +234,11 @@ async def open_crowd(
             crowd = Crowd(groups, students, recorder, store, rng, size.messages_per_s)
             await crowd.until_in_all_rooms()
             yield crowd
+
+
+def mongo_settings(system: LocalSystem) -> MongoSettings:
+    """Return where a system's store is."""
+    return MongoSettings(mongodb_uri=SecretStr(system.backing.backing.mongodb_uri))
 
 
 def _as_event(document: documents.Document) -> ChatMessage:

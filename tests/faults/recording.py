@@ -26,6 +26,8 @@ class Recorder:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.said: list[Said] = []
+        self.said_elsewhere: list[Said] = []
+        """Messages that others than the recorded students have put into the log."""
         self.acks: dict[str, Acked] = {}
         self.refused: dict[str, str] = {}
         """Messages that were refused for good, and with which code."""
@@ -47,8 +49,9 @@ class Recorder:
 
     def history(self, memberships: Iterable[Membership], stored: Iterable[ChatMessage]) -> History:
         """Return the history as it stands."""
+        said = self.said + self.said_elsewhere
         return History(
-            self.said, list(self.acks.values()), list(self.sights.values()), list(memberships), list(stored)
+            said, list(self.acks.values()), list(self.sights.values()), list(memberships), list(stored)
         )
 
 

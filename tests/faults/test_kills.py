@@ -2,11 +2,14 @@
 
 import asyncio
 import random
+import signal
+import sys
 import time
 
 import pytest
 
 from deploy.demo.service_process import ServiceProcess
+from deploy.local.processes import wait_until
 from tests.faults.crowd import LARGE, SMALL, Crowd, open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage
@@ -45,5 +48,35 @@ async def test_services_killed_at_any_moment_break_no_promise(
                 outcome.recovered_s += await asyncio.gather(*kills)
                 outcome.counts.update(service.name for service in killed)
                 print(f"{outcome.counts.total()} kills, recovered in {outcome.recovered_s[-1]:.1f} s")
+        outcome.checked = await crowd.judge()
+    outcome.kept = True
+
+
+async def ended(service: ServiceProcess) -> None:
+    """Wait until a service has ended by itself."""
+    await asyncio.to_thread(wait_until, lambda: not service.process.alive, 60.0, "it has died")
+
+
+async def test_a_persister_that_dies_between_write_and_commit_stores_all_once(
+    stage: Stage, seed: int, minutes: float, outcome: Outcome
+) -> None:
+    """the persister killed between the write and the commit, and between the progress and the commit"""
+    persister = stage.system.services["persister"]
+    argv = persister.process.argv
+    async with open_crowd(stage.system, seed) as crowd:
+        async with crowd.chatting():
+            await crowd.probe()
+            for point in ("after_write", "after_progress") * (10 if minutes else 1):
+                await asyncio.to_thread(persister.stop)
+                persister.process.argv = [sys.executable, "-m", "tests.faults.dying_persister", point]
+                persister.launch()
+                try:
+                    await ended(persister)
+                finally:
+                    persister.process.argv = argv
+                assert persister.process.returncode == -signal.SIGKILL
+                persister.launch()
+                outcome.recovered_s.append(await crowd.probe())
+                outcome.counts[point] += 1
         outcome.checked = await crowd.judge()
     outcome.kept = True

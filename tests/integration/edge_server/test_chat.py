@@ -84,6 +84,21 @@ async def test_a_client_that_reconnects_with_since_gets_exactly_what_it_missed(l
         await speaker.disconnect()
 
 
+async def test_a_client_whose_membership_comes_late_to_its_new_edge_misses_nothing(log: Log) -> None:
+    group, late = new_group(), new_up()
+    async with edge() as one:
+        speaker = await ready(log, group, ChatClient(new_up()), one)
+        first = await speaker.say(group, "seen")
+        for text in ("a", "b"):
+            await speaker.say(group, text)
+        resuming = await ChatClient(late).connect(one, since={group: first["seq"]})
+        await log.join(group, late)
+        await resuming.got("a", "b")
+        assert (resuming.joined[group]["recovered"], resuming.joined[group]["missed"]) == (True, 2)
+        await resuming.disconnect()
+        await speaker.disconnect()
+
+
 async def test_a_cursor_that_the_window_no_longer_reaches_is_told_that_there_is_a_hole(log: Log) -> None:
     group = new_group()
     async with edge(window_records=5) as one:

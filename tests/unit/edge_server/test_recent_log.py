@@ -83,7 +83,7 @@ def test_a_record_that_cannot_be_read_takes_nobodys_id() -> None:
     assert again.seq == 1
 
 
-@pytest.mark.parametrize("text", ["x" * 10, "x" * 200, "é" * 40_000, 'quote " and \\ and \x00'])
+@pytest.mark.parametrize("text", ["x" * 10, "x" * 200, "\x00" * 12_000, 'quote " and \\ and \x00'])
 def test_the_frame_is_one_unmasked_text_frame_around_the_event(text: str) -> None:
     made = entry(7, message=text)
     assert made.text is not None

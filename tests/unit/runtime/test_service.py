@@ -83,6 +83,20 @@ async def test_a_part_is_started_again_where_a_cancellation_leaks_after_a_failed
         assert service.failure is None
 
 
+async def test_no_work_may_be_sent_to_a_service_before_all_its_parts_have_started(
+    settings: ServiceSettings,
+) -> None:
+    while_starting: dict[str, str] = {}
+
+    async def start(service: Service) -> None:
+        await asyncio.sleep(0)
+        while_starting.update(service.health.faults(readiness=True))
+
+    async with running(Service("test", settings), start) as service:
+        assert while_starting == {"start": "not all parts have started yet"}
+        assert service.health.faults(readiness=True) == {}
+
+
 @pytest.mark.parametrize("error", [Fatal("no such broker"), OSError("port in use")])
 async def test_a_service_that_cannot_start_fails_and_closes_what_it_opened(
     settings: ServiceSettings, error: Exception

@@ -1,0 +1,147 @@
+"""``python -m persister.letters``: the operators' command that lists dead letters and sends them again.
+
+A letter is named by where its record stood. Sent again, the record stands at the end of its topic and gets a
+new ``seq``; what still can't be stored is set aside again, as another letter.
+"""
+
+import asyncio
+import sys
+from argparse import ArgumentParser, Namespace
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+
+from persister.read_records import TOPICS
+from runtime import kafka
+from runtime.settings import KafkaSettings, ServiceSettings, load
+from schemas import topics
+from schemas.log_records import BadRecord, DeadLetter, Encoded
+
+POLL_MS: Final = 500
+CUT: Final = "(cut here:"
+
+
+class Settings(ServiceSettings, KafkaSettings):
+    """What the command can be told: where Kafka is."""
+
+
+class Letter(NamedTuple):
+    """A dead letter, and when it was set aside (ms since 1970)."""
+
+    name: str
+    set_aside_ms: int
+    letter: DeadLetter
+
+
+async def read_letters(settings: KafkaSettings) -> list[Letter]:
+    """Return all letters, oldest first; a record that was set aside twice is one. Raises `KafkaError`."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        request_timeout_ms=settings.kafka_request_timeout_ms,
+    )
+    await consumer.start()
+    try:
+        records = await _read_all(consumer, settings.kafka_partitions)
+    finally:
+        await consumer.stop()
+    letters: dict[str, Letter] = {}
+    for letter in _readable(sorted(records, key=lambda record: record.timestamp)):
+        letters.setdefault(letter.name, letter)
+    return list(letters.values())
+
+
+async def _read_all(consumer: AIOKafkaConsumer, partitions: int) -> list[ConsumerRecord]:
+    every = [TopicPartition(topics.DEAD_LETTERS, n) for n in range(partitions)]
+    consumer.assign(every)
+    first, ends = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
+    for tp in every:
+        consumer.seek(tp, first[tp])
+    found: list[ConsumerRecord] = []
+    while any([await consumer.position(tp) < ends[tp] for tp in every]):
+        for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+            found += records
+    return found
+
+
+def _readable(records: Sequence[ConsumerRecord]) -> Iterator[Letter]:
+    for record in records:
+        try:
+            letter = DeadLetter.read(record.headers, record.value)
+        except BadRecord as error:
+            sys.stderr.write(
+                f"{record.topic}/{record.partition}/{record.offset} is no dead letter: {error}\n"
+            )
+        else:
+            yield Letter(f"{letter.topic}/{letter.partition}/{letter.offset}", record.timestamp, letter)
+
+
+def original(letter: DeadLetter) -> Encoded:
+    """Return the record that a letter holds. Raises ValueError where it can't be sent again, and why."""
+    if letter.topic not in TOPICS:
+        raise ValueError(f"no service reads {letter.topic}")
+    if letter.key_base64 is None:
+        raise ValueError("it has no key, so it belongs nowhere")
+    if CUT in letter.reason:
+        raise ValueError("only a part of it was kept")
+    value = None if letter.value_base64 is None else b64decode(letter.value_base64)
+    headers = [(name, content.encode()) for name, content in letter.headers]
+    return Encoded(b64decode(letter.key_base64), value, headers)
+
+
+async def resend(settings: KafkaSettings, letters: Sequence[Letter]) -> int:
+    """Send these again, and say what became of each. Returns how many can't be. Raises `KafkaError`."""
+    failed = 0
+    async with kafka.started_producer(settings) as producer:
+        for one in letters:
+            try:
+                place = await _send(producer, settings, one.letter)
+            except ValueError as error:
+                failed += 1
+                sys.stdout.write(f"{one.name} can't be sent again: {error}\n")
+            else:
+                sys.stdout.write(f"{one.name} was sent again as {place}\n")
+    return failed
+
+
+async def _send(producer: AIOKafkaProducer, settings: KafkaSettings, letter: DeadLetter) -> str:
+    record = original(letter)
+    written = await (await kafka.write(producer, letter.topic, record, settings.kafka_partitions))
+    return f"{letter.topic}/{written.partition}/{written.offset}"
+
+
+def _show(letters: Sequence[Letter]) -> None:
+    for one in letters:
+        key = b64decode(one.letter.key_base64 or "").decode(errors="backslashreplace")[:100]
+        sys.stdout.write(f"{one.name}  key {key!r}  {one.letter.reason}\n")
+    sys.stdout.write(f"{len(letters)} dead letters\n")
+
+
+def _arguments() -> Namespace:
+    parser = ArgumentParser(prog="python -m persister.letters", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="show every letter: its name, its key, and why it was set aside")
+    again = commands.add_parser("resend", help="send letters again, once what was wrong is mended")
+    again.add_argument("names", nargs="+", metavar="topic/partition/offset", help="as `list` names them")
+    return parser.parse_args()
+
+
+async def _main(arguments: Namespace, settings: Settings) -> int:
+    letters = await read_letters(settings)
+    if arguments.command == "list":
+        _show(letters)
+        return 0
+    known = {one.name: one for one in letters}
+    unknown = [name for name in arguments.names if name not in known]
+    for name in unknown:
+        sys.stdout.write(f"{name} is no dead letter\n")
+    chosen = [known[name] for name in arguments.names if name in known]
+    return min(1, len(unknown) + await resend(settings, chosen))
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(_main(_arguments(), load(Settings, "persister.letters", []))))

@@ -1,0 +1,125 @@
+"""Three real brokers (replication 3, two in sync): one may go at any time; one alone acks nothing."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.demo.local_system import LocalSystem
+from deploy.local.kafka_native import NativeKafka, native_kafka_cluster
+from deploy.local.store_process import StoreProcess
+from tests.faults.crowd import Crowd, open_crowd
+from tests.faults.outcomes import Outcome
+from tests.faults.stage import TOLD, missing_for_stage, system_on
+from tests.integration.backing import eventually
+from tests.integration.persister.processes import until
+
+pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+SERVICES: Final = ("edge-1", "edge-2", "persister", "dispatcher", "api_gateway")
+ROUNDS_LONG: Final = 5
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The system on three brokers."""
+
+    system: LocalSystem
+    brokers: list[NativeKafka]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three brokers and the system on them."""
+    missing = missing_for_stage()
+    if missing is not None:
+        pytest.skip(f"faults need native brokers and a store: {missing}")
+    folder = tmp_path_factory.mktemp("cluster")
+    told = {**TOLD, "KAFKA_REPLICATION_FACTOR": "3"}
+    store = StoreProcess(folder / "data")
+    try:
+        store.start()
+        with (
+            native_kafka_cluster(folder / "data", 3) as brokers,
+            system_on(
+                folder,
+                kafka=",".join(broker.address for broker in brokers),
+                store=store.address,
+                env=dict.fromkeys(SERVICES, told),
+            ) as system,
+        ):
+            yield Cluster(system, brokers)
+    finally:
+        store.close()
+
+
+async def test_a_broker_that_restarts_or_dies_costs_no_message(
+    cluster: Cluster, seed: int, minutes: float, outcome: Outcome
+) -> None:
+    """of three brokers one after the other restarted in order, and killed: leaders and the controller"""
+    rng = random.Random(seed)
+    async with open_crowd(cluster.system, seed) as crowd:
+        async with crowd.chatting():
+            # Short, one of each; long, every broker in turn: the controller and each leader is among them.
+            brokers = rng.sample(cluster.brokers, 3) * (ROUNDS_LONG if minutes else 1)
+            for number, broker in enumerate(brokers if minutes else brokers[:2]):
+                end = (broker.stop, broker.kill)[number % 2]
+                await asyncio.to_thread(end)
+                outcome.recovered_s.append(await crowd.probe())
+                outcome.counts[end.__name__] += 1
+                await asyncio.to_thread(broker.start)
+                print(f"{end.__name__}: recovered in {outcome.recovered_s[-1]:.1f} s")
+                await until("all replicas are in sync", partial(all_in_sync, cluster))
+        outcome.checked = await crowd.judge()
+    outcome.kept = True
+
+
+async def test_with_one_broker_of_three_sends_are_refused_and_nothing_is_acked_falsely(
+    cluster: Cluster, seed: int, minutes: float, outcome: Outcome
+) -> None:
+    """two brokers of three down"""
+    rng = random.Random(seed)
+    async with open_crowd(cluster.system, seed) as crowd:
+        async with crowd.chatting():
+            await crowd.probe()
+            down = rng.sample(cluster.brokers, 2)
+            for broker in down:
+                await asyncio.to_thread(broker.kill)
+            acked = await until_nothing_is_acked(crowd)
+            await eventually("sends are refused", lambda: retries(crowd) > 0)
+            assert len(crowd.recorder.acks) == acked
+            probe = asyncio.create_task(crowd.probe())
+            await asyncio.gather(*(asyncio.to_thread(broker.start) for broker in down))
+            outcome.recovered_s.append(await probe)
+            print(f"two of three: recovered in {outcome.recovered_s[-1]:.1f} s")
+        outcome.checked = await crowd.judge()
+    outcome.kept = True
+
+
+async def all_in_sync(cluster: Cluster) -> bool:
+    """Whether every partition has its three replicas: only then may the next broker go."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=",".join(one.address for one in cluster.brokers))
+    await admin.start()
+    try:
+        described = await admin.describe_topics(await admin.list_topics())
+    finally:
+        await admin.close()
+    return all(len(one["isr"]) == 3 for topic in described for one in topic["partitions"])
+
+
+def retries(crowd: Crowd) -> int:
+    return sum(student.outbox.retries for student in crowd.by_up.values())
+
+
+async def until_nothing_is_acked(crowd: Crowd) -> int:
+    """Wait until no message is acked for a while; return how many were."""
+    acked = -1
+    while acked != len(crowd.recorder.acks):
+        acked = len(crowd.recorder.acks)
+        await asyncio.sleep(2.0)
+    return acked

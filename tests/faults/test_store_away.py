@@ -1,0 +1,55 @@
+"""The store is stopped, killed and frozen: live chat goes on, and the backlog drains by itself."""
+
+import asyncio
+import random
+from functools import partial
+from typing import Final
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from edge_server.settings import EdgeSettings
+from tests.faults.crowd import open_crowd
+from tests.faults.outcomes import Outcome
+from tests.faults.stage import Stage
+from tests.integration.backing import eventually
+
+pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+AWAY_S: Final = 3.0
+AWAY_LONG_S: Final = 60.0
+
+
+async def window_bytes(stage: Stage, edge: str) -> float:
+    url = f"{stage.system.services[edge].ops_url}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        text = await response.text()
+    return next(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "chat_edge_window_bytes"
+    )
+
+
+async def test_without_the_store_live_chat_goes_on_and_history_gets_all_of_it(
+    stage: Stage, seed: int, minutes: float, outcome: Outcome
+) -> None:
+    """the store killed, and frozen (SIGSTOP)"""
+    store, rng = stage.store, random.Random(seed)
+    async with open_crowd(stage.system, seed) as crowd:
+        everybody = crowd.groups[-1]
+        async with crowd.chatting():
+            for away, back in ((store.kill, store.start), (store.freeze, store.thaw)):
+                await asyncio.to_thread(away)
+                for _ in range(3):
+                    message_id = crowd.say(everybody, "without the store")
+                    await eventually("it came to all", partial(crowd.has_reached_all, message_id, everybody))
+                await asyncio.sleep((AWAY_LONG_S if minutes else AWAY_S) * rng.uniform(0.5, 1.0))
+                assert await window_bytes(stage, "edge-1") <= EdgeSettings().window_bytes
+                await asyncio.to_thread(back)
+                outcome.recovered_s.append(await crowd.probe())
+                outcome.counts[away.__name__] += 1
+        outcome.checked = await crowd.judge()
+    outcome.kept = True

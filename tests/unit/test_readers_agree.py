@@ -1,0 +1,55 @@
+"""Every reader of `chat.messages` takes the same records for messages: what members see is what is stored."""
+
+from collections.abc import Callable
+
+from aiokafka import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.delivery import _entry
+from persister.read_records import NewMessage, read
+from schemas import topics
+from schemas.log_records import MAX_TEXT_BYTES, Encoded, MessageSent, encode
+
+Damage = Callable[[Encoded], Encoded]
+
+
+def good(text: str) -> Encoded:
+    sent = MessageSent(id="m", group="g", up="up000000001", message=text, sent_at=7)
+    return encode(sent, key="g", source="test")
+
+
+def with_headers(change: Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]]) -> Damage:
+    return lambda record: record._replace(headers=change(list(record.headers)))
+
+
+header = st.tuples(
+    st.sampled_from(["ce_type", "ce_id", "x"]),
+    st.sampled_from([b"", b"other", b"up000000001/m", MessageSent.ce_type.encode()]),
+)
+damages = st.one_of(
+    header.map(lambda one: with_headers(lambda known: [one, *known])),
+    header.map(lambda one: with_headers(lambda known: [*known, one])),
+    st.sampled_from(["ce_type", "ce_id"]).map(
+        lambda name: with_headers(lambda known: [one for one in known if one[0] != name])
+    ),
+    st.sampled_from([b"g", b"other", b"", b"\xff", None]).map(
+        lambda key: lambda record: record._replace(key=key)
+    ),
+    st.sampled_from([None, b"", b"{", b"[]", b"{}", b'{"id": 1}']).map(
+        lambda value: lambda record: record._replace(value=value)
+    ),
+    st.integers(0, 100).map(lambda cut: lambda record: record._replace(value=(record.value or b"")[:cut])),
+)
+texts = st.sampled_from(["", "hi", "é", "x" * MAX_TEXT_BYTES, "é" * (MAX_TEXT_BYTES // 2 + 1)])
+
+
+@given(texts, st.lists(damages, max_size=3))
+def test_edges_and_persister_take_the_same_records_for_messages(text: str, damage: list[Damage]) -> None:
+    written = good(text)
+    for one in damage:
+        written = one(written)
+    record = ConsumerRecord(
+        topics.MESSAGES, 0, 5, 9, 1, written.key, written.value, None, -1, -1, tuple(written.headers)
+    )
+    assert (_entry(record).frame is not None) == isinstance(read(record), NewMessage)
