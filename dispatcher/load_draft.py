@@ -10,14 +10,15 @@ from dispatcher.ranking import Ranking
 from dispatcher.shard_draft import DIGIT, Draft, Piece, atom_at, point_of_atom
 from schemas.assignments import Shard
 
-SHARES: Final = (1 / 2, 1 / 4, 1 / 8)
-"""A half of a shard is given; where nobody has room for it a quarter, else an eighth."""
+LEAST_PART: Final = 1 / 10
+"""Of its capacity: an edge gives half of a shard, or a quarter, an eighth and so on where nobody has room for
+more, but no part with fewer clients than this: that would be dust."""
 
-SMALL: Final = 1 / 4
-"""A shard that has less of its holder's clients is given whole: its halves would be dust."""
+LEAST: Final = 1 / 8
+"""Of its holder's clients: a whole shard that has so many is given before another is cut."""
 
 MOST: Final = 3 / 4
-"""No part is more than this of a shard, however its clients stand: the rest must be worth keeping."""
+"""No part has more of a shard's clients, or of an edge's, however they stand: the rest must be worth it."""
 
 MAX_PARTS: Final = 16
 """So many parts an edge gives away at one time; what is still too much goes the next time."""
@@ -66,8 +67,8 @@ class LoadDraft:
 
     def stays_calm(self, shard: Shard, edge: str) -> bool:
         """Say whether ``edge`` could take a whole shard and stay below the mark."""
-        clients = self.crowd.clients[edge] + self.crowd.between(shard.edge, shard.start, shard.end)
-        return clients <= self._marks.roomy * self._loads[edge].capacity
+        room = self._marks.roomy * self._loads[edge].capacity - self.crowd.clients[edge]
+        return room > 0 and self.crowd.between(shard.edge, shard.start, shard.end) <= room
 
     def relieve(self, edge: str) -> bool:
         """Give parts of a full edge to those with most room, until it is full no more.
@@ -102,18 +103,22 @@ class LoadDraft:
                 ranking.changed(edge)
 
     def parts(self, edge: str) -> Iterator[tuple[int, int]]:
-        """Yield what of its fullest shard it could give, larger parts first: points ``(start, end)``."""
+        """Yield what it could give, as two points: a whole shard or a part of the fullest, then less."""
         spans = ((point_of_atom(start), point_of_atom(end)) for start, end in self.draft.spans_of(edge))
         counted = [(self.crowd.between(edge, *span), -span[0], span) for span in spans]
         if not counted:
             return
-        clients, _, (start, end) = max(counted)
-        if clients < SMALL * self.crowd.clients[edge]:
-            yield start, end
-        for share in SHARES:
+        all_clients = self.crowd.clients[edge]
+        fullest = clients, _, (start, end) = max(counted)
+        whole = max((found for found in counted if found[0] <= MOST * all_clients), default=None)
+        if whole is not None and (whole == fullest or whole[0] >= LEAST * all_clients):
+            yield whole[2]
+        share = 1 / 2
+        while share * clients >= LEAST_PART * self._loads[edge].capacity:
             border = self.border(edge, start, end, share)
             if border is not None and 0 < self.crowd.between(edge, border, end) <= MOST * clients:
                 yield border, end
+            share /= 2
 
     def border(self, edge: str | None, start: int, end: int, share: float) -> int | None:
         """Return the roundest point above which about this share of clients stands: give or take a third."""

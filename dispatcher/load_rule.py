@@ -6,14 +6,15 @@ because of load comes back only after load has fallen by a third.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
+from operator import itemgetter
 from typing import Final
 
 from dispatcher.crowd import Crowd, Loads
 from dispatcher.load_draft import LoadDraft, Marks
-from dispatcher.shard_draft import Piece
+from dispatcher.shard_draft import point_of_atom
 from dispatcher.shard_table import Bounds, Move, ShardTable, moves_between
 from schemas.assignments import Shard
 
@@ -27,13 +28,15 @@ GROWTH: Final = 2
 class Balanced:
     """What load makes of a table: the next one, its moves, and who is full and found no room.
 
-    ``clients`` says how many each edge that reported has to serve by the new table.
+    ``clients`` says how many each edge that reported has to serve by the new table, and ``edges_wanted`` how
+    many edges should serve: see `_wanted`.
     """
 
     table: ShardTable
     moves: tuple[Move, ...]
-    clients: Mapping[str, float] = field(default_factory=dict)
-    stuck: tuple[str, ...] = ()
+    clients: Mapping[str, float]
+    stuck: tuple[str, ...]
+    edges_wanted: int
 
 
 def balanced(
@@ -45,17 +48,20 @@ def balanced(
     ``resting`` edges take no part in what may wait. It looks at the whole table: call it once for all reports
     of an interval, not for each.
     """
-    draft = LoadDraft(table.shards, table.serving, loads, marks or Marks())
-    full = [edge for edge in sorted(draft.taking) if draft.is_full(edge)]
-    stuck = tuple(edge for edge in full if not draft.relieve(edge))
+    marks = marks or Marks()
+    draft = LoadDraft(table.shards, table.serving, loads, marks)
+    full = frozenset(edge for edge in draft.taking if draft.is_full(edge))
+    stuck = tuple(edge for edge in sorted(full) if not draft.relieve(edge))
     _join_shards(draft, table, resting)
-    if not draft.touched:
-        return Balanced(table, (), draft.crowd.clients, stuck)
-    after = replace(table, shards=draft.shards())
-    moves = moves_between(table, after, "emptied")
-    relieved = frozenset(full)
-    named = (replace(move, reason="full") if move.from_edge in relieved else move for move in moves)
-    return Balanced(after, tuple(named), draft.crowd.clients, stuck)
+    after, moves = table, list[Move]()
+    if draft.touched:
+        after = replace(table, shards=draft.shards())
+        moves = [
+            replace(move, reason="full") if move.from_edge in full else move
+            for move in moves_between(table, after, "emptied")
+        ]
+    wanted = _wanted(len(table.serving), draft, loads, marks, crowded=bool(stuck))
+    return Balanced(after, tuple(moves), draft.crowd.clients, stuck, wanted)
 
 
 def _join_shards(draft: LoadDraft, table: ShardTable, resting: frozenset[str]) -> None:
@@ -64,60 +70,54 @@ def _join_shards(draft: LoadDraft, table: ShardTable, resting: frozenset[str]) -
     Each such move makes the table smaller. It leaves its giver something, and its taker within its share of
     the circle. An edge takes part in one at most.
     """
-    free = draft.taking - resting
-    candidates = [(_width(shard), shard.start, shard, edge) for shard, edge in _joinable(table.shards)]
-    if not candidates:
+    several = [edge for edge, count in Counter(shard.edge for shard in table.shards).items() if count > 1]
+    if not several:
         return
     held = Counter[str | None]()
     for shard in table.shards:
-        held[shard.edge] += _width(shard)
-    most = Bounds.among(len(table.holders)).most
-    for width, _, shard, edge in sorted(candidates, key=lambda found: found[:2]):
-        giver = shard.edge
-        if width == 0 or giver is None or not {giver, edge} <= free - draft.touched:
-            continue
-        if held[edge] + width <= most and draft.stays_calm(shard, edge):
-            draft.give(giver, edge, shard.start, shard.end)
+        held[shard.edge] += shard.end - shard.start
+    most = point_of_atom(Bounds.among(len(table.holders)).most + 1)
+    free = draft.taking - resting
+    found = [
+        (shard.end - shard.start, shard.start, shard, edge)
+        for shard, edge in _beside(table.shards, free.intersection(several))
+        if edge in free and held[edge] + shard.end - shard.start <= most
+    ]
+    for *_, shard, edge in sorted(found, key=itemgetter(0, 1)):
+        if not draft.touched & {shard.edge, edge} and draft.stays_calm(shard, edge):
+            draft.give(shard.edge, edge, shard.start, shard.end)
 
 
-def _joinable(shards: tuple[Shard, ...]) -> Iterator[tuple[Shard, str]]:
-    """Yield each shard whose holder has another one, with who holds what is beside it."""
-    count = Counter(shard.edge for shard in shards)
-    if len(count) == len(shards):
-        return
+def _beside(shards: tuple[Shard, ...], givers: frozenset[str]) -> Iterator[tuple[Shard, str | None]]:
+    """Yield each shard of ``givers`` with who holds what is beside it."""
     for left, right in pairwise(shards):
-        if count[left.edge] > 1 and right.edge is not None:
+        if left.edge in givers:
             yield left, right.edge
-        if count[right.edge] > 1 and left.edge is not None:
+        if right.edge in givers:
             yield right, left.edge
 
 
-def _width(shard: Shard) -> int:
-    return Piece.between(shard.start, shard.end).width
-
-
-def edges_wanted(table: ShardTable, loads: Loads, marks: Marks | None = None) -> int:
+def _wanted(serving: int, draft: LoadDraft, loads: Loads, marks: Marks, *, crowded: bool) -> int:
     """Return how many edges should serve.
 
     More where a full one finds no room: as many as have all clients half-way between the marks. One fewer
     where all that the emptiest has fits easily on the others.
     """
-    marks = marks or Marks()
-    serving = len(table.serving)
-    if not serving:
-        return 1
-    everybody = Crowd(table.shards, loads).clients
-    clients = {edge: everybody[edge] for edge in table.serving if edge in everybody}
-    capacity = sum(loads[edge].capacity for edge in clients)
-    connected = sum(clients.values())
-    crowded = any(count >= marks.full * loads[edge].capacity for edge, count in clients.items())
-    if crowded and balanced(table, loads, marks).stuck:
-        enough = ceil(2 * connected * len(clients) / ((marks.full + marks.roomy) * max(1, capacity)))
+    capacity = sum(loads[edge].capacity for edge in draft.taking)
+    connected = sum(draft.crowd.clients[edge] for edge in draft.taking)
+    if crowded:
+        enough = ceil(2 * connected * len(draft.taking) / ((marks.full + marks.roomy) * max(1, capacity)))
         return max(serving + 1, min(enough, GROWTH * serving))
-    spare = emptiest(table, loads)
-    rest = capacity - (loads[spare].capacity if spare is not None else 0)
-    fits = serving > 1 and len(clients) == serving and connected <= marks.roomy * rest
+    if serving < 2 or len(draft.taking) < serving:
+        return max(1, serving)
+    spare = min(draft.taking, key=lambda edge: (draft.crowd.clients[edge], edge))
+    fits = connected <= marks.roomy * (capacity - loads[spare].capacity)
     return serving - 1 if fits else serving
+
+
+def edges_wanted(table: ShardTable, loads: Loads, marks: Marks | None = None) -> int:
+    """Return how many edges should serve: see `Balanced`."""
+    return balanced(table, loads, marks).edges_wanted
 
 
 def emptiest(table: ShardTable, loads: Loads) -> str | None:

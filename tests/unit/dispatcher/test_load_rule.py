@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.crowd import Crowd, Load, Loads
-from dispatcher.load_rule import Balanced, Marks, balanced, edges_wanted, emptiest
-from dispatcher.shard_table import Move, ShardTable, moves_between
-from schemas.assignments import TableAssigned
+from dispatcher.load_rule import Marks, balanced, edges_wanted, emptiest
+from dispatcher.shard_table import Move, ShardTable, edges_changed, moves_between
+from schemas.assignments import Shard, TableAssigned
+from schemas.up_number import CIRCLE
 from tests.unit.dispatcher.crowds import CAPACITY, Size, crowd_of, reported, sizes
 from tests.unit.dispatcher.events import Event, after, events, grown, widths
 
@@ -142,7 +143,8 @@ def test_clients_on_their_way_count_for_the_edge_that_will_have_them() -> None:
 def test_many_who_stand_at_one_point_are_neither_moved_nor_do_they_ask_for_edges() -> None:
     table = grown(10)
     loads = reported(table, [312_345_678] * 950)
-    assert balanced(table, loads) == Balanced(table, (), Crowd(table.shards, loads).clients, ())
+    result = balanced(table, loads)
+    assert (result.table, result.moves, result.stuck) == (table, (), ())
     assert edges_wanted(table, loads) <= 10
 
 
@@ -252,3 +254,27 @@ def test_under_constant_load_the_table_soon_rests(history: list[Loaded], size: S
         assert {move.from_edge for move in repeated.moves if move.reason == "full"} <= {*result.stuck}
         table, steps = result.table, steps + 1
         assert steps <= 2 * len(table.holders) + 10
+
+
+def test_an_edge_that_is_far_too_full_gives_parts_that_fit_others() -> None:
+    """An eighth of what it has is more than anybody has room for, and yet it is relieved."""
+    table = grown(10)
+    full = edge_of(table, "3")
+    loads = reported(table, [300_000_000 + n * 10_000 for n in range(6_000)])
+    result = balanced(table, loads)
+    assert result.stuck == ()
+    assert result.clients[full] < 900
+    assert max(result.clients.values()) < 900
+
+
+def test_a_whole_shard_is_given_before_another_is_cut() -> None:
+    """One edge has the digits 0 and 4, and about as many clients in each."""
+    holders = "abccabbbcc"
+    shards = (
+        Shard(start=n * CIRCLE // 10, end=(n + 1) * CIRCLE // 10, edge=edge) for n, edge in enumerate(holders)
+    )
+    table = ShardTable(tuple(shards), frozenset(holders))
+    table, _ = edges_changed(table, {"a": "serving"})
+    crowd = [*range(0, 100_000_000, 250_000), *range(400_000_000, 500_000_000, 180_000)]
+    _, moves = step(table, reported(table, crowd))
+    assert [(move.label, move.from_edge) for move in moves] == [("4", "a")]
