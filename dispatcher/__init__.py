@@ -16,7 +16,9 @@
     leading.py        one term: reads reports, publishes tables
     keep_leader.py    the group's rule: who leads goes on leading
     published.py      the table as it stands in the log
-    routes.py         GET /table on the ops port
+    routes.py         what operators can ask on the ops port: the table, wishes, and the page in page/
+    shown.py          what they are shown (pure)
+    wishes.py         what they ask for: written to the log, granted by the table
 
 It touches Kafka only, and no client waits for it: gateways and edges follow the table that it publishes.
 """

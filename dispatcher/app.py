@@ -3,7 +3,7 @@
 import logging
 
 from dispatcher.leadership import Leadership
-from dispatcher.routes import add_routes
+from dispatcher.routes import Operators
 from dispatcher.settings import DispatcherSettings
 from runtime import logs
 from runtime.assignments import Assignments
@@ -22,7 +22,7 @@ async def start(service: Service, settings: DispatcherSettings) -> None:
     reader = LogReader(settings, topics.ASSIGNMENTS, published.take)
     service.health.ready("table", reader.ready_fault)
     service.health.ready("kafka", leadership.fault)
-    add_routes(service.ops, settings, leadership, published)
+    Operators(settings, leadership, published).add_routes(service.ops)
     port = await service.open_ops()
     log.info("operators are answered", extra=logs.facts(port=port))
     if not settings.kafka_durable:

@@ -3,7 +3,7 @@
 Every reading is in seconds of one clock (see log_clock.py); what happened becomes events for the table.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -45,10 +45,18 @@ class EdgeReports:
         self._dead_after_s = dead_after_s
         self.edges: dict[str, KnownEdge] = {}
 
-    def expect(self, urls: Iterable[tuple[str, str]], now: float) -> None:
+    def expect(self, urls: Iterable[tuple[str, str]], draining: Container[str], now: float) -> None:
         """Count the edges of a published table as alive, until they miss their reports from now on."""
         for edge, url in urls:
-            self.edges[edge] = KnownEdge("serving", url, now)
+            self.edges[edge] = KnownEdge("draining" if edge in draining else "serving", url, now)
+
+    def drain(self, edge: str) -> bool:
+        """Note that an edge has to drain, whatever it said last. Return whether that is new."""
+        known = self.edges.get(edge)
+        if known is None or known.state != "serving":
+            return False
+        known.state = "draining"
+        return True
 
     def take(self, report: EdgeReported, now: float) -> EdgeEvent | None:
         """Note a report; return the event where the edge's state is another than before."""

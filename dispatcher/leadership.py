@@ -122,4 +122,5 @@ class Leadership:
             self.leader = None
             group.leads_in_epoch = None
             metrics.LEADING.set(0)
+            metrics.EDGES_WANTED.set(0)
             log.info("leads no longer")

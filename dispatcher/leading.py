@@ -17,13 +17,13 @@ from dispatcher.log_clock import LogClock
 from dispatcher.published import read_published
 from dispatcher.settings import DispatcherSettings
 from dispatcher.shard_table import Move
-from dispatcher.term import Term
+from dispatcher.term import Pace, Term
 from runtime import logs, metrics
 from runtime.kafka import new_producer, write
 from schemas import topics
 from schemas.assignments import TABLE_KEY
 from schemas.ids import new_id
-from schemas.log_records import BadRecord, EdgeReported, LeaderTicked, encode
+from schemas.log_records import BadRecord, DrainAsked, EdgeReported, EdgesAsked, LeaderTicked, Record, encode
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,12 @@ STOP_DEADLINE_S: Final = 3.0
 FAULT_AFTER_S: Final = 5.0
 MAX_LOST_TICKS: Final = 3
 """The log has taken so many ticks in a row that never came back: the consumer is stuck."""
+
+
+KINDS: Final[dict[bytes, type[Record]]] = {
+    kind.ce_type.encode(): kind for kind in (EdgeReported, LeaderTicked, DrainAsked, EdgesAsked)
+}
+"""What may stand among the edges' reports."""
 
 
 class Stalled(RuntimeError):
@@ -64,6 +70,7 @@ class Leader:
         self._id = new_id()
         self._lost_ticks = 0
         self._published: object = None
+        self._wanted = 0
         self.clock = LogClock()
         self.term: Term | None = None
 
@@ -83,7 +90,7 @@ class Leader:
             published = await read_published(self._settings)
             if not self._ownership.held:
                 return
-            term = Term(published, dead_after_s=self._settings.dead_after_s)
+            term = Term(published, self._pace(), name=self._settings.name)
             group.leads_in_epoch = term.epoch
             log.info(
                 "leads",
@@ -97,6 +104,10 @@ class Leader:
                 self._take(term, await self._poll())
                 if term.content() != self._published:
                     await self._publish(tables, term)
+
+    def _pace(self) -> Pace:
+        settings = self._settings
+        return Pace(settings.dead_after_s, settings.edge_report_interval_s, settings.edge_rest_s)
 
     async def _producer(self, stack: AsyncExitStack, transactional_id: str | None) -> AIOKafkaProducer:
         settings = self._settings
@@ -143,22 +154,38 @@ class Leader:
                     "a report cannot be read",
                     extra=logs.facts(offset=record.offset, reason=str(error)),
                 )
-        self._note(term.pass_time(self.clock.now))
-        for state, count in term.reports.counts().items():
-            metrics.EDGES.labels(state=state).set(count)
+        self._note(term.settle(self.clock.now))
+        self._count(term)
 
     def _take_one(self, term: Term, record: ConsumerRecord) -> None:
-        if ("ce_type", LeaderTicked.ce_type.encode()) not in record.headers:
-            report = EdgeReported.read(record.headers, record.value)
-            return self._note(term.take(report, self.clock.now))
-        tick = LeaderTicked.read(record.headers, record.value)
-        if tick.leader != self._id:
-            return None
+        kind = KINDS.get(dict(record.headers).get("ce_type", b""), EdgeReported)
+        match kind.read(record.headers, record.value):
+            case EdgeReported() as report:
+                term.take(report, self.clock.now)
+            case LeaderTicked() as tick if tick.leader == self._id:
+                self._ticked(term, tick)
+            case DrainAsked() | EdgesAsked() as wish:
+                log.info("an operator asked", extra=logs.facts(wish=wish.model_dump(exclude_none=True)))
+                term.ask(wish)
+
+    def _ticked(self, term: Term, tick: LeaderTicked) -> None:
         self._lost_ticks = 0
         if self.clock.see(tick.number, self._monotonic()):
             log.warning("the log was away; silence in that time does not count")
             term.reports.excuse(self.clock.now, self._settings.edge_grace_s)
-        return None
+
+    def _count(self, term: Term) -> None:
+        for state, count in term.reports.counts().items():
+            metrics.EDGES.labels(state=state).set(count)
+        if term.edges_wanted != self._wanted:
+            self._wanted = term.edges_wanted
+            metrics.EDGES_WANTED.set(self._wanted)
+            log.info(
+                "edges are wanted",
+                extra=logs.facts(
+                    wanted=self._wanted, serving=len(term.table.serving), full_without_room=term.stuck
+                ),
+            )
 
     def _note(self, moves: Iterable[Move]) -> None:
         for move in moves:

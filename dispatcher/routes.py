@@ -1,39 +1,98 @@
-"""``GET /table`` on the ops port: what the dispatcher knows, as JSON, for operators with the token.
+"""What operators can ask on the ops port: the table as JSON, wishes, and the page that shows both.
 
-It answers from memory. A dispatcher that stands by shows the published table and no edges.
+The page itself holds no secret; everything else wants the operators' token. It answers from memory.
 """
 
+from collections.abc import Awaitable, Callable
 from hmac import compare_digest
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from aiohttp import web
+from pydantic import ValidationError
 
 from dispatcher.leadership import Leadership
 from dispatcher.settings import DispatcherSettings
-from dispatcher.term import Term
+from dispatcher.shown import Shown, show_published, show_term
+from dispatcher.wishes import Wishes
 from runtime.assignments import Assignments
 from runtime.refusing import answer
-from schemas.assignments import Shard
-from schemas.refusals import INVALID_TOKEN, MISSING_TOKEN, Refused
+from schemas.log_records import EdgesAsked
+from schemas.refusals import (
+    INVALID_PAYLOAD,
+    INVALID_TOKEN,
+    MISSING_TOKEN,
+    NOT_FOUND,
+    Refused,
+)
+
+Ask = Callable[[web.Request], Awaitable[Any]]
+
+PAGE: Final = Path(__file__).parent / "page"
+PAGE_FILES: Final = {"/": "index.html", "/page/page.js": "page.js", "/page/page.css": "page.css"}
+PAGE_HEADERS: Final = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
-def add_routes(
-    app: web.Application,
-    settings: DispatcherSettings,
-    leadership: Leadership,
-    published: Assignments,
-) -> None:
-    """Serve ``/table`` from ``app``."""
-    token = settings.dispatcher_token.get_secret_value()
+class Operators:
+    """Answers operators. ``leadership`` has the leader's knowledge, ``published`` everybody's."""
 
-    async def table(request: web.Request) -> web.Response:
+    def __init__(self, settings: DispatcherSettings, leadership: Leadership, published: Assignments) -> None:
+        self._token = settings.dispatcher_token.get_secret_value()
+        self._leadership = leadership
+        self._published = published
+        self._wishes = Wishes(settings, published)
+
+    def add_routes(self, app: web.Application) -> None:
+        """Serve everything from ``app``."""
+        for path, name in PAGE_FILES.items():
+            app.router.add_get(path, _file(PAGE / name))
+        app.router.add_get("/table", self._answered(self._table))
+        app.router.add_post("/edges/{edge}/drain", self._answered(self._drain))
+        app.router.add_post("/edges/{edge}/undrain", self._answered(self._undrain))
+        app.router.add_post("/edges-asked", self._answered(self._edges_asked))
+
+    def _answered(self, ask: Ask) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            try:
+                check_token(request.headers.get("Authorization"), self._token)
+                return web.json_response(await ask(request))
+            except Refused as refused:
+                return web.json_response(answer(refused), status=refused.refusal.status)
+
+        return handle
+
+    async def _table(self, _request: web.Request) -> Shown:
+        leader = self._leadership.leader
+        if leader is not None and leader.term is not None:
+            return show_term(leader.term, leader.clock.now)
+        return show_published(self._published.table)
+
+    async def _drain(self, request: web.Request) -> Shown:
+        edge = request.match_info["edge"]
+        if edge not in {known["edge"] for known in (await self._table(request))["edges"]}:
+            raise Refused(NOT_FOUND, "No such edge is known here.")
+        await self._wishes.drain(edge, True)
+        return {"ok": True}
+
+    async def _undrain(self, request: web.Request) -> Shown:
+        await self._wishes.drain(request.match_info["edge"], False)
+        return {"ok": True}
+
+    async def _edges_asked(self, request: web.Request) -> Shown:
         try:
-            check_token(request.headers.get("Authorization"), token)
-        except Refused as refused:
-            return web.json_response(answer(refused), status=refused.refusal.status)
-        return web.json_response(shown(leadership, published))
-
-    app.router.add_get("/table", table)
+            asked = EdgesAsked.model_validate_json(await request.read())
+        except ValidationError as error:
+            raise Refused(INVALID_PAYLOAD, 'The body is not like {"edges": 3}.') from error
+        await self._wishes.edges(asked.edges)
+        return {"ok": True}
 
 
 def check_token(authorization: str | None, token: str) -> None:
@@ -45,54 +104,8 @@ def check_token(authorization: str | None, token: str) -> None:
         raise Refused(INVALID_TOKEN)
 
 
-def shown(leadership: Leadership, published: Assignments) -> dict[str, Any]:
-    """Return the leader's own table, or on a standby the published one."""
-    leader = leadership.leader
-    if leader is not None and leader.term is not None:
-        return show_term(leader.term, leader.clock.now)
-    newest = published.table
-    return {
-        "leading": False,
-        "epoch": newest.epoch if newest else None,
-        "version": newest.version if newest else None,
-        "shards": _shards(newest.shards) if newest else [],
-        "edges": [],
-        "moves": [],
-    }
+def _file(path: Path) -> Callable[[web.Request], Awaitable[web.FileResponse]]:
+    async def handle(_request: web.Request) -> web.FileResponse:
+        return web.FileResponse(path, headers=PAGE_HEADERS)
 
-
-def show_term(term: Term, now: float) -> dict[str, Any]:
-    """Return a leader's table, its edges and the last moves, newest first."""
-    return {
-        "leading": True,
-        "epoch": term.epoch,
-        "version": term.version,
-        "shards": _shards(term.table.shards),
-        "edges": [
-            {
-                "edge": edge,
-                "url": known.url,
-                "state": known.state,
-                "connected": known.report.connected if known.report else None,
-                "capacity": known.report.capacity if known.report else None,
-                "report_age_s": round(max(0.0, now - known.heard_at), 1) if known.report else None,
-            }
-            for edge, known in sorted(term.reports.edges.items())
-        ],
-        "moves": [
-            {
-                "shard": move.label,
-                "from": move.from_edge,
-                "to": move.to_edge,
-                "reason": move.reason,
-                "age_s": round(now - at, 1),
-            }
-            for at, move in reversed(term.last_moves)
-        ],
-    }
-
-
-def _shards(shards: tuple[Shard, ...]) -> list[dict[str, Any]]:
-    return [
-        {"shard": shard.label, "start": shard.start, "end": shard.end, "edge": shard.edge} for shard in shards
-    ]
+    return handle

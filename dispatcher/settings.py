@@ -1,5 +1,7 @@
 """What the dispatcher can be told."""
 
+from socket import gethostname
+
 from pydantic import Field, SecretStr
 
 from runtime.settings import KafkaSettings, ServiceSettings
@@ -10,6 +12,11 @@ class DispatcherSettings(ServiceSettings, KafkaSettings):
 
     dispatcher_token: SecretStr = Field(
         min_length=16, description="Bearer token of GET /table on the ops port; 16 characters or more."
+    )
+    dispatcher_name: str = Field(
+        default="",
+        max_length=200,
+        description="By which name operators find this one; empty: the host's name and the ops port.",
     )
     dispatcher_group: str = Field(
         default="dispatcher",
@@ -35,6 +42,16 @@ class DispatcherSettings(ServiceSettings, KafkaSettings):
         ge=0,
         description="Seconds more that edges get to be heard after Kafka was away.",
     )
+    edge_rest_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds after a move in which its edges take part in no other that can wait.",
+    )
+
+    @property
+    def name(self) -> str:
+        """Return the name under which tables are published."""
+        return self.dispatcher_name or f"{gethostname()}:{self.ops_port}"
 
     @property
     def dead_after_s(self) -> float:

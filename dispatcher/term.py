@@ -1,51 +1,152 @@
-"""What a leader knows and decides in its term: the table, the edges, the last moves. Pure: no I/O, no clock.
+"""What a leader knows and decides in its term: the table, edges, operators' wishes. Pure: no I/O, no clock.
 
-A term begins with the table that stands in the log, never with nothing.
+A term begins with the table that stands in the log, never with nothing. Records are noted one by one; what
+follows from all of them is settled once.
 """
 
 from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
-from dispatcher.edge_reports import EdgeEvent, EdgeReports
-from dispatcher.shard_table import Move, ShardTable, edge_draining, edge_gone, edge_joined
+from dispatcher.crowd import Load
+from dispatcher.edge_reports import EdgeReports
+from dispatcher.load_rule import balanced, edges_wanted
+from dispatcher.shard_table import Move, ShardTable, edges_changed
 from schemas.assignments import TableAssigned
-from schemas.log_records import EdgeReported
+from schemas.log_records import DrainAsked, EdgeReported, EdgesAsked
 
 MAX_MOVES: Final = 100
+
+MAX_WISHES: Final = 200
+"""Edges that were asked to drain and never said that they stopped; the oldest are forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """``dead_after_s`` of silence end an edge; load is looked at every ``balance_every_s``; an edge of a move
+    rests for ``rest_s`` from moves that may wait."""
+
+    dead_after_s: float = 3.0
+    balance_every_s: float = 1.0
+    rest_s: float = 10.0
 
 
 class Term:
     """One leader's time in office: its epoch, and the table as it changes under it."""
 
-    def __init__(self, published: TableAssigned | None, *, dead_after_s: float, now: float = 0.0) -> None:
+    def __init__(
+        self, published: TableAssigned | None, pace: Pace, *, name: str = "", now: float = 0.0
+    ) -> None:
+        self.name = name
         self.epoch = 1 + (0 if published is None else published.epoch)
         self.version = 0
-        self.reports = EdgeReports(dead_after_s)
+        self.reports = EdgeReports(pace.dead_after_s)
         self.last_moves: deque[tuple[float, Move]] = deque(maxlen=MAX_MOVES)
         self.table = ShardTable()
+        self.asked_to_drain: dict[str, None] = {}
+        self.edges_asked = 0
+        self.edges_wanted = 0
+        """How many edges should serve. 0 until load was looked at."""
+        self.stuck: tuple[str, ...] = ()
+        """Edges that are full and found no room."""
+        self._pace = pace
+        self._began = self._balanced_at = now
+        self._moved_at: dict[str, float] = {}
+        self._changed: dict[str, str] = {}
         if published is not None:
-            self.reports.expect(published.urls.items(), now)
-            self.table = ShardTable(published.shards, frozenset(published.urls))
+            self._take_over(published, now)
 
-    def take(self, report: EdgeReported, now: float) -> tuple[Move, ...]:
-        """Note an edge's report; return what it moved."""
+    def _take_over(self, published: TableAssigned, now: float) -> None:
+        self.asked_to_drain = dict.fromkeys(published.draining)
+        self.edges_asked = published.edges_asked
+        known = frozenset(published.urls)
+        # One that was asked to drain is named only because it holds something: then nobody served.
+        draining = known if known & self.asked_to_drain.keys() else frozenset()
+        self.reports.expect(published.urls.items(), draining, now)
+        self.table = ShardTable(published.shards, known - draining, draining)
+
+    def take(self, report: EdgeReported, now: float) -> None:
+        """Note an edge's report. One that was asked to drain counts as draining, before it knows itself."""
+        if report.state == "stopped":
+            self.asked_to_drain.pop(report.edge, None)
+        elif report.edge in self.asked_to_drain:
+            report = report.model_copy(update={"state": "draining"})
         event = self.reports.take(report, now)
-        return () if event is None else self._apply(event, now)
+        if event is not None:
+            self._changed[event.edge] = event.state
 
-    def pass_time(self, now: float) -> tuple[Move, ...]:
-        """Declare dead who is silent; return what that moved."""
-        return tuple(move for event in self.reports.silent(now) for move in self._apply(event, now))
+    def ask(self, wish: DrainAsked | EdgesAsked) -> None:
+        """Note an operator's wish."""
+        if isinstance(wish, EdgesAsked):
+            self.edges_asked = wish.edges
+        elif not wish.drain:
+            self.asked_to_drain.pop(wish.edge, None)
+        else:
+            self.asked_to_drain[wish.edge] = None
+            while len(self.asked_to_drain) > MAX_WISHES:
+                del self.asked_to_drain[next(iter(self.asked_to_drain))]
+            if self.reports.drain(wish.edge):
+                self._changed[wish.edge] = "draining"
 
-    def content(self) -> tuple[tuple[object, ...], dict[str, str]]:
+    def settle(self, now: float) -> tuple[Move, ...]:
+        """Let the table follow from what was noted, from silence and, now and then, from load."""
+        self._changed |= {event.edge: event.state for event in self.reports.silent(now)}
+        changed, self._changed = self._changed, {}
+        moves: tuple[Move, ...] = ()
+        if changed:
+            self.table, moves = edges_changed(self.table, changed, self._loads(changed))
+            self._note(moves, now)
+        if now - self._balanced_at >= self._pace.balance_every_s:
+            self._balanced_at = now
+            moves += self._balance(now)
+        return moves
+
+    def content(self) -> tuple[object, ...]:
         """Return what followers see of the table: it is published again when this has changed."""
-        return self.table.shards, self._urls()
+        return self.table.shards, self._urls(), tuple(self.asked_to_drain), self.edges_asked
 
     def next_table(self) -> TableAssigned:
         """Return the table as it is published next: newer than any before it."""
         self.version += 1
         return TableAssigned(
-            epoch=self.epoch, version=self.version, shards=self.table.shards, urls=self._urls()
+            epoch=self.epoch,
+            version=self.version,
+            shards=self.table.shards,
+            urls=self._urls(),
+            draining=tuple(self.asked_to_drain),
+            edges_asked=self.edges_asked,
+            leader=self.name,
         )
+
+    def _balance(self, now: float) -> tuple[Move, ...]:
+        loads = self._loads(())
+        resting = frozenset(
+            edge for edge in loads if now - self._moved_at.get(edge, self._began) < self._pace.rest_s
+        )
+        result = balanced(self.table, loads, resting=resting)
+        self.table, self.stuck = result.table, result.stuck
+        self.edges_wanted = max(edges_wanted(self.table, loads), self.edges_asked)
+        self._note(result.moves, now)
+        return result.moves
+
+    def _loads(self, left: Iterable[str]) -> dict[str, Load]:
+        """Return what all living edges said last, and those that have just left: their clients come back."""
+        edges = self.reports.edges
+        living = {edge for edge, known in edges.items() if known.alive}
+        return {
+            edge: Load(report.connected, report.capacity, report.spread)
+            for edge in sorted(living.union(left))
+            if edge in edges and (report := edges[edge].report) is not None
+        }
+
+    def _note(self, moves: Iterable[Move], now: float) -> None:
+        for move in moves:
+            self.last_moves.append((now, move))
+            for edge in (move.from_edge, move.to_edge):
+                if edge is not None:
+                    self._moved_at[edge] = now
+        self._moved_at = {edge: at for edge, at in self._moved_at.items() if now - at < self._pace.rest_s}
 
     def _urls(self) -> dict[str, str]:
         """Those who serve, and those who still hold something because nobody serves."""
@@ -55,14 +156,3 @@ class Term:
             for edge in sorted(self.table.serving | self.table.draining)
             if edge in self.table.serving or edge in holding
         }
-
-    def _apply(self, event: EdgeEvent, now: float) -> tuple[Move, ...]:
-        match event.state:
-            case "serving":
-                self.table, moves = edge_joined(self.table, event.edge)
-            case "draining":
-                self.table, moves = edge_draining(self.table, event.edge)
-            case _:
-                self.table, moves = edge_gone(self.table, event.edge, event.state)
-        self.last_moves.extend((now, move) for move in moves)
-        return moves

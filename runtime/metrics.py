@@ -209,6 +209,10 @@ MOVED_SHARDS = Counter(
     "Shards given to another edge, by reason. Rising without a change of load: edges flap; see their health.",
     ["reason"],
 )
+EDGES_WANTED = Gauge(
+    "chat_dispatcher_edges_wanted",
+    "Edges that should serve, on the leader; 0 elsewhere. Above those that do: start as many as are missing.",
+)
 TABLES_PUBLISHED = Counter(
     "chat_dispatcher_tables_published_total",
     "Tables written to the log. Rising all the time: edges come and go; look at their health.",

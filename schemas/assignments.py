@@ -60,6 +60,9 @@ class TableAssigned(Record):
     edges_asked: int = Field(
         default=0, ge=0, description="As many edges as an operator asked for; fewer are never wanted."
     )
+    leader: str = Field(
+        default="", max_length=200, description="Who published it: operators ask that dispatcher."
+    )
 
     @model_validator(mode="after")
     def _tiles_the_circle(self) -> Self:

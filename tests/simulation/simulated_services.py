@@ -16,7 +16,7 @@ from api_gateway.settings import GatewaySettings
 from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
 from dispatcher.log_clock import LogClock
-from dispatcher.term import Term
+from dispatcher.term import Pace, Term
 from persister.batch_writer import BatchWriter
 from persister.dead_letters import DeadLetters
 from persister.outage import Outage
@@ -132,7 +132,7 @@ class SimulatedDispatcher:
         await consumer.start()
         consumer.assign([reports])
         consumer.seek(reports, self._log.end(reports))
-        term = Term(await self._published(), dead_after_s=DEAD_AFTER_S)
+        term = Term(await self._published(), Pace(DEAD_AFTER_S))
         self.process.trace(f"{self.process.name} leads in epoch {term.epoch}")
         leader = f"{self.process.name}/{fence}"
         reading = _Reading(term, leader)
@@ -180,7 +180,7 @@ class _Reading:
                 self._see(LeaderTicked.read(record.headers, record.value))
             else:
                 self._term.take(EdgeReported.read(record.headers, record.value), self.clock.now)
-        self._term.pass_time(self.clock.now)
+        self._term.settle(self.clock.now)
 
     def _see(self, tick: LeaderTicked) -> None:
         if tick.leader == self._leader and self.clock.see(tick.number, _now()):

@@ -19,7 +19,7 @@ from runtime.log_reader import LogReader
 from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.assignments import TableAssigned
-from schemas.log_records import EdgeReported, encode
+from schemas.log_records import EdgeReported, encode, spread_of
 
 TOKEN = "only-for-tests-0123456789"
 DEADLINE_S = 60.0
@@ -43,6 +43,8 @@ class Edges:
         self._settings = settings
         self._prefix = uuid4().hex[:6]
         self.states: dict[str, str] = {}
+        self.points: dict[str, list[int]] = {}
+        """Where the clients of an edge stand; those of the others stand nowhere."""
         self.rounds = 0
         """Rounds of reports that the log has taken."""
 
@@ -53,6 +55,11 @@ class Edges:
     def report(self, *names: str, state: str = "serving") -> None:
         """Let edges report this state from now on."""
         self.states.update({self.name(short): state for short in names})
+
+    def crowd(self, edge: str | None, count: int, start: int, end: int) -> None:
+        """Let an edge (by its full name) have so many clients, all within an interval of the circle."""
+        assert edge in self.states
+        self.points[edge] = [start + n * (end - start) // count for n in range(count)]
 
     def silence(self, *names: str) -> None:
         """Let edges say nothing more, as if they had been killed."""
@@ -76,8 +83,16 @@ class Edges:
     async def _report_all(self, producer: AIOKafkaProducer) -> None:
         sent = []
         for edge, state in self.states.items():
+            points = self.points.get(edge, [])
             report = EdgeReported.model_validate(
-                {"edge": edge, "url": f"http://{edge}", "capacity": 100, "connected": 1, "state": state}
+                {
+                    "edge": edge,
+                    "url": f"http://{edge}",
+                    "capacity": 100,
+                    "connected": len(points),
+                    "state": state,
+                    "spread": spread_of(points),
+                }
             )
             sent.append(await write(producer, topics.EDGE_STATUS, encode(report, key=edge, source=edge), 1))
         await asyncio.gather(*sent)
@@ -138,6 +153,17 @@ class Dispatcher:
                 return answer.status, await answer.json()
         except (aiohttp.ClientError, OSError, TimeoutError):
             return 0, {}
+
+    async def text(self, path: str) -> str:
+        """Return an answer's body as it is."""
+        async with self._session.get(self.url + path) as answer:
+            return await answer.text()
+
+    async def post(self, path: str, body: Any = None, token: str | None = TOKEN) -> tuple[int, State]:
+        """Ask for something as an operator does. Returns the status and the body of the answer."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self._session.post(self.url + path, headers=headers, json=body) as answer:
+            return answer.status, await answer.json()
 
     async def until(self, what: str, holds: Callable[[State], Any], path: str = "/table") -> State:
         """Wait until the answer of ``path`` is as it should be, and return it."""

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from schemas.up_number import CIRCLE
 from tests.integration.dispatcher.dispatchers import World, eventually
 
 pytestmark = pytest.mark.backing
@@ -43,6 +44,50 @@ async def test_nothing_is_published_while_nothing_changes(here: World) -> None:
     published, rounds = len(here.tables.all), here.edges.rounds
     await eventually("edges have gone on reporting", lambda: here.edges.rounds >= rounds + 4)
     assert len(here.tables.all) == published
+
+
+async def test_a_full_edge_gives_a_part_away_and_with_few_clients_fewer_edges_would_do(here: World) -> None:
+    dispatcher = here.start(EDGE_REST_S="1")
+    here.edges.report("a", "b", "c")
+    shard = (await here.until_held_by("a", "b", "c")).shards[0]
+    here.edges.crowd(shard.edge, 95, shard.start, shard.end)
+    await dispatcher.until("says why", lambda body: body["moves"][0]["reason"] == "full")
+    inside = {new.edge for new in here.tables.newest.shards if new.start < shard.end}
+    assert len(inside) > 1, "some of the crowd belong elsewhere"
+    here.edges.crowd(shard.edge, 10, shard.start, shard.end)
+    await dispatcher.until("fewer edges would do", lambda body: body["edges_wanted"] == 2)
+
+
+async def test_where_nobody_has_room_more_edges_are_wanted_and_metrics_say_so(here: World) -> None:
+    dispatcher = here.start()
+    here.edges.report("a")
+    await here.until_held_by("a")
+    here.edges.crowd(here.edges.name("a"), 95, 0, CIRCLE)
+    await dispatcher.until("one more is wanted", lambda body: body["edges_wanted"] == 2)
+    assert "chat_dispatcher_edges_wanted 2.0" in await dispatcher.text("/metrics")
+    assert "edges are wanted" in dispatcher.log()
+
+
+async def test_operators_ask_any_dispatcher_and_the_table_says_what_was_granted(here: World) -> None:
+    leader = here.start()
+    await leader.until_leading()
+    standby = here.start()
+    await standby.until_standing_by()
+    here.edges.report("a", "b")
+    await here.until_held_by("a", "b")
+    a = here.edges.name("a")
+    await standby.until("has read the table", lambda body: len(body["edges"]) == 2)
+    assert await standby.post(f"/edges/{a}/drain") == (200, {"ok": True})
+    await here.until_held_by("b")
+    assert (await standby.get("/table"))[1]["leader"] == (await leader.get("/table"))[1]["leader"]
+    assert await leader.post(f"/edges/{a}/undrain") == (200, {"ok": True})
+    await here.until_held_by("a", "b")
+    assert await leader.post("/edges-asked", {"edges": 4}) == (200, {"ok": True})
+    await leader.until("wants what was asked for", lambda body: body["edges_wanted"] == 4)
+
+    assert (await leader.post("/edges/nobody/drain"))[0] == 404
+    assert (await leader.post("/edges-asked", {"edges": -1}))[0] == 422
+    assert (await leader.post(f"/edges/{a}/drain", token=None))[0] == 401
 
 
 async def test_only_operators_with_the_token_see_the_table(here: World) -> None:

@@ -1,8 +1,9 @@
 """Reports of edges, for tests."""
 
+from collections.abc import Sequence
 from typing import Literal
 
-from schemas.log_records import EdgeReported
+from schemas.log_records import EdgeReported, spread_of
 
 
 def report(
@@ -12,8 +13,14 @@ def report(
     url: str | None = None,
     connected: int = 0,
     capacity: int = 100,
+    points: Sequence[int] | None = None,
 ) -> EdgeReported:
-    """Return what ``edge`` says."""
+    """Return what ``edge`` says; where ``points`` are given, it has one client at each of them."""
     return EdgeReported(
-        edge=edge, url=url or f"http://{edge}", capacity=capacity, connected=connected, state=state
+        edge=edge,
+        url=url or f"http://{edge}",
+        capacity=capacity,
+        connected=connected if points is None else len(points),
+        state=state,
+        spread=None if points is None else spread_of(points),
     )

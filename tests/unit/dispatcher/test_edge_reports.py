@@ -51,7 +51,7 @@ def test_a_draining_edge_that_falls_silent_is_dead() -> None:
 
 def test_edges_of_a_published_table_live_until_they_miss_reports_from_then_on() -> None:
     reports = EdgeReports(DEAD_AFTER_S)
-    reports.expect([("a", "http://a"), ("b", "http://b")], 10.0)
+    reports.expect([("a", "http://a"), ("b", "http://b")], (), 10.0)
     assert reports.take(report("a"), 10.5) is None
     assert reports.silent(13.0) == []
     assert reports.silent(13.1) == [EdgeEvent("b", "dead")]

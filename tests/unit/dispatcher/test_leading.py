@@ -6,8 +6,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from dispatcher.leading import Leader
 from dispatcher.settings import DispatcherSettings
-from dispatcher.term import Term
-from schemas.log_records import LeaderTicked
+from dispatcher.term import Pace, Term
+from schemas.log_records import DrainAsked, EdgesAsked, LeaderTicked
 from tests.unit.dispatcher.records import record
 from tests.unit.dispatcher.reports import report
 
@@ -30,7 +30,7 @@ class Reading:
         )
         self.leader = Leader(settings, cast(AIOKafkaConsumer, None), Owned(), lambda: self.monotonic)
         self.monotonic = 0.0
-        self.term = Term(None, dead_after_s=settings.dead_after_s)
+        self.term = Term(None, Pace(settings.dead_after_s))
 
     def read(self, *records: ConsumerRecord) -> None:
         self.leader._take(self.term, records)
@@ -88,6 +88,16 @@ def test_a_record_that_cannot_be_read_disturbs_nothing() -> None:
     broken.value = b"{"
     here.read(here.tick(), broken, record(report("b")))
     assert set(here.term.reports.edges) == {"b"}
+
+
+def test_wishes_and_reports_are_taken_in_the_order_of_the_log() -> None:
+    here = Reading()
+    here.read(here.tick(), record(report("a")), record(report("b")))
+    drain, no_drain = (record(DrainAsked(edge="a", drain=wish)) for wish in (True, False))
+    here.read(drain, record(report("a")), record(EdgesAsked(edges=7)))
+    assert (set(here.term.table.serving), here.term.edges_asked) == ({"b"}, 7)
+    here.read(no_drain, record(report("a")))
+    assert here.term.table.serving == {"a", "b"}
 
 
 def test_no_tick_for_some_seconds_is_a_fault() -> None:

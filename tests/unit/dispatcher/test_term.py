@@ -1,19 +1,42 @@
 """What a leader decides, from the published table on."""
 
-from dispatcher.term import MAX_MOVES, Term
+from typing import Literal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.shard_table import Move
+from dispatcher.term import MAX_MOVES, MAX_WISHES, Pace, Term
 from schemas.assignments import TableAssigned
+from schemas.log_records import DrainAsked, EdgeReported, EdgesAsked
+from schemas.up_number import CIRCLE
 from tests.unit.dispatcher.reports import report
+
+PACE = Pace(dead_after_s=3.0, balance_every_s=1.0, rest_s=10.0)
+LONG_AFTER = 100.0
+
+LOWER, UPPER = range(0, CIRCLE // 2, CIRCLE // 190), range(CIRCLE // 2, CIRCLE, CIRCLE // 10)
+"""Where clients stand: 95 in the lower half of the circle, 5 in the upper."""
+
+
+def settled(term: Term, now: float, *reports: EdgeReported) -> tuple[Move, ...]:
+    for one in reports:
+        term.take(one, now)
+    return term.settle(now)
 
 
 def first_term(*edges: str) -> Term:
-    term = Term(None, dead_after_s=3.0)
-    for edge in edges:
-        term.take(report(edge), 0.0)
+    term = Term(None, PACE)
+    settled(term, 0.0, *(report(edge) for edge in edges))
     return term
 
 
 def successor(published: TableAssigned, now: float = 0.0) -> Term:
-    return Term(published, dead_after_s=3.0, now=now)
+    return Term(published, PACE, now=now)
+
+
+def holders(term: Term) -> set[str | None]:
+    return {shard.edge for shard in term.table.shards}
 
 
 def test_a_new_leader_starts_from_the_published_table_with_a_higher_epoch() -> None:
@@ -26,14 +49,16 @@ def test_a_new_leader_starts_from_the_published_table_with_a_higher_epoch() -> N
 
 def test_nobody_moves_because_a_leader_died() -> None:
     term = successor(first_term("a", "b").next_table())
-    assert [term.take(report(edge), now) for edge, now in (("a", 0.4), ("b", 2.9), ("a", 3.0))] == [()] * 3
-    assert term.pass_time(3.1) == ()
+    assert [settled(term, now, report(edge)) for edge, now in (("a", 0.4), ("b", 2.9), ("a", 3.0))] == [
+        ()
+    ] * 3
+    assert term.settle(3.1) == ()
 
 
 def test_an_edge_that_died_with_the_leader_is_found_dead() -> None:
     term = successor(first_term("a", "b").next_table())
-    term.take(report("a"), 1.0)
-    moves = term.pass_time(3.1)
+    settled(term, 1.0, report("a"))
+    moves = term.settle(3.1)
     assert {(move.from_edge, move.to_edge, move.reason) for move in moves} == {("b", "a", "dead")}
     assert list(term.next_table().urls) == ["a"]
 
@@ -41,23 +66,23 @@ def test_an_edge_that_died_with_the_leader_is_found_dead() -> None:
 def test_a_report_that_changes_nothing_gives_no_new_table() -> None:
     term = first_term("a", "b")
     before = term.content()
-    term.take(report("a", connected=7), 1.0)
+    settled(term, 1.0, report("a", connected=7))
     assert term.content() == before
 
 
 def test_another_url_is_another_table_without_a_move() -> None:
     term = first_term("a", "b")
     before = term.content()
-    assert term.take(report("a", url="http://elsewhere"), 1.0) == ()
+    assert settled(term, 1.0, report("a", url="http://elsewhere")) == ()
     assert term.content() != before
     assert term.next_table().urls["a"] == "http://elsewhere"
 
 
 def test_a_draining_edge_has_no_url_in_the_table_unless_it_still_holds_something() -> None:
     term = first_term("a", "b")
-    term.take(report("a", "draining"), 1.0)
+    settled(term, 1.0, report("a", "draining"))
     assert list(term.next_table().urls) == ["b"]
-    term.take(report("b", "draining"), 1.0)
+    settled(term, 1.0, report("b", "draining"))
     table = term.next_table()
     assert {shard.edge for shard in table.shards} == set(table.urls)
 
@@ -71,7 +96,144 @@ def test_versions_grow_with_each_table() -> None:
 def test_the_last_moves_are_kept_and_no_more() -> None:
     term = first_term("a", "b")
     for n in range(MAX_MOVES):
-        term.take(report("b", "stopped"), float(n))
-        term.take(report("b"), float(n))
+        settled(term, float(n), report("b", "stopped"))
+        settled(term, float(n), report("a"), report("b"))
     assert len(term.last_moves) == MAX_MOVES
     assert term.last_moves[-1][1].to_edge == "b"
+
+
+def test_a_full_edge_gives_clients_away_at_the_next_look_at_load() -> None:
+    term = first_term("a", "b")
+    settled(term, 0.5, report("a", points=LOWER), report("b", points=UPPER))
+    assert "full" not in {move.reason for _, move in term.last_moves}, "it is not yet time to look"
+    moves = term.settle(1.0)
+    assert {(move.from_edge, move.to_edge, move.reason) for move in moves} == {("a", "b", "full")}
+    assert term.settle(2.0) == (), "who was given away counts for the other edge at once"
+
+
+def points_of(term: Term, edge: str, count: int) -> list[int]:
+    """Return as many points, all in the first shard of an edge."""
+    shard = next(shard for shard in term.table.shards if shard.edge == edge)
+    return [shard.start + n * (shard.end - shard.start) // count for n in range(count)]
+
+
+def test_shards_come_together_again_only_after_a_rest() -> None:
+    term = first_term("a", "b", "c")
+    crowd, others, whole = points_of(term, "a", 95), points_of(term, "c", 40), len(term.table.shards)
+    settled(term, 1.0, report("a", points=crowd), report("b", points=()), report("c", points=others))
+    assert len(term.table.shards) == whole + 1, "a half has gone to an edge that is no neighbour"
+    few = report("a", points=crowd[:9]), report("b", points=()), report("c", points=others[:9])
+    assert [settled(term, float(second), *few) for second in range(2, 11)] == [()] * 9
+    assert {move.reason for move in settled(term, 11.0, *few)} == {"emptied"}
+    assert len(term.table.shards) == whole
+
+
+def test_without_room_one_more_edge_is_wanted_and_with_much_room_one_fewer() -> None:
+    term = first_term("a", "b")
+    settled(term, 1.0, report("a", connected=95), report("b", connected=95))
+    assert term.edges_wanted > 2
+    assert term.stuck
+    settled(term, 2.0, report("a", connected=10), report("b", connected=10))
+    assert (term.edges_wanted, term.stuck) == (1, ())
+
+
+def test_no_fewer_edges_are_wanted_than_an_operator_asked_for() -> None:
+    term = first_term("a", "b")
+    term.ask(EdgesAsked(edges=5))
+    settled(term, 1.0, report("a"), report("b"))
+    assert term.edges_wanted == term.next_table().edges_asked == 5
+    assert successor(term.next_table()).edges_asked == 5, "the wish outlives its leader"
+
+
+def test_an_edge_that_was_asked_to_drain_holds_nothing_although_it_says_that_it_serves() -> None:
+    term = first_term("a", "b")
+    term.ask(DrainAsked(edge="a", drain=True))
+    assert {move.reason for move in term.settle(0.1)} == {"draining"}
+    settled(term, 0.5, report("a"))
+    assert holders(term) == {"b"}
+    assert term.next_table().draining == ("a",)
+
+
+def test_a_wish_to_drain_outlives_the_leader_and_the_death_of_the_edge_until_it_stops() -> None:
+    term = first_term("a", "b")
+    term.ask(DrainAsked(edge="a", drain=True))
+    term.settle(0.1)
+    term = successor(term.next_table())
+    settled(term, 0.5, report("a"), report("b"))
+    assert holders(term) == {"b"}
+    settled(term, LONG_AFTER, report("b"))
+    assert term.reports.edges["a"].state == "dead"
+    settled(term, LONG_AFTER, report("a"))
+    assert holders(term) == {"b"}
+    settled(term, LONG_AFTER, report("a", "stopped"))
+    assert term.next_table().draining == ()
+
+
+def test_the_last_edge_keeps_everything_when_it_is_asked_to_drain_under_the_next_leader_too() -> None:
+    term = first_term("a")
+    term.ask(DrainAsked(edge="a", drain=True))
+    term.settle(0.1)
+    term = successor(term.next_table())
+    assert settled(term, 0.5, report("a")) == ()
+    assert (holders(term), list(term.next_table().urls)) == ({"a"}, ["a"])
+
+
+def test_an_edge_that_is_asked_no_more_serves_when_it_says_so() -> None:
+    term = first_term("a", "b")
+    term.ask(DrainAsked(edge="a", drain=True))
+    settled(term, 0.1, report("a", "draining"))
+    term.ask(DrainAsked(edge="a", drain=False))
+    settled(term, 0.2, report("a", "draining"))
+    assert holders(term) == {"b"}
+    settled(term, 0.3, report("a"))
+    assert holders(term) == {"a", "b"}
+
+
+def test_wishes_are_bounded_and_the_oldest_goes() -> None:
+    term = first_term("a")
+    for n in range(MAX_WISHES + 1):
+        term.ask(DrainAsked(edge=f"e{n}", drain=True))
+    assert len(term.asked_to_drain) == MAX_WISHES
+    assert "e0" not in term.asked_to_drain
+
+
+EDGES = "abcd"
+STATES: list[Literal["serving", "draining", "stopped"]] = ["serving", "draining", "stopped"]
+said = st.builds(
+    lambda edge, state, connected: report(edge, state, connected=connected),
+    st.sampled_from(EDGES),
+    st.sampled_from(STATES),
+    st.integers(0, 120),
+)
+wished = st.one_of(
+    st.builds(DrainAsked, edge=st.sampled_from(EDGES), drain=st.booleans()),
+    st.builds(EdgesAsked, edges=st.integers(0, 9)),
+)
+steps = st.lists(st.tuples(st.floats(0.0, 4.0), st.lists(st.one_of(said, wished), max_size=4)), max_size=30)
+
+
+@given(steps, st.sets(st.integers(0, 29)))
+def test_whatever_is_said_and_wished_each_number_has_one_living_edge_while_one_lives(
+    history: list[tuple[float, list[EdgeReported | DrainAsked | EdgesAsked]]], takeovers: set[int]
+) -> None:
+    """The table of each step tiles the circle (its model checks that), names only edges with a URL, and none
+    that is dead, stopped or draining while another serves; also when leaders change in between."""
+    term, now = first_term("a"), 0.0
+    for n, (seconds, records) in enumerate(history):
+        now += seconds
+        for record in records:
+            if isinstance(record, EdgeReported):
+                term.take(record, now)
+            else:
+                term.ask(record)
+        term.settle(now)
+        table = term.next_table()
+        assert sum(shard.end - shard.start for shard in table.shards) == CIRCLE
+        alive = {edge for edge, known in term.reports.edges.items() if known.alive}
+        holding = {shard.edge for shard in table.shards}
+        nobody: set[str | None] = {None}
+        assert holding <= (term.table.serving or alive or nobody)
+        assert holding - {None} <= table.urls.keys()
+        assert not term.table.serving & term.asked_to_drain.keys()
+        if n in takeovers:
+            term = successor(table, now)

@@ -1,0 +1,291 @@
+// Shows what the dispatcher knows, each second anew, and carries operators' wishes to it.
+// It keeps the token for this tab only, and sends it as a header: never in an address.
+
+const EVERY_MS = 1000;
+const SURE_MS = 4000;
+const CIRCLE = 1e9;
+const FULL = 0.9;
+const MAX_SHARDS_SHOWN = 8;
+
+const NARROW = matchMedia("(max-width: 760px)");
+
+const $ = (id) => document.getElementById(id);
+const state = { token: sessionStorage.getItem("token"), table: null, heardAt: 0, colours: new Map(), drawn: "" };
+
+async function call(path, options = {}) {
+  const answer = await fetch(path, { ...options, headers: { Authorization: `Bearer ${state.token}` } });
+  const body = await answer.json();
+  if (answer.status === 401) logOut("This token is not the operators'.");
+  if (!answer.ok) throw new Error(body.error.message);
+  return body;
+}
+
+// --- logging in -----------------------------------------------------------------------------------------
+
+function logOut(why = "") {
+  sessionStorage.removeItem("token");
+  Object.assign(state, { token: null, table: null });
+  $("board").hidden = true;
+  $("login").hidden = false;
+  $("login-error").textContent = why;
+  $("token").focus();
+}
+
+$("login-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  state.token = $("token").value.trim();
+  $("token").value = "";
+  sessionStorage.setItem("token", state.token);
+  refresh();
+});
+$("log-out").addEventListener("click", () => logOut());
+
+// --- each second ----------------------------------------------------------------------------------------
+
+async function refresh() {
+  if (!state.token) return;
+  try {
+    const table = await call("/table");
+    Object.assign(state, { table, heardAt: Date.now() });
+    $("login").hidden = true;
+    $("board").hidden = false;
+    say("");
+    paint(table);
+  } catch (error) {
+    if (!state.token) return;
+    $("login-error").textContent = error.message;
+    const since = state.heardAt && Math.round((Date.now() - state.heardAt) / 1000);
+    if (since) say(`No answer for ${since} s: ${error.message}. What is shown is as old.`);
+  }
+}
+
+function say(text) {
+  $("notice").textContent = text;
+  $("notice").hidden = !text;
+}
+
+async function wish(path, body, button) {
+  button.disabled = true;
+  try {
+    await call(path, { method: "POST", body: body && JSON.stringify(body) });
+    await refresh();
+  } catch (error) {
+    if (state.token) say(error.message);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function paint(table) {
+  for (const { edge } of table.edges) colourOf(edge);
+  paintHead(table);
+  paintCircle(table.shards);
+  paintEdges(table);
+  paintMoves(table.moves, table.leading);
+}
+
+function paintHead(table) {
+  $("role").textContent = table.leading ? "leads" : "stands by";
+  $("role").className = `chip ${table.leading ? "good" : "warn"}`;
+  const who = table.leading ? "" : ` · published by ${table.leader ?? "nobody yet"}: ask there for reports`;
+  $("table-age").textContent = `table ${table.epoch}.${table.version}${who}`;
+  $("serving").textContent = table.edges_serving;
+  $("wanted").textContent = wanted(table);
+  $("more").disabled = $("enough").disabled = !table.leading;
+  $("enough").hidden = !table.edges_asked;
+  const serving = table.edges.filter((edge) => edge.state === "serving" || edge.state === "draining");
+  const sum = (field) => serving.reduce((total, edge) => total + (edge[field] ?? 0), 0);
+  const [clients, capacity] = [sum("connected"), sum("capacity")];
+  $("clients").textContent = table.leading ? clients.toLocaleString() : "–";
+  $("capacity").textContent = capacity ? `of ${capacity.toLocaleString()}` : "";
+  fill($("clients-meter"), clients, capacity);
+  $("messages").textContent = table.leading ? sum("messages_per_s").toLocaleString(undefined, { maximumFractionDigits: 1 }) : "–";
+  $("shard-count").textContent = `in ${table.shards.length} ${table.shards.length === 1 ? "shard" : "shards"}`;
+}
+
+function wanted({ edges_serving: serving, edges_wanted: want, edges_asked: asked, full_without_room: stuck }) {
+  const parts = [];
+  if (want !== null && want !== serving && want > 0) parts.push(`${want} wanted`);
+  if (asked) parts.push(`at least ${asked} asked for`);
+  if (stuck.length) parts.push(`full: ${stuck.join(", ")}`);
+  return parts.join(" · ");
+}
+
+function fill(bar, count, capacity) {
+  const share = capacity ? count / capacity : 0;
+  bar.style.width = `${Math.min(100, 100 * share)}%`;
+  bar.parentElement.classList.toggle("full", share >= FULL);
+}
+
+// --- the circle -----------------------------------------------------------------------------------------
+
+/** An edge keeps its colour as long as this page is open; neighbours in order of coming differ most. */
+function colourOf(edge) {
+  if (!state.colours.has(edge)) {
+    const n = state.colours.size;
+    const shade = getComputedStyle(document.documentElement).getPropertyValue("--shade");
+    state.colours.set(edge, `hsl(${(n * 137.5 + 215) % 360} ${62 - 14 * (n % 3)}% calc(${shade} + ${7 * (n % 4)}%))`);
+  }
+  return state.colours.get(edge);
+}
+
+function paintCircle(shards) {
+  const now = JSON.stringify(shards);
+  if (now === state.drawn) return;
+  state.drawn = now;
+  const rows = Array.from({ length: 10 }, (_, digit) => {
+    const [from, to] = [(digit * CIRCLE) / 10, ((digit + 1) * CIRCLE) / 10];
+    const bar = element("span", { className: "bar" });
+    for (const shard of shards) {
+      const [start, end] = [Math.max(from, shard.start), Math.min(to, shard.end)];
+      if (start < end) bar.append(segment(shard, (end - start) / (to - from)));
+    }
+    return element("li", {}, element("b", { textContent: digit }), bar);
+  });
+  $("circle").replaceChildren(...rows);
+}
+
+function segment(shard, share) {
+  const part = element("span", { textContent: shard.edge ?? "nobody", title: `${shard.shard} · ${shard.edge ?? "nobody"}` });
+  part.style.flex = `${share} 1 0`;
+  part.dataset.edge = shard.edge ?? "";
+  if (shard.edge) part.style.backgroundColor = colourOf(shard.edge);
+  else part.className = "nobody";
+  if (share < (NARROW.matches ? 0.22 : 0.04)) part.classList.add("thin");
+  return part;
+}
+
+function highlight(edge) {
+  for (const part of document.querySelectorAll(".bar span")) {
+    part.classList.toggle("faint", edge !== null && part.dataset.edge !== edge);
+  }
+}
+
+// --- edges ----------------------------------------------------------------------------------------------
+
+const rows = new Map();
+
+function paintEdges({ edges, shards, leading }) {
+  const labels = new Map();
+  for (const { edge, shard } of shards) labels.set(edge, [...(labels.get(edge) ?? []), shard]);
+  const order = { serving: 0, draining: 1, dead: 2, stopped: 3 };
+  const byName = (a, b) => a.edge.localeCompare(b.edge, undefined, { numeric: true });
+  const sorted = [...edges].sort((a, b) => order[a.state] - order[b.state] || byName(a, b));
+  for (const [name, row] of rows) {
+    if (!edges.some(({ edge }) => edge === name)) {
+      row.tr.remove();
+      rows.delete(name);
+    }
+  }
+  sorted.forEach((edge, place) => {
+    const row = rows.get(edge.edge) ?? newRow(edge.edge);
+    paintRow(row, edge, labels.get(edge.edge) ?? [], leading);
+    const body = $("edges").tBodies[0];
+    if (body.children[place] !== row.tr) body.insertBefore(row.tr, body.children[place] ?? null);
+  });
+  $("no-edges").hidden = edges.length > 0;
+}
+
+function newRow(name) {
+  const tr = element("tr");
+  const cells = ["name", "state", "clients", "number", "number", "shards", "action"].map((className) => {
+    const cell = element("td", { className });
+    tr.append(cell);
+    return cell;
+  });
+  const [title, , clients, , , , action] = cells;
+  const mark = element("i");
+  mark.style.backgroundColor = colourOf(name);
+  title.append(mark, name);
+  const [count, meter] = [element("span"), element("span")];
+  clients.append(count, element("span", { className: "meter" }, meter));
+  const chip = element("span", { className: "chip" });
+  cells[1].append(chip);
+  const button = element("button", { className: "quiet" });
+  action.append(button);
+  tr.addEventListener("mouseenter", () => highlight(name));
+  tr.addEventListener("mouseleave", () => highlight(null));
+  const row = { name, tr, cells, count, meter, chip, button, sure: 0 };
+  button.addEventListener("click", () => press(row));
+  rows.set(name, row);
+  return row;
+}
+
+/** Draining moves people: it is asked for twice. */
+function press(row) {
+  if (row.drained) return wish(`/edges/${encodeURIComponent(row.name)}/undrain`, null, row.button);
+  if (Date.now() > row.sure) {
+    row.sure = Date.now() + SURE_MS;
+    paintButton(row);
+    return setTimeout(() => paintButton(row), SURE_MS + 50);
+  }
+  row.sure = 0;
+  return wish(`/edges/${encodeURIComponent(row.name)}/drain`, null, row.button);
+}
+
+function paintButton(row) {
+  const sure = Date.now() < row.sure;
+  row.button.textContent = row.drained ? "Serve again" : sure ? "Really?" : "Drain";
+  row.button.className = sure && !row.drained ? "sure" : "quiet";
+}
+
+function paintRow(row, edge, labels, leading) {
+  const gone = edge.state === "dead" || edge.state === "stopped";
+  row.tr.classList.toggle("gone", gone);
+  row.tr.title = edge.url;
+  const tone = { serving: "good", draining: "warn", dead: "bad", stopped: "" }[edge.state];
+  row.chip.className = `chip ${tone}`;
+  row.chip.textContent = edge.state === "draining" && edge.asked_to_drain && edge.connected === 0 ? "drained" : edge.state;
+  const known = edge.connected !== null && !gone;
+  row.count.textContent = known ? `${edge.connected.toLocaleString()} of ${edge.capacity.toLocaleString()}` : "–";
+  fill(row.meter, known ? edge.connected : 0, edge.capacity ?? 0);
+  row.cells[3].textContent = known ? (edge.messages_per_s ?? 0).toFixed(1) : "–";
+  row.cells[4].textContent = edge.report_age_s === null ? "–" : ago(edge.report_age_s);
+  const more = labels.length - MAX_SHARDS_SHOWN;
+  row.cells[5].textContent = labels.slice(0, MAX_SHARDS_SHOWN).join("  ") + (more > 0 ? `  and ${more} more` : "");
+  row.cells[5].title = labels.join("  ");
+  row.drained = edge.asked_to_drain;
+  row.button.hidden = !leading || (gone && !edge.asked_to_drain) || (edge.state === "draining" && !edge.asked_to_drain);
+  paintButton(row);
+}
+
+// --- moves ----------------------------------------------------------------------------------------------
+
+function paintMoves(moves, leading) {
+  $("moves").replaceChildren(
+    ...moves.map(({ shard, from, to, reason, age_s: age }) =>
+      element(
+        "li", {},
+        element("span", { className: "shard", textContent: shard }),
+        element("span", { textContent: `${from ?? "nobody"} → ${to ?? "nobody"}` }),
+        element("span", { className: "chip", textContent: reason }),
+        element("time", { className: "soft", textContent: ago(age) }),
+      )),
+  );
+  $("no-moves").hidden = moves.length > 0 || !leading;
+}
+
+function ago(seconds) {
+  if (seconds < 1.5) return "just now";
+  if (seconds < 90) return `${Math.round(seconds)} s ago`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
+  return `${Math.round(seconds / 3600)} h ago`;
+}
+
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+// --- more edges -----------------------------------------------------------------------------------------
+
+$("more").addEventListener("click", ({ target }) => {
+  const { edges_serving: serving, edges_asked: asked } = state.table;
+  wish("/edges-asked", { edges: Math.max(serving, asked) + 1 }, target);
+});
+$("enough").addEventListener("click", ({ target }) => wish("/edges-asked", { edges: 0 }, target));
+
+if (!state.token) logOut();
+refresh();
+setInterval(refresh, EVERY_MS);

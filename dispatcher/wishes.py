@@ -1,0 +1,57 @@
+"""Operators' wishes: written among the edges' reports, granted once the published table shows them.
+
+Any dispatcher takes them; only the leader follows them. So a wish that was granted outlives every leader.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from dispatcher.settings import DispatcherSettings
+from runtime.assignments import Assignments
+from runtime.kafka import started_producer, write
+from schemas import topics
+from schemas.assignments import TableAssigned
+from schemas.log_records import DrainAsked, EdgesAsked, encode
+from schemas.refusals import UNAVAILABLE, Refused
+
+GRANT_DEADLINE_S: Final = 8.0
+"""A new leader may be needed first; what takes longer is for people to ask again."""
+
+SOURCE: Final = "operator"
+
+
+class Wishes:
+    """Writes wishes and waits until they are granted."""
+
+    def __init__(self, settings: DispatcherSettings, published: Assignments) -> None:
+        self._settings = settings
+        self._published = published
+        self._newer = asyncio.Event()
+        published.on_change(lambda _table: self._newer.set())
+
+    async def drain(self, edge: str, drain: bool) -> None:
+        """Let an edge drain, or no longer. Raises `Refused` (unavailable) where nobody grants it in time."""
+        await self._ask(DrainAsked(edge=edge, drain=drain), lambda table: (edge in table.draining) == drain)
+
+    async def edges(self, count: int) -> None:
+        """Ask for so many edges at least. Raises `Refused` as above."""
+        await self._ask(EdgesAsked(edges=count), lambda table: table.edges_asked == count)
+
+    async def _ask(self, wish: DrainAsked | EdgesAsked, granted: Callable[[TableAssigned], bool]) -> None:
+        try:
+            async with asyncio.timeout(GRANT_DEADLINE_S):
+                await self._write(wish)
+                while self._published.table is None or not granted(self._published.table):
+                    self._newer.clear()
+                    await self._newer.wait()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise Refused(UNAVAILABLE, "No dispatcher has granted this yet. Ask again.") from error
+
+    async def _write(self, wish: DrainAsked | EdgesAsked) -> None:
+        """Wishes are rare: each has a producer of its own, which no earlier failure can have broken."""
+        async with started_producer(self._settings) as producer:
+            record = encode(wish, key=SOURCE, source=SOURCE)
+            await (await write(producer, topics.EDGE_STATUS, record, 1))

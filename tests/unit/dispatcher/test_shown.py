@@ -1,0 +1,54 @@
+"""What operators are shown."""
+
+import json
+
+from dispatcher.shown import show_published, show_term
+from dispatcher.term import Pace, Term
+from schemas.log_records import DrainAsked, EdgesAsked
+from tests.unit.dispatcher.reports import report
+
+
+def term_of_two() -> Term:
+    term = Term(None, Pace(), name="dispatcher-0:9100")
+    term.take(report("a", connected=7), 0.0)
+    term.settle(0.0)
+    term.take(report("b"), 2.0)
+    term.settle(2.0)
+    return term
+
+
+def test_a_term_is_shown_whole() -> None:
+    shown = json.loads(json.dumps(show_term(term_of_two(), 5.0)))
+    assert [(shard["shard"], shard["edge"]) for shard in shown["shards"]] == [("[0-4]", "a"), ("[5-9]", "b")]
+    assert shown["edges"][0] == {
+        "edge": "a",
+        "url": "http://a",
+        "state": "serving",
+        "asked_to_drain": False,
+        "connected": 7,
+        "capacity": 100,
+        "messages_per_s": None,
+        "report_age_s": 5.0,
+    }
+    assert shown["moves"][0] == {"shard": "[5-9]", "from": "a", "to": "b", "reason": "joined", "age_s": 3.0}
+
+
+def test_a_standby_shows_the_published_table_the_wishes_and_who_leads() -> None:
+    term = term_of_two()
+    term.ask(DrainAsked(edge="a", drain=True))
+    term.ask(EdgesAsked(edges=3))
+    term.settle(3.0)
+    shown = json.loads(json.dumps(show_published(term.next_table())))
+    assert (shown["leading"], shown["leader"]) == (False, "dispatcher-0:9100")
+    assert shown["edges_asked"] == 3
+    assert [(edge["edge"], edge["state"], edge["connected"]) for edge in shown["edges"]] == [
+        ("a", "draining", None),
+        ("b", "serving", None),
+    ]
+
+
+def test_both_show_the_same_facts_and_so_does_a_standby_without_a_table() -> None:
+    led = show_term(term_of_two(), 5.0)
+    for published in (None, term_of_two().next_table()):
+        assert show_published(published).keys() == led.keys()
+    assert show_published(None)["shards"] == [{"shard": "[0-9]", "start": 0, "end": 10**9, "edge": None}]
