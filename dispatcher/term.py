@@ -120,6 +120,10 @@ class Term:
         )
 
     def _balance(self, now: float) -> tuple[Move, ...]:
+        if not self.table.serving:
+            # Nobody can give or take.
+            self.stuck, self.edges_wanted = (), max(1, self.edges_asked)
+            return ()
         loads = self._loads(())
         resting = frozenset(
             edge for edge in loads if now - self._moved_at.get(edge, self._began) < self._pace.rest_s

@@ -137,6 +137,13 @@ def test_without_room_one_more_edge_is_wanted_and_with_much_room_one_fewer() -> 
     assert (term.edges_wanted, term.stuck) == (1, ())
 
 
+def test_while_nobody_serves_one_edge_is_wanted_and_nothing_moves() -> None:
+    term = first_term("a", "b", "c")
+    settled(term, 1.0, *(report(edge, "draining") for edge in "abc"))
+    assert settled(term, 2.0, *(report(edge, "stopped") for edge in "abc"))
+    assert (term.settle(3.0), term.edges_wanted) == ((), 1)
+
+
 def test_no_fewer_edges_are_wanted_than_an_operator_asked_for() -> None:
     term = first_term("a", "b")
     term.ask(EdgesAsked(edges=5))
