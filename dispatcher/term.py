@@ -11,7 +11,7 @@ from typing import Final
 
 from dispatcher.crowd import Load
 from dispatcher.edge_reports import EdgeReports
-from dispatcher.load_rule import balanced, edges_wanted
+from dispatcher.load_rule import balanced
 from dispatcher.shard_table import Move, ShardTable, edges_changed
 from schemas.assignments import TableAssigned
 from schemas.log_records import DrainAsked, EdgeReported, EdgesAsked
@@ -130,7 +130,7 @@ class Term:
         )
         result = balanced(self.table, loads, resting=resting)
         self.table, self.stuck = result.table, result.stuck
-        self.edges_wanted = max(edges_wanted(self.table, loads), self.edges_asked)
+        self.edges_wanted = max(result.edges_wanted, self.edges_asked)
         self._note(result.moves, now)
         return result.moves
 

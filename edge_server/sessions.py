@@ -19,7 +19,7 @@ from edge_server.socket_server import ChatSocketServer
 from edge_server.token_expiry import TokenExpiry
 from runtime import metrics, refusing
 from runtime.service import Service
-from schemas.client_events import REFUSED
+from schemas.client_events import REFUSED, ConnectRefused
 from schemas.refusals import EXPIRED_TOKEN, OVERLOADED, SLOW_CLIENT, Refused
 
 
@@ -80,7 +80,8 @@ class Sessions:
             client, since = self._admit(sid, auth)
         except Exception as error:
             body = refusing.answer(error, sid=sid)["error"]
-            raise Rejected(body["message"], body | self._way_on(error, auth)) from error
+            data = ConnectRefused(**body, url=self._way_on(error, auth))
+            raise Rejected(data.message, data.model_dump(exclude_none=True)) from error
         self._rooms.add(client)
         self._expiry.watch(client)
         metrics.CONNECTS.inc()
@@ -94,16 +95,15 @@ class Sessions:
         identity, since = self._handshake.authenticate(auth)
         return self._handshake.client(sid, identity, self._engine_socket(sid)), since
 
-    def _way_on(self, error: Exception, auth: object) -> dict[str, str]:
-        """Whom this edge has no room for is told of another one, if the token is good."""
+    def _way_on(self, error: Exception, auth: object) -> str | None:
+        """Return another edge's URL for whom this one has no room for, if the token is good."""
         if not isinstance(error, Refused) or error.refusal is not OVERLOADED:
-            return {}
+            return None
         try:
             identity, _ = self._handshake.authenticate(auth)
         except Refused:
-            return {}
-        url = self._elsewhere.another(identity.up)
-        return {} if url is None else {"url": url}
+            return None
+        return self._elsewhere.another(identity.up)
 
     def _engine_socket(self, sid: str) -> Any:
         return self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]

@@ -53,6 +53,7 @@ FROM_EDGES: Final = (
     Event(events.LEFT, events.Left),
     Event(events.MOVE, events.Moved),
     Event(events.REFUSED, RefusalBody),
+    Event(events.CONNECT_ERROR, events.ConnectRefused),
 )
 ON_TOPICS: Final = (
     OnTopic(topics.MESSAGES, (records.MessageSent,), "the group", "edges, gateway", "edges, persister"),

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from schemas.ids import GroupId, MessageId
 from schemas.log_records import MAX_SENT_AT_MS
+from schemas.refusals import RefusalBody
 from schemas.up_number import UpNumber
 
 ONLINE: Final = "online"
@@ -20,6 +21,8 @@ JOINED: Final = "joined"
 LEFT: Final = "left"
 MOVE: Final = "move"
 REFUSED: Final = "refused"
+CONNECT_ERROR: Final = "connect_error"
+"""By this name the client libraries tell of a refused connection."""
 
 MAX_CURSORS: Final = 10_000
 
@@ -106,6 +109,14 @@ class Moved(BaseModel):
     url: str
     reason: str
     within_s: float
+
+
+class ConnectRefused(RefusalBody):
+    """The ``data`` of a refused connection."""
+
+    url: str | None = Field(
+        default=None, description="Where the code is overloaded: another edge, to connect to instead."
+    )
 
 
 class SendMessageOk(BaseModel):
