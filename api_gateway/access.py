@@ -9,9 +9,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from runtime import metrics
+from runtime.budgets import Budgets
 from runtime.memberships import Memberships
 from runtime.tokens import TokenVerifier
-from schemas.refusals import INVALID_TOKEN, MISSING_TOKEN, NOT_A_MEMBER, UNAVAILABLE, Refused
+from schemas.refusals import (
+    INVALID_TOKEN,
+    MISSING_TOKEN,
+    NOT_A_MEMBER,
+    RATE_LIMITED,
+    UNAVAILABLE,
+    Refused,
+)
 
 Identify = Callable[[str | None], str]
 """Takes the Authorization header, returns the caller. Raises `Refused`."""
@@ -63,6 +72,30 @@ class KnownTokens:
         if len(self._known) > self._size:
             self._known.popitem(last=False)
         return identity.up
+
+
+class Paced:
+    """Callers within their budget of requests; past it they are refused before anything is done for them."""
+
+    def __init__(
+        self,
+        identify: Identify,
+        *,
+        per_s: float,
+        burst: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._identify = identify
+        self._budgets = Budgets(per_s, burst)
+        self._clock = clock
+
+    def identify(self, authorization: str | None) -> str:
+        """Return the caller. Raises `Refused`: what identifying refuses, and rate limited."""
+        caller = self._identify(authorization)
+        if self._budgets.spend(caller, self._clock()) < 0:
+            metrics.LIMIT_HITS.labels(limit="requests").inc()
+            raise Refused(RATE_LIMITED)
+        return caller
 
 
 class ServiceToken:

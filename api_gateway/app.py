@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from api_gateway import openapi, pages
-from api_gateway.access import Identify, KnownTokens, MembersOnly, ServiceToken
+from api_gateway.access import Identify, KnownTokens, MembersOnly, Paced, ServiceToken
 from api_gateway.answers import Cors, outermost
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
@@ -54,9 +54,12 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
     tokens = TokenVerifier(settings)
     await tokens.start(service)
     known = KnownTokens(tokens, size=settings.known_tokens, trust_s=settings.known_token_s)
+    paced = Paced(
+        known.identify, per_s=settings.requests_per_s_per_user, burst=settings.requests_burst_per_user
+    )
     store = await service.resources.enter_async_context(open_store(settings))
     parts = _Parts(settings, StoreReads(store, settings))
-    app = _app("public", settings, parts.public.routes(), known.identify, Cors(settings.allowed_origins))
+    app = _app("public", settings, parts.public.routes(), paced.identify, Cors(settings.allowed_origins))
     pages.add_docs(app, openapi.document("Uni4all Chat", PUBLIC_ABOUT, parts.public.routes()))
     pages.add_asyncapi(app, asyncapi.for_clients())
     pages.add_web_client(app)
@@ -128,5 +131,5 @@ def _app(
     cors: Cors | None,
 ) -> web.Application:
     app = web.Application(middlewares=[outermost(api, cors)], client_max_size=settings.max_body_bytes)
-    add_routes(app, routes, identify)
+    add_routes(app, routes, identify, body_within_s=settings.body_within_s)
     return app

@@ -16,7 +16,10 @@ from schemas.refusals import (
     INVALID_PAYLOAD,
     INVALID_TOKEN,
     MISSING_TOKEN,
+    RATE_LIMITED,
+    SLOW_REQUEST,
     TOO_LARGE,
+    UNSUPPORTED_ENCODING,
     ErrorAnswer,
     Refusal,
 )
@@ -28,9 +31,12 @@ EVERYWHERE: Final = (
     BAD_JSON,
     INVALID_PAYLOAD,
     TOO_LARGE,
+    UNSUPPORTED_ENCODING,
+    SLOW_REQUEST,
     MISSING_TOKEN,
     INVALID_TOKEN,
     EXPIRED_TOKEN,
+    RATE_LIMITED,
     INTERNAL,
 )
 """What any request can be refused with. A body may come with every method."""

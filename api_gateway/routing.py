@@ -3,6 +3,7 @@
 It reads and checks a request's arguments; it knows no route itself.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,13 +15,22 @@ from multidict import CIMultiDict
 from pydantic import BaseModel, ValidationError
 
 from api_gateway.access import Identify
+from runtime import metrics
 from schemas.api import NoArguments, Request
-from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, Refusal, Refused
+from schemas.refusals import (
+    BAD_JSON,
+    INVALID_PAYLOAD,
+    SLOW_REQUEST,
+    UNSUPPORTED_ENCODING,
+    Refusal,
+    Refused,
+)
 
 A = TypeVar("A", bound=Request)
 
 JSON = "application/json"
 MAX_WHERE_CHARS = 100
+BODY_WITHIN_S = 10.0
 
 
 class Reply(NamedTuple):
@@ -59,10 +69,16 @@ class Route(Generic[A]):
         return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
 
 
-def add_routes(app: web.Application, routes: Sequence[Route[Any]], identify: Identify) -> None:
+def add_routes(
+    app: web.Application,
+    routes: Sequence[Route[Any]],
+    identify: Identify,
+    *,
+    body_within_s: float = BODY_WITHIN_S,
+) -> None:
     """Serve the rows from ``app``, each with and without a slash at its end."""
     for route in routes:
-        handler = _handler(route, identify)
+        handler = _handler(route, identify, body_within_s)
         bare = route.path.rstrip("/")
         for path in (bare, f"{bare}/"):
             if route.method == "GET":
@@ -71,7 +87,9 @@ def add_routes(app: web.Application, routes: Sequence[Route[Any]], identify: Ide
                 app.router.add_route(route.method, path, handler)
 
 
-def _handler(route: Route[Any], identify: Identify) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _handler(
+    route: Route[Any], identify: Identify, body_within_s: float
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     nothing = NoArguments() if route.takes is NoArguments else None
 
     async def handle(request: web.Request) -> web.Response:
@@ -79,7 +97,7 @@ def _handler(route: Route[Any], identify: Identify) -> Callable[[web.Request], A
         if nothing is not None and not request.query_string and not request.can_read_body:
             body, status = await route.handle(caller, nothing)
         else:
-            body, status = await route.handle(caller, await read_arguments(route, request))
+            body, status = await route.handle(caller, await _arguments(route, request, body_within_s))
         return json_response(body, status)
 
     return handle
@@ -90,9 +108,9 @@ def json_response(body: bytes, status: int = HTTPStatus.OK) -> web.Response:
     return web.Response(body=body, status=status, headers=CIMultiDict({"Content-Type": JSON}))
 
 
-async def read_arguments(route: Route[A], request: web.Request) -> A:
+async def _arguments(route: Route[A], request: web.Request, body_within_s: float) -> A:
     """Return the checked arguments: path, query (GET only) and body. Raises `Refused`."""
-    given = await _body(request)
+    given = await _body(request, body_within_s)
     if route.method == "GET":
         given = _joined(dict(request.query), given)
     return checked(route.takes, _joined(given, dict(request.match_info)))
@@ -108,8 +126,8 @@ def checked(kind: type[A], given: dict[str, Any]) -> A:
         raise Refused(INVALID_PAYLOAD, f"{where or 'body'}: {first['msg']}") from error
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
-    raw = await request.read() if request.can_read_body else b""
+async def _body(request: web.Request, within_s: float) -> dict[str, Any]:
+    raw = await _raw_body(request, within_s) if request.can_read_body else b""
     if not raw:
         return {}
     try:
@@ -119,6 +137,17 @@ async def _body(request: web.Request) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise Refused(INVALID_PAYLOAD, "body: Input should be an object")
     return given
+
+
+async def _raw_body(request: web.Request, within_s: float) -> bytes:
+    if "Content-Encoding" in request.headers:
+        raise Refused(UNSUPPORTED_ENCODING)
+    try:
+        async with asyncio.timeout(within_s):
+            return await request.read()
+    except TimeoutError as error:
+        metrics.LIMIT_HITS.labels(limit="slow bodies").inc()
+        raise Refused(SLOW_REQUEST) from error
 
 
 def _joined(some: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:

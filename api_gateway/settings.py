@@ -29,6 +29,15 @@ class GatewaySettings(ServiceSettings, KafkaSettings, MongoSettings, TokenSettin
         ge=32_768,
         description="Larger request bodies are refused without being parsed.",
     )
+    body_within_s: float = Field(
+        default=10.0, gt=0, description="Seconds in which a request's body must have been sent."
+    )
+    requests_per_s_per_user: float = Field(
+        default=100.0, gt=0, description="Requests to the public API that one user may make in a second."
+    )
+    requests_burst_per_user: int = Field(
+        default=500, ge=1, description="Requests to the public API that one user may make at once."
+    )
     known_tokens: int = Field(default=20_000, ge=1, description="Verified tokens that are remembered.")
     known_token_s: float = Field(
         default=60.0, gt=0, description="Seconds after which a remembered token is verified again."

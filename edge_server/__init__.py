@@ -3,6 +3,7 @@
 The way of a message through these files:
 
     socket_server.py   python-socketio, and the websocket whose transport we may write to
+    arrivals.py        who may begin to connect, and who has taken too long
     handshake.py       a connection becomes a client: token, groups, resuming
     sessions.py        clients come and go
     socket_events.py   an event becomes a call, a refusal becomes an ack

@@ -4,6 +4,7 @@ import logging
 
 from aiohttp import web
 
+from edge_server.arrivals import Bodies, gate
 from edge_server.delivery import Delivery
 from edge_server.drain import Drain
 from edge_server.elsewhere import Elsewhere
@@ -73,7 +74,7 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     moving = Moving(settings, rooms, elsewhere, drain, sessions.close)
     sessions.on_welcome(moving.look_at)
     service.supervise("move clients", moving.run)
-    SocketEvents(settings, rooms, memberships, joining, publisher, presence).start(server)
+    SocketEvents(settings, rooms, memberships, joining, publisher, presence, sessions.close).start(server)
     url = await _accept_clients(service, settings, server)
     report = StatusReport(settings, url, producer, rooms, drain, messages=_messages_in)
     service.supervise("report status", report.run)
@@ -82,7 +83,9 @@ async def start(service: Service, settings: EdgeSettings) -> str:
 
 
 async def _accept_clients(service: Service, settings: EdgeSettings, server: ChatSocketServer) -> str:
-    app = web.Application(client_max_size=settings.max_frame_bytes)
+    way_in = gate(server.arrivals, Bodies(settings))
+    app = web.Application(client_max_size=settings.max_frame_bytes, middlewares=[way_in])
+    service.supervise("close late arrivals", server.close_late)
     server.attach(app, SOCKET_IO_PATH)
     service.resources.push_async_callback(server.shutdown)
     port = await service.serve(app, settings.edge_host, settings.edge_port, log_requests=True)

@@ -49,6 +49,39 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings):
     max_pending_sends_per_client: int = Field(
         default=200, ge=1, description="Messages of one client that may wait for their ack."
     )
+    events_per_s_per_client: float = Field(
+        default=200.0, gt=0, description="Events that one connection may send in a second."
+    )
+    events_burst_per_client: int = Field(
+        default=1_000,
+        ge=1,
+        description="Events that one connection may send at once; one that goes on after as many refusals "
+        "is closed.",
+    )
+    messages_per_s_per_user: float = Field(
+        default=200.0, gt=0, description="Messages that one user may send in a second, over all connections."
+    )
+    messages_burst_per_user: int = Field(
+        default=1_000, ge=1, description="Messages that one user may send at once."
+    )
+    connects_per_s: float = Field(
+        default=1_000.0, gt=0, description="Connections that may begin in a second; others are told to wait."
+    )
+    connects_burst: int = Field(
+        default=5_000, ge=1, description="Connections that may begin at once, after a quiet time."
+    )
+    max_handshakes: int = Field(
+        default=2_000, ge=1, description="Connections whose handshake may be under way at the same time."
+    )
+    handshake_within_s: float = Field(
+        default=20.0, gt=0, description="Seconds in which a connection must have shown its token."
+    )
+    max_bodies: int = Field(
+        default=200, ge=1, description="Bodies of polling clients that may be read at the same time."
+    )
+    body_within_s: float = Field(
+        default=10.0, gt=0, description="Seconds in which a body must have been sent."
+    )
     max_buffered_bytes: int = Field(
         default=1_048_576,
         ge=65_536,

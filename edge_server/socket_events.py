@@ -4,6 +4,7 @@ This is the only place that knows python-socketio's handlers. What an event mean
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -18,7 +19,8 @@ from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from edge_server.short_way import ShortWay
 from edge_server.socket_server import ChatSocketServer
-from runtime import refusing
+from runtime import metrics, refusing
+from runtime.budgets import Budgets
 from runtime.memberships import Memberships
 from schemas import client_events as events
 from schemas.ids import new_id
@@ -48,9 +50,13 @@ class SocketEvents:
         joining: Joining,
         publisher: Publisher,
         presence: Presence,
+        close: Callable[[Client, str], None],
     ) -> None:
         self._max_unacked = settings.max_pending_sends_per_client
         self._max_event_bytes = settings.max_event_bytes
+        self._messages = Budgets(settings.messages_per_s_per_user, settings.messages_burst_per_user)
+        self._most_debt = -settings.messages_burst_per_user
+        self._close = close
         self._rooms = rooms
         self._memberships = memberships
         self._joining = joining
@@ -108,6 +114,7 @@ class SocketEvents:
 
     async def _chat_message(self, client: Client, event: events.SendMessage) -> events.SendMessageOk:
         """The ordinary way, for clients that poll or upgrade: the same as the short one, and waits."""
+        self._spend(client)
         answered: asyncio.Future[events.SendMessageOk] = asyncio.get_running_loop().create_future()
 
         def tell(message_id: str, outcome: Entry | Refused) -> None:
@@ -123,7 +130,17 @@ class SocketEvents:
         return await answered
 
     def _say(self, client: Client, payload: object, tell: Callable[[str, Entry | Refused], None]) -> None:
+        self._spend(client)
         self._send(client, _read(events.SendMessage, client, (payload,)), tell)
+
+    def _spend(self, client: Client) -> None:
+        """Count a message of a user, good or bad. Raises `Refused`; who goes on all the same is closed."""
+        left = self._messages.spend(client.up, time.monotonic())
+        if left < 0:
+            metrics.LIMIT_HITS.labels(limit="messages").inc()
+            if left <= self._most_debt:
+                self._close(client, RATE_LIMITED.code)
+            raise Refused(RATE_LIMITED)
 
     def _send(
         self, client: Client, event: events.SendMessage, tell: Callable[[str, Entry | Refused], None]

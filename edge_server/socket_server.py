@@ -19,12 +19,14 @@ from aiohttp.web import Request, WebSocketResponse
 from engineio.async_drivers import aiohttp as aiohttp_driver
 from engineio.payload import Payload
 
+from edge_server.arrivals import LOOK_EVERY_S, Arrivals
 from edge_server.clients import Client
 from edge_server.settings import EdgeSettings
 from edge_server.short_way import Inbox
-from runtime import refusing
+from runtime import metrics, refusing
+from runtime.budgets import Budgets
 from schemas.client_events import REFUSED
-from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, TOO_LARGE, Refused
+from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, RATE_LIMITED, TOO_LARGE, Refused
 
 # engine.io drops a polled body of more packets than this (its default is 16) and answers OK all the same:
 # what a standard client may collect between two polls has to fit.
@@ -90,14 +92,14 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
 
 
 class WholeBody:
-    """A polled body. aiohttp's own ``read(n)`` returns what has arrived, which cuts large bodies short."""
+    """A polled body, which was read to its end before: aiohttp's ``read(n)`` returns what has arrived."""
 
     def __init__(self, request: Request) -> None:
-        self._content = request.content
+        self._request = request
 
     async def read(self, size: int) -> bytes:
-        """Return exactly ``size`` bytes."""
-        return await self._content.readexactly(size)
+        """Return exactly ``size`` bytes, or fewer where the body ends before."""
+        return (await self._request.read())[:size]
 
 
 def environ_of(request: Request) -> dict[str, Any]:
@@ -126,11 +128,40 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self._max_event_bytes = settings.max_event_bytes
         self.take: Callable[[Client, str], bool] = lambda _client, _text: False
         """What takes messages of direct clients; False: this one has to go the ordinary way."""
+        self.arrivals = Arrivals(settings)
+        self._events = Budgets(settings.events_per_s_per_client, settings.events_burst_per_client)
+        self._most_debt = -settings.events_burst_per_client
+
+    async def close_late(self) -> None:
+        """Close connections that have not shown in time whose they are, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for eio_sid in self.arrivals.overdue(loop.time()):
+                metrics.LIMIT_HITS.labels(limit="slow handshakes").inc()
+                self.arrivals.end(eio_sid)
+                await self._close(eio_sid)
+
+    async def _handle_eio_connect(self, eio_sid: str, environ: Any) -> None:
+        self.arrivals.begin(eio_sid, asyncio.get_running_loop().time())
+        await super()._handle_eio_connect(eio_sid, environ)
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        self.arrivals.end(eio_sid)
+        await super()._handle_eio_disconnect(eio_sid, reason)
+
+    async def _handle_connect(self, eio_sid: str, namespace: str, data: object) -> None:
+        await super()._handle_connect(eio_sid, namespace, data)
+        if self.manager.sid_from_eio_sid(eio_sid, "/") is not None:
+            self.arrivals.end(eio_sid)
 
     def _websocket(self, handler: Any, server: Any) -> FramedWebSocket:
         return FramedWebSocket(handler, server, self.take)
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
+        left = self._events.spend(eio_sid, asyncio.get_running_loop().time())
+        if left < 0:
+            return await self._refuse_flood(eio_sid, data, left)
         if not isinstance(data, str) or data[:1] in _BINARY:
             return await self._refuse(eio_sid, data, Refused(INVALID_PAYLOAD, "Only text events are taken."))
         if len(data) > self._max_event_bytes:
@@ -139,6 +170,24 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             await super()._handle_eio_message(eio_sid, data)
         except (ValueError, TypeError, IndexError, KeyError):
             await self._refuse(eio_sid, data, Refused(BAD_JSON))
+
+    async def _refuse_flood(self, eio_sid: str, data: object, left: float) -> None:
+        """Who listens to refusals is served again in a moment; who does not is closed."""
+        metrics.LIMIT_HITS.labels(limit="events").inc()
+        if left <= self._most_debt:
+            await self._close(eio_sid)
+        else:
+            await self._refuse(eio_sid, data, Refused(RATE_LIMITED))
+
+    async def _close(self, eio_sid: str) -> None:
+        """Close a connection at once: who floods, or says nothing, need not read what we would still say."""
+        socket = self.eio.sockets.get(eio_sid)
+        websocket = getattr(socket, "framed_websocket", None)
+        if websocket is not None and websocket.transport is not None:
+            websocket.transport.abort()
+        if socket is not None:
+            await socket.close(wait=False)
+            self.eio.sockets.pop(eio_sid, None)
 
     async def _refuse(self, eio_sid: str, data: object, refused: Refused) -> None:
         """Answer as the ack where the frame still shows which ack it asks for, otherwise as an event."""

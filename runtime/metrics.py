@@ -56,6 +56,12 @@ REFUSALS = Counter(
     "Requests and events that were refused, by code. 'unavailable' and 'overloaded' rising: people feel it.",
     ["code"],
 )
+LIMIT_HITS = Counter(
+    "chat_limit_hits_total",
+    "What was refused or closed because a limit was reached, by limit. Rising: somebody floods, or the limit "
+    "is too small for how people use this; docs/security.md lists them.",
+    ["limit"],
+)
 
 # --- edge server ---
 CONNECTIONS = Gauge("chat_edge_connections", "Clients that are connected, by transport.", ["transport"])

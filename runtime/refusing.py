@@ -15,9 +15,10 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
     request_id = new_id()
     if isinstance(error, Refused):
         refused = error
-        log.info("refused", extra=logs.facts(request_id=request_id, reason=str(error), **facts))
+        level = logging.DEBUG if error.refusal.floods else logging.INFO
+        log.log(level, "refused", extra=logs.facts(request_id=request_id, reason=str(error), **facts))
     else:
         refused = Refused(INTERNAL)
         log.error("failed unexpectedly", exc_info=error, extra=logs.facts(request_id=request_id, **facts))
     metrics.REFUSALS.labels(code=refused.refusal.code).inc()
-    return {"error": refused.body(request_id).model_dump()}
+    return {"error": refused.body(request_id).model_dump(exclude_none=True)}

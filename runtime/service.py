@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 MAX_FAILURES_IN_A_ROW = 8
 WELL_AFTER_S = 30.0
 LOOP_LAG_INTERVAL_S = 0.25
+IDLE_CONNECTION_S = 60.0
+"""A connection without a whole request head for so long is closed: also one that sends it byte by byte."""
 GC_THRESHOLDS = (50_000, 20, 100)
 """With the interpreter's own, services that keep much spend a third of their time looking for garbage, and
 stand still for 80 ms and more when everything is looked through."""
@@ -77,7 +79,12 @@ class Service:
         """Serve ``app`` until the service stops. Returns the port, which matters where 0 was asked for."""
         access_log = logging.getLogger(logs.ACCESS_LOG) if log_requests else None
         runner = web.AppRunner(
-            app, access_log=access_log, access_log_format=logs.APACHE_COMBINED, shutdown_timeout=2.0
+            app,
+            access_log=access_log,
+            access_log_format=logs.APACHE_COMBINED,
+            shutdown_timeout=2.0,
+            keepalive_timeout=IDLE_CONNECTION_S,
+            auto_decompress=False,
         )
         await runner.setup()
         self.resources.push_async_callback(runner.cleanup)

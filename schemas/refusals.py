@@ -20,6 +20,8 @@ class Refusal:
     retry_after_s: int | None = None
     closes: bool = False
     """Whether a socket is closed after this refusal. Otherwise it stays open."""
+    floods: bool = False
+    """Whether it comes in floods when it comes: it is counted, and logged for debugging only."""
 
 
 BAD_JSON: Final = Refusal("bad_json", 400, "This is not valid JSON.")
@@ -34,9 +36,15 @@ NOT_A_MEMBER: Final = Refusal("not_a_member", 403, "Only members of the group ma
 NOT_ALLOWED: Final = Refusal("not_allowed", 403, "This is not allowed.")
 NOT_FOUND: Final = Refusal("not_found", 404, "There is no such thing.")
 METHOD_NOT_ALLOWED: Final = Refusal("method_not_allowed", 405, "This method is not allowed here.")
-RATE_LIMITED: Final = Refusal("rate_limited", 429, "Too many requests.", retry_after_s=1)
+RATE_LIMITED: Final = Refusal(
+    "rate_limited", 429, "Too many requests. Wait before the next one.", retry_after_s=1, floods=True
+)
+SLOW_REQUEST: Final = Refusal("slow_request", 408, "The request came too slowly.")
+UNSUPPORTED_ENCODING: Final = Refusal("unsupported_encoding", 415, "Bodies are taken uncompressed only.")
 SLOW_CLIENT: Final = Refusal("slow_client", 408, "Messages were read too slowly.", closes=True)
-OVERLOADED: Final = Refusal("overloaded", 503, "Too much is going on. Try again.", retry_after_s=1)
+OVERLOADED: Final = Refusal(
+    "overloaded", 503, "Too much is going on. Try again.", retry_after_s=1, floods=True
+)
 UNAVAILABLE: Final = Refusal(
     "unavailable",
     503,
@@ -60,6 +68,9 @@ class RefusalBody(BaseModel):
     code: str = Field(description="Stable, for programs.")
     message: str = Field(description="Short, for people.")
     request_id: str = Field(description="Names this refusal in our logs.")
+    retry_after: int | None = Field(
+        default=None, description="Seconds after which the same may work; left out where it never will."
+    )
 
 
 class ErrorAnswer(BaseModel):
@@ -79,4 +90,9 @@ class Refused(Exception):
     def body(self, request_id: str) -> RefusalBody:
         """Return what the client reads. A detail adds to the table's text; it must be safe to show."""
         message = self.refusal.message if self.detail is None else self.detail
-        return RefusalBody(code=self.refusal.code, message=message, request_id=request_id)
+        return RefusalBody(
+            code=self.refusal.code,
+            message=message,
+            request_id=request_id,
+            retry_after=self.refusal.retry_after_s,
+        )

@@ -98,7 +98,9 @@ class SimulatedEdge:
         moving = Moving(settings, self.rooms, elsewhere, self.drain, self.sessions.close)
         self.sessions.on_welcome(moving.look_at)
         process.supervise("move clients", moving.run)
-        SocketEvents(settings, self.rooms, self.memberships, joining, self.publisher, presence).start(server)
+        SocketEvents(
+            settings, self.rooms, self.memberships, joining, self.publisher, presence, self.sessions.close
+        ).start(server)
         self.report = StatusReport(settings, self.url, producer, self.rooms, self.drain, lambda: 0.0)
         process.supervise("report status", self.report.run)
         self.accepting = True

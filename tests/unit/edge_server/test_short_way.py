@@ -62,7 +62,9 @@ class Edge:
         self.published = Published()
         self.server = Server()
         nothing: Any = None
-        events = SocketEvents(EdgeSettings(), rooms, memberships, nothing, cast(Any, self.published), nothing)
+        events = SocketEvents(
+            EdgeSettings(), rooms, memberships, nothing, cast(Any, self.published), nothing, nothing
+        )
         events.start(cast(Any, self.server))
         self.client = Client("sid", Identity(UP, 0.0), None, max_bytes=10**6, max_packets=10)
         self.transport = Transport()

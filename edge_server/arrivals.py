@@ -1,0 +1,120 @@
+"""Who may begin to connect, and who has taken too long: decided before anything is done for a newcomer.
+
+A connection is an arrival until its handshake has succeeded. What a refusal costs is one short answer.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from edge_server.settings import EdgeSettings
+from runtime import metrics, refusing
+from runtime.budgets import Budget
+from schemas.refusals import OVERLOADED, SLOW_REQUEST, UNSUPPORTED_ENCODING, Refused
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+LOOK_EVERY_S: Final = 1.0
+
+
+class Arrivals:
+    """The connections whose handshake is under way, by engine.io's session id. Pure: times are arguments."""
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self._most = settings.max_handshakes
+        self._within_s = settings.handshake_within_s
+        self._budget = Budget(settings.connects_per_s, settings.connects_burst)
+        self._since: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        """How many are under way."""
+        return len(self._since)
+
+    def require_room(self, now: float) -> None:
+        """Raise `Refused` where nobody more may begin to connect now."""
+        if len(self._since) >= self._most:
+            metrics.LIMIT_HITS.labels(limit="handshakes").inc()
+            raise Refused(OVERLOADED)
+        if self._budget.left(now) < 1:
+            # Only those who get in spend: one who floods must not run all the others into debt.
+            metrics.LIMIT_HITS.labels(limit="connects").inc()
+            raise Refused(OVERLOADED)
+        self._budget.spend(now)
+
+    def begin(self, eio_sid: str, now: float) -> None:
+        """A connection is there, and nobody knows whose."""
+        self._since[eio_sid] = now
+
+    def end(self, eio_sid: str) -> None:
+        """Its handshake has succeeded, or it is gone."""
+        self._since.pop(eio_sid, None)
+
+    def overdue(self, now: float) -> list[str]:
+        """Return those that have taken too long: the mapping is in the order of their coming."""
+        late = []
+        for eio_sid, since in self._since.items():
+            if now - since < self._within_s:
+                break
+            late.append(eio_sid)
+        return late
+
+
+class Bodies:
+    """Polled bodies that are being read: only so many at once, and none for too long."""
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self._most = settings.max_bodies
+        self._within_s = settings.body_within_s
+        self._reading = 0
+
+    async def read(self, request: web.Request) -> None:
+        """Read a whole body; the request keeps it. Raises `Refused`, and aiohttp's refusal of its size."""
+        if "Content-Encoding" in request.headers:
+            raise Refused(UNSUPPORTED_ENCODING)
+        if self._reading >= self._most:
+            metrics.LIMIT_HITS.labels(limit="bodies").inc()
+            raise Refused(OVERLOADED)
+        self._reading += 1
+        try:
+            async with asyncio.timeout(self._within_s):
+                await request.read()
+        except TimeoutError as error:
+            metrics.LIMIT_HITS.labels(limit="slow bodies").inc()
+            raise Refused(SLOW_REQUEST) from error
+        finally:
+            self._reading -= 1
+
+
+def gate(arrivals: Arrivals, bodies: Bodies) -> Middleware:
+    """Return the middleware that refuses newcomers and bodies past their bounds."""
+
+    @web.middleware
+    async def pass_through(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if request.method == "POST":
+                await bodies.read(request)
+            elif request.method == "GET" and "sid=" not in request.query_string:
+                arrivals.require_room(asyncio.get_running_loop().time())
+        except Refused as refused:
+            return _refusal(refused)
+        return await handler(request)
+
+    return pass_through
+
+
+def _refusal(refused: Refused) -> web.Response:
+    row = refused.refusal
+    response = web.json_response(refusing.answer(refused), status=row.status, dumps=_dumps)
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    if row.retry_after_s is not None:
+        response.headers["Retry-After"] = str(row.retry_after_s)
+    response.force_close()
+    return response
+
+
+def _dumps(value: object) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,64 @@
+"""Budgets: so many a second, and so many at once. Pure: the clock's readings are arguments.
+
+Whoever goes on although nothing is left runs into debt, and is refused until it is paid; so who listens to a
+refusal is served again at once, and who does not shows it by the debt.
+"""
+
+from typing import Final
+
+SWEEP_FROM: Final = 1_024
+
+
+class Budget:
+    """One spender's budget: ``burst`` at once, and ``per_s`` a second (both above 0)."""
+
+    __slots__ = ("_at", "_burst", "_left", "_per_s")
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._left = burst
+        self._at: float | None = None
+
+    def spend(self, now: float) -> float:
+        """Spend one; return what is left. Below 0 it was too much; the debt is at most twice the burst."""
+        self._left = max(self.left(now) - 1.0, -2.0 * self._burst)
+        self._at = now
+        return self._left
+
+    def left(self, now: float) -> float:
+        """Return what may be spent at once."""
+        passed = 0.0 if self._at is None else max(0.0, now - self._at)
+        return min(self._burst, self._left + passed * self._per_s)
+
+    def is_full(self, now: float) -> bool:
+        """Say whether this spender may be forgotten: a new budget would be the same."""
+        return self.left(now) >= self._burst
+
+
+class Budgets:
+    """One budget a spender. Who has not spent for a while is forgotten."""
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._budgets: dict[str, Budget] = {}
+        self._sweep_at = SWEEP_FROM
+
+    def __len__(self) -> int:
+        """How many spenders are remembered."""
+        return len(self._budgets)
+
+    def spend(self, spender: str, now: float) -> float:
+        """Spend one; return what is left, as `Budget.spend` does."""
+        budget = self._budgets.get(spender)
+        if budget is None:
+            if len(self._budgets) >= self._sweep_at:
+                self._sweep(now)
+            budget = self._budgets[spender] = Budget(self._per_s, self._burst)
+        return budget.spend(now)
+
+    def _sweep(self, now: float) -> None:
+        """Forget the idle. It is done again when as many more have come: a constant cost a spender."""
+        self._budgets = {who: budget for who, budget in self._budgets.items() if not budget.is_full(now)}
+        self._sweep_at = max(SWEEP_FROM, 2 * len(self._budgets))

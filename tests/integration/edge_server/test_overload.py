@@ -1,0 +1,217 @@
+"""Floods are shed, those who keep the rules go on, and service is back by itself (P10)."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import aiohttp
+import pytest
+
+from runtime import metrics, service
+from tests.integration.backing import Log, eventually, new_group, new_up, token
+from tests.integration.edge_server.abusers import OPEN, POLL, raw, tcp
+from tests.integration.edge_server.edges import ChatClient, Edge, edge
+
+MESSAGES = 40
+
+
+def hits(limit: str) -> float:
+    """Return how often a limit was reached in this process."""
+    return float(metrics.LIMIT_HITS.labels(limit=limit)._value.get())
+
+
+def message(group: str, up: str, number: int) -> str:
+    """Return the frame of a chat message that asks for an ack."""
+    payload = {"message": str(number), "up": up, "room": group, "timestamp": number}
+    return f"42{number}" + json.dumps(["chat message", payload])
+
+
+class Conversation:
+    """Two members who keep the rules, and what they must see whatever others do."""
+
+    def __init__(self, group: str, speaker: ChatClient, listener: ChatClient) -> None:
+        self.group = group
+        self._speaker = speaker
+        self._listener = listener
+        self._said = 0
+
+    async def goes_on(self, what: str) -> None:
+        """Say some messages, one after the other: all are acked, and heard once and in order."""
+        waits = []
+        for _ in range(MESSAGES):
+            started = time.perf_counter()
+            ack = await self._speaker.say(self.group, str(self._said), id=f"m{self._said}")
+            waits.append(time.perf_counter() - started)
+            assert "error" not in ack, ack
+            self._said += 1
+        await self._listener.got(*(str(n) for n in range(self._said)))
+        sorted(waits)[int(0.99 * len(waits))] * 1000
+
+
+@asynccontextmanager
+async def conversation(log: Log, here: Edge) -> AsyncIterator[Conversation]:
+    """Let two members talk."""
+    group, speaker, listener = new_group(), ChatClient(new_up()), ChatClient(new_up())
+    await log.join(group, speaker.up, listener.up)
+    async with AsyncExitStack() as stack:
+        for client in (speaker, listener):
+            await client.connect(here, transports=["websocket"])
+            stack.push_async_callback(client.disconnect)
+        await eventually("both are in the room", lambda: group in speaker.joined and group in listener.joined)
+        yield Conversation(group, speaker, listener)
+
+
+async def test_who_floods_is_told_to_wait_and_who_waits_is_served_again(log: Log) -> None:
+    async with (
+        edge(events_per_s_per_client=20, events_burst_per_client=30) as here,
+        conversation(log, here) as others,
+        raw(here, up := new_up()) as flooder,
+    ):
+        await flooder.send(*(f'42{n}["online",{{"up":"{up}"}}]' for n in range(40)))
+        await flooder.has_acks(40)
+        refused = [ack["error"] for ack in flooder.acks() if "error" in ack]
+        assert refused
+        assert {(error["code"], error["retry_after"]) for error in refused} == {("rate_limited", 1)}
+        await others.goes_on("after one client's burst")
+        await asyncio.sleep(refused[0]["retry_after"])
+        await flooder.send(f'4299["online",{{"up":"{up}"}}]')
+        await eventually("it is served again", lambda: flooder.acks()[-1] == {"ok": True})
+
+
+@pytest.mark.parametrize("frame", ['421["online",{}]', "42", "4{", '42["nothing"]', "451-[]"])
+async def test_a_storm_of_any_events_closes_the_connection_that_goes_on_with_it(log: Log, frame: str) -> None:
+    before = hits("events")
+    async with (
+        edge(events_per_s_per_client=1, events_burst_per_client=50) as here,
+        conversation(log, here) as others,
+        raw(here, new_up()) as flooder,
+    ):
+        with suppress(aiohttp.ClientError, ConnectionError):
+            while not flooder.is_closed:
+                await flooder.send(*[frame] * 20)
+                await asyncio.sleep(0)
+        await others.goes_on(f"during a storm of {frame}")
+    assert hits("events") > before
+
+
+async def test_one_user_has_one_budget_of_messages_however_many_connections(log: Log) -> None:
+    group, up = new_group(), new_up()
+    await log.join(group, up)
+    async with (
+        edge(messages_per_s_per_user=0.01, messages_burst_per_user=10) as here,
+        raw(here, up) as one,
+        raw(here, up) as two,
+    ):
+        for client in (one, two):
+            await client.joins(group)
+            await client.send(*(message(group, up, n) for n in range(10)))
+        await one.has_acks(10)
+        await two.has_acks(10)
+        acks = [*one.acks(), *two.acks()]
+        assert sum("error" not in ack for ack in acks) == 10
+        assert {ack["error"]["code"] for ack in acks if "error" in ack} == {"rate_limited"}
+
+
+async def test_a_flood_of_messages_by_many_leaves_the_others_their_service(log: Log) -> None:
+    group = new_group()
+    ups = [new_up() for _ in range(20)]
+    await log.join(group, *ups)
+    async with (
+        edge(messages_per_s_per_user=5, messages_burst_per_user=100) as here,
+        AsyncExitStack() as stack,
+    ):
+        others = await stack.enter_async_context(conversation(log, here))
+        flooders = [await stack.enter_async_context(raw(here, up)) for up in ups]
+        for flooder in flooders:
+            await flooder.joins(group)
+
+        async def flood() -> None:
+            await asyncio.gather(
+                *(
+                    flooder.send(*(message(group, up, n) for n in range(200)))
+                    for flooder, up in zip(flooders, ups, strict=True)
+                )
+            )
+
+        flooding = asyncio.create_task(flood())
+        await others.goes_on("during a flood by 20 clients")
+        await flooding
+        for flooder in flooders:
+            await flooder.has_acks(200)
+            assert sum("error" not in ack for ack in flooder.acks()) >= 100
+        await others.goes_on("after the flood")
+
+
+async def test_connections_past_the_rate_are_told_to_wait_and_those_who_wait_get_in(log: Log) -> None:
+    before = hits("connects")
+    async with (
+        edge(connects_per_s=5, connects_burst=10) as here,
+        conversation(log, here) as others,
+        aiohttp.ClientSession() as session,
+    ):
+        answers = await asyncio.gather(*(session.get(here.url + POLL) for _ in range(60)))
+        refused = [answer for answer in answers if answer.status == 503]
+        assert len(refused) >= 40
+        assert refused[0].headers["Retry-After"] == "1"
+        assert (await refused[0].json())["error"]["code"] == "overloaded"
+        await others.goes_on("after 60 connections at once")
+        await asyncio.sleep(1)
+        assert (await session.get(here.url + POLL)).status == 200
+    assert hits("connects") >= before + 40
+
+
+async def test_handshakes_that_never_end_are_closed_and_make_room(log: Log) -> None:
+    before = hits("slow handshakes")
+    async with edge(max_handshakes=5, handshake_within_s=1.5) as here, AsyncExitStack() as stack:
+        others = await stack.enter_async_context(conversation(log, here))
+        stalled = [await stack.enter_async_context(raw(here)) for _ in range(5)]
+        async with aiohttp.ClientSession() as session:
+            assert (await session.get(here.url + POLL)).status == 503
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await session.ws_connect(here.url + OPEN)
+        await others.goes_on("while handshakes stall")
+        await eventually("the stalled are closed", lambda: all(one.is_closed for one in stalled))
+        async with raw(here, new_up()) as late:
+            await eventually("somebody else gets in", lambda: any(f.startswith("40") for f in late.frames))
+    assert hits("slow handshakes") >= before + 5
+
+
+async def test_a_bad_token_does_not_buy_more_time(log: Log) -> None:
+    async with edge(handshake_within_s=0.5) as here, raw(here) as liar:
+        await liar.send("40" + json.dumps({"token": token(new_up(), secret="x" * 40)}))
+        await eventually("it is refused", lambda: any(f.startswith("44") for f in liar.frames))
+        await eventually("it is closed", lambda: liar.is_closed)
+
+
+async def test_bodies_that_come_too_slowly_are_refused_and_bounded_in_number(log: Log) -> None:
+    async with edge(max_bodies=3, body_within_s=1.0) as here, AsyncExitStack() as stack:
+        others = await stack.enter_async_context(conversation(log, here))
+        async with aiohttp.ClientSession() as session:
+            sid = json.loads((await (await session.get(here.url + POLL)).text())[1:])["sid"]
+            post = f"{POLL}&sid={sid}"
+            slow = [await stack.enter_async_context(tcp(here)) for _ in range(3)]
+            for _, writer in slow:
+                writer.write(f"POST {post} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n4".encode())
+            while (await session.post(here.url + post, data="1")).status != 503:
+                pass
+        await others.goes_on("while bodies stall")
+        for reader, _ in slow:
+            assert b" 408 " in await reader.readline()
+
+
+async def test_a_head_that_never_ends_is_closed(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "IDLE_CONNECTION_S", 0.5)
+    async with edge() as here, tcp(here) as (reader, writer):
+        writer.write(b"GET /socket.io/ HTTP/1.1\r\nHost: x\r\nX-A: ")
+        assert await reader.read() == b""
+
+
+async def test_a_huge_frame_closes_its_own_connection_alone(log: Log) -> None:
+    async with edge(max_frame_bytes=65_536) as here, conversation(log, here) as others:
+        async with raw(here, new_up()) as huge:
+            await huge.send("4" + "x" * 1_000_000)
+            await eventually("it is closed", lambda: huge.is_closed)
+            assert huge.closed_with == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
+        await others.goes_on("after a huge frame")

@@ -1,0 +1,52 @@
+"""Arrivals: only so many handshakes at once and in a second, and none for ever."""
+
+from typing import Any
+
+import pytest
+
+from edge_server.arrivals import Arrivals
+from edge_server.settings import EdgeSettings
+from schemas.refusals import OVERLOADED, Refused
+
+
+def arrivals(**changes: Any) -> Arrivals:
+    return Arrivals(EdgeSettings(**{"connects_burst": 1_000, **changes}))
+
+
+def test_only_so_many_handshakes_are_under_way_at_once() -> None:
+    here = arrivals(max_handshakes=3)
+    for n in range(3):
+        here.require_room(0.0)
+        here.begin(f"s{n}", 0.0)
+    with pytest.raises(Refused) as refused:
+        here.require_room(0.0)
+    assert refused.value.refusal is OVERLOADED
+    here.end("s1")
+    here.require_room(0.0)
+
+
+def test_only_so_many_begin_in_a_second() -> None:
+    here = arrivals(connects_per_s=10, connects_burst=5)
+    for _ in range(5):
+        here.require_room(0.0)
+    with pytest.raises(Refused):
+        here.require_room(0.0)
+    here.require_room(0.3)
+
+
+def test_handshakes_that_take_too_long_are_told_oldest_first() -> None:
+    here = arrivals(handshake_within_s=10)
+    here.begin("old", 0.0)
+    here.begin("done", 1.0)
+    here.begin("older than allowed", 2.0)
+    here.begin("new", 9.0)
+    here.end("done")
+    assert here.overdue(9.9) == []
+    assert here.overdue(12.0) == ["old", "older than allowed"]
+    assert len(here) == 3
+
+
+def test_the_end_of_an_unknown_connection_changes_nothing() -> None:
+    here = arrivals()
+    here.end("nobody")
+    assert len(here) == 0

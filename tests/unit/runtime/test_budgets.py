@@ -1,0 +1,68 @@
+"""Budgets: nobody gets more than so many at once and so many a second, and who waits is served."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.budgets import SWEEP_FROM, Budget, Budgets
+
+steps = st.lists(st.floats(min_value=0.0, max_value=5.0), max_size=200)
+rates = st.floats(min_value=0.1, max_value=100.0)
+bursts = st.integers(min_value=1, max_value=50)
+
+
+@given(steps=steps, per_s=rates, burst=bursts)
+def test_no_more_than_the_burst_and_the_rate_is_let_through(
+    steps: list[float], per_s: float, burst: int
+) -> None:
+    budget, now, taken = Budget(per_s, burst), 0.0, 0
+    for step in steps:
+        now += step
+        taken += budget.spend(now) >= 0
+        assert taken <= burst + per_s * now + 1e-6
+
+
+@given(steps=steps, per_s=rates, burst=bursts)
+def test_who_waits_for_the_debt_and_one_more_is_served(steps: list[float], per_s: float, burst: int) -> None:
+    budget, now = Budget(per_s, burst), 0.0
+    for step in steps:
+        now += step
+        budget.spend(now)
+    assert budget.spend(now + (2 * burst + 1) / per_s + 1e-6) >= 0
+
+
+@given(per_s=rates, burst=bursts, count=st.integers(min_value=1, max_value=300))
+def test_debt_tells_how_often_a_refusal_was_not_heeded(per_s: float, burst: int, count: int) -> None:
+    budget = Budget(per_s, burst)
+    left = [budget.spend(0.0) for _ in range(count)]
+    assert left == [max(burst - n, -2 * burst) for n in range(1, count + 1)]
+
+
+@given(per_s=rates, burst=bursts, steps=steps)
+def test_a_clock_that_goes_back_gives_nothing_away(per_s: float, burst: int, steps: list[float]) -> None:
+    budget = Budget(per_s, burst)
+    for step in sorted(steps, reverse=True):
+        before = budget.left(step)
+        assert budget.spend(step) <= before
+
+
+def test_each_spender_has_a_budget_of_their_own() -> None:
+    budgets = Budgets(per_s=1, burst=2)
+    assert [budgets.spend("a", 0.0) for _ in range(3)] == [1, 0, -1]
+    assert budgets.spend("b", 0.0) == 1
+
+
+def test_the_idle_are_forgotten_and_debts_are_not() -> None:
+    budgets = Budgets(per_s=1, burst=2)
+    for _ in range(6):
+        budgets.spend("debtor", 3.0)
+    for n in range(10 * SWEEP_FROM):
+        budgets.spend(f"passer-by {n}", 3.0 + n / SWEEP_FROM / 100)
+    assert len(budgets) <= 10 * SWEEP_FROM + 1
+    for n in range(10 * SWEEP_FROM, 40 * SWEEP_FROM):
+        budgets.spend(f"passer-by {n}", 5.0 + n / SWEEP_FROM)
+    assert len(budgets) < 30 * SWEEP_FROM
+    fresh = Budgets(per_s=0.001, burst=2)
+    for n in range(3 * SWEEP_FROM):
+        fresh.spend("debtor", 0.0)
+        fresh.spend(str(n), 0.0)
+    assert fresh.spend("debtor", 0.0) < 0
