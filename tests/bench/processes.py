@@ -18,6 +18,9 @@ from deploy.local.processes import wait_until
 
 OPEN_FILES: Final = 20_000
 LISTEN_DEADLINE_S: Final = 30.0
+NO_LIMIT: Final = "1000000"
+"""Few measure what many do: what is counted a user here is that of thousands."""
+
 LONG_S: Final = "300"
 """No ping within a run: the counting members do not answer any."""
 
@@ -71,12 +74,13 @@ class Rig:
         """Start an edge."""
         port, ops_port = free_ports(2)
         env = {"EDGE_NAME": name, "EDGE_PORT": str(port), "PING_INTERVAL_S": LONG_S, "DRAIN_DEADLINE_S": "0"}
+        env |= {"MESSAGES_PER_S_PER_USER": NO_LIMIT, "EVENTS_PER_S_PER_CLIENT": NO_LIMIT}
         return await self._start(name, "edge_server", port, ops_port, env)
 
     async def gateway(self, database: str) -> Server:
         """Start a gateway that reads ``database``."""
         port, ops_port = free_ports(2)
-        env = {"PUBLIC_PORT": str(port), "MONGODB_DATABASE": database}
+        env = {"PUBLIC_PORT": str(port), "MONGODB_DATABASE": database, "REQUESTS_PER_S_PER_USER": NO_LIMIT}
         return await self._start("api_gateway", "api_gateway", port, ops_port, env)
 
     async def persister(self, database: str, group: str) -> Server:
