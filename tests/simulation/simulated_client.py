@@ -52,6 +52,8 @@ class SimulatedClient:
         self._edges = edges
         self._away_s = 0.0
         self._moved_to: str | None = None
+        self._out: set[str] = set()
+        """Rooms that the student is out of, with a cursor from before."""
         self._waiting: dict[int, str] = {}
         self._numbers = count(1)
         self._connections = count(1)
@@ -171,11 +173,14 @@ class SimulatedClient:
 
     def _on_joined(self, payload: Any) -> None:
         if not self._knows_rooms:
-            for room in self.cursors.keys() - payload["rooms"].keys():
-                self._on_left({"room": room})
+            self._leave_silently(sorted(self.cursors.keys() - payload["rooms"].keys() - self._out))
         self._knows_rooms = True
         for room, state in payload["rooms"].items():
             cursor = self.cursors.get(room)
+            if room in self._out and cursor is not None:
+                # The edge was told of this cursor when connecting, and goes on from it.
+                self._out.discard(room)
+                self._note(room, seen.Joined(cursor, True, self._at, asyncio.get_running_loop().time()))
             if cursor is not None and not state["recovered"]:
                 self._holes[room] = deque()
                 self.process.spawn(self._read_hole(self._at, room, cursor, state["head"]))
@@ -184,7 +189,14 @@ class SimulatedClient:
             if cursor is None or state["missed"] == 0:
                 self.cursors[room] = max(state["head"], -1 if cursor is None else cursor)
 
+    def _leave_silently(self, rooms: list[str]) -> None:
+        """The student is no longer in these, and was not told: the connection was lost before."""
+        for room in rooms:
+            self._out.add(room)
+            self._note(room, seen.Left(asyncio.get_running_loop().time()))
+
     def _on_left(self, payload: Any) -> None:
+        self._out.discard(payload["room"])
         self.cursors.pop(payload["room"], None)
         self._holes.pop(payload["room"], None)
         self._note(payload["room"], seen.Left(asyncio.get_running_loop().time()))
