@@ -1,0 +1,50 @@
+"""Chromium for tests: the system's own, because no browser comes with the packages."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import pytest
+from playwright.async_api import Page, ViewportSize, async_playwright
+
+NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+# Nothing but the page under test is asked for; tests run as root in containers, without a display.
+FLAGS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@asynccontextmanager
+async def page_of(width: int = 1280, *, forgiven: str | None = None) -> AsyncIterator[Page]:
+    """Open an empty page. At the end nothing may have gone wrong in it, but for errors that say ``forgiven``.
+
+    Skips where there is no browser.
+    """
+    browser_path = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if browser_path is None:
+        pytest.skip(f"none of {', '.join(NAMES)} is here")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
+        page = await browser.new_page(viewport=ViewportSize(width=width, height=900))
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        try:
+            yield page
+        finally:
+            await browser.close()
+        assert [error for error in errors if forgiven is None or forgiven not in error] == []
+
+
+async def fits(page: Page) -> bool:
+    """Say whether the page is no wider than its window."""
+    return bool(
+        await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    )
