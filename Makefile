@@ -69,6 +69,10 @@ bench: setup ## Run the side-by-side benchmarks
 loadtest: setup ## Load-test a system started here: SCENARIO=steady STUDENTS=1000; any URL: python -m loadtest
 	@$(PY) -m deploy.fitness --scenario "$(or $(SCENARIO),steady)" $(if $(STUDENTS),--students $(STUDENTS)) $(args)
 
+.PHONY: fitness
+fitness: setup ## Measure the documented fitness functions on a system started here; MINUTES=6 is about how long
+	@$(PY) -m deploy.fitness $(if $(MINUTES),--minutes $(MINUTES)) $(args)
+
 ##@ Prepare
 .PHONY: setup
 setup: $(PACKAGES) $(JARS) $(JS_CLIENT_PACKAGES) ## Install packages and the broker's jars (the others do it first)

@@ -3,18 +3,31 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
+from uuid import uuid4
 
+import aiohttp
 import uvloop
+from prometheus_client import start_http_server
 
 from loadtest.crew import RunFailedError
+from loadtest.crowd import made_up_number
+from loadtest.fitness import AUDIT, Outcome
+from loadtest.fitness import table as fitness_table
+from loadtest.fitness_run import FitnessRun
+from loadtest.probe import REGISTRY, Probe
 from loadtest.report import write_report
-from loadtest.results import Result
+from loadtest.rest import RestApi
+from loadtest.results import Moment, Result
 from loadtest.run import LiveLine, Target, run_scenario
 from loadtest.scenario import Replay, Scenario, load, ready_ones
 from loadtest.server_side import Watched, pairs
 from loadtest.tokens import open_tokens
+
+USUAL_MINUTES: Final = 6.0
 
 EXAMPLES = """\
 Any deployment can be tested whose gateway can be reached, with its shared secret or a file of tokens:
@@ -24,6 +37,8 @@ Any deployment can be tested whose gateway can be reached, with its shared secre
   python -m loadtest run steady --gateway https://chat.example.org --tokens tokens.txt \\
       --ops edge-1=http://10.0.0.5:9110 --ops persister=http://10.0.0.7:9101
   python -m loadtest report before.json after.json
+  python -m loadtest fitness --gateway http://127.0.0.1:8000
+  python -m loadtest probe --gateway http://127.0.0.1:8000 --every 10 --port 9200
 
 A run makes groups of its own (load-...), which stay there. `make loadtest` starts a system here and tests
 that. docs/load-testing.md explains scenarios, results and the generator's limits.
@@ -62,6 +77,21 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     shown = commands.add_parser("scenarios", help="list the ready scenarios")
     shown.set_defaults(command=_scenarios)
+    probe = commands.add_parser("probe", help="look every few seconds whether a student can chat; for ever")
+    add_target(probe)
+    probe.add_argument("--every", type=float, default=10.0, help="seconds between looks (%(default)g)")
+    probe.add_argument(
+        "--for", type=float, dest="for_s", metavar="SECONDS", help="end then, and say how it was"
+    )
+    probe.add_argument("--port", type=int, help="serve /metrics for Prometheus on this port")
+    probe.add_argument("--host", default="127.0.0.1", help="where that port listens (%(default)s)")
+    probe.add_argument("--up", help="the student it is (default: the token file's first, or made up)")
+    probe.set_defaults(command=_probe)
+    fit = commands.add_parser("fitness", help="measure the documented fitness functions, and print the table")
+    add_target(fit)
+    fit.add_argument("--minutes", type=float, default=6.0, help="about so long in all (%(default)g)")
+    fit.add_argument("--out", type=Path, default=Path("reports"), help="folder of the results (%(default)s)")
+    fit.set_defaults(command=_fitness)
     report = commands.add_parser("report", help="make the HTML report of one result, or of two side by side")
     report.add_argument("results", nargs="+", type=Path, help="one or two results (JSON)")
     report.add_argument("--out", type=Path, help="the page (default: beside the first result)")
@@ -137,14 +167,58 @@ def _ready() -> str:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    scenario = chosen_scenario(asked)
+    scenario, target = chosen_scenario(asked), _target(asked)
     open_tokens(asked.tokens)
-    watched = Watched(pairs(asked.ops), {name: int(pid) for name, pid in pairs(asked.pid).items()})
-    target = Target(asked.gateway, asked.tokens, watched)
     live = LiveLine(scenario.seconds)
     result = uvloop.run(run_scenario(scenario, target, processes=asked.processes, on_moment=live.show))
     live.finish()
     return show_and_keep(result, asked.out)
+
+
+def _target(asked: argparse.Namespace) -> Target:
+    watched = Watched(pairs(asked.ops), {name: int(pid) for name, pid in pairs(asked.pid).items()})
+    return Target(asked.gateway, asked.tokens, watched)
+
+
+def _fitness(asked: argparse.Namespace) -> int:
+    audit = Outcome(AUDIT, None, "run `make audit` in a checkout")
+    return measure_fitness(_target(asked), asked.out, asked.minutes, lambda: audit)
+
+
+def measure_fitness(target: Target, folder: Path, minutes: float, audit: Callable[[], Outcome]) -> int:
+    """Measure all fitness functions, print the table, and return the exit status."""
+
+    def on_scenario(scenario: Scenario) -> Callable[[Moment], None]:
+        print(f"\n{scenario.name}: {scenario.about}", flush=True)
+        return LiveLine(scenario.seconds).show
+
+    run = FitnessRun(target, folder, stretch=minutes / USUAL_MINUTES, on_scenario=on_scenario)
+    outcomes, needs = uvloop.run(run.run())
+    outcomes.append(audit())
+    shown = f"{fitness_table(outcomes)}\n\n{needs}"
+    print(f"\n\n{shown}\n")
+    kept = folder / f"fitness-{time.strftime('%Y%m%d-%H%M%S')}.txt"
+    kept.write_text(shown + "\n")
+    print(kept)
+    return int(any(one.grade == "FAIL" for one in outcomes))
+
+
+def _probe(asked: argparse.Namespace) -> int:
+    logging.getLogger("loadtest").setLevel(logging.WARNING)
+    tokens = open_tokens(asked.tokens)
+    up = asked.up or (tokens.ups[0] if tokens.ups else made_up_number(uuid4().hex, 0))
+    if asked.port is not None:
+        start_http_server(asked.port, asked.host, registry=REGISTRY)
+
+    async def look() -> Probe:
+        async with aiohttp.ClientSession() as session:
+            probe = Probe(RestApi(session, asked.gateway), up, tokens.token(up))
+            await probe.run(asked.every, asked.for_s)
+            return probe
+
+    probe = uvloop.run(look())
+    print(probe.summary)
+    return int(probe.availability.good < probe.availability.looks)
 
 
 def _scenarios(_: argparse.Namespace) -> int:

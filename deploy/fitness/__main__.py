@@ -1,41 +1,71 @@
-"""``python -m deploy.fitness``: load tests on a system that is started here for them, and stopped."""
+"""``python -m deploy.fitness``: fitness functions, or one load test, on a system that is started here."""
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import uvloop
 
 from deploy.fitness.local_target import local_target
-from loadtest.__main__ import add_size, chosen_scenario, show_and_keep
+from loadtest.__main__ import USUAL_MINUTES, add_size, chosen_scenario, measure_fitness, show_and_keep
 from loadtest.crew import RunFailedError
-from loadtest.run import LiveLine, run_scenario
+from loadtest.fitness import AUDIT, Outcome
+from loadtest.run import LiveLine, Target, run_scenario
+
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what was asked for. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.fitness", description=__doc__)
-    parser.add_argument("--scenario", help="only this load test")
-    parser.add_argument("--edges", type=int, default=2, help="how many edges (default: %(default)s)")
-    add_size(parser)
-    asked = parser.parse_args(argv)
+    asked = _arguments(argv)
     try:
-        scenario = chosen_scenario(asked)
         with (
             TemporaryDirectory(prefix="uni4all-chat-load-", ignore_cleanup_errors=True) as folder,
             local_target(Path(folder), edges=asked.edges) as target,
         ):
-            live = LiveLine(scenario.seconds)
-            result = uvloop.run(
-                run_scenario(scenario, target, processes=asked.processes, on_moment=live.show)
-            )
-            live.finish()
+            if asked.scenario is not None:
+                return _one(asked, target)
+            return measure_fitness(target, asked.out, asked.minutes, audit)
     except (RunFailedError, ValueError, OSError, RuntimeError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("FAILED: interrupted", file=sys.stderr)
+        return 130
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m deploy.fitness", description=__doc__)
+    parser.add_argument("--scenario", help="only this load test")
+    parser.add_argument("--edges", type=int, default=2, help="how many edges (default: %(default)s)")
+    parser.add_argument(
+        "--minutes", type=float, default=USUAL_MINUTES, help="the fitness functions' length (%(default)g)"
+    )
+    add_size(parser)
+    return parser.parse_args(argv)
+
+
+def _one(asked: argparse.Namespace, target: Target) -> int:
+    scenario = chosen_scenario(asked)
+    live = LiveLine(scenario.seconds)
+    result = uvloop.run(run_scenario(scenario, target, processes=asked.processes, on_moment=live.show))
+    live.finish()
     return show_and_keep(result, asked.out)
+
+
+def audit() -> Outcome:
+    """Return what `make audit` says of the pinned dependencies."""
+    ran = subprocess.run(
+        ["make", "--silent", "audit"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    last = (ran.stdout + ran.stderr).strip().splitlines()[-1:]
+    if ran.returncode == 0:
+        return Outcome(AUDIT, 0, "make audit")
+    return Outcome(AUDIT, None, f"make audit: {' '.join(last)}")
 
 
 if __name__ == "__main__":

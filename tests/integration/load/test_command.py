@@ -57,6 +57,16 @@ def test_a_scenario_runs_against_a_system_and_leaves_a_result_and_a_report(
     assert "B · smoke" in (tmp_path / "both.html").read_text()
 
 
+def test_a_probe_reads_back_what_it_sends_to_itself(local_system: LocalSystem) -> None:
+    probed = loadtest(
+        "probe",
+        *("--gateway", local_system.public_url, "--every", "0.2", "--for", "1"),
+        secret=local_system.token_secret,
+    )
+    assert probed.returncode == 0, probed.stdout + probed.stderr
+    assert "no failure" in probed.stdout
+
+
 def test_what_cannot_be_carried_through_is_said_and_is_no_missed_objective(tmp_path: Path) -> None:
     out = ("--out", str(tmp_path))
     nobody = loadtest("run", "smoke", "--gateway", "http://127.0.0.1:1", *out, secret="x" * 32)

@@ -1,0 +1,133 @@
+"""The documented fitness functions: what is asked of the whole system, and whether it is fit for it. Pure.
+
+Each has a least and an ideal value. What could not be measured is no pass: it is unknown, and said so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Final, Literal
+
+Grade = Literal["IDEAL", "PASS", "FAIL", "UNKNOWN"]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One fitness function. ``least`` must be reached; where smaller is better, it is the most allowed."""
+
+    name: str
+    unit: str
+    least: float
+    ideal: float
+    smaller_is_better: bool = False
+
+    def grade(self, value: float | None) -> Grade:
+        """Return how fit a value is."""
+        if value is None:
+            return "UNKNOWN"
+        sign = -1 if self.smaller_is_better else 1
+        if sign * value >= sign * self.ideal:
+            return "IDEAL"
+        return "PASS" if sign * value >= sign * self.least else "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A function with the value that was measured, and what must be known to read it."""
+
+    function: Function
+    value: float | None
+    note: str
+    broken: bool = False
+    """Whether something was lost meanwhile: no value makes up for that."""
+
+    @property
+    def grade(self) -> Grade:
+        """How fit."""
+        return "FAIL" if self.broken else self.function.grade(self.value)
+
+
+ONLINE: Final = Function("users online", "", 10_000, 10_000)
+TO_SELF: Final = Function("message latency to self, p99", "s", 10, 1, smaller_is_better=True)
+CHANNEL: Final = Function("channel capacity, each user", "messages/s", 0.2, 1)
+UNUSUAL: Final = Function("messages lost under unusual load", "", 0, 0, smaller_is_better=True)
+UPTIME: Final = Function("uptime", "%", 99, 99.9)
+AUDIT: Final = Function("dependencies with known faults", "", 0, 0, smaller_is_better=True)
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Return the table as text."""
+    rows = [("", "fitness function", "measured", "least", "ideal", "what was done")]
+    for one in outcomes:
+        of = one.function
+        bound = "≤ " if of.smaller_is_better else "≥ "
+        measured = "-" if one.value is None else f"{one.value:,.4g} {of.unit}".rstrip()
+        if one.value is not None and one.value >= 1000:
+            measured = f"{one.value:,.0f} {of.unit}".rstrip()
+        rows.append(
+            (one.grade, of.name, measured, f"{bound}{of.least:,g}", f"{bound}{of.ideal:,g}", one.note)
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[5]]).rstrip()
+        for row in rows
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What was measured at the highest load that was carried."""
+
+    messages_per_s: float
+    deliveries_per_s: float
+    edge_cores: float
+    broker_cores: float
+    locations_per_gateway_core: float
+
+
+@dataclass(frozen=True, slots=True)
+class University:
+    """A system far beyond one machine."""
+
+    students: int = 20_000_000
+    each_s: float = 5.0
+    group_size: int = 30
+    edge_holds: int = 10_000
+    logins_within_s: float = 3600.0
+
+
+SKIM_US: Final = 4.0
+"""CPU of an edge for a record of a group that nobody there is in: at the least, the bare consumer's."""
+
+MOST_SKIMMING: Final = 0.25
+"""Share of a core that an edge may spend on records which are not its own."""
+
+
+def extrapolate(measured: Capacity, wanted: University) -> str:
+    """Return what a university would need, from what was measured, and where that stops being true."""
+    messages = wanted.students / wanted.each_s
+    deliveries = messages * wanted.group_size
+    edge_us = measured.edge_cores / max(1.0, measured.deliveries_per_s) * 1e6
+    broker_us = measured.broker_cores / max(1.0, measured.messages_per_s) * 1e6
+    by_cpu = ceil(deliveries * edge_us / 1e6)
+    by_sockets = ceil(wanted.students / wanted.edge_holds)
+    logins = wanted.students / wanted.logins_within_s
+    gateways = ceil(logins / max(1.0, measured.locations_per_gateway_core))
+    skims = messages * SKIM_US / 1e6
+    needs = (
+        f"{wanted.students:,} students, one message every {wanted.each_s:g} s each, in groups of"
+        f" {wanted.group_size}: {messages:,.0f} messages/s, {deliveries:,.0f} deliveries/s\n"
+        f"edges: {max(by_cpu, by_sockets):,} of one core ({by_cpu:,} by CPU at {edge_us:.1f} µs a delivery,"
+        f" {by_sockets:,} by {wanted.edge_holds:,} sockets each)\n"
+        f"gateways: {gateways:,} cores, for all to log in within {wanted.logins_within_s / 60:g} min"
+        f" ({logins:,.0f} requests/s)\n"
+        f"brokers: {ceil(messages * broker_us / 1e6):,} cores at {broker_us:.0f} µs a message,"
+        " before replication"
+    )
+    if skims > MOST_SKIMMING:
+        needs += (
+            f"\nnot as it is built: every edge would spend {skims:,.1f} cores on reading all records."
+            f" Past {MOST_SKIMMING / SKIM_US * 1e6:,.0f} messages/s each message must be routed to the edges"
+            " concerned"
+        )
+    return needs

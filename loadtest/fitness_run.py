@@ -1,0 +1,174 @@
+"""Measures the fitness functions on a deployment, one load after the other, while a probe looks."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from loadtest import fitness
+from loadtest.crowd import made_up_number
+from loadtest.fitness import Capacity, Outcome, University
+from loadtest.probe import Probe
+from loadtest.rest import RestApi
+from loadtest.results import FAULTS, Moment, Result
+from loadtest.run import Target, run_scenario
+from loadtest.scenario import Scenario, load
+from loadtest.schedule import stretches
+from loadtest.server_side import ServerMoment, look
+from loadtest.tokens import open_tokens
+
+PROBE_EVERY_S: Final = 2.0
+LOCATIONS_FOR_S: Final = 5.0
+LOCATIONS_AT_ONCE: Final = 32
+
+OnMoment = Callable[[Moment], None]
+OnScenario = Callable[[Scenario], OnMoment]
+
+
+class FitnessRun:
+    """``on_scenario`` is told what begins, and returns what takes its seconds; results go to ``folder``."""
+
+    def __init__(self, target: Target, folder: Path, *, stretch: float, on_scenario: OnScenario) -> None:
+        self._target = target
+        self._folder = folder
+        self._stretch = stretch
+        self._on_scenario = on_scenario
+        self._tokens = open_tokens(target.tokens_file)
+
+    async def run(self) -> tuple[list[Outcome], str]:
+        """Return all outcomes but the audit's, and what a large university would need."""
+        async with aiohttp.ClientSession() as session:
+            api = RestApi(session, self._target.gateway)
+            up = self._tokens.ups[-1] if self._tokens.ups else made_up_number(str(time.time()), 0)
+            probe = Probe(api, up, self._tokens.token(up))
+            looking = asyncio.create_task(probe.run(PROBE_EVERY_S))
+            try:
+                online = await self._run("fitness-online")
+                channel = await self._channel()
+                unusual = await self._run("unusual")
+                per_core = await self._locations(session, api, up)
+            finally:
+                looking.cancel()
+                with suppress(asyncio.CancelledError):
+                    await looking
+        outcomes = [*_online(online), channel, _unusual(unusual), _uptime(probe)]
+        return outcomes, _needs(unusual, per_core)
+
+    async def _run(self, name: str) -> Result:
+        scenario = load(name).stretched(self._stretch)
+        result = await run_scenario(scenario, self._target, on_moment=self._on_scenario(scenario))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / f"{name}.json").write_text(result.model_dump_json(indent=1))
+        return result
+
+    async def _channel(self) -> Outcome:
+        """The highest of the two documented rates that is carried: nothing lost, to oneself within 10 s."""
+        note = ""
+        for name, rate in (("ideal-rate", 1.0), ("minimal-rate", 0.2)):
+            result = await self._run(name)
+            note = f"{result.scenario.students:,} students, to self p99 {result.own.p99:,.0f} ms"
+            if not faults(result) and result.own.p99 <= fitness.TO_SELF.least * 1000:
+                return Outcome(fitness.CHANNEL, rate, note)
+            note += f"; {said(faults(result))}"
+        return Outcome(fitness.CHANNEL, 0.0, note)
+
+    async def _locations(self, session: aiohttp.ClientSession, api: RestApi, up: str) -> float | None:
+        """Return how many requests for a location a gateway's core answers, asked as fast as we can."""
+        token, answered = self._tokens.token(up), 0
+        end = time.monotonic() + LOCATIONS_FOR_S
+
+        async def ask() -> None:
+            nonlocal answered
+            while time.monotonic() < end:
+                await api.locate(token)
+                answered += 1
+
+        before = await look(session, self._target.watched)
+        await asyncio.gather(*(ask() for _ in range(LOCATIONS_AT_ONCE)))
+        after = await look(session, self._target.watched)
+        used_s = sum(
+            after[name].cpu_s - before[name].cpu_s for name in before if "gateway" in name and name in after
+        )
+        return answered / used_s if used_s > 0 else None
+
+
+def faults(result: Result, *, shed: bool = True) -> dict[str, int]:
+    """Return what went wrong in a run, by name. Without ``shed``, refusing is none."""
+    counted = {name: getattr(result.verdict, name) for name in FAULTS if shed or name != "refused"}
+    return {name: count for name, count in counted.items() if count}
+
+
+def said(wrong: Mapping[str, int]) -> str:
+    """Return faults in words."""
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in wrong.items()) or "nothing lost"
+
+
+def carried(result: Result, per_core: float) -> Capacity:
+    """Return what was carried in that phase of a run in which most was received."""
+    phases = [one for one in stretches(result.scenario) if one.phase.measured]
+    best: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    for phase in phases:
+        moments = [one for one in result.moments if phase.starts_s <= one.at < phase.ends_s]
+        looks = [one for one in result.servers if phase.starts_s <= one.at <= phase.ends_s]
+        if len(looks) < 2 or not moments:
+            continue
+        received = sum(one.received for one in moments) / len(moments)
+        acked = sum(one.acked for one in moments) / len(moments)
+        took = looks[-1].at - looks[0].at
+        cores = _cores(looks[0].servers, looks[-1].servers, took)
+        edges = sum(used for name, used in cores.items() if name.startswith("edge"))
+        brokers = sum(used for name, used in cores.items() if name.startswith("kafka"))
+        best = max(best, (received, acked, edges, brokers))
+    received, acked, edges, brokers = best
+    return Capacity(acked, received, edges, brokers, per_core)
+
+
+def _cores(
+    before: Mapping[str, ServerMoment], after: Mapping[str, ServerMoment], took: float
+) -> dict[str, float]:
+    return {name: (after[name].cpu_s - one.cpu_s) / took for name, one in before.items() if name in after}
+
+
+def _online(result: Result) -> list[Outcome]:
+    wrong = faults(result)
+    note = (
+        f"groups of {result.scenario.group_size}, {result.deliveries_per_s:,.0f} deliveries/s; {said(wrong)}"
+    )
+    return [
+        Outcome(fitness.ONLINE, result.online_most, note, broken=bool(wrong)),
+        Outcome(
+            fitness.TO_SELF,
+            result.own.p99 / 1000 if result.own.count else None,
+            f"with {result.online_most:,} online; p50 {result.own.p50:,.0f} ms",
+        ),
+    ]
+
+
+def _unusual(result: Result) -> Outcome:
+    wrong = faults(result, shed=False)
+    most = max((before.received + after.received) / 2 for before, after in pairwise(result.moments))
+    acked = max((before.acked + after.acked) / 2 for before, after in pairwise(result.moments))
+    tried = max(moment.planned for moment in result.moments)
+    shed = sum(moment.repeated for moment in result.moments)
+    note = (
+        f"up to {tried:,} messages/s sent; carried {acked:,.0f}/s and {most:,.0f} deliveries/s;"
+        f" {shed:,} refused for now and taken later; {said(wrong)}"
+    )
+    return Outcome(fitness.UNUSUAL, float(sum(wrong.values())), note)
+
+
+def _uptime(probe: Probe) -> Outcome:
+    seen = probe.availability
+    note = f"a probe every {PROBE_EVERY_S:g} s during all of this: {probe.summary}"
+    return Outcome(fitness.UPTIME, 100 * seen.uptime if seen.looks else None, note)
+
+
+def _needs(result: Result, per_core: float | None) -> str:
+    if per_core is None or not result.servers:
+        return "what more students would need is not known: no server could be looked at (--ops, --pid)"
+    return fitness.extrapolate(carried(result, per_core), University())

@@ -1,0 +1,188 @@
+"""A probe: every few seconds it connects as a student does, sends to itself, and waits to read it back.
+
+It stops at the first step that fails and says which one that was; it never retries within a look.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Any, Final
+
+import aiohttp
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from loadtest.availability import Availability
+from loadtest.connection import ConnectRefusedError, connect
+from loadtest.latency import Latencies
+from loadtest.rest import RestApi
+from loadtest.seen_frames import SeenFrames
+from schemas.client_events import CHAT_MESSAGE, JOINED, ChatMessage
+from schemas.ids import new_id
+
+log = logging.getLogger(__name__)
+
+LOOK_TIMEOUT_S: Final = 10.0
+"""The most that a message to oneself may take: longer is down."""
+
+REGISTRY: Final = CollectorRegistry()
+"""The probe's own: it is no service, and knows nothing of theirs."""
+
+LOOKS = Counter(
+    "chat_probe_looks_total",
+    "Looks, by the step at which they failed; '' is good.",
+    ["failed"],
+    registry=REGISTRY,
+)
+UP = Gauge("chat_probe_up", "1 where the last look was good.", registry=REGISTRY)
+SECONDS = Histogram(
+    "chat_probe_seconds",
+    "From asking where to connect until the message to itself was read back. Rising: look at the edges.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+    registry=REGISTRY,
+)
+UPTIME = Gauge("chat_probe_uptime_ratio", "Share of the time up since the probe started.", registry=REGISTRY)
+MTBF = Gauge("chat_probe_mtbf_seconds", "Mean time between failures; NaN without any.", registry=REGISTRY)
+MTRS = Gauge("chat_probe_mtrs_seconds", "Mean time to restore service; NaN without any.", registry=REGISTRY)
+
+
+class LookFailedError(Exception):
+    """A look found it down; ``step`` names where: location, connect, joined, ack, message."""
+
+    def __init__(self, step: str, why: str) -> None:
+        super().__init__(f"{step}: {why}")
+        self.step = step
+
+
+class Visitor:
+    """One connection's owner: remembers what came."""
+
+    def __init__(self, room: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._room = room
+        self._wanted = ""
+        self.joined: asyncio.Future[None] = loop.create_future()
+        self.acked: asyncio.Future[Any] = loop.create_future()
+        self.read: asyncio.Future[None] = loop.create_future()
+        self.lost: asyncio.Future[str] = loop.create_future()
+
+    def expect(self, message_id: str) -> None:
+        """Wait for this message from now on."""
+        self._wanted = message_id
+
+    def on_message(self, message: ChatMessage) -> None:
+        """Take a message."""
+        if message.id == self._wanted and not self.read.done():
+            self.read.set_result(None)
+
+    def on_event(self, name: str, payload: Any) -> None:
+        """Take any other event: only being in our own room matters."""
+        if name == JOINED and self._room in payload["rooms"] and not self.joined.done():
+            self.joined.set_result(None)
+
+    def on_lost(self, reason: str) -> None:
+        """Remember why the connection ended."""
+        if not self.lost.done():
+            self.lost.set_result(reason)
+
+    def on_ack(self, answer: Any) -> None:
+        """Take the ack."""
+        if not self.acked.done():
+            self.acked.set_result(answer)
+
+
+class Probe:
+    """Looks as the student ``up``, who has a group of their own, ``probe-UP``."""
+
+    def __init__(self, api: RestApi, up: str, token: str) -> None:
+        self._api = api
+        self._up = up
+        self._token = token
+        self._room = f"probe-{up}"
+        self._has_group = False
+        self.availability = Availability()
+        self.took = Latencies()
+
+    async def run(self, every_s: float, for_s: float | None = None) -> None:
+        """Look every few seconds, for ever or for a time. A look that fails is counted, and logged."""
+        started = time.monotonic()
+        planned = started
+        while for_s is None or planned < started + for_s:
+            await asyncio.sleep(max(0.0, planned - time.monotonic()))
+            await self.look()
+            planned = max(planned + every_s, time.monotonic())
+
+    @property
+    def summary(self) -> str:
+        """What was seen so far, in a line."""
+        seen = self.availability
+        mtbf = "no failure" if seen.mtbf_s is None else f"MTBF {seen.mtbf_s:,.0f} s"
+        mtrs = "" if seen.mtrs_s is None else f", MTRS {seen.mtrs_s:,.1f} s"
+        took = f"p50 {self.took.percentile_ms(50):,.0f} ms, p99 {self.took.percentile_ms(99):,.0f} ms"
+        return (
+            f"{seen.good} of {seen.looks} looks good, up {seen.uptime:.3%}; {mtbf}{mtrs}; a look took {took}"
+        )
+
+    async def look(self) -> bool:
+        """Look once, and count what was found."""
+        began, failed = time.monotonic(), ""
+        try:
+            await self._go_and_see()
+        except LookFailedError as error:
+            failed = error.step
+            log.warning("down: %s", error)
+        self._count(began, failed)
+        return not failed
+
+    async def _go_and_see(self) -> None:
+        deadline = asyncio.get_running_loop().time() + LOOK_TIMEOUT_S
+        if not self._has_group:
+            await _step("group", deadline, self._api.create_group(self._room, [self._up], self._token))
+            self._has_group = True
+        url = await _step("location", deadline, self._api.locate(self._token))
+        visitor = Visitor(self._room)
+        connecting = connect(visitor, SeenFrames(), url, {"token": self._token})
+        connection = await _step("connect", deadline, connecting)
+        try:
+            await _step("joined", deadline, _or_lost(visitor.joined, visitor))
+            message_id = new_id()
+            visitor.expect(message_id)
+            said = {"message": "probe", "up": self._up, "room": self._room, "id": message_id}
+            connection.emit(CHAT_MESSAGE, {**said, "timestamp": int(time.time() * 1000)}, visitor.on_ack)
+            answer = await _step("ack", deadline, _or_lost(visitor.acked, visitor))
+            if not isinstance(answer, dict) or "error" in answer:
+                raise LookFailedError("ack", str(answer))
+            await _step("message", deadline, _or_lost(visitor.read, visitor))
+        finally:
+            connection.close()
+
+    def _count(self, began: float, failed: str) -> None:
+        now = time.monotonic()
+        LOOKS.labels(failed=failed).inc()
+        UP.set(not failed)
+        if not failed:
+            SECONDS.observe(now - began)
+            self.took.record(int((now - began) * 1e6))
+        self.availability.look(now, not failed)
+        UPTIME.set(self.availability.uptime)
+        MTBF.set(_or_nan(self.availability.mtbf_s))
+        MTRS.set(_or_nan(self.availability.mtrs_s))
+
+
+async def _step(name: str, deadline: float, work: Any) -> Any:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await work
+    except (OSError, ConnectRefusedError, aiohttp.ClientError) as error:
+        raise LookFailedError(name, str(error) or "too late") from error
+
+
+async def _or_lost(wanted: "asyncio.Future[Any]", visitor: Visitor) -> Any:
+    """Return what is wanted. Raises OSError where the connection ends first."""
+    await asyncio.wait({wanted, visitor.lost}, return_when=asyncio.FIRST_COMPLETED)
+    if not wanted.done():
+        raise ConnectionError(visitor.lost.result())
+    return wanted.result()
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else value

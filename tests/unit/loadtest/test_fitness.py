@@ -1,0 +1,75 @@
+"""A fitness function grades honestly: what is unknown is no pass, what was lost is no pass."""
+
+import pytest
+
+from loadtest import fitness
+from loadtest.fitness import Capacity, Function, Outcome, University, extrapolate
+from loadtest.fitness_run import carried, faults
+from tests.unit.loadtest.results import result
+
+MORE = Function("more is better", "", 10, 20)
+LESS = Function("less is better", "s", 10, 1, smaller_is_better=True)
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "grade"),
+    [
+        *[(MORE, 9, "FAIL"), (MORE, 10, "PASS"), (MORE, 19.9, "PASS"), (MORE, 20, "IDEAL")],
+        *[(LESS, 10.1, "FAIL"), (LESS, 10, "PASS"), (LESS, 1, "IDEAL"), (LESS, 0, "IDEAL")],
+        *[(MORE, None, "UNKNOWN"), (LESS, None, "UNKNOWN")],
+    ],
+)
+def test_values_are_graded_by_their_bounds(function: Function, value: float | None, grade: str) -> None:
+    assert function.grade(value) == grade
+
+
+def test_a_value_that_was_reached_by_losing_messages_is_a_failure() -> None:
+    assert Outcome(MORE, 30, "", broken=True).grade == "FAIL"
+
+
+def test_the_documented_bounds_are_the_documented_ones() -> None:
+    assert (fitness.ONLINE.least, fitness.TO_SELF.least, fitness.TO_SELF.ideal) == (10_000, 10, 1)
+    assert (fitness.CHANNEL.least, fitness.CHANNEL.ideal) == (1 / 5, 1)
+
+
+def test_the_table_has_a_row_a_function_and_says_grades() -> None:
+    text = fitness.table([Outcome(MORE, 12_345, "some note"), Outcome(LESS, None, "nobody looked")])
+    header, first, second = text.splitlines()
+    assert "least" in header
+    assert first.startswith("IDEAL")
+    assert "12,345" in first
+    assert second.startswith("UNKNOWN")
+    assert second.endswith("nobody looked")
+
+
+MEASURED = Capacity(1_000, 30_000, edge_cores=0.3, broker_cores=0.1, locations_per_gateway_core=5_000)
+
+
+def test_a_larger_university_needs_what_its_load_divided_by_what_a_core_carries_is() -> None:
+    needs = extrapolate(MEASURED, University(students=100_000, each_s=5))
+    assert "20,000 messages/s, 600,000 deliveries/s" in needs
+    assert "edges: 10 of one core (6 by CPU at 10.0 µs a delivery, 10 by 10,000 sockets each)" in needs
+    assert "brokers: 2 cores at 100 µs a message" in needs
+    assert "not as it is built" not in needs
+
+
+def test_where_every_edge_can_no_longer_read_everything_it_says_so() -> None:
+    needs = extrapolate(MEASURED, University())
+    assert "edges: 1,200 " not in needs
+    assert "edges: 2,000 of one core (1,200 by CPU" in needs
+    assert "not as it is built: every edge would spend 16.0 cores" in needs
+
+
+def test_what_was_carried_is_taken_from_the_servers_while_most_was_received() -> None:
+    capacity = carried(result(), 1.0)
+    assert capacity.deliveries_per_s == 100
+    assert capacity.messages_per_s == 10
+    assert capacity.edge_cores == pytest.approx(0.002)
+
+
+def test_refusing_under_unusual_load_is_no_loss_and_losing_is() -> None:
+    one = result(faults={"refused": 5})
+    assert faults(one) == {"refused": 5}
+    assert faults(one, shed=False) == {}
+    lost = one.model_copy(update={"verdict": one.verdict.model_copy(update={"missing": 1})})
+    assert faults(lost, shed=False) == {"missing": 1}

@@ -1,0 +1,131 @@
+"""A look is good when the message to itself was read back; otherwise it names the step that failed."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from loadtest import probe as probing
+from loadtest.probe import REGISTRY, Probe
+from loadtest.rest import RestApi
+from schemas.client_events import CHAT_MESSAGE
+from tests.unit.loadtest.plain_edge import PlainEdge, running_edge
+
+UP = "up201906045"
+ROOM = f"probe-{UP}"
+
+
+class Gateway:
+    """What the probe asks of the public API."""
+
+    def __init__(self, edge: PlainEdge) -> None:
+        self.url = edge.url
+        self.groups: list[tuple[str, list[str]]] = []
+        self.closed = False
+
+    async def create_group(self, group: str, users: list[str], _token: str) -> None:
+        if self.closed:
+            raise ConnectionError("no gateway")
+        self.groups.append((group, users))
+
+    async def locate(self, _token: str) -> str:
+        if self.closed:
+            raise ConnectionError("no gateway")
+        return self.url
+
+
+@asynccontextmanager
+async def probed() -> AsyncIterator[tuple[Probe, PlainEdge, Gateway]]:
+    async with running_edge() as edge:
+        edge.joined = {ROOM: {"head": 3, "missed": 0, "recovered": True}}
+        gateway = Gateway(edge)
+        echoes: list[asyncio.Future[None]] = []
+
+        def answer(said: dict[str, Any]) -> dict[str, Any]:
+            message = {**said, "seq": 4, "timestamp": 2, "sentAt": said["timestamp"]}
+            echoes.append(asyncio.ensure_future(edge.emit(CHAT_MESSAGE, message)))
+            return {"id": said["id"], "seq": 4, "timestamp": 2}
+
+        edge.answer = answer
+        yield Probe(cast("RestApi", gateway), UP, "token"), edge, gateway
+
+
+def looks(failed: str) -> float:
+    return REGISTRY.get_sample_value("chat_probe_looks_total", {"failed": failed}) or 0.0
+
+
+async def test_a_message_that_comes_back_is_a_good_look() -> None:
+    before = looks("")
+    async with probed() as (probe, edge, gateway):
+        assert await probe.look()
+        assert await probe.look()
+        assert gateway.groups == [(ROOM, [UP])], "it is created once"
+        assert [said["room"] for said in edge.got] == [ROOM, ROOM]
+    assert probe.availability.good == probe.took.total == 2
+    assert looks("") == before + 2
+    assert REGISTRY.get_sample_value("chat_probe_up") == 1
+
+
+async def bad_look(probe: Probe, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "LOOK_TIMEOUT_S", 0.3)
+    before = looks(step)
+    assert not await probe.look()
+    assert looks(step) == before + 1
+    assert probe.availability.outages == 1
+    assert REGISTRY.get_sample_value("chat_probe_up") == 0
+
+
+async def test_a_gateway_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with probed() as (probe, _, gateway):
+        assert await probe.look()
+        gateway.closed = True
+        await bad_look(probe, "location", monkeypatch)
+
+
+async def test_an_edge_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        async with probed() as (probe, _, gateway):
+            gateway.url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+            await bad_look(probe, "connect", monkeypatch)
+
+
+async def test_an_edge_that_refuses_the_student_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with probed() as (probe, edge, _):
+        edge.refuse = {"code": "invalid_token"}
+        await bad_look(probe, "connect", monkeypatch)
+
+
+async def test_not_being_let_into_ones_own_room_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with probed() as (probe, edge, _):
+        edge.joined = {}
+        await bad_look(probe, "joined", monkeypatch)
+
+
+async def test_a_message_that_is_refused_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with probed() as (probe, edge, _):
+        edge.answer = lambda _: {"error": {"code": "unavailable", "message": "no"}}
+        await bad_look(probe, "ack", monkeypatch)
+
+
+async def test_a_message_that_does_not_come_back_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with probed() as (probe, edge, _):
+        edge.answer = lambda said: {"id": said["id"], "seq": 4, "timestamp": 2}
+        await bad_look(probe, "message", monkeypatch)
+
+
+async def test_looks_go_on_after_a_bad_one_and_end_when_their_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probing, "LOOK_TIMEOUT_S", 0.3)
+    async with probed() as (probe, _, gateway):
+        gateway.closed = True
+        await probe.run(every_s=0.01, for_s=0.05)
+        gateway.closed = False
+        assert await probe.look()
+    assert probe.availability.looks >= 2
+    assert probe.availability.mtrs_s is not None
+    assert "MTRS" in probe.summary
