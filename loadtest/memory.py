@@ -131,11 +131,14 @@ class Memory:
     def forget_old(self) -> None:
         """Drop what is settled, so that a long run needs no more memory than a short one."""
         before = self._clock() - FORGET_AFTER_S
-        for message_id, said in list(self.said.items()):
+        old: list[str] = []
+        for message_id, said in self.said.items():
             if said.planned_at > before:
                 break
             if said.acked:
-                del self.said[message_id]
+                old.append(message_id)
+        for message_id in old:
+            del self.said[message_id]
 
     def outstanding(self) -> int:
         """Return how many deliveries and acks are still to come, as far as is known."""

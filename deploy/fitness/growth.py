@@ -1,0 +1,107 @@
+"""``python -m deploy.fitness.growth``: what a delivery costs as groups and edges grow."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import uvloop
+
+from deploy.fitness.local_target import local_target
+from loadtest.crew import RunFailedError
+from loadtest.run import LiveLine, Target, run_scenario
+from loadtest.scenario import Phase, Scenario
+
+DELIVERIES_PER_S: Final = 15_000
+STUDENTS: Final = 1_000
+CONNECTS_PER_S: Final = 200
+MEASURED_S: Final = 12.0
+GROUP_SIZES: Final = (10, 100, 1_000, 10_000)
+EDGES: Final = (1, 4)
+"""Two are there for the group sizes."""
+
+
+def main() -> int:
+    """Measure, print the table, write it. Returns the exit status."""
+    rows: list[dict[str, Any]] = []
+    try:
+        rows += _on_edges(2, GROUP_SIZES)
+        for edges in EDGES:
+            rows += _on_edges(edges, (100,))
+    except (RunFailedError, OSError, RuntimeError) as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 2
+    path = Path("reports") / f"growth-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(rows, indent=1))
+    print("\n".join(["", *_table(rows), "", str(path)]))
+    return int(any(row["faults"] for row in rows))
+
+
+def scenario(members: int) -> Scenario:
+    """Return a load of as many deliveries a second as any other, by groups of ``members``."""
+    students = max(STUDENTS, members)
+    comes_s = students / CONNECTS_PER_S
+    each_s = students * members / DELIVERIES_PER_S
+    return Scenario(
+        name=f"groups of {members}",
+        about="How the cost of a delivery grows.",
+        students=students,
+        group_size=members,
+        check_history=2,
+        phases=(
+            Phase(name="come online", seconds=comes_s, measured=False),
+            Phase(name="warm up", seconds=4, each_s=each_s, measured=False),
+            Phase(name="talk", seconds=MEASURED_S, each_s=each_s),
+        ),
+    )
+
+
+def _on_edges(edges: int, sizes: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    with (
+        TemporaryDirectory(prefix="uni4all-chat-growth-", ignore_cleanup_errors=True) as folder,
+        local_target(Path(folder), edges=edges) as target,
+    ):
+        for members in sizes:
+            yield _row(edges, members, target)
+
+
+def _row(edges: int, members: int, target: Target) -> dict[str, Any]:
+    wanted = scenario(members)
+    print(f"\n{edges} edges, {wanted.name}", flush=True)
+    result = uvloop.run(run_scenario(wanted, target, processes=1, on_moment=LiveLine(wanted.seconds).show))
+    cpu, per_s = result.server_cpu, max(1.0, result.deliveries_per_s)
+    edge_cores = sum(used for name, used in cpu.items() if name.startswith("edge"))
+    return {
+        "edges": edges,
+        "members": members,
+        "messages_per_s": result.messages_per_s,
+        "deliveries_per_s": result.deliveries_per_s,
+        "edge_us": edge_cores / per_s * 1e6,
+        "broker_us": cpu.get("kafka", 0.0) / per_s * 1e6,
+        "p50_ms": result.deliver.p50,
+        "p99_ms": result.deliver.p99,
+        "generator_us": result.generator_us_per_delivery,
+        "faults": 0 if result.ok else 1,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield (
+        "| edges | members a group | messages/s | deliveries/s | edges, a delivery | broker, a delivery"
+        " | p50 / p99 |"
+    )
+    yield "|---|---|---|---|---|---|---|"
+    for row in rows:
+        yield (
+            f"| {row['edges']} | {row['members']:,} | {row['messages_per_s']:,.0f}"
+            f" | {row['deliveries_per_s']:,.0f} | {row['edge_us']:.1f} µs | {row['broker_us']:.1f} µs"
+            f" | {row['p50_ms']:.0f} / {row['p99_ms']:.0f} ms |"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
