@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from loadtest import rest
 from loadtest.rest import RestApi
-from schemas.api import MAX_PER_PAGE
+from schemas.api import MAX_NEW_MEMBERS, MAX_PER_PAGE
 from schemas.client_events import ChatMessage
 
 UP = "up201906045"
@@ -69,3 +71,46 @@ async def test_a_refusal_and_an_absent_gateway_are_os_errors() -> None:
     with pytest.raises(OSError, match="location"):
         async with aiohttp.ClientSession() as session:
             await RestApi(session, "http://127.0.0.1:1").locate("a token")
+
+
+@asynccontextmanager
+async def creating(statuses: list[int]) -> AsyncIterator[tuple[RestApi, list[dict[str, object]]]]:
+    """Run a gateway that answers with these statuses in turn, and remembers what it was asked."""
+    asked: list[dict[str, object]] = []
+
+    async def create(request: web.Request) -> web.Response:
+        asked.append(await request.json())
+        return web.json_response({"error": {"code": "x"}}, status=statuses.pop(0))
+
+    app = web.Application(client_max_size=2**24)
+    app.router.add_post("/chat/group", create)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with aiohttp.ClientSession() as session:
+            yield RestApi(session, f"http://127.0.0.1:{runner.addresses[0][1]}"), asked
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_group_with_more_members_than_a_request_takes_is_created_in_parts() -> None:
+    ups = [f"up{n:09d}" for n in range(MAX_NEW_MEMBERS + 3)]
+    async with creating([201, 202]) as (api, asked):
+        await api.create_group("leic", ups, "a token")
+    assert [one["id"] for one in asked] == ["leic", "leic"]
+    assert [len(cast("list[str]", one["users"])) for one in asked] == [MAX_NEW_MEMBERS, 3]
+
+
+async def test_what_is_refused_for_now_is_asked_again_and_what_is_refused_for_good_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rest, "RETRY_PAUSES_S", (0.0, 0.0, 0.0))
+    async with creating([503, 429, 201]) as (api, asked):
+        await api.create_group("leic", [UP], "a token")
+        assert len(asked) == 3
+    for statuses in ([403], [503, 503, 503]):
+        async with creating(list(statuses)) as (api, asked):
+            with pytest.raises(OSError, match=f"{statuses[-1]} "):
+                await api.create_group("leic", [UP], "a token")
+            assert len(asked) == len(statuses)

@@ -1,0 +1,70 @@
+"""However an edge's bytes are cut, every student of a process reads the same messages, once, in order."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_server.frames import event_text, text_frame
+from loadtest.connection import Connection
+from loadtest.seen_frames import SeenFrames
+from loadtest.websocket import Handshake
+from schemas.client_events import CHAT_MESSAGE, LEFT, ChatMessage, Left
+
+
+class Reader:
+    """Remembers what its connection says."""
+
+    def __init__(self) -> None:
+        self.seqs: list[int] = []
+        self.events: list[str] = []
+
+    def on_message(self, message: ChatMessage) -> None:
+        self.seqs.append(message.seq)
+
+    def on_event(self, name: str, _payload: Any) -> None:
+        self.events.append(name)
+
+    def on_lost(self, reason: str) -> None:
+        raise AssertionError(reason)
+
+
+def frame(seq: int) -> bytes:
+    message = ChatMessage(
+        id="m", seq=seq, room="leic", up="up201906045", message="olá", timestamp=2, sent_at=1
+    )
+    return text_frame(event_text(CHAT_MESSAGE, message))
+
+
+def opened(reader: Reader, seen: SeenFrames) -> Connection:
+    """Return a connection whose handshake is over."""
+    connection = Connection(reader, seen, {}, Handshake(urlsplit("http://edge"), "/"))
+    connection._head = None
+    return connection
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=12), st.data())
+@settings(max_examples=60)
+async def test_every_student_reads_the_same_however_each_ones_bytes_were_cut(
+    seqs: list[int], data: st.DataObject
+) -> None:
+    stream, seen = b"".join(frame(seq) for seq in seqs), SeenFrames()
+    for _ in range(4):
+        reader = Reader()
+        connection = opened(reader, seen)
+        cuts = sorted(data.draw(st.lists(st.sampled_from(range(len(stream))), max_size=4)))
+        # Whole frames come in one read more often than not; then the read itself is known.
+        cuts = cuts if data.draw(st.booleans()) else []
+        for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+            connection.data_received(stream[start:end])
+        assert reader.seqs == seqs
+
+
+async def test_an_event_between_messages_is_read_by_everybody() -> None:
+    other = text_frame(event_text(LEFT, Left(room="leic")))
+    stream, seen = frame(1) + other + frame(2), SeenFrames()
+    for _ in range(3):
+        reader = Reader()
+        opened(reader, seen).data_received(stream)
+        assert (reader.seqs, reader.events) == ([1, 2], [LEFT])

@@ -1,0 +1,80 @@
+"""The bodies do what the plan says: they come, speak without waiting, and come back by themselves."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from loadtest.live_crowd import LiveCrowd
+from loadtest.memory import Memory
+from loadtest.schedule import Line
+from tests.unit.loadtest.plain_edge import PlainEdge, running_edge
+
+UPS = ("up000000001", "up000000002", "up000000003")
+DEADLINE_S = 20.0
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def crowd(edge: PlainEdge) -> AsyncIterator[tuple[LiveCrowd, Memory]]:
+    started = time.monotonic()
+    memory = Memory(dict.fromkeys(UPS, ("leic",)), lambda: time.monotonic() - started)
+    edge.joined = {"leic": {"head": 5, "missed": 0, "recovered": True}}
+    edge.answer = lambda said: {"id": said["id"], "seq": 6 + len(edge.got), "timestamp": 1}
+    live = LiveCrowd(
+        UPS, lambda up: up, edge.locate, memory, prefix="run-0", clock=lambda: time.monotonic() - started
+    )
+    try:
+        yield live, memory
+    finally:
+        await live.close()
+
+
+async def test_students_come_and_what_they_say_is_acked_under_ids_of_their_own() -> None:
+    async with running_edge() as edge, crowd(edge) as (live, memory):
+        await live.come([0.0, 0.0, 0.0])
+        assert (live.online, live.connections, memory.came) == (3, 3, set(UPS))
+        assert all(memory.places[up]["leic"].after == 5 for up in UPS)
+        await live.talk([Line(0.0, UPS[0], "leic", "um"), Line(0.0, UPS[1], "leic", "dois")])
+        await until(lambda: memory.acked == 2)
+        assert live.planned == live.late.total == 2
+        assert [said["message"] for said in edge.got] == ["um", "dois"]
+        assert len({said["id"] for said in edge.got}) == 2
+
+
+async def test_only_those_whose_turn_it_is_come() -> None:
+    async with running_edge() as edge, crowd(edge) as (live, memory):
+        await live.come([0.0])
+        assert live.online == 1
+        assert memory.came == {UPS[0]}
+
+
+async def test_who_loses_the_network_comes_back_and_resumes() -> None:
+    async with running_edge() as edge, crowd(edge) as (live, _):
+        await live.come([0.0, 0.0, 0.0])
+        await live.lose([(0.0, UPS[:2])])
+        await until(lambda: live.connections == 5 and live.online == 3)
+        assert sum(auth["since"] == {"leic": 5} for auth in edge.auths) == 2
+
+
+async def test_a_student_who_is_refused_for_good_is_named() -> None:
+    async with running_edge() as edge, crowd(edge) as (live, _):
+        edge.refuse = {"code": "invalid_token"}
+        await live.come([0.0])
+        assert live.failure is not None
+        assert live.failure.startswith(f"{UPS[0]} was refused")
+
+
+async def test_a_hole_is_told_to_the_memory() -> None:
+    async with running_edge() as edge, crowd(edge) as (live, memory):
+        await live.come([0.0, 0.0, 0.0])
+        edge.joined = {"leic": {"head": 9, "missed": 0, "recovered": False}}
+        await live.lose([(0.0, UPS[:1])])
+        await until(lambda: live.holes == 1)
+        live.note_holes()
+        assert memory.places[UPS[0]]["leic"].holes == [(5, 9)]
