@@ -139,7 +139,7 @@ def chosen_scenario(asked: argparse.Namespace) -> Scenario:
     changes = {"students": asked.students, "group_size": asked.group_size}
     changed = scenario.model_dump() | {name: value for name, value in changes.items() if value is not None}
     if asked.replay is not None:
-        changed["replay"] = Replay(folder=asked.replay.resolve())
+        changed["replay"] = Replay(folder=asked.replay)
     return Scenario.model_validate(changed)
 
 

@@ -44,7 +44,7 @@ def _head(results: Sequence[Result]) -> str:
         cards.append(
             f"<section><h2>{escape(name)} {badge}</h2><p>{escape(one.scenario.about)}</p>"
             f"<p><small>run {escape(one.run)}, {escape(one.started)}, {escape(one.gateway)}; "
-            f"{one.scenario.students:,} students in groups of {one.scenario.group_size:,}; "
+            f"{one.verdict.students:,} students in groups of {one.scenario.group_size:,}; "
             f"processes of the generator: {one.processes}, on {escape(one.machine)}</small></p>"
             f"<table><tr><th><th>objective<th>got<th>wanted</tr>{rows}</table></section>"
         )
