@@ -6,6 +6,7 @@ It says one JSON line a second (`loadtest.news`) and nothing else; errors go to 
 import asyncio
 import gc
 import json
+import logging
 import resource
 import sys
 import time
@@ -27,6 +28,8 @@ from loadtest.news import Job, News, Second, Verdict
 from loadtest.rest import RestApi
 from loadtest.scenario import Scenario
 from loadtest.tokens import TokenSource, open_tokens
+
+log = logging.getLogger(__name__)
 
 CREATING_AT_ONCE: Final = 16
 OPEN_FILES: Final = 65_536
@@ -73,14 +76,15 @@ class CrowdProcess:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        reporting = asyncio.create_task(self._report())
         try:
-            await self._play()
-            self._settling = True
-            await self._settle()
-            checked, not_stored = await self._compare_history()
+            async with asyncio.TaskGroup() as running:
+                reporting = running.create_task(self._report())
+                await self._play()
+                self._settling = True
+                await self._settle()
+                checked, not_stored = await self._compare_history()
+                reporting.cancel()
         finally:
-            reporting.cancel()
             await self._live.close()
         memory = self._memory
         faults = asdict(memory.verdict())
@@ -129,16 +133,21 @@ class CrowdProcess:
         if not wanted:
             return 0
         token = self._tokens.token(group.members[0])
-        stored, since = -1, self._clock()
-        while self._clock() - since < HISTORY_PATIENCE_S:
-            page = await self._api.page(group.id, token, after=max(wanted) - 1)
-            if page.storedUpTo >= max(wanted):
-                break
-            if page.storedUpTo != stored:
-                stored, since = page.storedUpTo, self._clock()
+        stored: set[int] = set()
+        up_to, since = -1, self._clock()
+        while self._clock() - since < HISTORY_PATIENCE_S and not wanted <= stored:
+            try:
+                messages, now_up_to = await self._api.history(group.id, token, after=min(wanted) - 1)
+            except OSError as error:
+                log.info("history cannot be read yet: %s", error)
+            else:
+                stored = {message.seq for message in messages}
+                if now_up_to >= max(wanted):
+                    break
+                if now_up_to != up_to:
+                    up_to, since = now_up_to, self._clock()
             await asyncio.sleep(SETTLE_POLL_S)
-        messages, _ = await self._api.history(group.id, token, after=min(wanted) - 1)
-        return len(wanted - {message.seq for message in messages})
+        return len(wanted - stored)
 
     async def _report(self) -> None:
         """Say once a second what has happened."""
@@ -222,6 +231,10 @@ async def _input() -> AsyncIterator[asyncio.StreamReader]:
         transport.close()
 
 
+def _first(error: Exception) -> Exception:
+    return _first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
+
+
 async def _main() -> None:
     async with _input() as lines, aiohttp.ClientSession() as session:
         job = Job.model_validate_json(await lines.readline())
@@ -249,5 +262,5 @@ if __name__ == "__main__":
     try:
         uvloop.run(_main())
     except (OSError, ValueError, ExceptionGroup) as error:
-        say(News(failed=str(error)))
+        say(News(failed=str(_first(error))))
         sys.exit(1)
