@@ -14,6 +14,9 @@ TRY_AGAIN: Final = frozenset(
 )
 """Codes after which the same message may be taken later. Any other is final."""
 
+MOST_DOUBLINGS: Final = 4
+"""Pauses after refusals become no longer than 16 times the first one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -37,6 +40,7 @@ class Outbox:
         self._waiting: list[tuple[int, str]] = []
         self._under_way: dict[str, float] = {}
         self._not_before = 0.0
+        self._refusals = 0
         self._posted = 0
         self.retries = 0
         """How many times a message was put back to be tried again."""
@@ -75,15 +79,22 @@ class Outbox:
 
     def acked(self, message_id: str) -> Outgoing | None:
         """Return the message that is done, or None where an earlier try was acked already."""
+        self._refusals = 0
         self._under_way.pop(message_id, None)
         self._numbers.pop(message_id, None)
         return self._messages.pop(message_id, None)
 
     def refused(self, message_id: str, code: str, now: float) -> Outgoing | None:
-        """Take a refusal. Returns the message where it is final; others are tried again later."""
+        """Take a refusal. Returns the message where it is final; others are tried again later.
+
+        As long as nothing is acked the pauses double: whoever is overloaded must get a chance to recover.
+        """
         if code not in TRY_AGAIN:
             return self.acked(message_id)
-        self._not_before = max(self._not_before, now + self._retry_after_s)
+        if now >= self._not_before:
+            pause_s = self._retry_after_s * 2.0 ** min(self._refusals, MOST_DOUBLINGS)
+            self._refusals += 1
+            self._not_before = now + pause_s
         self._put_back(message_id)
         return None
 

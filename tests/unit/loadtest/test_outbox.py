@@ -129,3 +129,33 @@ def test_an_id_is_not_posted_twice() -> None:
     outbox.post(message(1))
     with pytest.raises(ValueError, match="m1"):
         outbox.post(message(1))
+
+
+def test_pauses_double_while_everything_is_refused_and_begin_anew_after_an_ack() -> None:
+    box = new_outbox()
+    box.post(message(1))
+    now, pauses = 0.0, []
+    for _ in range(8):
+        assert box.take_due(now) == [message(1)]
+        box.refused("m1", refusals.OVERLOADED.code, now)
+        due = box.next_due()
+        assert due is not None
+        pauses.append((due - now) / RETRY_AFTER_S)
+        now = due
+    assert pauses == [1, 2, 4, 8, 16, 16, 16, 16]
+    box.take_due(now)
+    box.acked("m1")
+    box.post(message(2))
+    assert box.take_due(now) == [message(2)]
+    box.refused("m2", refusals.OVERLOADED.code, now)
+    assert box.next_due() == now + RETRY_AFTER_S
+
+
+def test_refusals_of_what_was_sent_together_make_one_pause() -> None:
+    box = new_outbox()
+    for number in (1, 2):
+        box.post(message(number))
+    box.take_due(0.0)
+    for number in (1, 2):
+        box.refused(f"m{number}", refusals.OVERLOADED.code, 0.0)
+    assert box.next_due() == RETRY_AFTER_S
