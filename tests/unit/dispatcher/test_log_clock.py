@@ -40,7 +40,7 @@ def test_twenty_seconds_without_kafka_are_one_tick() -> None:
     assert clock.now == TICK_S
 
 
-@given(st.lists(st.floats(TICK_S, GAP_S), max_size=50))
+@given(st.lists(st.floats(TICK_S + 0.001, GAP_S - 0.001), max_size=50))
 def test_while_ticks_come_back_the_clock_keeps_the_time(pauses: list[float]) -> None:
     clock, monotonic = LogClock(), 1000.0
     clock.see(clock.send(monotonic), monotonic)
