@@ -189,9 +189,12 @@ WAY_OF_A_MESSAGE: Final = Board(
                     SECONDS,
                 ),
                 Panel(
-                    "Closed because they read too slowly",
-                    "A few are bad networks; many are our uplink.",
-                    {"clients": per_s("chat_edge_slow_client_closes_total")},
+                    "Limits hit",
+                    "By limit. Rising: somebody floods, or a limit is too small.",
+                    {
+                        "{{limit}}": per_s("chat_limit_hits_total", "limit") + " or vector(0)",
+                        "slow clients": per_s("chat_edge_slow_client_closes_total"),
+                    },
                     PER_SECOND,
                 ),
             ),
@@ -335,14 +338,17 @@ EDGES: Final = Board(
             "Who holds whom",
             (
                 Panel(
+                    "Edges wanted, and those that serve",
+                    "More wanted for long: ChatEdgesMissing.",
+                    {
+                        "wanted": "max(chat_dispatcher_edges_wanted)",
+                        "serve": 'max(chat_dispatcher_edges{state="serving"})',
+                    },
+                ),
+                Panel(
                     "Shards moved",
                     "By reason, in the last hour.",
                     {"{{reason}}": "sum by (reason) (increase(chat_dispatcher_moved_shards_total[1h]))"},
-                ),
-                Panel(
-                    "Tables published",
-                    "In the last hour. Without pause: edges come and go.",
-                    {"tables": "sum(increase(chat_dispatcher_tables_published_total[1h]))"},
                 ),
                 Panel(
                     "Dispatchers that lead",
