@@ -1,0 +1,88 @@
+"""Pages for operators name only what exists: metrics, settings, workloads, modules; commands parse."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.local.kafka_native import REPOSITORY
+from deploy.metrics_page import name_of, rows
+from tests.unit.deploy.known_settings import SETTINGS, variables
+from tests.unit.deploy.rendered import of_kind, with_kubectl
+from tests.unit.deploy.test_alerts import series_names
+from tests.unit.deploy.test_images import COMPOSE
+
+DOCS = REPOSITORY / "docs"
+PAGES = sorted([*(DOCS / "operating").rglob("*.md"), DOCS / "kubernetes.md", DOCS / "dashboards.md"])
+OF_COMPOSE = {"PUBLIC_HOST"}
+KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "scaledobject": "ScaledObject"}
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+def commands(page: Path) -> list[str]:
+    """Return the page's blocks of commands."""
+    return re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+@each_page
+def test_a_page_names_only_metrics_that_exist(page: Path) -> None:
+    named = set(re.findall(r"\bchat_\w+", page.read_text()))
+    assert named <= series_names() | {name_of(row) for row in rows()}
+
+
+@each_page
+def test_a_page_names_only_settings_that_exist(page: Path) -> None:
+    named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:=[^`]*)?`", page.read_text()))
+    known = set().union(*(variables(service) for service in SETTINGS)) | OF_COMPOSE
+    assert named <= known
+
+
+@with_kubectl
+@each_page
+def test_a_page_names_only_workloads_and_containers_that_exist(page: Path) -> None:
+    text = page.read_text()
+    for kind, name in re.findall(r"\b(deployment|statefulset|scaledobject)/([a-z-]+)", text):
+        assert name in of_kind("prod", KINDS[kind]), f"{kind}/{name}"
+    for kind, name, container in re.findall(r"set image .*(deployment|statefulset)/([a-z-]+) (\w+)=", text):
+        pod = of_kind("prod", KINDS[kind])[name]["spec"]["template"]["spec"]
+        assert container in {one["name"] for one in pod["containers"]}
+
+
+@each_page
+def test_a_page_names_only_containers_of_compose_that_exist(page: Path) -> None:
+    for command in re.findall(
+        r"docker compose [^\n]*?(?:stop|exec|--no-deps) ([a-z0-9-]+)", page.read_text()
+    ):
+        assert command in COMPOSE["services"]
+
+
+@each_page
+def test_a_page_names_only_modules_and_files_that_exist(page: Path) -> None:
+    text = page.read_text()
+    for module in re.findall(r"python -m ([a-z_.]+[a-z_])", text):
+        assert importlib.util.find_spec(module) is not None, module
+    for path in re.findall(r"\b(?:deploy|k8s|docs/operating)/[\w./-]+\w", text):
+        assert (REPOSITORY / path).exists(), path
+
+
+@each_page
+def test_every_link_leads_to_a_page_or_picture(page: Path) -> None:
+    for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+        assert (page.parent / link).exists(), link
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
+def test_the_commands_of_a_page_are_such_that_a_shell_takes_them(page: Path) -> None:
+    for block in commands(page):
+        done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+@each_page
+def test_a_page_begins_with_its_title(page: Path) -> None:
+    assert page.read_text().startswith("# ")
