@@ -53,7 +53,7 @@ class Delivery:
         order = self._order(partition)
         for record in records:
             if record.offset >= order.next_seq:
-                for _, entry in order.consumed(record.offset, _entry(record)):
+                for entry in order.consumed(record.offset, _entry(record)):
                     self._take_turn(entry)
         self._note_lost(order)
         if records[-1].timestamp > 0:
@@ -61,7 +61,7 @@ class Delivery:
 
     def acked(self, entry: Entry) -> None:
         """Take a record of ours that every in-sync replica has."""
-        for _, ready in self._order(entry.partition).acked(entry.seq, entry):
+        for ready in self._order(entry.partition).acked(entry.seq, entry):
             self._take_turn(ready)
 
     def _order(self, partition: int) -> LogOrder[Entry]:

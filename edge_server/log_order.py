@@ -4,7 +4,7 @@ Pure. One `LogOrder` a partition. An acked record is given its turn at once when
 its turn; otherwise it waits until consuming has closed the gap. A record never has two turns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -26,31 +26,37 @@ class LogOrder(Generic[Item]):
         """How many acked records wait for the gap before them to close."""
         return len(self._early)
 
-    def acked(self, seq: int, item: Item) -> Iterator[tuple[int, Item]]:
-        """Take a record of ours that the brokers have stored; yield the records whose turn it is."""
-        if seq >= self.next_seq:
-            self._early[seq] = item
-            yield from self._in_turn()
+    def acked(self, seq: int, item: Item) -> Sequence[Item]:
+        """Take a record of ours that the brokers have stored; return the records whose turn it is."""
+        if seq < self.next_seq:
+            return ()
+        if seq == self.next_seq and not self._early:
+            self.next_seq = seq + 1
+            return (item,)
+        self._early[seq] = item
+        return self._in_turn()
 
-    def consumed(self, seq: int, item: Item) -> Iterator[tuple[int, Item]]:
-        """Take the log's next record; yield the records whose turn it is.
+    def consumed(self, seq: int, item: Item) -> Sequence[Item]:
+        """Take the log's next record; return the records whose turn it is.
 
         Consuming is the truth: offsets that it leaves out (markers, compacted records) have no record.
         """
         if seq < self.next_seq:
-            return
-        if self._early:
-            self._drop_before(seq)
-            item = self._early.pop(seq, item)
-        self.next_seq = seq + 1
-        yield seq, item
-        yield from self._in_turn()
-
-    def _in_turn(self) -> Iterator[tuple[int, Item]]:
-        while self.next_seq in self._early:
-            seq = self.next_seq
+            return ()
+        if not self._early:
             self.next_seq = seq + 1
-            yield seq, self._early.pop(seq)
+            return (item,)
+        self._drop_before(seq)
+        item = self._early.pop(seq, item)
+        self.next_seq = seq + 1
+        return [item, *self._in_turn()]
+
+    def _in_turn(self) -> list[Item]:
+        ready = []
+        while self.next_seq in self._early:
+            ready.append(self._early.pop(self.next_seq))
+            self.next_seq += 1
+        return ready
 
     def _drop_before(self, seq: int) -> None:
         for early in [known for known in self._early if known < seq]:
