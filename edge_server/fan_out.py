@@ -1,16 +1,21 @@
 """One message, framed once, its bytes written to the transport of every member that is here.
 
-What has its turn within one pass of the event loop leaves together: one write a client and room. The loop
-over members holds no await, so that nobody joins or leaves in the middle of it.
+What has its turn within one pass of the event loop leaves together: one write a client and room. After
+writing it rests for as long as that took, so that under load more messages share a write; what comes
+later leaves at once. The loop over members holds no await: nobody joins or leaves in the middle of it.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from edge_server.clients import Client
 from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
 from runtime import metrics
+
+MAX_REST_S: Final = 0.05
+"""The longest rest: what a person does not notice."""
 
 
 class FanOut:
@@ -20,24 +25,35 @@ class FanOut:
         self._rooms = rooms
         self._close_slow: Callable[[Client], None] = lambda _client: None
         self._outbox: dict[str, list[Entry]] = {}
+        self._rests_until = 0.0
 
     def on_slow(self, close: Callable[[Client], None]) -> None:
         """Call ``close`` with each client that does not read what it is sent."""
         self._close_slow = close
 
     def put(self, entry: Entry) -> None:
-        """Take an entry in log order; it leaves at the end of this pass of the loop."""
+        """Take an entry in log order; it leaves at the end of this pass of the loop, or of the rest."""
         if not self._outbox:
-            asyncio.get_running_loop().call_soon(self.flush)
+            loop = asyncio.get_running_loop()
+            if self._rests_until <= loop.time():
+                loop.call_soon(self.flush)
+            else:
+                loop.call_at(self._rests_until, self.flush)
         self._outbox.setdefault(entry.group, []).append(entry)
 
     def flush(self) -> None:
         """Let everything leave now. Called before anybody joins a room: they must not get it twice."""
+        if not self._outbox:
+            return
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         outbox, self._outbox = self._outbox, {}
         for room, entries in outbox.items():
             readable = [entry for entry in entries if entry.frame is not None]
             if readable:
                 self._deliver(room, readable)
+        ended = loop.time()
+        self._rests_until = ended + min(ended - started, MAX_REST_S)
 
     def send_to(self, client: Client, entries: Sequence[Entry]) -> None:
         """Send entries to one client, in order."""

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
-from edge_server.fan_out import FanOut
+from edge_server.fan_out import MAX_REST_S, FanOut
 from edge_server.rooms import Rooms
 from runtime.tokens import Identity
+from tests.integration.backing import eventually
 from tests.unit.edge_server.entries import entry
 
 
@@ -161,3 +162,43 @@ async def test_a_client_that_does_not_read_is_closed_and_its_neighbours_get_ever
     assert closed == [here[0]]
     assert seqs_on(b"".join(sockets[1].transport.wire)) == [0, 1, 2]
     assert len(sockets[0].transport.wire) == 1
+
+
+async def test_what_comes_during_a_rest_leaves_together_when_it_ends() -> None:
+    rooms = Rooms()
+    fan_out = FanOut(rooms)
+    socket = direct_member(rooms)
+    fan_out._rests_until = asyncio.get_running_loop().time() + 0.02
+    for seq in range(3):
+        fan_out.put(entry(seq))
+        await asyncio.sleep(0)
+    assert socket.transport.wire == []
+    await eventually("written", lambda: socket.transport.wire != [])
+    assert [seqs_on(data) for data in socket.transport.wire] == [[0, 1, 2]]
+
+
+async def test_it_rests_as_long_as_writing_took_but_not_longer_than_its_bound() -> None:
+    rooms = Rooms()
+    fan_out = FanOut(rooms)
+    direct_member(rooms)
+    loop = asyncio.get_running_loop()
+    for took, rests in ((0.0, 0.0), (0.02, 0.02), (3.0, MAX_REST_S)):
+        now = iter([100.0, 100.0 + took])
+        fan_out._rests_until = 0.0
+        fan_out.put(entry(1))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "time", lambda now=now: next(now))
+            fan_out.flush()
+        assert fan_out._rests_until == pytest.approx(100.0 + took + rests)
+        await asyncio.sleep(0)
+
+
+def direct_member(rooms: Rooms) -> EngineSocket:
+    """Return the socket of a member of "g" that is direct."""
+    socket = EngineSocket()
+    socket.upgrade()
+    here = client(socket)
+    here.try_direct()
+    socket.write_one([])
+    rooms.join(here, "g")
+    return socket
