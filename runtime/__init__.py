@@ -4,6 +4,7 @@
     service.py      start, supervised background work, signals, stop within a deadline
     health.py       /healthz, /readyz and /metrics on the ops port
     logs.py         the log files and the lines on stdout
+    access_log.py   a line a request, written together
     metrics.py      every metric of the system, one row each
     tokens.py       who a token says that its bearer is
     kafka.py        producers, topics, and which partition a key has

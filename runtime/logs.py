@@ -15,7 +15,6 @@ from typing import Any, Final
 from runtime.settings import ServiceSettings
 
 ACCESS_LOG: Final = "requests"
-APACHE_COMBINED: Final = '%a - - %t "%r" %s %b "%{Referer}i" "%{User-Agent}i"'
 MAX_FILE_BYTES: Final = 50_000_000
 KEPT_FILES: Final = 3
 

@@ -19,6 +19,7 @@ import uvloop
 from aiohttp import web
 
 from runtime import logs, metrics
+from runtime.access_log import AccessLog
 from runtime.health import Health
 from runtime.settings import ServiceSettings
 
@@ -77,15 +78,17 @@ class Service:
 
     async def serve(self, app: web.Application, host: str, port: int, *, log_requests: bool = False) -> int:
         """Serve ``app`` until the service stops. Returns the port, which matters where 0 was asked for."""
-        access_log = logging.getLogger(logs.ACCESS_LOG) if log_requests else None
+        logger = logging.getLogger(logs.ACCESS_LOG)
+        access_log = AccessLog(logger)
         runner = web.AppRunner(
             app,
-            access_log=access_log,
-            access_log_format=logs.APACHE_COMBINED,
+            access_log=logger if log_requests else None,
+            access_log_class=access_log.logger_class(),
             shutdown_timeout=2.0,
             keepalive_timeout=IDLE_CONNECTION_S,
             auto_decompress=False,
         )
+        self.resources.callback(access_log.write)
         await runner.setup()
         self.resources.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, host, port, backlog=4096)

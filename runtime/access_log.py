@@ -1,0 +1,74 @@
+"""``requests.log``: one line a request, in Apache's combined format.
+
+aiohttp's own logger formats a line by a list of functions, and a handler looks at its file and flushes it for
+each line: that is twice what answering a small request costs. Here a line is one f-string, and lines are
+written together once a second.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http import HttpVersion
+
+WRITE_EVERY_S: Final = 1.0
+MAX_LINES: Final = 10_000
+"""So many lines are written before their time."""
+
+
+class AccessLog:
+    """Collects lines and writes them to ``logger``."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._lines: list[str] = []
+        self._second = -1
+        self._second_text = ""
+
+    def logger_class(self) -> type[AbstractAccessLogger]:
+        """Return the class that aiohttp makes one of for each connection: all write here."""
+        return type("Line", (_Line,), {"__slots__": (), "log_": self})
+
+    def add(self, request: web.BaseRequest, response: web.StreamResponse, took_s: float) -> None:
+        """Take the line of one request."""
+        headers = request.headers
+        version: HttpVersion = request.version
+        self._lines.append(
+            f"{request.remote or '-'} - - {self._at(time.time() - took_s)} "
+            f'"{request.method} {request.path_qs} HTTP/{version.major}.{version.minor}" '
+            f"{response.status} {response.body_length} "
+            f'"{headers.get("Referer", "-")}" "{headers.get("User-Agent", "-")}"'
+        )
+        if len(self._lines) == 1:
+            asyncio.get_running_loop().call_later(WRITE_EVERY_S, self.write)
+        elif len(self._lines) >= MAX_LINES:
+            self.write()
+
+    def write(self) -> None:
+        """Write what has come. Where lines go to the root's handlers (stdout), each is a record."""
+        lines, self._lines = self._lines, []
+        if not lines:
+            return
+        for text in lines if self._logger.propagate else ["\n".join(lines)]:
+            self._logger.info("%s", text)
+
+    def _at(self, seconds: float) -> str:
+        """Return Apache's time of a moment; its text is made once a second."""
+        second = int(seconds)
+        if second != self._second:
+            self._second = second
+            self._second_text = time.strftime("[%d/%b/%Y:%H:%M:%S %z]", time.localtime(second))
+        return self._second_text
+
+
+class _Line(AbstractAccessLogger):
+    """What aiohttp calls when a request has been answered."""
+
+    log_: AccessLog
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        """Take a request."""
+        self.log_.add(request, response, time)

@@ -1,0 +1,115 @@
+"""Requests are logged as aiohttp's own logger would, each once, and none is left behind at the end."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import make_mocked_request
+from aiohttp.web_log import AccessLogger
+
+from runtime import access_log, logs
+from runtime.access_log import AccessLog
+from runtime.service import Service, running
+from runtime.settings import ServiceSettings
+
+APACHE_COMBINED = '%a - - %t "%r" %s %b "%{Referer}i" "%{User-Agent}i"'
+
+
+class Lines(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    logger = logging.getLogger("test requests")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    yield logger
+    logger.handlers.clear()
+
+
+REQUESTS: list[tuple[str, str, dict[str, str]]] = [
+    ("GET", "/chat/location", {}),
+    ("POST", "/message/?a=%22b%20c&d=é", {"User-Agent": "curl/8", "Referer": "https://example.org/"}),
+    ("GET", "/" + "x" * 5000, {"User-Agent": 'quote " and \\'}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), REQUESTS)
+async def test_a_line_is_what_aiohttps_own_logger_writes(
+    logger: logging.Logger,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+) -> None:
+    kept = Lines()
+    logger.addHandler(kept)
+    monkeypatch.setenv("TZ", "UTC")
+    moment = 1_700_000_000.4
+    monkeypatch.setattr("time.time", lambda: moment)
+    request = make_mocked_request(method, path, headers=headers)
+    response: Any = web.Response(status=201)
+    response._body_length = 17
+    log = AccessLog(logger)
+    log.logger_class()(logger, "").log(request, response, 0.25)
+    log.write()
+    AccessLogger(logger, APACHE_COMBINED).log(request, response, 0.25)
+    ours, theirs = (line.partition("[") for line in kept.lines)
+    assert ours[0] == theirs[0]
+    assert ours[2].partition("]")[2] == theirs[2].partition("]")[2]
+    assert ours[2].startswith("14/Nov/2023:22:13:20 +0000]")
+
+
+async def test_lines_are_written_together_and_early_when_they_are_many(
+    logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Lines()
+    logger.addHandler(kept)
+    monkeypatch.setattr(access_log, "MAX_LINES", 3)
+    log = AccessLog(logger)
+    request, response = make_mocked_request("GET", "/"), web.Response()
+    for _ in range(5):
+        log.add(request, response, 0.0)
+    assert [len(text.splitlines()) for text in kept.lines] == [3]
+    log.write()
+    log.write()
+    assert [len(text.splitlines()) for text in kept.lines] == [3, 2]
+
+
+async def test_each_line_is_a_record_where_there_is_no_file(logger: logging.Logger) -> None:
+    kept = Lines()
+    logger.addHandler(kept)
+    logger.propagate = True
+    log = AccessLog(logger)
+    for _ in range(3):
+        log.add(make_mocked_request("GET", "/"), web.Response(), 0.0)
+    log.write()
+    assert len(kept.lines) == 3
+
+
+async def test_a_service_that_stops_leaves_no_request_unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_DIR", "")
+    monkeypatch.setattr(access_log, "WRITE_EVERY_S", 3600)
+    kept, requests = Lines(), logging.getLogger(logs.ACCESS_LOG)
+    monkeypatch.setattr(requests, "handlers", [kept])
+    monkeypatch.setattr(requests, "level", logging.INFO)
+
+    async def start(service: Service) -> None:
+        port = await service.serve(web.Application(), "127.0.0.1", 0, log_requests=True)
+        async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/nothing") as answer:
+            assert answer.status == 404
+
+    async with running(Service("test", ServiceSettings(ops_port=0)), start):
+        pass
+    (line,) = kept.lines
+    assert '"GET /nothing HTTP/1.1" 404' in line
