@@ -22,7 +22,16 @@ from deploy.local.backing import RunningBacking
 from runtime.kafka import ensure_topics
 from runtime.settings import KafkaSettings
 from schemas import topics
-from tests.bench import fan_out, history_pages, latency, location, message_in, skimming, store_rate
+from tests.bench import (
+    connecting,
+    fan_out,
+    history_pages,
+    latency,
+    location,
+    message_in,
+    skimming,
+    store_rate,
+)
 from tests.bench.processes import Rig, Size, allow_open_files
 from tests.bench.table import Row, as_json, as_text
 from tests.integration.backing import running_backing
@@ -37,6 +46,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "store-rate": store_rate.run,
     "history": history_pages.run,
     "location": location.run,
+    "connect": connecting.run,
 }
 REPORTS: Final = Path("reports")
 
