@@ -2,7 +2,8 @@
 
 The way of a message through these files:
 
-    socket_server.py   python-socketio, and the websocket whose transport we may write to
+    socket_server.py   python-socketio, and what we change of it
+    websockets.py      a websocket whose transport we may write to, and its life
     arrivals.py        who may begin to connect, and who has taken too long
     handshake.py       a connection becomes a client: token, groups, resuming
     sessions.py        clients come and go

@@ -1,6 +1,5 @@
-"""python-socketio, bent in five places: a websocket whose transport we may write to, and from whose reader we
-may take messages; polled bodies that are read to their end; frames that can't be read are answered by a named
-refusal; and nothing binary is taken in.
+"""python-socketio, bent in four places: websockets are our own (websockets.py); polled bodies are read to
+their end; frames that can't be read are answered by a named refusal; and nothing binary is taken in.
 
 The overridden methods are the libraries' own extension of each other (python-socketio on engine.io); their
 versions are pinned, and tests with the official client hold them.
@@ -9,20 +8,18 @@ versions are pinned, and tests with the official client hold them.
 import asyncio
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 import orjson
 import socketio
-from aiohttp.http_websocket import WebSocketReader
-from aiohttp.web import Request, WebSocketResponse
+from aiohttp.web import Request
 from engineio.async_drivers import aiohttp as aiohttp_driver
 from engineio.payload import Payload
 
 from edge_server.arrivals import LOOK_EVERY_S, Arrivals
 from edge_server.clients import Client
 from edge_server.settings import EdgeSettings
-from edge_server.short_way import Inbox
+from edge_server.websockets import FramedWebSocket
 from runtime import metrics, refusing
 from runtime.budgets import Budgets
 from schemas.client_events import REFUSED
@@ -35,9 +32,6 @@ Payload.max_decode_packets = 2_000
 _ACK_ID: Final = re.compile(r"2(?:/[^,]{0,64},)?(\d{1,9})\[")
 _BINARY: Final = ("5", "6")
 
-READ_AHEAD_BYTES: Final = 65_536
-"""What a websocket may hold that has been read and not taken, before it reads no more."""
-
 
 class Json:
     """orjson in the form in which python-socketio takes a JSON library."""
@@ -48,47 +42,6 @@ class Json:
         return orjson.dumps(value).decode()
 
     loads = staticmethod(orjson.loads)
-
-
-class ChatWebSocket(WebSocketResponse):
-    """A websocket that does not compress, and whose reader puts what comes into our inbox."""
-
-    def __init__(self, max_msg_size: int) -> None:
-        super().__init__(max_msg_size=max_msg_size, compress=False, autoping=True)
-        self.inbox: Inbox
-
-    def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
-        self._ws_protocol = protocol
-        self._writer = writer
-        self._reader = self.inbox = Inbox(request.protocol, READ_AHEAD_BYTES, loop=asyncio.get_running_loop())
-        self._parser = WebSocketReader(self.inbox, self._max_msg_size, compress=False, decode_text=True)
-        request.protocol.set_parser(self._parser)
-        request.protocol.keep_alive(False)
-
-
-class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
-    """The websocket of one engine.io socket. It shows its transport, and lets messages go the short way."""
-
-    transport: Any = None
-
-    def __init__(self, handler: Any, server: Any, take: Callable[[Client, str], bool]) -> None:
-        super().__init__(handler, server)
-        self._take = take
-
-    async def __call__(self, environ: dict[str, Any]) -> WebSocketResponse:
-        """Accept the websocket, make it known to its engine.io socket, and run that to its end."""
-        request = environ["aiohttp.request"]
-        self._sock = ChatWebSocket(self.server.max_http_buffer_size)
-        await self._sock.prepare(request)
-        self.environ = environ
-        self.transport = request.transport
-        self.handler.__self__.framed_websocket = self
-        await self.handler(self)
-        return self._sock
-
-    def take_short_way(self, client: Client) -> None:
-        """The client is direct: from now on its chat messages go the short way."""
-        self._sock.inbox.take = partial(self._take, client)
 
 
 class WholeBody:
@@ -126,6 +79,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         driver = {"websocket": self._websocket, "translate_request": environ_of}
         self.eio._async = {**self.eio._async, **driver}  # noqa: SLF001 - the driver's only way in
         self._max_event_bytes = settings.max_event_bytes
+        self._max_buffered_bytes = settings.max_buffered_bytes
         self.take: Callable[[Client, str], bool] = lambda _client, _text: False
         """What takes messages of direct clients; False: this one has to go the ordinary way."""
         self.arrivals = Arrivals(settings)
@@ -156,7 +110,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             self.arrivals.end(eio_sid)
 
     def _websocket(self, handler: Any, server: Any) -> FramedWebSocket:
-        return FramedWebSocket(handler, server, self.take)
+        return FramedWebSocket(handler, server, self.take, self._max_buffered_bytes)
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
         left = self._events.spend(eio_sid, asyncio.get_running_loop().time())

@@ -29,6 +29,9 @@ class Transport:
     def get_write_buffer_size(self) -> int:
         return self.unread
 
+    def is_closing(self) -> bool:
+        return b"ABORTED" in self.wire
+
     def abort(self) -> None:
         self.wire.append(b"ABORTED")
 
