@@ -13,7 +13,6 @@ from typing import Any, Final
 import orjson
 import socketio
 from aiohttp.web import Request
-from engineio.async_drivers import aiohttp as aiohttp_driver
 from engineio.payload import Payload
 
 from edge_server.arrivals import LOOK_EVERY_S, Arrivals
@@ -31,6 +30,19 @@ Payload.max_decode_packets = 2_000
 
 _ACK_ID: Final = re.compile(r"2(?:/[^,]{0,64},)?(\d{1,9})\[")
 _BINARY: Final = ("5", "6")
+
+_HEADERS: Final = (
+    ("Accept-Encoding", "HTTP_ACCEPT_ENCODING"),
+    ("Access-Control-Request-Headers", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS"),
+    ("Connection", "HTTP_CONNECTION"),
+    ("Content-Length", "CONTENT_LENGTH"),
+    ("Host", "HTTP_HOST"),
+    ("Origin", "HTTP_ORIGIN"),
+    ("Upgrade", "HTTP_UPGRADE"),
+    ("X-Forwarded-Host", "HTTP_X_FORWARDED_HOST"),
+    ("X-Forwarded-Proto", "HTTP_X_FORWARDED_PROTO"),
+)
+"""The headers that engine.io looks at, and what it calls them."""
 
 
 class Json:
@@ -56,9 +68,18 @@ class WholeBody:
 
 
 def environ_of(request: Request) -> dict[str, Any]:
-    """Return what engine.io wants to know of a request."""
-    environ: dict[str, Any] = aiohttp_driver.translate_request(request)
-    return {**environ, "wsgi.input": WholeBody(request)}
+    """Return what engine.io wants to know of a request. It keeps that for as long as the connection lives."""
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "QUERY_STRING": request.query_string,
+        "wsgi.url_scheme": request.headers.get("X-Forwarded-Proto", "http"),
+        "wsgi.input": WholeBody(request),
+        "aiohttp.request": request,
+    }
+    for header, key in _HEADERS:
+        if header in request.headers:
+            environ[key] = ",".join(request.headers.getall(header))
+    return environ
 
 
 class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]

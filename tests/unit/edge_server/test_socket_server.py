@@ -1,0 +1,46 @@
+"""What engine.io is told of a request is what its own driver would tell, as far as it asks."""
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from engineio.async_drivers.aiohttp import translate_request
+from multidict import CIMultiDict
+
+from edge_server.socket_server import environ_of
+
+# Engine.io's server asks for these, and for nothing else.
+ASKED = (
+    "REQUEST_METHOD", "QUERY_STRING", "CONTENT_LENGTH", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_UPGRADE",
+    "HTTP_CONNECTION", "HTTP_ACCEPT_ENCODING", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST",
+    "HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "wsgi.url_scheme", "aiohttp.request",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/socket.io/?EIO=4&transport=polling", [("Host", "chat.example.org")]),
+        ("POST", "/socket.io/?EIO=4&transport=polling&sid=x", [("Content-Length", "17")]),
+        ("OPTIONS", "/socket.io/", [("Access-Control-Request-Headers", "authorization")]),
+        (
+            "GET",
+            "/socket.io/?EIO=4&transport=websocket",
+            [
+                ("Host", "edge-1:5001"),
+                ("Origin", "https://chat.example.org"),
+                ("Connection", "keep-alive"),
+                ("Connection", "Upgrade"),
+                ("Upgrade", "websocket"),
+                ("X-Forwarded-Proto", "https"),
+                ("X-Forwarded-Host", "chat.example.org"),
+                ("Accept-Encoding", "gzip, deflate"),
+                ("User-Agent", "nobody asks for this"),
+            ],
+        ),
+    ],
+)
+def test_engine_io_learns_all_that_it_asks_for(
+    method: str, path: str, headers: list[tuple[str, str]]
+) -> None:
+    request = make_mocked_request(method, path, headers=CIMultiDict(headers))
+    ours, theirs = environ_of(request), translate_request(request)
+    assert {key: ours.get(key) for key in ASKED} == {key: theirs.get(key) for key in ASKED}
