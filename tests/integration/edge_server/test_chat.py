@@ -70,16 +70,19 @@ async def test_a_client_that_reconnects_with_since_gets_exactly_what_it_missed(l
     async with edge() as one, edge() as two:
         speaker = await ready(log, group, ChatClient(new_up()), one)
         listener = await ready(log, group, ChatClient(new_up()), one)
+        witness = await ready(log, group, ChatClient(new_up()), two)
         await speaker.say(group, "seen")
         await listener.got("seen")
         await listener.disconnect()
         acks = [await speaker.say(group, text) for text in ("a", "b", "c")]
+        await witness.heard("c")
         again = ChatClient(listener.up)
         await again.connect(two, since={group: listener.messages[-1]["seq"]})
         await again.got("a", "b", "c")
         assert again.joined[group] == {"head": acks[-1]["seq"], "recovered": True, "missed": 3}
         await speaker.say(group, "live")
         await again.got("a", "b", "c", "live")
+        await witness.disconnect()
         await again.disconnect()
         await speaker.disconnect()
 
