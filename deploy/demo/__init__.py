@@ -3,6 +3,8 @@
     local_system.py      every service a process, on real backing services; tests use it too
     service_process.py   one of them: readiness, and the handles to disturb it
     environment.py       (pure) what each service is told
+    edge_count.py        (pure) when one more edge is started, and when one is stopped
+    edge_scaling.py      does so, as the dispatcher wants
     fill.py              groups, memberships and names, written through the internal API
     university.py        (pure) a small university, the same for the same seed
     small_talk.py        (pure) what students say, and when

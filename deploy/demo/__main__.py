@@ -37,7 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with TemporaryDirectory(prefix="uni4all-chat-demo-", ignore_cleanup_errors=True) as folder:
             return _run(
-                LocalSystem(data_dir=Path(folder), log_dir=asked.log_dir, edges=asked.edges, compose=True),
+                LocalSystem(
+                    data_dir=Path(folder),
+                    log_dir=asked.log_dir,
+                    edges=asked.edges,
+                    env={"edge_server": {"EDGE_CAPACITY": str(asked.edge_capacity)}},
+                    compose=True,
+                ),
                 plan,
             )
     except KeyboardInterrupt:
@@ -56,13 +62,20 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--edges", type=int, default=2, help="how many edges (default: %(default)s)")
     parser.add_argument(
+        "--edge-capacity",
+        type=int,
+        default=10_000,
+        help="clients that an edge can hold: with fewer than students chat, more edges are started "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
         "--log-dir", type=Path, default=Path("logs"), help="folder of all logs (default: %(default)s)"
     )
     asked = parser.parse_args(argv)
     if asked.speed is not None and asked.speed <= 0:
         parser.error("--speed must be more than 0")
-    if asked.edges < 1:
-        parser.error("--edges must be 1 or more")
+    if asked.edges < 1 or asked.edge_capacity < 1:
+        parser.error("--edges and --edge-capacity must be 1 or more")
     return asked
 
 

@@ -9,6 +9,8 @@ from typing import Final
 import aiohttp
 
 from deploy.demo import small_talk
+from deploy.demo.edge_count import EdgeCount
+from deploy.demo.edge_scaling import EdgeScaling
 from deploy.demo.figures import Figures, status_line
 from deploy.demo.fill import InternalApi
 from deploy.demo.local_system import LocalSystem
@@ -71,12 +73,16 @@ async def run_campus(system: LocalSystem, stopping: asyncio.Event) -> None:
             ]
             guest = next(one for one in university.students if one.up == cohort[-1])
             _say_where_things_are(system, university, guest)
-            talks = [asyncio.create_task(talker.talk()) for talker in talkers]
+            scaling = EdgeScaling(system, session, EdgeCount(least=len(system.edges)))
+            tasks = [asyncio.create_task(work()) for work in (scaling.run, *(one.talk for one in talkers))]
+            for task in tasks:
+                task.add_done_callback(_say_failure)
             try:
                 await _say_what_is_going_on(system, session, stopping)
             finally:
-                for talk in talks:
-                    talk.cancel()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _clients(system: LocalSystem, session: aiohttp.ClientSession, ups: Sequence[str]) -> list[ChatClient]:
@@ -93,6 +99,7 @@ def _say_where_things_are(system: LocalSystem, university: University, guest: St
 
   web client   {system.public_url}/#token={token}
   API docs     {system.public_url}/docs
+  dispatcher   {ops["dispatcher"]}/   (operators' token: {system.dispatcher_token})
   table        {ops["dispatcher"]}/table   (Authorization: Bearer {system.dispatcher_token})
   internal API {system.internal_url}/docs   (Authorization: Bearer {system.service_token})
   metrics      {"  ".join(f"{url}/metrics" for url in ops.values())}
@@ -121,6 +128,11 @@ async def _say_what_is_going_on(
             print(f"{time.strftime('%H:%M:%S')}  {status_line(before, now, now_at - read_at)}", flush=True)
             before, read_at = now, now_at
             _say_who_ended(system, ended)
+
+
+def _say_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        print(f"{task.get_coro()} has failed: {error!r}", flush=True)
 
 
 def _say_who_ended(system: LocalSystem, known: set[str]) -> None:

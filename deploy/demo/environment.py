@@ -48,27 +48,24 @@ def preferred_ports(edges: int) -> dict[str, int]:
     return ports
 
 
-def plan_services(
-    ports: Mapping[str, int], backing: Mapping[str, str], secrets: Secrets, log_dir: Path, edges: int
-) -> list[Planned]:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where everything of one system is: ports by listener, backing services by variable, logs, secrets."""
+
+    ports: Mapping[str, int]
+    backing: Mapping[str, str]
+    secrets: Secrets
+    log_dir: Path
+
+
+def plan_services(places: Places, edges: int) -> list[Planned]:
     """Return the services in the order of their start; they stop in the reverse order."""
-
-    def planned(name: str, module: str, **env: object) -> Planned:
-        ops_port = ports[f"{name} ops"]
-        told = {
-            **backing,
-            "OPS_HOST": HOST,
-            "OPS_PORT": str(ops_port),
-            "LOG_DIR": str(log_dir / name),
-            "LOG_STDOUT": "text",
-            **{key.upper(): str(value) for key, value in env.items()},
-        }
-        return Planned(name, module, ops_port, told)
-
+    secrets, ports = places.secrets, places.ports
     return [
-        planned("persister", "persister"),
-        planned("dispatcher", "dispatcher", dispatcher_token=secrets.dispatcher_token),
-        planned(
+        _planned(places, "persister", "persister"),
+        _planned(places, "dispatcher", "dispatcher", dispatcher_token=secrets.dispatcher_token),
+        _planned(
+            places,
             "api_gateway",
             "api_gateway",
             gateway_host=HOST,
@@ -78,17 +75,34 @@ def plan_services(
             token_secret=secrets.tokens,
             service_token=secrets.service_token,
         ),
-        *(
-            planned(
-                name,
-                "edge_server",
-                edge_name=name,
-                edge_host=HOST,
-                edge_port=ports[name],
-                edge_url=f"http://{HOST}:{ports[name]}",
-                token_secret=secrets.tokens,
-                drain_deadline_s=DRAIN_DEADLINE_S,
-            )
-            for name in edge_names(edges)
-        ),
+        *(plan_edge(places, name) for name in edge_names(edges)),
     ]
+
+
+def plan_edge(places: Places, name: str) -> Planned:
+    """Return an edge to start, on the ports of its name."""
+    port = places.ports[name]
+    return _planned(
+        places,
+        name,
+        "edge_server",
+        edge_name=name,
+        edge_host=HOST,
+        edge_port=port,
+        edge_url=f"http://{HOST}:{port}",
+        token_secret=places.secrets.tokens,
+        drain_deadline_s=DRAIN_DEADLINE_S,
+    )
+
+
+def _planned(places: Places, name: str, module: str, **env: object) -> Planned:
+    ops_port = places.ports[f"{name} ops"]
+    told = {
+        **places.backing,
+        "OPS_HOST": HOST,
+        "OPS_PORT": str(ops_port),
+        "LOG_DIR": str(places.log_dir / name),
+        "LOG_STDOUT": "text",
+        **{key.upper(): str(value) for key, value in env.items()},
+    }
+    return Planned(name, module, ops_port, told)

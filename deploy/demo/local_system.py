@@ -18,7 +18,16 @@ from typing import Final, Self
 
 import jwt
 
-from deploy.demo.environment import HOST, Secrets, edge_names, plan_services, preferred_ports
+from deploy.demo.environment import (
+    HOST,
+    Places,
+    Planned,
+    Secrets,
+    edge_names,
+    plan_edge,
+    plan_services,
+    preferred_ports,
+)
 from deploy.demo.service_process import PROBE_TIMEOUT_S, ServiceProcess
 from deploy.local.backing import RunningBacking, backing_services
 from deploy.local.ports import free_ports, prefer_ports
@@ -34,10 +43,11 @@ PROBES_AN_EDGE: Final = 10
 class LocalSystem:
     """Backing services, dispatcher, persister, gateway and edges, for the length of a ``with`` block.
 
-    ``env`` adds variables by service name (``edge-1``, ``persister``, ...). ``environ`` is where the
-    ways to find backing services are read from. Without ``usual_ports`` it never meets another system of this
-    machine, which would get those of a part that is down. Raises where a part does not get ready, after
-    stopping those that did; no process outlives the block, nor this process, however it ends.
+    ``env`` adds variables by service (``edge-1``, ``persister``, ...) or module (``edge_server``).
+    ``environ`` is where the ways to find backing services are read from. Without ``usual_ports`` it never
+    meets another system of this machine, which would get those of a part that is down. Raises where a part
+    does not get ready, after stopping those that did; no process outlives the block, nor this process,
+    however it ends.
     """
 
     def __init__(
@@ -55,6 +65,7 @@ class LocalSystem:
         self._data_dir = data_dir
         self._log_dir = log_dir.resolve()
         self._edges = edges
+        """How many edges have been named so far."""
         self._env = env or {}
         self._announce = announce
         self._compose = compose
@@ -98,7 +109,7 @@ class LocalSystem:
         wait_until(self._is_spread, TABLE_DEADLINE_S, "students on every edge")
 
     def _is_spread(self) -> bool:
-        step = CIRCLE // (PROBES_AN_EDGE * self._edges)
+        step = CIRCLE // (PROBES_AN_EDGE * len(self.edge_urls))
         found = {self.locate(up_at(point)) for point in range(0, CIRCLE, step)}
         return found == set(self.edge_urls.values())
 
@@ -153,15 +164,37 @@ class LocalSystem:
 
     def _launch_services(self, stack: ExitStack) -> None:
         """Edges stop first and together: nothing new comes in. The persister is last: all is stored then."""
-        planned = plan_services(self._ports, self.backing.env(), self._secrets, self._log_dir, self._edges)
-        self.services = {one.name: ServiceProcess(one, self._log_dir) for one in planned}
+        self.services = {one.name: self._service(one) for one in plan_services(self._places(), self._edges)}
         for service in self.services.values():
-            service.process.env |= self._env.get(service.name, {})
             if service.name not in self.edge_urls:
                 stack.callback(service.stop)
-        stack.callback(stop_together, self.edges)
+        stack.callback(lambda: stop_together(self.edges))
         for service in self.services.values():
             service.launch()
+
+    def add_edge(self) -> ServiceProcess:
+        """Return one more edge, under a name that none had before; it is the caller's to start."""
+        self._edges += 1
+        (name,) = edge_names(self._edges)[-1:]
+        wanted = list(preferred_ports(self._edges).items())[-2:]
+        ports = prefer_ports([port for _, port in wanted]) if self._usual_ports else free_ports(2)
+        self._ports |= dict(zip((listener for listener, _ in wanted), ports, strict=True))
+        service = self.services[name] = self._service(plan_edge(self._places(), name))
+        self.edge_urls[name] = f"http://{HOST}:{self._ports[name]}"
+        return service
+
+    def forget_edge(self, name: str) -> None:
+        """Know no more of an edge that has stopped."""
+        del self.services[name], self.edge_urls[name]
+
+    def _places(self) -> Places:
+        return Places(self._ports, self.backing.env(), self._secrets, self._log_dir)
+
+    def _service(self, planned: Planned) -> ServiceProcess:
+        service = ServiceProcess(planned, self._log_dir)
+        service.process.env |= self._env.get(planned.module, {})
+        service.process.env |= self._env.get(planned.name, {})
+        return service
 
 
 def stop_together(services: Sequence[ServiceProcess]) -> None:

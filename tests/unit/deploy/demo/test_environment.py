@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic_settings import BaseSettings
 
 from api_gateway.settings import GatewaySettings
-from deploy.demo.environment import Planned, Secrets, edge_names, plan_services, preferred_ports
+from deploy.demo.environment import Places, Planned, Secrets, edge_names, plan_services, preferred_ports
 from dispatcher.settings import DispatcherSettings
 from edge_server.settings import EdgeSettings
 from persister.settings import PersisterSettings
@@ -25,7 +25,7 @@ SETTINGS: dict[str, type[BaseSettings]] = {
 
 
 def planned(edges: int) -> list[Planned]:
-    return plan_services(preferred_ports(edges), BACKING, SECRETS, Path("logs"), edges)
+    return plan_services(Places(preferred_ports(edges), BACKING, SECRETS, Path("logs")), edges)
 
 
 @pytest.fixture(params=range(5))

@@ -1,0 +1,38 @@
+"""When one more edge is started, and when one is stopped again. Pure: times are arguments, in seconds.
+
+It follows the number that the dispatcher wants: upwards at once, downwards only when that has lasted.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+MOST: Final = 8
+"""Edges that one machine is given; what is wanted beyond that has to be borne."""
+
+CALM_S: Final = 20.0
+"""For so long fewer edges must do before one is stopped."""
+
+Step = Literal["start", "stop"]
+
+
+@dataclass
+class EdgeCount:
+    """Decides, one step at a time. Never fewer than ``least`` edges, never more than ``most``."""
+
+    least: int
+    most: int = MOST
+    calm_s: float = CALM_S
+    _fewer_since: float | None = None
+
+    def step(self, now: float, *, serving: int, wanted: int) -> Step | None:
+        """Return what to do where so many edges serve and so many are wanted (0: not known)."""
+        goal = max(self.least, min(wanted, self.most))
+        if wanted == 0 or serving <= goal:
+            self._fewer_since = None
+            return "start" if wanted and serving < goal else None
+        if self._fewer_since is None:
+            self._fewer_since = now
+        if now - self._fewer_since < self.calm_s:
+            return None
+        self._fewer_since = None
+        return "stop"
