@@ -3,6 +3,7 @@
 import random
 
 from runtime.assignments import Assignments
+from schemas.assignments import TableAssigned
 from schemas.ids import EdgeId
 
 
@@ -12,6 +13,16 @@ class Elsewhere:
     def __init__(self, edge: EdgeId, assignments: Assignments) -> None:
         self._edge = edge
         self._assignments = assignments
+        self.held: tuple[tuple[int, int], ...] | None = None
+        """What this edge holds, as intervals; None where the table does not know it. Nobody has to go for a
+        table that leaves that as it was: most change things between other edges."""
+        assignments.on_change(self._note)
+        if assignments.table is not None:
+            self._note(assignments.table)
+
+    def _note(self, table: TableAssigned) -> None:
+        mine = ((shard.start, shard.end) for shard in table.shards if shard.edge == self._edge)
+        self.held = tuple(mine) if self._edge in table.urls else None
 
     @property
     def version(self) -> tuple[int, int] | None:

@@ -77,8 +77,14 @@ class Moving:
                 "clients have to move", extra=logs.facts(clients=self._moves.waiting, reason=self._reason)
             )
 
-    def _situation(self) -> tuple[object, bool]:
-        return self._elsewhere.version, self._drain.active
+    def _situation(self) -> tuple[object, ...]:
+        """Return what has to change before everybody is looked at again: a microsecond for each.
+
+        Where nobody is about to go, tables that leave what this edge holds as it was change nothing.
+        """
+        draining = self._drain.active
+        any_table = draining or self._moves.waiting > 0
+        return self._elsewhere.held, draining, self._elsewhere.version if any_table else None
 
     def _ask(self, client: Client, not_before: float) -> None:
         self._moves.ask(client, self._elsewhere.url_of(client.up, leaving=self._drain.active), not_before)

@@ -61,3 +61,9 @@ def test_a_full_edge_names_the_holder_or_any_other_edge_but_never_itself() -> No
 def test_an_operator_drains_one_edge_and_no_other() -> None:
     assert seen_by("a").asked_to_drain
     assert not seen_by("b").asked_to_drain
+
+
+def test_what_an_edge_holds_is_known_from_the_first_table_on() -> None:
+    assert seen_by("a").held == ((0, HALF),)
+    assert seen_by("a", lower="b").held == ()
+    assert seen_by("c").held is None, "a table that does not name it"
