@@ -3,6 +3,7 @@
 It goes the way of every message: through the log. Clients send theirs to their edge.
 """
 
+import logging
 import time
 from http import HTTPStatus
 from typing import Any
@@ -11,12 +12,15 @@ from api_gateway.access import MembersOnly
 from api_gateway.history import History
 from api_gateway.log_writer import SOURCE, LogWriter, Written
 from api_gateway.stored_progress import StoredProgress
+from runtime import logs
 from schemas import topics
 from schemas.api import MessageAccepted, NewMessage
 from schemas.documents import message_key
 from schemas.ids import new_id
 from schemas.log_records import MAX_TEXT_BYTES, MessageSent, encode
 from schemas.refusals import HISTORY_UNAVAILABLE, TOO_LARGE, Refused
+
+log = logging.getLogger(__name__)
 
 
 class Posting:
@@ -50,6 +54,9 @@ class Posting:
             return MessageAccepted(**earlier, stored=True), HTTPStatus.OK
         record = encode(message, key=message.group, source=SOURCE)
         (written,) = await self._writer.write(topics.MESSAGES, record)
+        if log.isEnabledFor(logging.DEBUG):
+            key = message_key(message.group, message.up, message.id)
+            log.debug("a message stands in the log", extra=logs.facts(message=key, seq=written.offset))
         return await self._settled(message, written)
 
     async def _settled(self, message: MessageSent, written: Written) -> tuple[MessageAccepted, HTTPStatus]:

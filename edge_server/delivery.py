@@ -38,6 +38,7 @@ class Delivery:
         self._fan_out = fan_out
         self._starts = starts
         self._orders: dict[int, LogOrder[Entry]] = {}
+        self._tells = log.isEnabledFor(logging.DEBUG)
         self._on_settled: OnSettled = lambda _entry: None
 
     def on_settled(self, callback: OnSettled) -> None:
@@ -75,6 +76,8 @@ class Delivery:
     def _take_turn(self, entry: Entry) -> None:
         if self._window.add(entry):
             if self._rooms.is_watched(entry.group):
+                if self._tells:
+                    log.debug("a message is handed on", extra=logs.facts(message=_id(entry), seq=entry.seq))
                 self._give(entry)
             self._on_settled(entry)
         else:
@@ -88,7 +91,9 @@ class Delivery:
         metrics.BAD_RECORDS.labels(topic=topics.MESSAGES).inc()
         log.warning(
             "a message cannot be read",
-            extra=logs.facts(partition=entry.partition, offset=entry.seq, reason=entry.bad),
+            extra=logs.facts(
+                message=_id(entry), partition=entry.partition, offset=entry.seq, reason=entry.bad
+            ),
         )
 
     def _note_lost(self, order: LogOrder[Entry]) -> None:
@@ -119,6 +124,11 @@ def _entry(record: ConsumerRecord) -> Entry:
         value=record.value,
         bad=None if ce_type == _MESSAGE_SENT else f"type is {ce_type[:100]!r}",
     )
+
+
+def _id(entry: Entry) -> str:
+    """Return what names a message in the logs of all services: its ``_id`` in the store."""
+    return entry.key.decode(errors="replace")
 
 
 @lru_cache(maxsize=100_000)

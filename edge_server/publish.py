@@ -63,6 +63,7 @@ class Publisher:
         self._in_order: deque[Pending] = deque()
         self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
+        self._tells = log.isEnabledFor(logging.DEBUG)
         self._writer = LogWriter(
             producer,
             source=settings.edge_name,
@@ -141,12 +142,16 @@ class Publisher:
     def _on_failed(self, batch: Sequence[Pending], error: BaseException) -> None:
         log.warning("messages could not be written", extra=logs.facts(messages=len(batch), error=repr(error)))
         for pending in batch:
+            if self._tells:
+                self._say("a message could not be written", pending)
             self._end(pending, Refused(UNAVAILABLE))
 
     def _settle(self, entry: Entry) -> None:
         pending = self._pending.get(entry.key)
         if pending is not None:
             metrics.ACK_SECONDS.observe(self._loop.time() - pending.since)
+            if self._tells:
+                self._say("a message stands in the log", pending, partition=entry.partition, seq=entry.seq)
             self._end(pending, entry)
 
     def _end(self, pending: Pending, outcome: Entry | Refused) -> None:
@@ -173,5 +178,10 @@ class Publisher:
         """The message stays pending: its turn may come yet, and a retry must not be a second message."""
         late = [tell for since, tell in pending.waiting if since <= overdue]
         pending.waiting = [(since, tell) for since, tell in pending.waiting if since > overdue]
+        if late and self._tells:
+            self._say("a message has waited for too long", pending)
         for tell in late:
             tell(Refused(UNAVAILABLE))
+
+    def _say(self, what: str, pending: Pending, **facts: object) -> None:
+        log.debug(what, extra=logs.facts(message=pending.key.decode(), **facts))

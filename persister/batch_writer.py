@@ -4,6 +4,7 @@ Writing a batch again changes nothing. A document that the store refuses for its
 the store itself may be at fault, it must first take another write.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -14,9 +15,11 @@ from persister.dead_letters import DeadLetters
 from persister.outage import Outage
 from persister.progress import write_progress
 from persister.read_records import Fold, NewMessage, Poison
-from runtime import metrics
+from runtime import logs, metrics
 from runtime.mongo import Change, Rejected, Store, StoreUnavailable
 from schemas import documents, topics
+
+log = logging.getLogger(__name__)
 
 DOUBTS: Final = 8
 """So often a batch is tried again before a refusal that may be the store's own fault is believed."""
@@ -45,6 +48,8 @@ class BatchWriter:
         if batch.poison:
             await self._dead_letters.write(batch.poison)
         _count(batch, writing.already_stored)
+        if log.isEnabledFor(logging.DEBUG):
+            _tell(batch)
 
 
 class _Writing:
@@ -121,6 +126,11 @@ def _refused(taken: Mapping[K, NewMessage] | Mapping[K, Fold], refusal: Rejected
         keys[n]: Poison(taken[keys[n]].source, f"refused by the store: {reason}")
         for n, reason in refusal.reasons.items()
     }
+
+
+def _tell(batch: Batch) -> None:
+    for key, message in batch.messages.items():
+        log.debug("a message is stored", extra=logs.facts(message=key, seq=message.document["seq"]))
 
 
 def _count(batch: Batch, already_stored: int) -> None:

@@ -67,6 +67,10 @@ def _base64(content: bytes | None, at_most: int) -> str | None:
     return None if content is None else b64encode(content[:at_most]).decode()
 
 
+def _text(content: bytes | None) -> str:
+    return (content or b"")[:MAX_HEADER_CHARS].decode(errors="backslashreplace")
+
+
 def _header(name: str, value: bytes | None) -> tuple[str, str]:
     text = (value or b"").decode(errors="backslashreplace")
     return name[:MAX_HEADER_CHARS], text[:MAX_HEADER_CHARS]
@@ -81,10 +85,15 @@ def _cuts(record: ConsumerRecord) -> str:
 
 def _report(poison: Poison) -> None:
     record = poison.source
+    ce_id = next((value for name, value in record.headers if name == "ce_id"), b"")
     metrics.DEAD_LETTERS.labels(topic=record.topic).inc()
     log.error(
         "a record was set aside",
         extra=logs.facts(
-            topic=record.topic, partition=record.partition, offset=record.offset, reason=poison.reason
+            message=f"{_text(record.key)}/{_text(ce_id)}",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=poison.reason,
         ),
     )

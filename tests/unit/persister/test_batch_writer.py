@@ -1,5 +1,6 @@
 """Writing: whatever the log holds, however it is cut, repeated or delayed, the store ends the same."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -144,3 +145,16 @@ async def test_an_empty_batch_asks_nothing_of_the_store() -> None:
     await writer_for(store, Letters()).write(Batch(Limits(1, 1, 1), 0), always)
     assert store.calls == 0
     assert ROOMY.records
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO], ids=["debug", "info"])
+async def test_a_message_that_is_stored_is_named_in_the_log_when_asked_for(
+    caplog: pytest.LogCaptureFixture, level: int
+) -> None:
+    caplog.set_level(level)
+    sent = [consumed(topics.MESSAGES, make.message(id=f"m{n}"), offset=n) for n in range(2)]
+    await writer_for(ModelStore(), Letters()).write(batch_of(sent), always)
+    named = [record.facts for record in caplog.records]  # type: ignore[attr-defined]
+    stored = [one.document for one in map(read, sent) if isinstance(one, NewMessage)]
+    expected = [{"message": document["_id"], "seq": document["seq"]} for document in stored]
+    assert named == (expected if level == logging.DEBUG else [])

@@ -1,0 +1,45 @@
+"""One message can be followed through the logs of all services by its id; otherwise it leaves no line."""
+
+import logging
+
+import pytest
+
+from runtime.kafka import ensure_topics
+from runtime.settings import KafkaSettings
+from schemas import topics
+from schemas.documents import message_key
+from tests.integration.backing import Log, eventually, new_group, new_up
+from tests.integration.edge_server.edges import ChatClient, clients, edge
+
+pytestmark = [pytest.mark.backing, pytest.mark.timeout(240)]
+
+
+def lines_about(caplog: pytest.LogCaptureFixture, message: str) -> list[str]:
+    """Return what was logged about a message."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if getattr(record, "facts", {}).get("message") == message
+    ]
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO], ids=["debug", "info"])
+async def test_a_message_is_followed_from_its_sender_s_edge_to_its_members_edges(
+    log: Log, caplog: pytest.LogCaptureFixture, level: int
+) -> None:
+    await ensure_topics(KafkaSettings(), topics.ALL)
+    caplog.set_level(level)
+    group, speaker, listener = new_group(), ChatClient(new_up()), ChatClient(new_up())
+    await log.join(group, speaker.up, listener.up)
+    async with edge() as one, edge() as two, clients(speaker, listener):
+        await speaker.connect(one)
+        await listener.connect(two)
+        await eventually("both are in", lambda: group in speaker.joined and group in listener.joined)
+        ack = await speaker.say(group, "olá")
+        await listener.got("olá")
+    said = lines_about(caplog, message_key(group, speaker.up, ack["id"]))
+    assert sorted(said) == (
+        ["a message is handed on", "a message is handed on", "a message stands in the log"]
+        if level == logging.DEBUG
+        else []
+    )
