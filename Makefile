@@ -49,6 +49,10 @@ simulate: $(PACKAGES) ## Break the whole system in a simulation; SEEDS=n or MINU
 	@$(PY) -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(MINUTES),--minutes $(MINUTES))
 
+.PHONY: audit
+audit: $(PACKAGES) ## Look the pinned packages up among known vulnerabilities, where the network allows it
+	@$(PY) -m deploy.audit
+
 .PHONY: lint
 lint: $(PACKAGES) ## Check rules, format and types
 	@$(PY) -m ruff check $(CODE)
