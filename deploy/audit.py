@@ -29,7 +29,7 @@ def read(report: str) -> Audit:
     packages: list[dict[str, Any]] = json.loads(report)["dependencies"]
     skipped = [package for package in packages if "skip_reason" in package]
     findings = tuple(
-        f"{package['name']} {package['version']}: {found['id']}, mended in {found['fix_versions'] or 'no version'}"
+        f"{package['name']} {package['version']}: {found['id']}, mended in {found['fix_versions']}"
         for package in packages
         for found in package.get("vulns", ())
     )

@@ -47,7 +47,8 @@ class Conversation:
             assert "error" not in ack, ack
             self._said += 1
         await self._listener.got(*(str(n) for n in range(self._said)))
-        sorted(waits)[int(0.99 * len(waits))] * 1000
+        p99_ms = sorted(waits)[int(0.99 * len(waits))] * 1000
+        print(f"{what}: {len(waits)} messages, p99 {p99_ms:.0f} ms")
 
 
 @asynccontextmanager
