@@ -77,10 +77,11 @@ class EdgeReports:
             for edge, known in self.edges.items()
             if known.alive and now - known.heard_at > self._dead_after_s
         ]
-        for edge in dead:
-            self.edges[edge].state = "dead"
+        # Those who die now are forgotten later: their last reports say whose clients will be back.
         if dead:
             self._forget_oldest()
+        for edge in dead:
+            self.edges[edge].state = "dead"
         return [EdgeEvent(edge, "dead") for edge in sorted(dead)]
 
     def excuse(self, now: float, grace_s: float) -> None:

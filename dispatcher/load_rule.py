@@ -12,13 +12,11 @@ from math import ceil
 from operator import itemgetter
 from typing import Final
 
-from dispatcher.crowd import Crowd, Loads
+from dispatcher.crowd import Loads
 from dispatcher.load_draft import LoadDraft, Marks
 from dispatcher.shard_draft import point_of_atom
 from dispatcher.shard_table import Bounds, Move, ShardTable, moves_between
 from schemas.assignments import Shard
-
-__all__ = ["Balanced", "Marks", "balanced", "edges_wanted", "emptiest"]
 
 GROWTH: Final = 2
 """At most so many times as many edges as serve are wanted at once, however many clients there are."""
@@ -113,15 +111,3 @@ def _wanted(serving: int, draft: LoadDraft, loads: Loads, marks: Marks, *, crowd
     spare = min(draft.taking, key=lambda edge: (draft.crowd.clients[edge], edge))
     fits = connected <= marks.roomy * (capacity - loads[spare].capacity)
     return serving - 1 if fits else serving
-
-
-def edges_wanted(table: ShardTable, loads: Loads, marks: Marks | None = None) -> int:
-    """Return how many edges should serve: see `Balanced`."""
-    return balanced(table, loads, marks).edges_wanted
-
-
-def emptiest(table: ShardTable, loads: Loads) -> str | None:
-    """Return the edge whose drain would move the fewest clients; None where none has reported."""
-    clients = Crowd(table.shards, loads).clients
-    known = [edge for edge in sorted(table.serving) if edge in clients]
-    return min(known, key=lambda edge: clients[edge], default=None)

@@ -6,9 +6,9 @@ crowded digit has no room for more of it.
 
 from typing import Final
 
-from dispatcher.crowd import Loads
+from dispatcher.crowd import Load, Loads
 from dispatcher.load_draft import MAX_PARTS, LoadDraft, Marks
-from dispatcher.shard_draft import Piece, point_of_atom
+from dispatcher.shard_draft import Piece, atom_at, point_of_atom
 from schemas.assignments import Shard
 
 CROWDED: Final = 0.1
@@ -27,21 +27,23 @@ def shared_by_load(
     """Return the shards when ``serving`` edges hold all of them, or None where too little is known of load.
 
     What nobody of them holds goes to neighbours or to who has most room, in parts that leave all of them
-    room. An edge that holds nothing takes half of what the fullest has. Nothing else moves.
+    room. An edge that holds nothing takes half of what the fullest has. Nothing else moves. One that has left
+    without a report is taken to have as many clients as others.
     """
     if not serving <= loads.keys():
         return None
-    nobodys = (
-        shard if shard.edge in serving else shard.model_copy(update={"edge": None}) for shard in shards
-    )
-    draft = LoadDraft(tuple(nobodys), serving, loads, Marks())
+    mean = sum(load.connected for load in loads.values()) / len(loads)
+    holders = {shard.edge for shard in shards if shard.edge is not None}
+    known = {**dict.fromkeys(holders - loads.keys(), Load(round(mean), 1)), **loads}
     capacity = sum(loads[edge].capacity for edge in serving)
-    connected = sum(load.connected for load in loads.values())
+    connected = sum(load.connected for load in known.values())
     if connected <= CROWDED * capacity:
         return None
+    draft = LoadDraft(shards, serving, known, Marks())
     limit = _limit(connected / capacity)
+    holder_at = {atom_at(shard.start): shard.edge for shard in shards}
     for orphan in draft.draft.orphans():
-        _place(draft, orphan, limit)
+        _place(draft, orphan, holder_at[orphan.start], limit)
     for edge in sorted(edge for edge, held in draft.draft.held.items() if held == 0):
         _take_share(draft, edge, limit)
     return draft.shards()
@@ -55,21 +57,21 @@ def _limit(mean: float) -> float:
     return max((mean + Marks().full) / 2, mean + 2 * CRUMB)
 
 
-def _place(draft: LoadDraft, orphan: Piece, limit: float) -> None:
+def _place(draft: LoadDraft, orphan: Piece, holder: str | None, limit: float) -> None:
     waiting = [orphan]
     while waiting:
         piece = waiting.pop()
         part = point_of_atom(piece.start), point_of_atom(piece.end)
-        clients = draft.crowd.between(None, *part)
+        clients = draft.crowd.between(holder, *part)
         roomiest = draft.roomiest()
         takers = (*draft.draft.neighbours(piece), roomiest)
         taker = next((edge for edge in takers if draft.fullness(edge, clients) <= limit), None)
         if taker is None and draft.fullness(roomiest, clients) - draft.fullness(roomiest) > CRUMB:
-            border = draft.border(None, *part, 1 / 2)
+            border = draft.border(holder, *part, 1 / 2)
             if border is not None:
                 waiting += [Piece.between(border, part[1]), Piece.between(part[0], border)]
                 continue
-        draft.give(None, taker or roomiest, *part)
+        draft.give(holder, taker or roomiest, *part)
 
 
 def _take_share(draft: LoadDraft, edge: str, limit: float) -> None:

@@ -54,21 +54,6 @@ class ShardTable:
 Change = tuple[ShardTable, tuple[Move, ...]]
 
 
-def edge_joined(table: ShardTable, edge: str, loads: Loads | None = None) -> Change:
-    """Let ``edge`` serve: it takes its share from those that hold most."""
-    return edges_changed(table, {edge: "serving"}, loads)
-
-
-def edge_draining(table: ShardTable, edge: str, loads: Loads | None = None) -> Change:
-    """Give away what ``edge`` holds; it stays alive."""
-    return edges_changed(table, {edge: "draining"}, loads)
-
-
-def edge_gone(table: ShardTable, edge: str, reason: str, loads: Loads | None = None) -> Change:
-    """Give away what ``edge`` holds: it is dead, or has left."""
-    return edges_changed(table, {edge: reason}, loads)
-
-
 def edges_changed(table: ShardTable, states: Mapping[str, str], loads: Loads | None = None) -> Change:
     """Return the table when these edges are serving, draining, or gone for any other reason.
 

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from dispatcher.crowd import Load, Loads
-from dispatcher.shard_table import Change, ShardTable, edge_draining, edge_gone, edge_joined
+from dispatcher.shard_table import Change, ShardTable, edges_changed
 from schemas.up_number import CIRCLE
 from tests.unit.dispatcher.crowds import CAPACITY
 
@@ -28,11 +28,17 @@ def after(table: ShardTable, event: Event, loads: Loads | None = None) -> Change
     kind, edge = event
     if loads is not None:
         loads = {edge: Load(0, CAPACITY, ()), **loads}
-    if kind == "joined":
-        return edge_joined(table, edge, loads)
-    if kind == "draining":
-        return edge_draining(table, edge, loads)
-    return edge_gone(table, edge, kind, loads)
+    return edges_changed(table, {edge: "serving" if kind == "joined" else kind}, loads)
+
+
+def edge_joined(table: ShardTable, edge: str, loads: Loads | None = None) -> Change:
+    """Let one edge serve."""
+    return edges_changed(table, {edge: "serving"}, loads)
+
+
+def edge_gone(table: ShardTable, edge: str, loads: Loads | None = None) -> Change:
+    """Let one edge be dead."""
+    return edges_changed(table, {edge: "dead"}, loads)
 
 
 def grown(edges: int) -> ShardTable:

@@ -96,3 +96,10 @@ def test_only_so_many_edges_that_are_gone_are_remembered() -> None:
     assert len(reports.edges) == MAX_GONE + 1
     assert "alive" in reports.edges
     assert "e0" not in reports.edges
+
+
+def test_what_edges_that_die_together_said_last_is_known_until_the_next_die() -> None:
+    names = [f"e{n}" for n in range(MAX_GONE + 50)]
+    reports = heard(*names)
+    assert len(reports.silent(100.0)) == len(names)
+    assert all(reports.edges[name].report for name in names)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.crowd import Crowd, Load, Loads
-from dispatcher.load_rule import Marks, balanced, edges_wanted, emptiest
+from dispatcher.load_draft import Marks
+from dispatcher.load_rule import balanced
 from dispatcher.shard_table import Move, ShardTable, edges_changed, moves_between
 from schemas.assignments import Shard, TableAssigned
 from schemas.up_number import CIRCLE
@@ -30,6 +31,10 @@ def edge_of(table: ShardTable, label: str) -> str:
 
 def published(table: ShardTable) -> TableAssigned:
     return TableAssigned(epoch=1, version=1, shards=table.shards, urls={})
+
+
+def edges_wanted(table: ShardTable, loads: Loads) -> int:
+    return balanced(table, loads).edges_wanted
 
 
 def step(table: ShardTable, loads: Loads, marks: Marks | None = None) -> tuple[ShardTable, tuple[Move, ...]]:
@@ -214,15 +219,6 @@ def test_one_edge_fewer_is_wanted_only_where_the_others_stay_roomy() -> None:
     assert edges_wanted(grown(1), even(grown(1), 0)) == 1
     assert edges_wanted(ShardTable(), {}) == 1
     assert edges_wanted(table, {}) == 10
-
-
-def test_the_emptiest_is_who_serves_fewest_whatever_is_connected_to_it() -> None:
-    table = grown(10)
-    few, gave = edge_of(table, "5"), edge_of(table, "3")
-    loads = {**even(table, 500), few: Load(200, 1000), gave: Load(900, 1000, (700_000_000,))}
-    assert emptiest(table, {**even(table, 500), few: Load(200, 1000)}) == few
-    assert emptiest(table, loads) == gave
-    assert emptiest(table, {}) is None
 
 
 @given(LOADED, st.sampled_from([None, Marks(full=0.7, roomy=0.3)]))

@@ -5,13 +5,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dispatcher.crowd import Crowd, Load
-from dispatcher.load_rule import Marks
+from dispatcher.load_draft import Marks
 from dispatcher.load_shares import CROWDED, CRUMB
-from dispatcher.shard_table import ShardTable, edge_gone, edge_joined, edges_changed
+from dispatcher.shard_table import ShardTable, edges_changed
 from schemas.assignments import TableAssigned
 from schemas.up_number import CIRCLE
 from tests.unit.dispatcher.crowds import CAPACITY, Size, crowd_of, reported, sizes
-from tests.unit.dispatcher.events import Event, after, events, grown, widths
+from tests.unit.dispatcher.events import Event, after, edge_gone, edge_joined, events, grown, widths
 
 FULL = Marks().full
 
@@ -56,7 +56,7 @@ def test_what_an_edge_leaves_behind_fills_nobody(edges: int, share: float, data:
         mean = len(people) / CAPACITY / (len(table.serving) - 1)
         assume(mean < FULL)
         before = fullness(table, loads)
-        table, moves = edge_gone(table, f"edge-{n:02d}", "dead", loads)
+        table, moves = edge_gone(table, f"edge-{n:02d}", loads)
         late = fullness(table, loads)
         for move in moves:
             taker = move.to_edge or ""
@@ -99,10 +99,21 @@ def test_one_who_does_not_say_its_load_is_given_its_part_by_width() -> None:
     table = grown(3)
     loads = reported(table, even_crowd(table, 0.6))
     del loads["edge-01"]
-    assert edge_gone(table, "edge-02", "dead", loads) == edge_gone(table, "edge-02", "dead")
+    assert edge_gone(table, "edge-02", loads) == edge_gone(table, "edge-02")
 
 
 def test_where_hardly_anybody_is_connected_parts_are_shared_out_by_width() -> None:
     table = grown(3)
     loads = reported(table, [5] * 100)
-    assert edge_gone(table, "edge-02", "dead", loads) == edge_gone(table, "edge-02", "dead")
+    assert edge_gone(table, "edge-02", loads) == edge_gone(table, "edge-02")
+
+
+def test_those_who_died_without_a_report_count_as_full_as_others() -> None:
+    """Their parts would else all go to the one with most room, as if nobody were there."""
+    table = grown(20)
+    people = even_crowd(table, 0.6)
+    everybody = reported(table, people)
+    rack = {f"edge-{n:02d}": "dead" for n in range(5)}
+    heard = {edge: load for edge, load in everybody.items() if edge not in rack}
+    table, _ = edges_changed(table, rack, heard)
+    assert max(fullness(table, everybody).values()) <= (0.8 + FULL) / 2 + CRUMB

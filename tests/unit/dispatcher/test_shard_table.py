@@ -6,10 +6,10 @@ from itertools import pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dispatcher.shard_table import Change, Move, ShardTable, edge_draining, edge_gone, edge_joined
+from dispatcher.shard_table import Change, Move, ShardTable, edges_changed
 from schemas.assignments import TableAssigned
 from schemas.up_number import CIRCLE, up_at
-from tests.unit.dispatcher.events import Event, after, grown, histories, widths
+from tests.unit.dispatcher.events import Event, after, edge_joined, grown, histories, widths
 
 LONG = histories(edges=30, length=120)
 DIGIT = CIRCLE // 10
@@ -158,19 +158,19 @@ def test_the_eleventh_edge_gets_half_a_digit() -> None:
 def test_halves_come_together_again() -> None:
     table = grown(23)
     for n in range(22, 9, -1):
-        table, _ = edge_gone(table, f"edge-{n:02d}", "stopped")
+        table, _ = edges_changed(table, {f"edge-{n:02d}": "stopped"})
     assert [shard.label for shard in table.shards] == list("0123456789")
 
 
 def test_the_last_edge_keeps_its_shards_while_it_drains() -> None:
-    table, moves = edge_draining(grown(1), "edge-00")
+    table, moves = edges_changed(grown(1), {"edge-00": "draining"})
     assert moves == ()
     table, moves = edge_joined(table, "edge-01")
     assert [(move.label, move.from_edge, move.to_edge) for move in moves] == [("[0-9]", "edge-00", "edge-01")]
 
 
 def test_nobody_holds_anything_when_no_edge_lives() -> None:
-    table, moves = edge_gone(grown(1), "edge-00", "dead")
+    table, moves = edges_changed(grown(1), {"edge-00": "dead"})
     assert [(shard.label, shard.edge) for shard in table.shards] == [("[0-9]", None)]
     assert [move.reason for move in moves] == ["dead"]
 
