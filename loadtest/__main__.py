@@ -147,7 +147,10 @@ def show_and_keep(result: Result, folder: Path) -> int:
     """Print what was judged, write result and report, and return the exit status."""
     for one in result.judged:
         print(f"{'ok  ' if one.held else 'FAIL'}  {one.what}: {one.got} (wanted {one.wanted})")
-    used = ", ".join(f"{name} {cores:.2f}" for name, cores in result.server_cpu.items())
+    cores = dict(result.server_cpu)
+    if result.others_cpu is not None:
+        cores["everything else"] = result.others_cpu
+    used = ", ".join(f"{name} {used:.2f}" for name, used in cores.items())
     print(
         f"{result.verdict.received:,} deliveries of {result.verdict.said:,} messages; "
         f"{result.deliveries_per_s:,.0f}/s while measured; p50 {result.deliver.p50:.1f} ms, "

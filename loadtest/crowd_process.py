@@ -31,7 +31,7 @@ from loadtest.tokens import TokenSource, open_tokens
 
 log = logging.getLogger(__name__)
 
-CREATING_AT_ONCE: Final = 16
+CREATING_AT_ONCE: Final = 48
 OPEN_FILES: Final = 65_536
 SETTLE_POLL_S: Final = 0.5
 HISTORY_PATIENCE_S: Final = 60.0

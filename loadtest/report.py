@@ -9,7 +9,7 @@ from typing import Final
 from loadtest.plots import Axis, Band, Series, axis_for, plot
 from loadtest.results import Result
 from loadtest.schedule import stretches
-from loadtest.server_side import ServerMoment
+from loadtest.server_side import MACHINE, ServerMoment
 
 PAGE: Final = Path(__file__).with_name("report.html")
 MEGABYTE: Final = 1_000_000
@@ -128,7 +128,8 @@ def _cpu(result: Result) -> list[Series]:
     if not result.servers:
         return []
     generator = Series("generator", [(one.at, one.generator_cpu) for one in result.moments])
-    return [*(Series(name, _cores(result, name)) for name in _names(result)), generator]
+    machine = [Series("whole machine", points)] if (points := _cores(result, MACHINE)) else []
+    return [*(Series(name, _cores(result, name)) for name in _names(result)), generator, *machine]
 
 
 def _cores(result: Result, name: str) -> list[tuple[float, float]]:
@@ -156,7 +157,7 @@ def _of_servers(result: Result, value: Callable[[ServerMoment], float]) -> list[
 
 
 def _names(result: Result) -> list[str]:
-    return list(dict.fromkeys(name for one in result.servers for name in one.servers))
+    return list(dict.fromkeys(name for one in result.servers for name in one.servers if name != MACHINE))
 
 
 def _shown(value: float | None, unit: str) -> str:
@@ -186,6 +187,7 @@ _ROWS: Final[tuple[tuple[str, Callable[[Result], float | None], str], ...]] = (
     ("students online", lambda one: one.online_most, ""),
     ("CPU of edges and broker a delivery", lambda one: one.server_us_per_delivery, "µs"),
     ("CPU of all servers", lambda one: sum(one.server_cpu.values()) or None, "cores"),
+    ("CPU of everything else on that machine", lambda one: one.others_cpu, "cores"),
     ("CPU of the generator a delivery", lambda one: one.generator_us_per_delivery, "µs"),
     ("the generator's own lateness, p99", lambda one: one.late.p99, "ms"),
     ("messages in all", lambda one: one.verdict.said, ""),

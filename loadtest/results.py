@@ -1,6 +1,5 @@
 """The result of a run: what was planned, what happened each second, and whether the objectives held. Pure."""
 
-import platform
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,7 +9,7 @@ from loadtest.latency import Latencies
 from loadtest.news import Second, Verdict
 from loadtest.scenario import Scenario
 from loadtest.schedule import measured_between
-from loadtest.server_side import ServerMoment
+from loadtest.server_side import MACHINE, ServerMoment
 
 CARRIERS: Final = ("edge", "kafka")
 """Servers whose names begin so carry deliveries: their CPU counts for a delivery."""
@@ -114,6 +113,7 @@ class Result(BaseModel):
     messages_per_s: float
     server_us_per_delivery: float | None
     server_cpu: dict[str, float]
+    others_cpu: float | None = None
     generator_us_per_delivery: float
     judged: list[Judged]
     moments: list[Moment]
@@ -153,16 +153,20 @@ class Collector:
             self._seconds += 1
         return moment
 
-    def result(self, *, run: str, started: str, gateway: str, verdicts: list[Verdict]) -> Result:
+    def result(
+        self, *, run: str, started: str, machine: str, gateway: str, verdicts: list[Verdict]
+    ) -> Result:
         """Return the result."""
         verdict = _sum(verdicts)
         cpu = self._server_cpu()
+        whole = cpu.pop(MACHINE, None)
         carried = [used for name, used in cpu.items() if name.startswith(CARRIERS)]
         seconds, received = max(1, self._seconds), max(1, self._received)
+        generator = self._generator_cpu_s / seconds
         result = Result(
             run=run,
             started=started,
-            machine=f"{platform.machine()}, {platform.system()} {platform.release()}",
+            machine=machine,
             gateway=gateway,
             scenario=self._scenario,
             processes=len(verdicts),
@@ -176,6 +180,7 @@ class Collector:
             messages_per_s=self._planned / seconds,
             server_us_per_delivery=sum(carried) * seconds / received * 1e6 if carried else None,
             server_cpu=cpu,
+            others_cpu=None if whole is None else max(0.0, whole - sum(cpu.values()) - generator),
             generator_us_per_delivery=self._generator_cpu_s / received * 1e6,
             judged=[],
             moments=self.moments,

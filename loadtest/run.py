@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable
@@ -72,7 +73,11 @@ async def run_scenario(
                 with suppress(asyncio.CancelledError):
                     await task
     return collector.result(
-        run=run, started=started.isoformat(timespec="seconds"), gateway=target.gateway, verdicts=verdicts
+        run=run,
+        started=started.isoformat(timespec="seconds"),
+        machine=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}",
+        gateway=target.gateway,
+        verdicts=verdicts,
     )
 
 

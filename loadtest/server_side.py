@@ -15,6 +15,10 @@ import aiohttp
 from pydantic import BaseModel
 
 TIMEOUT_S: Final = 2.0
+MACHINE: Final = "machine"
+"""Everything that runs on this machine, ours or not, where processes of it are looked at."""
+
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _WANTED: Final = {
     "process_cpu_seconds_total": "cpu_s",
@@ -70,6 +74,16 @@ def of_process(pid: int) -> ServerMoment | None:
     return ServerMoment(cpu_s=cpu_s, memory_bytes=pages * _PAGE_BYTES)
 
 
+def of_machine() -> ServerMoment | None:
+    """Return what all cores of this machine have worked; None where the kernel does not say."""
+    try:
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = (int(field) for field in fields)
+    return ServerMoment(cpu_s=(user + nice + system + irq + softirq + steal) / _TICKS_PER_S)
+
+
 async def look(session: aiohttp.ClientSession, watched: Watched) -> dict[str, ServerMoment]:
     """Return all servers' figures now. The kernel's are the better ones where both are there."""
     pages = await asyncio.gather(*(_page(session, url) for url in watched.ops_urls.values()))
@@ -80,6 +94,9 @@ async def look(session: aiohttp.ClientSession, watched: Watched) -> dict[str, Se
             found[name] = found.get(name, ServerMoment()).model_copy(
                 update={"cpu_s": moment.cpu_s, "memory_bytes": moment.memory_bytes}
             )
+    machine = of_machine() if watched.pids else None
+    if machine is not None:
+        found[MACHINE] = machine
     return found
 
 

@@ -12,32 +12,40 @@ import uvloop
 
 from deploy.fitness.local_target import local_target
 from loadtest.crew import RunFailedError
-from loadtest.run import LiveLine, Target, run_scenario
+from loadtest.run import Target, run_scenario
 from loadtest.scenario import Phase, Scenario
 
 DELIVERIES_PER_S: Final = 15_000
 STUDENTS: Final = 1_000
 CONNECTS_PER_S: Final = 200
-MEASURED_S: Final = 12.0
+MEASURED_S: Final = 8.0
+WARM_UP_S: Final = 3.0
 GROUP_SIZES: Final = (10, 100, 1_000, 10_000)
 EDGES: Final = (1, 4)
 """Two are there for the group sizes."""
 
+HEAD: Final = (
+    "| edges | members a group | messages/s | deliveries/s | edges, a delivery | broker, a delivery"
+    " | p50 / p99 |\n|---|---|---|---|---|---|---|"
+)
+
 
 def main() -> int:
-    """Measure, print the table, write it. Returns the exit status."""
+    """Measure, print each row when it is there, write them all. Returns the exit status."""
     rows: list[dict[str, Any]] = []
+    print(HEAD, flush=True)
     try:
-        rows += _on_edges(2, GROUP_SIZES)
-        for edges in EDGES:
-            rows += _on_edges(edges, (100,))
+        for edges, sizes in ((2, GROUP_SIZES), *((edges, (100,)) for edges in EDGES)):
+            for row in _on_edges(edges, sizes):
+                rows.append(row)
+                print(_shown(row), flush=True)
     except (RunFailedError, OSError, RuntimeError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
     path = Path("reports") / f"growth-{time.strftime('%Y%m%d-%H%M%S')}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(rows, indent=1))
-    print("\n".join(["", *_table(rows), "", str(path)]))
+    print(path)
     return int(any(row["faults"] for row in rows))
 
 
@@ -54,7 +62,7 @@ def scenario(members: int) -> Scenario:
         check_history=2,
         phases=(
             Phase(name="come online", seconds=comes_s, measured=False),
-            Phase(name="warm up", seconds=4, each_s=each_s, measured=False),
+            Phase(name="warm up", seconds=WARM_UP_S, each_s=each_s, measured=False),
             Phase(name="talk", seconds=MEASURED_S, each_s=each_s),
         ),
     )
@@ -71,8 +79,7 @@ def _on_edges(edges: int, sizes: tuple[int, ...]) -> Iterator[dict[str, Any]]:
 
 def _row(edges: int, members: int, target: Target) -> dict[str, Any]:
     wanted = scenario(members)
-    print(f"\n{edges} edges, {wanted.name}", flush=True)
-    result = uvloop.run(run_scenario(wanted, target, processes=1, on_moment=LiveLine(wanted.seconds).show))
+    result = uvloop.run(run_scenario(wanted, target, processes=1, on_moment=lambda _: None))
     cpu, per_s = result.server_cpu, max(1.0, result.deliveries_per_s)
     edge_cores = sum(used for name, used in cpu.items() if name.startswith("edge"))
     return {
@@ -89,18 +96,12 @@ def _row(edges: int, members: int, target: Target) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    yield (
-        "| edges | members a group | messages/s | deliveries/s | edges, a delivery | broker, a delivery"
-        " | p50 / p99 |"
+def _shown(row: dict[str, Any]) -> str:
+    return (
+        f"| {row['edges']} | {row['members']:,} | {row['messages_per_s']:,.0f}"
+        f" | {row['deliveries_per_s']:,.0f} | {row['edge_us']:.1f} µs | {row['broker_us']:.1f} µs"
+        f" | {row['p50_ms']:.0f} / {row['p99_ms']:.0f} ms |"
     )
-    yield "|---|---|---|---|---|---|---|"
-    for row in rows:
-        yield (
-            f"| {row['edges']} | {row['members']:,} | {row['messages_per_s']:,.0f}"
-            f" | {row['deliveries_per_s']:,.0f} | {row['edge_us']:.1f} µs | {row['broker_us']:.1f} µs"
-            f" | {row['p50_ms']:.0f} / {row['p99_ms']:.0f} ms |"
-        )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from loadtest.latency import Latencies
 from loadtest.news import Second, Verdict
 from loadtest.results import Collector, Result, ServerSecond
 from loadtest.scenario import Objectives, Phase, Scenario
-from loadtest.server_side import ServerMoment
+from loadtest.server_side import MACHINE, ServerMoment
 
 
 def verdict(faults: Mapping[str, int]) -> Verdict:
@@ -50,8 +50,13 @@ def result(
         servers = {
             "edge-1": ServerMoment(cpu_s=5 + at * 0.002, memory_bytes=9e7),
             "store": ServerMoment(cpu_s=at * 0.5, memory_bytes=1e8, lag=3),
+            MACHINE: ServerMoment(cpu_s=100 + at * 1.503),
         }
         collector.servers.append(ServerSecond(at=at, servers=servers))
     return collector.result(
-        run="abc", started="2026-01-01T00:00:00", gateway="http://gateway", verdicts=[verdict(faults)]
+        run="abc",
+        started="2026-01-01T00:00:00",
+        machine="a test's",
+        gateway="http://gateway",
+        verdicts=[verdict(faults)],
     )

@@ -62,6 +62,10 @@ def test_a_delivery_costs_what_edges_and_broker_use_and_the_store_is_not_among_t
     assert one.generator_us_per_delivery == pytest.approx(10)
 
 
+def test_what_everything_else_on_the_machine_used_is_told_apart() -> None:
+    assert result().others_cpu == pytest.approx(1.0, abs=0.001)
+
+
 def test_a_generator_that_is_late_itself_breaks_what_it_measured() -> None:
     one = result(objectives=Objectives(p99_ms=30))
     late = one.model_copy(update={"late": one.late.model_copy(update={"p99": 51.0})})

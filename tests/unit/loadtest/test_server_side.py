@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from loadtest.server_side import Watched, look, of_process, pairs, parse_metrics
+from loadtest.server_side import MACHINE, Watched, look, of_process, pairs, parse_metrics
 
 PAGE = """\
 # HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.
@@ -43,7 +43,7 @@ async def test_servers_are_looked_at_together_and_the_silent_are_left_out() -> N
             found = await look(session, watched)
     finally:
         await runner.cleanup()
-    assert set(found) == {"edge-1"}
+    assert set(found) == {"edge-1", MACHINE}
     assert found["edge-1"].connections == 9
     assert found["edge-1"].memory_bytes != 1.5e8, "the kernel's figure is the better one"
 
