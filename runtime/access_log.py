@@ -40,7 +40,7 @@ class AccessLog:
             f"{request.remote or '-'} - - {self._at(time.time() - took_s)} "
             f'"{request.method} {request.path_qs} HTTP/{version.major}.{version.minor}" '
             f"{response.status} {response.body_length} "
-            f'"{headers.get("Referer", "-")}" "{headers.get("User-Agent", "-")}"'
+            f'"{_field(headers.get("Referer", "-"))}" "{_field(headers.get("User-Agent", "-"))}"'
         )
         if len(self._lines) == 1:
             asyncio.get_running_loop().call_later(WRITE_EVERY_S, self.write)
@@ -62,6 +62,14 @@ class AccessLog:
             self._second = second
             self._second_text = time.strftime("[%d/%b/%Y:%H:%M:%S %z]", time.localtime(second))
         return self._second_text
+
+
+def _field(text: str) -> str:
+    """Return what a client has sent such that it can end neither its field nor its line, as Apache does."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in escaped)
 
 
 class _Line(AbstractAccessLogger):

@@ -1,6 +1,7 @@
 """Requests are logged as aiohttp's own logger would, each once, and none is left behind at the end."""
 
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,7 +41,7 @@ def logger() -> Iterator[logging.Logger]:
 REQUESTS: list[tuple[str, str, dict[str, str]]] = [
     ("GET", "/chat/location", {}),
     ("POST", "/message/?a=%22b%20c&d=é", {"User-Agent": "curl/8", "Referer": "https://example.org/"}),
-    ("GET", "/" + "x" * 5000, {"User-Agent": 'quote " and \\'}),
+    ("GET", "/" + "x" * 5000, {"User-Agent": "a (b; c)"}),
 ]
 
 
@@ -68,6 +69,27 @@ async def test_a_line_is_what_aiohttps_own_logger_writes(
     assert ours[0] == theirs[0]
     assert ours[2].partition("]")[2] == theirs[2].partition("]")[2]
     assert ours[2].startswith("14/Nov/2023:22:13:20 +0000]")
+
+
+@pytest.mark.parametrize("header", ["User-Agent", "Referer"])
+@pytest.mark.parametrize(
+    "sent", ['x" 200 17 "-" "y', "back\\slash\\", "\x1b[31m", "a\u2028b", "a\tb", "a\x85b"]
+)
+async def test_what_a_client_sends_ends_neither_its_field_nor_the_line(
+    logger: logging.Logger, header: str, sent: str
+) -> None:
+    kept = Lines()
+    logger.addHandler(kept)
+    log = AccessLog(logger)
+    log.logger_class()(logger, "").log(
+        make_mocked_request("GET", "/", headers={header: sent}), web.Response(status=201), 0.25
+    )
+    log.write()
+    (line,) = kept.lines
+    assert line.isprintable()
+    fields = re.findall(r'"(?:[^"\\]|\\.)*"', line)
+    assert len(fields) == 3
+    assert line.endswith(f"{fields[1]} {fields[2]}")
 
 
 async def test_lines_are_written_together_and_early_when_they_are_many(
