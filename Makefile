@@ -42,7 +42,7 @@ test: setup ## Run all tests; args="-k edge" for some, BACKING=native|pip|docker
 .PHONY: faults
 faults: setup ## Try every fault at length, MINUTES=10 in all; writes reports/faults-*.md
 	@$(PY) -m tests.simulation --minutes 1
-	@FAULTS_MINUTES=$(or $(MINUTES),10) $(PY) -m pytest tests/faults -s $(args)
+	@FAULTS_MINUTES=$(or $(MINUTES),10) $(PY) -m pytest tests/faults tests/integration/dispatch_live -s $(args)
 
 .PHONY: simulate
 simulate: $(PACKAGES) ## Break the whole system in a simulation; SEEDS=n or MINUTES=n, SEED=n to see one again
