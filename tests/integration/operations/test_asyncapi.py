@@ -92,6 +92,7 @@ async def read_all(system: LocalSystem) -> list[Any]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=system.backing.env()["KAFKA_BOOTSTRAP_SERVERS"],
         isolation_level="read_committed",
+        auto_offset_reset="earliest",
         enable_auto_commit=False,
     )
     await consumer.start()
@@ -102,7 +103,6 @@ async def read_all(system: LocalSystem) -> list[Any]:
             for number in await consumer_partitions(consumer, topic)
         ]
         consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
         records: list[Any] = []
         while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
