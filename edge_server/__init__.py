@@ -25,5 +25,6 @@ Who belongs to another edge goes there:
     drain.py           whether all have to go: this edge stops, or an operator asked for it
 
 Beside it: clients.py and rooms.py (who is here, and in which room), catch_up.py (what a room's joiner has
-missed), token_expiry.py, status_report.py (tells the dispatcher how full we are).
+missed), another_log.py (cursors that this log never gave), token_expiry.py, status_report.py (tells the
+dispatcher how full we are).
 """

@@ -1,9 +1,11 @@
 """Puts the edge together, in the order of a message's way."""
 
 import logging
+from functools import partial
 
 from aiohttp import web
 
+from edge_server.another_log import AnotherLog
 from edge_server.arrivals import Bodies, gate
 from edge_server.delivery import Delivery
 from edge_server.drain import Drain
@@ -22,7 +24,7 @@ from edge_server.socket_server import ChatSocketServer
 from edge_server.status_report import StatusReport
 from runtime import logs, metrics
 from runtime.assignments import Assignments
-from runtime.kafka import ensure_topics, started_producer
+from runtime.kafka import ensure_topics, partition_of, started_producer
 from runtime.log_reader import LogReader
 from runtime.memberships import Memberships
 from runtime.service import Service
@@ -78,8 +80,13 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     url = await _accept_clients(service, settings, server)
     report = StatusReport(settings, url, producer, rooms, drain, messages=_messages_in)
     service.supervise("report status", report.run)
+    AnotherLog(rooms, partial(_end_of, messages, settings), joining.tell_hole).start(service)
     service.resources.push_async_callback(_leave, service, settings, drain, report, publisher, sessions)
     return url
+
+
+def _end_of(messages: LogReader, settings: EdgeSettings, group: str) -> int | None:
+    return messages.ends.get(partition_of(group.encode(), settings.kafka_partitions))
 
 
 async def _accept_clients(service: Service, settings: EdgeSettings, server: ChatSocketServer) -> str:

@@ -75,6 +75,14 @@ class Joining:
             metrics.RECOVERED_MESSAGES.inc(len(joined.missed))
         return joined
 
+    def tell_hole(self, client: Client, group: str) -> None:
+        """Let a client go on from here whose cursor is from another log."""
+        self._fan_out.flush()
+        self._rooms.join(client, group)
+        head = self._delivery.head(partition_of(group.encode(), self._partitions))
+        self._tell(client, {group: CatchUp(head=head, recovered=False)})
+        metrics.RECOVERIES.labels(outcome="hole").inc()
+
     def _tell(self, client: Client, joins: Mapping[str, CatchUp]) -> None:
         rooms = {group: _room_joined(join) for group, join in joins.items()}
         client.send(event_text(JOINED, Joined(rooms=rooms)))

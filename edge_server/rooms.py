@@ -5,7 +5,7 @@ what is newer than its cursor, until this edge has caught up with it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, KeysView
+from collections.abc import Iterable, Iterator, KeysView
 from typing import TypeVar
 
 from edge_server.clients import Client
@@ -62,6 +62,12 @@ class Rooms:
     def late(self, room: str) -> dict[Client, int]:
         """Return the clients that only get what is newer than their cursor."""
         return self._late.get(room, _NO_CURSORS)
+
+    def all_late(self) -> Iterator[tuple[str, Client, int]]:
+        """Yield the rooms and clients that wait to be caught up with, and their cursors."""
+        for room, late in self._late.items():
+            for client, cursor in late.items():
+                yield room, client, cursor
 
     def is_watched(self, room: str) -> bool:
         """Say whether anybody here is in the room."""

@@ -10,6 +10,7 @@
     handover.py       where reading and writing meet, and memory is bounded
     batch_writer.py   write: messages, folds, and dead letters for what can't be written
     dead_letters.py   poison records go to their topic
+    letters.py        the operators' command that lists them and sends them again
     stalls.py         whether reading has stopped (pure)
     outage.py         the same write again, for as long as the store is away
     progress.py       how far the store has got, for the gateway; then the commit

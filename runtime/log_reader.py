@@ -55,6 +55,8 @@ class LogReader:
         """Where reading began, by partition: nothing before is known here."""
         self.positions: dict[int, int] = {}
         """The next offset to read, by partition."""
+        self.ends: dict[int, int] = {}
+        """Where the log ended when it was last asked, by partition."""
         self.caught_up = asyncio.Event()
         """Set once everything that stood in the log at the start has been handed over."""
 
@@ -152,6 +154,7 @@ class LogReader:
 
     async def _check_progress(self, consumer: AIOKafkaConsumer, before: dict[int, int]) -> None:
         end = await consumer.end_offsets(self._partitions)
+        self.ends = {tp.partition: offset for tp, offset in end.items()}
         for tp in self._partitions:
             position = await consumer.position(tp)
             metrics.READER_LAG.labels(topic=self.topic, partition=tp.partition).set(

@@ -1,7 +1,7 @@
 """Students that write down all that happens to them, as the judge's history."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from loadtest.chat_client import ChatClient, Locate
 from loadtest.outbox import Outgoing
@@ -19,6 +19,9 @@ from tests.faults.history import (
     Sight,
 )
 
+MOVED: Final = "moved"
+"""Why a connection ended whose edge has sent its client elsewhere."""
+
 
 class Recorder:
     """Collects one history. ``clock`` gives the seconds of its moments."""
@@ -33,7 +36,8 @@ class Recorder:
         """Messages that were refused for good, and with which code."""
         self.sights: dict[tuple[str, str], Sight] = {}
         """By client and group."""
-        self.connections = 0
+        self.losses: list[str] = []
+        """Why connections ended."""
 
     def sight(self, client: str, up: str, group: str) -> Sight:
         """Return what a client saw of a group."""
@@ -94,6 +98,7 @@ class RecordedStudent(ChatClient):
     def on_lost(self, reason: str) -> None:
         """Take the end of the connection."""
         self._connection_now = self._connection_now._replace(number=self._connection_now.number + 1)
+        self._recorder.losses.append(reason)
         super().on_lost(reason)
 
     async def _note_edge(self, token: str) -> str:

@@ -3,7 +3,7 @@
 edge-1 reaches the broker, and the persister reaches the store, through proxies; all others go directly.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,13 +56,14 @@ def missing_for_stage() -> str | None:
 
 
 @contextmanager
-def open_stage(folder: Path, **told: Mapping[str, str]) -> Iterator[Stage]:
-    """Run the system for the length of the block; ``told`` adds variables by the service's name."""
+def open_stage(folder: Path, *, data_dir: Path | None = None) -> Iterator[Stage]:
+    """Run the system for the length of the block, with the data of broker and store in ``data_dir``."""
+    data_dir = data_dir or folder / "data"
     # Ports that are chosen together are different ones.
     door_port, broker_proxy_port, store_proxy_port = free_ports(3)
     with ExitStack() as stack:
-        broker = plan_cluster(folder / "data", 1, SideDoor(door_port, broker_proxy_port))[0]
-        store = StoreProcess(folder / "data")
+        broker = plan_cluster(data_dir, 1, SideDoor(door_port, broker_proxy_port))[0]
+        store = StoreProcess(data_dir)
         for service in (broker, store):
             stack.callback(service.close)
             service.start()
@@ -80,7 +81,7 @@ def open_stage(folder: Path, **told: Mapping[str, str]) -> Iterator[Stage]:
                 folder,
                 kafka=broker.address,
                 store=store.address,
-                env={name: {**env[name], **told.get(name.replace("-", "_"), {})} for name in env},
+                env=env,
             )
         )
         yield Stage(system, broker, store, to_broker, to_store)

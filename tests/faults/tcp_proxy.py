@@ -71,11 +71,6 @@ class TcpProxy:
         """End every connection with a reset, whatever is on its way."""
         self._loop.call_soon_threadsafe(self._reset_now)
 
-    @property
-    def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._writers) // 2
-
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 

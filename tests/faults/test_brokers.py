@@ -22,7 +22,7 @@ from tests.integration.persister.processes import until
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SERVICES: Final = ("edge-1", "edge-2", "persister", "dispatcher", "api_gateway")
-ROUNDS_LONG: Final = 5
+ROUNDS_LONG: Final = 2
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ async def test_a_broker_that_restarts_or_dies_costs_no_message(
     rng = random.Random(seed)
     async with open_crowd(cluster.system, seed) as crowd:
         async with crowd.chatting():
-            # Short, one of each; long, every broker in turn: the controller and each leader is among them.
-            brokers = rng.sample(cluster.brokers, 3) * (ROUNDS_LONG if minutes else 1)
-            for number, broker in enumerate(brokers if minutes else brokers[:2]):
-                end = (broker.stop, broker.kill)[number % 2]
+            # Long, every broker in turn and in both ways: the controller and each leader is among them.
+            brokers = rng.sample(cluster.brokers, 3)
+            ends = [end for broker in brokers for end in ((broker, broker.kill), (broker, broker.stop))]
+            for broker, end in ends * ROUNDS_LONG if minutes else ends[:1]:
                 await asyncio.to_thread(end)
                 outcome.recovered_s.append(await crowd.probe())
                 outcome.counts[end.__name__] += 1
@@ -76,7 +76,6 @@ async def test_a_broker_that_restarts_or_dies_costs_no_message(
                 print(f"{end.__name__}: recovered in {outcome.recovered_s[-1]:.1f} s")
                 await until("all replicas are in sync", partial(all_in_sync, cluster))
         outcome.checked = await crowd.judge()
-    outcome.kept = True
 
 
 async def test_with_one_broker_of_three_sends_are_refused_and_nothing_is_acked_falsely(
@@ -98,7 +97,6 @@ async def test_with_one_broker_of_three_sends_are_refused_and_nothing_is_acked_f
             outcome.recovered_s.append(await probe)
             print(f"two of three: recovered in {outcome.recovered_s[-1]:.1f} s")
         outcome.checked = await crowd.judge()
-    outcome.kept = True
 
 
 async def all_in_sync(cluster: Cluster) -> bool:

@@ -85,4 +85,3 @@ async def test_bad_networks_break_no_promise(
                     outcome.counts[kind] += 1
                     print(f"{kind}: recovered in {outcome.recovered_s[-1]:.1f} s")
             outcome.checked = await crowd.judge()
-    outcome.kept = True

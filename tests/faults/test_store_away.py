@@ -7,11 +7,11 @@ from typing import Final
 
 import aiohttp
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from edge_server.settings import EdgeSettings
 from tests.faults.crowd import open_crowd
 from tests.faults.outcomes import Outcome
+from tests.faults.process_figures import metric
 from tests.faults.stage import Stage
 from tests.integration.backing import eventually
 
@@ -19,18 +19,6 @@ pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 AWAY_S: Final = 3.0
 AWAY_LONG_S: Final = 60.0
-
-
-async def window_bytes(stage: Stage, edge: str) -> float:
-    url = f"{stage.system.services[edge].ops_url}/metrics"
-    async with aiohttp.ClientSession() as session, session.get(url) as response:
-        text = await response.text()
-    return next(
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == "chat_edge_window_bytes"
-    )
 
 
 async def test_without_the_store_live_chat_goes_on_and_history_gets_all_of_it(
@@ -47,9 +35,10 @@ async def test_without_the_store_live_chat_goes_on_and_history_gets_all_of_it(
                     message_id = crowd.say(everybody, "without the store")
                     await eventually("it came to all", partial(crowd.has_reached_all, message_id, everybody))
                 await asyncio.sleep((AWAY_LONG_S if minutes else AWAY_S) * rng.uniform(0.5, 1.0))
-                assert await window_bytes(stage, "edge-1") <= EdgeSettings().window_bytes
+                async with aiohttp.ClientSession() as session:
+                    window = await metric(session, stage.system.edges[0], "chat_edge_window_bytes")
+                assert 0 < window <= EdgeSettings().window_bytes
                 await asyncio.to_thread(back)
                 outcome.recovered_s.append(await crowd.probe())
                 outcome.counts[away.__name__] += 1
         outcome.checked = await crowd.judge()
-    outcome.kept = True

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from socketio.exceptions import ConnectionError as RefusedConnection
 
+from edge_server import another_log
+from runtime import log_reader
 from tests.integration.backing import Log, eventually, new_group, new_up, token
 from tests.integration.edge_server.edges import ChatClient, Edge, edge
 
@@ -99,6 +101,24 @@ async def test_a_client_whose_membership_comes_late_to_its_new_edge_misses_nothi
         await resuming.got("a", "b")
         assert (resuming.joined[group]["recovered"], resuming.joined[group]["missed"]) == (True, 2)
         await resuming.disconnect()
+        await speaker.disconnect()
+
+
+async def test_a_cursor_of_another_log_is_told_that_there_is_a_hole(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(another_log, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(log_reader, "PROGRESS_CHECK_S", 0.05)
+    group = new_group()
+    async with edge() as one:
+        speaker = await ready(log, group, ChatClient(new_up()), one)
+        head = (await speaker.say(group, "newest"))["seq"]
+        lost = ChatClient(speaker.up)
+        await lost.connect(one, since={group: head + 50})
+        await eventually("it is told", lambda: not lost.joined.get(group, {"recovered": True})["recovered"])
+        await speaker.say(group, "live")
+        await lost.got("live")
+        await lost.disconnect()
         await speaker.disconnect()
 
 

@@ -13,7 +13,7 @@ def test_a_quantile_is_one_of_the_values(part: float, expected: float) -> None:
 
 
 def test_the_page_tells_counts_times_and_what_was_not_kept() -> None:
-    kept = Outcome("kill -9", "all promises kept", Counter(kills=1200), [1.0, 2.0, 9.0], kept=True)
+    kept = Outcome("kill -9", "all promises kept", Counter(kills=1200), [1.0, 2.0, 9.0])
     broken = Outcome("store frozen")
     said = page([kept, broken], title="Faults")
     assert "| kill -9 | yes | 3 | 2.0 s | 9.0 s |" in said
