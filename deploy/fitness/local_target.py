@@ -1,7 +1,7 @@
 """A whole system on this machine as a load test's target, with all its processes to look at."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,13 +16,15 @@ NOT_OURS = ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_DURABLE", "MONGODB_URI")
 
 
 @contextmanager
-def local_target(
-    folder: Path, *, edges: int = 2, env: Mapping[str, Mapping[str, str]] | None = None
-) -> Iterator[Target]:
+def local_target(folder: Path, *, edges: int = 2) -> Iterator[Target]:
     """Run a system under ``folder`` for the length of the block; this process can mint its tokens."""
     environ = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     with LocalSystem(
-        data_dir=folder / "data", log_dir=folder / "logs", edges=edges, env=env, environ=environ
+        data_dir=folder / "data",
+        log_dir=folder / "logs",
+        edges=edges,
+        environ=environ,
+        usual_ports=False,
     ) as system:
         before = os.environ.get(SECRET_VARIABLE)
         os.environ[SECRET_VARIABLE] = system.token_secret
