@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.grafana.boards import ALL, Board, Panel
+from deploy.grafana.boards import ALL
+from deploy.grafana.panels import Board, Panel
 
 FOLDER: Final = Path(__file__).parent / "dashboards"
 COLUMNS: Final = 24

@@ -14,7 +14,8 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deploy.grafana.boards import ALL, BYTES, NUMBER, PER_SECOND, RATE_OVER, SECONDS, Board, Panel
+from deploy.grafana.boards import ALL
+from deploy.grafana.panels import BYTES, NUMBER, PER_SECOND, RATE_OVER, SECONDS, Board, Panel
 from deploy.prometheus.local_prometheus import PORT, Prometheus, Series
 
 POINTS: Final = 240

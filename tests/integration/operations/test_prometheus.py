@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from deploy.demo.local_system import LocalSystem
-from deploy.grafana.boards import ALL, RATE_OVER
+from deploy.grafana.boards import ALL
+from deploy.grafana.panels import RATE_OVER
 from deploy.prometheus.local_prometheus import (
     ALERTS,
     Prometheus,

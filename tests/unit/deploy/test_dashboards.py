@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.grafana.boards import ALL, BYTES, NUMBER, PER_SECOND, SECONDS, Board, Panel
+from deploy.grafana.boards import ALL
 from deploy.grafana.dashboards import FOLDER, SOURCE, dashboard, text
+from deploy.grafana.panels import BYTES, NUMBER, PER_SECOND, SECONDS, Board, Panel
 from deploy.grafana.pictures import named, scaled
 from deploy.prometheus.local_prometheus import Series
 from runtime import metrics
