@@ -1,4 +1,4 @@
-"""CPU a delivery: one message to a room of many members, by the edge and by python-socketio's own emit.
+"""CPU a delivery: one message to a room of many members, by the edge, python-socketio, and bare writes.
 
 The members live in this process and only count bytes. What a server uses in a round is all counted, with the
 message's way in and whatever else it does meanwhile; nothing is subtracted.
@@ -6,16 +6,24 @@ message's way in and whatever else it does meanwhile; nothing is subtracted.
 
 import asyncio
 
+from deploy.demo.environment import HOST
+from edge_server.frames import message_frame
 from loadtest.websocket import WHOLE_TEXT, FrameReader
 from tests.bench.processes import Rig, Server, Size, cpu_s
 from tests.bench.rounds import Figures, compare
-from tests.bench.socket_clients import Student, connect_all, require_ack, until
+from tests.bench.socket_clients import TEXT, Student, connect_all, require_ack, until
 from tests.bench.table import Row
 from tests.integration.backing import new_group, open_log
 
 MEMBERS = 1_000
 PER_S = 10
 BURST = 16
+FRAME_BYTES = len(
+    message_frame(
+        id="bench-0000000000", seq=100_000, room="g" * 14, up="up000000000", message=TEXT,
+        timestamp=1_700_000_000_000, sent_at=1_700_000_000_000,
+    )
+)  # fmt: skip
 
 
 class Counter(asyncio.Protocol):
@@ -110,6 +118,26 @@ class Crowd:
         await until(all_have_all, [sender])
 
 
+class BareCrowd(Crowd):
+    """As many connections to the bare write loop, which writes as many bytes as a message's frame has."""
+
+    def __init__(self, server: Server, members: int) -> None:
+        super().__init__(server, "", members)
+        self._transport: asyncio.WriteTransport
+
+    async def connect(self) -> None:
+        """Connect all, by TCP alone."""
+        loop = asyncio.get_running_loop()
+        for _ in self._students:
+            self._transport, _ = await loop.create_connection(lambda: self._counter, HOST, self._server.port)
+
+    async def _send(self, burst: int) -> None:
+        """Ask for the bytes of a burst and wait until all members have them."""
+        self._counter.received, size = 0, burst * FRAME_BYTES
+        self._transport.write(size.to_bytes(4, "big"))
+        await until(lambda: self._counter.received == size * len(self._students), [])
+
+
 async def run(rig: Rig, size: Size) -> list[Row]:
     """Compare both servers."""
     group, members = new_group(), size.of(MEMBERS)
@@ -126,11 +154,26 @@ async def run(rig: Rig, size: Size) -> list[Row]:
     bursts = await compare(
         size.rounds, lambda: ours.in_bursts(10 * BURST), lambda: reference.in_bursts(2 * BURST)
     )
+    bare = BareCrowd(await rig.reference("reference_writes"), members)
+    await bare.connect()
+    beside = [
+        (
+            await compare(
+                size.rounds,
+                lambda: ours.paced(size.of(2 * PER_S)),
+                lambda: bare.paced(size.of(2 * PER_S)),
+            )
+        ).row(f"the same beside a bare write loop, {PER_S} messages/s", "cpu_us", "µs"),
+        (
+            await compare(size.rounds, lambda: ours.in_bursts(10 * BURST), lambda: bare.in_bursts(10 * BURST))
+        ).row(f"the same beside a bare write loop, bursts of {BURST}", "cpu_us", "µs"),
+    ]
     idle = Row(f"edge with {members} members, idle", "% of a core", "lower", 100 * await ours.idle(2.0))
     return [
         paced.row(f"CPU a delivery, {members} members, {PER_S} messages/s", "cpu_us", "µs"),
         one_by_one.row(f"CPU a delivery, {members} members, one by one", "cpu_us", "µs"),
         bursts.row(f"CPU a delivery, {members} members, bursts of {BURST}", "cpu_us", "µs"),
         bursts.row(f"deliveries, bursts of {BURST}", "per_s", "1/s", better="higher"),
+        *beside,
         idle,
     ]
