@@ -61,6 +61,8 @@ class SimulatedEdge:
         self.rooms = Rooms()
         self.memberships = Memberships()
         self.accepting = False
+        self.window_starts: dict[int, int] = {}
+        """Where its window began, by partition: what stands before is not known here."""
         self._log = log
         self._server = SocketServer()
         self._connections: dict[str, Connection] = {}
@@ -87,6 +89,7 @@ class SimulatedEdge:
         await tables.start(service)
         await members.start(service)
         await messages.start(service)
+        self.window_starts = dict(messages.starts)
         joining = Joining(settings, self.rooms, window, delivery, fan_out, self.memberships)
         server: Any = self._server
         handshake = Handshake(settings, Tokens())  # type: ignore[arg-type]

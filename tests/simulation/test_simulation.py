@@ -13,7 +13,7 @@ from tests.simulation.bugs import BUGS
 from tests.simulation.verdict import violations
 from tests.simulation.world import World, run_seed
 
-SEEDS = int(os.environ.get("SEEDS", "120"))
+SEEDS = int(os.environ.get("SEEDS", "80"))
 WITHIN_SEEDS = 1_000
 ROOT = Path(__file__).parents[2]
 

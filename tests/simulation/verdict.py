@@ -48,16 +48,20 @@ def _clients(world: World) -> Iterator[str]:
 
 
 def _late_retries(world: World) -> set[str]:
-    """Return the messages of which a retry came after an edge's window may have moved on.
+    """Return the messages of which a retry stands where an edge may not have known the first record.
 
-    Edges promise to notice only those that come before (docs/decisions/0001). The store notices all.
+    Its window may have moved on, or have begun between the two. Edges promise to notice only the others
+    (docs/decisions/0001). The store notices all.
     """
+    begun = {(n, start) for edge in world.edges_ever for n, start in edge.window_starts.items()}
     by_time = sorted(world.log.read(topics.MESSAGES), key=lambda record: record.timestamp)
-    first: dict[str, int] = {}
+    first: dict[str, tuple[int, int]] = {}
     late = set()
     for at, record in enumerate(by_time):
         sent = MessageSent.read(record.headers, record.value)
-        if at - first.setdefault(sent.id, at) >= world.window_records // PARTITIONS:
+        then, offset = first.setdefault(sent.id, (at, record.offset))
+        between = any(n == record.partition and offset < start <= record.offset for n, start in begun)
+        if between or at - then >= world.window_records // PARTITIONS:
             late.add(sent.id)
     return late
 
