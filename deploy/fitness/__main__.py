@@ -6,17 +6,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 import uvloop
 
+from deploy.audit import PINNED, Audit, look_up
 from deploy.fitness.local_target import local_target
 from loadtest.__main__ import USUAL_MINUTES, add_size, chosen_scenario, measure_fitness, show_and_keep
 from loadtest.crew import RunFailedError
 from loadtest.fitness import AUDIT, Outcome
 from loadtest.run import LiveLine, Target, run_scenario
-
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,14 +56,23 @@ def _one(asked: argparse.Namespace, target: Target) -> int:
 
 
 def audit() -> Outcome:
-    """Return what `make audit` says of the pinned dependencies."""
-    ran = subprocess.run(
-        ["make", "--silent", "audit"], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-    last = (ran.stdout + ran.stderr).strip().splitlines()[-1:]
-    if ran.returncode == 0:
-        return Outcome(AUDIT, 0, "make audit")
-    return Outcome(AUDIT, None, f"make audit: {' '.join(last)}")
+    """Return what is known of the pinned dependencies, as `make audit` finds it."""
+    try:
+        return outcome_of([look_up(file) for file in PINNED])
+    except subprocess.TimeoutExpired:
+        return Outcome(AUDIT, None, "the services of vulnerabilities did not answer in time")
+
+
+def outcome_of(audits: Sequence[Audit]) -> Outcome:
+    """Return the outcome of look-ups. Where anything was not looked up and nothing found, it is not known."""
+    findings = [finding for one in audits for finding in one.findings]
+    if findings:
+        return Outcome(AUDIT, len(findings), "; ".join(findings))
+    audited = sum(one.audited for one in audits)
+    missing = next((one.reason for one in audits if one.not_audited), None)
+    if missing is not None:
+        return Outcome(AUDIT, None, f"{audited} packages looked up, not all: {missing}")
+    return Outcome(AUDIT, 0, f"{audited} packages looked up")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Every step of the growth is the same number of deliveries, said by groups of another size."""
+"""What is measured on a system started here: equal loads for all sizes, and an audit that never guesses."""
 
 import pytest
 
+from deploy.audit import Audit
+from deploy.fitness.__main__ import outcome_of
 from deploy.fitness.growth import DELIVERIES_PER_S, GROUP_SIZES, scenario
 from loadtest.crowd import make_crowd
 from loadtest.schedule import talk
@@ -17,3 +19,16 @@ def test_groups_of_any_size_get_as_many_deliveries(members: int) -> None:
     )
     per_s = said * members / wanted.phases[-1].seconds
     assert per_s == pytest.approx(DELIVERIES_PER_S, rel=0.25)
+
+
+FINE = Audit((), 70, (), "")
+FOUND = Audit(("aiohttp 1.0: CVE-1, mended in 1.1",), 70, (), "")
+AWAY = Audit((), 0, ("requirements.txt",), "no service of vulnerabilities is in reach")
+
+
+@pytest.mark.parametrize(
+    ("audits", "grade"),
+    [([FINE, FINE], "IDEAL"), ([FINE, FOUND], "FAIL"), ([FOUND, AWAY], "FAIL"), ([FINE, AWAY], "UNKNOWN")],
+)
+def test_an_audit_passes_only_where_everything_was_looked_up(audits: list[Audit], grade: str) -> None:
+    assert outcome_of(audits).grade == grade
