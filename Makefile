@@ -69,6 +69,10 @@ format: $(PACKAGES) ## Rewrite the code in the project's format and sort its imp
 bench: setup ## Run the side-by-side benchmarks
 	@$(PY) -m tests.bench $(args)
 
+.PHONY: simulate
+simulate: $(PACKAGES) ## Simulate dispatching among 10 000 edges (6 min); args="--edges 100" for fewer, --help for more
+	@$(PY) -m dispatcher.simulate --out reports/dispatch-simulation.svg $(args)
+
 .PHONY: loadtest
 loadtest: setup ## Load-test a system started here: SCENARIO=steady STUDENTS=1000; any URL: python -m loadtest
 	@$(PY) -m deploy.fitness --scenario "$(or $(SCENARIO),steady)" $(if $(STUDENTS),--students $(STUDENTS)) $(args)
