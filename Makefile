@@ -70,7 +70,7 @@ bench: setup ## Run the side-by-side benchmarks
 	@$(PY) -m tests.bench $(args)
 
 .PHONY: simulate
-simulate: $(PACKAGES) ## Simulate dispatching among 10 000 edges (6 min); args="--edges 100" for fewer, --help for more
+simulate: $(PACKAGES) ## Simulate dispatching among 10 000 edges (7 min); args="--edges 100" for fewer, --help for more
 	@$(PY) -m dispatcher.simulate --out reports/dispatch-simulation.svg $(args)
 
 .PHONY: loadtest

@@ -116,7 +116,7 @@ def _drawn(chart: Chart) -> Iterator[str]:
         path = " ".join(f"{across(x)},{up(y)}" for x, y in line.points)
         yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
         yield f'<text x="{name_at}" y="32" fill="{colour}">{escape(line.name)}</text>'
-        name_at += 6 * len(line.name) + 8
+        name_at += 7 * len(line.name) + 10
 
 
 def _axes(
