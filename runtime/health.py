@@ -3,6 +3,7 @@
 It answers from what the service's parts say of themselves and asks no other system.
 """
 
+import os
 from collections.abc import Callable
 
 from aiohttp import web
@@ -56,4 +57,5 @@ class Health:
 
 def _answer(faults: dict[str, str]) -> web.Response:
     status = 503 if faults else 200
-    return web.json_response({"status": "failing" if faults else "ok", "faults": faults}, status=status)
+    said = {"status": "failing" if faults else "ok", "faults": faults, "pid": os.getpid()}
+    return web.json_response(said, status=status)

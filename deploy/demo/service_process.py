@@ -1,5 +1,6 @@
 """One service as a process of this machine: when it is ready, and the handles to disturb it. Blocking."""
 
+import json
 import sys
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -48,11 +49,12 @@ class ServiceProcess:
         self.wait_ready()
 
     def is_ready(self) -> bool:
-        """Whether ``/readyz`` says so now."""
+        """Whether ``/readyz`` says so now; another process on our port says nothing about this one."""
         connection = HTTPConnection(HOST, self._ops_port, timeout=PROBE_TIMEOUT_S)
         try:
             connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
+            answer = connection.getresponse()
+            return answer.status == 200 and json.loads(answer.read())["pid"] == self.process.pid
         except (OSError, HTTPException):
             return False
         finally:

@@ -57,7 +57,7 @@ class ReferenceServer:
 
 async def ready(_: web.Request) -> web.Response:
     """Say that clients may connect."""
-    return web.Response()
+    return web.json_response({"pid": os.getpid()})
 
 
 async def serve() -> None:

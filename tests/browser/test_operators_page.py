@@ -24,7 +24,7 @@ STUDENTS = 12
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     """Two edges and all that they need."""
-    with running_system(tmp_path_factory.mktemp("browser"), usual_ports=False) as opened:
+    with running_system(tmp_path_factory.mktemp("browser")) as opened:
         yield opened
 
 

@@ -50,6 +50,8 @@ class TcpProxy:
         self._host = host
         self._port = port
         self._writers: set[asyncio.StreamWriter] = set()
+        # A thread that draws from everybody's randomness would disturb tests that count on theirs.
+        self._random = random.Random()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy-{port}", daemon=True)
         self._server: asyncio.Server
@@ -111,10 +113,10 @@ class TcpProxy:
         while chunk := await reader.read(CHUNK_BYTES):
             network = self.network
             if network.delay_s or network.jitter_s:
-                await asyncio.sleep(network.delay_s + random.uniform(0.0, network.jitter_s))
+                await asyncio.sleep(network.delay_s + self._random.uniform(0.0, network.jitter_s))
             while not passes():  # noqa: ASYNC110 - another thread changes it
                 await asyncio.sleep(LOOK_EVERY_S)
-            if random.random() < network.cuts:
+            if self._random.random() < network.cuts:
                 writer.write(chunk[: len(chunk) // 2])
                 break
             writer.write(chunk)

@@ -22,9 +22,11 @@ NOT_OURS = ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_DURABLE", "MONGODB_URI")
 
 @contextmanager
 def running_system(folder: Path, **options: Any) -> Iterator[LocalSystem]:
-    """Run the system, its data and logs under ``folder``."""
+    """Run the system, its data and logs under ``folder``, on ports that no other system prefers."""
     environ = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
-    with LocalSystem(data_dir=folder / "data", log_dir=folder / "logs", environ=environ, **options) as system:
+    with LocalSystem(
+        data_dir=folder / "data", log_dir=folder / "logs", environ=environ, usual_ports=False, **options
+    ) as system:
         yield system
 
 

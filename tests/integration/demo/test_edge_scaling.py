@@ -28,7 +28,7 @@ STUDENTS = 22
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     """Two small edges."""
     env = {"edge_server": {"EDGE_CAPACITY": str(CAPACITY)}}
-    with running_system(tmp_path_factory.mktemp("scaling"), env=env, usual_ports=False) as opened:
+    with running_system(tmp_path_factory.mktemp("scaling"), env=env) as opened:
         yield opened
 
 

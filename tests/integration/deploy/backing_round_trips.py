@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -21,8 +22,11 @@ async def make_topic(
         new = NewTopic(name, partitions, copies, topic_configs=config or {})
         answer = await admin.create_topics([new])
         assert [error[1] for error in answer.topic_errors] == [0], answer
-        (described,) = await admin.describe_topics([name])
-        assert len(described["partitions"]) == partitions
+        # Of several brokers, the one that is asked may hear of the topic a moment later.
+        end = asyncio.get_running_loop().time() + DEADLINE_MS / 1000
+        while len((await admin.describe_topics([name]))[0]["partitions"]) != partitions:
+            assert asyncio.get_running_loop().time() < end, name
+            await asyncio.sleep(0.1)
     finally:
         await admin.close()
 

@@ -75,7 +75,7 @@ async def eventually(what: str, holds: Callable[[], Any]) -> None:
 @contextmanager
 def live_system(folder: Path) -> Iterator[tuple[LocalSystem, list[ServiceProcess]]]:
     """Run the system. Returns it and both of its dispatchers."""
-    with running_system(folder, edges=3, env=TOLD, usual_ports=False) as system:
+    with running_system(folder, edges=3, env=TOLD) as system:
         first = system.services["dispatcher"]
         (port,) = free_ports(1)
         env = {**first.process.env, "OPS_PORT": str(port), "LOG_DIR": str(folder / "logs" / "dispatcher-2")}

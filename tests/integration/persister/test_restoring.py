@@ -10,9 +10,12 @@ from tests.integration.backing import Log, new_group
 from tests.integration.persister.processes import History, Persister, all_is_committed, open_history, until
 from tests.integration.persister.test_storing import holds, say_many
 
-pytestmark = [pytest.mark.backing, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.backing, pytest.mark.timeout(600)]
 
 NewPersister = Callable[..., Persister]
+
+PATIENCE_S = 240.0
+"""The log holds what all earlier tests have said, and is stored anew."""
 
 CONTENT = (documents.MESSAGES, documents.GROUPS, documents.MEMBERSHIPS, documents.USERS)
 
@@ -55,10 +58,10 @@ async def test_a_database_restored_from_a_copy(
         await until("all is committed", lambda: all_is_committed(database))
         assert await persister.stop() == 0
         await new_persister(MONGODB_DATABASE=f"{database}_restored").start()
-        await until("all is stored again", lambda: holds(restored, said))
+        await until("all is stored again", lambda: holds(restored, said), PATIENCE_S)
         expected = await content(history)
 
         async def same() -> bool:
             return await content(restored) == expected
 
-        await until("both say the same", same)
+        await until("both say the same", same, PATIENCE_S)
