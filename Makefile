@@ -23,7 +23,7 @@ CODE := $(wildcard schemas runtime dispatcher edge_server persister api_gateway 
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 ##@ Run
 .PHONY: demo
@@ -69,8 +69,8 @@ format: $(PACKAGES) ## Rewrite the code in the project's format and sort its imp
 bench: setup ## Run the side-by-side benchmarks
 	@$(PY) -m tests.bench $(args)
 
-.PHONY: simulate
-simulate: $(PACKAGES) ## Simulate dispatching among 10 000 edges (7 min); args="--edges 100" for fewer, --help for more
+.PHONY: simulate-dispatch
+simulate-dispatch: $(PACKAGES) ## Simulate dispatching among 10 000 edges (7 min); args="--edges 100" for fewer, --help for more
 	@$(PY) -m dispatcher.simulate --out reports/dispatch-simulation.svg $(args)
 
 .PHONY: loadtest
