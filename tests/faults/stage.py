@@ -56,9 +56,9 @@ def missing_for_stage() -> str | None:
 
 
 @contextmanager
-def open_stage(folder: Path, *, data_dir: Path | None = None) -> Iterator[Stage]:
-    """Run the system for the length of the block, with the data of broker and store in ``data_dir``."""
-    data_dir = data_dir or folder / "data"
+def open_stage(folder: Path) -> Iterator[Stage]:
+    """Run the system for the length of the block."""
+    data_dir = folder / "data"
     # Ports that are chosen together are different ones.
     door_port, broker_proxy_port, store_proxy_port = free_ports(3)
     with ExitStack() as stack:

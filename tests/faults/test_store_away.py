@@ -11,7 +11,7 @@ import pytest
 from edge_server.settings import EdgeSettings
 from tests.faults.crowd import open_crowd
 from tests.faults.outcomes import Outcome
-from tests.faults.process_figures import metric
+from tests.faults.service_figures import metric
 from tests.faults.stage import Stage
 from tests.integration.backing import eventually
 
