@@ -65,7 +65,12 @@ class Client:
         return self.identity.up
 
     def send(self, text: bytes, frame: bytes | None = None) -> None:
-        """Send one event, given as Socket.IO text and, where the caller has it, as a frame."""
+        """Send one event, given as Socket.IO text and, where the caller has it, as a frame.
+
+        Nothing is sent to one that is gone.
+        """
+        if self.gone:
+            return
         if self.transport is not None:
             self.write(self.transport, frame or text_frame(text))
             return
@@ -108,6 +113,8 @@ class Client:
         self._queue(Barrier(lambda: self._go_direct(websocket)))
 
     def _go_direct(self, websocket: Any) -> None:
+        if self.gone:
+            return
         held, self._held = self._held, None
         self.transport = transport = websocket.transport
         websocket.take_short_way(self)

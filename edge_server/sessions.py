@@ -63,7 +63,9 @@ class Sessions:
         self.close(client, SLOW_CLIENT.code)
 
     def close(self, client: Client, reason: str) -> None:
-        """Close a client's connection from our side."""
+        """Close a client's connection from our side, once."""
+        if client.gone:
+            return
         self._forget(client, reason)
         self._closing.add(task := asyncio.create_task(self._end(client)))
         task.add_done_callback(self._closing.discard)

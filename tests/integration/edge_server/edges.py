@@ -19,10 +19,15 @@ class Edge:
     def __init__(self, service: Service, url: str) -> None:
         self.service = service
         self.url = url
+        self._before = _connections()
 
     def connected(self) -> int:
-        """How many clients are connected to any edge of this process."""
-        return int(sum(sample.value for sample in next(iter(metrics.CONNECTIONS.collect())).samples))
+        """How many more clients are connected to any edge of this process than when this one began."""
+        return _connections() - self._before
+
+
+def _connections() -> int:
+    return int(sum(sample.value for sample in next(iter(metrics.CONNECTIONS.collect())).samples))
 
 
 @asynccontextmanager

@@ -94,6 +94,21 @@ def test_nothing_overtakes_anything_while_a_client_upgrades(steps: list[str]) ->
     assert [seq for data in seen for seq in seqs_on(data)] == list(range(sent))
 
 
+def test_a_client_that_is_gone_is_sent_nothing_and_never_counted_again() -> None:
+    socket = EngineSocket()
+    here = client(socket)
+    here.send(b"42[]")
+    socket.upgrade()
+    here.try_direct()
+    here.gone = True
+    here.count_as(None)
+    here.send(b"42[]")
+    seen: list[bytes] = []
+    while not socket.queue.empty():
+        socket.write_one(seen)
+    assert (seen, socket.transport.wire, here.counted_as) == ([b"42[]"], [], None)
+
+
 async def test_messages_of_one_pass_leave_in_one_write_a_member() -> None:
     rooms = Rooms()
     fan_out = FanOut(rooms)
