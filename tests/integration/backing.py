@@ -11,7 +11,7 @@ from uuid import uuid4
 import jwt
 
 from deploy.local.backing import RunningBacking, backing_services
-from runtime.kafka import started_producer, write
+from runtime.kafka import ensure_topics, started_producer, write
 from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.ids import membership_key
@@ -87,7 +87,8 @@ class Log:
 
 @asynccontextmanager
 async def open_log() -> AsyncIterator[Log]:
-    """Open the log for writing."""
+    """Open the log for writing, before any service has created its topics."""
     settings = KafkaSettings()
+    await ensure_topics(settings, topics.ALL)
     async with started_producer(settings) as producer:
         yield Log(settings, producer)

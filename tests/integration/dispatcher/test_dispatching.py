@@ -52,8 +52,11 @@ async def test_a_full_edge_gives_a_part_away_and_with_few_clients_fewer_edges_wo
     shard = (await here.until_held_by("a", "b", "c")).shards[0]
     here.edges.crowd(shard.edge, 95, shard.start, shard.end)
     await dispatcher.until("says why", lambda body: body["moves"][0]["reason"] == "full")
-    inside = {new.edge for new in here.tables.newest.shards if new.start < shard.end}
-    assert len(inside) > 1, "some of the crowd belong elsewhere"
+
+    def inside() -> set[str | None]:
+        return {new.edge for new in here.tables.newest.shards if new.start < shard.end}
+
+    await eventually("some of the crowd belong elsewhere", lambda: len(inside()) > 1)
     here.edges.crowd(shard.edge, 10, shard.start, shard.end)
     await dispatcher.until("fewer edges would do", lambda body: body["edges_wanted"] == 2)
 

@@ -69,9 +69,8 @@ async def test_a_leader_that_was_frozen_is_fenced_when_it_wakes(here: World) -> 
     leader.process.freeze()
     try:
         await standby.until_leading()
-        epoch = here.tables.newest.epoch
         here.edges.report("d")
-        await here.until_held_by("a", "b", "c", "d")
+        epoch = (await here.until_held_by("a", "b", "c", "d")).epoch
         here.edges.silence("a")
         held = await here.until_held_by("b", "c", "d")
     finally:

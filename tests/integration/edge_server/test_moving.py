@@ -13,7 +13,6 @@ from dispatcher.published import read_published
 from loadtest.chat_client import ChatClient as Student
 from loadtest.seen_frames import SeenFrames
 from runtime import metrics
-from runtime.kafka import ensure_topics
 from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.assignments import TABLE_KEY, Shard, TableAssigned
@@ -51,9 +50,7 @@ class Tables:
 @pytest.fixture
 async def tables(log: Log) -> Tables:
     """A dispatcher's pen."""
-    settings = KafkaSettings()
-    await ensure_topics(settings, topics.ALL)
-    published = await read_published(settings)
+    published = await read_published(KafkaSettings())
     return Tables(log, 1 + (published.epoch if published else 0))
 
 

@@ -4,9 +4,6 @@ import logging
 
 import pytest
 
-from runtime.kafka import ensure_topics
-from runtime.settings import KafkaSettings
-from schemas import topics
 from schemas.documents import message_key
 from tests.integration.backing import Log, eventually, new_group, new_up
 from tests.integration.edge_server.edges import ChatClient, clients, edge
@@ -27,7 +24,6 @@ def lines_about(caplog: pytest.LogCaptureFixture, message: str) -> list[str]:
 async def test_a_message_is_followed_from_its_sender_s_edge_to_its_members_edges(
     log: Log, caplog: pytest.LogCaptureFixture, level: int
 ) -> None:
-    await ensure_topics(KafkaSettings(), topics.ALL)
     caplog.set_level(level)
     group, speaker, listener = new_group(), ChatClient(new_up()), ChatClient(new_up())
     await log.join(group, speaker.up, listener.up)

@@ -49,7 +49,9 @@ async def test_a_database_restored_from_a_copy(
     said = await say_many(log, groups, 20)
     persister = new_persister()
     await persister.start()
-    await until("the first part is stored", lambda: holds(history, said))
+    await until("the first part is stored", lambda: holds(history, said), PATIENCE_S)
+    # A copy is of one moment where nothing is written meanwhile, of what earlier tests have said neither.
+    await until("all so far is committed", lambda: all_is_committed(database), PATIENCE_S)
     async with open_history(f"{database}_restored") as restored:
         await copy(history, restored, copied)
         for group, more in (await say_many(log, groups, 20)).items():
