@@ -27,7 +27,7 @@ from api_gateway.stored_progress import StoredProgress
 from api_gateway.users import Users
 from runtime import logs
 from runtime.assignments import Assignments
-from runtime.kafka import ensure_topics
+from runtime.kafka import KeptProducer, ensure_topics
 from runtime.log_reader import LogReader
 from runtime.memberships import Memberships
 from runtime.mongo import open_store
@@ -84,13 +84,14 @@ class _Parts:
             LogReader(settings, topics.GROUPS, self._directory.take),
             LogReader(settings, topics.MEMBERSHIPS, self._memberships.take),
         ]
-        self._writer = LogWriter(settings)
+        self._producer = KeptProducer(settings)
+        writer = LogWriter(settings, self._producer)
         self._progress = StoredProgress(reads, settings)
         members = MembersOnly(self._memberships, self._groups_fault)
         history = History(reads, self._progress, settings.kafka_partitions)
-        groups = Groups(members, self._directory, self._writer, self._progress)
-        posting = Posting(members, self._writer, self._progress, history)
-        users = Users(reads, self._writer, self._progress)
+        groups = Groups(members, self._directory, writer, self._progress)
+        posting = Posting(members, writer, self._progress, history)
+        users = Users(reads, writer, self._progress)
         self.public = PublicApi(Locations(self._assignments), history, groups, members)
         self.internal = InternalApi(history, groups, posting, users)
 
@@ -100,7 +101,7 @@ class _Parts:
             service.health.ready(f"following {reader.topic}", reader.ready_fault)
         service.supervise("progress", self._progress.run)
         await ensure_topics(settings, topics.ALL)
-        service.supervise("producer", self._writer.run)
+        service.supervise("producer", self._producer.run)
         for reader in self._readers:
             service.supervise(f"follow {reader.topic}", reader.run)
 

@@ -10,13 +10,12 @@ from asyncio import Future
 from functools import partial
 from typing import Final, NamedTuple
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 from api_gateway.settings import GatewaySettings
 from runtime import logs, metrics
-from runtime.kafka import started_producer, write
+from runtime.kafka import KeptProducer, write
 from schemas.log_records import Encoded
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refused
 
@@ -35,66 +34,48 @@ class Written(NamedTuple):
 
 
 class LogWriter:
-    """The gateway's producer."""
+    """Writes records, and knows how many are on their way."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, producer: KeptProducer) -> None:
         self._settings = settings
-        self._producer: AIOKafkaProducer | None = None
-        self._broken = asyncio.Event()
+        self._producer = producer
         self._numbers = itertools.count()
         self._since: dict[int, float] = {}
         metrics.PENDING_WRITES.set_function(lambda: len(self._since))
-
-    async def run(self) -> None:
-        """Keep a producer for ever: one that has failed for good is replaced."""
-        while True:
-            self._broken.clear()
-            async with started_producer(self._settings) as producer:
-                self._producer = producer
-                try:
-                    await self._broken.wait()
-                finally:
-                    self._producer = None
-            metrics.PRODUCER_REBUILDS.inc()
 
     async def write(self, topic: str, *records: Encoded) -> list[Written]:
         """Return where the records stand, once every in-sync replica has them.
 
         Raises `Refused`: ``overloaded`` past the bound of pending records, ``unavailable`` where Kafka does
-        not answer in time, and at once while an older write has waited for too long.
+        not answer in time, and at once while there is no producer or an older write has waited for too long.
         """
-        producer = self._admit(len(records))
+        self._admit(len(records))
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
             async with asyncio.timeout(self._settings.send_timeout_ms / 1000):
-                sent = [await self._send(producer, topic, record) for record in records]
+                sent = [await self._send(topic, record) for record in records]
                 await asyncio.wait(sent)
             done = [future.result() for future in sent]
         except (KafkaError, OSError, TimeoutError) as error:
-            self._note_failure(error)
+            _tell(error)
             raise Refused(UNAVAILABLE) from error
         metrics.WRITE_ACK_SECONDS.observe(loop.time() - started)
         return [Written(topic, it.partition, it.offset, it.timestamp) for it in done]
 
-    def _admit(self, count: int) -> AIOKafkaProducer:
-        if self._producer is None:
-            raise Refused(UNAVAILABLE)
+    def _admit(self, count: int) -> None:
         if len(self._since) + count > self._settings.max_pending_writes:
             raise Refused(OVERLOADED)
         oldest = next(iter(self._since.values()), None)
         now = asyncio.get_running_loop().time()
         if oldest is not None and now - oldest > self._settings.refuse_when_waiting_ms / 1000:
             raise Refused(UNAVAILABLE)
-        return self._producer
 
-    async def _send(
-        self, producer: AIOKafkaProducer, topic: str, record: Encoded
-    ) -> "Future[RecordMetadata]":
+    async def _send(self, topic: str, record: Encoded) -> "Future[RecordMetadata]":
         number = next(self._numbers)
         self._since[number] = asyncio.get_running_loop().time()
         try:
-            future = await write(producer, topic, record, self._settings.kafka_partitions)
+            future = await write(self._producer, topic, record, self._settings.kafka_partitions)
         except BaseException:
             del self._since[number]
             raise
@@ -106,9 +87,8 @@ class LogWriter:
         del self._since[number]
         error = None if done.cancelled() else done.exception()
         if error is not None:
-            self._note_failure(error)
+            _tell(error)
 
-    def _note_failure(self, error: BaseException) -> None:
-        log.warning("a write failed", extra=logs.facts(error=repr(error)))
-        if isinstance(error, KafkaError) and not error.retriable:
-            self._broken.set()
+
+def _tell(error: BaseException) -> None:
+    log.warning("a write failed", extra=logs.facts(error=repr(error)))

@@ -24,7 +24,7 @@ from edge_server.socket_server import ChatSocketServer
 from edge_server.status_report import StatusReport
 from runtime import logs, metrics
 from runtime.assignments import Assignments
-from runtime.kafka import ensure_topics, partition_of, started_producer
+from runtime.kafka import KeptProducer, ensure_topics, partition_of
 from runtime.log_reader import LogReader
 from runtime.memberships import Memberships
 from runtime.service import Service
@@ -54,7 +54,7 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     await service.open_ops()
     await tokens.start(service)
     await ensure_topics(settings, USED_TOPICS)
-    producer = await service.resources.enter_async_context(started_producer(settings))
+    producer = await _keep_producer(service, settings)
     publisher = Publisher(settings, producer, delivery, window)
     publisher.start(service)
     presence = Presence(settings, producer)
@@ -83,6 +83,13 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     AnotherLog(rooms, partial(_end_of, messages, settings), joining.tell_hole).start(service)
     service.resources.push_async_callback(_leave, service, settings, drain, report, publisher, sessions)
     return url
+
+
+async def _keep_producer(service: Service, settings: EdgeSettings) -> KeptProducer:
+    producer = KeptProducer(settings)
+    service.supervise("producer", producer.run)
+    await producer.ready()
+    return producer
 
 
 def _end_of(messages: LogReader, settings: EdgeSettings, group: str) -> int | None:

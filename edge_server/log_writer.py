@@ -1,7 +1,8 @@
 """Writes messages to ``chat.messages`` in batches, one batch of a partition on its way at a time.
 
 What comes while a batch is on its way goes with the next one: batches grow with the load, and nobody waits
-for them to fill. The producer stays idempotent with acks=all: it numbers batches made here like its own.
+for them to fill. The producer stays idempotent with acks=all: it numbers batches made here like its own. What
+waits while a producer that failed is replaced goes through the next one.
 """
 
 import asyncio
@@ -12,10 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
-
 from runtime import logs
-from runtime.kafka import partition_of
+from runtime.kafka import KeptProducer, partition_of
 from runtime.service import is_being_cancelled
 from schemas import topics
 from schemas.log_records import MessageSent, shared_headers
@@ -51,7 +50,7 @@ class LogWriter:
 
     def __init__(
         self,
-        producer: AIOKafkaProducer,
+        producer: KeptProducer,
         *,
         source: str,
         partitions: int,
@@ -93,6 +92,7 @@ class LogWriter:
             del self._waiting[partition]
 
     async def _write_batch(self, partition: int, waiting: deque[Outgoing]) -> None:
+        await self._producer.ready()
         now = int(time.time() * 1000)
         batch, taken = self._fill(waiting, now)
         try:

@@ -6,13 +6,12 @@ Presence is a hint for people. It is written without waiting where nobody waits 
 import asyncio
 import logging
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from edge_server.clients import Client
 from edge_server.settings import EdgeSettings
 from runtime import logs
-from runtime.kafka import write
+from runtime.kafka import KeptProducer, write
 from runtime.service import Service
 from schemas import topics
 from schemas.log_records import PresenceChanged, encode
@@ -26,7 +25,7 @@ MAX_WAITING_DEPARTURES = 10_000
 class Presence:
     """Writes presence records of this edge's users."""
 
-    def __init__(self, settings: EdgeSettings, producer: AIOKafkaProducer) -> None:
+    def __init__(self, settings: EdgeSettings, producer: KeptProducer) -> None:
         self._settings = settings
         self._producer = producer
         self._shown: set[str] = set()

@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiokafka import AIOKafkaProducer
-
 from edge_server.delivery import Delivery
 from edge_server.frames import message_frame
 from edge_server.log_writer import NOT_SAID, LogWriter, Outgoing, Written
 from edge_server.recent_log import Entry, RecentLog, message_key
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
+from runtime.kafka import KeptProducer
 from runtime.service import Service
 from schemas.client_events import SendMessage
 from schemas.log_records import message_value
@@ -50,7 +49,7 @@ class Publisher:
     def __init__(
         self,
         settings: EdgeSettings,
-        producer: AIOKafkaProducer,
+        producer: KeptProducer,
         delivery: Delivery,
         window: RecentLog,
     ) -> None:

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from edge_server.drain import Drain
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from runtime import logs
-from runtime.kafka import write
+from runtime.kafka import KeptProducer, write
 from schemas import topics
 from schemas.log_records import EdgeReported, encode, spread_of
 from schemas.up_number import point_of
@@ -45,7 +44,7 @@ class StatusReport:
         self,
         settings: EdgeSettings,
         url: str,
-        producer: AIOKafkaProducer,
+        producer: KeptProducer,
         rooms: Rooms,
         drain: Drain,
         messages: Callable[[], float],

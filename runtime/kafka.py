@@ -6,18 +6,18 @@ that talks to Kafka is made here or in log_reader.py.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata
 
-from runtime import logs
+from runtime import logs, metrics
 from runtime.service import Fatal
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -65,11 +65,90 @@ async def started_producer(
         await producer.stop()
 
 
+class KeptProducer:
+    """A producer for ever: one that has failed for good is replaced.
+
+    An idempotent producer fails for good when it is fenced, when its numbers have a gap (it gave up a batch
+    of a partition that had no leader for too long), or when its sender has died: from then on it would refuse
+    what it is given. What it had taken is settled before the next one starts; until then `ready` waits, and
+    sending raises `ProducerClosed`.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        self._usable = asyncio.Event()
+        self._failed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep a producer; supervised by whoever owns it."""
+        while True:
+            self._failed.clear()
+            async with started_producer(self._settings) as self._producer:
+                self._usable.set()
+                try:
+                    await self._failed.wait()
+                    metrics.PRODUCER_REBUILDS.inc()
+                finally:
+                    self._usable.clear()
+
+    async def ready(self) -> None:
+        """Wait until there is a producer that has not failed."""
+        await self._usable.wait()
+
+    async def send(self, topic: str, **record: Any) -> "asyncio.Future[RecordMetadata]":
+        """Send a record, as aiokafka's own producer does."""
+        producer = self._in_use()
+        return await self._watched(producer, producer.send(topic, **record))
+
+    def create_batch(self) -> Any:
+        """Return an empty batch, for `send_batch`."""
+        return self._in_use().create_batch()
+
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> "asyncio.Future[RecordMetadata]":
+        """Send a batch, as aiokafka's own producer does."""
+        producer = self._in_use()
+        return await self._watched(producer, producer.send_batch(batch, topic, partition=partition))
+
+    def _in_use(self) -> AIOKafkaProducer:
+        if not self._usable.is_set():
+            raise ProducerClosed
+        return self._producer
+
+    async def _watched(
+        self, producer: AIOKafkaProducer, sending: Awaitable["asyncio.Future[RecordMetadata]"]
+    ) -> "asyncio.Future[RecordMetadata]":
+        try:
+            future = await sending
+        except KafkaError as error:
+            self._look_at(producer, error)
+            raise
+        future.add_done_callback(partial(self._settle, producer))
+        return future
+
+    def _settle(self, producer: AIOKafkaProducer, done: "asyncio.Future[RecordMetadata]") -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self._look_at(producer, error)
+
+    def _look_at(self, producer: AIOKafkaProducer, error: BaseException) -> None:
+        """Nobody may try a failed producer again, and its late errors must not end its successor."""
+        if producer is self._producer and self._usable.is_set() and _is_for_good(error):
+            log.error("a producer failed for good and is replaced", extra=logs.facts(error=repr(error)))
+            self._usable.clear()
+            self._failed.set()
+
+
+def _is_for_good(error: BaseException) -> bool:
+    """A full buffer has the library's only error that passes by itself and is not called retriable."""
+    return isinstance(error, KafkaError) and not (error.retriable or isinstance(error, KafkaTimeoutError))
+
+
 async def write(
-    producer: AIOKafkaProducer, topic: str, record: Encoded, partitions: int
+    producer: AIOKafkaProducer | KeptProducer, topic: str, record: Encoded, partitions: int
 ) -> "asyncio.Future[RecordMetadata]":
     """Hand a record to the producer. The future resolves when every in-sync replica has it."""
-    return await producer.send(  # type: ignore[no-any-return]
+    return await producer.send(
         topic,
         value=record.value,
         key=record.key,

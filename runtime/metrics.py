@@ -51,6 +51,10 @@ BAD_RECORDS = Counter(
     "Records that a reader could not take. Rising: look at the dead letters for the reason.",
     ["topic"],
 )
+PRODUCER_REBUILDS = Counter(
+    "chat_producer_rebuilds_total",
+    "Producers that failed for good and were replaced. Rising: look at the brokers' logs.",
+)
 REFUSALS = Counter(
     "chat_refusals_total",
     "Requests and events that were refused, by code. 'unavailable' and 'overloaded' rising: people feel it.",
@@ -185,10 +189,6 @@ WRITES_ANSWERED = Counter(
     "chat_gateway_writes_answered_total",
     "Durable writes, by whether the store had them in time. 'no' rising: look at the persister's lag.",
     ["stored"],
-)
-PRODUCER_REBUILDS = Counter(
-    "chat_gateway_producer_rebuilds_total",
-    "Producers that failed for good and were replaced. Rising: look at the brokers' logs.",
 )
 TABLE_VERSION = Gauge(
     "chat_table_version",

@@ -205,7 +205,7 @@ class Route:
 
 
 class SimulatedProducer:
-    """A process's producer, as far as our code uses aiokafka's: acks=all, idempotent."""
+    """A process's producer, as far as our code uses `KeptProducer`: acks=all, idempotent, never failed."""
 
     REQUEST_TIMEOUT_S = 2.0
 
@@ -226,6 +226,9 @@ class SimulatedProducer:
     ) -> "Future[RecordMetadata]":
         """Send a record; the future says where it stands. It fails where no answer came in time."""
         return self._send(TopicPartition(topic, partition), [Encoded(key, value, list(headers))], fence)
+
+    async def ready(self) -> None:
+        """It always is."""
 
     def create_batch(self) -> "SimulatedBatch":
         """Return an empty batch."""

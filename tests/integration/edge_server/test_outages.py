@@ -4,8 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka.structs import TopicPartition
 
 from deploy.local.backing import RunningBacking
+from runtime import kafka
+from runtime.kafka import new_producer
+from runtime.settings import KafkaSettings
+from schemas import topics
 from tests.integration.backing import Log, eventually, new_group, new_up
 from tests.integration.edge_server.edges import ChatClient, edge
 from tests.integration.edge_server.test_chat import ready
@@ -55,6 +60,31 @@ async def test_without_kafka_sends_are_refused_and_nothing_acked_is_lost(
             assert sorted(client.texts) == sorted(["before", *(f"away-{n}" for n in range(10)), "after"])
             assert client.texts == speaker.texts
             await client.disconnect()
+
+
+async def test_after_its_producer_has_failed_for_good_an_edge_writes_through_another(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, made = new_group(), list[Any]()
+
+    def make(*args: Any, **more: Any) -> Any:
+        made.append(new_producer(*args, **more))
+        return made[-1]
+
+    async with edge() as two:
+        monkeypatch.setattr(kafka, "new_producer", make)
+        async with edge() as one:
+            speaker = await ready(log, group, ChatClient(new_up()), one)
+            listener = await ready(log, group, ChatClient(new_up()), two)
+            await speaker.say(group, "before")
+            for partition in range(KafkaSettings().kafka_partitions):
+                made[0]._txn_manager.increment_sequence_number(TopicPartition(topics.MESSAGES, partition), 1)
+            _, refused = await say_until_acked(speaker, group, "failed")
+            _, refused_later = await say_until_acked(speaker, group, "after")
+            await listener.got("before", "failed", "after")
+            assert (refused, refused_later, len(made)) == (["unavailable"], [], 2)
+            for client in (speaker, listener):
+                await client.disconnect()
 
 
 async def test_a_client_that_does_not_read_is_closed_and_its_neighbours_do_not_notice(log: Log) -> None:

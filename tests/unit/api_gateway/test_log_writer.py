@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from api_gateway.log_writer import LogWriter, Written
 from api_gateway.settings import GatewaySettings
+from runtime.kafka import KeptProducer
 from schemas.log_records import Encoded
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refusal, Refused
 from tests.unit.api_gateway.parts import until
@@ -35,10 +36,8 @@ class FakeProducer:
         self.sent[number].set_result(metadata)
 
 
-def writer(producer: FakeProducer | None, **settings: int) -> LogWriter:
-    made = LogWriter(GatewaySettings(token_secret=SecretStr("x" * 32), **settings))  # type: ignore[arg-type]
-    made._producer = producer
-    return made
+def writer(producer: FakeProducer, **settings: int) -> LogWriter:
+    return LogWriter(GatewaySettings(token_secret=SecretStr("x" * 32), **settings), producer)  # type: ignore[arg-type]
 
 
 async def refusal_of(write: Any) -> Refusal:
@@ -59,7 +58,8 @@ async def test_a_write_returns_where_its_records_stand_once_all_are_durable() ->
 
 
 async def test_without_a_producer_writes_are_refused_at_once() -> None:
-    assert await refusal_of(writer(None).write("t", RECORD)) is UNAVAILABLE
+    settings = GatewaySettings(token_secret=SecretStr("x" * 32))
+    assert await refusal_of(LogWriter(settings, KeptProducer(settings)).write("t", RECORD)) is UNAVAILABLE
 
 
 async def test_a_write_that_is_not_acked_in_time_is_refused_and_counts_as_pending_until_it_is() -> None:
@@ -86,18 +86,12 @@ async def test_writes_past_the_bound_are_refused_as_overload() -> None:
     await writing
 
 
-@pytest.mark.parametrize(
-    ("error", "replaced"),
-    [(OutOfOrderSequenceNumber(), True), (KafkaConnectionError(), False), (OSError(), False)],
-)
-async def test_a_producer_that_failed_for_good_is_replaced_and_no_other(
-    error: Exception, replaced: bool
-) -> None:
+@pytest.mark.parametrize("error", [OutOfOrderSequenceNumber(), KafkaConnectionError(), OSError()])
+async def test_a_write_that_the_producer_does_not_take_is_refused_and_not_pending(error: Exception) -> None:
     producer = FakeProducer()
     producer.error = error
     made = writer(producer)
     assert await refusal_of(made.write("t", RECORD)) is UNAVAILABLE
-    assert made._broken.is_set() is replaced
     assert made._since == {}
 
 
@@ -108,4 +102,3 @@ async def test_an_error_that_comes_as_an_answer_is_a_refusal_too() -> None:
     await until(lambda: producer.sent)
     producer.sent[0].set_exception(OutOfOrderSequenceNumber())
     assert await refusal_of(writing) is UNAVAILABLE
-    assert made._broken.is_set()

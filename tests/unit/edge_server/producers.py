@@ -33,6 +33,9 @@ class Producer:
         self.error: BaseException | None = None
         self._batch_bytes = batch_bytes
 
+    async def ready(self) -> None:
+        """It always is."""
+
     def create_batch(self) -> BatchBuilder:
         return BatchBuilder(self._batch_bytes, 0)
 

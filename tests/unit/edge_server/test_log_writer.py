@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ def message(number: int, group: bytes = b"a", size: int = 0) -> Outgoing:
 
 def writer(producer: Producer, told: Told) -> LogWriter:
     return LogWriter(
-        producer,
+        cast(Any, producer),
         source="edge-1",
         partitions=PARTITIONS,
         on_written=told.on_written,

@@ -1,0 +1,167 @@
+"""A producer that has failed for good is replaced, once, and nobody else's error replaces it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
+)
+
+from edge_server.log_writer import LogWriter, Outgoing
+from runtime import kafka, metrics
+from runtime.kafka import KeptProducer
+from runtime.settings import KafkaSettings
+from tests.unit.edge_server.producers import Producer, passes
+
+FOR_GOOD = [
+    ProducerFenced(),
+    OutOfOrderSequenceNumber(),
+    KafkaError("Unexpected error during batch delivery"),
+]
+IN_PASSING = [KafkaConnectionError(), KafkaTimeoutError(), OSError()]
+
+
+class MortalProducer(Producer):
+    """As of aiokafka: starts, and stops when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_stop = asyncio.Event()
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        await self.may_stop.wait()
+
+
+@asynccontextmanager
+async def kept(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[KeptProducer, list[MortalProducer]]]:
+    """Keep a producer; also yields all that were made."""
+    made: list[MortalProducer] = []
+
+    def make(*_: Any, **__: Any) -> MortalProducer:
+        made.append(MortalProducer())
+        return made[-1]
+
+    monkeypatch.setattr(kafka, "new_producer", make)
+    producer = KeptProducer(KafkaSettings())
+    running = asyncio.create_task(producer.run())
+    await producer.ready()
+    yield producer, made
+    for one in made:
+        one.may_stop.set()
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def send(producer: KeptProducer) -> "asyncio.Future[Any]":
+    batch = producer.create_batch()
+    batch.append(timestamp=1, key=b"g", value=b"v", headers=[])
+    return await producer.send_batch(batch, "chat.messages", partition=0)
+
+
+def rebuilds() -> float:
+    return float(metrics.PRODUCER_REBUILDS._value.get())
+
+
+@pytest.mark.parametrize("error", FOR_GOOD, ids=repr)
+async def test_one_that_failed_for_good_by_an_answer_is_replaced_and_counted(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with kept(monkeypatch) as (producer, made):
+        before = rebuilds()
+        (await send(producer)).set_exception(error)
+        made[0].may_stop.set()
+        await passes()
+        assert (len(made), rebuilds() - before) == (2, 1)
+        await send(producer)
+        assert len(made[1].sent) == 1
+
+
+async def test_one_whose_sender_is_dead_is_replaced_when_it_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with kept(monkeypatch) as (producer, made):
+        made[0].error = OutOfOrderSequenceNumber()
+        made[0].may_stop.set()
+        with pytest.raises(OutOfOrderSequenceNumber):
+            await send(producer)
+        await passes()
+        assert len(made) == 2
+
+
+@pytest.mark.parametrize("error", IN_PASSING, ids=repr)
+async def test_one_whose_error_passes_stays(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with kept(monkeypatch) as (producer, made):
+        (await send(producer)).set_exception(error)
+        (await send(producer)).cancel()
+        await passes()
+        await send(producer)
+        assert len(made[0].sent) == 3
+
+
+async def test_while_one_is_replaced_nothing_is_sent_through_the_failed_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with kept(monkeypatch) as (producer, made):
+        (await send(producer)).set_exception(ProducerFenced())
+        await passes()
+        with pytest.raises(ProducerClosed):
+            await producer.send("chat.users")
+        assert (len(made), len(made[0].sent)) == (1, 1)
+
+
+async def test_a_late_error_of_the_old_one_does_not_end_its_successor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with kept(monkeypatch) as (producer, made):
+        first, second = await send(producer), await send(producer)
+        first.set_exception(ProducerFenced())
+        made[0].may_stop.set()
+        await passes()
+        second.set_exception(ProducerFenced())
+        await passes()
+        await send(producer)
+        assert (len(made), len(made[1].sent)) == (2, 1)
+
+
+async def test_what_waited_behind_a_failed_batch_goes_through_the_next_producer_in_its_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed: list[Outgoing] = []
+    written: list[Outgoing] = []
+
+    async with kept(monkeypatch) as (producer, made):
+        writer = LogWriter(
+            producer,
+            source="edge-1",
+            partitions=1,
+            on_written=lambda batch, _: written.extend(batch),
+            on_failed=lambda batch, _: failed.extend(batch),
+        )
+        messages = [Outgoing(b"g", b"g/up202000001/m%d" % number, b"%d" % number) for number in range(4)]
+        writer.put(messages[0])
+        await passes()
+        writer.put(messages[1])
+        made[0].sent[0].answer.set_exception(OutOfOrderSequenceNumber())
+        await passes()
+        writer.put(messages[2])
+        await passes()
+        assert failed == messages[:1]
+        assert (len(made), len(made[0].sent)) == (1, 1)
+        made[0].may_stop.set()
+        await passes(10)
+        assert [sent.values for sent in made[1].sent] == [[b"1", b"2"]]
+        writer.put(messages[3])
+        made[1].sent[0].written(0)
+        await passes()
+        made[1].sent[1].written(2)
+        await passes()
+        assert (failed, written) == (messages[:1], messages[1:])
