@@ -96,6 +96,11 @@ class LocalSystem:
         return self._secrets.dispatcher_token
 
     @property
+    def mongodb_uri(self) -> str:
+        """Where the store is."""
+        return self.backing.backing.mongodb_uri
+
+    @property
     def edges(self) -> list[ServiceProcess]:
         """The edges."""
         return [self.services[name] for name in self.edge_urls]

@@ -45,15 +45,19 @@ Shown = dict[str, Any]
 
 @dataclass(frozen=True)
 class Form:
-    """The short form runs with all tests; the long one where FAULTS_MINUTES is set."""
+    """The short form runs with all tests; the long one where FAULTS_MINUTES is set.
 
-    crowd: Size
+    All who chat fill each edge to less than 0.6 of its ``capacity``, so that shards come together again.
+    """
+
+    crowds: tuple[Size, ...]
     capacity: int
-    cycles: int
+    rounds: int
 
 
-SHORT: Final = Form(SMALL, 110, 1)
-LONG: Final = Form(Size(960, (2,) * 60 + (5,) * 40 + (30,) * 12 + (200, 400), 60.0), 1_760, 20)
+SHORT: Final = Form((SMALL,), 110, 1)
+HALF: Final = Size(1_500, (2,) * 100 + (5,) * 75 + (30,) * 20 + (200, 200, 400, 1_500), 60.0)
+LONG: Final = Form((HALF, HALF), 2_400, int(os.environ.get("LIVE_ROUNDS", "20")))
 FORM: Final = LONG if float(os.environ.get("FAULTS_MINUTES", "0")) else SHORT
 
 TOLD: Final = {

@@ -1,10 +1,9 @@
 """What must hold while dispatching changes under load: nothing is lost, and only those move who must.
 
-FAULTS_MINUTES makes the long form: 3 000 clients at the peak, twenty rounds.
+FAULTS_MINUTES makes the long form: 3 000 students who chat, LIVE_ROUNDS=20 rounds.
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -13,13 +12,20 @@ import pytest
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.service_process import ServiceProcess
 from deploy.local.kafka_native import missing_for_native_kafka
-from tests.faults.crowd import Crowd, open_crowd
-from tests.integration.dispatch_live.live_system import FORM, Live, eventually, live_system, open_live
+from tests.integration.dispatch_live.far_crowd import FarCrowds, Student, open_far_crowds
+from tests.integration.dispatch_live.live_system import (
+    DEADLINE_S,
+    FORM,
+    Live,
+    eventually,
+    live_system,
+    open_live,
+)
 
 pytestmark = [
     pytest.mark.backing,
     pytest.mark.slow,
-    pytest.mark.timeout(3600 if FORM.cycles > 1 else 300),
+    pytest.mark.timeout(3600 if FORM.rounds > 1 else 300),
 ]
 
 CALM_S = 5.0
@@ -45,34 +51,56 @@ async def live(running: tuple[LocalSystem, list[ServiceProcess]]) -> AsyncIterat
 
 
 @asynccontextmanager
-async def chatting(live: Live) -> AsyncIterator[Crowd]:
-    """Let a crowd chat for the length of the block, then judge what everybody has seen."""
-    async with open_crowd(live.system, random.SystemRandom().randrange(1, 2**31), FORM.crowd) as crowd:
-        async with crowd.chatting():
-            yield crowd
-        print(await crowd.judge())
-        assert [student.holes for student in crowd.by_up.values() if student.holes] == []
+async def chatting(live: Live) -> AsyncIterator[FarCrowds]:
+    """Let crowds chat for the length of the block, then judge what everybody has seen."""
+    async with open_far_crowds(live.system, FORM.crowds) as crowds:
+        yield crowds
+        print(*await crowds.judge(), sep="\n")
+        assert {up: one.holes for up, one in (await crowds.look()).items() if one.holes} == {}
 
 
-def reconnects(crowd: Crowd) -> dict[str, int]:
-    return {up: student.connections - 1 for up, student in crowd.by_up.items()}
+def came_back(before: dict[str, Student], after: dict[str, Student]) -> dict[str, int]:
+    """Return how often each has connected again since ``before``."""
+    return {up: one.connections - before[up].connections for up, one in after.items()}
+
+
+async def all_back(crowds: FarCrowds, before: dict[str, Student], theirs: set[str]) -> dict[str, int]:
+    """Wait until all of them have connected again and are in their rooms; return how often everybody has."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + DEADLINE_S
+    while True:
+        now = await crowds.look()
+        again = came_back(before, now)
+        away = sum(not (again[up] and now[up].joined) for up in theirs)
+        if not away:
+            return again
+        assert loop.time() < end, f"{away} of {len(theirs)} are not back"
+        await asyncio.sleep(0.05)
 
 
 async def test_splits_and_merges_lose_nothing_and_move_only_those_whose_shard_moves(live: Live) -> None:
+    loop = asyncio.get_running_loop()
     rounds = merged = 0
-    async with chatting(live) as crowd:
-        since, began = len(live.tables.all), reconnects(crowd)
+    async with chatting(live) as crowds:
+        since, before = len(live.tables.all), await crowds.look()
+        began, full, calm = loop.time(), await live.moves("full"), await live.moves("emptied")
         # Whether a part can come back depends on where the circle happens to be cut: soon one can.
-        while rounds < FORM.cycles or (merged == 0 and rounds < FORM.cycles + 3):
+        while rounds < FORM.rounds or (merged == 0 and rounds < FORM.rounds + 3):
             rounds += 1
             for first in (True, False, True):
-                before = await live.moves("emptied")
+                emptied = await live.moves("emptied")
                 await live.split(first=first)
-                merged += await live.moved_more("emptied", before, CALM_S)
+                merged += await live.moved_more("emptied", emptied, CALM_S)
             assert len(live.shards) <= 2 * len(live.system.edges), "the table stays small"
-        await live.everybody_is_located(crowd.by_up)
-    changed = {up: live.changes_of(up, since) for up in crowd.by_up}
-    moved = {up: count - began[up] for up, count in reconnects(crowd).items()}
+            print(f"round {rounds}, {loop.time() - began:.0f} s: {len(live.shards)} shards, {merged=}")
+        await live.everybody_is_located(before)
+        moved = came_back(before, await crowds.look())
+    changed = {up: live.changes_of(up, since) for up in moved}
+    print(
+        f"{rounds} rounds: {await live.moves('full') - full} parts were given away as edges were full,"
+        f" {await live.moves('emptied') - calm} came back;"
+        f" {len(moved)} students had to move {sum(moved.values())} times"
+    )
     assert merged > 0
     assert any(moved.values())
     assert {up: (moved[up], changed[up]) for up in moved if moved[up] > changed[up]} == {}
@@ -81,23 +109,15 @@ async def test_splits_and_merges_lose_nothing_and_move_only_those_whose_shard_mo
 async def test_a_killed_edge_s_clients_are_back_elsewhere_and_the_others_see_nothing(live: Live) -> None:
     loop = asyncio.get_running_loop()
     name, edge = next(iter(live.system.edge_urls)), live.system.edges[0]
-    async with chatting(live) as crowd:
-        began = reconnects(crowd)
-        theirs = {up for up in crowd.by_up if live.tables.newest.shard_of(up).edge == name}
+    async with chatting(live) as crowds:
+        before = await crowds.look()
+        theirs = {up for up in before if live.tables.newest.shard_of(up).edge == name}
         assert theirs
         await asyncio.to_thread(edge.kill)
         killed_at = loop.time()
-        await eventually(
-            "all are back",
-            lambda: all(
-                crowd.by_up[up].connections > 1 + began[up] and crowd.by_up[up].joined.is_set()
-                for up in theirs
-            ),
-        )
+        again = await all_back(crowds, before, theirs)
         print(f"{len(theirs)} clients were back {loop.time() - killed_at:.1f} s after their edge was killed")
-        assert {
-            up: count for up, count in reconnects(crowd).items() if up not in theirs and count > began[up]
-        } == {}
+        assert {up: count for up, count in again.items() if count and up not in theirs} == {}
         await asyncio.to_thread(edge.start)
         await live.all_serve()
 
@@ -138,11 +158,11 @@ async def test_while_the_leader_is_gone_location_answers_and_the_next_one_splits
 
 
 async def test_a_rolling_restart_of_all_edges_loses_nothing_and_closes_nobody(live: Live) -> None:
-    async with chatting(live) as crowd:
+    async with chatting(live) as crowds:
         for edge in live.system.edges:
             await asyncio.to_thread(edge.stop)
             assert edge.process.returncode == 0
             await asyncio.to_thread(edge.start)
             await live.all_serve()
-        lost_because = {student.lost_because for student in crowd.by_up.values()}
+        lost_because = {one.lost_because for one in (await crowds.look()).values()}
         assert lost_because <= {"", "moved"}, "everybody went when told, before their edge ended"
