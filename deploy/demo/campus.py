@@ -98,15 +98,17 @@ def _say_where_things_are(system: LocalSystem, university: University, guest: St
 {len(university.students)} students in {len(university.groups)} groups; {CHATTING} of them are chatting.
 
   web client   {system.public_url}/#token={token}
-  API docs     {system.public_url}/docs
+  API docs     {system.public_url}/docs   and the events of Socket.IO: {system.public_url}/asyncapi
   dispatcher   {ops["dispatcher"]}/   (operators' token: {system.dispatcher_token})
   table        {ops["dispatcher"]}/table   (Authorization: Bearer {system.dispatcher_token})
   internal API {system.internal_url}/docs   (Authorization: Bearer {system.service_token})
   metrics      {"  ".join(f"{url}/metrics" for url in ops.values())}
 
-A token to try, {guest.name}'s ({guest.up}):
+To try it in another terminal as {guest.name} ({guest.up}):
 
-  curl -H "Authorization: Bearer {token}" {system.public_url}/chat/location
+  export GATEWAY={system.public_url}
+  export TOKEN={token}
+  curl -H "Authorization: Bearer $TOKEN" $GATEWAY/chat/location
 
 Everything else is in logs/. Ctrl-C stops.
 """,

@@ -3,6 +3,7 @@
 
 const EVERY_MS = 1000;
 const SURE_MS = 4000;
+const READ_MS = 8000;
 const CIRCLE = 1e9;
 const FULL = 0.9;
 const MAX_SHARDS_SHOWN = 8;
@@ -10,7 +11,7 @@ const MAX_SHARDS_SHOWN = 8;
 const NARROW = matchMedia("(max-width: 760px)");
 
 const $ = (id) => document.getElementById(id);
-const state = { token: sessionStorage.getItem("token"), table: null, heardAt: 0, colours: new Map(), drawn: "" };
+const state = { token: sessionStorage.getItem("token"), table: null, heardAt: 0, readUntil: 0, colours: new Map(), drawn: "" };
 
 async function call(path, options = {}) {
   const answer = await fetch(path, { ...options, headers: { Authorization: `Bearer ${state.token}` } });
@@ -49,7 +50,7 @@ async function refresh() {
     Object.assign(state, { table, heardAt: Date.now() });
     $("login").hidden = true;
     $("board").hidden = false;
-    say("");
+    if (Date.now() > state.readUntil) say("");
     paint(table);
   } catch (error) {
     if (!state.token) return;
@@ -71,6 +72,7 @@ async function wish(path, body, button) {
     await refresh();
   } catch (error) {
     if (state.token) say(error.message);
+    state.readUntil = Date.now() + READ_MS;
   } finally {
     button.disabled = false;
   }

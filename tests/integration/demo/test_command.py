@@ -91,11 +91,11 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 def test_students_chat_and_ctrl_c_stops_everything_cleanly(demo: Demo) -> None:
     demo.until_said(STATUS_LINE)
     said = demo.said()
-    for told in ("/#token=", "/docs", "/table", "/metrics", "Kafka: ", "store: ", "curl -H"):
+    for told in ("/#token=", "/docs", "/asyncapi", "/table", "/metrics", "Kafka: ", "store: ", "curl -H"):
         assert told in said
-    (location,) = re.findall(r"curl -H \"(.*)\" (http\S+/chat/location)", said)
-    answer = subprocess.run(["curl", "-s", "-H", *location], capture_output=True, text=True, check=True)
-    assert '"edge"' in answer.stdout
+    to_try = "".join(re.findall(r"^  (?:export|curl) .*\n", said, re.MULTILINE))
+    answer = subprocess.run(["sh", "-ec", to_try], capture_output=True, text=True, check=True)
+    assert '"edge"' in answer.stdout, to_try
     assert {place.name for place in demo.log_dir.iterdir()} == {
         "api_gateway", "dispatcher", "edge-1", "edge-2", "persister",
     }  # fmt: skip
