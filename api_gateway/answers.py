@@ -112,7 +112,7 @@ def outermost(api: str, cors: Cors | None) -> Middleware:
             headers["X-Request-Id"] = ids.next()
         if cors is not None:
             headers.update(cors.headers(request.headers.get("Origin")))
-        meter.note(_route_of(request), response.status, time.perf_counter() - started)
+        meter.note(route_of(request), response.status, time.perf_counter() - started)
         return response
 
     return web.middleware(around)
@@ -151,6 +151,7 @@ def _is_preflight(request: web.Request) -> bool:
     return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
 
 
-def _route_of(request: web.Request) -> str:
+def route_of(request: web.Request) -> str:
+    """Return the pattern that the path matched, of which there are few."""
     resource = request.match_info.route.resource
     return UNMATCHED if resource is None else resource.canonical

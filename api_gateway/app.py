@@ -5,7 +5,7 @@ Both APIs listen before Kafka and MongoDB have answered: what can't be done yet 
 
 import logging
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import web
 
@@ -24,8 +24,9 @@ from api_gateway.routing import Route, add_routes
 from api_gateway.settings import GatewaySettings
 from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
+from api_gateway.traced_requests import traced
 from api_gateway.users import Users
-from runtime import logs
+from runtime import logs, tracing
 from runtime.assignments import Assignments
 from runtime.kafka import KeptProducer, ensure_topics
 from runtime.log_reader import LogReader
@@ -34,6 +35,9 @@ from runtime.mongo import open_store
 from runtime.service import Service
 from runtime.tokens import TokenVerifier
 from schemas import asyncapi, topics
+
+if TYPE_CHECKING:
+    from runtime.spans import Spans
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +62,17 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
         known.identify, per_s=settings.requests_per_s_per_user, burst=settings.requests_burst_per_user
     )
     store = await service.resources.enter_async_context(open_store(settings))
-    parts = _Parts(settings, StoreReads(store, settings))
-    app = _app("public", settings, parts.public.routes(), paced.identify, Cors(settings.allowed_origins))
+    spans = tracing.start(service, settings)
+    parts = _Parts(settings, StoreReads(store, settings, spans), spans)
+    app = _app(
+        "public", settings, parts.public.routes(), paced.identify, Cors(settings.allowed_origins), spans
+    )
     pages.add_docs(app, openapi.document("Uni4all Chat", PUBLIC_ABOUT, parts.public.routes()))
     pages.add_asyncapi(app, asyncapi.for_clients())
     pages.add_web_client(app)
     port = await service.serve(app, settings.gateway_host, settings.public_port, log_requests=True)
     log.info("the public API listens", extra=logs.facts(host=settings.gateway_host, port=port))
-    internal_port = await _serve_internal(service, settings, parts.internal.routes())
+    internal_port = await _serve_internal(service, settings, parts.internal.routes(), spans)
     await parts.follow(service, settings)
     return Ports(port, internal_port)
 
@@ -73,7 +80,7 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
 class _Parts:
     """The two APIs, and what keeps them up to date."""
 
-    def __init__(self, settings: GatewaySettings, reads: StoreReads) -> None:
+    def __init__(self, settings: GatewaySettings, reads: StoreReads, spans: "Spans | None") -> None:
         self._assignments, self._directory, self._memberships = (
             Assignments(),
             GroupDirectory(),
@@ -85,7 +92,7 @@ class _Parts:
             LogReader(settings, topics.MEMBERSHIPS, self._memberships.take),
         ]
         self._producer = KeptProducer(settings)
-        writer = LogWriter(settings, self._producer)
+        writer = LogWriter(settings, self._producer, spans)
         self._progress = StoredProgress(reads, settings)
         members = MembersOnly(self._memberships, self._groups_fault)
         history = History(reads, self._progress, settings.kafka_partitions)
@@ -110,13 +117,13 @@ class _Parts:
 
 
 async def _serve_internal(
-    service: Service, settings: GatewaySettings, routes: Sequence[Route[Any]]
+    service: Service, settings: GatewaySettings, routes: Sequence[Route[Any]], spans: "Spans | None"
 ) -> int | None:
     if settings.service_token is None:
         log.warning("SERVICE_TOKEN is not set: the internal API is off")
         return None
     token = ServiceToken(settings.service_token.get_secret_value())
-    app = _app("internal", settings, routes, token.identify, cors=None)
+    app = _app("internal", settings, routes, token.identify, cors=None, spans=spans)
     pages.add_docs(app, openapi.document("Uni4all Chat, internal", INTERNAL_ABOUT, routes))
     pages.add_asyncapi(app, asyncapi.for_the_solution())
     port = await service.serve(app, settings.internal_host, settings.internal_port, log_requests=True)
@@ -130,7 +137,11 @@ def _app(
     routes: Sequence[Route[Any]],
     identify: Identify,
     cors: Cors | None,
+    spans: "Spans | None",
 ) -> web.Application:
-    app = web.Application(middlewares=[outermost(api, cors)], client_max_size=settings.max_body_bytes)
+    around = [outermost(api, cors)]
+    if spans is not None:
+        around.insert(0, traced(spans, callers_are_trusted=cors is None))
+    app = web.Application(middlewares=around, client_max_size=settings.max_body_bytes)
     add_routes(app, routes, identify, body_within_s=settings.body_within_s)
     return app

@@ -8,7 +8,7 @@ import itertools
 import logging
 from asyncio import Future
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
@@ -16,8 +16,11 @@ from aiokafka.structs import RecordMetadata
 from api_gateway.settings import GatewaySettings
 from runtime import logs, metrics
 from runtime.kafka import KeptProducer, write
-from schemas.log_records import Encoded
+from schemas.log_records import Encoded, header
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refused
+
+if TYPE_CHECKING:
+    from runtime.spans import Spans
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +39,11 @@ class Written(NamedTuple):
 class LogWriter:
     """Writes records, and knows how many are on their way."""
 
-    def __init__(self, settings: GatewaySettings, producer: KeptProducer) -> None:
+    def __init__(
+        self, settings: GatewaySettings, producer: KeptProducer, spans: "Spans | None" = None
+    ) -> None:
         self._settings = settings
+        self._spans = spans
         self._producer = producer
         self._numbers = itertools.count()
         self._since: dict[int, float] = {}
@@ -72,6 +78,10 @@ class LogWriter:
             raise Refused(UNAVAILABLE)
 
     async def _send(self, topic: str, record: Encoded) -> "Future[RecordMetadata]":
+        sending = None
+        if self._spans is not None:
+            sending = self._spans.send(topic, key=record.key.decode(), message_id=_ce_id(record))
+            record = record._replace(headers=[*record.headers, *sending.headers])
         number = next(self._numbers)
         self._since[number] = asyncio.get_running_loop().time()
         try:
@@ -80,6 +90,8 @@ class LogWriter:
             del self._since[number]
             raise
         future.add_done_callback(partial(self._settle, number))
+        if sending is not None:
+            future.add_done_callback(sending.settle)
         return future
 
     def _settle(self, number: int, done: "Future[RecordMetadata]") -> None:
@@ -88,6 +100,10 @@ class LogWriter:
         error = None if done.cancelled() else done.exception()
         if error is not None:
             _tell(error)
+
+
+def _ce_id(record: Encoded) -> str:
+    return (header(record.headers, "ce_id") or b"").decode()
 
 
 def _tell(error: BaseException) -> None:

@@ -2,10 +2,10 @@
 
 from pydantic import Field, SecretStr
 
-from runtime.settings import KafkaSettings, MongoSettings, ServiceSettings, TokenSettings
+from runtime.settings import KafkaSettings, MongoSettings, ServiceSettings, TokenSettings, TracingSettings
 
 
-class GatewaySettings(ServiceSettings, KafkaSettings, MongoSettings, TokenSettings):
+class GatewaySettings(ServiceSettings, KafkaSettings, MongoSettings, TokenSettings, TracingSettings):
     """The gateway: REST for clients and for the solution, in front of Kafka and MongoDB."""
 
     gateway_host: str = Field(default="127.0.0.1", description="Where the public API listens.")

@@ -6,18 +6,22 @@ The driver reads in few threads: without these bounds an outage would leave a qu
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from api_gateway.settings import GatewaySettings
 from runtime import logs, metrics
 from runtime.mongo import Document, Sort, Store, StoreUnavailable
 from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED, Refused
 
+if TYPE_CHECKING:
+    from runtime.spans import Spans
+
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S: Final = 0.5
 
 Found = list[Document]
+Read = Callable[[], Awaitable[Found]]
 
 
 class Breaker:
@@ -49,8 +53,9 @@ class Breaker:
 class StoreReads:
     """The store as the gateway reads it. Raises `Refused`: history unavailable, or overloaded."""
 
-    def __init__(self, store: Store, settings: GatewaySettings) -> None:
+    def __init__(self, store: Store, settings: GatewaySettings, spans: "Spans | None" = None) -> None:
         self._store = store
+        self._spans = spans
         self._timeout_s = settings.read_timeout_ms / 1000
         self._max_pending = settings.max_pending_reads
         self._pending = 0
@@ -62,14 +67,22 @@ class StoreReads:
     ) -> Found:
         """Return the documents that match, in ``sort`` order."""
         return await self._read(
-            lambda: self._store.find(collection, query, sort=sort, skip=skip, limit=limit)
+            "find",
+            collection,
+            lambda: self._store.find(collection, query, sort=sort, skip=skip, limit=limit),
         )
 
     async def aggregate(self, collection: str, pipeline: Sequence[Document]) -> Found:
         """Return what an aggregation gives."""
-        return await self._read(lambda: self._store.aggregate(collection, pipeline))
+        return await self._read("aggregate", collection, lambda: self._store.aggregate(collection, pipeline))
 
-    async def _read(self, read: Callable[[], Awaitable[Found]]) -> Found:
+    async def _read(self, operation: str, collection: str, read: Read) -> Found:
+        if self._spans is None:
+            return await self._within_bounds(read)
+        with self._spans.read(operation, collection):
+            return await self._within_bounds(read)
+
+    async def _within_bounds(self, read: Read) -> Found:
         loop = asyncio.get_running_loop()
         if self._pending >= self._max_pending:
             raise Refused(OVERLOADED)

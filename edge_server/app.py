@@ -22,7 +22,8 @@ from edge_server.settings import EdgeSettings
 from edge_server.socket_events import SocketEvents
 from edge_server.socket_server import ChatSocketServer
 from edge_server.status_report import StatusReport
-from runtime import logs, metrics
+from edge_server.traced_delivery import TracedDelivery
+from runtime import logs, metrics, tracing
 from runtime.assignments import Assignments
 from runtime.kafka import KeptProducer, ensure_topics, partition_of
 from runtime.log_reader import LogReader
@@ -45,8 +46,10 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     window = RecentLog(max_bytes=settings.window_bytes, max_records=settings.window_records)
     fan_out = FanOut(rooms)
     delivery = Delivery(rooms, window, fan_out, starts=lambda partition: messages.starts[partition])
-    tail = settings.window_records // settings.kafka_partitions
-    messages = LogReader(settings, topics.MESSAGES, delivery.take, tail=tail)
+    spans = tracing.start(service, settings, instance=settings.edge_name)
+    messages = _reader_of_messages(
+        settings, delivery if spans is None else TracedDelivery(delivery, rooms, spans)
+    )
     members = LogReader(settings, topics.MEMBERSHIPS, memberships.take)
     assignments = Assignments()
     tables = LogReader(settings, topics.ASSIGNMENTS, assignments.take)
@@ -55,7 +58,7 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     await tokens.start(service)
     await ensure_topics(settings, USED_TOPICS)
     producer = await _keep_producer(service, settings)
-    publisher = Publisher(settings, producer, delivery, window)
+    publisher = Publisher(settings, producer, delivery, window, spans)
     publisher.start(service)
     presence = Presence(settings, producer)
     presence.start(service)
@@ -83,6 +86,11 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     AnotherLog(rooms, partial(_end_of, messages, settings), joining.tell_hole).start(service)
     service.resources.push_async_callback(_leave, service, settings, drain, report, publisher, sessions)
     return url
+
+
+def _reader_of_messages(settings: EdgeSettings, delivery: Delivery | TracedDelivery) -> LogReader:
+    tail = settings.window_records // settings.kafka_partitions
+    return LogReader(settings, topics.MESSAGES, delivery.take, tail=tail)
 
 
 async def _keep_producer(service: Service, settings: EdgeSettings) -> KeptProducer:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from runtime import logs
@@ -34,6 +34,8 @@ class Outgoing:
     key: bytes
     """Group, sender and id: what makes the message unique."""
     value: bytes
+    trace: Sequence[tuple[str, bytes]] = field(default=(), kw_only=True)
+    """The header of a message that is traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class LogWriter:
                 timestamp=now,
                 key=message.group,
                 value=message.value,
-                headers=[*headers, ("ce_id", ce_id)],
+                headers=[*headers, ("ce_id", ce_id), *message.trace],
             ):
                 break
             taken.append(waiting.popleft())

@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edge_server.delivery import Delivery
 from edge_server.frames import message_frame
@@ -20,9 +20,13 @@ from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
 from runtime.kafka import KeptProducer
 from runtime.service import Service
+from schemas import topics
 from schemas.client_events import SendMessage
 from schemas.log_records import message_value
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refused
+
+if TYPE_CHECKING:
+    from runtime.spans import Sending, Spans
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ class Pending(Outgoing):
     since: float
     waiting: list[tuple[float, Tell]] = field(default_factory=list)
     settled: bool = False
+    sending: "Sending | None" = None
+    """Its span, where it is traced."""
 
 
 class Publisher:
@@ -52,12 +58,14 @@ class Publisher:
         producer: KeptProducer,
         delivery: Delivery,
         window: RecentLog,
+        spans: "Spans | None" = None,
     ) -> None:
         self._timeout_s = settings.send_timeout_ms / 1000
         self._refuse_after_s = settings.refuse_when_waiting_ms / 1000
         self._max_pending = settings.max_pending_sends
         self._delivery = delivery
         self._window = window
+        self._spans = spans
         self._pending: dict[bytes, Pending] = {}
         self._in_order: deque[Pending] = deque()
         self._drained: asyncio.Future[None] | None = None
@@ -112,6 +120,11 @@ class Publisher:
             id=message_id, group=sent.room, up=sent.up, message=sent.message, sent_at=sent.timestamp
         )
         pending = Pending(sent.room.encode(), key, value, message_id, sent, now)
+        if self._spans is not None:
+            pending.sending = self._spans.send(
+                topics.MESSAGES, key=sent.room, message_id=f"{sent.up}/{message_id}"
+            )
+            pending.trace = pending.sending.headers
         self._pending[key] = pending
         self._in_order.append(pending)
         self._writer.put(pending)
@@ -158,6 +171,8 @@ class Publisher:
             return  # It was consumed before its failure was known.
         del self._pending[pending.key]
         pending.settled = True
+        if pending.sending is not None:
+            _end_span(pending.sending, outcome)
         for _, tell in pending.waiting:
             tell(outcome)
         if self._drained is not None and not self._pending and not self._drained.done():
@@ -184,3 +199,10 @@ class Publisher:
 
     def _say(self, what: str, pending: Pending, **facts: object) -> None:
         log.debug(what, extra=logs.facts(message=pending.key.decode(), **facts))
+
+
+def _end_span(sending: "Sending", outcome: Entry | Refused) -> None:
+    if isinstance(outcome, Refused):
+        sending.failed(outcome.refusal.code)
+    else:
+        sending.sent(outcome.partition, outcome.seq)

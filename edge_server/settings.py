@@ -4,11 +4,11 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from runtime.settings import KafkaSettings, ServiceSettings, TokenSettings
+from runtime.settings import KafkaSettings, ServiceSettings, TokenSettings, TracingSettings
 from schemas.ids import EdgeId
 
 
-class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings):
+class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSettings):
     """The edge server: Socket.IO for clients, in front of Kafka."""
 
     edge_name: EdgeId = Field(default="edge-1", description="This edge's name, the same across restarts.")

@@ -8,7 +8,8 @@ from persister.outage import Outage
 from persister.pipeline import Pipeline
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
-from runtime import kafka
+from persister.traced_writer import TracedWriter
+from runtime import kafka, tracing
 from runtime.mongo import Store, open_store
 from runtime.service import Service
 from schemas import documents, topics
@@ -30,7 +31,10 @@ async def start(service: Service, settings: PersisterSettings) -> None:
     waiting_for.pop(0)
 
     dead_letters = DeadLetters(producer, consumer=service.name, partitions=settings.kafka_partitions)
-    pipeline = Pipeline(settings, store, BatchWriter(store, dead_letters, outage), outage)
+    spans = tracing.start(service, settings)
+    writer = BatchWriter(store, dead_letters, outage)
+    traced = writer if spans is None else TracedWriter(writer, spans, settings.persister_group)
+    pipeline = Pipeline(settings, store, traced, outage)
     service.health.ready("consumer group", pipeline.fault)
     service.supervise("persist", pipeline.run)
 

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from runtime.settings import KafkaSettings, MongoSettings, ServiceSettings
+from runtime.settings import KafkaSettings, MongoSettings, ServiceSettings, TracingSettings
 
 
-class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings):
+class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSettings):
     """The persister: from the log into MongoDB. Several share the partitions as one consumer group."""
 
     persister_group: str = Field(

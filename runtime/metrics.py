@@ -51,6 +51,11 @@ BAD_RECORDS = Counter(
     "Records that a reader could not take. Rising: look at the dead letters for the reason.",
     ["topic"],
 )
+SPANS = Counter(
+    "chat_spans_total",
+    "Spans of traces, by outcome. 'ended' above 'exported' for long: the collector is away or too slow.",
+    ["outcome"],
+)
 PRODUCER_REBUILDS = Counter(
     "chat_producer_rebuilds_total",
     "Producers that failed for good and were replaced. Rising: look at the brokers' logs.",

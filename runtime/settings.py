@@ -100,6 +100,29 @@ class TokenSettings(BaseSettings):
     token_up_claim: str = Field(default="sub", min_length=1, description="The claim with the UP number.")
 
 
+class TracingSettings(BaseSettings):
+    """Whether traces are made. Their other OTEL_* variables (headers, queue sizes, ...) hold, too."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    otel_exporter_otlp_endpoint: str = Field(
+        default="",
+        pattern="^(https?://.+)?$",
+        description="An OTLP collector's base URL (http/protobuf); empty: no traces, at no cost.",
+    )
+    otel_traces_sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = Field(default="parentbased_always_on", description="Which messages and requests are traced.")
+    otel_traces_sampler_arg: float = Field(
+        default=1.0, ge=0, le=1, description="The part of them that a traceidratio sampler takes."
+    )
+
+
 def load(kind: type[S], prog: str, argv: Sequence[str] | None = None) -> S:
     """Return the settings from the environment. ``--help`` lists them; faults are listed, exit code 2."""
     parser = ArgumentParser(

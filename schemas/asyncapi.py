@@ -237,10 +237,11 @@ def _record(kind: type[records.Record], row: OnTopic) -> Document:
     fixed = {"ce_specversion": "1.0", "ce_type": kind.ce_type, "content-type": JSON}
     known: Document = {name: {"type": "string", "const": value} for name, value in fixed.items()}
     known |= {name: {"type": "string"} for name in ("ce_source", "ce_id", "ce_time")}
+    traced = {records.TRACEPARENT: {"type": "string", "description": "W3C's, of a record that is traced."}}
     return {
         **_message(kind.ce_type, kind),
         "contentType": JSON,
-        "headers": {"type": "object", "properties": known, "required": sorted(known)},
+        "headers": {"type": "object", "properties": known | traced, "required": sorted(known)},
         "bindings": {"kafka": {"key": {"type": "string", "description": row.key}, "bindingVersion": "0.5.0"}},
     }
 

@@ -26,6 +26,9 @@ MAX_SENT_AT_MS: Final = 2**53
 MAX_SPREAD: Final = 32
 """Points in a report's ``spread``: where the clients stand is known to about one in so many of them."""
 
+TRACEPARENT: Final = "traceparent"
+"""W3C's header, beside CloudEvents' own, of a record that is traced. Nobody reads a record by it."""
+
 _TYPE_PREFIX: Final = "pt.uni4all.chat."
 
 

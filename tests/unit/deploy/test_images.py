@@ -15,12 +15,14 @@ import yaml
 
 from deploy.local.containers import KAFKA_IMAGE, MONGO_IMAGE
 from deploy.local.kafka_native import REPOSITORY
+from runtime.settings import TracingSettings
 from tests.unit.deploy.known_settings import SETTINGS, ports, variables
 
 DEPLOY = REPOSITORY / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 DEV: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.dev.yaml").read_text())
+TRACED: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.tracing.yaml").read_text())
 OURS = {name: one for name, one in COMPOSE["services"].items() if one["image"] == "uni4all-chat"}
 
 each_of_ours = pytest.mark.parametrize("name", sorted(OURS))
@@ -105,6 +107,14 @@ def test_a_container_of_ours_runs_a_service_that_knows_all_that_it_is_told(name:
     assert set(one["environment"]) <= variables(service)
     required = {field.upper() for field, info in SETTINGS[service].model_fields.items() if info.is_required()}
     assert required <= set(one["environment"])
+
+
+def test_traces_are_asked_of_every_container_that_can_make_them() -> None:
+    told = {name: one["environment"] for name, one in TRACED["services"].items() if "environment" in one}
+    can = {name for name, one in OURS.items() if issubclass(SETTINGS[one["command"][0]], TracingSettings)}
+    assert set(told) == can
+    for environment in told.values():
+        assert set(environment) <= {name.upper() for name in TracingSettings.model_fields}
 
 
 @each_of_ours

@@ -1,11 +1,16 @@
 """What runs in Kubernetes agrees with its schemas and with the code: settings, ports, times, rights."""
 
+import os
+from pathlib import Path
+
 import kubernetes_validate
 import pytest
+import yaml
 
 from deploy import edge_addresses
 from deploy.local.kafka_native import REPOSITORY
 from deploy.prometheus import kubernetes_rule
+from runtime.settings import TracingSettings
 from tests.unit.deploy.known_settings import SETTINGS, ports, variables
 from tests.unit.deploy.rendered import (
     OVERLAYS,
@@ -68,6 +73,27 @@ def test_a_service_is_told_only_what_it_knows_and_all_that_it_needs(overlay: str
         field.upper() for field, info in SETTINGS[one.service].model_fields.items() if info.is_required()
     }
     assert needed <= set(one.env)
+
+
+def test_traces_are_asked_of_every_workload_that_can_make_them(tmp_path: Path) -> None:
+    k8s = os.path.relpath(REPOSITORY / "k8s", tmp_path)
+    parts = {
+        "namespace": "uni4all-chat",
+        "resources": [f"{k8s}/overlays/prod"],
+        "components": [f"{k8s}/components/tracing"],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(parts))
+    told = {
+        one.service: {name: value for name, value in one.env.items() if name.startswith("OTEL_")}
+        for one in workloads(str(tmp_path))
+    }
+    for service, variables_told in told.items():
+        if issubclass(SETTINGS[service], TracingSettings):
+            fields = {name.lower(): value for name, value in variables_told.items()}
+            assert set(fields) == set(TracingSettings.model_fields)
+            assert 0 < TracingSettings.model_validate(fields).otel_traces_sampler_arg < 0.1
+        else:
+            assert variables_told == {}
 
 
 @each_overlay

@@ -17,7 +17,7 @@ from tests.unit.deploy.test_images import COMPOSE
 
 DOCS = REPOSITORY / "docs"
 PAGES = sorted([*(DOCS / "operating").rglob("*.md"), DOCS / "kubernetes.md", DOCS / "dashboards.md"])
-OF_COMPOSE = {"PUBLIC_HOST"}
+OF_COMPOSE = {"PUBLIC_HOST", "TRACED_PART"}
 KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "scaledobject": "ScaledObject"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
