@@ -45,7 +45,13 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     rooms = Rooms()
     window = RecentLog(max_bytes=settings.window_bytes, max_records=settings.window_records)
     fan_out = FanOut(rooms)
-    delivery = Delivery(rooms, window, fan_out, starts=lambda partition: messages.starts[partition])
+    delivery = Delivery(
+        rooms,
+        window,
+        fan_out,
+        starts=lambda partition: messages.starts[partition],
+        sure_from=lambda partition: messages.sure_from[partition],
+    )
     spans = tracing.start(service, settings, instance=settings.edge_name)
     messages = _reader_of_messages(
         settings, delivery if spans is None else TracedDelivery(delivery, rooms, spans)

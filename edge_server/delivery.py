@@ -31,12 +31,19 @@ class Delivery:
     """Takes what was consumed and what was acked, and gives each record its one turn."""
 
     def __init__(
-        self, rooms: Rooms, window: RecentLog, fan_out: FanOut, starts: Callable[[int], int]
+        self,
+        rooms: Rooms,
+        window: RecentLog,
+        fan_out: FanOut,
+        *,
+        starts: Callable[[int], int],
+        sure_from: Callable[[int], int],
     ) -> None:
         self._rooms = rooms
         self._window = window
         self._fan_out = fan_out
         self._starts = starts
+        self._sure_from = sure_from
         self._orders: dict[int, LogOrder[Entry]] = {}
         self._tells = log.isEnabledFor(logging.DEBUG)
         self._on_settled: OnSettled = lambda _entry: None
@@ -68,9 +75,8 @@ class Delivery:
     def _order(self, partition: int) -> LogOrder[Entry]:
         order = self._orders.get(partition)
         if order is None:
-            start = self._starts(partition)
-            self._window.begin(partition, start)
-            order = self._orders[partition] = LogOrder(start)
+            self._window.begin(partition, self._sure_from(partition))
+            order = self._orders[partition] = LogOrder(self._starts(partition))
         return order
 
     def _take_turn(self, entry: Entry) -> None:

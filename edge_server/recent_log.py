@@ -100,7 +100,11 @@ class RecentLog:
         return len(self._all)
 
     def begin(self, partition: int, seq: int) -> None:
-        """Say that nothing before ``seq`` will ever be known here."""
+        """Say that clients can be resumed from ``seq`` on.
+
+        Where reading began within the log, records before ``seq`` are here so that retries of their messages
+        are noticed: of a record soon after the beginning nobody here can tell whether it is one.
+        """
         self._floors.setdefault(partition, seq)
 
     def find(self, key: bytes) -> Entry | None:
@@ -142,5 +146,6 @@ class RecentLog:
             del self._groups[oldest.group]
         if self._keys.get(oldest.key) is oldest:
             del self._keys[oldest.key]
-        self._floors[oldest.partition] = oldest.seq + 1
+        if oldest.seq >= self._floors.get(oldest.partition, 0):
+            self._floors[oldest.partition] = oldest.seq + 1
         self.bytes -= oldest.size

@@ -35,6 +35,13 @@ class Stalled(RuntimeError):
     """The log has grown and the reader has not moved."""
 
 
+def beginning(first: int, end: int, tail: int | None) -> tuple[int, int]:
+    """Return where to begin in a log from ``first`` to ``end``, and from where on that is sure."""
+    if tail is None or end - tail <= first:
+        return first, first
+    return end - tail, end - tail + tail // 2
+
+
 class LogReader:
     """Follows one topic from its beginning, or from its newest records on.
 
@@ -53,6 +60,8 @@ class LogReader:
         self._goal: dict[TopicPartition, int] = {}
         self.starts: dict[int, int] = {}
         """Where reading began, by partition: nothing before is known here."""
+        self.sure_from: dict[int, int] = {}
+        """From where on, by partition, half a tail before each record is read too, or all that there is."""
         self.positions: dict[int, int] = {}
         """The next offset to read, by partition."""
         self.ends: dict[int, int] = {}
@@ -112,8 +121,9 @@ class LogReader:
         for tp in self._partitions:
             position = self.positions.get(tp.partition)
             if position is None:
-                position = first[tp] if self._tail is None else max(first[tp], end[tp] - self._tail)
+                position, sure_from = beginning(first[tp], end[tp], self._tail)
                 self.starts[tp.partition] = self.positions[tp.partition] = position
+                self.sure_from[tp.partition] = sure_from
             elif self._went_backwards(end[tp], position):
                 raise Fatal(
                     f"{self.topic}/{tp.partition} ends at {end[tp]}, before {position}: it is another log"

@@ -61,8 +61,6 @@ class SimulatedEdge:
         self.rooms = Rooms()
         self.memberships = Memberships()
         self.accepting = False
-        self.window_starts: dict[int, int] = {}
-        """Where its window began, by partition: what stands before is not known here."""
         self._log = log
         self._server = SocketServer()
         self._connections: dict[str, Connection] = {}
@@ -75,7 +73,13 @@ class SimulatedEdge:
         service: Any = process
         window = RecentLog(max_bytes=settings.window_bytes, max_records=settings.window_records)
         fan_out = FanOut(self.rooms)
-        delivery = Delivery(self.rooms, window, fan_out, starts=lambda partition: messages.starts[partition])
+        delivery = Delivery(
+            self.rooms,
+            window,
+            fan_out,
+            starts=lambda partition: messages.starts[partition],
+            sure_from=lambda partition: messages.sure_from[partition],
+        )
         follow = partial(SimulatedLogReader, self._log, process, settings)
         messages = follow(topics.MESSAGES, delivery.take, tail=settings.window_records // PARTITIONS)
         members = follow(topics.MEMBERSHIPS, self.memberships.take)
@@ -89,7 +93,6 @@ class SimulatedEdge:
         await tables.start(service)
         await members.start(service)
         await messages.start(service)
-        self.window_starts = dict(messages.starts)
         joining = Joining(settings, self.rooms, window, delivery, fan_out, self.memberships)
         server: Any = self._server
         handshake = Handshake(settings, Tokens())  # type: ignore[arg-type]

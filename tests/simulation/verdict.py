@@ -48,20 +48,17 @@ def _clients(world: World) -> Iterator[str]:
 
 
 def _late_retries(world: World) -> set[str]:
-    """Return the messages of which a retry stands where an edge may not have known the first record.
+    """Return the messages of which a retry came so late that edges do not promise to notice it.
 
-    Its window may have moved on, or have begun between the two. Edges promise to notice only the others
-    (docs/decisions/0001). The store notices all.
+    The store notices all (docs/decisions/0102).
     """
-    begun = {(n, start) for edge in world.edges_ever for n, start in edge.window_starts.items()}
+    noticed_within = world.window_records // PARTITIONS // 2
     by_time = sorted(world.log.read(topics.MESSAGES), key=lambda record: record.timestamp)
-    first: dict[str, tuple[int, int]] = {}
+    first: dict[str, int] = {}
     late = set()
     for at, record in enumerate(by_time):
         sent = MessageSent.read(record.headers, record.value)
-        then, offset = first.setdefault(sent.id, (at, record.offset))
-        between = any(n == record.partition and offset < start <= record.offset for n, start in begun)
-        if between or at - then >= world.window_records // PARTITIONS:
+        if at - first.setdefault(sent.id, at) > noticed_within:
             late.add(sent.id)
     return late
 

@@ -59,9 +59,8 @@ class World:
         self.log = SimulatedLog(self.chance, acks_before_replication=self.acks_before_replication)
         self.store = ModelStore()
         self.group = Group()
-        self.window_records = rng.choice((6, 20, 400))
+        self.window_records = rng.choice((12, 40, 400))
         self.edges: dict[str, SimulatedEdge] = {}
-        self.edges_ever: list[SimulatedEdge] = []
         self.gateways: dict[str, SimulatedGateway] = {}
         self.dispatchers: dict[str, SimulatedDispatcher] = {}
         self.clients: list[SimulatedClient] = []
@@ -133,7 +132,6 @@ class World:
 
     def _start_edge(self, process: Process) -> None:
         edge = self.edges[process.name] = SimulatedEdge(process, self.log, window_records=self.window_records)
-        self.edges_ever.append(edge)
         process.spawn(edge.run())
 
     def _start_gateway(self, process: Process) -> None:

@@ -1,10 +1,11 @@
 """Laws of resuming: everything after the cursor once, in order, or an honest hole."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_server.catch_up import MAX_AHEAD, catch_up
 from edge_server.recent_log import RecentLog
+from runtime.log_reader import beginning
 from tests.unit.edge_server.entries import entry
 
 
@@ -43,3 +44,31 @@ def test_a_cursor_of_another_log_is_a_hole() -> None:
     window.begin(0, 0)
     assert not catch_up(window, "g", 0, head=5, since=6 + MAX_AHEAD).recovered
     assert catch_up(window, "g", 0, head=5, since=5 + MAX_AHEAD).recovered
+
+
+@settings(max_examples=1_000)
+@given(
+    retries=st.lists(st.sampled_from([0, 0, 1, 3, 8]), min_size=10, max_size=40),
+    read=st.integers(5, 40),
+    tail=st.integers(0, 20),
+    since=st.integers(-1, 39),
+)
+def test_whoever_resumes_where_an_edge_has_just_begun_sees_no_message_again_but_late_retries(
+    retries: list[int], read: int, tail: int, since: int
+) -> None:
+    """A record says again what stands so many records before it, or something new.
+
+    The edge begins when ``read`` of them stand in the log; the client has seen all up to ``since``.
+    """
+    said: list[int] = []
+    for seq, back in enumerate(retries):
+        said.append(said[-back] if 0 < back <= seq else seq)
+    window = RecentLog(max_bytes=10**9, max_records=10**9)
+    start, sure_from = beginning(0, min(read, len(said)), tail)
+    window.begin(0, sure_from)
+    for seq in range(start, len(said)):
+        window.add(entry(seq, id=f"m{said[seq]}"))
+    joined = catch_up(window, "g", 0, head=len(said) - 1, since=since)
+    for missed in joined.missed:
+        later = missed.seq - said[missed.seq]
+        assert later == 0 or later > tail // 2

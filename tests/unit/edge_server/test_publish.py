@@ -29,7 +29,7 @@ class Edge:
         self.window = RecentLog(max_bytes=10**6, max_records=100)
         self.producer = Producer()
         rooms = Rooms()
-        delivery = Delivery(rooms, self.window, FanOut(rooms), starts=lambda _: 0)
+        delivery = Delivery(rooms, self.window, FanOut(rooms), starts=lambda _: 0, sure_from=lambda _: 0)
         self.publisher = Publisher(EdgeSettings(**settings), cast(Any, self.producer), delivery, self.window)
         self.told: list[Entry | Refused] = []
 
