@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import WSMessage, WSMsgType
 from aiohttp.http_websocket import WebSocketReader
-from aiohttp.web import WebSocketResponse
+from aiohttp.web import Response, StreamResponse, WebSocketResponse
 from engineio import exceptions, packet
 from engineio.async_drivers import aiohttp as aiohttp_driver
 
@@ -85,14 +85,20 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
         self._take = take
         self._max_buffered_bytes = max_buffered_bytes
 
-    async def __call__(self, environ: dict[str, Any]) -> WebSocketResponse:
+    async def __call__(self, environ: dict[str, Any]) -> StreamResponse:
         """Accept the websocket, make it known to its engine.io socket, and run that to its end."""
         request = environ["aiohttp.request"]
+        socket = self.handler.__self__
         self._sock = ChatWebSocket(self.server.max_http_buffer_size)
-        await self._sock.prepare(request)
+        try:
+            await self._sock.prepare(request)
+        except ConnectionResetError:
+            # They have gone while they waited: in an overload their places among the arrivals are needed.
+            if not socket.connected:
+                await socket.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            return Response()
         self.environ = environ
         self.transport = request.transport
-        socket = self.handler.__self__
         socket.framed_websocket = self
         if socket.connected:
             await self.handler(self)

@@ -1,19 +1,27 @@
 """A websocket that was never polled: it begins, hears pings, and however it ends, its end is told once."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
 from engineio import packet
 
+from edge_server.arrivals import Handler
 from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
 from edge_server.websockets import WriteThrough
 from runtime.service import Service, running
 from tests.integration.backing import eventually
 from tests.unit.edge_server.test_fan_out import Transport
+
+HANDSHAKE = (
+    "GET /socket.io/?EIO=4&transport=websocket&slowly HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\n"
+    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 
 class Edge:
@@ -33,10 +41,24 @@ class Edge:
         self.ends.append(reason)
 
     async def start(self, service: Service) -> None:
-        app = web.Application()
+        app = web.Application(middlewares=[self._wait_for_going])
         self.server.attach(app, "socket.io")
         service.resources.push_async_callback(self.server.shutdown)
         self._port = await service.serve(app, "127.0.0.1", 0)
+
+    @web.middleware
+    async def _wait_for_going(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Be so slow, where it is asked for, that the client has gone before it is answered."""
+        if "slowly" in request.query_string:
+            await eventually("the client has gone", lambda: request.transport is None)
+        return await handler(request)
+
+    async def go_at_once(self) -> None:
+        """Ask for a websocket, and go without waiting for the answer."""
+        _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(HANDSHAKE.encode())
+        await writer.drain()
+        writer.close()
 
     async def open(self, *, join: bool = True) -> ClientWebSocketResponse:
         """Return a websocket whose client has said hello, and, to ``join``, has been let in."""
@@ -77,6 +99,16 @@ async def test_a_connection_that_breaks_is_told_of_once(edge: Edge) -> None:
     cast(Any, socket)._response.connection.transport.abort()
     await edge.is_empty()
     assert edge.ends == ["transport close"]
+
+
+async def test_a_client_that_has_gone_before_it_is_answered_leaves_its_place_and_is_no_error(
+    edge: Edge, caplog: pytest.LogCaptureFixture
+) -> None:
+    with patch.object(edge.server.arrivals, "begin", wraps=edge.server.arrivals.begin) as begin:
+        await edge.go_at_once()
+        await eventually("it has arrived", lambda: begin.called)
+        await eventually("its place is free", lambda: not edge.server.arrivals and not edge.sessions)
+    assert [record for record in caplog.records if record.levelno > logging.WARNING] == []
 
 
 async def test_a_client_that_says_goodbye_is_told_of_and_its_websocket_ends(edge: Edge) -> None:
