@@ -7,11 +7,9 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiohttp import web
-
 from api_gateway import openapi, pages
 from api_gateway.access import Identify, KnownTokens, MembersOnly, Paced, ServiceToken
-from api_gateway.answers import Cors, outermost
+from api_gateway.answers import Api, Cors
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
 from api_gateway.history import History
@@ -64,13 +62,15 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
     store = await service.resources.enter_async_context(open_store(settings))
     spans = tracing.start(service, settings)
     parts = _Parts(settings, StoreReads(store, settings, spans), spans)
-    app = _app(
+    api = _api(
         "public", settings, parts.public.routes(), paced.identify, Cors(settings.allowed_origins), spans
     )
-    pages.add_docs(app, openapi.document("Uni4all Chat", PUBLIC_ABOUT, parts.public.routes()))
-    pages.add_asyncapi(app, asyncapi.for_clients())
-    pages.add_web_client(app)
-    port = await service.serve(app, settings.gateway_host, settings.public_port, log_requests=True)
+    pages.add_docs(api, openapi.document("Uni4all Chat", PUBLIC_ABOUT, parts.public.routes()))
+    pages.add_asyncapi(api, asyncapi.for_clients())
+    pages.add_web_client(api)
+    port = await service.serve(
+        api.application(), settings.gateway_host, settings.public_port, log_requests=True
+    )
     log.info("the public API listens", extra=logs.facts(host=settings.gateway_host, port=port))
     internal_port = await _serve_internal(service, settings, parts.internal.routes(), spans)
     await parts.follow(service, settings)
@@ -123,25 +123,25 @@ async def _serve_internal(
         log.warning("SERVICE_TOKEN is not set: the internal API is off")
         return None
     token = ServiceToken(settings.service_token.get_secret_value())
-    app = _app("internal", settings, routes, token.identify, cors=None, spans=spans)
-    pages.add_docs(app, openapi.document("Uni4all Chat, internal", INTERNAL_ABOUT, routes))
-    pages.add_asyncapi(app, asyncapi.for_the_solution())
-    port = await service.serve(app, settings.internal_host, settings.internal_port, log_requests=True)
+    api = _api("internal", settings, routes, token.identify, cors=None, spans=spans)
+    pages.add_docs(api, openapi.document("Uni4all Chat, internal", INTERNAL_ABOUT, routes))
+    pages.add_asyncapi(api, asyncapi.for_the_solution())
+    port = await service.serve(
+        api.application(), settings.internal_host, settings.internal_port, log_requests=True
+    )
     log.info("the internal API listens", extra=logs.facts(host=settings.internal_host, port=port))
     return port
 
 
-def _app(
-    api: str,
+def _api(
+    name: str,
     settings: GatewaySettings,
     routes: Sequence[Route[Any]],
     identify: Identify,
     cors: Cors | None,
     spans: "Spans | None",
-) -> web.Application:
-    around = [outermost(api, cors)]
-    if spans is not None:
-        around.insert(0, traced(spans, callers_are_trusted=cors is None))
-    app = web.Application(middlewares=around, client_max_size=settings.max_body_bytes)
-    add_routes(app, routes, identify, body_within_s=settings.body_within_s)
-    return app
+) -> Api:
+    around = [] if spans is None else [traced(spans, callers_are_trusted=cors is None)]
+    api = Api(name, cors, max_body_bytes=settings.max_body_bytes, around=around)
+    add_routes(api, routes, identify, body_within_s=settings.body_within_s)
+    return api

@@ -8,7 +8,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api_gateway.routing import JSON, Route
+from api_gateway.ready_response import JSON
+from api_gateway.routing import Route
 from schemas.refusals import (
     BAD_JSON,
     EXPIRED_TOKEN,

@@ -16,6 +16,8 @@ import swagger_ui_bundle
 from aiohttp import web
 
 from api_gateway import asyncapi_page
+from api_gateway.answers import Api
+from api_gateway.ready_response import ReadyResponse, line
 
 WEB: Final = Path(__file__).parent / "web"
 SWAGGER: Final = Path(swagger_ui_bundle.swagger_ui_path)
@@ -26,12 +28,13 @@ _STRICT: Final = (
     "connect-src 'self' http: https: ws: wss:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_HEADERS: Final = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": _STRICT,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_LINES: Final = (
+    "Cache-Control: no-cache\r\n"
+    f"Content-Security-Policy: {_STRICT}\r\n"
+    "Referrer-Policy: no-referrer\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "Vary: Accept-Encoding\r\n"
+)
 
 
 @dataclass(frozen=True)
@@ -56,46 +59,46 @@ def read_page(path: Path) -> Page:
     return page_of(path.read_bytes(), f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
 
 
-def add_docs(app: web.Application, openapi: dict[str, Any]) -> None:
+def add_docs(api: Api, openapi: dict[str, Any]) -> None:
     """Serve the OpenAPI document at ``/openapi.json`` and Swagger UI at ``/docs``."""
     docs = WEB / "docs"
-    _serve(app, "/openapi.json", page_of(orjson.dumps(openapi), "application/json"))
-    _serve(app, "/docs", read_page(docs / "index.html"))
-    _serve(app, "/docs/", read_page(docs / "index.html"))
-    _serve(app, "/docs/docs.js", read_page(docs / "docs.js"))
+    _serve(api, "/openapi.json", page_of(orjson.dumps(openapi), "application/json"))
+    _serve(api, "/docs", read_page(docs / "index.html"))
+    _serve(api, "/docs/", read_page(docs / "index.html"))
+    _serve(api, "/docs/docs.js", read_page(docs / "docs.js"))
     for name in SWAGGER_FILES:
-        _serve(app, f"/docs/{name}", read_page(SWAGGER / name))
+        _serve(api, f"/docs/{name}", read_page(SWAGGER / name))
 
 
-def add_asyncapi(app: web.Application, asyncapi: dict[str, Any]) -> None:
+def add_asyncapi(api: Api, asyncapi: dict[str, Any]) -> None:
     """Serve the AsyncAPI document at ``/asyncapi.json``, and as a page at ``/asyncapi``."""
     html = page_of(asyncapi_page.page(asyncapi).encode(), "text/html; charset=utf-8")
-    _serve(app, "/asyncapi.json", page_of(orjson.dumps(asyncapi), "application/json"))
-    _serve(app, "/asyncapi", html)
-    _serve(app, "/asyncapi/", html)
-    _serve(app, "/asyncapi/asyncapi.css", read_page(WEB / "asyncapi" / "asyncapi.css"))
+    _serve(api, "/asyncapi.json", page_of(orjson.dumps(asyncapi), "application/json"))
+    _serve(api, "/asyncapi", html)
+    _serve(api, "/asyncapi/", html)
+    _serve(api, "/asyncapi/asyncapi.css", read_page(WEB / "asyncapi" / "asyncapi.css"))
 
 
-def add_web_client(app: web.Application) -> None:
+def add_web_client(api: Api) -> None:
     """Serve the web client at ``/``."""
-    _serve(app, "/", read_page(WEB / "index.html"))
+    _serve(api, "/", read_page(WEB / "index.html"))
     for path in (WEB / "icon.svg", WEB / "chat.css", WEB / "chat.js", WEB / "vendor" / "socket.io.min.js"):
-        _serve(app, f"/web/{path.name}", read_page(path))
+        _serve(api, f"/web/{path.name}", read_page(path))
 
 
-def _serve(app: web.Application, at: str, page: Page) -> None:
-    app.router.add_get(at, _handler(page))
+def _serve(api: Api, at: str, page: Page) -> None:
+    api.serve("GET", at, _handler(page))
 
 
-def _handler(page: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def handle(request: web.Request) -> web.Response:
-        headers = {**_HEADERS, "ETag": page.etag, "Vary": "Accept-Encoding"}
+def _handler(page: Page) -> Callable[[web.Request], Awaitable[ReadyResponse]]:
+    known = f"{_LINES}{line('ETag', page.etag)}"
+    plain = f"{known}{line('Content-Type', page.content_type)}"
+
+    async def handle(request: web.Request) -> ReadyResponse:
         if request.headers.get("If-None-Match") == page.etag:
-            return web.Response(status=304, headers=headers)
-        headers["Content-Type"] = page.content_type
+            return ReadyResponse(b"", known, status=304)
         if "gzip" in request.headers.get("Accept-Encoding", ""):
-            headers["Content-Encoding"] = "gzip"
-            return web.Response(body=page.zipped, headers=headers)
-        return web.Response(body=page.plain, headers=headers)
+            return ReadyResponse(page.zipped, f"{plain}Content-Encoding: gzip\r\n")
+        return ReadyResponse(page.plain, plain)
 
     return handle

@@ -11,10 +11,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 from aiohttp import web
-from multidict import CIMultiDict
 from pydantic import BaseModel, ValidationError
 
 from api_gateway.access import Identify
+from api_gateway.answers import Api
+from api_gateway.ready_response import ReadyResponse
 from runtime import metrics
 from schemas.api import NoArguments, Request
 from schemas.refusals import (
@@ -28,7 +29,6 @@ from schemas.refusals import (
 
 A = TypeVar("A", bound=Request)
 
-JSON = "application/json"
 MAX_WHERE_CHARS = 100
 BODY_WITHIN_S = 10.0
 
@@ -70,42 +70,34 @@ class Route(Generic[A]):
 
 
 def add_routes(
-    app: web.Application,
+    api: Api,
     routes: Sequence[Route[Any]],
     identify: Identify,
     *,
     body_within_s: float = BODY_WITHIN_S,
 ) -> None:
-    """Serve the rows from ``app``, each with and without a slash at its end."""
+    """Serve the rows, each with and without a slash at its end."""
     for route in routes:
         handler = _handler(route, identify, body_within_s)
         bare = route.path.rstrip("/")
         for path in (bare, f"{bare}/"):
-            if route.method == "GET":
-                app.router.add_get(path, handler)
-            else:
-                app.router.add_route(route.method, path, handler)
+            api.serve(route.method, path, handler)
 
 
 def _handler(
     route: Route[Any], identify: Identify, body_within_s: float
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+) -> Callable[[web.Request], Awaitable[ReadyResponse]]:
     nothing = NoArguments() if route.takes is NoArguments else None
 
-    async def handle(request: web.Request) -> web.Response:
+    async def handle(request: web.Request) -> ReadyResponse:
         caller = identify(request.headers.get("Authorization"))
-        if nothing is not None and not request.query_string and not request.can_read_body:
+        if nothing is not None and "?" not in request.raw_path and not request.can_read_body:
             body, status = await route.handle(caller, nothing)
         else:
             body, status = await route.handle(caller, await _arguments(route, request, body_within_s))
-        return json_response(body, status)
+        return ReadyResponse(body, status=status)
 
     return handle
-
-
-def json_response(body: bytes, status: int = HTTPStatus.OK) -> web.Response:
-    """Return a response of JSON bytes. The headers are made ready: the library's own way costs more."""
-    return web.Response(body=body, status=status, headers=CIMultiDict({"Content-Type": JSON}))
 
 
 async def _arguments(route: Route[A], request: web.Request, body_within_s: float) -> A:

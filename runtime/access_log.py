@@ -38,7 +38,7 @@ class AccessLog:
         version: HttpVersion = request.version
         self._lines.append(
             f"{request.remote or '-'} - - {self._at(time.time() - took_s)} "
-            f'"{request.method} {request.path_qs} HTTP/{version.major}.{version.minor}" '
+            f'"{request.method} {_field(request.raw_path)} HTTP/{version.major}.{version.minor}" '
             f"{response.status} {response.body_length} "
             f'"{_field(headers.get("Referer", "-"))}" "{_field(headers.get("User-Agent", "-"))}"'
         )

@@ -8,7 +8,8 @@ import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from api_gateway.answers import Cors, Meter, RequestIds, as_refused, outermost
+from api_gateway.answers import Api, Cors, Meter, RequestIds, as_refused
+from api_gateway.ready_response import ReadyResponse
 from runtime import metrics
 from schemas import refusals
 from schemas.refusals import INTERNAL, TABLE, ErrorAnswer, Refused
@@ -17,17 +18,22 @@ SECRET = "mongodb://admin:hunter2@10.0.0.7"
 
 
 async def ask(
-    raises: Exception | None, *, cors: Cors | None = None, method: str = "GET", **headers: str
+    raises: Exception | None,
+    *,
+    cors: Cors | None = None,
+    method: str = "GET",
+    path: str = "/thing",
+    **headers: str,
 ) -> tuple[ClientResponse, bytes]:
-    async def handle(_: web.Request) -> web.Response:
+    async def handle(_: web.Request) -> ReadyResponse:
         if raises is not None:
             raise raises
-        return web.Response(text="well")
+        return ReadyResponse(b'"well"')
 
-    app = web.Application(middlewares=[outermost("public", cors)])
-    app.router.add_get("/thing", handle)
-    async with TestClient(TestServer(app)) as client:
-        asked = client.request(method, "/thing", headers={k.replace("_", "-"): v for k, v in headers.items()})
+    api = Api("public", cors, max_body_bytes=1_000)
+    api.serve("GET", "/thing", handle)
+    async with TestClient(TestServer(api.application())) as client:
+        asked = client.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
         async with asked as answer:
             return answer, await answer.read()
 
@@ -125,13 +131,31 @@ async def test_the_internal_api_lets_no_page_call() -> None:
     assert orjson.loads(body)["error"]["code"] == "method_not_allowed"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/nothing", 404, None),
+        ("GET", "/thing/more", 404, None),
+        ("GET", "/", 404, None),
+        ("PUT", "/thing", 405, "GET, HEAD"),
+        ("PATCH", "/nothing", 404, None),
+    ],
+)
+async def test_what_is_not_served_is_refused_by_a_row_of_the_table(
+    method: str, path: str, status: int, allow: str | None
+) -> None:
+    answer, body = await ask(None, method=method, path=path)
+    assert (answer.status, answer.headers.get("Allow")) == (status, allow)
+    assert orjson.loads(body)["error"]["request_id"] == answer.headers["X-Request-Id"]
+
+
 def test_requests_are_counted_by_route_and_status() -> None:
-    meter = Meter("public")
+    meter = Meter("public", "/counted")
 
     def count(status: int) -> float:
         row: Any = metrics.HTTP_REQUESTS.labels(api="public", route="/counted", status=status)
         return float(row._value.get())
 
     for status in (200, 200, 503):
-        meter.note("/counted", status, 0.01)
+        meter.note(status, 0.01)
     assert (count(200), count(503)) == (2, 1)

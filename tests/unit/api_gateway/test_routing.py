@@ -4,12 +4,11 @@ from typing import Any
 
 import orjson
 import pytest
-from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_gateway.answers import outermost
+from api_gateway.answers import Api
 from api_gateway.routing import Reply, Route, add_routes, checked, reply
 from schemas import api
 from schemas.refusals import INVALID_PAYLOAD, TABLE, Refused
@@ -29,9 +28,12 @@ ROUTES: list[Route[Any]] = [
 
 async def ask(method: str, path: str, data: bytes | None = None) -> tuple[int, Any]:
     """Return the status and the arguments that the handler saw, or the error."""
-    app = web.Application(middlewares=[outermost("public", None)], client_max_size=32_768)
-    add_routes(app, ROUTES, lambda _: "up201906045")
-    async with TestClient(TestServer(app)) as client, client.request(method, path, data=data) as answer:
+    api = Api("public", None, max_body_bytes=32_768)
+    add_routes(api, ROUTES, lambda _: "up201906045")
+    async with (
+        TestClient(TestServer(api.application())) as client,
+        client.request(method, path, data=data) as answer,
+    ):
         said = orjson.loads(await answer.read())
         return answer.status, said.get("arguments", said.get("error"))
 

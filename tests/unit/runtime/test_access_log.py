@@ -40,7 +40,7 @@ def logger() -> Iterator[logging.Logger]:
 
 REQUESTS: list[tuple[str, str, dict[str, str]]] = [
     ("GET", "/chat/location", {}),
-    ("POST", "/message/?a=%22b%20c&d=é", {"User-Agent": "curl/8", "Referer": "https://example.org/"}),
+    ("POST", "/message/?a=%22b%20c&d=%C3%A9", {"User-Agent": "curl/8", "Referer": "https://example.org/"}),
     ("GET", "/" + "x" * 5000, {"User-Agent": "a (b; c)"}),
 ]
 
@@ -90,6 +90,15 @@ async def test_what_a_client_sends_ends_neither_its_field_nor_the_line(
     fields = re.findall(r'"(?:[^"\\]|\\.)*"', line)
     assert len(fields) == 3
     assert line.endswith(f"{fields[1]} {fields[2]}")
+
+
+async def test_a_path_ends_neither_its_field_nor_the_line(logger: logging.Logger) -> None:
+    kept = Lines()
+    logger.addHandler(kept)
+    log = AccessLog(logger)
+    log.add(make_mocked_request("GET", '/x"\x1b[31m\udce9\\'), web.Response(status=201), 0.25)
+    log.write()
+    assert r'"GET /x\"\x1b[31m\xdce9\\ HTTP/1.1" 201' in kept.lines[0]
 
 
 async def test_lines_are_written_together_and_early_when_they_are_many(
