@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from deploy.demo.service_process import ServiceProcess
 from tests.integration.backing import new_up
 from tests.integration.demo.system import Campus
 
@@ -28,14 +29,11 @@ def program(language: str, page: Path = GUIDE) -> str:
     return dedent(found[1])
 
 
-async def start(campus: Campus, *command: str) -> asyncio.subprocess.Process:
-    """Run a program as a member of one group."""
-    up = new_up()
-    await campus.group(up)
-    environ = {"GATEWAY": campus.system.public_url, "TOKEN": campus.system.mint_token(up), "ONCE": "1"}
+async def start(campus: Campus, up: str, *command: str, **env: str) -> asyncio.subprocess.Process:
+    """Run a program as a student."""
     return await asyncio.create_subprocess_exec(
         *command,
-        env={**os.environ, **environ},
+        env={**os.environ, "GATEWAY": campus.system.public_url, "TOKEN": campus.system.mint_token(up), **env},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -43,10 +41,23 @@ async def start(campus: Campus, *command: str) -> asyncio.subprocess.Process:
 
 async def output_of(campus: Campus, *command: str) -> str:
     """Run a program as a member of one group, and return what it prints."""
-    running = await start(campus, *command)
+    up = new_up()
+    await campus.group(up)
+    running = await start(campus, up, *command, ONCE="1")
     printed, _ = await asyncio.wait_for(running.communicate(), timeout=90)
     assert running.returncode == 0, printed.decode()
     return printed.decode()
+
+
+@asynccontextmanager
+async def chatting(campus: Campus, up: str, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program as a student for the length of the block."""
+    running = await start(campus, up, *command)
+    try:
+        yield running
+    finally:
+        running.kill()
+        await running.wait()
 
 
 async def printed_until(running: asyncio.subprocess.Process, *wanted: str) -> None:
@@ -91,10 +102,33 @@ async def test_the_javascript_program_of_the_guide_chats(campus: Campus) -> None
 
 
 async def test_the_program_of_the_readme_says_hello(campus: Campus) -> None:
+    await campus.group(up := new_up())
     with javascript(program("js", README)) as file:
-        running = await start(campus, "node", str(file))
-        try:
+        async with chatting(campus, up, "node", str(file)) as running:
             await printed_until(running, "olá!", "seq: ")
-        finally:
-            running.kill()
-            await running.wait()
+
+
+async def test_the_programs_of_the_guide_follow_when_their_edge_stops_and_when_it_dies(
+    campus: Campus, tmp_path: Path
+) -> None:
+    await campus.group(up := new_up())
+    python = tmp_path / "chat.py"
+    python.write_text(program("python"))
+    with javascript(program("js")) as file:
+        async with (
+            chatting(campus, up, "node", str(file)) as one,
+            chatting(campus, up, sys.executable, "-u", str(python)) as other,
+        ):
+            for running in (one, other):
+                await printed_until(running, "connected to", "history has")
+            for end in (ServiceProcess.stop, ServiceProcess.kill):
+                here = await campus.locate(up)
+                names = {url: name for name, url in campus.system.edge_urls.items()}
+                edge = campus.system.services[names.pop(here)]
+                await asyncio.to_thread(end, edge)
+                try:
+                    for running in (one, other):
+                        await printed_until(running, *(f"connected to {url}\n" for url in names))
+                finally:
+                    await asyncio.to_thread(edge.start)
+                    await asyncio.to_thread(campus.system.wait_until_spread)
