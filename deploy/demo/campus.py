@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import aiohttp
 
@@ -65,7 +66,12 @@ async def run_campus(system: LocalSystem, stopping: asyncio.Event) -> None:
         await internal.fill(university.groups, university.students)
         cohort = next(group.members for group in university.groups if group.id == COHORT)
         chatting = cohort[:CHATTING]
-        async with Students(_clients(system, session, chatting)) as students:
+        # Small edges may have no room for all who chat until there are more of them.
+        scaling = EdgeScaling(system, session, EdgeCount(least=len(system.edges)))
+        async with (
+            _in_background([scaling.run]),
+            Students(_clients(system, session, chatting)) as students,
+        ):
             await students.connect()
             talkers = [
                 Talker(client, [group.id for group in university.groups_of(client.up)], CHATTING, client.up)
@@ -73,16 +79,22 @@ async def run_campus(system: LocalSystem, stopping: asyncio.Event) -> None:
             ]
             guest = next(one for one in university.students if one.up == cohort[-1])
             _say_where_things_are(system, university, guest)
-            scaling = EdgeScaling(system, session, EdgeCount(least=len(system.edges)))
-            tasks = [asyncio.create_task(work()) for work in (scaling.run, *(one.talk for one in talkers))]
-            for task in tasks:
-                task.add_done_callback(_say_failure)
-            try:
+            async with _in_background([one.talk for one in talkers]):
                 await _say_what_is_going_on(system, session, stopping)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _in_background(works: Iterable[Callable[[], Coroutine[Any, Any, None]]]) -> AsyncIterator[None]:
+    """Do all of these for the length of the block; say so where one fails."""
+    tasks = [asyncio.create_task(work()) for work in works]
+    for task in tasks:
+        task.add_done_callback(_say_failure)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _clients(system: LocalSystem, session: aiohttp.ClientSession, ups: Sequence[str]) -> list[ChatClient]:

@@ -58,6 +58,7 @@ class Students(AbstractAsyncContextManager["Students"]):
         finally:
             everybody.cancel()
             failed.cancel()
+            await asyncio.gather(everybody, failed, return_exceptions=True)
 
     def check(self) -> None:
         """Raise what ended a student, where one has ended."""

@@ -106,6 +106,19 @@ def test_students_chat_and_ctrl_c_stops_everything_cleanly(demo: Demo) -> None:
     assert demo.processes() == []
 
 
+def test_an_edge_with_room_for_few_gets_company_until_all_who_chat_are_in(tmp_path: Path) -> None:
+    demo = Demo(tmp_path, "--edges", "1", "--edge-capacity", "30")
+    try:
+        demo.until_said(STATUS_LINE)
+        assert "starting edge-2" in demo.said()
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.process.wait(DEADLINE_S) == 0
+        assert "Traceback" not in demo.said()
+        assert demo.processes() == []
+    finally:
+        demo.end()
+
+
 def test_killed_outright_it_leaves_nothing_behind(demo: Demo) -> None:
     demo.until_said("edges are ready")
     assert len(demo.processes()) >= 8, "the demo, five services, a broker and a store"
@@ -114,8 +127,7 @@ def test_killed_outright_it_leaves_nothing_behind(demo: Demo) -> None:
     demo.until("all processes gone", lambda: demo.processes() == [])
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["starting", "store: "])
+@pytest.mark.parametrize(("moment", "stop"), [("starting", signal.SIGTERM), ("store: ", signal.SIGINT)])
 def test_stopped_while_it_starts_it_leaves_nothing_behind(
     demo: Demo, moment: str, stop: signal.Signals
 ) -> None:
