@@ -25,11 +25,19 @@ class CatchUp:
     not_before: int | None = None
     """Set where the client has seen more than this edge: it gets only what is newer."""
 
+    @property
+    def bytes(self) -> int:
+        """What is missed, as frames."""
+        return sum(len(entry.frame or b"") for entry in self.missed)
 
-def catch_up(window: RecentLog, group: str, partition: int, *, head: int, since: int | None) -> CatchUp:
+
+def catch_up(
+    window: RecentLog, group: str, partition: int, *, head: int, since: int | None, most_bytes: int
+) -> CatchUp:
     """Decide how to join. A cursor beyond ``head`` was earned on an edge that has read further than this one.
 
-    A cursor too far beyond it can't have been earned in this log: that is a hole too.
+    A cursor too far beyond it can't have been earned in this log: that is a hole too. So is what has
+    more than ``most_bytes`` as frames: nobody could read it as fast as it would be written.
     """
     if since is None:
         return CatchUp(head=head, recovered=True)
@@ -39,4 +47,5 @@ def catch_up(window: RecentLog, group: str, partition: int, *, head: int, since:
         return CatchUp(head=head, recovered=True, not_before=since)
     if not window.reaches(partition, since):
         return CatchUp(head=head, recovered=False)
-    return CatchUp(head=head, recovered=True, missed=window.after(group, since))
+    joined = CatchUp(head=head, recovered=True, missed=window.after(group, since))
+    return joined if joined.bytes <= most_bytes else CatchUp(head=head, recovered=False)

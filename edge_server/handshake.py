@@ -41,6 +41,8 @@ class Joining:
         memberships: Memberships,
     ) -> None:
         self._partitions = settings.kafka_partitions
+        # The other half of what a client may leave unread is for what comes live meanwhile.
+        self._most_missed = settings.max_buffered_bytes // 2
         self._rooms = rooms
         self._window = window
         self._delivery = delivery
@@ -51,10 +53,11 @@ class Joining:
     def join_all(self, client: Client, since: Mapping[str, int]) -> None:
         """Let a new client into all its user's rooms; tell it so; then send what it has missed."""
         self._fan_out.flush()
-        joins = {
-            group: self._join(client, group, since.get(group))
-            for group in sorted(self._memberships.groups_of(client.up))
-        }
+        joins: dict[str, CatchUp] = {}
+        room_for = self._most_missed
+        for group in sorted(self._memberships.groups_of(client.up)):
+            joins[group] = self._join(client, group, since.get(group), room_for)
+            room_for -= joins[group].bytes
         # This edge may learn later than the last one that the user has become a member.
         client.cursors = {group: seq for group, seq in since.items() if group not in joins}
         self._tell(client, joins)
@@ -62,13 +65,14 @@ class Joining:
     def join(self, client: Client, group: str, since: int | None) -> RoomJoined:
         """Let a client into one room. What it has missed is sent right after the caller's ack."""
         self._fan_out.flush()
-        joined = self._join(client, group, since)
+        joined = self._join(client, group, since, self._most_missed)
         asyncio.get_running_loop().call_soon(self._fan_out.send_to, client, joined.missed)
         return _room_joined(joined)
 
-    def _join(self, client: Client, group: str, since: int | None) -> CatchUp:
+    def _join(self, client: Client, group: str, since: int | None, most_bytes: int) -> CatchUp:
         partition = partition_of(group.encode(), self._partitions)
-        joined = catch_up(self._window, group, partition, head=self._delivery.head(partition), since=since)
+        head = self._delivery.head(partition)
+        joined = catch_up(self._window, group, partition, head=head, since=since, most_bytes=most_bytes)
         self._rooms.join(client, group, not_before=joined.not_before)
         if since is not None:
             metrics.RECOVERIES.labels(outcome="recovered" if joined.recovered else "hole").inc()
@@ -95,7 +99,7 @@ class Joining:
         for client in self._rooms.of_user(up):
             if member:
                 since = client.cursors.pop(group, None)
-                self._tell(client, {group: self._join(client, group, since)})
+                self._tell(client, {group: self._join(client, group, since, self._most_missed)})
             else:
                 self._rooms.leave(client, group)
                 client.send(event_text(LEFT, Left(room=group)))

@@ -85,7 +85,8 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSetting
     max_buffered_bytes: int = Field(
         default=1_048_576,
         ge=65_536,
-        description="A client with more unread bytes than this is closed.",
+        description="A client with more unread bytes than this is closed; one that has missed more than half "
+        "as many is told of a hole.",
     )
     max_queued_packets: int = Field(
         default=5_000,

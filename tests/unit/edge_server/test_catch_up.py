@@ -22,7 +22,7 @@ def test_missed_then_live_is_everything_after_the_cursor_once_or_a_hole(
     window.begin(0, 0)
     for seq, group in enumerate(of):
         window.add(entry(seq, group=group))
-    joined = catch_up(window, "g", 0, head=len(of) - 1, since=since)
+    joined = catch_up(window, "g", 0, head=len(of) - 1, since=since, most_bytes=10**9)
     if not joined.recovered:
         assert joined.missed == ()
         assert since + 1 < len(of) - len(window)
@@ -35,15 +35,29 @@ def test_missed_then_live_is_everything_after_the_cursor_once_or_a_hole(
 
 
 def test_without_a_cursor_nothing_was_missed() -> None:
-    joined = catch_up(RecentLog(max_bytes=0, max_records=0), "g", 0, head=9, since=None)
+    joined = catch_up(RecentLog(max_bytes=0, max_records=0), "g", 0, head=9, since=None, most_bytes=0)
     assert (joined.head, joined.recovered, joined.missed, joined.not_before) == (9, True, (), None)
 
 
 def test_a_cursor_of_another_log_is_a_hole() -> None:
     window = RecentLog(max_bytes=10**6, max_records=10)
     window.begin(0, 0)
-    assert not catch_up(window, "g", 0, head=5, since=6 + MAX_AHEAD).recovered
-    assert catch_up(window, "g", 0, head=5, since=5 + MAX_AHEAD).recovered
+    assert not catch_up(window, "g", 0, head=5, since=6 + MAX_AHEAD, most_bytes=10**9).recovered
+    assert catch_up(window, "g", 0, head=5, since=5 + MAX_AHEAD, most_bytes=10**9).recovered
+
+
+@given(records=st.integers(0, 20), since=st.integers(-1, 20), most_bytes=st.integers(0, 5_000))
+def test_what_is_sent_at_once_fits_and_what_does_not_fit_is_a_hole(
+    records: int, since: int, most_bytes: int
+) -> None:
+    window = RecentLog(max_bytes=10**9, max_records=100)
+    window.begin(0, 0)
+    for seq in range(records):
+        window.add(entry(seq))
+    all_of_it = sum(len(missed.frame or b"") for missed in window.after("g", since))
+    joined = catch_up(window, "g", 0, head=records - 1, since=since, most_bytes=most_bytes)
+    assert joined.recovered == (all_of_it <= most_bytes)
+    assert joined.bytes == (all_of_it if joined.recovered else 0)
 
 
 @settings(max_examples=1_000)
@@ -68,7 +82,7 @@ def test_whoever_resumes_where_an_edge_has_just_begun_sees_no_message_again_but_
     window.begin(0, sure_from)
     for seq in range(start, len(said)):
         window.add(entry(seq, id=f"m{said[seq]}"))
-    joined = catch_up(window, "g", 0, head=len(said) - 1, since=since)
+    joined = catch_up(window, "g", 0, head=len(said) - 1, since=since, most_bytes=10**9)
     for missed in joined.missed:
         later = missed.seq - said[missed.seq]
         assert later == 0 or later > tail // 2
