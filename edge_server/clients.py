@@ -82,9 +82,13 @@ class Client:
             self._queue(eio_packet.Packet(eio_packet.MESSAGE, text[1:].decode()))
 
     def send_frame(self, frame: bytes) -> None:
-        """Send a frame to a client that is direct; nothing is sent to one that is gone."""
+        """Answer a client that is direct, unless it is gone. Who does not read its answers is cut off."""
         if self.transport is not None and not self.gone:
             self.write(self.transport, frame)
+            if self.slow:
+                metrics.SLOW_CLIENTS.inc()
+                self.gone = True
+                self.cut_off()
 
     def write(self, transport: asyncio.Transport, frames: bytes) -> None:
         """Write prepared frames, and notice a client that does not read."""
@@ -97,11 +101,13 @@ class Client:
         if transport.get_write_buffer_size() > self._max_bytes:
             self.slow = True
 
+    def cut_off(self) -> None:
+        """End the connection at once: what it has not read yet would keep an orderly end waiting."""
+        if self.transport is not None:
+            self.transport.abort()
+
     def end(self) -> None:
         """End the connection after all that is queued: engine.io would leave it open."""
-        if self.slow and self.transport is not None:
-            # What it has not read yet would keep an orderly close waiting.
-            self.transport.abort()
         self._socket.queue.put_nowait(None)
 
     def try_direct(self) -> None:

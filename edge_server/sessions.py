@@ -59,7 +59,8 @@ class Sessions:
         service.supervise("expire tokens", self._expiry.run)
 
     def close_slow(self, client: Client) -> None:
-        """Close a client that does not read what it is sent."""
+        """Close a client that does not read what it is sent: not even a goodbye would reach it."""
+        client.cut_off()
         self.close(client, SLOW_CLIENT.code)
 
     def close(self, client: Client, reason: str) -> None:

@@ -129,13 +129,15 @@ class ChatClient:
 
     def _joined(self, room: str, state: dict[str, Any]) -> None:
         """Keep the cursor while missed messages are to come: the connection may end before them."""
-        before = self.cursors.get(room)
-        if before is not None and not state["recovered"]:
-            self.holes.append((room, before, state["head"]))
+        before, head = self.cursors.get(room), state["head"]
         if before is None:
-            self.on_joined(room, state["head"])
-        if before is None or state["missed"] == 0:
-            self.cursors[room] = max(state["head"], -1 if before is None else before)
+            self.on_joined(room, head)
+        if before is None or not state["recovered"]:
+            self.cursors[room] = head
+        elif state["missed"] == 0:
+            self.cursors[room] = max(head, before)
+        if before is not None and not state["recovered"]:
+            self.holes.append((room, before, head))
 
     def _flush(self) -> None:
         """Write what is due, and come back by itself when more may be."""

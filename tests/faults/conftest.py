@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.outcomes import Outcome, page
-from tests.faults.stage import Stage, missing_for_stage, open_stage
+from tests.faults.stage import Stage, open_stage, require_native
 
 OUTCOMES = pytest.StashKey[list[Outcome]]()
 
@@ -35,9 +35,7 @@ def seed() -> int:
 @pytest.fixture(scope="session")
 def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The disturbed system, started once."""
-    missing = missing_for_stage()
-    if missing is not None:
-        pytest.skip(f"faults need a native broker and store: {missing}")
+    require_native()
     with open_stage(tmp_path_factory.mktemp("stage")) as opened:
         yield opened
 

@@ -33,6 +33,7 @@ NO_PROGRESS_S: Final = 90.0
 """What has not moved for so long will not move any more."""
 
 POLL_S: Final = 0.05
+QUIET_S: Final = 2.0
 REMOVED_WITHIN_S: Final = 30.0
 """A removal is timed by tests of its own; here it must only happen, however busy the machine is."""
 
@@ -164,6 +165,21 @@ class Crowd:
             return len(said - self.recorder.acks.keys() - self.recorder.refused.keys())
 
         await self._until_none_left(unacked, "messages without an ack")
+
+    def acks_ms(self, after: int) -> list[float]:
+        """Return how long acks took, for what was said after so many messages and is acked."""
+        acks = self.recorder.acks
+        return [
+            acks[one.id].at_s * 1000 - one.sent_at for one in self.recorder.said[after:] if one.id in acks
+        ]
+
+    async def until_nothing_is_acked(self) -> int:
+        """Wait until no message is acked for a while; return how many were."""
+        acked = -1
+        while acked != len(self.recorder.acks):
+            acked = len(self.recorder.acks)
+            await asyncio.sleep(QUIET_S)
+        return acked
 
     async def settle(self) -> None:
         """Wait until everything is acked, delivered and stored. Raises AssertionError where that ends."""

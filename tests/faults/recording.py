@@ -1,5 +1,6 @@
 """Students that write down all that happens to them, as the judge's history."""
 
+import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from tests.faults.history import (
 
 MOVED: Final = "moved"
 """Why a connection ended whose edge has sent its client elsewhere."""
+
+KERNEL_BYTES: Final = 4_096
 
 
 class Recorder:
@@ -75,6 +78,14 @@ class RecordedStudent(ChatClient):
         sent_at = int(self._recorder.clock() * 1000)
         self._recorder.said.append(Said(self.up, group, message_id, text, sent_at))
         self.post(group, text, message_id=message_id, sent_at=sent_at)
+
+    def stop_reading(self) -> None:
+        """Read nothing any more, as a client whose machine hangs, until the connection ends."""
+        assert self._connection is not None
+        transport = self._connection._transport
+        # The kernel would take megabytes for us.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
+        transport.pause_reading()
 
     def on_message(self, message: ChatMessage) -> None:
         """Take a chat message from the connection."""

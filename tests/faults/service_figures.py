@@ -1,9 +1,22 @@
-"""What a service's metrics say of it."""
+"""What a service's metrics, and the kernel, say of it."""
+
+from pathlib import Path
+from resource import getpagesize
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.demo.service_process import ServiceProcess
+
+
+def resident_bytes(service: ServiceProcess) -> int:
+    """Return a service's resident memory."""
+    return int(Path(f"/proc/{service.process.pid}/statm").read_text().split()[1]) * getpagesize()
+
+
+def open_files(service: ServiceProcess) -> int:
+    """Return how many descriptors a service has open."""
+    return len(list(Path(f"/proc/{service.process.pid}/fd").iterdir()))
 
 
 async def metric(session: aiohttp.ClientSession, service: ServiceProcess, sample: str) -> float:

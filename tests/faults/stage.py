@@ -3,13 +3,16 @@
 edge-1 reaches the broker, and the persister reaches the store, through proxies; all others go directly.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from deploy.demo.local_system import LocalSystem
+from deploy.demo.service_process import ServiceProcess
 from deploy.local.kafka_native import NativeKafka, SideDoor, missing_for_native_kafka, plan_cluster
 from deploy.local.ports import free_ports
 from deploy.local.store_process import StoreProcess, missing_for_store, mongodb_uri
@@ -49,21 +52,46 @@ class Stage:
             service.wait_ready()
         self.system.wait_until_spread()
 
+    @contextmanager
+    def told(self, services: Sequence[ServiceProcess], settings: Mapping[str, str]) -> Iterator[None]:
+        """Let services, restarted for it, have other settings for the length of the block.
 
-def missing_for_stage() -> str | None:
-    """Say in a few words why faults cannot be tried here; None when they can."""
-    return missing_for_native_kafka() or missing_for_store()
+        Afterwards they are down: `put_right` starts them with their own.
+        """
+        before = [(service, service.process.env) for service in services]
+        for service, env in before:
+            service.process.env = {**env, **settings}
+        try:
+            for service in services:
+                service.kill()
+                service.launch()
+            for service in services:
+                service.wait_ready()
+            self.system.wait_until_spread()
+            yield
+        finally:
+            for service, env in before:
+                service.process.env = env
+                service.kill()
+
+
+def require_native() -> None:
+    """Skip a test where neither broker nor store can be disturbed."""
+    if missing := missing_for_native_kafka() or missing_for_store():
+        pytest.skip(f"faults need a native broker and store: {missing}")
 
 
 @contextmanager
-def open_stage(folder: Path) -> Iterator[Stage]:
-    """Run the system for the length of the block."""
+def open_stage(
+    folder: Path, *, broker_data: Path | None = None, store_data: Path | None = None
+) -> Iterator[Stage]:
+    """Run the system for the length of the block; broker and store may have folders of their own."""
     data_dir = folder / "data"
     # Ports that are chosen together are different ones.
     door_port, broker_proxy_port, store_proxy_port = free_ports(3)
     with ExitStack() as stack:
-        broker = plan_cluster(data_dir, 1, SideDoor(door_port, broker_proxy_port))[0]
-        store = StoreProcess(data_dir)
+        broker = plan_cluster(broker_data or data_dir, 1, SideDoor(door_port, broker_proxy_port))[0]
+        store = StoreProcess(store_data or data_dir)
         for service in (broker, store):
             stack.callback(service.close)
             service.start()

@@ -15,7 +15,7 @@ from deploy.local.kafka_native import NativeKafka, native_kafka_cluster
 from deploy.local.store_process import StoreProcess
 from tests.faults.crowd import Crowd, open_crowd
 from tests.faults.outcomes import Outcome
-from tests.faults.stage import TOLD, missing_for_stage, system_on
+from tests.faults.stage import TOLD, require_native, system_on
 from tests.integration.backing import eventually
 from tests.integration.persister.processes import until
 
@@ -36,9 +36,7 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three brokers and the system on them."""
-    missing = missing_for_stage()
-    if missing is not None:
-        pytest.skip(f"faults need native brokers and a store: {missing}")
+    require_native()
     folder = tmp_path_factory.mktemp("cluster")
     told = {**TOLD, "KAFKA_REPLICATION_FACTOR": "3"}
     store = StoreProcess(folder / "data")
@@ -89,7 +87,7 @@ async def test_with_one_broker_of_three_sends_are_refused_and_nothing_is_acked_f
             down = rng.sample(cluster.brokers, 2)
             for broker in down:
                 await asyncio.to_thread(broker.kill)
-            acked = await until_nothing_is_acked(crowd)
+            acked = await crowd.until_nothing_is_acked()
             await eventually("sends are refused", lambda: retries(crowd) > 0)
             assert len(crowd.recorder.acks) == acked
             probe = asyncio.create_task(crowd.probe())
@@ -112,12 +110,3 @@ async def all_in_sync(cluster: Cluster) -> bool:
 
 def retries(crowd: Crowd) -> int:
     return sum(student.outbox.retries for student in crowd.by_up.values())
-
-
-async def until_nothing_is_acked(crowd: Crowd) -> int:
-    """Wait until no message is acked for a while; return how many were."""
-    acked = -1
-    while acked != len(crowd.recorder.acks):
-        acked = len(crowd.recorder.acks)
-        await asyncio.sleep(2.0)
-    return acked

@@ -1,14 +1,11 @@
 """A service's clock steps by an hour, forwards and back: nobody is disconnected, and nothing is lost."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from deploy.demo.service_process import ServiceProcess
 from tests.faults.crowd import open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.recording import MOVED
@@ -27,28 +24,15 @@ def library() -> Path | None:
     return next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
 
 
-@contextmanager
-def stepped(service: ServiceProcess, clock: Path) -> Iterator[None]:
-    """Let a service, restarted for it, have the clock that stands in a file; its steady clock stays true.
-
-    Afterwards it is down: `Stage.put_right` starts it with the true clock.
-    """
-    told = {
+def stepped_by(clock: Path) -> dict[str, str]:
+    """Return what lets a service have the clock that stands in a file; its steady clock stays true."""
+    return {
         "LD_PRELOAD": str(library()),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_CACHE_DURATION": str(int(NOTICED_WITHIN_S)),
         "DONT_FAKE_MONOTONIC": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    before = dict(service.process.env)
-    service.process.env = {**before, **told}
-    try:
-        service.stop()
-        service.start()
-        yield
-    finally:
-        service.process.env = before
-        service.kill()
 
 
 @pytest.mark.skipif(library() is None, reason="needs libfaketime (Debian's package faketime)")
@@ -58,9 +42,8 @@ async def test_a_step_of_the_clock_disconnects_nobody(
     """the clocks of an edge and of the dispatcher step by an hour, forwards and back"""
     clock = tmp_path / "clock"
     clock.write_text("+0")
-    services = stage.system.services
-    with stepped(services["edge-2"], clock), stepped(services["dispatcher"], clock):
-        await asyncio.to_thread(stage.system.wait_until_spread)
+    services = [stage.system.services[name] for name in ("edge-2", "dispatcher")]
+    with stage.told(services, stepped_by(clock)):
         async with open_crowd(stage.system, seed) as crowd:
             async with crowd.chatting():
                 await crowd.probe()

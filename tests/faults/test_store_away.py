@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 AWAY_S: Final = 3.0
 AWAY_LONG_S: Final = 60.0
+WINDOW_RECORDS: Final = 60
+AWAY: Final = 10
 
 
 async def test_without_the_store_live_chat_goes_on_and_history_gets_all_of_it(
@@ -42,3 +44,31 @@ async def test_without_the_store_live_chat_goes_on_and_history_gets_all_of_it(
                 outcome.recovered_s.append(await crowd.probe())
                 outcome.counts[away.__name__] += 1
         outcome.checked = await crowd.judge()
+
+
+async def test_what_left_the_window_while_the_store_was_away_is_a_hole_that_clients_are_told_of(
+    stage: Stage, seed: int, outcome: Outcome
+) -> None:
+    """the store away for longer than the edges' window reaches, and clients that come back meanwhile"""
+    rng = random.Random(seed)
+    with stage.told(stage.system.edges, {"WINDOW_RECORDS": str(WINDOW_RECORDS)}):
+        async with open_crowd(stage.system, seed) as crowd:
+            everybody = crowd.groups[-1]
+            await crowd.probe()
+            await crowd.until_acked()
+            await asyncio.to_thread(stage.store.kill)
+            away = rng.sample([crowd.by_up[up] for up in everybody.members], AWAY)
+            for student in away:
+                student.stop_reading()
+            speakers = [up for up in everybody.members if crowd.by_up[up] not in away]
+            for _ in range(2 * WINDOW_RECORDS):
+                crowd.say(everybody, "missed by some", rng.choice(speakers))
+            await crowd.until_acked()
+            for student in away:
+                student.drop_connection()
+            for student in away:
+                await eventually("it is told of the hole", lambda: bool(student.holes))  # noqa: B023
+            outcome.counts["holes told of"] = sum(len(student.holes) for student in away)
+            await asyncio.to_thread(stage.store.start)
+            outcome.recovered_s.append(await crowd.probe())
+            outcome.checked = await crowd.judge()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edge_server.clients import Client
 from edge_server.fan_out import MAX_REST_S, FanOut
 from edge_server.rooms import Rooms
+from runtime import metrics
 from runtime.tokens import Identity
 from tests.integration.backing import eventually
 from tests.unit.edge_server.entries import entry
@@ -180,6 +181,18 @@ async def test_a_client_that_does_not_read_is_closed_and_its_neighbours_get_ever
     assert closed == [here[0]]
     assert seqs_on(b"".join(sockets[1].transport.wire)) == [0, 1, 2]
     assert len(sockets[0].transport.wire) == 1
+
+
+async def test_a_client_that_does_not_read_its_answers_is_cut_off_and_counted_once() -> None:
+    rooms = Rooms()
+    socket = direct_member(rooms)
+    (here,) = rooms.members("g")
+    before = metrics.SLOW_CLIENTS._value.get()
+    socket.transport.unread = 101
+    for _ in range(3):
+        here.send_frame(b"an answer")
+    assert socket.transport.wire == [b"an answer", b"ABORTED"]
+    assert metrics.SLOW_CLIENTS._value.get() == before + 1
 
 
 async def test_what_comes_during_a_rest_leaves_together_when_it_ends() -> None:
