@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--rate-over", default="15s", help="time of a rate (default: %(default)s)")
     parser.add_argument("--into", type=Path, default=Path(), help="folder of the pictures")
     asked = parser.parse_args()
+    asked.into.mkdir(parents=True, exist_ok=True)
     for board in ALL:
         path = asked.into / f"{board.uid}.png"
         figure = draw(board, Prometheus(asked.prometheus), minutes=asked.minutes, rate_over=asked.rate_over)
