@@ -37,7 +37,7 @@ class Client:
 
     __slots__ = (
         "_held", "_max_bytes", "_max_packets", "_socket", "counted_as", "cursors", "gone", "identity",
-        "rooms", "sid", "slow", "transport", "unacked",
+        "resting", "rooms", "sid", "slow", "transport", "unacked",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +53,8 @@ class Client:
         """The websocket's transport once the client is direct; None before."""
         self.slow = False
         self.gone = False
+        self.resting: dict[str, Any] | None = None
+        """The refusal that it was just told, while nothing is read from it; None usually."""
         self.counted_as: str | None = None
         self._socket = socket
         self._held: list[bytes] | None = None
@@ -100,6 +102,21 @@ class Client:
             return
         if transport.get_write_buffer_size() > self._max_bytes:
             self.slow = True
+
+    def rest(self, seconds: float, refusal: dict[str, Any]) -> None:
+        """Read nothing from a direct client for a while: what it says meanwhile waits with it, and not here.
+
+        What was read already is to be answered by the same refusal.
+        """
+        if self.transport is not None and self.resting is None:
+            self.resting = refusal
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_later(seconds, self._wake, self.transport)
+
+    def _wake(self, transport: asyncio.Transport) -> None:
+        self.resting = None
+        if not transport.is_closing():
+            transport.resume_reading()
 
     def cut_off(self) -> None:
         """End the connection at once: what it has not read yet would keep an orderly end waiting."""

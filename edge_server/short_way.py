@@ -51,15 +51,21 @@ class ShortWay:
         self._max_chars = max_event_bytes
 
     def take(self, client: Client, text: str) -> bool:
-        """Take a chat message and answer it; False: this is not one, and nothing has happened."""
+        """Take a chat message and answer it; False: this is not one, and nothing has happened.
+
+        While a client rests after a refusal, its messages are not looked into.
+        """
         found = _CHAT_MESSAGE.match(text)
         if found is None or client.gone or len(text) > self._max_chars:
             return False
+        ack_id = found[1]
+        if client.resting is not None:
+            client.send_frame(ack(ack_id, client.resting))
+            return True
         try:
             payload = orjson.loads(text[found.end(1) :])[1]
         except orjson.JSONDecodeError:
             return False
-        ack_id = found[1]
         try:
             self._say(client, payload, partial(self._tell, client, ack_id))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and answered

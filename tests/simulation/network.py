@@ -44,6 +44,15 @@ class Transport:
     def end(self) -> None:
         self._pipe.send(None)
 
+    def pause_reading(self) -> None:
+        """Whatever arrives until reading goes on counts as read already: edges must answer it, too."""
+
+    def resume_reading(self) -> None:
+        """Nothing has waited."""
+
+    def is_closing(self) -> bool:
+        return self._pipe.cut
+
     def get_write_buffer_size(self) -> int:
         return 0
 

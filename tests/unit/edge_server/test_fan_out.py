@@ -18,11 +18,12 @@ from tests.unit.edge_server.entries import entry
 
 
 class Transport:
-    """Remembers what was written, and how much of it is unread."""
+    """Remembers what was written, how much of it is unread, and whether its other end is read."""
 
     def __init__(self) -> None:
         self.wire: list[bytes] = []
         self.unread = 0
+        self.paused = False
 
     def write(self, data: bytes) -> None:
         self.wire.append(data)
@@ -32,6 +33,12 @@ class Transport:
 
     def is_closing(self) -> bool:
         return b"ABORTED" in self.wire
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
 
     def abort(self) -> None:
         self.wire.append(b"ABORTED")

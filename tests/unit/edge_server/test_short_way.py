@@ -23,6 +23,7 @@ from runtime.memberships import Memberships
 from runtime.tokens import Identity
 from schemas.client_events import SendMessage
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refused
+from tests.integration.backing import eventually
 from tests.unit.edge_server.test_fan_out import Transport
 
 UP = "up202000001"
@@ -114,10 +115,13 @@ payloads: st.SearchStrategy[Any] = st.one_of(
 
 @given(payloads, st.sampled_from(["0", "7", "123456789"]))
 def test_both_ways_give_the_same_acks_and_the_same_records(payload: Any, number: str) -> None:
-    text = f"42{number}" + orjson.dumps(["chat message", payload]).decode()
+    asyncio.run(_say_both_ways(f"42{number}" + orjson.dumps(["chat message", payload]).decode(), payload))
+
+
+async def _say_both_ways(text: str, payload: Any) -> None:
     short, ordinary = Edge(), Edge()
     acked = short.short(text)
-    expected = asyncio.run(ordinary.ordinary(text))
+    expected = await ordinary.ordinary(text)
     if acked is not None and acked[1].get("id") and not _has_id(payload):
         assert acked[1].pop("id") != expected[1].pop("id")
     assert acked == expected
@@ -159,6 +163,22 @@ async def test_a_client_may_have_so_many_unacked_messages_on_both_ways_together(
     text = "421" + Json.dumps(["chat message", {"message": "m", "up": UP, "room": "g", "timestamp": 1}])
     assert edge.short(text) == await edge.ordinary(text)
     assert not edge.published.messages
+
+
+async def test_who_was_told_to_wait_is_not_read_until_then_and_what_was_read_gets_the_same_answer() -> None:
+    edge = Edge()
+    edge.client.unacked = EdgeSettings().max_pending_sends_per_client
+    text = "421" + Json.dumps(["chat message", {"message": "m", "up": UP, "room": "g", "timestamp": 1}])
+    told = edge.short(text)
+    assert edge.transport.paused
+    edge.client.unacked = 0
+    edge.transport.wire.clear()
+    assert edge.short(text) == told
+    assert not edge.published.messages
+    await eventually("it is read again", lambda: not edge.transport.paused)
+    edge.transport.wire.clear()
+    edge.short(text)
+    assert len(edge.published.messages) == 1
 
 
 class Protocol:
