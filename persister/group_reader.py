@@ -133,6 +133,8 @@ class GroupReader:
 
         Raises `KafkaError`, `TimeoutError`, or `Stalled` where that happens again and again.
         """
+        # All of it stands in the store: a log that we get later and that ends before it is another one.
+        self._stored = {**self._stored, **ends}
         assigned = self._consumer.assignment()
         offsets = {tp: end for tp, end in ends.items() if tp in assigned}
         try:

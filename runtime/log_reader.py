@@ -81,7 +81,9 @@ class LogReader:
             try:
                 await self._read_with_a_new_consumer()
             except OffsetOutOfRangeError as error:
-                raise Fatal(f"{self.topic} no longer holds what this reader has yet to read") from error
+                raise Fatal(
+                    f"{self.topic} no longer holds what this reader has yet to read, or it is another log"
+                ) from error
             except (KafkaError, OSError, Stalled, TimeoutError, asyncio.CancelledError) as error:
                 if is_being_cancelled():
                     raise

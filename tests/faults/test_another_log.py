@@ -1,0 +1,107 @@
+"""The topic of messages is deleted and created again: nobody takes the new log for the old one."""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from deploy.demo.service_process import ServiceProcess
+from deploy.local.processes import wait_until
+from edge_server.catch_up import MAX_AHEAD
+from loadtest.rest import RestApi
+from runtime.kafka import ensure_topics
+from runtime.settings import KafkaSettings
+from schemas import topics
+from tests.faults.crowd import Crowd, open_crowd
+from tests.faults.outcomes import Outcome
+from tests.faults.stage import Stage, open_stage, require_native
+from tests.integration.backing import eventually
+
+pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(600)]
+
+TOLD_WITHIN_S: Final = 180.0
+"""Clients whose cursors may only be ahead are told after a minute."""
+
+
+@pytest.fixture
+def own_stage(tmp_path: Path) -> Iterator[Stage]:
+    """A system of this test's own: it cannot be put right."""
+    require_native()
+    with open_stage(tmp_path) as opened:
+        yield opened
+
+
+async def create_messages_anew(stage: Stage) -> None:
+    """Delete the topic of messages and create it again."""
+    settings = KafkaSettings(kafka_bootstrap_servers=stage.broker.address)
+    admin = AIOKafkaAdminClient(bootstrap_servers=stage.broker.address)
+    await admin.start()
+    try:
+        await admin.delete_topics([topics.MESSAGES])
+    finally:
+        await admin.close()
+    await ensure_topics(settings, [topics.MESSAGES])
+
+
+def require_refusal(service: ServiceProcess) -> None:
+    """Wait until a service has ended by itself and said why."""
+    process = service.process
+    wait_until(lambda: not process.alive, 90.0, f"{service.name} has ended")
+    assert process.returncode == 1, service.name
+    assert "it is another log" in "\n".join(process.last_log_lines(100)), service.name
+
+
+async def history(stage: Stage, crowd: Crowd) -> list[str]:
+    """Return the texts of everybody's group, as REST has them."""
+    everybody = crowd.groups[-1]
+    async with aiohttp.ClientSession() as session:
+        api = RestApi(session, stage.system.public_url)
+        token = stage.system.mint_token(everybody.members[0])
+        messages, _ = await api.history(everybody.id, token, after=-1)
+    return [message.message for message in messages]
+
+
+async def test_a_log_that_was_created_anew_is_refused_and_clients_of_the_old_one_are_told(
+    own_stage: Stage, seed: int, minutes: float, outcome: Outcome
+) -> None:
+    """the log deleted and created again"""
+    stage, services = own_stage, own_stage.system.services
+    async with open_crowd(stage.system, seed) as crowd:
+        everybody = crowd.groups[-1]
+        async with crowd.chatting():
+            await crowd.probe()
+        await crowd.settle()
+        await create_messages_anew(stage)
+        for service in (*stage.system.edges, services["persister"]):
+            await asyncio.to_thread(require_refusal, service)
+        assert "last" in await history(stage, crowd)
+        if not minutes:
+            # Of a log that was long nobody can be ahead by so much: that is told at once.
+            for student in crowd.by_up.values():
+                student.cursors = {room: seq + MAX_AHEAD for room, seq in student.cursors.items()}
+        await begin_anew(stage)
+        for student in crowd.by_up.values():
+            holes = len(student.cursors)
+            told = partial(lambda one, holes: len(one.holes) >= holes, student, holes)
+            await eventually("it is told of the hole in each room", told, TOLD_WITHIN_S)
+        outcome.counts["holes told of"] = sum(len(student.holes) for student in crowd.by_up.values())
+        message_id = crowd.say(everybody, "in the new log")
+        await eventually("it came to all", partial(crowd.has_reached_all, message_id, everybody))
+        outcome.checked = "services refused and said why; history was there; all clients were told"
+
+
+async def begin_anew(stage: Stage) -> None:
+    """Do what docs/operating/recover.md says: begin with another database."""
+    services = stage.system.services
+    for name in ("persister", "api_gateway"):
+        services[name].process.env["MONGODB_DATABASE"] = "begun-anew"
+    await asyncio.to_thread(services["api_gateway"].stop)
+    for name in ("persister", "api_gateway", *stage.system.edge_urls):
+        services[name].launch()
+    for name in ("persister", "api_gateway", *stage.system.edge_urls):
+        await asyncio.to_thread(services[name].wait_ready)
