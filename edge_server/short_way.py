@@ -17,6 +17,7 @@ from aiohttp._websocket.reader import WebSocketDataQueue
 from edge_server.clients import Client
 from edge_server.frames import ack, message_ack
 from edge_server.recent_log import Entry
+from runtime import metrics
 from schemas.refusals import Refused
 
 TakeText = Callable[[str], bool]
@@ -28,6 +29,7 @@ Say = Callable[[Client, object, Callable[[str, Entry | Refused], None]], None]
 Refuse = Callable[[Client, Exception], dict[str, Any]]
 """Logs and counts a refusal, and returns its answer."""
 
+_RESTING: Final = metrics.LIMIT_HITS.labels(limit="resting")
 _CHAT_MESSAGE: Final = re.compile(r'42(0|[1-9][0-9]{0,8})\["chat message",')
 
 
@@ -60,6 +62,7 @@ class ShortWay:
             return False
         ack_id = found[1]
         if client.resting is not None:
+            _RESTING.inc()
             client.send_frame(ack(ack_id, client.resting))
             return True
         try:
