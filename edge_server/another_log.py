@@ -47,5 +47,5 @@ class AnotherLog:
         return {
             (client, room): cursor
             for room, client, cursor in self._rooms.all_late()
-            if cursor >= (self._end_of(room) or cursor + 1)
+            if (end := self._end_of(room)) is not None and cursor >= end
         }

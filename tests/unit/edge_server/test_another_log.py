@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from edge_server.another_log import AnotherLog
 from edge_server.clients import Client
 from edge_server.rooms import Rooms
@@ -22,10 +24,11 @@ def watch(rooms: Rooms, ends: dict[str, int]) -> tuple[AnotherLog, list[Any]]:
     return AnotherLog(rooms, ends.get, tell), told
 
 
-def test_a_cursor_that_stays_beyond_the_end_is_told_once() -> None:
+@pytest.mark.parametrize(("cursor", "end"), [(50, 50), (50, 7), (0, 0)])
+def test_a_cursor_that_stays_beyond_the_end_is_told_once(cursor: int, end: int) -> None:
     rooms, one = Rooms(), client()
-    rooms.join(one, "g", not_before=50)
-    another, told = watch(rooms, {"g": 50})
+    rooms.join(one, "g", not_before=cursor)
+    another, told = watch(rooms, {"g": end})
     another.look()
     assert told == [], "the end may have been asked for before the client came"
     another.look()
