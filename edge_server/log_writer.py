@@ -1,8 +1,9 @@
 """Writes messages to ``chat.messages`` in batches, one batch of a partition on its way at a time.
 
-What comes while a batch is on its way goes with the next one: batches grow with the load, and nobody waits
-for them to fill. The producer stays idempotent with acks=all: it numbers batches made here like its own. What
-waits while a producer that failed is replaced goes through the next one.
+What comes while a batch is on its way goes with the next one, and the batches of all partitions leave in
+rounds, of which there are only so many a second: batches grow with the load, and where little is said nobody
+waits for them to fill. The producer stays idempotent with acks=all: it numbers batches made here like its
+own. What waits while a producer that failed is replaced goes through the next one.
 """
 
 import asyncio
@@ -11,15 +12,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from runtime import logs
+from runtime.budgets import Budget
 from runtime.kafka import KeptProducer, partition_of
 from runtime.service import is_being_cancelled
 from schemas import topics
 from schemas.log_records import MessageSent, shared_headers
 
 log = logging.getLogger(__name__)
+
+ROUNDS_PER_S: Final = 200.0
+"""What a request costs hardly depends on how many messages it brings: where more would be made than these,
+a message waits for the next one, and shares it."""
+BURST_S: Final = 0.1
+"""The rounds of so long may follow each other at once: where little is said nobody waits."""
 
 NOT_SAID: Final = -1
 """A broker's answer for an offset that it no longer knows (of a retried batch), and for the append time where
@@ -58,6 +67,7 @@ class LogWriter:
         partitions: int,
         on_written: Callable[[Sequence[Any], Written], None],
         on_failed: Callable[[Sequence[Any], BaseException], None],
+        rounds_per_s: float = ROUNDS_PER_S,
     ) -> None:
         self._producer = producer
         self._source = source
@@ -65,6 +75,10 @@ class LogWriter:
         self._on_written = on_written
         self._on_failed = on_failed
         self._waiting: dict[int, deque[Outgoing]] = {}
+        self._due: list[int] = []
+        self._rounds_per_s = rounds_per_s
+        self._rounds = Budget(rounds_per_s, max(1.0, BURST_S * rounds_per_s))
+        self._round: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def put(self, message: Outgoing) -> None:
@@ -75,23 +89,29 @@ class LogWriter:
             waiting.append(message)
             return
         self._waiting[partition] = deque((message,))
-        task = asyncio.create_task(self._write_all(partition))
-        self._tasks.add(task)
-        task.add_done_callback(self._on_end)
+        self._plan(partition)
 
     def close(self) -> None:
         """Give up what still waits."""
+        if self._round is not None:
+            self._round.cancel()
         for task in self._tasks:
             task.cancel()
 
-    async def _write_all(self, partition: int) -> None:
-        """Write until nothing waits any more."""
-        waiting = self._waiting[partition]
-        try:
-            while waiting:
-                await self._write_batch(partition, waiting)
-        finally:
-            del self._waiting[partition]
+    def _plan(self, partition: int) -> None:
+        """A partition's next batch leaves with the next round: one request takes the batches of all."""
+        if not self._due:
+            loop = asyncio.get_running_loop()
+            debt = min(0.0, self._rounds.spend(loop.time()))
+            self._round = loop.call_later(-debt / self._rounds_per_s, self._begin_round)
+        self._due.append(partition)
+
+    def _begin_round(self) -> None:
+        due, self._due = self._due, []
+        for partition in due:
+            task = asyncio.create_task(self._write_batch(partition, self._waiting[partition]))
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._go_on, partition))
 
     async def _write_batch(self, partition: int, waiting: deque[Outgoing]) -> None:
         await self._producer.ready()
@@ -128,7 +148,13 @@ class LogWriter:
         batch.close()
         return batch, taken
 
-    def _on_end(self, task: asyncio.Task[None]) -> None:
+    def _go_on(self, partition: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
             log.error("writing a partition failed", exc_info=error, extra=logs.facts(topic=topics.MESSAGES))
+        if self._waiting[partition]:
+            self._plan(partition)
+        else:
+            del self._waiting[partition]

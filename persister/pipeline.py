@@ -98,12 +98,18 @@ class Pipeline:
         return await self._outage.outlast("reading progress", partial(read_progress, self._store))
 
     async def _read(self) -> None:
-        """Consume, read and batch. While the batch is full nothing is fetched."""
+        """Consume, read and batch. While the batch is full nothing is fetched.
+
+        What a fetch costs, here and at the broker, hardly depends on how many records it brings: where there
+        are few, the next one waits for more.
+        """
         while True:
             room = await self._handover.wait_for_room()
             epoch, taken = await self._reader.poll(room)
             for tp, records in taken.items():
                 await self._handover.add(epoch, tp, records)
+            if taken and sum(map(len, taken.values())) < room:
+                await asyncio.sleep(self._settings.fetch_every_ms / 1000)
 
     async def _write(self) -> None:
         """Write batch after batch: within a partition and for each key, in the log's order."""

@@ -28,6 +28,12 @@ class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSe
         le=10_000,
         description="A batch this old is written; while the store is busy the next one fills anyway.",
     )
+    fetch_every_ms: int = Field(
+        default=50,
+        ge=0,
+        le=10_000,
+        description="While few records come the log is read so often; many are read as fast as stored.",
+    )
     fetch_max_bytes: int = Field(
         default=8_388_608,
         ge=1_048_576,

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from runtime import logs, metrics
+from runtime.budgets import Budget
 from runtime.kafka import RETRY_AFTER_S
 from runtime.service import Fatal, Service, is_being_cancelled
 from runtime.settings import KafkaSettings
@@ -27,6 +28,11 @@ OnRecords = Callable[[int, Sequence[ConsumerRecord]], None]
 POLL_MS: Final = 250
 POLL_HANGS_AFTER_S: Final = 60.0
 STOP_HANGS_AFTER_S: Final = 10.0
+FETCHES_PER_S: Final = 200.0
+"""What a fetch costs does not depend on how many records it brings: where more would be made than these,
+a record waits for the next one, and shares it."""
+FETCHES_AT_ONCE: Final = 20.0
+"""So many may follow each other at once: where little is said nobody waits."""
 PROGRESS_CHECK_S: Final = 10.0
 MAX_POLL_RECORDS: Final = 5_000
 
@@ -58,6 +64,7 @@ class LogReader:
         count = topics.ALL[topic].partitions(settings.kafka_partitions)
         self._partitions = [TopicPartition(topic, n) for n in range(count)]
         self._goal: dict[TopicPartition, int] = {}
+        self._fetches = Budget(FETCHES_PER_S, FETCHES_AT_ONCE)
         self.starts: dict[int, int] = {}
         """Where reading began, by partition: nothing before is known here."""
         self.sure_from: dict[int, int] = {}
@@ -143,6 +150,9 @@ class LogReader:
             for tp, records in batches.items():
                 self._on_records(tp.partition, records)
                 self.positions[tp.partition] = records[-1].offset + 1
+            if batches and (debt := self._fetches.spend(loop.time())) < 0:
+                # The library fetches nothing more from a broker while something that it sent is not taken.
+                await asyncio.sleep(-debt / FETCHES_PER_S)
             if not self.caught_up.is_set():
                 await self._see_whether_caught_up(consumer)
             if loop.time() >= check_at:

@@ -9,6 +9,7 @@ import argparse
 import shlex
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 
@@ -32,7 +33,9 @@ def main() -> None:
             for name, value in running.env().items():
                 print(f"export {name}={shlex.quote(value)}", flush=True)
             _say("running; Ctrl-C stops them")
-            signal.pause()
+            # signal.pause() would sleep on after a signal that comes just before it.
+            while True:
+                time.sleep(1)
     except KeyboardInterrupt:
         _say("stopped")
 

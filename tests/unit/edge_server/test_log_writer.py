@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge_server.log_writer import LogWriter, Outgoing, Written
 from runtime.kafka import partition_of
+from tests.integration.backing import eventually
 from tests.unit.edge_server.producers import Producer, passes
 
 PARTITIONS = 3
@@ -35,13 +36,14 @@ def message(number: int, group: bytes = b"a", size: int = 0) -> Outgoing:
     return Outgoing(group, group + b"/up202000001/m%d" % number, b"%d" % number + b"x" * size)
 
 
-def writer(producer: Producer, told: Told) -> LogWriter:
+def writer(producer: Producer, told: Told, rounds_per_s: float = 1e9) -> LogWriter:
     return LogWriter(
         cast(Any, producer),
         source="edge-1",
         partitions=PARTITIONS,
         on_written=told.on_written,
         on_failed=told.on_failed,
+        rounds_per_s=rounds_per_s,
     )
 
 
@@ -110,6 +112,32 @@ async def test_what_comes_while_a_batch_is_on_its_way_goes_with_the_next_one() -
     producer.sent[0].written(0)
     await passes()
     assert [sent.values for sent in producer.sent] == [[b"0"], [b"1", b"2", b"3", b"4", b"5"]]
+
+
+async def test_past_so_many_rounds_a_second_a_message_waits_for_the_next_one() -> None:
+    producer = Producer()
+    writing = writer(producer, Told(), rounds_per_s=0.001)
+    writing.put(message(0, b"a"))
+    await passes()
+    writing.put(message(1, b"b"))
+    await passes()
+    assert [sent.values for sent in producer.sent] == [[b"0"]]
+    writing.close()
+
+
+async def test_what_waits_for_a_round_leaves_with_it_whatever_its_partition() -> None:
+    producer = Producer()
+    writing = writer(producer, Told(), rounds_per_s=5)
+    others = [group for group in GROUPS if partition_of(group, PARTITIONS) != partition_of(b"a", PARTITIONS)]
+    writing.put(message(0, b"a"))
+    await passes()
+    for number, group in enumerate(others, 1):
+        writing.put(message(number, group))
+    await eventually("the second round has begun", lambda: len(producer.sent) > 1)
+    await passes()
+    assert sorted(value for sent in producer.sent for value in sent.values) == [
+        b"%d" % number for number in range(len(others) + 1)
+    ]
 
 
 async def test_a_message_larger_than_a_batch_goes_alone() -> None:
