@@ -6,6 +6,7 @@
     public_routes.py     the rows of the public API
     internal_routes.py   the rows of the solution-internal API
     answers.py           the outermost layer: refusals, request ids, CORS, metrics
+    traced_requests.py   a span for each request, where traces are wanted
     ready_response.py    an answer, whole, in one write
     access.py            who is calling
     location.py          which edge a student connects to

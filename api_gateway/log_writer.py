@@ -67,7 +67,7 @@ class LogWriter:
             _tell(error)
             raise Refused(UNAVAILABLE) from error
         metrics.WRITE_ACK_SECONDS.observe(loop.time() - started)
-        return [Written(topic, it.partition, it.offset, it.timestamp) for it in done]
+        return [Written(it.topic, it.partition, it.offset, it.timestamp) for it in done]
 
     def _admit(self, count: int) -> None:
         if len(self._since) + count > self._settings.max_pending_writes:

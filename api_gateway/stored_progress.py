@@ -24,6 +24,7 @@ class StoredProgress:
 
     def __init__(self, reads: StoreReads, settings: GatewaySettings) -> None:
         self._reads = reads
+        self._topic = settings.topic
         self._wait_s = settings.wait_stored_ms / 1000
         self._poll_s = settings.poll_stored_ms / 1000
         self._max_waiting = settings.max_waiting_writes
@@ -37,7 +38,7 @@ class StoredProgress:
 
         Read it before what it speaks of: then history never lacks what this has promised.
         """
-        keys = {partition: progress_key(topic, partition) for partition in partitions}
+        keys = {partition: progress_key(self._topic(topic), partition) for partition in partitions}
         old = asyncio.get_running_loop().time() - FRESH_S
         stale = [key for key in keys.values() if self._read_at.get(key, -1.0) < old]
         if stale:

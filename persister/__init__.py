@@ -11,6 +11,9 @@
     batch_writer.py   write: messages, folds, and dead letters for what can't be written
     dead_letters.py   poison records go to their topic
     letters.py        the operators' command that lists them and sends them again
+    grow.py           the operators' command that gives the log more partitions
+    growing_topics.py what that does to Kafka
+    traced_writer.py  a span for each traced record of a batch, where traces are wanted
     stalls.py         whether reading has stopped (pure)
     outage.py         the same write again, for as long as the store is away
     progress.py       how far the store has got, for the gateway; then the commit

@@ -137,5 +137,7 @@ def _count(batch: Batch, already_stored: int) -> None:
     metrics.BATCH_RECORDS.observe(batch.records)
     metrics.ALREADY_STORED.inc(already_stored + batch.repeated)
     metrics.STORED.labels(topic=topics.MESSAGES).inc(len(batch.messages) - already_stored)
-    for topic, count in Counter(fold.source.topic for fold in batch.folds.values()).items():
+    for topic, count in Counter(
+        topics.of_any_generation(fold.source.topic) for fold in batch.folds.values()
+    ).items():
         metrics.STORED.labels(topic=topic).inc(count)

@@ -86,7 +86,7 @@ def _cuts(record: ConsumerRecord) -> str:
 def _report(poison: Poison) -> None:
     record = poison.source
     ce_id = next((value for name, value in record.headers if name == "ce_id"), b"")
-    metrics.DEAD_LETTERS.labels(topic=record.topic).inc()
+    metrics.DEAD_LETTERS.labels(topic=topics.of_any_generation(record.topic)).inc()
     log.error(
         "a record was set aside",
         extra=logs.facts(

@@ -26,6 +26,7 @@ from persister.settings import PersisterSettings
 from runtime import logs, metrics
 from runtime.log_reader import POLL_MS, Stalled
 from runtime.service import Fatal, is_being_cancelled
+from schemas.topics import of_any_generation
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,10 @@ class GroupReader:
         self._positioned = asyncio.Event()
         self._broken: BaseException | None = None
         self._failed_commits = 0
-        self._all = [TopicPartition(name, n) for name in TOPICS for n in range(settings.kafka_partitions)]
+        self._topics = [settings.topic(name) for name in TOPICS]
+        self._all = [
+            TopicPartition(name, n) for name in self._topics for n in range(settings.kafka_partitions)
+        ]
         self._stored: Ends = {}
         self._lacking: Ends = {}
         self.epoch = 0
@@ -77,7 +81,7 @@ class GroupReader:
         if self._settings.kafka_durable:
             self._stored = await read_progress()
             self._lacking = lacking(committed, self._stored)
-            self._consumer.subscribe(TOPICS, listener=_Listener(self))
+            self._consumer.subscribe(self._topics, listener=_Listener(self))
         else:
             await self._start_alone()
 
@@ -244,7 +248,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 def _report_loss(tp: TopicPartition, position: Position) -> None:
     if position.lost:
-        metrics.NEVER_STORED.labels(topic=tp.topic).inc(position.lost)
+        metrics.NEVER_STORED.labels(topic=of_any_generation(tp.topic)).inc(position.lost)
         log.error(
             "the log dropped records before they were stored",
             extra=logs.facts(topic=tp.topic, partition=tp.partition, records=position.lost),

@@ -82,7 +82,7 @@ def _readable(records: Sequence[ConsumerRecord]) -> Iterator[Letter]:
 
 def original(letter: DeadLetter) -> Encoded:
     """Return the record that a letter holds. Raises ValueError where it can't be sent again, and why."""
-    if letter.topic not in TOPICS:
+    if topics.of_any_generation(letter.topic) not in TOPICS:
         raise ValueError(f"no service reads {letter.topic}")
     if letter.key_base64 is None:
         raise ValueError("it has no key, so it belongs nowhere")
@@ -110,8 +110,9 @@ async def resend(settings: KafkaSettings, letters: Sequence[Letter]) -> int:
 
 async def _send(producer: AIOKafkaProducer, settings: KafkaSettings, letter: DeadLetter) -> str:
     record = original(letter)
-    written = await (await kafka.write(producer, letter.topic, record, settings.kafka_partitions))
-    return f"{letter.topic}/{written.partition}/{written.offset}"
+    topic = settings.topic(topics.of_any_generation(letter.topic))
+    written = await (await kafka.write(producer, topic, record, settings.kafka_partitions))
+    return f"{topic}/{written.partition}/{written.offset}"
 
 
 def _show(letters: Sequence[Letter]) -> None:

@@ -58,7 +58,7 @@ Taken = NewMessage | Fold | Poison
 def read(record: ConsumerRecord) -> Taken:
     """Return what the record means for the store. Never raises: what can't be read is a `Poison`."""
     try:
-        return _READERS[record.topic](record)
+        return _READERS[topics.of_any_generation(record.topic)](record)
     except BadRecord as error:
         return Poison(record, str(error))
 

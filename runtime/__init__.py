@@ -13,6 +13,8 @@
     memberships.py  who is in which group, folded from the log
     assignments.py  which edge holds which shard: the newest table of the log
     refusing.py     a refusal becomes an answer, a log line and a count
+    tracing.py      whether traces are made
+    spans.py        what they are made of: the only place that knows OpenTelemetry
     mongo.py        the only place that knows the MongoDB driver
 
 It imports `schemas` and no service.

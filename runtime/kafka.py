@@ -99,7 +99,7 @@ class KeptProducer:
     async def send(self, topic: str, **record: Any) -> "asyncio.Future[RecordMetadata]":
         """Send a record, as aiokafka's own producer does."""
         producer = self._in_use()
-        return await self._watched(producer, producer.send(topic, **record))
+        return await self._watched(producer, producer.send(self._settings.topic(topic), **record))
 
     def create_batch(self) -> Any:
         """Return an empty batch, for `send_batch`."""
@@ -108,7 +108,8 @@ class KeptProducer:
     async def send_batch(self, batch: Any, topic: str, *, partition: int) -> "asyncio.Future[RecordMetadata]":
         """Send a batch, as aiokafka's own producer does."""
         producer = self._in_use()
-        return await self._watched(producer, producer.send_batch(batch, topic, partition=partition))
+        sending = producer.send_batch(batch, self._settings.topic(topic), partition=partition)
+        return await self._watched(producer, sending)
 
     def _in_use(self) -> AIOKafkaProducer:
         if not self._usable.is_set():
@@ -179,14 +180,15 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
 
 async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings) -> None:
     partitions = topic.partitions(settings.kafka_partitions)
-    found = await _count_partitions(admin, topic.name)
+    name = settings.topic(topic.name)
+    found = await _count_partitions(admin, name)
     while found == 0:
-        await _create(admin, topic, partitions, settings.kafka_replication_factor)
+        await _create(admin, topic, name, settings)
         await asyncio.sleep(RETRY_AFTER_S / 10)
-        found = await _count_partitions(admin, topic.name)
+        found = await _count_partitions(admin, name)
     if found != partitions:
         raise Fatal(
-            f"topic {topic.name} has {found} partitions, not {partitions}: "
+            f"topic {name} has {found} partitions, not {partitions}: "
             "the number of partitions must never change in place"
         )
 
@@ -199,13 +201,14 @@ async def _count_partitions(admin: Any, name: str) -> int:
     return len(described["partitions"])
 
 
-async def _create(admin: Any, topic: topics.Topic, partitions: int, replicas: int) -> None:
+async def _create(admin: Any, topic: topics.Topic, name: str, settings: KafkaSettings) -> None:
     config = dict(topic.config)
+    replicas = settings.kafka_replication_factor
     if replicas >= 3:
         config["min.insync.replicas"] = "2"
-    new = NewTopic(topic.name, partitions, replicas, topic_configs=config)
+    new = NewTopic(name, topic.partitions(settings.kafka_partitions), replicas, topic_configs=config)
     response = await admin.create_topics([new])
-    for name, code, *_ in response.topic_errors:
+    for _, code, *_ in response.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
             log.warning("a topic cannot be created", extra=logs.facts(topic=name, error=error.__name__))

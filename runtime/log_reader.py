@@ -62,7 +62,7 @@ class LogReader:
         self._tail = tail
         self.topic = topic
         count = topics.ALL[topic].partitions(settings.kafka_partitions)
-        self._partitions = [TopicPartition(topic, n) for n in range(count)]
+        self._partitions = [TopicPartition(settings.topic(topic), n) for n in range(count)]
         self._goal: dict[TopicPartition, int] = {}
         self._fetches = Budget(FETCHES_PER_S, FETCHES_AT_ONCE)
         self.starts: dict[int, int] = {}

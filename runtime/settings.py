@@ -11,6 +11,8 @@ from typing import Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas import topics
+
 S = TypeVar("S", bound="ServiceSettings")
 
 
@@ -55,6 +57,12 @@ class KafkaSettings(BaseSettings):
         le=4096,
         description="Partitions of the keyed topics; never changed in place.",
     )
+    kafka_generation: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Which topics hold the log: one more each time that partitions grew.",
+    )
     kafka_replication_factor: int = Field(
         default=1, ge=1, le=9, description="Replicas of the topics that we create; 3 in production."
     )
@@ -63,6 +71,10 @@ class KafkaSettings(BaseSettings):
         ge=1_000,
         description="Milliseconds after which an unanswered request has failed.",
     )
+
+    def topic(self, name: str) -> str:
+        """Return what Kafka calls a topic in this generation."""
+        return topics.in_generation(name, self.kafka_generation)
 
 
 class MongoSettings(BaseSettings):

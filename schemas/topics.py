@@ -1,4 +1,8 @@
-"""The topics: their names, how long they keep what, and whether their number of partitions may vary."""
+"""The topics: their names, how long they keep what, and whether their number of partitions may vary.
+
+A topic whose offsets mean something in the store gets more partitions only as a new topic, of the next
+generation. Code names topics as they are named here; Kafka, the store and its progress know generations.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -55,3 +59,17 @@ ALL: Final[dict[str, Topic]] = {
         Topic(DEAD_LETTERS, _kept(30 * DAY_MS)),
     )
 }
+
+OF_GENERATIONS: Final = (MESSAGES, GROUPS, MEMBERSHIPS, USERS)
+"""Topics that are made anew when the number of partitions grows."""
+
+
+def in_generation(name: str, generation: int) -> str:
+    """Return what Kafka calls a topic in a generation, which counts from 1: ``chat.messages.2``."""
+    return f"{name}.{generation}" if generation > 1 and name in OF_GENERATIONS else name
+
+
+def of_any_generation(name: str) -> str:
+    """Return what a topic is called here, by Kafka's name of it in any generation."""
+    here, _, generation = name.rpartition(".")
+    return here if generation.isdigit() and here in OF_GENERATIONS else name

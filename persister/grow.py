@@ -1,0 +1,150 @@
+"""``python -m persister.grow``: the operators' command that gives the log more partitions, by new topics.
+
+A group's ``seq`` is an offset, and among more partitions a group may be in another one. So each new partition
+begins beyond the end of every old one: what is said from then on stands after all that was said before, in
+history as in the cursors of clients. Messages stay in the store; groups, memberships and names are copied.
+"""
+
+import asyncio
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from persister.batch import Ends
+from persister.growing_topics import (
+    SEAL,
+    WHILE_FILLED,
+    Config,
+    GrowingTopics,
+    growing_topics,
+    until,
+    write_all,
+)
+from persister.progress import read_progress, write_progress
+from persister.settings import PersisterSettings
+from runtime import logs
+from runtime.kafka import ensure_topics
+from runtime.mongo import Store, StoreUnavailable, open_store
+from runtime.service import Fatal
+from runtime.settings import load
+from schemas import topics
+
+STORED_WITHIN_S: Final = 60.0
+
+
+class CannotGrow(RuntimeError):
+    """Why nothing was changed."""
+
+
+class Growth:
+    """One growth, from a generation of the topics to the next."""
+
+    def __init__(self, old: PersisterSettings, partitions: int, kafka: GrowingTopics, store: Store) -> None:
+        self._old = old
+        self.new = next_generation(old, partitions)
+        self._kafka = kafka
+        self._store = store
+
+    async def run(self, stored_within_s: float = STORED_WITHIN_S) -> None:
+        """Make the next generation whole. Raises `CannotGrow`, and whatever Kafka and the store raise."""
+        for name in topics.OF_GENERATIONS:
+            if await self._kafka.exists(self.new.topic(name)):
+                raise CannotGrow(f"{self.new.topic(name)} is there already: did the log grow before?")
+        await ensure_topics(self._old, [*topics.OF_GENERATIONS, topics.DEAD_LETTERS])
+        configs = {name: await self._kafka.config(self._old.topic(name)) for name in topics.OF_GENERATIONS}
+        try:
+            await self._seal(configs)
+            ends = await self._ends_once_stored(stored_within_s)
+            for name in topics.OF_GENERATIONS:
+                await self._make(name, configs[name], beginning_of(name, self._old, ends))
+            await self._kafka.add_partitions(topics.DEAD_LETTERS, self.new.kafka_partitions)
+        except BaseException:
+            await self._take_back(configs)
+            raise
+
+    async def _seal(self, configs: Mapping[str, Config]) -> None:
+        for name, config in configs.items():
+            await self._kafka.configure(self._old.topic(name), {**config, **SEAL})
+
+    async def _ends_once_stored(self, within_s: float) -> Ends:
+        """Wait for the persister, which still runs: the store must have all that the old topics hold."""
+        ends: Ends = {}
+        for name in topics.OF_GENERATIONS:
+            ends |= await self._kafka.ends(self._old.topic(name), self._old.kafka_partitions)
+        try:
+            async with asyncio.timeout(within_s):
+                await until(lambda: self._has_stored(ends))
+        except TimeoutError as error:
+            missing = not_stored(ends, await read_progress(self._store))
+            raise CannotGrow(f"{missing} records are not stored yet: does a persister run?") from error
+        return ends
+
+    async def _has_stored(self, ends: Ends) -> bool:
+        return not_stored(ends, await read_progress(self._store)) == 0
+
+    async def _make(self, name: str, config: Config, beginning: int) -> None:
+        topic, partitions = self.new.topic(name), self.new.kafka_partitions
+        sys.stdout.write(f"{topic}: {partitions} partitions from {beginning} on\n")
+        await self._kafka.create(topic, partitions, {**config, **WHILE_FILLED})
+        beginnings = await self._kafka.begin_at(topic, partitions, beginning)
+        await self._kafka.configure(topic, config)
+        if "compact" in config.get("cleanup.policy", ""):
+            state = await self._kafka.state(self._old.topic(name), self._old.kafka_partitions)
+            await write_all(self.new, topic, state)
+        await write_progress(self._store, beginnings)
+
+    async def _take_back(self, configs: Mapping[str, Config]) -> None:
+        for name, config in configs.items():
+            await self._kafka.configure(self._old.topic(name), config)
+            if await self._kafka.exists(self.new.topic(name)):
+                await self._kafka.delete(self.new.topic(name))
+
+
+def next_generation(old: PersisterSettings, partitions: int) -> PersisterSettings:
+    """Return the settings that all services get afterwards. Raises `CannotGrow` where that is no growth."""
+    if partitions <= old.kafka_partitions:
+        raise CannotGrow(f"there are {old.kafka_partitions} partitions: {partitions} are not more")
+    if not old.kafka_durable:
+        raise CannotGrow("the broker in memory has no transactions; begin anew with it")
+    generation = old.kafka_generation + 1
+    return old.model_copy(update={"kafka_partitions": partitions, "kafka_generation": generation})
+
+
+def beginning_of(name: str, old: PersisterSettings, ends: Ends) -> int:
+    """Return the offset from which every old offset of a topic lies behind, whatever partition had it."""
+    return max(end for tp, end in ends.items() if tp.topic == old.topic(name))
+
+
+def not_stored(ends: Ends, stored: Ends) -> int:
+    """Return how many offsets before ``ends`` the store has not reached."""
+    return sum(max(0, end - stored.get(tp, 0)) for tp, end in ends.items())
+
+
+def _arguments() -> Namespace:
+    parser = ArgumentParser(prog="python -m persister.grow", description=__doc__)
+    parser.add_argument("partitions", type=int, help="how many each topic is to have")
+    return parser.parse_args()
+
+
+async def _main(partitions: int, settings: PersisterSettings) -> int:
+    try:
+        async with growing_topics(settings) as kafka, open_store(settings) as store:
+            growth = Growth(settings, partitions, kafka, store)
+            await growth.run()
+    except (CannotGrow, Fatal, KafkaError, StoreUnavailable, OSError) as error:
+        sys.stderr.write(f"not grown: {str(error) or repr(error)}\n")
+        return 1
+    sys.stdout.write(
+        "Now start all services with "
+        f"KAFKA_GENERATION={growth.new.kafka_generation} KAFKA_PARTITIONS={partitions}\n"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    wanted, known = _arguments().partitions, load(PersisterSettings, "persister.grow", [])
+    logs.install("persister.grow", known)
+    sys.exit(asyncio.run(_main(wanted, known)))

@@ -1,0 +1,189 @@
+"""What growing does to Kafka: new topics that begin at an offset, the state copied, the old topics sealed.
+
+How a partition is made to begin at an offset: records are written up to there in transactions that are
+aborted, so that no reader ever sees one, and then they are deleted.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import for_code
+
+from persister.batch import Ends
+from runtime import kafka
+from runtime.settings import KafkaSettings
+
+Config = dict[str, str]
+
+POLL_MS: Final = 500
+LOOK_AGAIN_S: Final = 0.1
+AT_ONCE: Final = 5_000
+SET_ON_THE_TOPIC: Final = 1
+"""Kafka's number for a configuration that the topic itself has, and not the broker."""
+SEAL: Final = {"max.message.bytes": "0"}
+"""With this, a topic takes no record any more: whoever still writes is refused."""
+WHILE_FILLED: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
+"""Kafka deletes records by offset only where it deletes at all."""
+
+
+class GrowingTopics:
+    """The topics of a log, while its next generation is made."""
+
+    def __init__(self, settings: KafkaSettings, admin: Any, consumer: AIOKafkaConsumer) -> None:
+        self._settings = settings
+        self._admin = admin
+        self._consumer = consumer
+
+    async def exists(self, topic: str) -> bool:
+        """Say whether there is a topic of this name."""
+        return topic in await self._admin.list_topics()
+
+    async def config(self, topic: str) -> Config:
+        """Return what is configured on a topic itself, but for a seal."""
+        asked = ConfigResource(ConfigResourceType.TOPIC, topic)
+        ((found,),) = [answer.resources for answer in await self._admin.describe_configs([asked])]
+        _raise_for(found[0])
+        config = {name: value for name, value, _, source, *_ in found[4] if source == SET_ON_THE_TOPIC}
+        return dict(config.items() - SEAL.items())
+
+    async def configure(self, topic: str, config: Config) -> None:
+        """Let this be all that is configured on a topic itself."""
+        asked = ConfigResource(ConfigResourceType.TOPIC, topic, config)
+        for answer in await self._admin.alter_configs([asked]):
+            for code, *_ in answer.resources:
+                _raise_for(code)
+
+    async def ends(self, topic: str, partitions: int) -> Ends:
+        """Return where each partition ends: the offset of the next record."""
+        ends: Ends = await self._consumer.end_offsets([TopicPartition(topic, n) for n in range(partitions)])
+        return ends
+
+    async def create(self, topic: str, partitions: int, config: Config) -> None:
+        """Create a topic, and wait until it is there."""
+        replicas = self._settings.kafka_replication_factor
+        new = NewTopic(topic, partitions, replicas, topic_configs=config)
+        for _, code, *_ in (await self._admin.create_topics([new])).topic_errors:
+            _raise_for(code)
+        await until(lambda: self.exists(topic))
+
+    async def delete(self, topic: str) -> None:
+        """Delete a topic, and wait until it is gone."""
+        await self._admin.delete_topics([topic])
+        await until(lambda: self._is_gone(topic))
+
+    async def _is_gone(self, topic: str) -> bool:
+        return not await self.exists(topic)
+
+    async def add_partitions(self, topic: str, partitions: int) -> None:
+        """Give a topic whose offsets mean nothing to anybody more partitions in its place."""
+        (found,) = await self._admin.describe_topics([topic])
+        if len(found["partitions"]) < partitions:
+            await self._admin.create_partitions({topic: NewPartitions(partitions)})
+
+    async def begin_at(self, topic: str, partitions: int, offset: int) -> Ends:
+        """Let each partition of a new topic begin at ``offset`` or a little after; return where."""
+        every = [TopicPartition(topic, n) for n in range(partitions)]
+        if offset > 0:
+            await self._fill(every, offset)
+            await until(lambda: self._reaches(topic, partitions, offset))
+        ends = await self.ends(topic, partitions)
+        await self._admin.delete_records({tp: RecordsToDelete(end) for tp, end in ends.items()})
+        return ends
+
+    async def _reaches(self, topic: str, partitions: int, offset: int) -> bool:
+        """Say whether readers of committed records have all partitions up to ``offset`` behind them."""
+        return min((await self.ends(topic, partitions)).values()) >= offset
+
+    async def _fill(self, every: Sequence[TopicPartition], offset: int) -> None:
+        producer = kafka.new_producer(self._settings, transactional_id="grow")
+        await producer.start()
+        try:
+            ends = dict.fromkeys(every, 0)
+            while missing := {tp: offset - end for tp, end in ends.items() if end < offset}:
+                await producer.begin_transaction()
+                sent = {tp: await _send(producer, tp, count) for tp, count in missing.items()}
+                for tp, (count, written) in sent.items():
+                    ends[tp] = (await written).offset + count
+                await producer.abort_transaction()
+        finally:
+            await producer.stop()
+
+    async def state(self, topic: str, partitions: int) -> list[ConsumerRecord]:
+        """Return the newest record of each key that has one, without tombstones."""
+        every = [TopicPartition(topic, n) for n in range(partitions)]
+        first, ends = await self._consumer.beginning_offsets(every), await self.ends(topic, partitions)
+        self._consumer.assign(every)
+        for tp in every:
+            self._consumer.seek(tp, first[tp])
+        newest: dict[bytes, ConsumerRecord] = {}
+        while any([await self._consumer.position(tp) < ends[tp] for tp in every]):
+            for records in (await self._consumer.getmany(timeout_ms=POLL_MS)).values():
+                newest |= {record.key: record for record in records}
+        return [record for record in newest.values() if record.value is not None]
+
+
+@asynccontextmanager
+async def growing_topics(settings: KafkaSettings) -> AsyncIterator[GrowingTopics]:
+    """Connect to Kafka for the length of the block. Raises `KafkaError` where it does not answer."""
+    servers, timeout_ms = settings.kafka_bootstrap_servers, settings.kafka_request_timeout_ms
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=timeout_ms)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        request_timeout_ms=timeout_ms,
+    )
+    try:
+        await admin.start()
+        await consumer.start()
+        yield GrowingTopics(settings, admin, consumer)
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Ask again and again until it holds."""
+    while True:
+        if await holds():
+            return
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def write_all(settings: KafkaSettings, topic: str, records: Sequence[ConsumerRecord]) -> None:
+    """Write records as they were, each to the partition that its key has by ``settings``."""
+    async with kafka.started_producer(settings) as producer:
+        for start in range(0, len(records), AT_ONCE):
+            written = [
+                await producer.send(
+                    topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=list(record.headers),
+                    partition=kafka.partition_of(record.key, settings.kafka_partitions),
+                )
+                for record in records[start : start + AT_ONCE]
+            ]
+            await asyncio.gather(*written)
+
+
+async def _send(producer: AIOKafkaProducer, tp: TopicPartition, count: int) -> tuple[int, Any]:
+    """Send as many empty records as fit into a batch, at most ``count``; return how many, and the future."""
+    batch = producer.create_batch()
+    now_ms, sent = int(time.time() * 1000), 0
+    while sent < count and batch.append(timestamp=now_ms, key=None, value=b"", headers=[]) is not None:
+        sent += 1
+    batch.close()
+    return sent, await producer.send_batch(batch, tp.topic, partition=tp.partition)
+
+
+def _raise_for(code: int) -> None:
+    if code:
+        raise for_code(code)

@@ -1,0 +1,119 @@
+"""The log gets more partitions while nobody chats: history goes on after what was, and no hole is silent."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.demo.local_system import LocalSystem
+from deploy.demo.students import Students
+from deploy.local.kafka_native import REPOSITORY
+from loadtest.chat_client import ChatClient
+from loadtest.seen_frames import SeenFrames
+from runtime.kafka import partition_of
+from schemas.client_events import ChatMessage
+from schemas.ids import new_id
+from tests.integration.backing import eventually, new_up
+from tests.integration.demo.system import Campus, open_campus, running_system
+
+pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(400)]
+
+BEFORE, AFTER = 12, 17
+GROWN = {"KAFKA_GENERATION": "2", "KAFKA_PARTITIONS": str(AFTER)}
+
+
+@pytest.fixture
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+    """A system of its own: it is stopped and grown."""
+    with running_system(tmp_path_factory.mktemp("grown"), edges=1) as system:
+        yield system
+
+
+def grow(env: dict[str, str], partitions: int) -> "subprocess.CompletedProcess[str]":
+    """Call the command as an operator does, with a persister's variables."""
+    return subprocess.run(
+        [sys.executable, "-m", "persister.grow", str(partitions)],
+        env=env,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def start_grown(system: LocalSystem) -> None:
+    """Start every service with what the command says, the persister once more."""
+    for service in system.services.values():
+        service.stop()
+        service.process.env |= GROWN
+    for service in system.services.values():
+        service.start()
+    system.wait_until_spread()
+
+
+class Talk:
+    """Two students in some groups, and all that the second one got live."""
+
+    def __init__(self, campus: Campus, ups: tuple[str, str], cursors: dict[str, int]) -> None:
+        seen = SeenFrames()
+        self.clients = [
+            ChatClient(up, campus.system.mint_token(up), locate=campus.api.locate, seen=seen) for up in ups
+        ]
+        self.clients[1].cursors = cursors
+        self.got: list[ChatMessage] = []
+        self.clients[1].on_chat = self.got.append
+
+    async def say(self, groups: list[str], *texts: str) -> None:
+        """Let the first say these in each group, and the second hear all of them."""
+        async with Students(self.clients) as students:
+            await students.connect()
+            for text in texts:
+                for group in groups:
+                    self.clients[0].post(group, text, message_id=new_id(), sent_at=0)
+            await eventually("all are heard", lambda: len(self.got) >= len(groups) * len(texts))
+
+
+async def stored(campus: Campus, group: str, token: str, count: int) -> list[tuple[int, str]]:
+    """Return a group's history once it has so many messages and says that it is whole."""
+    async with asyncio.timeout(60):
+        while True:
+            page = await campus.api.page(group, token, after=-1)
+            found = [(message.seq, message.message) for message in page.messages]
+            if len(found) >= count and page.storedUpTo >= found[-1][0]:
+                return found
+
+
+async def test_after_growing_history_goes_on_and_clients_hear_of_the_hole(system: LocalSystem) -> None:
+    async with open_campus(system) as campus:
+        ups = (new_up(), new_up())
+        token = system.mint_token(ups[1])
+        groups = [await campus.group(*ups) for _ in range(8)]
+        moved = [
+            group
+            for group in groups
+            if partition_of(group.encode(), BEFORE) != partition_of(group.encode(), AFTER)
+        ]
+        assert moved
+        before = Talk(campus, ups, {})
+        await before.say(groups, "one", "two", "three")
+        for name in ("edge-1", "api_gateway"):
+            await asyncio.to_thread(system.services[name].stop)
+        env = dict(system.services["persister"].process.env)
+        done = await asyncio.to_thread(grow, env, AFTER)
+        assert done.stderr == ""
+        assert done.returncode == 0
+        assert "KAFKA_GENERATION=2 KAFKA_PARTITIONS=17" in done.stdout
+        await asyncio.to_thread(start_grown, system)
+        after = Talk(campus, ups, dict(before.clients[1].cursors))
+        await after.say(groups, "four")
+        assert set(groups) <= {room for room, *_ in after.clients[1].holes}
+        for group in groups:
+            history = await stored(campus, group, token, 4)
+            assert [text for _, text in history] == ["one", "two", "three", "four"]
+            assert [seq for seq, _ in history] == sorted({seq for seq, _ in history})
+        again = await asyncio.to_thread(grow, env, AFTER + 1)
+        assert again.returncode == 1
+        assert "is there already" in again.stderr

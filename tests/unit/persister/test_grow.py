@@ -1,0 +1,178 @@
+"""Growing puts everything new behind everything old, or leaves all as it was."""
+
+import contextlib
+from typing import Any, cast
+
+import pytest
+from aiokafka import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persister import grow
+from persister.batch import Ends
+from persister.grow import CannotGrow, Growth, beginning_of, next_generation, not_stored
+from persister.growing_topics import SEAL, Config, GrowingTopics
+from persister.settings import PersisterSettings
+from runtime.kafka import partition_of
+from schemas import documents, topics
+
+OLD = PersisterSettings(kafka_partitions=3)
+names = st.sampled_from(sorted(topics.ALL))
+
+
+class Lost(RuntimeError):
+    """Kafka is gone, just now."""
+
+
+class FakeKafka:
+    """Topics and their configuration; the ``fails_at``th change to them fails."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.configs: dict[str, Config] = {
+            OLD.topic(name): {**topics.ALL[name].config, "retention.ms": "77"}
+            for name in topics.OF_GENERATIONS
+        }
+        self.changes = 0
+        self._fails_at = fails_at
+
+    def _change(self) -> None:
+        self.changes += 1
+        if self.changes == self._fails_at:
+            raise Lost
+
+    async def exists(self, topic: str) -> bool:
+        return topic in self.configs
+
+    async def config(self, topic: str) -> Config:
+        return self.configs[topic]
+
+    async def configure(self, topic: str, config: Config) -> None:
+        self._change()
+        self.configs[topic] = config
+
+    async def ends(self, topic: str, partitions: int) -> Ends:
+        return {TopicPartition(topic, n): 10 * n for n in range(partitions)}
+
+    async def create(self, topic: str, _partitions: int, config: Config) -> None:
+        self._change()
+        self.configs[topic] = config
+
+    async def delete(self, topic: str) -> None:
+        del self.configs[topic]
+
+    async def begin_at(self, topic: str, partitions: int, offset: int) -> Ends:
+        self._change()
+        return {TopicPartition(topic, n): offset for n in range(partitions)}
+
+    async def add_partitions(self, _topic: str, _partitions: int) -> None:
+        self._change()
+
+    async def state(self, _topic: str, _partitions: int) -> list[Any]:
+        return []
+
+
+class FakeStore:
+    """Progress, and nothing else."""
+
+    def __init__(self, stored: Ends) -> None:
+        self.next = {documents.progress_key(tp.topic, tp.partition): end for tp, end in stored.items()}
+
+    async def find(self, _collection: str, _query: Any) -> list[dict[str, Any]]:
+        return [{"_id": key, "next": end} for key, end in self.next.items()]
+
+    async def upsert(self, _collection: str, updates: list[tuple[str, Any]]) -> None:
+        self.next |= {key: update["$max"]["next"] for key, update in updates}
+
+
+@pytest.fixture(autouse=True)
+def _without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: Any) -> None:
+        pass
+
+    monkeypatch.setattr(grow, "ensure_topics", nothing)
+    monkeypatch.setattr(grow, "write_all", nothing)
+
+
+async def all_ends(kafka: FakeKafka) -> Ends:
+    return {
+        tp: end
+        for name in topics.OF_GENERATIONS
+        for tp, end in (await kafka.ends(name, OLD.kafka_partitions)).items()
+    }
+
+
+async def growth(kafka: FakeKafka, *, stored: bool = True) -> tuple[Growth, FakeStore]:
+    store = FakeStore(await all_ends(kafka) if stored else {})
+    return Growth(OLD, 5, cast(GrowingTopics, kafka), cast(Any, store)), store
+
+
+@given(st.binary(max_size=40), st.lists(st.integers(0, 2**40), min_size=3, max_size=3), st.integers(4, 64))
+def test_a_group_s_next_seq_is_above_all_it_had_wherever_it_stands(
+    group: bytes, ends: list[int], partitions: int
+) -> None:
+    old = {TopicPartition(topics.MESSAGES, n): end for n, end in enumerate(ends)}
+    newest = old[TopicPartition(topics.MESSAGES, partition_of(group, 3))] - 1
+    new = next_generation(OLD, partitions)
+    assert partition_of(group, new.kafka_partitions) < partitions
+    assert beginning_of(topics.MESSAGES, OLD, old) > newest
+
+
+@given(names, st.integers(1, 1000))
+def test_a_topic_is_known_by_its_name_in_any_generation(name: str, generation: int) -> None:
+    assert topics.of_any_generation(topics.in_generation(name, generation)) == name
+    assert (topics.in_generation(name, generation) == name) == (
+        generation == 1 or name not in topics.OF_GENERATIONS
+    )
+
+
+async def test_the_new_topics_are_configured_as_the_old_ones_which_take_nothing_any_more() -> None:
+    kafka = FakeKafka()
+    before = dict(kafka.configs)
+    growing, store = await growth(kafka)
+    await growing.run()
+    for name in topics.OF_GENERATIONS:
+        assert kafka.configs[growing.new.topic(name)] == before[name]
+        assert kafka.configs[name] == {**before[name], **SEAL}
+        for partition in range(5):
+            assert store.next[documents.progress_key(growing.new.topic(name), partition)] == 20
+
+
+async def test_whatever_fails_the_old_topics_are_as_they_were_and_there_are_no_new_ones() -> None:
+    whole = FakeKafka()
+    await (await growth(whole))[0].run()
+    for fails_at in range(1, whole.changes + 1):
+        kafka = FakeKafka(fails_at)
+        before = dict(kafka.configs)
+        with contextlib.suppress(Lost):
+            await (await growth(kafka))[0].run()
+        assert kafka.configs == before
+
+
+async def test_what_is_not_stored_yet_is_waited_for_and_then_refused() -> None:
+    kafka = FakeKafka()
+    before = dict(kafka.configs)
+    growing, _ = await growth(kafka, stored=False)
+    with pytest.raises(CannotGrow, match="120 records are not stored"):
+        await growing.run(stored_within_s=0.0)
+    assert kafka.configs == before
+
+
+async def test_a_log_that_grew_before_is_not_made_again() -> None:
+    kafka = FakeKafka()
+    growing, _ = await growth(kafka)
+    kafka.configs[growing.new.topic(topics.USERS)] = {}
+    with pytest.raises(CannotGrow, match=r"chat\.users\.2 is there already"):
+        await growing.run()
+    assert topics.USERS + ".2" in kafka.configs
+
+
+@pytest.mark.parametrize(("partitions", "durable"), [(3, True), (2, True), (4, False)])
+def test_fewer_partitions_or_a_log_in_memory_are_no_growth(partitions: int, durable: bool) -> None:
+    with pytest.raises(CannotGrow):
+        next_generation(OLD.model_copy(update={"kafka_durable": durable}), partitions)
+
+
+def test_progress_beyond_an_end_makes_up_for_no_other_partition() -> None:
+    ends = {TopicPartition("t", 0): 5, TopicPartition("t", 1): 5}
+    assert not_stored(ends, {TopicPartition("t", 0): 9}) == 5
+    assert not_stored(ends, {TopicPartition("t", 0): 5, TopicPartition("t", 1): 5}) == 0
