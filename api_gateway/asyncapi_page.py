@@ -19,6 +19,7 @@ def page(document: Document) -> str:
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>{escape(info["title"])}</title>
+  <link rel="icon" href="data:,">
   <link rel="stylesheet" href="/asyncapi/asyncapi.css">
 </head>
 <body>

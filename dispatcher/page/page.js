@@ -95,13 +95,13 @@ function paintHead(table) {
   $("wanted").textContent = wanted(table);
   $("more").disabled = $("enough").disabled = !table.leading;
   $("enough").hidden = !table.edges_asked;
-  const serving = table.edges.filter((edge) => edge.state === "serving" || edge.state === "draining");
-  const sum = (field) => serving.reduce((total, edge) => total + (edge[field] ?? 0), 0);
-  const [clients, capacity] = [sum("connected"), sum("capacity")];
+  const sum = (field, ...states) =>
+    table.edges.filter(({ state }) => states.includes(state)).reduce((total, edge) => total + (edge[field] ?? 0), 0);
+  const [clients, capacity] = [sum("connected", "serving", "draining"), sum("capacity", "serving")];
   $("clients").textContent = table.leading ? clients.toLocaleString() : "–";
   $("capacity").textContent = capacity ? `of ${capacity.toLocaleString()}` : "";
   fill($("clients-meter"), clients, capacity);
-  $("messages").textContent = table.leading ? sum("messages_per_s").toLocaleString(undefined, { maximumFractionDigits: 1 }) : "–";
+  $("messages").textContent = table.leading ? sum("messages_per_s", "serving", "draining").toLocaleString(undefined, { maximumFractionDigits: 1 }) : "–";
   $("shard-count").textContent = `in ${table.shards.length} ${table.shards.length === 1 ? "shard" : "shards"}`;
 }
 
@@ -170,7 +170,8 @@ const rows = new Map();
 function paintEdges({ edges, shards, leading }) {
   const labels = new Map();
   for (const { edge, shard } of shards) labels.set(edge, [...(labels.get(edge) ?? []), shard]);
-  const order = { serving: 0, draining: 1, dead: 2, stopped: 3 };
+  // One that drains keeps its place: another edge's button must not slip under the pointer.
+  const order = { serving: 0, draining: 0, dead: 1, stopped: 2 };
   const byName = (a, b) => a.edge.localeCompare(b.edge, undefined, { numeric: true });
   const sorted = [...edges].sort((a, b) => order[a.state] - order[b.state] || byName(a, b));
   for (const [name, row] of rows) {
