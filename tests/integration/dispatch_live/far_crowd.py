@@ -7,6 +7,7 @@ it is asked, and in the end judges itself.
 import asyncio
 import multiprocessing
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -32,7 +33,6 @@ class Student(NamedTuple):
 
     connections: int
     joined: bool
-    lost_because: str
     holes: int
 
 
@@ -63,6 +63,10 @@ class FarCrowds:
         for theirs in await self._ask_all("look"):
             shown |= theirs
         return shown
+
+    async def losses(self) -> Counter[str]:
+        """Return why connections have ended, and how often."""
+        return sum(await self._ask_all("losses"), Counter[str]())
 
     async def judge(self) -> list[str]:
         """End the chat, settle and judge. Returns what was kept, else raises `CrowdFailed`."""
@@ -128,15 +132,18 @@ async def _chat(pipe: Connection, far: FarSystem, seed: int, size: Size) -> None
     async with open_crowd(far, seed, size) as crowd:
         async with crowd.chatting():
             pipe.send("chatting")
-            while await asyncio.to_thread(pipe.recv) == "look":
-                pipe.send(_shown(crowd))
+            while (asked := await asyncio.to_thread(pipe.recv)) != "judge":
+                pipe.send(_answer_to(asked, crowd))
         pipe.send(await crowd.judge())
-        while await asyncio.to_thread(pipe.recv):
-            pipe.send(_shown(crowd))
+        while asked := await asyncio.to_thread(pipe.recv):
+            pipe.send(_answer_to(asked, crowd))
+
+
+def _answer_to(asked: str, crowd: Crowd) -> object:
+    return Counter(crowd.recorder.losses) if asked == "losses" else _shown(crowd)
 
 
 def _shown(crowd: Crowd) -> dict[str, Student]:
     return {
-        up: Student(one.connections, one.joined.is_set(), one.lost_because, len(one.holes))
-        for up, one in crowd.by_up.items()
+        up: Student(one.connections, one.joined.is_set(), len(one.holes)) for up, one in crowd.by_up.items()
     }
