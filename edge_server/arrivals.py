@@ -6,6 +6,7 @@ A connection is an arrival until its handshake has succeeded. What a refusal cos
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import parse_qs
 
 import orjson
 from aiohttp import web
@@ -40,13 +41,19 @@ class Arrivals:
             metrics.LIMIT_HITS.labels(limit="handshakes").inc()
             raise Refused(OVERLOADED)
         if self._budget.left(now) < 1:
-            # Only those who get in spend: one who floods must not run all the others into debt.
             metrics.LIMIT_HITS.labels(limit="connects").inc()
             raise Refused(OVERLOADED)
-        self._budget.spend(now)
 
     def begin(self, eio_sid: str, now: float) -> None:
-        """A connection is there, and nobody knows whose."""
+        """A connection is there, and nobody knows whose.
+
+        Only those who get so far spend: one who floods must not run all the others into debt.
+        """
+        self._budget.spend(now)
+        self._since[eio_sid] = now
+
+    def begin_again(self, eio_sid: str, now: float) -> None:
+        """A connection has been left by its client: it must not stay without one."""
         self._since[eio_sid] = now
 
     def end(self, eio_sid: str) -> None:
@@ -97,13 +104,18 @@ def gate(arrivals: Arrivals, bodies: Bodies) -> Middleware:
         try:
             if request.method == "POST":
                 await bodies.read(request)
-            elif request.method == "GET" and "sid=" not in request.query_string:
+            elif request.method == "GET" and _is_newcomer(request):
                 arrivals.require_room(asyncio.get_running_loop().time())
         except Refused as refused:
             return _refusal(refused)
         return await handler(request)
 
     return pass_through
+
+
+def _is_newcomer(request: web.Request) -> bool:
+    """Read the query as engine.io does: whoever could fool us here would be let in unseen."""
+    return "sid" not in parse_qs(request.query_string)
 
 
 def _refusal(refused: Refused) -> web.Response:

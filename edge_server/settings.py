@@ -28,7 +28,9 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSetting
     ping_interval_s: float = Field(default=25.0, gt=0, description="Seconds between pings to a client.")
     ping_timeout_s: float = Field(default=20.0, gt=0, description="Seconds that a pong may take.")
     max_frame_bytes: int = Field(
-        default=2_097_152, ge=65_536, description="Larger frames close the connection (code 1009)."
+        default=2_097_152,
+        ge=65_536,
+        description="Larger bodies of polling clients are refused; no larger frame is taken either.",
     )
     max_event_bytes: int = Field(
         default=131_072, ge=32_768, description="Larger events are refused without being parsed."

@@ -5,6 +5,7 @@ whatever looks wrong, takes the ordinary way through engine.io and python-socket
 checked, and how it is refused, is the same on both.
 """
 
+import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +19,7 @@ from edge_server.clients import Client
 from edge_server.frames import ack, message_ack
 from edge_server.recent_log import Entry
 from runtime import metrics
+from runtime.budgets import Budget
 from schemas.refusals import Refused
 
 TakeText = Callable[[str], bool]
@@ -38,10 +40,26 @@ class Inbox(WebSocketDataQueue):
 
     take: TakeText | None = None
 
+    def __init__(self, protocol: Any, limit: int, budget: Budget, most_debt: float) -> None:
+        self._now = asyncio.get_running_loop().time
+        super().__init__(protocol, limit, loop=asyncio.get_running_loop())
+        self._budget = budget
+        self._most_debt = most_debt
+
     def feed_data(self, data: Any, size: int) -> None:
-        """Take a message; nothing overtakes what still waits here. Called by the reader: it must not fail."""
+        """Take a message; nothing overtakes what still waits here. Called by the reader: it must not fail.
+
+        What goes the short way is counted there. All else is counted here, whatever kind of frame it is.
+        """
         if self.take is None or self._buffer or data[0] is not WSMsgType.TEXT or not self.take(data[1]):
+            if self._budget.spend(self._now()) <= self._most_debt:
+                self._cut_off()
             super().feed_data(data, size)
+
+    def _cut_off(self) -> None:
+        metrics.LIMIT_HITS.labels(limit="frames").inc()
+        if self._protocol.transport is not None:
+            self._protocol.transport.abort()
 
 
 class ShortWay:

@@ -99,6 +99,7 @@ class SocketEvents:
         return self._refuse(self._rooms.clients.get(sid), Refused(UNKNOWN_EVENT), str(event)[:64])
 
     async def _online(self, client: Client, _event: events.GoOnline) -> events.Ok:
+        self._spend(client)
         await self._presence.online(client)
         return events.Ok()
 
@@ -134,7 +135,7 @@ class SocketEvents:
         self._send(client, _read(events.SendMessage, client, (payload,)), tell)
 
     def _spend(self, client: Client) -> None:
-        """Count a message of a user, good or bad. Raises `Refused`; who goes on all the same is closed."""
+        """Count what a user writes, good or bad. Raises `Refused`; who goes on all the same is closed."""
         left = self._messages.spend(client.up, time.monotonic())
         if left < 0:
             metrics.LIMIT_HITS.labels(limit="messages").inc()

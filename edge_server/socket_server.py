@@ -22,7 +22,7 @@ from edge_server.websockets import FramedWebSocket
 from runtime import metrics, refusing
 from runtime.budgets import Budgets
 from schemas.client_events import REFUSED
-from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, RATE_LIMITED, TOO_LARGE, Refused
+from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, RATE_LIMITED, TOO_LARGE, UNKNOWN_EVENT, Refused
 
 # engine.io drops a polled body of more packets than this (its default is 16) and answers OK all the same:
 # what a standard client may collect between two polls has to fit.
@@ -30,6 +30,7 @@ Payload.max_decode_packets = 2_000
 
 _ACK_ID: Final = re.compile(r"2(?:/[^,]{0,64},)?(\d{1,9})\[")
 _BINARY: Final = ("5", "6")
+_NOT_FOR_CLIENTS: Final = frozenset({"connect", "disconnect", "*"})
 
 _HEADERS: Final = (
     ("Accept-Encoding", "HTTP_ACCEPT_ENCODING"),
@@ -99,8 +100,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         )
         driver = {"websocket": self._websocket, "translate_request": environ_of}
         self.eio._async = {**self.eio._async, **driver}  # noqa: SLF001 - the driver's only way in
-        self._max_event_bytes = settings.max_event_bytes
-        self._max_buffered_bytes = settings.max_buffered_bytes
+        self._settings = settings
         self.take: Callable[[Client, str], bool] = lambda _client, _text: False
         """What takes messages of direct clients; False: this one has to go the ordinary way."""
         self.arrivals = Arrivals(settings)
@@ -122,8 +122,21 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         await super()._handle_eio_connect(eio_sid, environ)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        self.arrivals.end(eio_sid)
         await super()._handle_eio_disconnect(eio_sid, reason)
+        self.arrivals.end(eio_sid)
+
+    async def _handle_disconnect(self, eio_sid: str, namespace: str, reason: str | None = None) -> None:
+        was_connected = self.manager.sid_from_eio_sid(eio_sid, "/") is not None
+        await super()._handle_disconnect(eio_sid, namespace, reason)
+        if was_connected:
+            self.arrivals.begin_again(eio_sid, asyncio.get_running_loop().time())
+
+    async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
+        """End a client's session; its connection must end soon, too."""
+        eio_sid = self.manager.eio_sid_from_sid(sid, "/")
+        await super().disconnect(sid, namespace, ignore_queue)
+        if eio_sid in self.eio.sockets:
+            self.arrivals.begin_again(eio_sid, asyncio.get_running_loop().time())
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: object) -> None:
         await super()._handle_connect(eio_sid, namespace, data)
@@ -131,7 +144,15 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             self.arrivals.end(eio_sid)
 
     def _websocket(self, handler: Any, server: Any) -> FramedWebSocket:
-        return FramedWebSocket(handler, server, self.take, self._max_buffered_bytes)
+        return FramedWebSocket(handler, server, self.take, self._settings)
+
+    async def _handle_event(self, eio_sid: str, namespace: str, ack_id: int | None, data: object) -> None:
+        """A text names an event. Some names are the library's, which calls our handlers by them."""
+        if not isinstance(data, list) or not isinstance(data[0], str):
+            raise Refused(INVALID_PAYLOAD, "An event is a list that begins with its name.")
+        if data[0] in _NOT_FOR_CLIENTS:
+            raise Refused(UNKNOWN_EVENT)
+        await super()._handle_event(eio_sid, namespace, ack_id, data)
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
         left = self._events.spend(eio_sid, asyncio.get_running_loop().time())
@@ -139,12 +160,21 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             return await self._refuse_flood(eio_sid, data, left)
         if not isinstance(data, str) or data[:1] in _BINARY:
             return await self._refuse(eio_sid, data, Refused(INVALID_PAYLOAD, "Only text events are taken."))
-        if len(data) > self._max_event_bytes:
+        if len(data) > self._settings.max_event_bytes:
             return await self._refuse(eio_sid, data, Refused(TOO_LARGE))
+        if self._reads_no_answers(eio_sid):
+            metrics.SLOW_CLIENTS.inc()
+            return await self._close(eio_sid)
         try:
             await super()._handle_eio_message(eio_sid, data)
+        except Refused as refused:
+            await self._refuse(eio_sid, data, refused)
         except (ValueError, TypeError, IndexError, KeyError):
             await self._refuse(eio_sid, data, Refused(BAD_JSON))
+
+    def _reads_no_answers(self, eio_sid: str) -> bool:
+        socket = self.eio.sockets.get(eio_sid)
+        return socket is not None and socket.queue.qsize() > self._settings.max_queued_packets
 
     async def _refuse_flood(self, eio_sid: str, data: object, left: float) -> None:
         """Who listens to refusals is served again in a moment; who does not is closed."""

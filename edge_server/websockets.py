@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import WSMessage, WSMsgType
@@ -18,26 +19,34 @@ from engineio.async_drivers import aiohttp as aiohttp_driver
 
 from edge_server.clients import Client
 from edge_server.frames import text_frame
+from edge_server.settings import EdgeSettings
 from edge_server.short_way import Inbox
 from runtime import metrics
+from runtime.budgets import Budget
 
 READ_AHEAD_BYTES: Final = 65_536
 """What a websocket may hold that has been read and not taken, before it reads no more."""
 
 _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
+_NO_PACKET: Final = (ValueError, IndexError, TypeError)
+"""What engine.io's packets raise for bytes that are none."""
 
 
 class ChatWebSocket(WebSocketResponse):
     """A websocket that does not compress, and whose reader puts what comes into our inbox."""
 
-    def __init__(self, max_msg_size: int) -> None:
-        super().__init__(max_msg_size=max_msg_size, compress=False, autoping=True)
+    def __init__(self, settings: EdgeSettings) -> None:
+        largest = min(settings.max_frame_bytes, 2 * settings.max_event_bytes)
+        super().__init__(max_msg_size=largest, compress=False, autoping=True)
         self.inbox: Inbox
+        self._settings = settings
 
     def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
         self._ws_protocol = protocol
         self._writer = writer
-        self._reader = self.inbox = Inbox(request.protocol, READ_AHEAD_BYTES, loop=asyncio.get_running_loop())
+        burst = self._settings.events_burst_per_client
+        budget = Budget(self._settings.events_per_s_per_client, burst)
+        self._reader = self.inbox = Inbox(request.protocol, READ_AHEAD_BYTES, budget, -burst)
         self._parser = WebSocketReader(self.inbox, self._max_msg_size, compress=False, decode_text=True)
         request.protocol.set_parser(self._parser)
         request.protocol.keep_alive(False)
@@ -79,32 +88,60 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
     transport: Any = None
 
     def __init__(
-        self, handler: Any, server: Any, take: Callable[[Client, str], bool], max_buffered_bytes: int
+        self, handler: Any, server: Any, take: Callable[[Client, str], bool], settings: EdgeSettings
     ) -> None:
         super().__init__(handler, server)
         self._take = take
-        self._max_buffered_bytes = max_buffered_bytes
+        self._settings = settings
 
     async def __call__(self, environ: dict[str, Any]) -> StreamResponse:
         """Accept the websocket, make it known to its engine.io socket, and run that to its end."""
-        request = environ["aiohttp.request"]
         socket = self.handler.__self__
-        self._sock = ChatWebSocket(self.server.max_http_buffer_size)
+        if socket.connected and socket.upgrading:
+            return Response(status=HTTPStatus.CONFLICT)
+        upgrades = socket.upgrading = socket.connected
+        try:
+            if not await self._accept(environ, socket):
+                return Response()
+            await (self._upgrade(socket) if upgrades else self._serve(socket))
+        finally:
+            # Engine.io leaves it so where an upgrade breaks off, and polling would get nothing any more.
+            socket.upgrading = False
+        return self._sock
+
+    async def _accept(self, environ: dict[str, Any], socket: Any) -> bool:
+        request = environ["aiohttp.request"]
+        self._sock = ChatWebSocket(self._settings)
         try:
             await self._sock.prepare(request)
         except ConnectionResetError:
             # They have gone while they waited: in an overload their places among the arrivals are needed.
             if not socket.connected:
                 await socket.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
-            return Response()
+            return False
         self.environ = environ
         self.transport = request.transport
         socket.framed_websocket = self
-        if socket.connected:
+        return True
+
+    async def _upgrade(self, socket: Any) -> None:
+        """Let engine.io take a polling client over to this websocket, in good time, and serve it."""
+        within_s = self._settings.handshake_within_s
+        late = asyncio.get_running_loop().call_later(within_s, self._end_late_upgrade, socket)
+        try:
             await self.handler(self)
-        else:
-            await self._serve(socket)
-        return self._sock
+        except _NO_PACKET:
+            await self._sock.close()
+        finally:
+            late.cancel()
+            if socket.upgraded:
+                socket.queue.put_nowait(None)
+                await socket.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+
+    def _end_late_upgrade(self, socket: Any) -> None:
+        if not socket.upgraded:
+            metrics.LIMIT_HITS.labels(limit="slow handshakes").inc()
+            self.transport.abort()
 
     def take_short_way(self, client: Client) -> None:
         """The client is direct: from now on its chat messages go the short way."""
@@ -113,7 +150,8 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
     async def _serve(self, socket: Any) -> None:
         """Serve a client that began by websocket, until either side ends it or it answers no pings."""
         socket.connected = socket.upgraded = True
-        queued, socket.queue = socket.queue, WriteThrough(self.transport, self._end, self._max_buffered_bytes)
+        queued = socket.queue
+        socket.queue = WriteThrough(self.transport, self._end, self._settings.max_buffered_bytes)
         while not queued.empty():
             socket.queue.put_nowait(queued.get_nowait())
         silent_s = self.server.ping_interval + self.server.ping_timeout
@@ -131,7 +169,7 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
             await socket.receive(packet.Packet(encoded_packet=data))
         except exceptions.UnknownPacketError:
             return
-        except (exceptions.SocketIsClosedError, ValueError, IndexError, TypeError):
+        except (exceptions.SocketIsClosedError, *_NO_PACKET):
             self._end()
 
     def _end(self) -> None:

@@ -24,7 +24,7 @@ REFUSED: Final = "refused"
 CONNECT_ERROR: Final = "connect_error"
 """By this name the client libraries tell of a refused connection."""
 
-MAX_CURSORS: Final = 10_000
+MAX_CURSORS: Final = 2_000
 
 
 class ClientEvent(BaseModel):

@@ -9,6 +9,9 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
+MAX_DETAIL_CHARS: Final = 300
+"""A detail may name a field by a text of the client's: it must not become an echo."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -83,9 +86,9 @@ class Refused(Exception):
     """Raised where a request or an event is refused; the outermost layer turns it into an answer."""
 
     def __init__(self, refusal: Refusal, detail: str | None = None) -> None:
-        super().__init__(f"{refusal.code}: {detail or refusal.message}")
         self.refusal = refusal
-        self.detail = detail
+        self.detail = detail and detail[:MAX_DETAIL_CHARS]
+        super().__init__(f"{refusal.code}: {self.detail or refusal.message}")
 
     def body(self, request_id: str) -> RefusalBody:
         """Return what the client reads. A detail adds to the table's text; it must be safe to show."""

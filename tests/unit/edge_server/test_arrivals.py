@@ -27,8 +27,9 @@ def test_only_so_many_handshakes_are_under_way_at_once() -> None:
 
 def test_only_so_many_begin_in_a_second() -> None:
     here = arrivals(connects_per_s=10, connects_burst=5)
-    for _ in range(5):
+    for n in range(5):
         here.require_room(0.0)
+        here.begin(f"s{n}", 0.0)
     with pytest.raises(Refused):
         here.require_room(0.0)
     here.require_room(0.3)

@@ -19,6 +19,7 @@ from edge_server.settings import EdgeSettings
 from edge_server.short_way import Inbox
 from edge_server.socket_events import SocketEvents
 from edge_server.socket_server import Json
+from runtime.budgets import Budget
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
 from schemas.client_events import SendMessage
@@ -213,7 +214,7 @@ def test_however_frames_are_cut_all_arrive_once_and_nothing_overtakes_what_waits
 
 
 async def _read_cut(said: list[tuple[str, str, int, bool]], cuts: list[int]) -> None:
-    inbox = Inbox(cast(Any, Protocol()), 10**6, loop=asyncio.get_running_loop())
+    inbox = Inbox(cast(Any, Protocol()), 10**6, Budget(1.0, 1e6), -1e6)
     reader = WebSocketReader(inbox, 10**6, compress=False, decode_text=True)
     taken: list[str] = []
 
@@ -266,7 +267,7 @@ def _frames(text: str, parts: int, ping: bool) -> bytes:
 async def test_a_frame_that_breaks_the_protocol_is_never_taken_and_closes_with_its_code(
     wire: bytes, code: int
 ) -> None:
-    inbox = Inbox(cast(Any, Protocol()), 10**6, loop=asyncio.get_running_loop())
+    inbox = Inbox(cast(Any, Protocol()), 10**6, Budget(1.0, 1e6), -1e6)
     reader = WebSocketReader(inbox, 100, compress=False, decode_text=True)
     taken: list[str] = []
 

@@ -1,0 +1,223 @@
+"""What a client can make an edge hold, repeat or compute is bounded, whatever it does with the protocol.
+
+The socket server has nothing behind it here: `tests/integration/security` tries whole services.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, web
+
+from edge_server import socket_server
+from edge_server.arrivals import Bodies, gate
+from edge_server.settings import EdgeSettings
+from edge_server.socket_server import ChatSocketServer
+from runtime.service import Service, running
+from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
+from tests.integration.backing import eventually
+
+SOON_S = 0.3
+
+
+class Poller:
+    """A client that polls, by hand."""
+
+    def __init__(self, session: ClientSession, url: str) -> None:
+        self._session = session
+        self.url = f"{url}?EIO=4&transport=polling"
+
+    async def hello(self, *, join: bool = True) -> None:
+        """Begin; to ``join``, be let in."""
+        opened = (await self.poll())[1:]
+        self.sid = opened.partition('"sid":"')[2].partition('"')[0]
+        self.url += f"&sid={self.sid}"
+        if join:
+            await self.say("40{}")
+            assert (await self.poll()).startswith('40{"sid":')
+
+    async def poll(self) -> str:
+        """Read what there is."""
+        async with self._session.get(self.url) as answer:
+            return await answer.text()
+
+    async def say(self, *packets: str) -> int:
+        """Send packets; return the status."""
+        async with self._session.post(self.url, data="\x1e".join(packets)) as answer:
+            return answer.status
+
+    async def upgrade(self) -> ClientWebSocketResponse:
+        """Ask for a websocket, and no more."""
+        return await self._session.ws_connect(self.url.replace("=polling", "=websocket"))
+
+
+class Edge:
+    """A socket server behind its gate."""
+
+    def __init__(self, session: ClientSession, **settings: Any) -> None:
+        self._settings = EdgeSettings(ops_port=0, handshake_within_s=SOON_S, **settings)
+        self.server = ChatSocketServer(self._settings)
+        self.connects = 0
+        self.ends: list[str] = []
+        self.session = session
+        self.server.on("connect", self._on_connect)
+        self.server.on("disconnect", self._on_disconnect)
+        self.server.on("*", self._answer)
+
+    async def _on_connect(self, _sid: str, _environ: object, _auth: object = None) -> None:
+        self.connects += 1
+
+    async def _on_disconnect(self, _sid: str, reason: str) -> None:
+        self.ends.append(reason)
+
+    async def _answer(self, _event: str, _sid: str, *_payload: object) -> str:
+        return "answered"
+
+    async def start(self, service: Service) -> None:
+        app = web.Application(middlewares=[gate(self.server.arrivals, Bodies(self._settings))])
+        self.server.attach(app, "socket.io")
+        service.supervise("close late arrivals", self.server.close_late)
+        service.resources.push_async_callback(self.server.shutdown)
+        self.url = f"http://127.0.0.1:{await service.serve(app, '127.0.0.1', 0)}/socket.io/"
+
+    async def websocket(self) -> ClientWebSocketResponse:
+        """Return the websocket of a client that is in."""
+        socket = await self.session.ws_connect(self.url + "?EIO=4&transport=websocket")
+        await socket.send_str("40{}")
+        await socket.receive_str()
+        assert (await socket.receive_str()).startswith("40{")
+        return socket
+
+    async def poller(self, *, join: bool = True) -> Poller:
+        """Return a polling client."""
+        made = Poller(self.session, self.url)
+        await made.hello(join=join)
+        return made
+
+    async def is_empty(self) -> None:
+        await eventually(
+            "no session is left", lambda: all(s.closed for s in self.server.eio.sockets.values())
+        )
+
+
+@asynccontextmanager
+async def an_edge(**settings: Any) -> AsyncIterator[Edge]:
+    async with ClientSession() as session:
+        made = Edge(session, **settings)
+        async with running(Service("edge_server", EdgeSettings(ops_port=0)), made.start):
+            yield made
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_DIR", "")
+    monkeypatch.setattr(socket_server, "LOOK_EVERY_S", 0.02)
+
+
+async def is_closed(socket: ClientWebSocketResponse) -> None:
+    """Read until the edge has closed it."""
+    while (await socket.receive()).type in {WSMsgType.TEXT, WSMsgType.BINARY}:
+        pass
+
+
+@pytest.mark.parametrize(
+    "event", ['"connect",{},{"token":"x"}', '"disconnect","a label"', '"*"', "{}", '["x"]', "1", ""]
+)
+async def test_no_event_is_taken_for_a_call_of_the_librarys_own(event: str) -> None:
+    async with an_edge() as edge:
+        socket = await edge.websocket()
+        await socket.send_str(f"427[{event}]")
+        assert '"error":{"code":' in await socket.receive_str()
+        assert (edge.connects, edge.ends) == (1, [])
+        await socket.close()
+
+
+async def test_what_looks_like_a_session_id_does_not_pass_the_gate() -> None:
+    async with an_edge(max_handshakes=1) as edge:
+        await edge.poller(join=False)
+        for query in ("xsid=1", "sid=", "a=sid="):
+            async with edge.session.get(f"{edge.url}?EIO=4&transport=polling&{query}") as answer:
+                assert answer.status == 503
+
+
+async def test_requests_that_begin_no_connection_spend_nobodys_room() -> None:
+    async with an_edge(connects_per_s=0.001, connects_burst=1) as edge:
+        for url in ("", "?EIO=3", "?EIO=4&transport=pigeon", "nowhere"):
+            async with edge.session.get(edge.url + url) as answer:
+                assert answer.status in {400, 404}
+        await edge.poller()
+
+
+async def test_a_session_has_one_upgrade_at_a_time_and_it_ends_in_time() -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        half_open = await client.upgrade()
+        with pytest.raises(WSServerHandshakeError):
+            await client.upgrade()
+        await is_closed(half_open)
+        await client.say('421["anything"]')
+        assert "answered" in await client.poll()
+
+
+@pytest.mark.parametrize("first", ["z", "4", "", "6"])
+async def test_an_upgrade_that_breaks_off_leaves_the_client_polling(first: str) -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        broken = await client.upgrade()
+        await broken.send_str(first)
+        await is_closed(broken)
+        await client.say('421["anything"]')
+        assert "answered" in await client.poll()
+
+
+async def test_nonsense_after_an_upgrade_ends_the_session_at_once() -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        socket = await client.upgrade()
+        await socket.send_str("2probe")
+        assert await socket.receive_str() == "3probe"
+        await socket.send_str("5")
+        await socket.send_str("z")
+        await is_closed(socket)
+        await edge.is_empty()
+        assert len(edge.ends) == 1
+
+
+async def test_who_polls_no_answers_is_closed() -> None:
+    async with an_edge(max_queued_packets=10, events_burst_per_client=10**6) as edge:
+        client = await edge.poller()
+        while await client.say(*['421["anything"]'] * 5) == 200:
+            pass
+        await edge.is_empty()
+        assert len(edge.ends) == 1
+
+
+@pytest.mark.parametrize("goes", ["41", "41/,"])
+async def test_a_connection_without_a_client_ends_in_time(goes: str) -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        await client.say(goes)
+        await edge.is_empty()
+
+
+async def test_a_goodbye_before_the_handshake_buys_no_more_time() -> None:
+    async with an_edge(events_burst_per_client=10**6) as edge:
+        client = await edge.poller(join=False)
+        while await client.say("41") == 200:
+            pass
+        await edge.is_empty()
+
+
+@pytest.mark.parametrize("kind", ["packets", "pings"])
+async def test_frames_that_are_no_events_are_counted_too(kind: str) -> None:
+    async with an_edge(events_per_s_per_client=0.001, events_burst_per_client=20) as edge:
+        socket = await edge.websocket()
+        for _ in range(60):
+            await (socket.ping() if kind == "pings" else socket.send_str("6"))
+        await is_closed(socket)
+        await edge.is_empty()
+
+
+def test_a_refusal_is_no_echo() -> None:
+    assert len(Refused(INVALID_PAYLOAD, "x" * 100_000).body("id").message) == MAX_DETAIL_CHARS
