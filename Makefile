@@ -45,9 +45,9 @@ faults: setup ## Try every fault at length, MINUTES=10 in all; writes reports/fa
 	@FAULTS_MINUTES=$(or $(MINUTES),10) $(PY) -m pytest tests/faults tests/integration/dispatch_live -s $(args)
 
 .PHONY: simulate
-simulate: $(PACKAGES) ## Break the whole system in a simulation; SEEDS=n or MINUTES=n, SEED=n to see one again
+simulate: $(PACKAGES) ## Break the whole system in a simulation; SEEDS=n or MINUTES=n from FIRST=n on; SEED=n again
 	@$(PY) -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
-	  $(if $(MINUTES),--minutes $(MINUTES))
+	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FIRST),--first $(FIRST))
 
 .PHONY: audit
 audit: $(PACKAGES) ## Look the pinned packages up among known vulnerabilities, where the network allows it

@@ -7,7 +7,7 @@ that talks to Kafka is made here or in log_reader.py.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -84,7 +84,7 @@ class KeptProducer:
         """Keep a producer; supervised by whoever owns it."""
         while True:
             self._failed.clear()
-            async with started_producer(self._settings) as self._producer:
+            async with self._started() as self._producer:
                 self._usable.set()
                 try:
                     await self._failed.wait()
@@ -110,6 +110,9 @@ class KeptProducer:
         producer = self._in_use()
         sending = producer.send_batch(batch, self._settings.topic(topic), partition=partition)
         return await self._watched(producer, sending)
+
+    def _started(self) -> AbstractAsyncContextManager[AIOKafkaProducer]:
+        return started_producer(self._settings)
 
     def _in_use(self) -> AIOKafkaProducer:
         if not self._usable.is_set():

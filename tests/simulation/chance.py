@@ -20,6 +20,7 @@ class Chance:
         self._failure = choice((0.0, 0.02, 0.1))
         self._broken_poll = choice((0.0, 0.0, 0.01))
         self._leader_death = choice((0.0, 0.0, 0.02, 0.1))
+        self._producer_failure = choice((0.0, 0.0, 0.01, 0.05))
 
     def delay(self) -> float:
         """Return how long one step takes, in seconds."""
@@ -38,6 +39,10 @@ class Chance:
     def poll_breaks(self) -> bool:
         """Say whether a consumer fails."""
         return not self.calm and self.random.random() < self._broken_poll
+
+    def producer_fails(self) -> bool:
+        """Say whether a producer fails for good at what it is given."""
+        return not self.calm and self.random.random() < self._producer_failure
 
     def leader_dies(self) -> bool:
         """Say whether the leader of a partition dies around the time of a write."""

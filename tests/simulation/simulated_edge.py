@@ -30,7 +30,8 @@ from runtime.tokens import Identity
 from schemas import topics
 from tests.simulation.network import EngineSocket, Pipe, Transport, texts_of
 from tests.simulation.process import Process
-from tests.simulation.simulated_log import PARTITIONS, SimulatedLog, SimulatedProducer
+from tests.simulation.simulated_log import PARTITIONS, SimulatedLog
+from tests.simulation.simulated_producer import KeptSimulatedProducer
 from tests.simulation.simulated_readers import SimulatedLogReader
 
 NEVER: Final = 1e12
@@ -43,6 +44,7 @@ SETTINGS: Final = EdgeSettings(
     settle_on_stop_ms=500,
     drain_deadline_s=2.0,
     move_within_s=1.0,
+    max_buffered_bytes=65_536,
     log_dir="",
 )
 Event = tuple[int, str, Mapping[str, Any]]
@@ -85,7 +87,9 @@ class SimulatedEdge:
         members = follow(topics.MEMBERSHIPS, self.memberships.take)
         assignments = Assignments()
         tables = follow(topics.ASSIGNMENTS, assignments.take)
-        producer: Any = SimulatedProducer(self._log, process)
+        producer = KeptSimulatedProducer(self._log, process, settings)
+        process.supervise("producer", producer.run)
+        await producer.ready()
         self.publisher = Publisher(settings, producer, delivery, window)
         self.publisher.start(service)
         presence = Presence(settings, producer)

@@ -8,10 +8,9 @@ from asyncio import Future
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import ProducerFenced, RequestTimedOutError
+from aiokafka.errors import ProducerFenced
 from aiokafka.structs import RecordMetadata
 
 from schemas import topics
@@ -176,6 +175,7 @@ class Route:
         self._log = log
         self._process = process
         self._pumping = False
+        self.failed = False
         self.tp = tp
         self.waiting: deque[Sent] = deque()
 
@@ -194,90 +194,14 @@ class Route:
         self._pumping = False
         if self._log.partitions[self.tp].electing:
             return self.pump()
-        if not self._process.alive:
-            # What a dead process has sent may still be in the network, up to some record.
+        if self.failed or not self._process.alive:
+            # What a dead or failed one has sent may still be in the network, up to some record.
             self.waiting = deque(
                 list(self.waiting)[: self._process.chance.random.randint(0, len(self.waiting))]
             )
         while self.waiting:
             self._log.append(self, self.waiting.popleft())
         return None
-
-
-class SimulatedProducer:
-    """A process's producer, as far as our code uses `KeptProducer`: acks=all, idempotent, never failed."""
-
-    REQUEST_TIMEOUT_S = 2.0
-
-    def __init__(self, log: SimulatedLog, process: Process) -> None:
-        self._log = log
-        self._process = process
-        self._routes: dict[TopicPartition, Route] = {}
-
-    async def send(
-        self,
-        topic: str,
-        *,
-        value: bytes | None,
-        key: bytes,
-        headers: Sequence[tuple[str, bytes]],
-        partition: int,
-        fence: int | None = None,
-    ) -> "Future[RecordMetadata]":
-        """Send a record; the future says where it stands. It fails where no answer came in time."""
-        return self._send(TopicPartition(topic, partition), [Encoded(key, value, list(headers))], fence)
-
-    async def ready(self) -> None:
-        """It always is."""
-
-    def create_batch(self) -> "SimulatedBatch":
-        """Return an empty batch."""
-        return SimulatedBatch()
-
-    async def send_batch(
-        self, batch: "SimulatedBatch", topic: str, *, partition: int
-    ) -> "Future[RecordMetadata]":
-        """Send a batch; the future says where its first record stands."""
-        return self._send(TopicPartition(topic, partition), batch.records, None)
-
-    def _send(
-        self, tp: TopicPartition, records: Sequence[Encoded], fence: int | None
-    ) -> "Future[RecordMetadata]":
-        route = self._routes.get(tp)
-        if route is None:
-            route = self._routes[tp] = Route(self._log, self._process, tp)
-        loop = asyncio.get_running_loop()
-        answer: Future[RecordMetadata] = loop.create_future()
-        route.send(Sent(records, answer, fence))
-        loop.call_later(self.REQUEST_TIMEOUT_S, _time_out, answer)
-        return answer
-
-
-class SimulatedBatch:
-    """A batch as aiokafka makes it. It is soon full."""
-
-    MAX_RECORDS: Final = 3
-
-    def __init__(self) -> None:
-        self.records: list[Encoded] = []
-
-    def append(
-        self, *, timestamp: int, key: bytes, value: bytes | None, headers: Sequence[tuple[str, bytes]]
-    ) -> object:
-        """Take a record; None: the batch is full."""
-        if len(self.records) == self.MAX_RECORDS:
-            return None
-        self.records.append(Encoded(key, value, list(headers)))
-        return True
-
-    def close(self) -> None:
-        """Take no more."""
-
-
-def _time_out(answer: "Future[RecordMetadata]") -> None:
-    if not answer.done():
-        answer.set_exception(RequestTimedOutError())
-        answer.exception()
 
 
 def record_of(tp: TopicPartition, offset: int, timestamp: int, record: Encoded) -> ConsumerRecord:

@@ -30,7 +30,8 @@ from schemas.assignments import TABLE_KEY, TableAssigned
 from schemas.ids import membership_key
 from schemas.log_records import EdgeReported, Encoded, LeaderTicked, MemberJoined, encode, tombstone
 from tests.simulation.process import Process
-from tests.simulation.simulated_log import PARTITIONS, SimulatedLog, SimulatedProducer
+from tests.simulation.simulated_log import PARTITIONS, SimulatedLog
+from tests.simulation.simulated_producer import SimulatedProducer
 from tests.simulation.simulated_readers import (
     Group,
     SimulatedConsumer,

@@ -69,6 +69,7 @@ def test_a_storm_does_hurt() -> None:
         "leads in epoch 3",
         "is not in",
         "leader of",
+        "the producer of edge-0 fails",
     ):
         assert what in text
     clients = [client for world in worlds for client in world.clients]

@@ -15,8 +15,9 @@ from tests.simulation.chance import Chance
 from tests.simulation.process import Process
 from tests.simulation.simulated_client import SimulatedClient
 from tests.simulation.simulated_edge import SimulatedEdge
-from tests.simulation.simulated_log import SimulatedLog, SimulatedProducer
+from tests.simulation.simulated_log import SimulatedLog
 from tests.simulation.simulated_loop import SimulatedLoop
+from tests.simulation.simulated_producer import SimulatedProducer
 from tests.simulation.simulated_readers import Group
 from tests.simulation.simulated_services import (
     SimulatedDispatcher,
