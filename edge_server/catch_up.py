@@ -32,7 +32,7 @@ class CatchUp:
 
 
 def catch_up(
-    window: RecentLog, group: str, partition: int, *, head: int, since: int | None, most_bytes: int
+    window: RecentLog, group: str, partition: int, *, head: int, since: int | None, most_bytes: float
 ) -> CatchUp:
     """Decide how to join. A cursor beyond ``head`` was earned on an edge that has read further than this one.
 
@@ -47,5 +47,5 @@ def catch_up(
         return CatchUp(head=head, recovered=True, not_before=since)
     if not window.reaches(partition, since):
         return CatchUp(head=head, recovered=False)
-    joined = CatchUp(head=head, recovered=True, missed=window.after(group, since))
-    return joined if joined.bytes <= most_bytes else CatchUp(head=head, recovered=False)
+    missed = window.after(group, since, most_bytes=most_bytes)
+    return CatchUp(head=head, recovered=missed is not None, missed=missed or ())

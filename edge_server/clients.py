@@ -7,6 +7,7 @@ from then on the client is *direct*: bytes go straight to its transport. So noth
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from engineio import packet as eio_packet
@@ -19,16 +20,16 @@ POLLING: Final = "polling"
 WEBSOCKET: Final = "websocket"
 
 
-class Barrier(eio_packet.Packet):  # type: ignore[misc]
-    """A no-op packet that says when everything queued before it has been written."""
+class Noticed(eio_packet.Packet):  # type: ignore[misc]
+    """A packet for engine.io's queue that says when it is taken out of it, and all before it has been."""
 
-    def __init__(self, on_written: Callable[[], None]) -> None:
-        super().__init__(eio_packet.NOOP)
-        self._on_written = on_written
+    def __init__(self, kind: int, data: str | None, on_taken: Callable[[], None]) -> None:
+        super().__init__(kind, data)
+        self._on_taken = on_taken
 
     def encode(self, b64: bool = False) -> Any:
         """Called by engine.io's writer after it has written all earlier packets."""
-        self._on_written()
+        self._on_taken()
         return super().encode(b64=b64)
 
 
@@ -36,8 +37,8 @@ class Client:
     """One connection of one user."""
 
     __slots__ = (
-        "_held", "_max_bytes", "_max_packets", "_socket", "counted_as", "cursors", "gone", "identity",
-        "resting", "rooms", "sid", "slow", "transport", "unacked",
+        "_held", "_max_bytes", "_max_packets", "_socket", "_waiting_bytes", "counted_as", "cursors", "gone",
+        "identity", "resting", "rooms", "sid", "slow", "transport", "unacked",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +59,7 @@ class Client:
         self.counted_as: str | None = None
         self._socket = socket
         self._held: list[bytes] | None = None
+        self._waiting_bytes = 0
         self._max_bytes = max_bytes
         self._max_packets = max_packets
 
@@ -81,7 +83,10 @@ class Client:
         if self._held is not None:
             self._hold(self._held, frame or text_frame(text))
         else:
-            self._queue(eio_packet.Packet(eio_packet.MESSAGE, text[1:].decode()))
+            size = len(text)
+            self._wait(size, self._socket.queue.qsize())
+            taken = partial(self._wait, -size, 0)
+            self._socket.queue.put_nowait(Noticed(eio_packet.MESSAGE, text[1:].decode(), taken))
 
     def send_frame(self, frame: bytes) -> None:
         """Answer a client that is direct, unless it is gone. Who does not read its answers is cut off."""
@@ -133,12 +138,14 @@ class Client:
         if websocket is None or not self._socket.upgraded or self._held is not None:
             return
         self._held = []
-        self._queue(Barrier(lambda: self._go_direct(websocket)))
+        barrier = Noticed(eio_packet.NOOP, None, partial(self._go_direct, websocket))
+        self._socket.queue.put_nowait(barrier)
 
     def _go_direct(self, websocket: Any) -> None:
         if self.gone:
             return
         held, self._held = self._held, None
+        self._waiting_bytes = 0
         self.transport = transport = websocket.transport
         websocket.take_short_way(self)
         self.count_as(WEBSOCKET)
@@ -154,11 +161,11 @@ class Client:
         self.counted_as = transport
 
     def _hold(self, held: list[bytes], frame: bytes) -> None:
+        self._wait(len(frame), len(held))
         held.append(frame)
-        if len(held) > self._max_packets:
-            self.slow = True
 
-    def _queue(self, packet: eio_packet.Packet) -> None:
-        self._socket.queue.put_nowait(packet)
-        if self._socket.queue.qsize() > self._max_packets:
+    def _wait(self, size: int, packets: int) -> None:
+        """Count what waits in a queue or is held, and notice a client that does not take it."""
+        self._waiting_bytes += size
+        if self._waiting_bytes > self._max_bytes or packets >= self._max_packets:
             self.slow = True

@@ -19,6 +19,7 @@ from edge_server.recent_log import RecentLog
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from runtime import metrics
+from runtime.budgets import Budgets
 from runtime.kafka import partition_of
 from runtime.memberships import Memberships
 from runtime.tokens import Identity, TokenVerifier
@@ -43,6 +44,7 @@ class Joining:
         self._partitions = settings.kafka_partitions
         # The other half of what a client may leave unread is for what comes live meanwhile.
         self._most_missed = settings.max_buffered_bytes // 2
+        self._resumed = Budgets(settings.resumed_bytes_per_s_per_user, settings.resumed_bytes_burst_per_user)
         self._rooms = rooms
         self._window = window
         self._delivery = delivery
@@ -69,11 +71,16 @@ class Joining:
         asyncio.get_running_loop().call_soon(self._fan_out.send_to, client, joined.missed)
         return _room_joined(joined)
 
-    def _join(self, client: Client, group: str, since: int | None, most_bytes: int) -> CatchUp:
+    def _join(self, client: Client, group: str, since: int | None, most_bytes: float) -> CatchUp:
+        """Let a client in. What it is sent again is its user's to spend: the rest is in history."""
+        now = asyncio.get_running_loop().time()
+        most_bytes = min(most_bytes, self._resumed.left(client.up, now))
         partition = partition_of(group.encode(), self._partitions)
         head = self._delivery.head(partition)
         joined = catch_up(self._window, group, partition, head=head, since=since, most_bytes=most_bytes)
         self._rooms.join(client, group, not_before=joined.not_before)
+        if joined.missed:
+            self._resumed.spend(client.up, now, joined.bytes)
         if since is not None:
             metrics.RECOVERIES.labels(outcome="recovered" if joined.recovered else "hole").inc()
             metrics.RECOVERED_MESSAGES.inc(len(joined.missed))

@@ -4,9 +4,7 @@ Pure. It answers what a client has missed after a seq, and whether a message has
 client's retry). Whatever leaves the window is history: clients are told to read it over REST.
 """
 
-from bisect import bisect_right
 from collections import defaultdict, deque
-from operator import attrgetter
 from typing import Final
 
 from edge_server.frames import message_frame, text_of
@@ -129,14 +127,22 @@ class RecentLog:
         floor = self._floors.get(partition)
         return floor is not None and since + 1 >= floor
 
-    def after(self, group: str, since: int) -> list[Entry]:
-        """Return a group's readable entries with a seq above ``since``, in log order."""
-        entries = self._groups.get(group)
-        if entries is None or entries[-1].seq <= since:
-            return []
-        newest = list(entries)
-        missed = newest[bisect_right(newest, since, key=attrgetter("seq")) :]
-        return [entry for entry in missed if entry.frame is not None]
+    def after(self, group: str, since: int, *, most_bytes: float) -> list[Entry] | None:
+        """Return a group's readable entries with a seq above ``since``, in log order.
+
+        None where they have more than ``most_bytes`` as frames: no more of them are made than that.
+        """
+        missed: list[Entry] = []
+        for entry in reversed(self._groups.get(group, ())):
+            if entry.seq <= since:
+                break
+            if entry.frame is not None:
+                most_bytes -= len(entry.frame)
+                if most_bytes < 0:
+                    return None
+                missed.append(entry)
+        missed.reverse()
+        return missed
 
     def _evict(self) -> None:
         oldest = self._all.popleft()

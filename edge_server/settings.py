@@ -28,9 +28,7 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSetting
     ping_interval_s: float = Field(default=25.0, gt=0, description="Seconds between pings to a client.")
     ping_timeout_s: float = Field(default=20.0, gt=0, description="Seconds that a pong may take.")
     max_frame_bytes: int = Field(
-        default=2_097_152,
-        ge=65_536,
-        description="Larger bodies of polling clients are refused; no larger frame is taken either.",
+        default=2_097_152, ge=65_536, description="Larger frames close the connection (code 1009)."
     )
     max_event_bytes: int = Field(
         default=131_072, ge=32_768, description="Larger events are refused without being parsed."
@@ -65,6 +63,14 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSetting
     )
     messages_burst_per_user: int = Field(
         default=1_000, ge=1, description="Messages that one user may send at once."
+    )
+    resumed_bytes_per_s_per_user: float = Field(
+        default=1_048_576.0,
+        gt=0,
+        description="Bytes of missed messages that one user is sent in a second; the others are in history.",
+    )
+    resumed_bytes_burst_per_user: int = Field(
+        default=16_777_216, ge=0, description="Bytes of missed messages that one user is sent at once."
     )
     connects_per_s: float = Field(
         default=1_000.0, gt=0, description="Connections that may begin in a second; others are told to wait."

@@ -36,8 +36,7 @@ class ChatWebSocket(WebSocketResponse):
     """A websocket that does not compress, and whose reader puts what comes into our inbox."""
 
     def __init__(self, settings: EdgeSettings) -> None:
-        largest = min(settings.max_frame_bytes, 2 * settings.max_event_bytes)
-        super().__init__(max_msg_size=largest, compress=False, autoping=True)
+        super().__init__(max_msg_size=settings.max_frame_bytes, compress=False, autoping=True)
         self.inbox: Inbox
         self._settings = settings
 

@@ -20,9 +20,9 @@ class Budget:
         self._left = burst
         self._at: float | None = None
 
-    def spend(self, now: float) -> float:
-        """Spend one; return what is left. Below 0 it was too much; the debt is at most twice the burst."""
-        self._left = max(self.left(now) - 1.0, -2.0 * self._burst)
+    def spend(self, now: float, amount: float = 1.0) -> float:
+        """Spend some; return what is left. Below 0 it was too much; the debt is at most twice the burst."""
+        self._left = max(self.left(now) - amount, -2.0 * self._burst)
         self._at = now
         return self._left
 
@@ -49,14 +49,19 @@ class Budgets:
         """How many spenders are remembered."""
         return len(self._budgets)
 
-    def spend(self, spender: str, now: float) -> float:
-        """Spend one; return what is left, as `Budget.spend` does."""
+    def left(self, spender: str, now: float) -> float:
+        """Return what a spender may spend at once."""
+        budget = self._budgets.get(spender)
+        return self._burst if budget is None else budget.left(now)
+
+    def spend(self, spender: str, now: float, amount: float = 1.0) -> float:
+        """Spend some; return what is left, as `Budget.spend` does."""
         budget = self._budgets.get(spender)
         if budget is None:
             if len(self._budgets) >= self._sweep_at:
                 self._sweep(now)
             budget = self._budgets[spender] = Budget(self._per_s, self._burst)
-        return budget.spend(now)
+        return budget.spend(now, amount)
 
     def _sweep(self, now: float) -> None:
         """Forget the idle. It is done again when as many more have come: a constant cost a spender."""

@@ -105,7 +105,7 @@ PENDING_SENDS = Gauge(
 )
 RECOVERIES = Counter(
     "chat_edge_recoveries_total",
-    "Rooms resumed, by outcome. 'hole' rising: the window is too small for how long clients stay away.",
+    "Rooms resumed, by outcome. 'hole' rising: clients stay away longer, or miss more, than an edge resumes.",
     ["outcome"],
 )
 RECOVERED_MESSAGES = Counter("chat_edge_recovered_messages_total", "Missed messages that were sent again.")
