@@ -44,6 +44,8 @@ class SimulatedClient:
         self.acks: list[seen.Acked] = []
         self.outbox: dict[str, seen.Said] = {}
         """What is not acked yet, by id."""
+        self.sent: list[tuple[str, float]] = []
+        """What was sent when, by id: retries too."""
         self.refused: set[str] = set()
         self.holes_read = 0
         self._knows_rooms = False
@@ -127,6 +129,7 @@ class SimulatedClient:
             return
         number = next(self._numbers)
         self._waiting[number] = said.id
+        self.sent.append((said.id, asyncio.get_running_loop().time()))
         payload = {
             "message": said.text, "up": said.up, "room": said.group, "timestamp": said.sent_at, "id": said.id,
         }  # fmt: skip

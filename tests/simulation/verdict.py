@@ -4,6 +4,7 @@ What clients saw is judged by the history checker of the fault suite (P1 to P4).
 (P5), and tables only grow (P6).
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from schemas.documents import MESSAGES
 from schemas.log_records import MessageSent
 from tests.faults.checker import check
 from tests.faults.history import History
-from tests.simulation.simulated_log import PARTITIONS
+from tests.simulation.simulated_log import EPOCH_MS, PARTITIONS
 from tests.simulation.tables import published_tables
 from tests.simulation.world import World
 
@@ -48,7 +49,7 @@ def _clients(world: World) -> Iterator[str]:
 
 
 def _late_retries(world: World) -> set[str]:
-    """Return the messages of which a retry came so late that edges do not promise to notice it.
+    """Return the messages that were sent or written again so late that edges do not promise to notice it.
 
     The store notices all (docs/decisions/0102).
     """
@@ -60,6 +61,11 @@ def _late_retries(world: World) -> set[str]:
         sent = MessageSent.read(record.headers, record.value)
         if at - first.setdefault(sent.id, at) > noticed_within:
             late.add(sent.id)
+    written_ms = [record.timestamp - EPOCH_MS for record in by_time]
+    for message_id, at_s in (sent for client in world.clients for sent in client.sent):
+        written = bisect_left(written_ms, int(at_s * 1000)) - 1
+        if written - first.get(message_id, written) > noticed_within:
+            late.add(message_id)
     return late
 
 
