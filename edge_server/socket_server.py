@@ -1,5 +1,5 @@
-"""python-socketio, bent in four places: websockets are our own (websockets.py); polled bodies are read to
-their end; frames that can't be read are answered by a named refusal; and nothing binary is taken in.
+"""python-socketio, bent in five places: websockets are our own (websockets.py); polled bodies are read to
+their end; frames that can't be read are answered by a named refusal; nothing binary is taken in; no rooms.
 
 The overridden methods are the libraries' own extension of each other (python-socketio on engine.io); their
 versions are pinned, and tests with the official client hold them.
@@ -83,12 +83,27 @@ def environ_of(request: Request) -> dict[str, Any]:
     return environ
 
 
+class Sids(socketio.AsyncManager):  # type: ignore[misc]
+    """The library's sessions, without its rooms: it has one a session, and looks through all at each goodbye.
+
+    With 10 000 clients a goodbye cost 3.6 ms, and all of them together half a minute.
+    """
+
+    def basic_enter_room(
+        self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None
+    ) -> None:
+        """Note a session. Rooms are ours (rooms.py)."""
+        if room is None:
+            super().basic_enter_room(sid, namespace, room, eio_sid)
+
+
 class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     """The Socket.IO server of an edge."""
 
     def __init__(self, settings: EdgeSettings) -> None:
         origins = settings.allowed_origins
         super().__init__(
+            client_manager=Sids(),
             async_mode="aiohttp",
             json=Json,
             cors_allowed_origins="*" if origins == "*" else [o.strip() for o in origins.split(",")],

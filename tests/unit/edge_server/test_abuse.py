@@ -268,5 +268,16 @@ async def test_who_asks_for_the_same_again_and_again_is_sent_to_history() -> Non
     assert lobby.joining.join(lobby.client, "g", None).recovered
 
 
+async def test_a_goodbye_costs_the_same_however_many_are_here() -> None:
+    """The library looks through all that stands here."""
+    async with an_edge() as edge:
+        sockets = [await edge.websocket() for _ in range(5)]
+        assert len(edge.server.manager.rooms["/"]) == 1
+        for socket in sockets:
+            await socket.close()
+        await edge.is_empty()
+        assert len(edge.ends) == 5
+
+
 def test_a_refusal_is_no_echo() -> None:
     assert len(Refused(INVALID_PAYLOAD, "x" * 100_000).body("id").message) == MAX_DETAIL_CHARS
