@@ -15,11 +15,13 @@ from aiohttp.typedefs import Middleware
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
 from runtime.budgets import Budget
-from schemas.refusals import OVERLOADED, SLOW_REQUEST, UNSUPPORTED_ENCODING, Refused
+from schemas.refusals import OVERLOADED, SLOW_REQUEST, TOO_LARGE, UNSUPPORTED_ENCODING, Refused
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LOOK_EVERY_S: Final = 1.0
+MAX_HEAD_BYTES: Final = 16_384
+"""The web server takes a hundred headers of 8 KiB, and they stay for as long as the connection."""
 
 
 class Arrivals:
@@ -105,12 +107,18 @@ def gate(arrivals: Arrivals, bodies: Bodies) -> Middleware:
             if request.method == "POST":
                 await bodies.read(request)
             elif request.method == "GET" and _is_newcomer(request):
+                _require_small_head(request)
                 arrivals.require_room(asyncio.get_running_loop().time())
         except Refused as refused:
             return _refusal(refused)
         return await handler(request)
 
     return pass_through
+
+
+def _require_small_head(request: web.Request) -> None:
+    if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEAD_BYTES:
+        raise Refused(TOO_LARGE)
 
 
 def _is_newcomer(request: web.Request) -> bool:

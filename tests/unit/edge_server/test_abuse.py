@@ -3,9 +3,12 @@
 The socket server has nothing behind it here: `tests/integration/security` tries whole services.
 """
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, web
@@ -150,6 +153,26 @@ async def test_what_looks_like_a_session_id_does_not_pass_the_gate() -> None:
         for query in ("xsid=1", "sid=", "a=sid="):
             async with edge.session.get(f"{edge.url}?EIO=4&transport=polling&{query}") as answer:
                 assert answer.status == 503
+
+
+async def test_a_head_that_would_stay_with_its_connection_is_small() -> None:
+    headers = {f"X-{n}": "x" * 4_000 for n in range(5)}
+    async with (
+        an_edge() as edge,
+        edge.session.get(f"{edge.url}?EIO=4&transport=polling", headers=headers) as answer,
+    ):
+        assert answer.status == 413
+
+
+async def test_bytes_that_are_no_http_are_answered_and_are_no_error_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with an_edge() as edge:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(edge.url).port)
+        writer.write(b"GET / HTTP/1.1\r\nno header\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_requests_that_begin_no_connection_spend_nobodys_room() -> None:
