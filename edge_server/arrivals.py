@@ -94,6 +94,9 @@ class Bodies:
         except TimeoutError as error:
             metrics.LIMIT_HITS.labels(limit="slow bodies").inc()
             raise Refused(SLOW_REQUEST) from error
+        except ConnectionError as error:
+            # Nobody is there any more who could read this; without it, it would be logged as our failure.
+            raise Refused(SLOW_REQUEST) from error
         finally:
             self._reading -= 1
 

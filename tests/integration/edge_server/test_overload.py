@@ -202,6 +202,20 @@ async def test_bodies_that_come_too_slowly_are_refused_and_bounded_in_number(log
             assert b" 408 " in await reader.readline()
 
 
+async def test_a_body_whose_sender_goes_in_the_middle_of_it_is_no_failure_of_ours(
+    log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with edge() as here, aiohttp.ClientSession() as session:
+        sid = json.loads((await (await session.get(here.url + POLL)).text())[1:])["sid"]
+        async with tcp(here) as (_, writer):
+            writer.write(f"POST {POLL}&sid={sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n4".encode())
+            await writer.drain()
+        # Answered after the body's end has been noticed: connections are served in their order.
+        assert (await session.get(here.url + POLL)).status == 200
+        await asyncio.sleep(0)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_head_that_never_ends_is_closed(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "IDLE_CONNECTION_S", 0.5)
     async with edge() as here, tcp(here) as (reader, writer):
