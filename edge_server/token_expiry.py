@@ -42,6 +42,6 @@ class TokenExpiry:
     def _forget_the_gone(self) -> None:
         """Tokens may live for days: clients that left must not stay in memory until then."""
         gone = sum(client.gone for _, _, client in self._heap)
-        if gone > 1000 and 2 * gone > len(self._heap):
+        if 2 * gone > len(self._heap):
             self._heap = [item for item in self._heap if not item[2].gone]
             heapq.heapify(self._heap)
