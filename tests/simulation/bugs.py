@@ -1,6 +1,6 @@
 """Five known bugs, planted into the production code or what it stands on: the simulation must find each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 from unittest.mock import patch
@@ -27,11 +27,12 @@ class CommitsBeforeWriting(Pipeline):
             await super()._write()
 
 
-def _out_of_order(self: LogOrder[Any], seq: int, item: Any) -> Iterator[tuple[int, Any]]:
+def _out_of_order(self: LogOrder[Any], seq: int, item: Any) -> Sequence[Any]:
     """Give an acked record its turn at once, whatever stands before it."""
-    if seq >= self.next_seq and seq not in self._early:
-        self._early[seq] = item
-        yield seq, item
+    if seq < self.next_seq or seq in self._early:
+        return ()
+    self._early[seq] = item
+    return (item,)
 
 
 def out_of_order(seed: int) -> World:

@@ -36,8 +36,10 @@ def test_every_promise_is_kept_whatever_fails_when() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found(bug: str) -> None:
+    """By a promise that it breaks: a plant that only crashes would prove nothing."""
     run: Callable[[int], World] = BUGS[bug]
-    found_by = next((seed for seed in range(WITHIN_SEEDS) if violations(run(seed))), None)
+    broken = (any(one.startswith("P") for one in violations(run(seed))) for seed in range(WITHIN_SEEDS))
+    found_by = next((seed for seed, is_broken in enumerate(broken) if is_broken), None)
     assert found_by is not None
 
 
