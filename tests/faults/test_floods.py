@@ -32,8 +32,6 @@ TIMES: Final = 10
 MESSAGES_PER_S: Final = 200
 """What an edge takes of one user."""
 
-REFUSED: Final = ("503", "rate_limited", "overloaded")
-
 
 def speakers(stage: Stage, count: int) -> dict[str, str]:
     """Return students of the flooded edge, and their tokens."""
@@ -101,7 +99,7 @@ async def test_floods_leave_the_others_their_service(
                 seen = Counter[str]()
                 async with flooding(job, seen):
                     during = await p99_ms(crowd, lasts_s)
-                assert any(seen[answer] for answer in REFUSED), "nobody has flooded"
+                assert seen["503"] or seen["said"], "nobody has flooded"
                 outcome.recovered_s.append(await crowd.probe())
                 outcome.counts[f"{kind}, ack p99 in ms"] = during
                 print(
