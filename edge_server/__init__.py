@@ -2,28 +2,31 @@
 
 The way of a message through these files:
 
-    socket_server.py   python-socketio, and what we change of it
-    websockets.py      a websocket whose transport we may write to, and its life
-    arrivals.py        who may begin to connect, and who has taken too long
-    handshake.py       a connection becomes a client: token, groups, resuming
-    sessions.py        clients come and go
-    socket_events.py   an event becomes a call, a refusal becomes an ack
-    short_way.py       a direct client's chat message goes past the libraries, and so does its ack
-    publish.py         a message goes to the log; its sender is told when its turn has come
-    log_writer.py      messages are written in batches, one of a partition on its way at a time
-    log_order.py       (pure) whose turn it is: acks and consumed records become one order
-    delivery.py        a record's turn: retries are noticed, the window remembers, rooms get it
-    recent_log.py      (pure) the bounded window of the newest records
-    fan_out.py         one message, framed once, written to every member's transport
-    traced_delivery.py a span for each traced record that is handed on, where traces are wanted
-    frames.py          (pure) how an event looks on the wire
+    socket_server.py     python-socketio, and what we change of it
+    pings.py             when clients are pinged, and who has not answered
+    websockets.py        a websocket is accepted
+    direct_websocket.py  one that began as such: frames come in, and no task waits
+    write_through.py     and what is written to it
+    arrivals.py          who may begin to connect, and who has taken too long
+    handshake.py         a connection becomes a client: token, groups, resuming
+    sessions.py          clients come and go
+    socket_events.py     an event becomes a call, a refusal becomes an ack
+    short_way.py         a direct client's chat message goes past the libraries, and so does its ack
+    publish.py           a message goes to the log; its sender is told when its turn has come
+    log_writer.py        messages are written in batches, one of a partition on its way at a time
+    log_order.py         (pure) whose turn it is: acks and consumed records become one order
+    delivery.py          a record's turn: retries are noticed, the window remembers, rooms get it
+    recent_log.py        (pure) the bounded window of the newest records
+    fan_out.py           one message, framed once, written to every member's transport
+    traced_delivery.py   a span for each traced record that is handed on, where traces are wanted
+    frames.py            (pure) how an event looks on the wire
 
 Who belongs to another edge goes there:
 
-    elsewhere.py       where clients belong, as the newest table says
-    moves.py           (pure) who is told when, and who has stayed too long
-    moving.py          tells them, and closes those who stay
-    drain.py           whether all have to go: this edge stops, or an operator asked for it
+    elsewhere.py         where clients belong, as the newest table says
+    moves.py             (pure) who is told when, and who has stayed too long
+    moving.py            tells them, and closes those who stay
+    drain.py             whether all have to go: this edge stops, or an operator asked for it
 
 Beside it: clients.py and rooms.py (who is here, and in which room), catch_up.py (what a room's joiner has
 missed), another_log.py (cursors that this log never gave), token_expiry.py, status_report.py (tells the

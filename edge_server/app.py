@@ -114,6 +114,7 @@ async def _accept_clients(service: Service, settings: EdgeSettings, server: Chat
     way_in = gate(server.arrivals, Bodies(settings))
     app = web.Application(client_max_size=settings.max_frame_bytes, middlewares=[way_in])
     service.supervise("close late arrivals", server.close_late)
+    service.supervise("ping clients", server.eio.ping_all)
     server.attach(app, SOCKET_IO_PATH)
     service.resources.push_async_callback(server.shutdown)
     port = await service.serve(app, settings.edge_host, settings.edge_port, log_requests=True)

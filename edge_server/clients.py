@@ -2,7 +2,8 @@
 
 A client begins *queued*: what it gets goes through engine.io's queue, which polling reads. Once its websocket
 is up, a barrier is put into that queue; what comes after it is held until the barrier itself is written, and
-from then on the client is *direct*: bytes go straight to its transport. So nothing overtakes anything.
+from then on the client is *direct*: bytes go straight to its transport. So nothing overtakes anything. Who
+began by websocket has no queue (write_through.py), and is direct as soon as it has been welcomed.
 """
 
 import asyncio
@@ -13,11 +14,15 @@ from typing import Any, Final
 from engineio import packet as eio_packet
 
 from edge_server.frames import text_frame
+from edge_server.write_through import WriteThrough
 from runtime import metrics
 from runtime.tokens import Identity
 
 POLLING: Final = "polling"
 WEBSOCKET: Final = "websocket"
+_CONNECTIONS: Final = {
+    transport: metrics.CONNECTIONS.labels(transport=transport) for transport in (POLLING, WEBSOCKET)
+}
 
 
 class Noticed(eio_packet.Packet):  # type: ignore[misc]
@@ -78,6 +83,9 @@ class Client:
         if self.transport is not None:
             self.write(self.transport, frame or text_frame(text))
             return
+        if isinstance(self._socket.queue, WriteThrough):
+            self._socket.queue.put_frame(frame or text_frame(text))
+            return
         if self._held is None:
             self.try_direct()
         if self._held is not None:
@@ -137,6 +145,10 @@ class Client:
         websocket = getattr(self._socket, "framed_websocket", None)
         if websocket is None or not self._socket.upgraded or self._held is not None:
             return
+        if isinstance(self._socket.queue, WriteThrough):
+            self._socket.queue.write_at_once()
+            self._go_direct(websocket)
+            return
         self._held = []
         barrier = Noticed(eio_packet.NOOP, None, partial(self._go_direct, websocket))
         self._socket.queue.put_nowait(barrier)
@@ -155,9 +167,9 @@ class Client:
     def count_as(self, transport: str | None) -> None:
         """Count this connection under its present transport; None when it is gone."""
         if self.counted_as is not None:
-            metrics.CONNECTIONS.labels(transport=self.counted_as).dec()
+            _CONNECTIONS[self.counted_as].dec()
         if transport is not None:
-            metrics.CONNECTIONS.labels(transport=transport).inc()
+            _CONNECTIONS[transport].inc()
         self.counted_as = transport
 
     def _hold(self, held: list[bytes], frame: bytes) -> None:

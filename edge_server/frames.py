@@ -14,6 +14,9 @@ from schemas.client_events import CHAT_MESSAGE
 _TEXT_FRAME: Final = 0x81
 """FIN and opcode 1. No RSV bit: uncompressed, which is allowed on every connection (RFC 6455, 7692)."""
 
+_CLOSE_FRAME: Final = 0x88
+_PONG_FRAME: Final = 0x8A
+
 _HEADER_BYTES: Final = {126: 4, 127: 10}
 """How long the header is, by its second byte; below these, that byte is the text's length."""
 
@@ -32,6 +35,16 @@ def text_frame(text: bytes) -> bytes:
     if size < 65_536:
         return pack("!BBH", _TEXT_FRAME, 126, size) + text
     return pack("!BBQ", _TEXT_FRAME, 127, size) + text
+
+
+def pong_frame(payload: bytes) -> bytes:
+    """Return the answer to a websocket's ping."""
+    return pack("!BB", _PONG_FRAME, len(payload)) + payload
+
+
+def close_frame(code: int) -> bytes:
+    """Return the frame that ends a websocket; 0: without a reason."""
+    return pack("!BBH", _CLOSE_FRAME, 2, code) if code else pack("!BB", _CLOSE_FRAME, 0)
 
 
 def text_of(frame: bytes) -> bytes:

@@ -17,6 +17,7 @@ from engineio.payload import Payload
 
 from edge_server.arrivals import LOOK_EVERY_S, Arrivals
 from edge_server.clients import Client
+from edge_server.pings import Engine
 from edge_server.settings import EdgeSettings
 from edge_server.websockets import FramedWebSocket
 from runtime import metrics, refusing
@@ -119,8 +120,20 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self.take: Callable[[Client, str], bool] = lambda _client, _text: False
         """What takes messages of direct clients; False: this one has to go the ordinary way."""
         self.arrivals = Arrivals(settings)
+        self._endings: set[asyncio.Task[None]] = set()
         self._events = Budgets(settings.events_per_s_per_client, settings.events_burst_per_client)
         self._most_debt = -settings.events_burst_per_client
+
+    async def shutdown(self) -> None:
+        """Stop, and end the connections that are left."""
+        await super().shutdown()
+        await self.end_rest()
+
+    async def end_rest(self) -> None:
+        """End all connections: aiohttp, which ends its own, knows none of those that began by websocket."""
+        for eio_sid in tuple(self.eio.sockets):
+            await self._close(eio_sid)
+        await asyncio.gather(*self._endings)
 
     async def close_late(self) -> None:
         """Close connections that have not shown in time whose they are, for ever."""
@@ -139,6 +152,8 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         await super()._handle_eio_disconnect(eio_sid, reason)
         self.arrivals.end(eio_sid)
+        if reason == self.eio.reason.PING_TIMEOUT:
+            await self._close(eio_sid)
 
     async def _handle_disconnect(self, eio_sid: str, namespace: str, reason: str | None = None) -> None:
         was_connected = self.manager.sid_from_eio_sid(eio_sid, "/") is not None
@@ -159,7 +174,19 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             self.arrivals.end(eio_sid)
 
     def _websocket(self, handler: Any, server: Any) -> FramedWebSocket:
-        return FramedWebSocket(handler, server, self.take, self._settings)
+        return FramedWebSocket(handler, server, self.take, self._ended, self._settings)
+
+    def _engineio_server_class(self) -> type[Engine]:
+        return Engine
+
+    def _ended(self, socket: Any) -> None:
+        """A websocket is gone: engine.io hears it, and forgets it."""
+        self._endings.add(task := asyncio.create_task(self._forget(socket)))
+        task.add_done_callback(self._endings.discard)
+
+    async def _forget(self, socket: Any) -> None:
+        await socket.close(wait=False, abort=True, reason=self.eio.reason.TRANSPORT_CLOSE)
+        self.eio.sockets.pop(socket.sid, None)
 
     async def _handle_event(self, eio_sid: str, namespace: str, ack_id: int | None, data: object) -> None:
         """A text names an event. Some names are the library's, which calls our handlers by them."""

@@ -1,33 +1,31 @@
-"""The websocket of one engine.io socket: its transport, its inbox, and, where nothing was polled, its life.
+"""The websocket of one engine.io socket: it is accepted here, and its messages go into our inbox.
 
-A client that begins by polling stays engine.io's. One that begins by websocket is served here: one task
-reads, and packets are written at once; engine.io has a writer with a queue and a task for each wait.
+A client that begins by polling stays engine.io's. One that begins by websocket leaves aiohttp and engine.io's
+tasks as soon as it has been accepted (direct_websocket.py).
 """
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
-from aiohttp import WSMessage, WSMsgType
 from aiohttp.http_websocket import WebSocketReader
-from aiohttp.web import Response, StreamResponse, WebSocketResponse
-from engineio import exceptions, packet
+from aiohttp.web import Request, Response, StreamResponse, WebSocketResponse
 from engineio.async_drivers import aiohttp as aiohttp_driver
 
 from edge_server.clients import Client
+from edge_server.direct_websocket import DirectWebSocket, Take
 from edge_server.frames import text_frame
 from edge_server.settings import EdgeSettings
 from edge_server.short_way import Inbox
+from edge_server.write_through import WriteThrough
 from runtime import metrics
 from runtime.budgets import Budget
 
 READ_AHEAD_BYTES: Final = 65_536
 """What a websocket may hold that has been read and not taken, before it reads no more."""
 
-_DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 _NO_PACKET: Final = (ValueError, IndexError, TypeError)
 """What engine.io's packets raise for bytes that are none."""
 
@@ -51,34 +49,16 @@ class ChatWebSocket(WebSocketResponse):
         request.protocol.keep_alive(False)
 
 
-class WriteThrough:
-    """Takes the place of engine.io's queue: packets are written at once. None or a close packet ends it."""
+class Accepted(WebSocketResponse):
+    """Only the acceptance of a websocket, which leaves with what is written first. No more is aiohttp's."""
 
-    def __init__(self, transport: asyncio.Transport, end: Callable[[], None], max_bytes: int) -> None:
-        self._transport = transport
-        self._end = end
-        self._max_bytes = max_bytes
+    _send_headers_immediately = False
 
-    def put_nowait(self, item: packet.Packet | None) -> None:
-        """Write a packet. Who does not read what it asked for is cut off."""
-        if item is not None and not self._transport.is_closing():
-            self._transport.write(text_frame(item.encode().encode()))
-            if self._transport.get_write_buffer_size() > self._max_bytes:
-                metrics.SLOW_CLIENTS.inc()
-                self._transport.abort()
-        if item is None or item.packet_type == packet.CLOSE:
-            self._end()
+    def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
+        """Begin nothing."""
 
-    async def put(self, item: packet.Packet | None) -> None:
-        """Do the same, for engine.io."""
-        self.put_nowait(item)
-
-    async def join(self) -> None:
-        """Return at once: nothing ever waits here."""
-
-    def qsize(self) -> int:
-        """Return how much waits here."""
-        return 0
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Leave the connection open."""
 
 
 class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
@@ -87,41 +67,55 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
     transport: Any = None
 
     def __init__(
-        self, handler: Any, server: Any, take: Callable[[Client, str], bool], settings: EdgeSettings
+        self, handler: Any, server: Any, take: Take, ended: Callable[[Any], None], settings: EdgeSettings
     ) -> None:
         super().__init__(handler, server)
         self._take = take
+        self._ended = ended
         self._settings = settings
 
     async def __call__(self, environ: dict[str, Any]) -> StreamResponse:
-        """Accept the websocket, make it known to its engine.io socket, and run that to its end."""
-        socket = self.handler.__self__
-        if socket.connected and socket.upgrading:
+        """Accept the websocket, and make it known to its engine.io socket."""
+        request, socket = environ["aiohttp.request"], self.handler.__self__
+        if not socket.connected:
+            return await self._accept(request, socket)
+        if socket.upgrading:
             return Response(status=HTTPStatus.CONFLICT)
-        upgrades = socket.upgrading = socket.connected
+        socket.upgrading = True
         try:
-            if not await self._accept(environ, socket):
-                return Response()
-            await (self._upgrade(socket) if upgrades else self._serve(socket))
+            self._sock = ChatWebSocket(self._settings)
+            await self._sock.prepare(request)
+            self.environ = environ
+            self.transport = request.transport
+            socket.framed_websocket = self
+            await self._upgrade(socket)
+        except ConnectionResetError:
+            return Response()
         finally:
             # Engine.io leaves it so where an upgrade breaks off, and polling would get nothing any more.
             socket.upgrading = False
         return self._sock
 
-    async def _accept(self, environ: dict[str, Any], socket: Any) -> bool:
-        request = environ["aiohttp.request"]
-        self._sock = ChatWebSocket(self._settings)
+    async def _accept(self, request: Request, socket: Any) -> StreamResponse:
+        """Accept a client that begins by websocket: engine.io's first packet leaves with the acceptance."""
+        accepted = Accepted(compress=False)
         try:
-            await self._sock.prepare(request)
+            await accepted.prepare(request)
+            websocket = self._direct(request.transport, socket)
+            await request.writer.write(_waiting_in(socket.queue))
         except ConnectionResetError:
             # They have gone while they waited: in an overload their places among the arrivals are needed.
-            if not socket.connected:
-                await socket.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
-            return False
-        self.environ = environ
-        self.transport = request.transport
-        socket.framed_websocket = self
-        return True
+            await socket.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+            return Response()
+        most = self._settings.max_buffered_bytes
+        socket.queue = WriteThrough(websocket.transport, websocket.close, most)
+        socket.framed_websocket = websocket
+        socket.connected = socket.upgraded = True
+        take_from_aiohttp(request, websocket)
+        return accepted
+
+    def _direct(self, transport: Any, socket: Any) -> DirectWebSocket:
+        return DirectWebSocket(transport, socket, self._take, partial(self._ended, socket), self._settings)
 
     async def _upgrade(self, socket: Any) -> None:
         """Let engine.io take a polling client over to this websocket, in good time, and serve it."""
@@ -146,30 +140,15 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
         """The client is direct: from now on its chat messages go the short way."""
         self._sock.inbox.take = partial(self._take, client)
 
-    async def _serve(self, socket: Any) -> None:
-        """Serve a client that began by websocket, until either side ends it or it answers no pings."""
-        socket.connected = socket.upgraded = True
-        queued = socket.queue
-        socket.queue = WriteThrough(self.transport, self._end, self._settings.max_buffered_bytes)
-        while not queued.empty():
-            socket.queue.put_nowait(queued.get_nowait())
-        silent_s = self.server.ping_interval + self.server.ping_timeout
-        try:
-            with suppress(TimeoutError):
-                while (message := await self._sock.receive(silent_s)).type in _DATA:
-                    await self._receive(socket, message.data)
-            await self._sock.close()
-        finally:
-            await socket.close(wait=False, abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
 
-    async def _receive(self, socket: Any, data: str | bytes) -> None:
-        """Hand a packet to engine.io. What is no packet, or comes after the end, ends the connection."""
-        try:
-            await socket.receive(packet.Packet(encoded_packet=data))
-        except exceptions.UnknownPacketError:
-            return
-        except (exceptions.SocketIsClosedError, *_NO_PACKET):
-            self._end()
+def _waiting_in(queue: asyncio.Queue[Any]) -> bytes:
+    return b"".join(text_frame(queue.get_nowait().encode().encode()) for _ in range(queue.qsize()))
 
-    def _end(self) -> None:
-        self._sock.inbox.feed_data(WSMessage(WSMsgType.CLOSING, None, None), 0)
+
+def take_from_aiohttp(request: Request, websocket: DirectWebSocket) -> None:
+    """Take an accepted connection over, with what has come after the request. For aiohttp it is lost."""
+    protocol: Any = request.protocol
+    protocol.set_parser(websocket.reader)
+    websocket.transport.set_protocol(websocket)
+    protocol.transport = None
+    protocol.connection_lost(None)

@@ -75,6 +75,7 @@ class Rig:
         port, ops_port = free_ports(2)
         env = {"EDGE_NAME": name, "EDGE_PORT": str(port), "PING_INTERVAL_S": LONG_S, "DRAIN_DEADLINE_S": "0"}
         env |= {"MESSAGES_PER_S_PER_USER": NO_LIMIT, "EVENTS_PER_S_PER_CLIENT": NO_LIMIT}
+        env |= {"CONNECTS_PER_S": NO_LIMIT, "CONNECTS_BURST": NO_LIMIT}
         return await self._start(name, "edge_server", port, ops_port, env)
 
     async def gateway(self, database: str) -> Server:

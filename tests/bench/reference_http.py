@@ -15,9 +15,15 @@ async def empty(_: web.Request) -> web.Response:
     return web.Response()
 
 
+async def ready(_: web.Request) -> web.Response:
+    """Say that clients may connect."""
+    return web.json_response({"pid": os.getpid()})
+
+
 async def serve() -> None:
     """Serve until the process is ended."""
     app = web.Application()
+    app.router.add_get("/readyz", ready)
     app.router.add_get("/{any:.*}", empty)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

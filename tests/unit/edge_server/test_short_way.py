@@ -225,7 +225,7 @@ async def _read_cut(said: list[tuple[str, str, int, bool]], cuts: list[int]) -> 
         return False
 
     inbox.take = take
-    wire = b"".join(_frames(kind + text, parts, ping) for kind, text, parts, ping in said)
+    wire = b"".join(frames_of(kind + text, parts, ping) for kind, text, parts, ping in said)
     at = 0
     for n in range(len(wire)):
         chunk = wire[at : at + cuts[n % len(cuts)]]
@@ -240,7 +240,7 @@ async def _read_cut(said: list[tuple[str, str, int, bool]], cuts: list[int]) -> 
     assert taken == everything[:waits_from]
 
 
-def _frames(text: str, parts: int, ping: bool) -> bytes:
+def frames_of(text: str, parts: int, ping: bool) -> bytes:
     """Return a text as one frame or as several, with a ping before or between them."""
     whole = text.encode()
     control = frame(9, b"?") if ping else b""

@@ -3,20 +3,20 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from struct import pack
 from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
-from engineio import packet
 
+from edge_server import direct_websocket
 from edge_server.arrivals import Handler
 from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
-from edge_server.websockets import WriteThrough
 from runtime.service import Service, running
 from tests.integration.backing import eventually
-from tests.unit.edge_server.test_fan_out import Transport
 
 HANDSHAKE = (
     "GET /socket.io/?EIO=4&transport=websocket&slowly HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\n"
@@ -44,6 +44,7 @@ class Edge:
         app = web.Application(middlewares=[self._wait_for_going])
         self.server.attach(app, "socket.io")
         service.resources.push_async_callback(self.server.shutdown)
+        service.supervise("ping clients", self.server.eio.ping_all)
         self._port = await service.serve(app, "127.0.0.1", 0)
 
     @web.middleware
@@ -159,25 +160,112 @@ async def test_a_client_that_answers_no_ping_is_closed(edge: Edge, join: bool) -
     assert len(edge.ends) == int(join)
 
 
-def test_who_does_not_read_what_it_asked_for_is_cut_off() -> None:
-    transport = Transport()
-    ends: list[bool] = []
-    queue = WriteThrough(cast(Any, transport), lambda: ends.append(True), 100)
-    queue.put_nowait(packet.Packet(packet.MESSAGE, "3"))
-    assert b"ABORTED" not in transport.wire
-    transport.unread = 101
-    queue.put_nowait(packet.Packet(packet.MESSAGE, "3"))
-    assert transport.wire[-1] == b"ABORTED"
-    assert ends == []
+class Wire:
+    """A client that writes bytes by hand, as no library would."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, *frames: bytes) -> None:
+        self.writer.write(b"".join(frames))
+
+    async def until(self, wanted: bytes) -> bytes:
+        async with asyncio.timeout(60):
+            return await self.reader.readuntil(wanted)
+
+    async def rest(self) -> bytes:
+        """Return what still comes until the server ends the connection."""
+        async with asyncio.timeout(60):
+            return await self.reader.read()
 
 
-async def test_the_end_is_written_after_everything_before_it() -> None:
-    transport = Transport()
-    ends: list[int] = []
-    queue = WriteThrough(cast(Any, transport), lambda: ends.append(len(transport.wire)), 100)
-    await queue.put(packet.Packet(packet.MESSAGE, "41"))
-    await queue.put(packet.Packet(packet.CLOSE))
-    await queue.put(None)
-    await asyncio.wait_for(queue.join(), 60)
-    assert transport.wire == [b"\x81\x03441", b"\x81\x011"]
-    assert ends == [2, 2]
+def masked(payload: bytes, first: int = 0x81) -> bytes:
+    """Return a client's frame; a mask of zeros changes nothing."""
+    size = len(payload)
+    length = pack("!B", 0x80 | size) if size < 126 else pack("!BH", 0xFE, size)
+    return bytes([first]) + length + b"\0\0\0\0" + payload
+
+
+@pytest.fixture
+async def wire(edge: Edge) -> AsyncIterator[Wire]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge._port)
+    request = b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    # What an eager client sends with its request is not lost.
+    key = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    writer.write(request + upgrade + key + masked(b"40{}"))
+    made = Wire(reader, writer)
+    assert b"101 Switching Protocols" in await made.until(b"\r\n\r\n")
+    await made.until(b"40{")
+    yield made
+    writer.close()
+
+
+async def test_a_client_that_said_goodbye_and_stays_is_closed(edge: Edge, wire: Wire) -> None:
+    wire.send(masked(b"1"))
+    assert (await wire.until(b"\x88\x02\x03\xe8")).endswith(b"\x88\x02\x03\xe8")
+    wire.send(masked(b"\x03\xe8", 0x88))
+    assert await wire.rest() == b""
+    await edge.is_empty()
+    assert edge.ends == ["client disconnect"]
+
+
+async def test_a_close_is_answered_by_its_own_code(edge: Edge, wire: Wire) -> None:
+    wire.send(masked(b"\x03\xe9", 0x88))
+    assert (await wire.rest()).endswith(b"\x88\x02\x03\xe9")
+    await edge.is_empty()
+    assert edge.ends == ["transport close"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (masked(b"\xff"), 1007),
+        (masked(b"x", 0x83), 1002),
+        (masked(b"x", 0x80), 1002),
+        (b"\x81\xff" + (1 << 40).to_bytes(8, "big") + b"\0\0\0\0", 1009),
+    ],
+    ids=["not utf-8", "no such opcode", "nothing to continue", "too large"],
+)
+async def test_what_is_no_frame_ends_the_connection_and_says_why(
+    edge: Edge, wire: Wire, sent: bytes, code: int
+) -> None:
+    wire.send(sent)
+    await wire.until(pack("!BBH", 0x88, 2, code))
+    wire.writer.close()
+    await edge.is_empty()
+    assert edge.ends == ["transport close"]
+
+
+async def test_a_message_in_pieces_is_one_message(edge: Edge, wire: Wire) -> None:
+    wire.send(masked(b"42non", 0x01), masked(b"there?", 0x89), masked(b"sense", 0x80))
+    said = await wire.until(b'42["refused",')
+    assert b"\x8a\x06there?" in said
+
+
+@pytest.mark.parametrize("edge", [{"events_burst_per_client": 10_000}], indirect=True, ids=["patient"])
+async def test_many_packets_at_once_are_all_worked_off_in_their_order(
+    edge: Edge, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct_websocket, "READ_AHEAD_CHARS", 1_000)
+    heard: list[int] = []
+
+    async def slowly(_sid: str, data: str) -> None:
+        await asyncio.sleep(0)
+        heard.append(int(data))
+
+    edge.server.eio.on("message", slowly)
+    for start in range(0, 3_000, 100):
+        wire.send(*(masked(b"4%d" % n) for n in range(start, start + 100)))
+        await wire.writer.drain()
+    await eventually("all have been heard", lambda: len(heard) == 3_000)
+    assert heard == list(range(3_000))
+
+
+async def test_a_connection_that_nobody_has_ended_ends_with_the_edge(edge: Edge, wire: Wire) -> None:
+    await edge.server.end_rest()
+    with suppress(ConnectionResetError):
+        await wire.rest()
+    assert edge.sessions == []
+    assert edge.ends == ["server disconnect"]

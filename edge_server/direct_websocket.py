@@ -1,0 +1,178 @@
+"""A connection that began by websocket, from its acceptance to its end: frames come in, and no task waits.
+
+Most connections are idle most of the time. Below aiohttp each keeps its request, two tasks and a dozen frames
+of coroutines that wait for each other; here it is one protocol on its transport. A task runs only while
+packets for engine.io are worked off, in their order.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiohttp import WSMessage, WSMsgType
+from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.http_websocket import WebSocketError, WebSocketReader
+from engineio import exceptions, packet
+
+from edge_server.clients import Client
+from edge_server.frames import close_frame, pong_frame
+from edge_server.settings import EdgeSettings
+from runtime import metrics
+from runtime.budgets import Budget
+
+READ_AHEAD_CHARS: Final = 65_536
+"""What may have been read and not been worked off, before no more is read."""
+
+PACKET_CHARS: Final = 64
+"""What a packet counts besides its text: the smallest ones take room, too."""
+
+CLOSE_WITHIN_S: Final = 10.0
+"""How long a client may take to answer our close."""
+
+NORMAL: Final = 1000
+_DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
+
+Take = Callable[[Client, str], bool]
+"""Takes a client's message the short way; False: it has to go the ordinary one."""
+
+Ended = Callable[[], None]
+
+
+class DirectWebSocket(asyncio.Protocol):
+    """One websocket and the engine.io socket that it carries."""
+
+    __slots__ = (
+        "_ahead", "_budget", "_client", "_closer", "_ended", "_most_debt", "_paused", "_socket", "_take",
+        "_waiting", "_work", "reader", "transport",
+    )  # fmt: skip
+
+    def __init__(
+        self, transport: asyncio.Transport, socket: Any, take: Take, ended: Ended, settings: EdgeSettings
+    ) -> None:
+        self.transport = transport
+        self._socket = socket
+        self._take = take
+        self._ended = ended
+        self._most_debt = -settings.events_burst_per_client
+        self._budget = Budget(settings.events_per_s_per_client, settings.events_burst_per_client)
+        size = settings.max_frame_bytes
+        self.reader: Any = WebSocketReader(_Inbox(self), size, compress=False, decode_text=True)
+        self._client: Client | None = None
+        self._waiting: list[str | bytes] = []
+        self._ahead = 0
+        self._paused = False
+        self._work: asyncio.Task[None] | None = None
+        self._closer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_working(self) -> bool:
+        """Whether packets are being worked off: nothing overtakes them."""
+        return self._work is not None
+
+    def take_short_way(self, client: Client) -> None:
+        """The client is direct: from now on its chat messages go the short way."""
+        self._client = client
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        self.reader.feed_data(data)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """The connection is gone, for whatever reason."""
+        if self._closer is not None:
+            self._closer.cancel()
+        self._client = None
+        self.reader = None
+        self._ended()
+
+    def receive(self, message: WSMessage) -> None:
+        """Take a message from the reader: the short way, which counts it, or counted here."""
+        if self._closer is None and self._taken_short(message):
+            return
+        if self._budget.spend(asyncio.get_running_loop().time()) <= self._most_debt:
+            metrics.LIMIT_HITS.labels(limit="frames").inc()
+            self.transport.abort()
+        if not self.transport.is_closing():
+            self._receive(message)
+
+    def _receive(self, message: WSMessage) -> None:
+        """What comes after our close is not looked at, but for the answer to it."""
+        if message.type is WSMsgType.CLOSE:
+            if self._closer is None:
+                self.transport.write(close_frame(message.data))
+            self.transport.close()
+        elif self._closer is not None:
+            return
+        elif message.type in _DATA:
+            self._put(message.data)
+        elif message.type is WSMsgType.PING:
+            self.transport.write(pong_frame(bytes(message.data)))
+
+    def close(self, code: int = NORMAL) -> None:
+        """Say that this is the end, and give the client the time to say so, too."""
+        if self._closer is None and not self.transport.is_closing():
+            self.transport.write(close_frame(code))
+            self._closer = asyncio.get_running_loop().call_later(CLOSE_WITHIN_S, self.transport.abort)
+
+    def _taken_short(self, message: WSMessage) -> bool:
+        if self._client is None or self.is_working or message.type is not WSMsgType.TEXT:
+            return False
+        return self._take(self._client, message.data)
+
+    def _put(self, data: str | bytes) -> None:
+        self._waiting.append(data)
+        self._ahead += len(data) + PACKET_CHARS
+        if not self.is_working:
+            self._work = asyncio.get_running_loop().create_task(self._work_off())
+        elif self._ahead > READ_AHEAD_CHARS and not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    async def _work_off(self) -> None:
+        try:
+            while self._waiting:
+                waiting, self._waiting, self._ahead = self._waiting, [], 0
+                for data in waiting:
+                    await self._hand_on(data)
+                self._read_on()
+        finally:
+            self._work = None
+
+    def _read_on(self) -> None:
+        """Read again where reading has stopped here. Who was told to wait is read when it may go on."""
+        if self._paused:
+            self._paused = False
+            if not self.transport.is_closing() and (self._client is None or self._client.resting is None):
+                self.transport.resume_reading()
+
+    async def _hand_on(self, data: str | bytes) -> None:
+        """Hand a packet to engine.io. What is no packet, or the last one, ends the connection."""
+        try:
+            await self._socket.receive(packet.Packet(encoded_packet=data))
+        except exceptions.UnknownPacketError:
+            return
+        except (exceptions.SocketIsClosedError, ValueError, IndexError, TypeError):
+            self.close()
+        if self._socket.closed:
+            self.close()
+
+
+class _Inbox(WebSocketDataQueue):
+    """What the reader writes into. It holds nothing: whatever comes is taken at once."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: DirectWebSocket) -> None:
+        # Without the base's own: that makes a buffer, which would stay empty.
+        self.owner = owner
+
+    def feed_data(self, data: Any, _size: int) -> None:
+        """Take a message. Called by the reader: it must not fail."""
+        self.owner.receive(data)
+
+    def feed_eof(self) -> None:
+        """aiohttp has let go of the connection."""
+
+    def set_exception(self, exc: BaseException, *_: object) -> None:
+        """The client has sent what is no websocket frame, or too much."""
+        self.owner.close(exc.code if isinstance(exc, WebSocketError) else NORMAL)

@@ -1,0 +1,100 @@
+"""However frames are cut, all are taken once and in order, the short way or through engine.io."""
+
+import asyncio
+from typing import Any, cast
+
+from engineio import packet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.clients import Client
+from edge_server.direct_websocket import READ_AHEAD_CHARS, DirectWebSocket
+from edge_server.settings import EdgeSettings
+from tests.integration.backing import eventually
+from tests.unit.edge_server.test_fan_out import EngineSocket, Transport, client
+from tests.unit.edge_server.test_short_way import frames_of
+
+SETTINGS = EdgeSettings(max_frame_bytes=10**6)
+
+said = st.lists(
+    st.tuples(st.booleans(), st.text(max_size=200), st.integers(0, 3), st.booleans()),
+    max_size=12,
+)
+
+
+class Carried(EngineSocket):
+    """An engine.io socket that takes its time."""
+
+    def __init__(self, taken: list[str], passes: list[int]) -> None:
+        super().__init__()
+        self.closed = False
+        self._taken = taken
+        self._passes = passes
+
+    async def receive(self, received: packet.Packet) -> None:
+        for _ in range(self._passes[len(self._taken) % len(self._passes)]):
+            await asyncio.sleep(0)
+        self._taken.append(received.data)
+
+
+class Paused(Transport):
+    """A transport that can be told to read no more."""
+
+    reads = True
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+
+@given(
+    said,
+    st.lists(st.integers(1, 40), min_size=1, max_size=20),
+    st.lists(st.integers(0, 3), min_size=1, max_size=5),
+)
+async def test_however_frames_are_cut_all_are_taken_once_and_in_order(
+    said: list[tuple[bool, str, int, bool]], cuts: list[int], passes: list[int]
+) -> None:
+    taken: list[str] = []
+    socket = Carried(taken, passes)
+
+    def take(_client: Client, text: str) -> bool:
+        if text.startswith("4short"):
+            taken.append(text[1:])
+            return True
+        return False
+
+    websocket = DirectWebSocket(cast(Any, Paused()), socket, take, lambda: None, SETTINGS)
+    websocket.take_short_way(client(socket))
+    texts = [("short " if short else "other ") + text for short, text, _, _ in said]
+    wire = b"".join(
+        frames_of(f"4{text}", parts, ping) for text, (_, _, parts, ping) in zip(texts, said, strict=True)
+    )
+    n = 0
+    while wire:
+        size = cuts[n % len(cuts)]
+        websocket.data_received(wire[:size])
+        wire = wire[size:]
+        if n % 3 == 0:
+            await asyncio.sleep(0)
+        n += 1
+    await eventually("all is worked off", lambda: not websocket.is_working)
+    assert taken == texts
+
+
+async def test_no_more_is_read_than_can_be_worked_off_and_nothing_from_who_was_told_to_wait() -> None:
+    transport, taken = Paused(), list[str]()
+    socket = Carried(taken, [1])
+    websocket = DirectWebSocket(cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS)
+    here = client(socket)
+    websocket.take_short_way(here)
+    much = frames_of("4" + "x" * (READ_AHEAD_CHARS // 2), 0, ping=False)
+    for told_to_wait in (False, True):
+        here.resting = {"error": {}} if told_to_wait else None
+        websocket.data_received(much + much)
+        assert not transport.reads
+        await eventually("all is worked off", lambda: not websocket.is_working)
+        assert transport.reads is not told_to_wait
+    assert len(taken) == 4
