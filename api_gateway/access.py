@@ -32,7 +32,7 @@ class _Known(NamedTuple):
 
 
 class KnownTokens:
-    """Remembers the tokens it has verified: a signature costs ten times a look-up, a public key's much more.
+    """Remembers the tokens it has verified: a signature costs thirty times a look-up.
 
     A token is believed until it expires, and at most ``trust_s`` before it is verified again, so that a
     withdrawn key takes effect. Only valid tokens are kept, the least recently used goes first.

@@ -7,7 +7,6 @@
     access_log.py   a line a request, written together
     metrics.py      every metric of the system, one row each
     tokens.py       who a token says that its bearer is
-    plain_tokens.py a short way for most of them
     kafka.py        producers, topics, and which partition a key has
     log_reader.py   reading a topic whole, without a consumer group
     memberships.py  who is in which group, folded from the log

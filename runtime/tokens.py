@@ -7,7 +7,6 @@ from a JWKS file or URL, which is read again every few minutes so that rotated k
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ import jwt
 from pydantic import TypeAdapter, ValidationError
 
 from runtime import logs
-from runtime.plain_tokens import PlainTokens
 from runtime.service import Fatal, Service
 from runtime.settings import TokenSettings
 from schemas.refusals import EXPIRED_TOKEN, INVALID_TOKEN, MISSING_TOKEN, Refused
@@ -49,12 +47,6 @@ class TokenVerifier:
         self._settings = settings
         self._secret = settings.token_secret.get_secret_value() if settings.token_secret else None
         self._keys: dict[str | None, jwt.PyJWK] = {}
-        self._plain = PlainTokens(
-            self._secret or "",
-            settings.token_up_claim,
-            settings.token_audience,
-            settings.token_issuer,
-        )
         if "HS256" in settings.token_algorithms and len((self._secret or "").encode()) < MIN_SECRET_BYTES:
             raise Fatal(f"TOKEN_SECRET must have {MIN_SECRET_BYTES} bytes or more where HS256 is accepted")
         if set(settings.token_algorithms) - {"HS256"} and settings.token_jwks is None:
@@ -86,15 +78,12 @@ class TokenVerifier:
         return self.verify(token.strip() if scheme.lower() == "bearer" else None)
 
     def _decode(self, token: str) -> Mapping[str, Any]:
-        plain = self._plain.claims(token, time.time())
-        if plain is not None:
-            return plain
         header = jwt.get_unverified_header(token)
         algorithm = header.get("alg")
         if algorithm not in self._settings.token_algorithms:
             raise jwt.InvalidAlgorithmError("algorithm not allowed")
         settings = self._settings
-        claims: Mapping[str, Any] = jwt.decode(
+        return jwt.decode(
             token,
             self._key(algorithm, header.get("kid")),
             algorithms=[algorithm],
@@ -105,9 +94,6 @@ class TokenVerifier:
                 "verify_aud": settings.token_audience is not None,
             },
         )
-        if algorithm == "HS256":
-            self._plain.learn(token)
-        return claims
 
     def _key(self, algorithm: str, kid: str | None) -> str | jwt.PyJWK:
         """The key is chosen by the algorithm first: a public key can never serve as a shared secret."""
