@@ -25,6 +25,7 @@ from schemas.refusals import (
     UNSUPPORTED_ENCODING,
     Refusal,
     Refused,
+    first_fault,
 )
 
 A = TypeVar("A", bound=Request)
@@ -113,9 +114,8 @@ def checked(kind: type[A], given: dict[str, Any]) -> A:
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:MAX_WHERE_CHARS]
-        raise Refused(INVALID_PAYLOAD, f"{where or 'body'}: {first['msg']}") from error
+        where, what = first_fault(error)
+        raise Refused(INVALID_PAYLOAD, f"{where[:MAX_WHERE_CHARS] or 'body'}: {what}") from error
 
 
 async def _body(request: web.Request, within_s: float) -> dict[str, Any]:

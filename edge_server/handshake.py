@@ -24,7 +24,7 @@ from runtime.kafka import partition_of
 from runtime.memberships import Memberships
 from runtime.tokens import Identity, TokenVerifier
 from schemas.client_events import JOINED, LEFT, ConnectAuth, Joined, Left, RoomJoined
-from schemas.refusals import INVALID_PAYLOAD, MISSING_TOKEN, Refused
+from schemas.refusals import INVALID_PAYLOAD, MISSING_TOKEN, Refused, first_fault
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +126,8 @@ class Handshake:
         try:
             wanted = ConnectAuth.model_validate(auth)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise Refused(INVALID_PAYLOAD, f"auth.{where}: {first['msg']}") from error
+            where, what = first_fault(error)
+            raise Refused(INVALID_PAYLOAD, f"auth.{where}: {what}") from error
         return self._tokens.verify(wanted.token), wanted.since or {}
 
     def client(self, sid: str, identity: Identity, engine_socket: Any) -> Client:

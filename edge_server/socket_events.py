@@ -33,6 +33,7 @@ from schemas.refusals import (
     UNKNOWN_EVENT,
     UP_MISMATCH,
     Refused,
+    first_fault,
 )
 
 Event = TypeVar("Event", bound=events.ClientEvent)
@@ -184,9 +185,8 @@ def _read(kind: type[Event], client: Client, payload: tuple[object, ...]) -> Eve
     try:
         event = kind.model_validate(payload[0])
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Refused(INVALID_PAYLOAD, f"{where}: {first['msg']}") from error
+        where, what = first_fault(error)
+        raise Refused(INVALID_PAYLOAD, f"{where}: {what}") from error
     if getattr(event, "up", client.up) != client.up:
         raise Refused(UP_MISMATCH)
     return event

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.alias_generators import to_camel
 
 from schemas.ids import EdgeId, GroupId, MessageId, new_id
+from schemas.refusals import first_fault
 from schemas.up_number import CIRCLE, UpNumber
 
 Headers = Sequence[tuple[str, bytes]]
@@ -72,9 +73,8 @@ class Record(BaseModel):
         try:
             return cls.model_validate_json(value)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise BadRecord(f"{where or 'value'}: {first['msg']}") from error
+            where, what = first_fault(error)
+            raise BadRecord(f"{where or 'value'}: {what}") from error
 
 
 class MessageSent(Record):

@@ -7,7 +7,7 @@ rest. It never carries a stack trace, a secret or an internal address.
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 MAX_DETAIL_CHARS: Final = 300
 """A detail may name a field by a text of the client's: it must not become an echo."""
@@ -74,6 +74,15 @@ class RefusalBody(BaseModel):
     retry_after: int | None = Field(
         default=None, description="Seconds after which the same may work; left out where it never will."
     )
+
+
+def first_fault(error: ValidationError) -> tuple[str, str]:
+    """Return which field is wrong first, as ``a.b`` ("" for the whole), and what is wrong with it.
+
+    Nothing of what was given is in it but names of fields.
+    """
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return ".".join(str(part) for part in first["loc"]), first["msg"]
 
 
 class ErrorAnswer(BaseModel):
