@@ -73,8 +73,13 @@ class ManagedProcess:
         self._child.wait()
 
     def freeze(self) -> None:
-        """Stop the child where it stands (SIGSTOP): its sockets stay open and say nothing."""
-        self._signal(signal.SIGSTOP)
+        """Stop the child where it stands (SIGSTOP): its sockets stay open and say nothing.
+
+        Returns when all its threads stand still: on a busy machine they go on for a moment.
+        """
+        if self.alive:
+            self._signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Let a frozen child go on (SIGCONT)."""
