@@ -89,14 +89,15 @@ def open_stage(
     data_dir = folder / "data"
     # Ports that are chosen together are different ones.
     door_port, broker_proxy_port, store_proxy_port = free_ports(3)
+    broker = plan_cluster(broker_data or data_dir, 1, SideDoor(door_port, broker_proxy_port))[0]
+    store = StoreProcess(store_data or data_dir)
     with ExitStack() as stack:
-        broker = plan_cluster(broker_data or data_dir, 1, SideDoor(door_port, broker_proxy_port))[0]
-        store = StoreProcess(store_data or data_dir)
+        # The proxies take their ports at once: until a broker has started somebody else might.
+        to_broker = stack.enter_context(TcpProxy(f"127.0.0.1:{door_port}", broker_proxy_port))
+        to_store = stack.enter_context(TcpProxy(store.address, store_proxy_port))
         for service in (broker, store):
             stack.callback(service.close)
             service.start()
-        to_broker = stack.enter_context(TcpProxy(f"127.0.0.1:{door_port}", broker_proxy_port))
-        to_store = stack.enter_context(TcpProxy(store.address, store_proxy_port))
         env = {
             "edge-1": {**TOLD, "KAFKA_BOOTSTRAP_SERVERS": to_broker.address},
             "edge-2": TOLD,
