@@ -2,6 +2,7 @@
 
 import logging
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -32,6 +33,9 @@ from runtime.service import Service
 from runtime.tokens import TokenVerifier
 from schemas import topics
 
+if TYPE_CHECKING:
+    from runtime.spans import Spans
+
 log = logging.getLogger(__name__)
 
 SOCKET_IO_PATH = "socket.io"
@@ -45,17 +49,8 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     rooms = Rooms()
     window = RecentLog(max_bytes=settings.window_bytes, max_records=settings.window_records)
     fan_out = FanOut(rooms)
-    delivery = Delivery(
-        rooms,
-        window,
-        fan_out,
-        starts=lambda partition: messages.starts[partition],
-        sure_from=lambda partition: messages.sure_from[partition],
-    )
     spans = tracing.start(service, settings, instance=settings.edge_name)
-    messages = _reader_of_messages(
-        settings, delivery if spans is None else TracedDelivery(delivery, rooms, spans)
-    )
+    delivery, messages = _delivery(settings, rooms, window, fan_out, spans)
     members = LogReader(settings, topics.MEMBERSHIPS, memberships.take)
     assignments = Assignments()
     tables = LogReader(settings, topics.ASSIGNMENTS, assignments.take)
@@ -94,9 +89,21 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     return url
 
 
-def _reader_of_messages(settings: EdgeSettings, delivery: Delivery | TracedDelivery) -> LogReader:
+def _delivery(
+    settings: EdgeSettings, rooms: Rooms, window: RecentLog, fan_out: FanOut, spans: "Spans | None"
+) -> tuple[Delivery, LogReader]:
+    """Return what gives records their turn, and the reader that brings them."""
+    delivery = Delivery(
+        rooms,
+        window,
+        fan_out,
+        starts=lambda partition: messages.starts[partition],
+        sure_from=lambda partition: messages.sure_from[partition],
+    )
+    taker = delivery if spans is None else TracedDelivery(delivery, rooms, spans)
     tail = settings.window_records // settings.kafka_partitions
-    return LogReader(settings, topics.MESSAGES, delivery.take, tail=tail)
+    messages = LogReader(settings, topics.MESSAGES, taker.take, tail=tail)
+    return delivery, messages
 
 
 async def _keep_producer(service: Service, settings: EdgeSettings) -> KeptProducer:
