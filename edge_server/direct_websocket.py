@@ -114,6 +114,11 @@ class DirectWebSocket(asyncio.Protocol):
             self.transport.write(close_frame(code))
             self._closer = asyncio.get_running_loop().call_later(CLOSE_WITHIN_S, self.transport.abort)
 
+    def fail(self, code: int) -> None:
+        """Say why, and end: nothing that follows can be read, not even an answer to our close."""
+        self.close(code)
+        self.transport.close()
+
     def _taken_short(self, message: WSMessage) -> bool:
         if self._client is None or self.is_working or message.type is not WSMsgType.TEXT:
             return False
@@ -175,4 +180,4 @@ class _Inbox(WebSocketDataQueue):
 
     def set_exception(self, exc: BaseException, *_: object) -> None:
         """The client has sent what is no websocket frame, or too much."""
-        self.owner.close(exc.code if isinstance(exc, WebSocketError) else NORMAL)
+        self.owner.fail(exc.code if isinstance(exc, WebSocketError) else NORMAL)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edge_server.clients import Client
 from edge_server.direct_websocket import READ_AHEAD_CHARS, DirectWebSocket
+from edge_server.frames import close_frame
 from edge_server.settings import EdgeSettings
 from tests.integration.backing import eventually
 from tests.unit.edge_server.test_fan_out import EngineSocket, Transport, client
@@ -48,6 +49,9 @@ class Paused(Transport):
     def resume_reading(self) -> None:
         self.reads = True
 
+    def close(self) -> None:
+        self.wire.append(b"CLOSED")
+
 
 @given(
     said,
@@ -82,6 +86,16 @@ async def test_however_frames_are_cut_all_are_taken_once_and_in_order(
         n += 1
     await eventually("all is worked off", lambda: not websocket.is_working)
     assert taken == texts
+
+
+async def test_who_sends_what_is_no_frame_is_told_so_and_closed_without_waiting_for_an_answer() -> None:
+    transport = Paused()
+    websocket = DirectWebSocket(
+        cast(Any, transport), EngineSocket(), lambda *_: False, lambda: None, SETTINGS
+    )
+    websocket.data_received(b"\x83\x80\x00\x00\x00\x00")
+    assert transport.wire == [close_frame(1002), b"CLOSED"]
+    websocket.connection_lost(None)
 
 
 async def test_no_more_is_read_than_can_be_worked_off_and_nothing_from_who_was_told_to_wait() -> None:
