@@ -16,20 +16,12 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerH
 from edge_server import socket_server
 from edge_server.arrivals import Bodies, gate
 from edge_server.clients import Client
-from edge_server.delivery import Delivery
-from edge_server.fan_out import FanOut
-from edge_server.handshake import Joining
-from edge_server.recent_log import RecentLog
-from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
-from runtime.kafka import partition_of
-from runtime.memberships import Memberships
 from runtime.service import Service, running
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
 from tests.integration.backing import eventually
-from tests.unit.edge_server.entries import entry
 from tests.unit.edge_server.test_fan_out import EngineSocket
 
 SOON_S = 0.3
@@ -263,32 +255,6 @@ async def test_who_leaves_too_many_bytes_in_its_queue_is_slow_and_who_takes_them
     client.send(b"4" + b"x" * 70)
     client.send(b"4" + b"x" * 70)
     assert client.slow
-
-
-class Lobby:
-    """Lets one member into a room in which ten messages stand."""
-
-    def __init__(self, **settings: Any) -> None:
-        made = EdgeSettings(**settings)
-        here, window = Rooms(), RecentLog(max_bytes=10**9, max_records=10**9)
-        memberships, fan_out = Memberships(), FanOut(here)
-        delivery = Delivery(here, window, fan_out, starts=lambda _: 0, sure_from=lambda _: 0)
-        self.joining = Joining(made, here, window, delivery, fan_out, memberships)
-        self.client = Client(
-            "sid", Identity("up202000001", 0.0), EngineSocket(), max_bytes=10**9, max_packets=10**9
-        )
-        memberships.set_member("g", self.client.up, True)
-        partition = partition_of(b"g", made.kafka_partitions)
-        window.begin(partition, 0)
-        for seq in range(10):
-            assert window.add(entry(seq, message="x" * 100, partition=partition))
-
-
-async def test_who_asks_for_the_same_again_and_again_is_sent_to_history() -> None:
-    lobby = Lobby(resumed_bytes_per_s_per_user=0.001, resumed_bytes_burst_per_user=8_000)
-    recovered = [lobby.joining.join(lobby.client, "g", -1).recovered for _ in range(10)]
-    assert recovered == [True] * 3 + [False] * 7
-    assert lobby.joining.join(lobby.client, "g", None).recovered
 
 
 async def test_a_goodbye_costs_the_same_however_many_are_here() -> None:
