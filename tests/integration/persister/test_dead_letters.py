@@ -49,16 +49,14 @@ async def dead_letters_of(keys: set[bytes], count: int) -> dict[tuple[str, bytes
     return found
 
 
-async def test_poison_records_land_in_the_dead_letters_and_the_partition_goes_on(
-    log: Log, history: History, new_persister: NewPersister
-) -> None:
-    group, up = new_group(), new_up()
+def poison_of(group: str, up: str) -> list[tuple[str, Encoded, str]]:
+    """Return records that nobody can take: topic, record, and a word of the reason."""
     key = group.encode()
     good = a_message(group)
     other = f"{group}x"
     joined = encode(MemberJoined(group=group, up=up), key=group, source="test")
     created = encode(GroupCreated(group=group, name="x", created_by=None), key=other, source="test")
-    poison = [
+    return [
         (topics.MESSAGES, Encoded(key, b'{"id": ', good.headers), "value"),
         (topics.MESSAGES, Encoded(key, b"\xff\x00", good.headers), "value"),
         (topics.MESSAGES, Encoded(key, good.value, []), "no ce_type header"),
@@ -72,6 +70,13 @@ async def test_poison_records_land_in_the_dead_letters_and_the_partition_goes_on
         (topics.GROUPS, created, "the key is not"),
         (topics.USERS, Encoded(up.encode(), b"{}", []), "no ce_type"),
     ]
+
+
+async def test_poison_records_land_in_the_dead_letters_and_the_partition_goes_on(
+    log: Log, history: History, new_persister: NewPersister
+) -> None:
+    group, up = new_group(), new_up()
+    poison = poison_of(group, up)
     said = {}
     offsets = {}
     for topic, record, reason in poison:
