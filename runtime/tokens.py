@@ -78,14 +78,11 @@ class TokenVerifier:
         return self.verify(token.strip() if scheme.lower() == "bearer" else None)
 
     def _decode(self, token: str) -> Mapping[str, Any]:
-        header = jwt.get_unverified_header(token)
-        algorithm = header.get("alg")
-        if algorithm not in self._settings.token_algorithms:
-            raise jwt.InvalidAlgorithmError("algorithm not allowed")
         settings = self._settings
+        algorithm, key = self._key(token)
         return jwt.decode(
             token,
-            self._key(algorithm, header.get("kid")),
+            key,
             algorithms=[algorithm],
             audience=settings.token_audience,
             issuer=settings.token_issuer,
@@ -95,14 +92,24 @@ class TokenVerifier:
             },
         )
 
-    def _key(self, algorithm: str, kid: str | None) -> str | jwt.PyJWK:
-        """The key is chosen by the algorithm first: a public key can never serve as a shared secret."""
+    def _key(self, token: str) -> tuple[str, str | jwt.PyJWK]:
+        """Return the one algorithm that this token may have, and its key.
+
+        The key is chosen by the algorithm first: a public key can never serve as a shared secret. Where only
+        one algorithm is accepted there is no choice: the library refuses the others.
+        """
+        if self._settings.token_algorithms == ("HS256",):
+            return "HS256", self._secret or ""
+        header = jwt.get_unverified_header(token)
+        algorithm = header.get("alg")
+        if algorithm not in self._settings.token_algorithms:
+            raise jwt.InvalidAlgorithmError("algorithm not allowed")
         if algorithm == "HS256":
-            return self._secret or ""
-        key = self._keys.get(kid)
+            return algorithm, self._secret or ""
+        key = self._keys.get(header.get("kid"))
         if key is None or key.algorithm_name != algorithm:
             raise jwt.InvalidKeyError("no such key")
-        return key
+        return algorithm, key
 
     async def _refresh(self) -> None:
         while True:
