@@ -173,7 +173,9 @@ class Publisher:
         pending.settled = True
         if pending.sending is not None:
             _end_span(pending.sending, outcome)
-        for _, tell in pending.waiting:
+        # It may stay in the order behind an older one, and must not be refused there.
+        waiting, pending.waiting = pending.waiting, []
+        for _, tell in waiting:
             tell(outcome)
         if self._drained is not None and not self._pending and not self._drained.done():
             self._drained.set_result(None)

@@ -5,15 +5,19 @@ import itertools
 import sys
 import time
 
+from tests.simulation.bugs import BUGS, seeds_to_find
 from tests.simulation.verdict import violations
 from tests.simulation.world import run_seed
 
 MAX_SHOWN = 10
+MOST_SEEDS = 1_000
 
 
 def main() -> None:
     """Exit 1 where a seed breaks a promise."""
     arguments = _arguments()
+    if arguments.bugs:
+        sys.exit(_find_bugs())
     if arguments.seed is not None:
         sys.exit(_run_one(arguments.seed))
     until = time.monotonic() + 60 * arguments.minutes if arguments.minutes else float("inf")
@@ -41,11 +45,20 @@ def _run_one(seed: int) -> int:
     return 1 if found else 0
 
 
+def _find_bugs() -> int:
+    """Print what each planted bug takes to be found."""
+    needed = {bug: seeds_to_find(bug, at_most=MOST_SEEDS) for bug in BUGS}
+    for bug, seeds in needed.items():
+        print(f"{bug}: {f'not found within {MOST_SEEDS} seeds' if seeds is None else f'{seeds} seeds'}")
+    return 1 if None in needed.values() else 0
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2_000, help="how many seeds to run")
     parser.add_argument("--minutes", type=float, default=0.0, help="run for so long instead")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--bugs", action="store_true", help="say how many seeds find each planted bug")
     parser.add_argument("--seed", type=int, help="run only this seed, and say what happens in it")
     return parser.parse_args()
 

@@ -1,14 +1,18 @@
-"""Five known bugs, planted into the production code or what it stands on: the simulation must find each."""
+"""Known bugs, planted into the production code or what it stands on: the simulation must find each."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 from unittest.mock import patch
 
+from edge_server.clients import Client
 from edge_server.log_order import LogOrder
+from edge_server.publish import Publisher
 from edge_server.recent_log import RecentLog
 from persister.pipeline import Pipeline
 from schemas.assignments import TableAssigned
+from schemas.refusals import OVERLOADED, Refused
+from tests.simulation.verdict import violations
 from tests.simulation.world import World, run_seed
 
 
@@ -59,10 +63,42 @@ def table_without_epoch(seed: int) -> World:
         return run_seed(seed)
 
 
+def refused_after_writing(seed: int) -> World:
+    """What is too much is written all the same before it is refused."""
+    admit = Publisher._admit
+
+    def writes_first(self: Publisher, key: bytes, message_id: str, sent: Any, now: float) -> Any:
+        if len(self._pending) >= self._max_pending:
+            with patch.object(self, "_max_pending", len(self._pending) + 1):
+                admit(self, key, message_id, sent, now)
+            raise Refused(OVERLOADED)
+        return admit(self, key, message_id, sent, now)
+
+    with patch.object(Publisher, "_admit", writes_first):
+        return run_seed(seed)
+
+
+def never_read_again(seed: int) -> World:
+    """Who was told to wait is forgotten."""
+    with patch.object(Client, "_wake", lambda _self, _transport: None):
+        return run_seed(seed)
+
+
 BUGS: Final[dict[str, Callable[[int], World]]] = {
     "commit before write": partial(run_seed, pipeline=CommitsBeforeWriting),
     "ack before replication": partial(run_seed, acks_before_replication=True),
     "delivery out of offset order": out_of_order,
     "no dedupe": no_dedupe,
     "table without epoch": table_without_epoch,
+    "refused after writing": refused_after_writing,
+    "never read again": never_read_again,
 }
+
+
+def seeds_to_find(bug: str, *, at_most: int) -> int | None:
+    """Return how many seeds it takes until a bug breaks a promise: a plant that only crashes is not found."""
+    run = BUGS[bug]
+    return next(
+        (seed + 1 for seed in range(at_most) if any(one.startswith("P") for one in violations(run(seed)))),
+        None,
+    )

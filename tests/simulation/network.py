@@ -1,21 +1,28 @@
 """What lies between a client and an edge: each way in order, at any speed, until it is cut."""
 
 import asyncio
-from asyncio import Queue
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
-from edge_server.clients import Client
 from tests.simulation.chance import Chance
+
+_CLOSE_FRAME: Final = b"\x88"
+_TEXT_FRAME: Final = b"\x81"
+_UNCHANGING_MASK: Final = bytes(4)
 
 
 class Pipe:
-    """One way. What is under way when it is cut never arrives."""
+    """One way. What is under way when it is cut never arrives.
 
-    def __init__(self, chance: Chance, receive: Callable[[Any], None]) -> None:
+    What arrives while its reader has paused waits, and is then received in one piece.
+    """
+
+    def __init__(self, chance: Chance, receive: Callable[[Sequence[Any]], None]) -> None:
         self._chance = chance
         self._receive = receive
         self._last = 0.0
+        self._arrived: list[Any] = []
+        self._paused = False
         self.under_way = 0
         self.cut = False
 
@@ -26,75 +33,71 @@ class Pipe:
         self.under_way += 1
         loop.call_at(self._last, self._arrive, item)
 
+    def pause(self) -> None:
+        """Let what arrives wait."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Receive what has waited, and what comes from now on."""
+        self._paused = False
+        asyncio.get_running_loop().call_soon(self._hand_over)
+
     def _arrive(self, item: Any) -> None:
         self.under_way -= 1
-        if not self.cut:
-            self._receive(item)
+        self._arrived.append(item)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._arrived and not self._paused and not self.cut:
+            arrived, self._arrived = self._arrived, []
+            self._receive(arrived)
 
 
 class Transport:
-    """The edge's end of a websocket, as far as an edge writes to one. None is its orderly end."""
+    """The edge's end of a connection, as far as an edge uses it."""
 
-    def __init__(self, pipe: Pipe) -> None:
-        self._pipe = pipe
+    def __init__(self, to_client: Pipe, to_edge: Pipe, cut: Callable[[], None]) -> None:
+        self._to_client = to_client
+        self._to_edge = to_edge
+        self._closing = False
+        self.abort = cut
+        self.pause_reading = to_edge.pause
+        self.resume_reading = to_edge.resume
 
     def write(self, data: bytes) -> None:
-        self._pipe.send(bytes(data))
+        self._to_client.send(bytes(data))
 
-    def end(self) -> None:
-        self._pipe.send(None)
-
-    def pause_reading(self) -> None:
-        """Whatever arrives until reading goes on counts as read already: edges must answer it, too."""
-
-    def resume_reading(self) -> None:
-        """Nothing has waited."""
+    def close(self) -> None:
+        """End the connection, after all that was written."""
+        self._closing = True
+        self._to_client.send(None)
 
     def is_closing(self) -> bool:
-        return self._pipe.cut
+        return self._closing or self._to_client.cut
 
     def get_write_buffer_size(self) -> int:
         return 0
 
 
-class FramedWebSocket:
-    """What an engine.io socket shows of its websocket."""
-
-    def __init__(self, transport: Transport) -> None:
-        self.transport = transport
-        self.client: Client | None = None
-        """The client whose messages go the short way, once they do."""
-
-    def take_short_way(self, client: Client) -> None:
-        self.client = client
+def client_frame(text: str) -> bytes:
+    """Return a client's frame around a text."""
+    payload = text.encode()
+    size = len(payload)
+    head = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return _TEXT_FRAME + head + _UNCHANGING_MASK + payload
 
 
-class EngineSocket:
-    """An engine.io socket: packets wait in its queue for a writer, until the client's websocket is up."""
-
-    def __init__(self, transport: Transport, *, upgraded: bool) -> None:
-        self.queue: Queue[Any] = Queue()
-        self.upgraded = upgraded
-        self.framed_websocket = FramedWebSocket(transport)
-        self._transport = transport
-
-    async def write_packets(self) -> None:
-        """Write what is queued, in order, and end the connection after it."""
-        while (packet := await self.queue.get()) is not None:
-            self._transport.write(b"%b\n" % str(packet.encode()).encode())
-            await asyncio.sleep(0)
-        self._transport.end()
-
-
-def texts_of(data: bytes) -> list[str]:
-    """Return what stands in bytes of an edge: a packet and a newline, or websocket frames."""
-    if not data.startswith(b"\x81"):
+def texts_of(data: bytes | None) -> list[str | None]:
+    """Return what stands in an edge's bytes: a packet and a newline, or websocket frames. None is the end."""
+    if data is None:
+        return [None]
+    if data[:1] not in (_TEXT_FRAME, _CLOSE_FRAME):
         return [data[:-1].decode()]
-    texts = []
+    texts: list[str | None] = []
     while data:
         size, start = data[1], 2
         if size == 126:
             size, start = int.from_bytes(data[2:4], "big"), 4
-        texts.append(data[start : start + size].decode())
+        texts.append(data[start : start + size].decode() if data[:1] == _TEXT_FRAME else None)
         data = data[start + size :]
     return texts

@@ -4,7 +4,7 @@ What it shows its user is what counts: a hole is read from history before what c
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from itertools import count
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from schemas.client_events import CHAT_MESSAGE, ChatMessage
-from schemas.refusals import Refused
+from schemas.refusals import OVERLOADED, Refused
 from tests.faults import history as seen
 from tests.simulation.chance import Chance
 from tests.simulation.process import Process
@@ -21,6 +21,7 @@ from tests.simulation.simulated_services import SimulatedGateway
 
 RETRY_S: Final = 0.3
 SENT_TWICE: Final = 0.1
+IMPATIENT: Final = 0.2
 FINAL: Final = frozenset({"not_a_member"})
 
 
@@ -44,9 +45,13 @@ class SimulatedClient:
         self.acks: list[seen.Acked] = []
         self.outbox: dict[str, seen.Said] = {}
         """What is not acked yet, by id."""
-        self.sent: list[tuple[str, float]] = []
-        """What was sent when, by id: retries too."""
-        self.refused: set[str] = set()
+        self.sends: dict[int, tuple[str, float]] = {}
+        """Which id was sent when, by the number of its ack: retries too."""
+        self.refused_at_once: set[int] = set()
+        """The sends that were refused with the promise that nothing was written."""
+        self.refusals: Counter[str] = Counter()
+        """How many sends were refused for the time being, by code."""
+        self.faults: list[str] = []
         self.holes_read = 0
         self._knows_rooms = False
         """Whether the edge has said, on this connection, which rooms the student is in."""
@@ -72,6 +77,10 @@ class SimulatedClient:
         if self._connection.to_client.under_way or self._holes:
             return "what it has missed"
         return f"acks of {list(self.outbox)}" if self.outbox else None
+
+    def unanswered(self) -> list[str]:
+        """Return the ids of what was sent on the connection that is there, and has got no answer."""
+        return [] if self._connection is None else list(self._waiting.values())
 
     def say(self, said: seen.Said) -> None:
         """Say something: it is sent, and sent again, until it is acked."""
@@ -129,11 +138,11 @@ class SimulatedClient:
             return
         number = next(self._numbers)
         self._waiting[number] = said.id
-        self.sent.append((said.id, asyncio.get_running_loop().time()))
+        self.sends[number] = said.id, asyncio.get_running_loop().time()
         payload = {
             "message": said.text, "up": said.up, "room": said.group, "timestamp": said.sent_at, "id": said.id,
         }  # fmt: skip
-        self._connection.to_edge.send((number, CHAT_MESSAGE, payload))
+        self._connection.to_edge.send(f"42{number}{orjson.dumps([CHAT_MESSAGE, payload]).decode()}")
 
     def _send_again(self, message_id: str) -> None:
         if message_id in self.outbox:
@@ -146,18 +155,30 @@ class SimulatedClient:
         elif text.startswith("43"):
             number, _, body = text[2:].partition("[")
             (answer,) = orjson.loads("[" + body)
-            self._on_answer(self._waiting.pop(int(number), ""), answer)
+            self._on_answer(int(number), answer)
 
-    def _on_answer(self, message_id: str, answer: Any) -> None:
+    def _on_answer(self, number: int, answer: Any) -> None:
+        message_id = self._waiting.pop(number, None)
+        if message_id is None:
+            self.faults.append(f"{answer} answers a send that was answered before")
+            return
         if "error" not in answer:
             at = asyncio.get_running_loop().time()
             self.acks.append(seen.Acked(answer["id"], answer["seq"], answer["timestamp"], self._at, at))
             self.outbox.pop(message_id, None)
         elif answer["error"]["code"] in FINAL:
-            self.refused.add(message_id)
             self.outbox.pop(message_id, None)
         else:
-            asyncio.get_running_loop().call_later(RETRY_S, self._send_again, message_id)
+            if answer["error"]["code"] == OVERLOADED.code:
+                self.refused_at_once.add(number)
+            self._on_refusal(message_id, answer["error"])
+
+    def _on_refusal(self, message_id: str, error: Any) -> None:
+        """Try again when the refusal says so; some students do so sooner."""
+        code, retry_after = error["code"], error.get("retry_after", RETRY_S)
+        self.refusals[code] += 1
+        pause = RETRY_S if self.process.chance.random.random() < IMPATIENT else retry_after
+        asyncio.get_running_loop().call_later(pause, self._send_again, message_id)
 
     def _on_chat_message(self, payload: Any) -> None:
         message = ChatMessage.model_validate(payload)

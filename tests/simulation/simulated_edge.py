@@ -1,20 +1,19 @@
 """An edge, put together from its production parts as its own ``app.py`` does it, over simulated I/O."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, NamedTuple
 
-import orjson
-from engineio import packet as eio_packet
 from socketio.exceptions import ConnectionRefusedError as Rejected
 
-from edge_server.clients import Client
 from edge_server.delivery import Delivery
 from edge_server.drain import Drain
 from edge_server.elsewhere import Elsewhere
 from edge_server.fan_out import FanOut
 from edge_server.handshake import Handshake, Joining
+from edge_server.log_writer import BURST_S
 from edge_server.moving import Moving
 from edge_server.presence import Presence
 from edge_server.publish import Publisher
@@ -25,10 +24,12 @@ from edge_server.settings import EdgeSettings
 from edge_server.socket_events import SocketEvents
 from edge_server.status_report import StatusReport
 from runtime.assignments import Assignments
+from runtime.budgets import Budget
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
 from schemas import topics
-from tests.simulation.network import EngineSocket, Pipe, Transport, texts_of
+from tests.simulation.edge_sockets import DirectSocket, SocketServer, UpgradingSocket
+from tests.simulation.network import Pipe, Transport, texts_of
 from tests.simulation.process import Process
 from tests.simulation.simulated_log import PARTITIONS, SimulatedLog
 from tests.simulation.simulated_producer import KeptSimulatedProducer
@@ -47,24 +48,28 @@ SETTINGS: Final = EdgeSettings(
     max_buffered_bytes=65_536,
     log_dir="",
 )
-Event = tuple[int, str, Mapping[str, Any]]
-"""The number of the ack that is asked for, the event's name, its payload."""
+
+
+class Limits(NamedTuple):
+    """How much an edge takes before it refuses, by its settings, and how many rounds of writing it makes."""
+
+    settings: Mapping[str, int]
+    rounds_per_s: float
 
 
 class SimulatedEdge:
     """An edge and its clients' connections."""
 
-    def __init__(self, process: Process, log: SimulatedLog, *, window_records: int) -> None:
+    def __init__(self, process: Process, log: SimulatedLog, limits: Limits) -> None:
         self.process = process
-        self.settings = SETTINGS.model_copy(
-            update={"edge_name": process.name, "window_records": window_records}
-        )
+        self.settings = SETTINGS.model_copy(update={"edge_name": process.name, **limits.settings})
+        self._rounds_per_s = limits.rounds_per_s
         self.url = f"http://{process.name}"
         self.rooms = Rooms()
         self.memberships = Memberships()
         self.accepting = False
         self._log = log
-        self._server = SocketServer()
+        self._server = SocketServer(process)
         self._connections: dict[str, Connection] = {}
         self._numbers = 0
         process.on_death = self._die
@@ -91,6 +96,7 @@ class SimulatedEdge:
         process.supervise("producer", producer.run)
         await producer.ready()
         self.publisher = Publisher(settings, producer, delivery, window)
+        self._pace(self.publisher)
         self.publisher.start(service)
         presence = Presence(settings, producer)
         presence.start(service)
@@ -115,6 +121,11 @@ class SimulatedEdge:
         process.supervise("report status", self.report.run)
         self.accepting = True
 
+    def _pace(self, publisher: Publisher) -> None:
+        """Let it write in so few rounds that messages wait for them: it takes thousands otherwise."""
+        publisher._writer._rounds_per_s = self._rounds_per_s
+        publisher._writer._rounds = Budget(self._rounds_per_s, max(1.0, BURST_S * self._rounds_per_s))
+
     async def stop(self) -> None:
         """Stop in order, as on SIGTERM."""
         self.drain.begin(self.settings.drain_deadline_s)
@@ -134,50 +145,30 @@ class SimulatedEdge:
             return False
         self._numbers += 1
         sid = f"{self.process.name}/{self._numbers}"
+        server, transport = self._server, connection.transport
         is_direct = self.process.chance.random.random() < 0.5
-        socket = EngineSocket(Transport(connection.to_client), upgraded=is_direct)
-        self._server.eio.sockets[sid] = socket
+        socket = (
+            DirectSocket(sid, transport, server, self.settings)
+            if is_direct
+            else UpgradingSocket(sid, transport, server)
+        )
+        server.sockets[sid] = socket
         self._connections[sid] = connection
-        connection.belongs_to(self, sid)
-        self.process.spawn(socket.write_packets())
+        connection.belongs_to(self, sid, socket)
         try:
-            await self._server.handlers["connect"](sid, {}, auth)
+            await server.handlers["connect"](sid, {}, auth)
         except Rejected:
             connection.cut()
             return False
         return True
 
-    def take(self, sid: str, event: Event) -> None:
-        """Take an event of a client, and answer it."""
-        socket = self._server.eio.sockets.get(sid)
-        if self.process.alive and socket is not None:
-            socket.upgraded = True
-            client = socket.framed_websocket.client
-            if client is None or not self._server.take(client, text_of(event)):
-                self.process.spawn(self._answer(sid, socket, *event))
-
-    async def _answer(
-        self, sid: str, socket: EngineSocket, number: int, name: str, payload: Mapping[str, Any]
-    ) -> None:
-        answer = await self._server.handlers[name](sid, payload)
-        text = f"3{number}{orjson.dumps([answer]).decode()}"
-        socket.queue.put_nowait(eio_packet.Packet(eio_packet.MESSAGE, text))
-
     def lost(self, sid: str) -> None:
         """Notice that a connection is gone."""
-        self._connections.pop(sid, None)
-        if self.process.alive and self._server.eio.sockets.pop(sid, None) is not None:
-            self.process.spawn(self._server.handlers["disconnect"](sid, "transport close"))
+        self._connections.pop(sid).socket.lost()
 
     def _die(self) -> None:
         for connection in tuple(self._connections.values()):
             connection.cut()
-
-
-def text_of(event: Event) -> str:
-    """Return an event as its frame's text."""
-    number, name, payload = event
-    return f"42{number}{orjson.dumps([name, payload]).decode()}"
 
 
 class Tokens:
@@ -185,27 +176,6 @@ class Tokens:
 
     def verify(self, token: str) -> Identity:
         return Identity(token, NEVER)
-
-
-class SocketServer:
-    """What an edge asks of python-socketio: handlers by name, and the engine.io socket of a session."""
-
-    def __init__(self) -> None:
-        self.handlers: dict[str, Callable[..., Any]] = {}
-        self.sockets: dict[str, EngineSocket] = {}
-        self.take: Callable[[Client, str], bool]
-        self.eio = self
-        self.manager = self
-
-    def on(self, name: str, handler: Callable[..., Awaitable[Any]]) -> None:
-        self.handlers[name] = handler
-
-    def eio_sid_from_sid(self, sid: str, _namespace: str) -> str:
-        return sid
-
-    async def disconnect(self, sid: str) -> None:
-        if self.sockets.pop(sid, None) is not None:
-            await self.handlers["disconnect"](sid, "server disconnect")
 
 
 class Connection:
@@ -218,12 +188,14 @@ class Connection:
         self._edge: SimulatedEdge | None = None
         self._sid = ""
         self._is_lost = False
+        self.socket: DirectSocket | UpgradingSocket
         self.to_client = Pipe(self._chance, self._receive)
         self.to_edge = Pipe(self._chance, self._take)
+        self.transport = Transport(self.to_client, self.to_edge, self.cut)
 
-    def belongs_to(self, edge: SimulatedEdge, sid: str) -> None:
+    def belongs_to(self, edge: SimulatedEdge, sid: str, socket: DirectSocket | UpgradingSocket) -> None:
         """Lead to a session."""
-        self._edge, self._sid = edge, sid
+        self._edge, self._sid, self.socket = edge, sid, socket
 
     def cut(self) -> None:
         """Lose the connection: nothing more arrives at either end."""
@@ -240,15 +212,14 @@ class Connection:
             self._is_lost = True
             self._on_lost()
 
-    def _receive(self, data: bytes | None) -> None:
-        if data is None:
-            self.cut()
-            return self._client_notices()
-        for text in texts_of(data):
-            if not self._is_lost:
+    def _receive(self, pieces: Sequence[bytes | None]) -> None:
+        for text in chain.from_iterable(map(texts_of, pieces)):
+            if text is None:
+                self.cut()
+                self._client_notices()
+            elif not self._is_lost:
                 self._on_text(text)
-        return None
 
-    def _take(self, event: Event) -> None:
-        if self._edge is not None:
-            self._edge.take(self._sid, event)
+    def _take(self, texts: Sequence[str]) -> None:
+        if self._edge is not None and self._edge.process.alive:
+            self.socket.take(texts)

@@ -1,12 +1,13 @@
 """Which promises a run has kept.
 
 What clients saw is judged by the history checker of the fault suite (P1 to P4). Here: the store is the log
-(P5), and tables only grow (P6).
+(P5), tables only grow (P6), and what is refused at once is not done (P10).
 """
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from schemas import topics
 from schemas.client_events import ChatMessage
@@ -24,7 +25,14 @@ REMOVED_WITHIN_S = 15.0
 
 def violations(world: World) -> list[str]:
     """Return what is wrong, in words; nothing where every promise was kept."""
-    return [*world.failures, *_crashes(world), *_clients(world), *_store(world), *_tables(world)]
+    return [
+        *world.failures,
+        *_crashes(world),
+        *_clients(world),
+        *_store(world),
+        *_tables(world),
+        *_refusals(world),
+    ]
 
 
 def _crashes(world: World) -> Iterator[str]:
@@ -62,7 +70,7 @@ def _late_retries(world: World) -> set[str]:
         if at - first.setdefault(sent.id, at) > noticed_within:
             late.add(sent.id)
     written_ms = [record.timestamp - EPOCH_MS for record in by_time]
-    for message_id, at_s in (sent for client in world.clients for sent in client.sent):
+    for message_id, at_s in (sent for client in world.clients for sent in client.sends.values()):
         written = bisect_left(written_ms, int(at_s * 1000)) - 1
         if written - first.get(message_id, written) > noticed_within:
             late.add(message_id)
@@ -94,3 +102,20 @@ def _tables(world: World) -> Iterator[str]:
     for before, after in pairwise(ages):
         if after <= before:
             yield f"P6 table {after} was published after {before}"
+
+
+def _refusals(world: World) -> Iterator[str]:
+    """Each send has one answer; and a record comes from a send that was not refused at once."""
+    written = defaultdict(list)
+    for record in world.log.read(topics.MESSAGES):
+        written[MessageSent.read(record.headers, record.value).id].append(record.timestamp - EPOCH_MS)
+    for client in world.clients:
+        yield from (f"P10 {client.name}: {fault}" for fault in client.faults)
+        taken = defaultdict(list)
+        for number, (message_id, at_s) in client.sends.items():
+            if number not in client.refused_at_once:
+                taken[message_id].append(int(at_s * 1000))
+        for message_id in dict.fromkeys(message_id for message_id, _ in client.sends.values()):
+            came_of = zip_longest(sorted(written[message_id]), taken[message_id])
+            if any(at is not None and (sent is None or at < sent) for at, sent in came_of):
+                yield f"P10 {message_id} was refused at once, and stands in the log"

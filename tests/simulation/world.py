@@ -14,7 +14,7 @@ from tests.faults import history as seen
 from tests.simulation.chance import Chance
 from tests.simulation.process import Process
 from tests.simulation.simulated_client import SimulatedClient
-from tests.simulation.simulated_edge import SimulatedEdge
+from tests.simulation.simulated_edge import Limits, SimulatedEdge
 from tests.simulation.simulated_log import SimulatedLog
 from tests.simulation.simulated_loop import SimulatedLoop
 from tests.simulation.simulated_producer import SimulatedProducer
@@ -34,6 +34,7 @@ QUIET_LOOKS: Final = 4
 GROUPS: Final = ("g0", "g1", "g2")
 STORM: Final = {
     "say_something": 10,
+    "all_say_something": 2,
     "drop_a_connection": 3,
     "kill_something": 1,
     "stop_an_edge": 1,
@@ -61,6 +62,14 @@ class World:
         self.store = ModelStore()
         self.group = Group()
         self.window_records = rng.choice((12, 40, 400))
+        self.limits = Limits(
+            {
+                "window_records": self.window_records,
+                "max_pending_sends": rng.choice((20_000, 20_000, 4)),
+                "refuse_when_waiting_ms": rng.choice((2_000, 300)),
+            },
+            rounds_per_s=rng.choice((200.0, 5.0)),
+        )
         self.edges: dict[str, SimulatedEdge] = {}
         self.gateways: dict[str, SimulatedGateway] = {}
         self.dispatchers: dict[str, SimulatedDispatcher] = {}
@@ -91,6 +100,9 @@ class World:
                 await self._settle()
         except TimeoutError:
             self.failures.append(f"never settles: {self.unsettled()}")
+            for client in self.clients:
+                if unanswered := client.unanswered():
+                    self.failures.append(f"P10 {client.name} gets no answer to {unanswered}")
         self.trace("the end")
 
     async def _settle(self) -> None:
@@ -132,7 +144,7 @@ class World:
         process.on_death = again
 
     def _start_edge(self, process: Process) -> None:
-        edge = self.edges[process.name] = SimulatedEdge(process, self.log, window_records=self.window_records)
+        edge = self.edges[process.name] = SimulatedEdge(process, self.log, self.limits)
         process.spawn(edge.run())
 
     def _start_gateway(self, process: Process) -> None:
@@ -199,7 +211,13 @@ class World:
             action()
 
     def _say_something(self) -> None:
-        client = self.chance.random.choice(self.clients)
+        self._say(self.chance.random.choice(self.clients))
+
+    def _all_say_something(self) -> None:
+        for client in self.clients * 2:
+            self._say(client)
+
+    def _say(self, client: SimulatedClient) -> None:
         group = self.chance.random.choice(GROUPS)
         if (group, client.up) in self.memberships:
             number = len(self.said)

@@ -33,8 +33,8 @@ class Edge:
         self.publisher = Publisher(EdgeSettings(**settings), cast(Any, self.producer), delivery, self.window)
         self.told: list[Entry | Refused] = []
 
-    def say(self, message_id: str, text: str = "hello") -> None:
-        sent = SendMessage(message=text, up=UP, room="g", timestamp=5)
+    def say(self, message_id: str, text: str = "hello", room: str = "g") -> None:
+        sent = SendMessage(message=text, up=UP, room=room, timestamp=5)
         self.publisher.publish(message_id, sent, self.told.append)
 
     @property
@@ -131,6 +131,27 @@ async def test_who_waits_for_too_long_is_refused_while_the_message_stays_on_its_
     assert edge.outcomes == ["unavailable", 0]
     assert [len(sent.values) for sent in edge.producer.sent] == [1]
     edge.say("c")
+    looking.cancel()
+
+
+async def test_who_was_told_is_not_told_again_while_an_older_message_waits_for_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publish, "LOOK_EVERY_S", 0.001)
+    edge = Edge(send_timeout_ms=100, refuse_when_waiting_ms=100)
+    looking = asyncio.create_task(edge.publisher._refuse_overdue())
+    edge.say("a", room="another")
+    edge.say("b")
+    await passes()
+    older, newer = edge.producer.sent
+    assert older.partition != newer.partition
+    newer.written(0)
+    await eventually("the refusal", lambda: edge.outcomes == [0, "unavailable"])
+    await eventually(
+        "the newer one's time", lambda: edge.publisher._loop.time() > edge.publisher._in_order[1].since + 0.1
+    )
+    await asyncio.sleep(0.01)
+    assert edge.outcomes == [0, "unavailable"]
     looking.cancel()
 
 
