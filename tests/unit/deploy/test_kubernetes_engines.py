@@ -69,6 +69,34 @@ def test_only_the_persister_can_write_the_store(overlay: str) -> None:
         assert rights[secret] == [{"name": role, "db": said(one, "mongodb_database")}]
 
 
+@each_overlay
+def test_mongodb_s_pods_have_the_rights_that_their_agents_need_and_no_more(overlay: str) -> None:
+    name = "chat-mongodb"
+    pod = of_kind(overlay, "MongoDBCommunity")[name]["spec"]["statefulSet"]["spec"]["template"]["spec"]
+    binding = of_kind(overlay, "RoleBinding")[name]
+    (subject,) = binding["subjects"]
+    assert subject["kind"] == "ServiceAccount"
+    assert pod["serviceAccountName"] == subject["name"]
+    assert subject["name"] in of_kind(overlay, "ServiceAccount")
+    secrets, pods = of_kind(overlay, "Role")[binding["roleRef"]["name"]]["rules"]
+    assert secrets["resources"] == ["secrets"]
+    assert (secrets["resourceNames"], secrets["verbs"]) == ([f"{name}-config"], ["get"])
+    assert pods["resources"] == ["pods"]
+    assert set(pods["verbs"]) == {"get", "patch", "delete"}
+
+
+@each_overlay
+def test_a_majority_of_mongodb_stays_when_nodes_are_emptied(overlay: str) -> None:
+    one = of_kind(overlay, "MongoDBCommunity")["chat-mongodb"]["spec"]
+    labels = {"app": "chat-mongodb-svc"}
+    budget = of_kind(overlay, "PodDisruptionBudget")["chat-mongodb"]["spec"]
+    assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": labels}}
+    affinity = one["statefulSet"]["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]
+    (apart,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert apart == {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels}}
+    assert one["members"] == (1 if overlay == "dev" else 3)
+
+
 def test_production_scales_by_what_the_dispatcher_wants_and_never_sets_a_number_back() -> None:
     targets = {one["spec"]["scaleTargetRef"]["name"] for one in of_kind("prod", "ScaledObject").values()}
     targets |= {
