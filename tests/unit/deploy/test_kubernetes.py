@@ -1,6 +1,7 @@
 """What runs in Kubernetes agrees with its schemas and with the code: settings, ports, times, rights."""
 
 import os
+import re
 from pathlib import Path
 
 import kubernetes_validate
@@ -28,6 +29,8 @@ pytestmark = with_kubectl
 K8S = REPOSITORY / "k8s"
 VERSION = "1.33"
 """Of Kubernetes, at least."""
+LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+"""A name of DNS, with neither dots nor underscores."""
 
 OF_OPERATORS = {"Kafka", "KafkaNodePool", "KafkaTopic", "MongoDBCommunity"}
 OF_MORE_OPERATORS = {"PodMonitor", "PrometheusRule", "ScaledObject"}
@@ -62,6 +65,16 @@ def test_each_service_is_there_and_everything_is_in_one_namespace(overlay: str) 
     assert {one.name for one in workloads(overlay)} == set(NAMES)
     spaces = {one["metadata"].get("namespace") for one in resources(overlay) if one["kind"] != "Namespace"}
     assert spaces == set(of_kind(overlay, "Namespace"))
+
+
+@each_overlay
+def test_names_are_such_as_kubernetes_takes_and_its_schemas_do_not_check(overlay: str) -> None:
+    for one in workloads(overlay):
+        for name in (one.name, one.container["name"], *one.ports):
+            assert LABEL.fullmatch(name), name
+        assert all(len(port) <= 15 for port in one.ports)
+    for name in of_kind(overlay, "Service"):
+        assert LABEL.fullmatch(name), name
 
 
 @each_overlay
