@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from loadtest.connection import Connection, ConnectRefusedError, connect
 from loadtest.outbox import TRY_AGAIN, Outbox, Outgoing
-from loadtest.seen_frames import SeenFrames
+from loadtest.seen_frames import Read, SeenFrames
 from schemas.client_events import CHAT_MESSAGE, JOINED, LEFT, MOVE, ChatMessage, SendMessageOk
 
 RECONNECT_FIRST_S: Final = 0.25
@@ -42,6 +42,8 @@ class ChatClient:
         self.on_joined: Callable[[str, int], None] = lambda _, __: None
         """Called when a room is joined for the first time: room, and the head after which all must come."""
         self.on_chat: Callable[[ChatMessage], None] = lambda _: None
+        self.on_chats: Callable[[Read], None] | None = None
+        """Where set, it takes the place of `on_chat` for messages that others have read in the same read."""
         self.on_acked: Callable[[Outgoing, SendMessageOk], None] = lambda _, __: None
         self.on_refused: Callable[[Outgoing, str], None] = lambda _, __: None
         self._locate = locate
@@ -86,6 +88,15 @@ class ChatClient:
         """Take a chat message from the connection."""
         self.cursors[message.room] = message.seq
         self.on_chat(message)
+
+    def on_read(self, read: Read) -> None:
+        """Take the chat messages of a read from the connection."""
+        if self.on_chats is None:
+            for message in read.messages:
+                self.on_message(message)
+        else:
+            self.cursors.update(read.heads)
+            self.on_chats(read)
 
     def on_event(self, name: str, payload: Any) -> None:
         """Take any other event from the connection."""

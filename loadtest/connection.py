@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from loadtest.seen_frames import SeenFrames
+from loadtest.seen_frames import Read, SeenFrames
 from loadtest.websocket import (
     CLOSE,
     PING,
@@ -46,6 +46,9 @@ class Owner(Protocol):
 
     def on_message(self, message: ChatMessage) -> None:
         """Take a chat message."""
+
+    def on_read(self, read: Read) -> None:
+        """Take all messages of a read whose bytes another student has read before."""
 
     def on_event(self, name: str, payload: Any) -> None:
         """Take any other event."""
@@ -101,11 +104,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what the edge sent. What another student has read just so is the hot path."""
         if self._head is None and not self._reader.rest:
-            messages = self._seen.reads.get(data)
-            if messages is not None:
-                on_message = self._owner.on_message
-                for message in messages:
-                    on_message(message)
+            read = self._seen.reads.get(data)
+            if read is not None:
+                self._owner.on_read(read)
                 return
         try:
             self._read(data if self._head is None else self._take_head(data))

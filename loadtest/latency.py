@@ -32,10 +32,10 @@ class Latencies:
     def __init__(self, counts: Mapping[int, int] | None = None) -> None:
         self.counts: dict[int, int] = dict(counts or {})
 
-    def record(self, value_us: int) -> None:
-        """Count one value; a negative one (clocks that disagree) counts as none at all."""
+    def record(self, value_us: int, times: int = 1) -> None:
+        """Count a value so often; a negative one (clocks that disagree) counts as none at all."""
         bucket = bucket_of(max(0, value_us))
-        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+        self.counts[bucket] = self.counts.get(bucket, 0) + times
 
     def add(self, other: "Latencies") -> None:
         """Count all that the other has counted."""

@@ -100,7 +100,7 @@ class Memory:
 
     def listener(self, up: str) -> Callable[[ChatMessage], None]:
         """Return what takes the messages of one student. It is called for every delivery."""
-        places, said_by_id, clock = self.places[up], self.said, self._clock
+        places, clock = self.places[up], self._clock
         record, record_own = self.deliver.record, self.own.record
 
         def received(message: ChatMessage) -> None:
@@ -115,18 +115,24 @@ class Memory:
                 place.rising += 1
             else:
                 place.again.append(seq)
-            said = said_by_id.get(message.id)
+            said = self.meet(message)
             if said is None:
-                self.seqs[room].add(seq)
                 return
-            if said.seq is None or said.seq != seq:
-                self._first(said, message)
             late_us = int((clock() - said.planned_at) * 1e6)
             record(late_us)
             if said.up == up:
                 record_own(late_us)
 
         return received
+
+    def meet(self, message: ChatMessage) -> Said | None:
+        """Note where a received message stands in the log; return what we said, if it is ours to know."""
+        said = self.said.get(message.id)
+        if said is None:
+            self.seqs[message.room].add(message.seq)
+        elif said.seq != message.seq:
+            self._first(said, message)
+        return said
 
     def forget_old(self) -> None:
         """Drop what is settled, so that a long run needs no more memory than a short one."""

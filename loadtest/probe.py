@@ -15,7 +15,7 @@ from loadtest.availability import Availability
 from loadtest.connection import ConnectRefusedError, connect
 from loadtest.latency import Latencies
 from loadtest.rest import RestApi
-from loadtest.seen_frames import SeenFrames
+from loadtest.seen_frames import Read, SeenFrames
 from schemas.client_events import CHAT_MESSAGE, JOINED, ChatMessage
 from schemas.ids import new_id
 
@@ -73,6 +73,11 @@ class Visitor:
         """Take a message."""
         if message.id == self._wanted and not self.read.done():
             self.read.set_result(None)
+
+    def on_read(self, read: Read) -> None:
+        """Take the messages of a read."""
+        for message in read.messages:
+            self.on_message(message)
 
     def on_event(self, name: str, payload: Any) -> None:
         """Take any other event: only being in our own room matters."""

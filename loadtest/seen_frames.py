@@ -4,7 +4,8 @@ An edge writes the same frame to every member of a room. Looking its bytes up co
 parsing them and leaves nothing unchecked: each byte is compared with a frame that was validated.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Final
 
 import orjson
@@ -18,14 +19,29 @@ MAX_READS_KEPT: Final = 2_000
 _EVENT: Final = b'42["' + CHAT_MESSAGE.encode() + b'",'
 
 
+class Read:
+    """Whole chat messages that came in one read, and nothing else: all who get the same bytes share it."""
+
+    __slots__ = ("first", "heads", "last", "messages", "room")
+
+    def __init__(self, messages: Sequence[ChatMessage]) -> None:
+        self.messages = messages
+        self.heads = {message.room: message.seq for message in messages}
+        """By room, the seq of its last message."""
+        in_order = all(one.room == next_.room and one.seq < next_.seq for one, next_ in pairwise(messages))
+        self.room = messages[0].room if in_order else ""
+        """The room of all of them; empty where they are of several, or their seqs do not rise."""
+        self.first, self.last = messages[0].seq, messages[-1].seq
+
+
 class SeenFrames(dict[bytes, ChatMessage]):
     """Chat messages by the text of their frame; the oldest go when there are too many."""
 
     def __init__(self, max_kept: int = MAX_KEPT) -> None:
         super().__init__()
         self._max_kept = max_kept
-        self.reads: dict[bytes, tuple[ChatMessage, ...]] = {}
-        """What came in one read and was nothing but whole chat messages, by its bytes, headers and all."""
+        self.reads: dict[bytes, Read] = {}
+        """By the bytes that were read, headers and all."""
 
     def parse(self, text: bytes) -> ChatMessage | None:
         """Return the chat message that this text is, and remember it; None where it is no such.
@@ -47,4 +63,4 @@ class SeenFrames(dict[bytes, ChatMessage]):
         if None not in messages:
             if len(self.reads) >= MAX_READS_KEPT:
                 del self.reads[next(iter(self.reads))]
-            self.reads[data] = tuple(message for message in messages if message is not None)
+            self.reads[data] = Read([message for message in messages if message is not None])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge_server.frames import event_text, text_frame
 from loadtest.connection import Connection
-from loadtest.seen_frames import SeenFrames
+from loadtest.seen_frames import Read, SeenFrames
 from loadtest.websocket import Handshake
 from schemas.client_events import CHAT_MESSAGE, LEFT, ChatMessage, Left
 
@@ -22,6 +22,10 @@ class Reader:
 
     def on_message(self, message: ChatMessage) -> None:
         self.seqs.append(message.seq)
+
+    def on_read(self, read: Read) -> None:
+        for message in read.messages:
+            self.on_message(message)
 
     def on_event(self, name: str, _payload: Any) -> None:
         self.events.append(name)

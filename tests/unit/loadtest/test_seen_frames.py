@@ -49,7 +49,7 @@ def test_a_read_of_known_messages_alone_is_remembered_with_them_in_order() -> No
     wires = [event_text(CHAT_MESSAGE, message(seq)) for seq in (7, 8)]
     messages = [seen.parse(wire) for wire in wires]
     seen.remember_read(b"the bytes", wires)
-    assert list(seen.reads[b"the bytes"]) == messages
+    assert seen.reads[b"the bytes"].messages == messages
 
 
 def test_a_read_with_anything_else_in_it_is_not_remembered() -> None:
