@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from deploy.demo.local_system import LocalSystem
 from deploy.local.service import ServiceProcess
@@ -14,10 +15,15 @@ from loadtest.tokens import SECRET_VARIABLE
 NOT_OURS = ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_DURABLE", "MONGODB_URI")
 """A load test writes groups and messages: it never does so into somebody's broker by accident."""
 
+STORE_NICENESS: Final = 10
+
 
 @contextmanager
 def local_target(folder: Path, *, edges: int = 2) -> Iterator[Target]:
-    """Run a system under ``folder`` for the length of the block; this process can mint its tokens."""
+    """Run a system under ``folder`` for the length of the block; this process can mint its tokens.
+
+    On a machine that all of it shares, storing may wait and people may not: the store gets what they leave.
+    """
     environ = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     with LocalSystem(
         data_dir=folder / "data",
@@ -26,6 +32,8 @@ def local_target(folder: Path, *, edges: int = 2) -> Iterator[Target]:
         environ=environ,
         usual_ports=False,
     ) as system:
+        if isinstance(system.backing.store, ServiceProcess):
+            os.setpriority(os.PRIO_PGRP, system.backing.store.process.pid, STORE_NICENESS)
         before = os.environ.get(SECRET_VARIABLE)
         os.environ[SECRET_VARIABLE] = system.token_secret
         try:
