@@ -223,6 +223,9 @@ def _java(place: BrokerPlace, heap: str, *program: str) -> list[str]:
         f"-Dlog4j2.configurationFile={LOG_CONFIG}",
         f"-Dkafka.log.file={place.folder / 'broker.log'}",
         "-Djava.awt.headless=true",
+        # Such a broker lives for minutes: compiling its code well would cost more than it saves.
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+UseSerialGC",
         "-cp",
         f"{KAFKA_LIBS}/*",
         *program,
