@@ -71,9 +71,7 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     joining = Joining(settings, rooms, window, delivery, fan_out, memberships)
     handshake = Handshake(settings, tokens)
     elsewhere = Elsewhere(settings.edge_name, assignments)
-    sessions = Sessions(
-        server, rooms, handshake, joining, presence, elsewhere, capacity=settings.edge_capacity
-    )
+    sessions = Sessions(settings, server, rooms, handshake, joining, presence, elsewhere)
     sessions.start(service)
     fan_out.on_slow(sessions.close_slow)
     drain = Drain(elsewhere, rooms)

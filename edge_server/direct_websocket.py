@@ -7,9 +7,10 @@ packets for engine.io are worked off, in their order.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from aiohttp import WSMessage, WSMsgType
+from aiohttp import WSCloseCode, WSMessage, WSMsgType
 from aiohttp._websocket.reader import WebSocketDataQueue
 from aiohttp.http_websocket import WebSocketError, WebSocketReader
 from engineio import exceptions, packet
@@ -17,6 +18,7 @@ from engineio import exceptions, packet
 from edge_server.clients import Client
 from edge_server.frames import close_frame, pong_frame
 from edge_server.settings import EdgeSettings
+from edge_server.unfinished import BoundedReader
 from runtime import metrics
 from runtime.budgets import Budget
 
@@ -56,7 +58,9 @@ class DirectWebSocket(asyncio.Protocol):
         self._most_debt = -settings.events_burst_per_client
         self._budget = Budget(settings.events_per_s_per_client, settings.events_burst_per_client)
         size = settings.max_frame_bytes
-        self.reader: Any = WebSocketReader(_Inbox(self), size, compress=False, decode_text=True)
+        reader = WebSocketReader(_Inbox(self), size, compress=False, decode_text=True)
+        too_big = partial(self.fail, WSCloseCode.MESSAGE_TOO_BIG)
+        self.reader: BoundedReader = BoundedReader(reader, settings, too_big)
         self._client: Client | None = None
         self._waiting: list[str | bytes] = []
         self._ahead = 0
@@ -72,6 +76,7 @@ class DirectWebSocket(asyncio.Protocol):
     def take_short_way(self, client: Client) -> None:
         """The client is direct: from now on its chat messages go the short way."""
         self._client = client
+        self.reader.sender_is_known()
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
@@ -82,11 +87,12 @@ class DirectWebSocket(asyncio.Protocol):
         if self._closer is not None:
             self._closer.cancel()
         self._client = None
-        self.reader = None
         self._ended()
 
     def receive(self, message: WSMessage) -> None:
         """Take a message from the reader: the short way, which counts it, or counted here."""
+        if message.type in _DATA:
+            self.reader.message_ended()
         if self._closer is None and self._taken_short(message):
             return
         if self._budget.spend(asyncio.get_running_loop().time()) <= self._most_debt:

@@ -5,7 +5,7 @@ what is newer than its cursor, until this edge has caught up with it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, KeysView
+from collections.abc import Iterator, KeysView
 from typing import TypeVar
 
 from edge_server.clients import Client
@@ -73,8 +73,8 @@ class Rooms:
         """Say whether anybody here is in the room."""
         return room in self._members or room in self._late
 
-    def of_user(self, up: str) -> Iterable[Client]:
-        """Return a user's clients here."""
+    def of_user(self, up: str) -> tuple[Client, ...]:
+        """Return a user's clients here, in the order of their coming."""
         return tuple(self._users.get(up, _NO_ONE))
 
     def _leave_members(self, client: Client, room: str) -> None:

@@ -15,27 +15,34 @@ from edge_server.frames import event_text
 from edge_server.handshake import Handshake, Joining
 from edge_server.presence import Presence
 from edge_server.rooms import Rooms
+from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
 from edge_server.token_expiry import TokenExpiry
 from runtime import metrics, refusing
 from runtime.service import Service
 from schemas.client_events import REFUSED, ConnectRefused
-from schemas.refusals import EXPIRED_TOKEN, OVERLOADED, SLOW_CLIENT, Refused
+from schemas.refusals import (
+    EXPIRED_TOKEN,
+    OVERLOADED,
+    SLOW_CLIENT,
+    TOO_MANY_CONNECTIONS,
+    Refusal,
+    Refused,
+)
 
 
 class Sessions:
-    """The connections of this edge, at most ``capacity``."""
+    """The connections of this edge, which are bounded, and so are those of each user."""
 
     def __init__(
         self,
+        settings: EdgeSettings,
         server: ChatSocketServer,
         rooms: Rooms,
         handshake: Handshake,
         joining: Joining,
         presence: Presence,
         elsewhere: Elsewhere,
-        *,
-        capacity: int,
     ) -> None:
         self._server = server
         self._rooms = rooms
@@ -43,7 +50,8 @@ class Sessions:
         self._joining = joining
         self._presence = presence
         self._elsewhere = elsewhere
-        self._capacity = capacity
+        self._capacity = settings.edge_capacity
+        self._most_of_user = settings.max_connections_per_user
         self._expiry = TokenExpiry(self._expire)
         self._closing: set[asyncio.Task[None]] = set()
         self._on_welcome: Callable[[Client], None] = lambda _client: None
@@ -86,6 +94,7 @@ class Sessions:
             data = ConnectRefused(**body, url=self._way_on(error, auth))
             raise Rejected(data.message, data.model_dump(exclude_none=True)) from error
         self._rooms.add(client)
+        self._close_oldest(client.up)
         self._expiry.watch(client)
         metrics.CONNECTS.inc()
         # The library confirms the connection when this returns, without an await until it is queued:
@@ -97,6 +106,13 @@ class Sessions:
             raise Refused(OVERLOADED)
         identity, since = self._handshake.authenticate(auth)
         return self._handshake.client(sid, identity, self._engine_socket(sid)), since
+
+    def _close_oldest(self, up: str) -> None:
+        """Close what is too much of a user: its oldest connections are the likeliest to be dead already."""
+        here = self._rooms.of_user(up)
+        for oldest in here[: max(0, len(here) - self._most_of_user)]:
+            metrics.LIMIT_HITS.labels(limit="connections of a user").inc()
+            self._refuse(oldest, TOO_MANY_CONNECTIONS)
 
     def _way_on(self, error: Exception, auth: object) -> str | None:
         """Return another edge's URL for whom this one has no room for, if the token is good."""
@@ -124,9 +140,13 @@ class Sessions:
             client.end()
 
     def _expire(self, client: Client) -> None:
-        body = refusing.answer(Refused(EXPIRED_TOKEN), sid=client.sid)["error"]
+        self._refuse(client, EXPIRED_TOKEN)
+
+    def _refuse(self, client: Client, refusal: Refusal) -> None:
+        """Say why, and close."""
+        body = refusing.answer(Refused(refusal), sid=client.sid)["error"]
         client.send(event_text(REFUSED, body))
-        self.close(client, EXPIRED_TOKEN.code)
+        self.close(client, refusal.code)
 
     def _forget(self, client: Client, reason: str) -> None:
         client.gone = True

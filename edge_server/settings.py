@@ -43,6 +43,9 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSetting
         ge=100,
         description="Messages are refused at once while the oldest waits this many milliseconds for the log.",
     )
+    max_connections_per_user: int = Field(
+        default=20, ge=1, description="Connections of one user; the oldest is closed where more come."
+    )
     max_pending_sends: int = Field(
         default=20_000, ge=1, description="Messages that may wait for their ack at the same time."
     )

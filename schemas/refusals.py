@@ -45,6 +45,9 @@ RATE_LIMITED: Final = Refusal(
 SLOW_REQUEST: Final = Refusal("slow_request", 408, "The request came too slowly.")
 UNSUPPORTED_ENCODING: Final = Refusal("unsupported_encoding", 415, "Bodies are taken uncompressed only.")
 SLOW_CLIENT: Final = Refusal("slow_client", 408, "Messages were read too slowly.", closes=True)
+TOO_MANY_CONNECTIONS: Final = Refusal(
+    "too_many_connections", 409, "You have connected once more elsewhere.", closes=True
+)
 OVERLOADED: Final = Refusal(
     "overloaded", 503, "Too much is going on. Try again.", retry_after_s=1, floods=True
 )

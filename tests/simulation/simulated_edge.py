@@ -107,7 +107,7 @@ class SimulatedEdge:
         server: Any = self._server
         handshake = Handshake(settings, Tokens())  # type: ignore[arg-type]
         elsewhere = Elsewhere(process.name, assignments)
-        self.sessions = Sessions(server, self.rooms, handshake, joining, presence, elsewhere, capacity=100)
+        self.sessions = Sessions(settings, server, self.rooms, handshake, joining, presence, elsewhere)
         self.sessions.start(service)
         fan_out.on_slow(self.sessions.close_slow)
         self.drain = Drain(elsewhere, self.rooms)

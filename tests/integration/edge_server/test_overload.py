@@ -223,6 +223,18 @@ async def test_a_head_that_never_ends_is_closed(log: Log, monkeypatch: pytest.Mo
         assert await reader.read() == b""
 
 
+async def test_of_too_many_connections_of_a_user_the_oldest_is_told_and_closed(log: Log) -> None:
+    up = new_up()
+    async with edge(max_connections_per_user=2) as here, AsyncExitStack() as stack:
+        before = hits("connections of a user")
+        oldest, *others = [await stack.enter_async_context(raw(here, up)) for _ in range(3)]
+        await eventually("it is closed", lambda: oldest.is_closed)
+        assert any("too_many_connections" in frame for frame in oldest.frames)
+        assert hits("connections of a user") == before + 1
+        assert not any(one.is_closed for one in others)
+        assert here.connected() == 2
+
+
 async def test_a_huge_frame_closes_its_own_connection_alone(log: Log) -> None:
     async with edge(max_frame_bytes=65_536) as here, conversation(log, here) as others:
         async with raw(here, new_up()) as huge:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, cast
 
+import pytest
 from engineio import packet
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from edge_server.clients import Client
 from edge_server.direct_websocket import READ_AHEAD_CHARS, DirectWebSocket
 from edge_server.frames import close_frame
 from edge_server.settings import EdgeSettings
+from edge_server.unfinished import HEADS_FACTOR
 from tests.integration.backing import eventually
 from tests.unit.edge_server.test_fan_out import EngineSocket, Transport, client
 from tests.unit.edge_server.test_short_way import frames_of
@@ -95,6 +97,34 @@ async def test_who_sends_what_is_no_frame_is_told_so_and_closed_without_waiting_
     )
     websocket.data_received(b"\x83\x80\x00\x00\x00\x00")
     assert transport.wire == [close_frame(1002), b"CLOSED"]
+    websocket.connection_lost(None)
+
+
+EMPTY_PART = b"\x00\x80\x00\x00\x00\x00"
+TOO_BIG = [close_frame(1009), b"CLOSED"]
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_stranger_may_send_no_more_of_a_message_than_an_event_has(known: bool) -> None:
+    transport, socket = Paused(), Carried([], [0])
+    websocket = DirectWebSocket(cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS)
+    if known:
+        websocket.take_short_way(client(socket))
+    message = frames_of("4" + "x" * (SETTINGS.max_event_bytes + 100), 3, ping=False)
+    websocket.data_received(message[:-1])
+    assert transport.wire == ([] if known else TOO_BIG)
+    websocket.connection_lost(None)
+
+
+async def test_a_message_in_parts_that_never_end_is_given_up_on() -> None:
+    transport, socket = Paused(), Carried([], [0])
+    websocket = DirectWebSocket(cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS)
+    websocket.take_short_way(client(socket))
+    websocket.data_received(b"\x01\x80\x00\x00\x00\x00")
+    for _ in range(HEADS_FACTOR * SETTINGS.max_frame_bytes // (1000 * len(EMPTY_PART)) + 1):
+        assert transport.wire == []
+        websocket.data_received(EMPTY_PART * 1000)
+    assert transport.wire == TOO_BIG
     websocket.connection_lost(None)
 
 

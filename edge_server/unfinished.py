@@ -1,0 +1,52 @@
+"""How much of a message may be read before it ends: little, until it is known who sends it.
+
+A frame says how long it is, and one in parts may go on for ever. No decision about whole messages.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from edge_server.settings import EdgeSettings
+from runtime import metrics
+
+HEADS_FACTOR: Final = 2
+"""A message may come in parts about as long as their heads; who sends empty ones for ever ends here."""
+
+_UNFINISHED: Final = metrics.LIMIT_HITS.labels(limit="unfinished messages")
+
+
+class BoundedReader:
+    """A websocket's reader that gives up on a message that does not end.
+
+    Before login nothing is taken that is longer than an event, so that as much is enough to read.
+    """
+
+    __slots__ = ("_give_up", "_most", "_most_known", "_reader", "_unread")
+
+    def __init__(self, reader: Any, settings: EdgeSettings, give_up: Callable[[], None]) -> None:
+        self._reader = reader
+        self._most = settings.max_event_bytes
+        self._most_known = HEADS_FACTOR * settings.max_frame_bytes
+        self._give_up = give_up
+        self._unread = 0
+
+    def sender_is_known(self) -> None:
+        """From now on whole frames may be read."""
+        self._most = self._most_known
+
+    def message_ended(self) -> None:
+        """A text or binary message has been read."""
+        self._unread = 0
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Read bytes; what ends a message is to call `message_ended`."""
+        self._unread += len(data)
+        fed: tuple[bool, bytes] = self._reader.feed_data(data)
+        if self._unread > self._most:
+            _UNFINISHED.inc()
+            self._give_up()
+        return fed
+
+    def feed_eof(self) -> None:
+        """There is nothing more to read."""
+        self._reader.feed_eof()
