@@ -14,6 +14,7 @@ from typing import Any, Final
 from engineio import packet as eio_packet
 
 from edge_server.frames import text_frame
+from edge_server.reading import Reading
 from edge_server.write_through import WriteThrough
 from runtime import metrics
 from runtime.tokens import Identity
@@ -43,7 +44,7 @@ class Client:
 
     __slots__ = (
         "_held", "_max_bytes", "_max_packets", "_socket", "_waiting_bytes", "counted_as", "cursors", "gone",
-        "identity", "resting", "rooms", "sid", "slow", "transport", "unacked",
+        "identity", "reading", "resting", "rooms", "sid", "slow", "transport", "unacked",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +58,8 @@ class Client:
         self.unacked = 0
         self.transport: asyncio.Transport | None = None
         """The websocket's transport once the client is direct; None before."""
+        self.reading: Reading | None = None
+        """The reading of that transport."""
         self.slow = False
         self.gone = False
         self.resting: dict[str, Any] | None = None
@@ -121,15 +124,14 @@ class Client:
 
         What was read already is to be answered by the same refusal.
         """
-        if self.transport is not None and self.resting is None:
+        if self.reading is not None and self.resting is None:
             self.resting = refusal
-            self.transport.pause_reading()
-            asyncio.get_running_loop().call_later(seconds, self._wake, self.transport)
+            self.reading.rest()
+            asyncio.get_running_loop().call_later(seconds, self._wake, self.reading)
 
-    def _wake(self, transport: asyncio.Transport) -> None:
+    def _wake(self, reading: Reading) -> None:
         self.resting = None
-        if not transport.is_closing():
-            transport.resume_reading()
+        reading.wake()
 
     def cut_off(self) -> None:
         """End the connection at once: what it has not read yet would keep an orderly end waiting."""
@@ -159,6 +161,7 @@ class Client:
         held, self._held = self._held, None
         self._waiting_bytes = 0
         self.transport = transport = websocket.transport
+        self.reading = websocket.reading
         websocket.take_short_way(self)
         self.count_as(WEBSOCKET)
         if held:

@@ -17,6 +17,7 @@ from engineio import exceptions, packet
 
 from edge_server.clients import Client
 from edge_server.frames import close_frame, pong_frame
+from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import BoundedReader
 from runtime import metrics
@@ -44,14 +45,15 @@ class DirectWebSocket(asyncio.Protocol):
     """One websocket and the engine.io socket that it carries."""
 
     __slots__ = (
-        "_ahead", "_budget", "_client", "_closer", "_ended", "_most_debt", "_paused", "_socket", "_take",
-        "_waiting", "_work", "reader", "transport",
+        "_ahead", "_budget", "_client", "_closer", "_ended", "_most_debt", "_socket", "_take",
+        "_waiting", "_work", "reader", "reading", "transport",
     )  # fmt: skip
 
     def __init__(
         self, transport: asyncio.Transport, socket: Any, take: Take, ended: Ended, settings: EdgeSettings
     ) -> None:
         self.transport = transport
+        self.reading = Reading(transport)
         self._socket = socket
         self._take = take
         self._ended = ended
@@ -64,7 +66,6 @@ class DirectWebSocket(asyncio.Protocol):
         self._client: Client | None = None
         self._waiting: list[str | bytes] = []
         self._ahead = 0
-        self._paused = False
         self._work: asyncio.Task[None] | None = None
         self._closer: asyncio.TimerHandle | None = None
 
@@ -135,9 +136,8 @@ class DirectWebSocket(asyncio.Protocol):
         self._ahead += len(data) + PACKET_CHARS
         if not self.is_working:
             self._work = asyncio.get_running_loop().create_task(self._work_off())
-        elif self._ahead > READ_AHEAD_CHARS and not self._paused and not self.transport.is_closing():
-            self._paused = True
-            self.transport.pause_reading()
+        elif self._ahead > READ_AHEAD_CHARS:
+            self.reading.pause_reading()
 
     async def _work_off(self) -> None:
         try:
@@ -145,16 +145,9 @@ class DirectWebSocket(asyncio.Protocol):
                 waiting, self._waiting, self._ahead = self._waiting, [], 0
                 for data in waiting:
                     await self._hand_on(data)
-                self._read_on()
+                self.reading.resume_reading()
         finally:
             self._work = None
-
-    def _read_on(self) -> None:
-        """Read again where reading has stopped here. Who was told to wait is read when it may go on."""
-        if self._paused:
-            self._paused = False
-            if not self.transport.is_closing() and (self._client is None or self._client.resting is None):
-                self.transport.resume_reading()
 
     async def _hand_on(self, data: str | bytes) -> None:
         """Hand a packet to engine.io. What is no packet, or the last one, ends the connection."""

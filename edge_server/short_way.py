@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from aiohttp import WSMsgType
@@ -17,6 +17,7 @@ from aiohttp._websocket.reader import WebSocketDataQueue
 
 from edge_server.clients import Client
 from edge_server.frames import ack, message_ack
+from edge_server.reading import Reading
 from edge_server.recent_log import Entry
 from runtime import metrics
 from runtime.budgets import Budget
@@ -40,9 +41,10 @@ class Inbox(WebSocketDataQueue):
 
     take: TakeText | None = None
 
-    def __init__(self, protocol: Any, limit: int, budget: Budget, most_debt: float) -> None:
+    def __init__(self, reading: Reading, limit: int, budget: Budget, most_debt: float) -> None:
         self._now = asyncio.get_running_loop().time
-        super().__init__(protocol, limit, loop=asyncio.get_running_loop())
+        super().__init__(cast(Any, reading), limit, loop=asyncio.get_running_loop())
+        self._reading = reading
         self._budget = budget
         self._most_debt = most_debt
 
@@ -58,8 +60,7 @@ class Inbox(WebSocketDataQueue):
 
     def _cut_off(self) -> None:
         metrics.LIMIT_HITS.labels(limit="frames").inc()
-        if self._protocol.transport is not None:
-            self._protocol.transport.abort()
+        self._reading.transport.abort()
 
 
 class ShortWay:

@@ -17,6 +17,7 @@ from engineio.async_drivers import aiohttp as aiohttp_driver
 from edge_server.clients import Client
 from edge_server.direct_websocket import DirectWebSocket, Take
 from edge_server.frames import text_frame
+from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
 from edge_server.short_way import Inbox
 from edge_server.write_through import WriteThrough
@@ -36,6 +37,7 @@ class ChatWebSocket(WebSocketResponse):
     def __init__(self, settings: EdgeSettings) -> None:
         super().__init__(max_msg_size=settings.max_frame_bytes, compress=False, autoping=True)
         self.inbox: Inbox
+        self.reading: Reading
         self._settings = settings
 
     def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
@@ -43,7 +45,8 @@ class ChatWebSocket(WebSocketResponse):
         self._writer = writer
         burst = self._settings.events_burst_per_client
         budget = Budget(self._settings.events_per_s_per_client, burst)
-        self._reader = self.inbox = Inbox(request.protocol, READ_AHEAD_BYTES, budget, -burst)
+        self.reading = Reading(request.transport)
+        self._reader = self.inbox = Inbox(self.reading, READ_AHEAD_BYTES, budget, -burst)
         self._parser = WebSocketReader(self.inbox, self._max_msg_size, compress=False, decode_text=True)
         request.protocol.set_parser(self._parser)
         request.protocol.keep_alive(False)
@@ -65,6 +68,7 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
     """What engine.io makes of a request for a websocket."""
 
     transport: Any = None
+    reading: Reading
 
     def __init__(
         self, handler: Any, server: Any, take: Take, ended: Callable[[Any], None], settings: EdgeSettings
@@ -87,6 +91,7 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
             await self._sock.prepare(request)
             self.environ = environ
             self.transport = request.transport
+            self.reading = self._sock.reading
             socket.framed_websocket = self
             await self._upgrade(socket)
         except ConnectionResetError:

@@ -15,6 +15,7 @@ from engineio import packet
 
 from edge_server.clients import Client
 from edge_server.direct_websocket import DirectWebSocket
+from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
 from edge_server.write_through import WriteThrough
 from tests.simulation.network import Transport, client_frame
@@ -99,6 +100,8 @@ class UpgradingSocket:
         self.upgraded = False
         self.framed_websocket = self
         self.transport = transport
+        bytes_of: Any = transport
+        self.reading = Reading(bytes_of)
         self._client: Client | None = None
         self._sid = sid
         self._server = server

@@ -40,16 +40,8 @@ class Carried(EngineSocket):
         self._taken.append(received.data)
 
 
-class Paused(Transport):
-    """A transport that can be told to read no more."""
-
-    reads = True
-
-    def pause_reading(self) -> None:
-        self.reads = False
-
-    def resume_reading(self) -> None:
-        self.reads = True
+class Closed(Transport):
+    """A transport that remembers its close."""
 
     def close(self) -> None:
         self.wire.append(b"CLOSED")
@@ -72,7 +64,7 @@ async def test_however_frames_are_cut_all_are_taken_once_and_in_order(
             return True
         return False
 
-    websocket = DirectWebSocket(cast(Any, Paused()), socket, take, lambda: None, SETTINGS)
+    websocket = DirectWebSocket(cast(Any, Closed()), socket, take, lambda: None, SETTINGS)
     websocket.take_short_way(client(socket))
     texts = [("short " if short else "other ") + text for short, text, _, _ in said]
     wire = b"".join(
@@ -91,7 +83,7 @@ async def test_however_frames_are_cut_all_are_taken_once_and_in_order(
 
 
 async def test_who_sends_what_is_no_frame_is_told_so_and_closed_without_waiting_for_an_answer() -> None:
-    transport = Paused()
+    transport = Closed()
     websocket = DirectWebSocket(
         cast(Any, transport), EngineSocket(), lambda *_: False, lambda: None, SETTINGS
     )
@@ -129,16 +121,18 @@ async def test_a_message_in_parts_that_never_end_is_given_up_on() -> None:
 
 
 async def test_no_more_is_read_than_can_be_worked_off_and_nothing_from_who_was_told_to_wait() -> None:
-    transport, taken = Paused(), list[str]()
+    transport, taken = Closed(), list[str]()
     socket = Carried(taken, [1])
     websocket = DirectWebSocket(cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS)
     here = client(socket)
+    here.reading = websocket.reading
     websocket.take_short_way(here)
     much = frames_of("4" + "x" * (READ_AHEAD_CHARS // 2), 0, ping=False)
     for told_to_wait in (False, True):
-        here.resting = {"error": {}} if told_to_wait else None
+        if told_to_wait:
+            here.rest(3600.0, {"error": {}})
         websocket.data_received(much + much)
-        assert not transport.reads
+        assert transport.paused
         await eventually("all is worked off", lambda: not websocket.is_working)
-        assert transport.reads is not told_to_wait
+        assert transport.paused is told_to_wait
     assert len(taken) == 4

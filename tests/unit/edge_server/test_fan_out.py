@@ -1,7 +1,7 @@
 """Laws of sending: whatever a client's transport does, it gets its events once and in order."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from engineio import packet as eio_packet
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge_server.clients import Client
 from edge_server.fan_out import MAX_REST_S, FanOut
+from edge_server.reading import Reading
 from edge_server.rooms import Rooms
 from runtime import metrics
 from runtime.tokens import Identity
@@ -52,6 +53,7 @@ class EngineSocket:
         self.upgraded = False
         self.framed_websocket: Any = None
         self.transport = Transport()
+        self.reading = Reading(cast(Any, self.transport))
 
     def upgrade(self) -> None:
         self.framed_websocket = self

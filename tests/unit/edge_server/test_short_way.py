@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
+from edge_server.reading import Reading
 from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
@@ -70,11 +71,13 @@ class Edge:
         events.start(cast(Any, self.server))
         self.client = Client("sid", Identity(UP, 0.0), None, max_bytes=10**6, max_packets=10)
         self.transport = Transport()
+        self.reading = Reading(cast(Any, self.transport))
         rooms.add(self.client)
 
     def short(self, text: str) -> list[Any] | None:
         """Return the ack that was written; None where the text has to go the ordinary way."""
         self.client.transport = cast(Any, self.transport)
+        self.client.reading = self.reading
         if not self.server.take(self.client, text):
             assert not self.transport.wire
             assert not self.published.messages
@@ -182,15 +185,6 @@ async def test_who_was_told_to_wait_is_not_read_until_then_and_what_was_read_get
     assert len(edge.published.messages) == 1
 
 
-class Protocol:
-    """Stands for the connection: reading may be paused."""
-
-    _reading_paused = False
-
-    def pause_reading(self) -> None:
-        self._reading_paused = True
-
-
 def frame(opcode: int, payload: bytes, *, fin: bool = True, first_bits: int = 0) -> bytes:
     """Return a client's frame: masked."""
     mask = b"\x01\x02\x03\x04"
@@ -214,7 +208,7 @@ def test_however_frames_are_cut_all_arrive_once_and_nothing_overtakes_what_waits
 
 
 async def _read_cut(said: list[tuple[str, str, int, bool]], cuts: list[int]) -> None:
-    inbox = Inbox(cast(Any, Protocol()), 10**6, Budget(1.0, 1e6), -1e6)
+    inbox = Inbox(Reading(cast(Any, Transport())), 10**6, Budget(1.0, 1e6), -1e6)
     reader = WebSocketReader(inbox, 10**6, compress=False, decode_text=True)
     taken: list[str] = []
 
@@ -267,7 +261,7 @@ def frames_of(text: str, parts: int, ping: bool) -> bytes:
 async def test_a_frame_that_breaks_the_protocol_is_never_taken_and_closes_with_its_code(
     wire: bytes, code: int
 ) -> None:
-    inbox = Inbox(cast(Any, Protocol()), 10**6, Budget(1.0, 1e6), -1e6)
+    inbox = Inbox(Reading(cast(Any, Transport())), 10**6, Budget(1.0, 1e6), -1e6)
     reader = WebSocketReader(inbox, 100, compress=False, decode_text=True)
     taken: list[str] = []
 
