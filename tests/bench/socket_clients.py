@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any, Final
 
 from loadtest.connection import Connection, connect
-from loadtest.seen_frames import SeenFrames
+from loadtest.seen_frames import Read, SeenFrames
 from schemas.client_events import CHAT_MESSAGE, JOINED, ChatMessage
 from tests.integration.backing import token
 
@@ -38,6 +38,11 @@ class Student:
     def on_message(self, message: ChatMessage) -> None:
         """Take a chat message."""
         self.on_chat(message)
+
+    def on_read(self, read: Read) -> None:
+        """Take the messages of a read."""
+        for message in read.messages:
+            self.on_message(message)
 
     def on_event(self, name: str, _payload: Any) -> None:
         """Take any other event."""

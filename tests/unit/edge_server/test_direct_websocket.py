@@ -98,7 +98,7 @@ TOO_BIG = [close_frame(1009), b"CLOSED"]
 
 @pytest.mark.parametrize("known", [False, True])
 async def test_a_stranger_may_send_no_more_of_a_message_than_an_event_has(known: bool) -> None:
-    transport, socket = Paused(), Carried([], [0])
+    transport, socket = Closed(), Carried([], [0])
     websocket = DirectWebSocket(cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS)
     if known:
         websocket.take_short_way(client(socket))
@@ -109,7 +109,7 @@ async def test_a_stranger_may_send_no_more_of_a_message_than_an_event_has(known:
 
 
 async def test_a_message_in_parts_that_never_end_is_given_up_on() -> None:
-    transport, socket = Paused(), Carried([], [0])
+    transport, socket = Closed(), Carried([], [0])
     websocket = DirectWebSocket(cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS)
     websocket.take_short_way(client(socket))
     websocket.data_received(b"\x01\x80\x00\x00\x00\x00")
