@@ -81,6 +81,7 @@ class LogWriter:
         sending = None
         if self._spans is not None:
             sending = self._spans.send(topic, key=record.key.decode(), message_id=_ce_id(record))
+        if sending is not None:
             record = record._replace(headers=[*record.headers, *sending.headers])
         number = next(self._numbers)
         self._since[number] = asyncio.get_running_loop().time()

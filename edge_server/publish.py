@@ -121,10 +121,9 @@ class Publisher:
         )
         pending = Pending(sent.room.encode(), key, value, message_id, sent, now)
         if self._spans is not None:
-            pending.sending = self._spans.send(
-                topics.MESSAGES, key=sent.room, message_id=f"{sent.up}/{message_id}"
-            )
-            pending.trace = pending.sending.headers
+            sending = self._spans.send(topics.MESSAGES, key=sent.room, message_id=f"{sent.up}/{message_id}")
+            if sending is not None:
+                pending.sending, pending.trace = sending, sending.headers
         self._pending[key] = pending
         self._in_order.append(pending)
         self._writer.put(pending)

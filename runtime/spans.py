@@ -45,8 +45,6 @@ class Sending:
     def headers(self) -> Sequence[tuple[str, bytes]]:
         """What the record carries besides, so that whoever reads it goes on in this trace."""
         context = self._span.get_span_context()
-        if not context.trace_flags.sampled:
-            return ()
         return ((TRACEPARENT, b"00-%032x-%016x-01" % (context.trace_id, context.span_id)),)
 
     def sent(self, partition: int, offset: int) -> None:
@@ -75,14 +73,21 @@ class Spans:
     def __init__(self, provider: TracerProvider) -> None:
         self._tracer = provider.get_tracer("uni4all_chat")
 
-    def send(self, topic: str, *, key: str, message_id: str) -> Sending:
-        """Begin the span of a record, within the current request's where there is one."""
-        attributes = {
-            **_on_kafka("send", topic),
-            "messaging.kafka.message.key": key,
-            "messaging.message.id": message_id,
-        }
-        span = self._tracer.start_span(f"send {topic}", kind=SpanKind.PRODUCER, attributes=attributes)
+    def send(self, topic: str, *, key: str, message_id: str) -> Sending | None:
+        """Begin the span of a record, within the current request's where there is one.
+
+        Returns None where it is not sampled: nearly always, so nothing is made for it.
+        """
+        span = self._tracer.start_span(f"send {topic}", kind=SpanKind.PRODUCER)
+        if not span.get_span_context().trace_flags.sampled:
+            return None
+        span.set_attributes(
+            {
+                **_on_kafka("send", topic),
+                "messaging.kafka.message.key": key,
+                "messaging.message.id": message_id,
+            }
+        )
         return Sending(span)
 
     def processed(

@@ -19,7 +19,7 @@ from opentelemetry.semconv.attributes import db_attributes, error_attributes, ht
 from runtime import tracing
 from runtime.service import Service
 from runtime.settings import ServiceSettings, TracingSettings
-from runtime.spans import Spans, sampler
+from runtime.spans import Sending, Spans, sampler
 from schemas.refusals import OVERLOADED, Refused
 
 KNOWN = {
@@ -39,6 +39,12 @@ class Traced:
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.spans = Spans(provider)
 
+    def sending(self, message_id: str = "m") -> Sending:
+        """Begin the span of a record that is sampled."""
+        sending = self.spans.send("t", key="g", message_id=message_id)
+        assert sending is not None
+        return sending
+
     @property
     def ended(self) -> tuple[ReadableSpan, ...]:
         return self._exporter.get_finished_spans()
@@ -50,7 +56,7 @@ def a_record(headers: Any) -> Any:
 
 def test_what_processes_a_record_goes_on_in_the_trace_of_its_sending() -> None:
     sender, reader = Traced(), Traced()
-    sending = sender.spans.send("t", key="g", message_id="up/1")
+    sending = sender.sending(message_id="up/1")
     reader.spans.processed([a_record([*sending.headers, ("ce_id", b"up/1")])], 5, consumer_group="p")
     sending.sent(1, 7)
     (sent,), (processed,) = sender.ended, reader.ended
@@ -66,11 +72,11 @@ def test_what_processes_a_record_goes_on_in_the_trace_of_its_sending() -> None:
 
 async def test_all_attributes_are_named_by_the_conventions() -> None:
     traced = Traced()
-    traced.spans.send("t", key="g", message_id="m").failed("unavailable")
+    traced.sending().failed("unavailable")
     with traced.spans.request("GET", "/chat/{group}/message", {}) as answered:
         with pytest.raises(Refused), traced.spans.read("find", "messages"):
             raise Refused(OVERLOADED)
-        sending = traced.spans.send("t", key="g", message_id="m")
+        sending = traced.sending()
         answered(503)
     traced.spans.processed([a_record(sending.headers)], 5, consumer_group="p")
     sending.sent(0, 0)
@@ -82,11 +88,9 @@ async def test_all_attributes_are_named_by_the_conventions() -> None:
     }  # fmt: skip
 
 
-def test_a_record_that_is_not_sampled_carries_nothing() -> None:
+def test_nothing_is_made_for_a_record_that_is_not_sampled() -> None:
     traced = Traced(ALWAYS_OFF)
-    sending = traced.spans.send("t", key="g", message_id="m")
-    sending.sent(0, 0)
-    assert not sending.headers
+    assert traced.spans.send("t", key="g", message_id="m") is None
     assert not traced.ended
 
 
@@ -108,10 +112,10 @@ async def test_a_producer_s_answer_ends_the_span() -> None:
     traced = Traced()
     failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     failed.set_exception(TimeoutError())
-    traced.spans.send("t", key="g", message_id="m").settle(failed)
+    traced.sending().settle(failed)
     gone: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     gone.cancel()
-    traced.spans.send("t", key="g", message_id="m").settle(gone)
+    traced.sending().settle(gone)
     assert [(span.attributes or {})["error.type"] for span in traced.ended] == ["TimeoutError", "cancelled"]
 
 
