@@ -62,7 +62,8 @@ class DirectWebSocket(asyncio.Protocol):
         size = settings.max_frame_bytes
         reader = WebSocketReader(_Inbox(self), size, compress=False, decode_text=True)
         too_big = partial(self.fail, WSCloseCode.MESSAGE_TOO_BIG)
-        self.reader: BoundedReader = BoundedReader(reader, settings, too_big)
+        self.reader: BoundedReader | None = BoundedReader(reader, settings, too_big)
+        """None once the connection is gone."""
         self._client: Client | None = None
         self._waiting: list[str | bytes] = []
         self._ahead = 0
@@ -77,22 +78,24 @@ class DirectWebSocket(asyncio.Protocol):
     def take_short_way(self, client: Client) -> None:
         """The client is direct: from now on its chat messages go the short way."""
         self._client = client
-        self.reader.sender_is_known()
+        if self.reader is not None:
+            self.reader.sender_is_known()
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
-        self.reader.feed_data(data)
+        if self.reader is not None:
+            self.reader.feed_data(data)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """The connection is gone, for whatever reason."""
         if self._closer is not None:
             self._closer.cancel()
-        self._client = None
+        self._client = self.reader = None
         self._ended()
 
     def receive(self, message: WSMessage) -> None:
         """Take a message from the reader: the short way, which counts it, or counted here."""
-        if message.type in _DATA:
+        if message.type in _DATA and self.reader is not None:
             self.reader.message_ended()
         if self._closer is None and self._taken_short(message):
             return

@@ -187,6 +187,9 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _forget(self, socket: Any) -> None:
         await socket.close(wait=False, abort=True, reason=self.eio.reason.TRANSPORT_CLOSE)
         self.eio.sockets.pop(socket.sid, None)
+        # What refers to each other would stay until the collector comes by, which is rarely.
+        socket.framed_websocket = None
+        socket.queue.let_go()
 
     async def _handle_event(self, eio_sid: str, namespace: str, ack_id: int | None, data: object) -> None:
         """A text names an event. Some names are the library's, which calls our handlers by them."""

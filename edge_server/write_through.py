@@ -51,6 +51,10 @@ class WriteThrough:
         self.flush()
         self._together = None
 
+    def let_go(self) -> None:
+        """The connection is gone: there is nothing left to end."""
+        self._end = _nothing
+
     async def put(self, item: packet.Packet | None) -> None:
         """Do what `put_nowait` does, for engine.io."""
         self.put_nowait(item)
@@ -69,3 +73,7 @@ class WriteThrough:
         if self._transport.get_write_buffer_size() > self._max_bytes:
             metrics.SLOW_CLIENTS.inc()
             self._transport.abort()
+
+
+def _nothing() -> None:
+    """End nothing."""

@@ -1,7 +1,9 @@
 """A websocket that was never polled: it begins, hears pings, and however it ends, its end is told once."""
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from struct import pack
@@ -93,6 +95,22 @@ async def test_a_client_that_goes_is_told_of_once(edge: Edge) -> None:
     await socket.close()
     await edge.is_empty()
     assert edge.ends == ["transport close"]
+
+
+@pytest.mark.parametrize("edge", [{"ping_interval_s": 1, "ping_timeout_s": 1}], indirect=True)
+async def test_nothing_of_a_connection_waits_for_the_garbage_collector(edge: Edge) -> None:
+    gc.disable()
+    try:
+        socket = await edge.open()
+        kept = weakref.ref(edge.sessions[0])
+        await socket.close()
+        await edge.is_empty()
+        # Engine.io's watch holds the session that it looked at last, and the pings hold one that is due.
+        later = await edge.open()
+        await eventually("it is gone", lambda: kept() is None)
+        assert not later.closed
+    finally:
+        gc.enable()
 
 
 async def test_a_connection_that_breaks_is_told_of_once(edge: Edge) -> None:
