@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from loadtest.connection import Connection, ConnectRefusedError, connect
+from loadtest.connection import Connection, ConnectRefusedError, Owner, connect
 from loadtest.outbox import TRY_AGAIN, Outbox, Outgoing
 from loadtest.seen_frames import Read, SeenFrames
 from schemas.client_events import CHAT_MESSAGE, JOINED, LEFT, MOVE, ChatMessage, SendMessageOk
@@ -20,7 +20,7 @@ Locate = Callable[[str], Awaitable[str]]
 """Takes a token; returns the URL of its edge. Raises OSError where there is none for now."""
 
 
-class ChatClient:
+class ChatClient(Owner):
     """One student, one connection at a time. Callbacks are plain attributes, set before `run`."""
 
     def __init__(
@@ -92,8 +92,7 @@ class ChatClient:
     def on_read(self, read: Read) -> None:
         """Take the chat messages of a read from the connection."""
         if self.on_chats is None:
-            for message in read.messages:
-                self.on_message(message)
+            super().on_read(read)
         else:
             self.cursors.update(read.heads)
             self.on_chats(read)

@@ -49,6 +49,8 @@ class Owner(Protocol):
 
     def on_read(self, read: Read) -> None:
         """Take all messages of a read whose bytes another student has read before."""
+        for message in read.messages:
+            self.on_message(message)
 
     def on_event(self, name: str, payload: Any) -> None:
         """Take any other event."""

@@ -12,10 +12,10 @@ import aiohttp
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from loadtest.availability import Availability
-from loadtest.connection import ConnectRefusedError, connect
+from loadtest.connection import ConnectRefusedError, Owner, connect
 from loadtest.latency import Latencies
 from loadtest.rest import RestApi
-from loadtest.seen_frames import Read, SeenFrames
+from loadtest.seen_frames import SeenFrames
 from schemas.client_events import CHAT_MESSAGE, JOINED, ChatMessage
 from schemas.ids import new_id
 
@@ -53,7 +53,7 @@ class LookFailedError(Exception):
         self.step = step
 
 
-class Visitor:
+class Visitor(Owner):
     """One connection's owner: remembers what came."""
 
     def __init__(self, room: str) -> None:
@@ -73,11 +73,6 @@ class Visitor:
         """Take a message."""
         if message.id == self._wanted and not self.read.done():
             self.read.set_result(None)
-
-    def on_read(self, read: Read) -> None:
-        """Take the messages of a read."""
-        for message in read.messages:
-            self.on_message(message)
 
     def on_event(self, name: str, payload: Any) -> None:
         """Take any other event: only being in our own room matters."""

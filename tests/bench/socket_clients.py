@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Final
 
-from loadtest.connection import Connection, connect
-from loadtest.seen_frames import Read, SeenFrames
+from loadtest.connection import Connection, Owner, connect
+from loadtest.seen_frames import SeenFrames
 from schemas.client_events import CHAT_MESSAGE, JOINED, ChatMessage
 from tests.integration.backing import token
 
@@ -17,7 +17,7 @@ TEXT: Final = "It is a truth universally acknowledged, that a message must be in
 _numbers = count(1)
 
 
-class Student:
+class Student(Owner):
     """One connection, and what it hears. ``on_chat`` is a plain attribute."""
 
     def __init__(self, up: str, rooms: Sequence[str]) -> None:
@@ -38,11 +38,6 @@ class Student:
     def on_message(self, message: ChatMessage) -> None:
         """Take a chat message."""
         self.on_chat(message)
-
-    def on_read(self, read: Read) -> None:
-        """Take the messages of a read."""
-        for message in read.messages:
-            self.on_message(message)
 
     def on_event(self, name: str, _payload: Any) -> None:
         """Take any other event."""

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_server.frames import event_text, text_frame
-from loadtest.connection import Connection
-from loadtest.seen_frames import Read, SeenFrames
+from loadtest.connection import Connection, Owner
+from loadtest.seen_frames import SeenFrames
 from loadtest.websocket import Handshake
 from schemas.client_events import CHAT_MESSAGE, LEFT, ChatMessage, Left
 
 
-class Reader:
+class Reader(Owner):
     """Remembers what its connection says."""
 
     def __init__(self) -> None:
@@ -22,10 +22,6 @@ class Reader:
 
     def on_message(self, message: ChatMessage) -> None:
         self.seqs.append(message.seq)
-
-    def on_read(self, read: Read) -> None:
-        for message in read.messages:
-            self.on_message(message)
 
     def on_event(self, name: str, _payload: Any) -> None:
         self.events.append(name)
