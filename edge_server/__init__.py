@@ -6,6 +6,7 @@ The way of a message through these files:
     pings.py             when clients are pinged, and who has not answered
     websockets.py        a websocket is accepted
     direct_websocket.py  one that began as such: frames come in, and no task waits
+    unfinished.py        how much of a message may be read before it ends
     reading.py           whether a connection is read
     write_through.py     and what is written to it
     arrivals.py          who may begin to connect, and who has taken too long

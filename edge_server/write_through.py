@@ -53,7 +53,7 @@ class WriteThrough:
 
     def let_go(self) -> None:
         """The connection is gone: there is nothing left to end."""
-        self._end = _nothing
+        self._end = lambda: None
 
     async def put(self, item: packet.Packet | None) -> None:
         """Do what `put_nowait` does, for engine.io."""
@@ -73,7 +73,3 @@ class WriteThrough:
         if self._transport.get_write_buffer_size() > self._max_bytes:
             metrics.SLOW_CLIENTS.inc()
             self._transport.abort()
-
-
-def _nothing() -> None:
-    """End nothing."""
