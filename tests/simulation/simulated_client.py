@@ -79,8 +79,9 @@ class SimulatedClient:
         return f"acks of {list(self.outbox)}" if self.outbox else None
 
     def unanswered(self) -> list[str]:
-        """Return the ids of what was sent on the connection that is there, and has got no answer."""
-        return [] if self._connection is None else list(self._waiting.values())
+        """Name what was sent on the connection that is there, and has got no answer."""
+        waiting = [] if self._connection is None else self._waiting.values()
+        return [f"P10 {self.name} gets no answer to {message_id}" for message_id in waiting]
 
     def say(self, said: seen.Said) -> None:
         """Say something: it is sent, and sent again, until it is acked."""

@@ -100,9 +100,7 @@ class World:
                 await self._settle()
         except TimeoutError:
             self.failures.append(f"never settles: {self.unsettled()}")
-            for client in self.clients:
-                if unanswered := client.unanswered():
-                    self.failures.append(f"P10 {client.name} gets no answer to {unanswered}")
+            self.failures += [fault for client in self.clients for fault in client.unanswered()]
         self.trace("the end")
 
     async def _settle(self) -> None:
