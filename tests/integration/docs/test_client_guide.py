@@ -6,13 +6,16 @@ import re
 import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import socketio
 
 from deploy.demo.service_process import ServiceProcess
+from edge_server.settings import EdgeSettings
+from schemas.refusals import TOO_MANY_CONNECTIONS
 from tests.integration.backing import new_up
 from tests.integration.demo.system import Campus
 
@@ -20,6 +23,7 @@ ROOT = Path(__file__).parents[3]
 README = ROOT / "README.md"
 GUIDE = ROOT / "docs" / "connect-a-client.md"
 NODE_FOLDER = ROOT / "tests" / "integration" / "socketio_js"
+MAX_CONNECTIONS_PER_USER = EdgeSettings.model_fields["max_connections_per_user"].default
 
 
 def program(language: str, page: Path = GUIDE) -> str:
@@ -29,11 +33,14 @@ def program(language: str, page: Path = GUIDE) -> str:
     return dedent(found[1])
 
 
-async def start(campus: Campus, up: str, *command: str, **env: str) -> asyncio.subprocess.Process:
-    """Run a program as a student."""
+async def start(
+    campus: Campus, up: str, *command: str, lasts_s: float = 600.0, **env: str
+) -> asyncio.subprocess.Process:
+    """Run a program as a student whose token lasts so long."""
+    token = campus.system.mint_token(up, lasts_s=lasts_s)
     return await asyncio.create_subprocess_exec(
         *command,
-        env={**os.environ, "GATEWAY": campus.system.public_url, "TOKEN": campus.system.mint_token(up), **env},
+        env={**os.environ, "GATEWAY": campus.system.public_url, "TOKEN": token, **env},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -56,8 +63,20 @@ async def chatting(campus: Campus, up: str, *command: str) -> AsyncIterator[asyn
     try:
         yield running
     finally:
-        running.kill()
+        if running.returncode is None:
+            running.kill()
         await running.wait()
+
+
+@asynccontextmanager
+async def connected(campus: Campus, up: str) -> AsyncIterator[None]:
+    """Be connected as a student for the length of the block."""
+    client = socketio.AsyncClient(reconnection=False)
+    await client.connect(await campus.locate(up), auth={"token": campus.system.mint_token(up)})
+    try:
+        yield
+    finally:
+        await client.disconnect()
 
 
 async def printed_until(running: asyncio.subprocess.Process, *wanted: str) -> None:
@@ -99,6 +118,32 @@ async def test_the_python_program_of_the_guide_chats(campus: Campus, tmp_path: P
 async def test_the_javascript_program_of_the_guide_chats(campus: Campus) -> None:
     with javascript(program("js")) as file:
         check(await output_of(campus, "node", str(file)))
+
+
+async def test_the_programs_of_the_guide_end_without_a_good_token(campus: Campus, tmp_path: Path) -> None:
+    python = tmp_path / "chat.py"
+    python.write_text(program("python"))
+    with javascript(program("js")) as file:
+        for command in (["node", str(file)], [sys.executable, str(python)]):
+            running = await start(campus, "up201900000", *command, lasts_s=-1)
+            printed, _ = await asyncio.wait_for(running.communicate(), timeout=30)
+            assert "connecting again" not in printed.decode(), printed.decode()
+
+
+async def test_the_programs_of_the_guide_stay_away_once_they_were_replaced(
+    campus: Campus, tmp_path: Path
+) -> None:
+    await campus.group(up := new_up())
+    python = tmp_path / "chat.py"
+    python.write_text(program("python"))
+    with javascript(program("js")) as file:
+        for command in (["node", str(file)], [sys.executable, "-u", str(python)]):
+            async with chatting(campus, up, *command) as running, AsyncExitStack() as others:
+                await printed_until(running, "history has")
+                for _ in range(MAX_CONNECTIONS_PER_USER):
+                    await others.enter_async_context(connected(campus, up))
+                await printed_until(running, TOO_MANY_CONNECTIONS.message)
+                await asyncio.wait_for(running.wait(), timeout=30)
 
 
 async def test_the_program_of_the_readme_says_hello(campus: Campus) -> None:
