@@ -1,7 +1,8 @@
 """``python -m persister.letters``: the operators' command that lists dead letters and sends them again.
 
 A letter is named by where its record stood. Sent again, the record stands at the end of its topic and gets a
-new ``seq``; what still can't be stored is set aside again, as another letter.
+new ``seq``; what still can't be stored is set aside again, as another letter. Give it a persister's settings:
+``KAFKA_BOOTSTRAP_SERVERS``, ``KAFKA_PARTITIONS`` and ``KAFKA_GENERATION``.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import KafkaError
 
 from persister.read_records import TOPICS
 from runtime import kafka
@@ -28,25 +30,25 @@ class Settings(ServiceSettings, KafkaSettings):
 
 
 class Letter(NamedTuple):
-    """A dead letter, and when it was set aside (ms since 1970)."""
+    """A dead letter, and its name."""
 
     name: str
-    set_aside_ms: int
     letter: DeadLetter
 
 
 async def read_letters(settings: KafkaSettings) -> list[Letter]:
     """Return all letters, oldest first; a record that was set aside twice is one. Raises `KafkaError`."""
     consumer = AIOKafkaConsumer(
+        topics.DEAD_LETTERS,
         bootstrap_servers=settings.kafka_bootstrap_servers,
         isolation_level="read_committed",
         enable_auto_commit=False,
-        auto_offset_reset="none",
+        auto_offset_reset="earliest",
         request_timeout_ms=settings.kafka_request_timeout_ms,
     )
     await consumer.start()
     try:
-        records = await _read_all(consumer, settings.kafka_partitions)
+        records = await _read_all(consumer)
     finally:
         await consumer.stop()
     letters: dict[str, Letter] = {}
@@ -55,12 +57,9 @@ async def read_letters(settings: KafkaSettings) -> list[Letter]:
     return list(letters.values())
 
 
-async def _read_all(consumer: AIOKafkaConsumer, partitions: int) -> list[ConsumerRecord]:
-    every = [TopicPartition(topics.DEAD_LETTERS, n) for n in range(partitions)]
-    consumer.assign(every)
-    first, ends = await consumer.beginning_offsets(every), await consumer.end_offsets(every)
-    for tp in every:
-        consumer.seek(tp, first[tp])
+async def _read_all(consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
+    every = consumer.assignment()
+    ends = await consumer.end_offsets(every)
     found: list[ConsumerRecord] = []
     while any([await consumer.position(tp) < ends[tp] for tp in every]):
         for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
@@ -77,7 +76,7 @@ def _readable(records: Sequence[ConsumerRecord]) -> Iterator[Letter]:
                 f"{record.topic}/{record.partition}/{record.offset} is no dead letter: {error}\n"
             )
         else:
-            yield Letter(f"{letter.topic}/{letter.partition}/{letter.offset}", record.timestamp, letter)
+            yield Letter(f"{letter.topic}/{letter.partition}/{letter.offset}", letter)
 
 
 def original(letter: DeadLetter) -> Encoded:
@@ -109,8 +108,12 @@ async def resend(settings: KafkaSettings, letters: Sequence[Letter]) -> int:
 
 
 async def _send(producer: AIOKafkaProducer, settings: KafkaSettings, letter: DeadLetter) -> str:
+    """Send a record again. By another number of partitions it would come where no record of its key is."""
     record = original(letter)
     topic = settings.topic(topics.of_any_generation(letter.topic))
+    found = len(await producer.partitions_for(topic))
+    if found != settings.kafka_partitions:
+        raise ValueError(f"{topic} has {found} partitions, KAFKA_PARTITIONS says {settings.kafka_partitions}")
     written = await (await kafka.write(producer, topic, record, settings.kafka_partitions))
     return f"{topic}/{written.partition}/{written.offset}"
 
@@ -132,6 +135,14 @@ def _arguments() -> Namespace:
 
 
 async def _main(arguments: Namespace, settings: Settings) -> int:
+    try:
+        return await _run(arguments, settings)
+    except (KafkaError, OSError) as error:
+        sys.stderr.write(f"Kafka does not answer as it should: {error!r}\n")
+        return 1
+
+
+async def _run(arguments: Namespace, settings: Settings) -> int:
     letters = await read_letters(settings)
     if arguments.command == "list":
         _show(letters)

@@ -56,11 +56,11 @@ def b64(content: bytes | None) -> str | None:
     return None if content is None else b64encode(content).decode()
 
 
-def letters(stage: Stage, *arguments: str) -> tuple[int, str]:
+def letters(stage: Stage, *arguments: str, **env: str) -> tuple[int, str]:
     """Run the operators' command."""
     done = subprocess.run(
         [sys.executable, "-m", "persister.letters", *arguments],
-        env={"KAFKA_BOOTSTRAP_SERVERS": stage.broker.address},
+        env={"KAFKA_BOOTSTRAP_SERVERS": stage.broker.address, **env},
         capture_output=True,
         text=True,
         cwd=REPOSITORY,
@@ -145,6 +145,8 @@ async def write_and_resend(stage: Stage, crowd: Crowd, write_to: Write, poison: 
     headers = headers_of(DeadLetter.ce_type, source="test", ce_id=name)
     await write_to(topics.DEAD_LETTERS, Encoded(record.key, letter.value(), headers))
     crowd.recorder.said_elsewhere.append(Said(sent.up, group.id, sent.id, sent.message, sent.sent_at))
+    code, said = await asyncio.to_thread(letters, stage, "resend", name, KAFKA_PARTITIONS="64")
+    assert (code, said.count("KAFKA_PARTITIONS says 64")) == (1, 1), said
     code, said = await asyncio.to_thread(letters, stage, "resend", name, poison)
     assert code == 0, said
     again = [line.rsplit(" ", 1)[1] for line in said.splitlines()]
