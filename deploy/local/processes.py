@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 STOP_DEADLINE_S = 20.0
 POLL_S = 0.05
@@ -140,37 +138,6 @@ class ManagedProcess:
         # poll() first: once the child is reaped its number may belong to somebody else.
         if self._child is not None and self._child.poll() is None:
             os.killpg(self._child.pid, number)
-
-
-class ProcessGroup:
-    """Starts processes in the order given and, at the end of the block, stops them in reverse."""
-
-    def __init__(self, stop_deadline_s: float = STOP_DEADLINE_S) -> None:
-        self._stop_deadline_s = stop_deadline_s
-        self._members: list[ManagedProcess] = []
-
-    def start(self, process: ManagedProcess) -> ManagedProcess:
-        """Start `process` and remember it; one that is started already is only remembered."""
-        if not process.alive:
-            process.start()
-        self._members.append(process)
-        return process
-
-    def stop_all(self) -> None:
-        """Stop every member, the last started first."""
-        while self._members:
-            self._members.pop().stop(self._stop_deadline_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop_all()
 
 
 def wait_until(

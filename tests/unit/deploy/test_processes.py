@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.kafka_native import REPOSITORY
-from deploy.local.processes import ManagedProcess, ProcessGroup, wait_until
+from deploy.local.processes import ManagedProcess, wait_until
 from tests.unit.deploy.process_states import DEADLINE_S, DEAF, SLEEPER, has_said, is_gone, state_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -143,21 +143,6 @@ time.sleep(600)
         parent.kill()
     for pid in pids:
         wait_until(lambda pid=pid: is_gone(pid), DEADLINE_S, f"child {pid} is gone")  # type: ignore[misc]
-
-
-def test_a_group_stops_its_members_in_reverse_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped: list[str] = []
-    stop = ManagedProcess.stop
-
-    def recording_stop(self: ManagedProcess, deadline_s: float) -> None:
-        stop(self, deadline_s)
-        stopped.append(self.name)
-
-    monkeypatch.setattr(ManagedProcess, "stop", recording_stop)
-    with ProcessGroup() as group:
-        for name in ("first", "second", "third"):
-            assert group.start(ManagedProcess(name, SLEEPER, log_file=tmp_path / name)).alive
-    assert stopped == ["third", "second", "first"]
 
 
 class Clock:
