@@ -1,9 +1,10 @@
 """``python -m deploy.fitness.growth``: what a delivery costs as groups and edges grow."""
 
+import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -30,8 +31,9 @@ HEAD: Final = (
 )
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print each row when it is there, write them all. Returns the exit status."""
+    argparse.ArgumentParser(prog="python -m deploy.fitness.growth", description=__doc__).parse_args(argv)
     rows: list[dict[str, Any]] = []
     print(HEAD, flush=True)
     try:
