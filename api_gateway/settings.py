@@ -1,6 +1,8 @@
 """Settings of the gateway."""
 
-from pydantic import Field, SecretStr
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
 
 from runtime.settings import KafkaSettings, MongoSettings, ServiceSettings, TokenSettings, TracingSettings
 
@@ -72,3 +74,9 @@ class GatewaySettings(ServiceSettings, KafkaSettings, MongoSettings, TokenSettin
     max_pending_reads: int = Field(
         default=256, ge=1, description="Reads of MongoDB that may be under way at the same time."
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.refuse_when_waiting_ms > self.send_timeout_ms:
+            raise ValueError("REFUSE_WHEN_WAITING_MS must not be more than SEND_TIMEOUT_MS")
+        return self

@@ -11,7 +11,8 @@ class DispatcherSettings(ServiceSettings, KafkaSettings):
     """Keeps the table of edges. Run two or more: one leads, the others take over when it is gone."""
 
     dispatcher_token: SecretStr = Field(
-        min_length=16, description="Bearer token of GET /table on the ops port; 16 characters or more."
+        min_length=16,
+        description="Operators' bearer token on the ops port: the table, drains; 16 characters or more.",
     )
     dispatcher_name: str = Field(
         default="",
@@ -33,7 +34,9 @@ class DispatcherSettings(ServiceSettings, KafkaSettings):
         ge=1_000,
         description="Milliseconds after which a silent leader is replaced; brokers take 6000 or more.",
     )
-    edge_report_interval_s: float = Field(default=1.0, gt=0, description="Seconds between an edge's reports.")
+    edge_report_interval_s: float = Field(
+        default=1.0, gt=0, description="Seconds between an edge's reports: the edges' REPORT_EVERY_MS."
+    )
     edge_missed_reports: int = Field(
         default=3, ge=1, description="An edge that misses so many reports in a row is dead."
     )
