@@ -37,7 +37,9 @@ class ConnectAuth(ClientEvent):
     """Socket.IO's ``auth``: the token and, to resume, the last seq seen in each room."""
 
     token: str = Field(max_length=8192)
-    since: dict[GroupId, int] | None = Field(default=None, max_length=MAX_CURSORS)
+    since: dict[GroupId, int] | None = Field(
+        default=None, max_length=MAX_CURSORS, description="By room: the newest seq seen there."
+    )
 
 
 class GoOnline(ClientEvent):
@@ -64,7 +66,7 @@ class LeaveRoom(ClientEvent):
 class SendMessage(ClientEvent):
     """``chat message`` from a client. The same ``id`` sent again never makes a second message."""
 
-    message: str
+    message: str = Field(description="At most 16 KiB of UTF-8.")
     up: UpNumber
     room: GroupId
     timestamp: int = Field(ge=0, le=MAX_SENT_AT_MS, description="The client's clock; kept as sentAt.")
@@ -107,8 +109,8 @@ class Moved(BaseModel):
     """``move`` from the edge: connect to ``url`` instead, within this time, and keep your cursors."""
 
     url: str
-    reason: str
-    within_s: float
+    reason: str = Field(description="balance or draining.")
+    within_s: float = Field(description="Seconds after which this connection is closed.")
 
 
 class ConnectRefused(RefusalBody):
