@@ -1,6 +1,6 @@
-"""An event becomes a call, its result the ack; a refusal becomes the ack ``{error: {code, message}}``.
+"""An event becomes a call, its result the ack; a refusal becomes the ack ``{error: {code, message, ...}}``.
 
-This is the only place that knows python-socketio's handlers. What an event means stands elsewhere.
+It is called by python-socketio, or for a chat message by short_way.py. What an event means stands elsewhere.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A load test as data: how many students, in which groups, who come, talk and drop out in phases. Pure.
 
-`scenarios/` holds the ready ones; `python -m loadtest run --scenario FILE` takes any other.
+`scenarios/` holds the ready ones; `python -m loadtest run FILE` takes any other.
 """
 
 import tomllib

@@ -71,6 +71,23 @@ LIMIT_HITS = Counter(
     "is too small for how people use this; docs/security.md lists them.",
     ["limit"],
 )
+DEAD_LETTERS = Counter(
+    "chat_dead_letters_total",
+    "Records set aside, with their reason in chat.dead-letters. Rising: read them; somebody writes nonsense.",
+    ["topic"],
+)
+TABLE_VERSION = Gauge(
+    "chat_table_version",
+    "Version of the assignment table that is in use here. 0: none. After a moment it is the same everywhere.",
+)
+TABLE_EPOCH = Gauge(
+    "chat_table_epoch",
+    "Epoch of the assignment table that is in use here. Rising: another dispatcher leads; if often, see why.",
+)
+TABLE_PUBLISHED = Gauge(
+    "chat_table_published_timestamp_seconds",
+    "When the table in use was published, since 1970. Changing all the time: edges come and go; see why.",
+)
 
 # --- edge server ---
 CONNECTIONS = Gauge("chat_edge_connections", "Clients that are connected, by transport.", ["transport"])
@@ -163,11 +180,6 @@ NEVER_STORED = Counter(
     "Records that the log dropped before they were stored. Must stay 0: the persister was away for too long.",
     ["topic"],
 )
-DEAD_LETTERS = Counter(
-    "chat_dead_letters_total",
-    "Records set aside, with their reason in chat.dead-letters. Rising: read them; somebody writes nonsense.",
-    ["topic"],
-)
 
 # --- api gateway ---
 HTTP_SECONDS = Histogram(
@@ -194,18 +206,6 @@ WRITES_ANSWERED = Counter(
     "chat_gateway_writes_answered_total",
     "Durable writes, by whether the store had them in time. 'no' rising: look at the persister's lag.",
     ["stored"],
-)
-TABLE_VERSION = Gauge(
-    "chat_table_version",
-    "Version of the assignment table that is in use here. 0: none. After a moment it is the same everywhere.",
-)
-TABLE_EPOCH = Gauge(
-    "chat_table_epoch",
-    "Epoch of the assignment table that is in use here. Rising: another dispatcher leads; if often, see why.",
-)
-TABLE_PUBLISHED = Gauge(
-    "chat_table_published_timestamp_seconds",
-    "When the table in use was published, since 1970. Changing all the time: edges come and go; see why.",
 )
 
 # --- dispatcher ---

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def answer(error: Exception, **facts: object) -> dict[str, Any]:
-    """Return ``{"error": {code, message, request_id}}``; anything but a `Refused` is ``internal``."""
+    """Return what an `ErrorAnswer` has; anything but a `Refused` is ``internal``."""
     request_id = new_id()
     if isinstance(error, Refused):
         refused = error

@@ -41,7 +41,7 @@ class Identity:
 
 
 class TokenVerifier:
-    """Checks tokens. ``follow`` keeps the public keys fresh where there are any."""
+    """Checks tokens. ``start`` loads the public keys and keeps them fresh, where there are any."""
 
     def __init__(self, settings: TokenSettings) -> None:
         self._settings = settings
