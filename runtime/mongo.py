@@ -59,11 +59,6 @@ class Store:
     def __init__(self, database: Any) -> None:
         self._database = database
 
-    async def ping(self) -> None:
-        """Raise `StoreUnavailable` where the store does not answer."""
-        with _translated():
-            await self._database.command("ping")
-
     async def find(
         self, collection: str, query: Document, *, sort: Sort = (), skip: int = 0, limit: int = 0
     ) -> list[Document]:
@@ -115,23 +110,14 @@ class Store:
 
     async def upsert(self, collection: str, updates: Sequence[tuple[str, Document]]) -> None:
         """Apply ``(_id, update)`` pairs in order; a document that is missing is made."""
-        await self._bulk(
-            collection, [UpdateOne({"_id": key}, update, upsert=True) for key, update in updates]
-        )
-
-    async def delete(self, collection: str, keys: Sequence[str]) -> None:
-        """Delete the documents with these ``_id``."""
+        operations = [UpdateOne({"_id": key}, update, upsert=True) for key, update in updates]
         with _translated():
-            await self._database[collection].delete_many({"_id": {"$in": list(keys)}})
+            await self._database[collection].bulk_write(operations, ordered=True)
 
     async def create_index(self, collection: str, keys: Sort) -> None:
         """Create an index, where it does not exist."""
         with _translated():
             await self._database[collection].create_index(list(keys))
-
-    async def _bulk(self, collection: str, operations: list[UpdateOne]) -> None:
-        with _translated():
-            await self._database[collection].bulk_write(operations, ordered=True)
 
 
 @asynccontextmanager
