@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from persister.batch import Batch, Limits
 from persister.read_records import Poison, read
 from runtime import metrics
+from schemas.topics import of_any_generation
 
 
 class Handover:
@@ -52,7 +53,7 @@ class Handover:
                 return
             taken = read(record)
             if isinstance(taken, Poison):
-                metrics.BAD_RECORDS.labels(topic=partition.topic).inc()
+                metrics.BAD_RECORDS.labels(topic=of_any_generation(partition.topic)).inc()
             self.open.add(partition, taken, now)
             if self.open.full:
                 self._room.clear()

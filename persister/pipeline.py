@@ -27,6 +27,7 @@ from runtime.kafka import RETRY_AFTER_S
 from runtime.log_reader import Stalled
 from runtime.mongo import Store
 from runtime.service import Fatal
+from schemas.topics import of_any_generation
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +149,8 @@ class Pipeline:
         metrics.STORE_LAG.clear()
         for tp, end in ends.items():
             stored = self._stored.get(tp, self._reader.starts.get(tp, end))
-            metrics.STORE_LAG.labels(topic=tp.topic, partition=tp.partition).set(max(0, end - stored))
+            lag = metrics.STORE_LAG.labels(topic=of_any_generation(tp.topic), partition=tp.partition)
+            lag.set(max(0, end - stored))
 
     def _unstored_age_s(self) -> float:
         waiting = [batch for batch in (self._writing, self._handover.open) if batch and batch.records]

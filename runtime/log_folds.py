@@ -8,6 +8,7 @@ from aiokafka import ConsumerRecord
 
 from runtime import logs, metrics
 from schemas.log_records import BadRecord, Record
+from schemas.topics import of_any_generation
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ def readable(records: Sequence[ConsumerRecord], kind: type[R]) -> Iterator[tuple
         try:
             said = None if record.value is None else kind.read(record.headers, record.value)
         except BadRecord as error:
-            metrics.BAD_RECORDS.labels(topic=record.topic).inc()
+            metrics.BAD_RECORDS.labels(topic=of_any_generation(record.topic)).inc()
             log.warning(
                 "a record cannot be read",
                 extra=logs.facts(
