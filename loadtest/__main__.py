@@ -89,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     probe.set_defaults(command=_probe)
     fit = commands.add_parser("fitness", help="measure the documented fitness functions, and print the table")
     add_target(fit)
-    fit.add_argument("--minutes", type=float, default=6.0, help="about so long in all (%(default)g)")
+    fit.add_argument(
+        "--minutes", type=float, default=USUAL_MINUTES, help="about so long in all (%(default)g)"
+    )
     fit.add_argument("--out", type=Path, default=Path("reports"), help="folder of the results (%(default)s)")
     fit.set_defaults(command=_fitness)
     report = commands.add_parser("report", help="make the HTML report of one result, or of two side by side")
@@ -230,7 +232,9 @@ def _scenarios(_: argparse.Namespace) -> int:
 
 
 def _report(asked: argparse.Namespace) -> int:
-    results = [Result.model_validate_json(path.read_text()) for path in asked.results[:2]]
+    if len(asked.results) > 2:
+        raise ValueError("one result can be shown, or two side by side")
+    results = [Result.model_validate_json(path.read_text()) for path in asked.results]
     print(write_report(results, asked.out or asked.results[0].with_suffix(".html")))
     return 0
 

@@ -46,7 +46,7 @@ MTRS = Gauge("chat_probe_mtrs_seconds", "Mean time to restore service; NaN witho
 
 
 class LookFailedError(Exception):
-    """A look found it down; ``step`` names where: location, connect, joined, ack, message."""
+    """A look found it down; ``step`` names where: group, location, connect, joined, ack, message."""
 
     def __init__(self, step: str, why: str) -> None:
         super().__init__(f"{step}: {why}")
