@@ -27,7 +27,7 @@ help:
 
 ##@ Run
 .PHONY: demo
-demo: setup ## Start the whole system here. REPLAY=file SPEED=x replay real chat; args=... for more
+demo: setup ## Start the whole system here. REPLAY=folder SPEED=x replay real chat; args=... for more
 	@$(PY) -m deploy.demo $(if $(REPLAY),--replay "$(REPLAY)") $(if $(SPEED),--speed "$(SPEED)") $(args)
 
 .PHONY: backing
@@ -40,7 +40,7 @@ test: setup ## Run all tests; args="-k edge" for some, BACKING=native|pip|docker
 	@$(PY) -m pytest --numprocesses=3 --dist=loadfile $(args)
 
 .PHONY: faults
-faults: setup ## Try every fault at length, MINUTES=10 in all; writes reports/faults-*.md
+faults: setup ## Try every fault for half an hour and more, kills and bad networks by MINUTES=10; writes reports/faults-*.md
 	@$(PY) -m tests.simulation --minutes 1
 	@FAULTS_MINUTES=$(or $(MINUTES),10) $(PY) -m pytest tests/faults tests/integration/dispatch_live -s $(args)
 
