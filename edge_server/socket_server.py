@@ -84,6 +84,12 @@ def environ_of(request: Request) -> dict[str, Any]:
     return environ
 
 
+def allowed_origins(setting: str) -> str | list[str]:
+    """Return the origins of a setting as engine.io takes them. The gateway reads it in the same way."""
+    origins = {origin.strip().rstrip("/") for origin in setting.split(",")}
+    return "*" if "*" in origins else sorted(origins)
+
+
 class Sids(socketio.AsyncManager):  # type: ignore[misc]
     """The library's sessions, without its rooms: it has one a session, and looks through all at each goodbye.
 
@@ -102,12 +108,11 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     """The Socket.IO server of an edge."""
 
     def __init__(self, settings: EdgeSettings) -> None:
-        origins = settings.allowed_origins
         super().__init__(
             client_manager=Sids(),
             async_mode="aiohttp",
             json=Json,
-            cors_allowed_origins="*" if origins == "*" else [o.strip() for o in origins.split(",")],
+            cors_allowed_origins=allowed_origins(settings.allowed_origins),
             cors_credentials=False,
             ping_interval=settings.ping_interval_s,
             ping_timeout=settings.ping_timeout_s,

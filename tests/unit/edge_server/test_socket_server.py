@@ -5,7 +5,8 @@ from aiohttp.test_utils import make_mocked_request
 from engineio.async_drivers.aiohttp import translate_request
 from multidict import CIMultiDict
 
-from edge_server.socket_server import environ_of
+from api_gateway.answers import Cors
+from edge_server.socket_server import allowed_origins, environ_of
 
 # Engine.io's server asks for these, and for nothing else.
 ASKED = (
@@ -44,3 +45,17 @@ def test_engine_io_learns_all_that_it_asks_for(
     request = make_mocked_request(method, path, headers=CIMultiDict(headers))
     ours, theirs = environ_of(request), translate_request(request)
     assert {key: ours.get(key) for key in ASKED} == {key: theirs.get(key) for key in ASKED}
+
+
+@pytest.mark.parametrize(
+    ("setting", "origins"),
+    [
+        ("*", "*"),
+        ("https://a.example, *", "*"),
+        ("https://a.example/, https://b.example", ["https://a.example", "https://b.example"]),
+    ],
+)
+def test_origins_are_read_as_the_gateway_reads_them(setting: str, origins: str | list[str]) -> None:
+    assert allowed_origins(setting) == origins
+    lines = Cors(setting).lines("https://a.example")
+    assert "Access-Control-Allow-Origin" in lines
