@@ -122,7 +122,7 @@ To try it in another terminal as {guest.name} ({guest.up}):
   export TOKEN={token}
   curl -H "Authorization: Bearer $TOKEN" $GATEWAY/chat/location
 
-Everything else is in logs/. Ctrl-C stops.
+Everything else is in {system.log_dir}/. Ctrl-C stops.
 """,
         flush=True,
     )

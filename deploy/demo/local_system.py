@@ -63,7 +63,8 @@ class LocalSystem:
         usual_ports: bool = True,
     ) -> None:
         self._data_dir = data_dir
-        self._log_dir = log_dir.resolve()
+        self.log_dir = log_dir.resolve()
+        """Where the logs of all services are, in a folder each."""
         self._edges = edges
         """How many edges have been named so far."""
         self._env = env or {}
@@ -193,10 +194,10 @@ class LocalSystem:
         del self.services[name], self.edge_urls[name]
 
     def _places(self) -> Places:
-        return Places(self._ports, self.backing.env(), self._secrets, self._log_dir)
+        return Places(self._ports, self.backing.env(), self._secrets, self.log_dir)
 
     def _service(self, planned: Planned) -> ServiceProcess:
-        service = ServiceProcess(planned, self._log_dir)
+        service = ServiceProcess(planned, self.log_dir)
         service.process.env |= self._env.get(planned.module, {})
         service.process.env |= self._env.get(planned.name, {})
         return service
