@@ -3,6 +3,7 @@
 A group's ``seq`` is an offset, and among more partitions a group may be in another one. So each new partition
 begins beyond the end of every old one: what is said from then on stands after all that was said before, in
 history as in the cursors of clients. Messages stay in the store; groups, memberships and names are copied.
+It takes a persister's settings.
 """
 
 import asyncio
