@@ -76,6 +76,7 @@ async def test_a_leader_that_was_frozen_is_fenced_when_it_wakes(here: World) -> 
     finally:
         leader.process.thaw()
     await leader.until_standing_by()
+    assert "chat_dispatcher_edges{" not in await leader.text("/metrics")
     rounds = here.edges.rounds
     await eventually("edges have gone on reporting", lambda: here.edges.rounds >= rounds + 3)
     assert here.tables.newest == held
