@@ -23,7 +23,16 @@ from runtime.kafka import new_producer, write
 from schemas import topics
 from schemas.assignments import TABLE_KEY
 from schemas.ids import new_id
-from schemas.log_records import BadRecord, DrainAsked, EdgeReported, EdgesAsked, LeaderTicked, Record, encode
+from schemas.log_records import (
+    BadRecord,
+    DrainAsked,
+    EdgeReported,
+    EdgesAsked,
+    LeaderTicked,
+    Record,
+    encode,
+    header,
+)
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +167,7 @@ class Leader:
         self._count(term)
 
     def _take_one(self, term: Term, record: ConsumerRecord) -> None:
-        kind = KINDS.get(dict(record.headers).get("ce_type", b""), EdgeReported)
+        kind = KINDS.get(header(record.headers, "ce_type") or b"", EdgeReported)
         match kind.read(record.headers, record.value):
             case EdgeReported() as report:
                 term.take(report, self.clock.now)

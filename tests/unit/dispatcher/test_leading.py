@@ -90,6 +90,14 @@ def test_a_record_that_cannot_be_read_disturbs_nothing() -> None:
     assert set(here.term.reports.edges) == {"b"}
 
 
+def test_of_two_types_in_a_record_the_first_counts_as_for_all_readers() -> None:
+    here = Reading()
+    wish = record(EdgesAsked(edges=7))
+    wish.headers = [*wish.headers, ("ce_type", DrainAsked.ce_type.encode())]
+    here.read(here.tick(), wish)
+    assert here.term.edges_asked == 7
+
+
 def test_wishes_and_reports_are_taken_in_the_order_of_the_log() -> None:
     here = Reading()
     here.read(here.tick(), record(report("a")), record(report("b")))
