@@ -24,6 +24,7 @@ from runtime import metrics
 from runtime.settings import TracingSettings
 from schemas.log_records import TRACEPARENT, Headers, header
 from schemas.refusals import Refused
+from schemas.topics import of_any_generation
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
@@ -98,15 +99,16 @@ class Spans:
         for record in records:
             context = _context_of(record.headers)
             if context is not None:
+                topic = of_any_generation(record.topic)
                 attributes = {
-                    **_on_kafka("process", record.topic),
+                    **_on_kafka("process", topic),
                     **_position(record.partition, record.offset),
                     "messaging.kafka.message.key": (record.key or b"").decode(errors="replace"),
                     "messaging.message.id": (header(record.headers, "ce_id") or b"").decode(errors="replace"),
                     **group,
                 }
                 self._tracer.start_span(
-                    f"process {record.topic}",
+                    f"process {topic}",
                     context,
                     kind=SpanKind.CONSUMER,
                     attributes=attributes,
