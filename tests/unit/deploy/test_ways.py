@@ -1,4 +1,4 @@
-"""The choice of a way: the first that is open, in the order that the design fixes."""
+"""The choice of a way: the first that is open, in the order that the README names."""
 
 import itertools
 
