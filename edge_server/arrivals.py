@@ -4,7 +4,8 @@ A connection is an arrival until its handshake has succeeded. What a refusal cos
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -15,7 +16,14 @@ from aiohttp.typedefs import Middleware
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
 from runtime.budgets import Budget
-from schemas.refusals import OVERLOADED, SLOW_REQUEST, TOO_LARGE, UNSUPPORTED_ENCODING, Refused
+from schemas.refusals import (
+    OVERLOADED,
+    RATE_LIMITED,
+    SLOW_REQUEST,
+    TOO_LARGE,
+    UNSUPPORTED_ENCODING,
+    Refused,
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,6 +44,10 @@ class Arrivals:
     def __len__(self) -> int:
         """How many are under way."""
         return len(self._since)
+
+    def __contains__(self, eio_sid: str) -> bool:
+        """Whether nobody knows yet whose connection this is."""
+        return eio_sid in self._since
 
     def require_room(self, now: float) -> None:
         """Raise `Refused` where nobody more may begin to connect now."""
@@ -101,20 +113,45 @@ class Bodies:
             self._reading -= 1
 
 
+class Polls:
+    """The sessions that wait for packets by a poll: each by one, as engine.io's clients do."""
+
+    def __init__(self) -> None:
+        self._waiting: set[str] = set()
+
+    @contextmanager
+    def one_of(self, eio_sid: str) -> Iterator[None]:
+        """Let a session poll during the block. Raises `Refused` where it polls already."""
+        if eio_sid in self._waiting:
+            metrics.LIMIT_HITS.labels(limit="polls of a session").inc()
+            raise Refused(RATE_LIMITED)
+        self._waiting.add(eio_sid)
+        try:
+            yield
+        finally:
+            self._waiting.discard(eio_sid)
+
+
 def gate(arrivals: Arrivals, bodies: Bodies) -> Middleware:
-    """Return the middleware that refuses newcomers and bodies past their bounds."""
+    """Return the middleware that refuses newcomers, polls and bodies past their bounds."""
+    polls = Polls()
 
     @web.middleware
     async def pass_through(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            if request.method == "POST":
-                await bodies.read(request)
-            elif request.method == "GET" and _is_newcomer(request):
-                _require_small_head(request)
-                arrivals.require_room(asyncio.get_running_loop().time())
+            with ExitStack() as during:
+                if request.method == "POST":
+                    await bodies.read(request)
+                elif request.method == "GET":
+                    eio_sid = _session(request)
+                    if eio_sid is None:
+                        _require_small_head(request)
+                        arrivals.require_room(asyncio.get_running_loop().time())
+                    elif not _upgrades(request):
+                        during.enter_context(polls.one_of(eio_sid))
+                return await handler(request)
         except Refused as refused:
             return _refusal(refused)
-        return await handler(request)
 
     return pass_through
 
@@ -124,9 +161,19 @@ def _require_small_head(request: web.Request) -> None:
         raise Refused(TOO_LARGE)
 
 
-def _is_newcomer(request: web.Request) -> bool:
-    """Read the query as engine.io does: whoever could fool us here would be let in unseen."""
-    return "sid" not in parse_qs(request.query_string)
+def _session(request: web.Request) -> str | None:
+    """Return whose request this is, None for a newcomer's.
+
+    The query is read as engine.io does: whoever could fool us here would be let in unseen.
+    """
+    found = parse_qs(request.query_string).get("sid")
+    return None if found is None else found[0]
+
+
+def _upgrades(request: web.Request) -> bool:
+    """Say, as engine.io does, whether a session asks for its websocket: it may do so while it polls."""
+    wanted = [word.strip() for word in request.headers.get("Connection", "").lower().split(",")]
+    return "upgrade" in wanted and request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 def _refusal(refused: Refused) -> web.Response:

@@ -19,6 +19,7 @@ from edge_server.clients import Client
 from edge_server.frames import close_frame, pong_frame
 from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
+from edge_server.short_way import DATA
 from edge_server.unfinished import BoundedReader
 from runtime import metrics
 from runtime.budgets import Budget
@@ -33,7 +34,6 @@ CLOSE_WITHIN_S: Final = 10.0
 """How long a client may take to answer our close."""
 
 NORMAL: Final = 1000
-_DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 Take = Callable[[Client, str], bool]
 """Takes a client's message the short way; False: it has to go the ordinary one."""
@@ -95,7 +95,7 @@ class DirectWebSocket(asyncio.Protocol):
 
     def receive(self, message: WSMessage) -> None:
         """Take a message from the reader: the short way, which counts it, or counted here."""
-        if message.type in _DATA and self.reader is not None:
+        if message.type in DATA and self.reader is not None:
             self.reader.message_ended()
         if self._closer is None and self._taken_short(message):
             return
@@ -113,7 +113,7 @@ class DirectWebSocket(asyncio.Protocol):
             self.transport.close()
         elif self._closer is not None:
             return
-        elif message.type in _DATA:
+        elif message.type in DATA:
             self._put(message.data)
         elif message.type is WSMsgType.PING:
             self.transport.write(pong_frame(bytes(message.data)))

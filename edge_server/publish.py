@@ -17,6 +17,7 @@ from edge_server.frames import message_frame
 from edge_server.log_writer import NOT_SAID, LogWriter, Outgoing, Written
 from edge_server.recent_log import Entry, RecentLog, message_key
 from edge_server.settings import EdgeSettings
+from edge_server.shares import Shares
 from runtime import logs, metrics
 from runtime.kafka import KeptProducer
 from runtime.service import Service
@@ -34,6 +35,8 @@ Tell = Callable[[Entry | Refused], None]
 """Takes what became of a message: where it stands in the log, or why it is refused."""
 
 LOOK_EVERY_S: Final = 0.1
+
+_SHARE: Final = metrics.LIMIT_HITS.labels(limit="share of a user")
 
 
 @dataclass(slots=True, eq=False)
@@ -62,12 +65,15 @@ class Publisher:
     ) -> None:
         self._timeout_s = settings.send_timeout_ms / 1000
         self._refuse_after_s = settings.refuse_when_waiting_ms / 1000
+        self._share_after_s = settings.share_when_waiting_ms / 1000
+        self._share_from = settings.share_when_pending
         self._max_pending = settings.max_pending_sends
         self._delivery = delivery
         self._window = window
         self._spans = spans
         self._pending: dict[bytes, Pending] = {}
         self._in_order: deque[Pending] = deque()
+        self._shares = Shares()
         self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._tells = log.isEnabledFor(logging.DEBUG)
@@ -90,7 +96,8 @@ class Publisher:
 
         ``tell`` gets ``unavailable`` while the log does not answer in time: the message may be stored all the
         same, and a retry with the same id is safe. Raises `Refused` what is refused at once: ``overloaded``
-        past the bound of pending messages, ``unavailable`` while others wait for too long already.
+        past the bound of pending messages, and before it to whom many of them are; ``unavailable`` while
+        others wait for too long already.
         """
         key = message_key(sent.room, sent.up, message_id)
         entry = self._window.find(key)
@@ -111,11 +118,7 @@ class Publisher:
         self._writer.close()
 
     def _admit(self, key: bytes, message_id: str, sent: SendMessage, now: float) -> Pending:
-        if len(self._pending) >= self._max_pending:
-            raise Refused(OVERLOADED)
-        oldest = self._oldest()
-        if oldest is not None and now - oldest.since > self._refuse_after_s:
-            raise Refused(UNAVAILABLE)
+        self._require_room(sent.up, now)
         value = message_value(
             id=message_id, group=sent.room, up=sent.up, message=sent.message, sent_at=sent.timestamp
         )
@@ -126,8 +129,21 @@ class Publisher:
                 pending.sending, pending.trace = sending, sending.headers
         self._pending[key] = pending
         self._in_order.append(pending)
+        self._shares.add(sent.up)
         self._writer.put(pending)
         return pending
+
+    def _require_room(self, up: str, now: float) -> None:
+        pending = len(self._pending)
+        if pending >= self._max_pending:
+            raise Refused(OVERLOADED)
+        oldest = self._oldest()
+        waited = 0.0 if oldest is None else now - oldest.since
+        if waited > self._refuse_after_s:
+            raise Refused(UNAVAILABLE)
+        if (waited > self._share_after_s or pending >= self._share_from) and self._shares.is_large(up):
+            _SHARE.inc()
+            raise Refused(OVERLOADED)
 
     def _oldest(self) -> Pending | None:
         """Return what is pending for the longest time."""
@@ -169,6 +185,7 @@ class Publisher:
         if pending.settled:
             return  # It was consumed before its failure was known.
         del self._pending[pending.key]
+        self._shares.remove(pending.sent.up)
         pending.settled = True
         if pending.sending is not None:
             _end_span(pending.sending, outcome)

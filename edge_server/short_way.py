@@ -32,6 +32,9 @@ Say = Callable[[Client, object, Callable[[str, Entry | Refused], None]], None]
 Refuse = Callable[[Client, Exception], dict[str, Any]]
 """Logs and counts a refusal, and returns its answer."""
 
+DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
+"""The frames that make a message."""
+
 _RESTING: Final = metrics.LIMIT_HITS.labels(limit="resting")
 _CHAT_MESSAGE: Final = re.compile(r'42(0|[1-9][0-9]{0,8})\["chat message",')
 
@@ -47,12 +50,16 @@ class Inbox(WebSocketDataQueue):
         self._reading = reading
         self._budget = budget
         self._most_debt = most_debt
+        self.message_ended: Callable[[], None] = lambda: None
+        """Called for each message before it is taken."""
 
     def feed_data(self, data: Any, size: int) -> None:
         """Take a message; nothing overtakes what still waits here. Called by the reader: it must not fail.
 
         What goes the short way is counted there. All else is counted here, whatever kind of frame it is.
         """
+        if data[0] in DATA:
+            self.message_ended()
         if self.take is None or self._buffer or data[0] is not WSMsgType.TEXT or not self.take(data[1]):
             if self._budget.spend(self._now()) <= self._most_debt:
                 self._cut_off()

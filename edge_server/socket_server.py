@@ -179,7 +179,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             self.arrivals.end(eio_sid)
 
     def _websocket(self, handler: Any, server: Any) -> FramedWebSocket:
-        return FramedWebSocket(handler, server, self.take, self._ended, self._settings)
+        return FramedWebSocket(handler, server, self.arrivals, self.take, self._ended, self._settings)
 
     def _engineio_server_class(self) -> type[Engine]:
         return Engine

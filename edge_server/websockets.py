@@ -10,16 +10,19 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
+from aiohttp import WSCloseCode
 from aiohttp.http_websocket import WebSocketReader
 from aiohttp.web import Request, Response, StreamResponse, WebSocketResponse
 from engineio.async_drivers import aiohttp as aiohttp_driver
 
+from edge_server.arrivals import Arrivals
 from edge_server.clients import Client
 from edge_server.direct_websocket import DirectWebSocket, Take
-from edge_server.frames import text_frame
+from edge_server.frames import close_frame, text_frame
 from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
 from edge_server.short_way import Inbox
+from edge_server.unfinished import BoundedReader
 from edge_server.write_through import WriteThrough
 from runtime import metrics
 from runtime.budgets import Budget
@@ -38,6 +41,7 @@ class ChatWebSocket(WebSocketResponse):
         super().__init__(max_msg_size=settings.max_frame_bytes, compress=False, autoping=True)
         self.inbox: Inbox
         self.reading: Reading
+        self.reader: BoundedReader
         self._settings = settings
 
     def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
@@ -47,8 +51,10 @@ class ChatWebSocket(WebSocketResponse):
         budget = Budget(self._settings.events_per_s_per_client, burst)
         self.reading = Reading(request.transport)
         self._reader = self.inbox = Inbox(self.reading, READ_AHEAD_BYTES, budget, -burst)
-        self._parser = WebSocketReader(self.inbox, self._max_msg_size, compress=False, decode_text=True)
-        request.protocol.set_parser(self._parser)
+        reader = WebSocketReader(self.inbox, self._max_msg_size, compress=False, decode_text=True)
+        self.reader = BoundedReader(reader, self._settings, partial(_end_too_big, request.transport))
+        self.inbox.message_ended = self.reader.message_ended
+        request.protocol.set_parser(self.reader)
         request.protocol.keep_alive(False)
 
 
@@ -71,9 +77,16 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
     reading: Reading
 
     def __init__(
-        self, handler: Any, server: Any, take: Take, ended: Callable[[Any], None], settings: EdgeSettings
+        self,
+        handler: Any,
+        server: Any,
+        arrivals: Arrivals,
+        take: Take,
+        ended: Callable[[Any], None],
+        settings: EdgeSettings,
     ) -> None:
         super().__init__(handler, server)
+        self._arrivals = arrivals
         self._take = take
         self._ended = ended
         self._settings = settings
@@ -89,6 +102,8 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
         try:
             self._sock = ChatWebSocket(self._settings)
             await self._sock.prepare(request)
+            if socket.sid not in self._arrivals:
+                self._sock.reader.sender_is_known()
             self.environ = environ
             self.transport = request.transport
             self.reading = self._sock.reading
@@ -143,7 +158,14 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
 
     def take_short_way(self, client: Client) -> None:
         """The client is direct: from now on its chat messages go the short way."""
+        self._sock.reader.sender_is_known()
         self._sock.inbox.take = partial(self._take, client)
+
+
+def _end_too_big(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        transport.write(close_frame(WSCloseCode.MESSAGE_TOO_BIG))
+        transport.close()
 
 
 def _waiting_in(queue: asyncio.Queue[Any]) -> bytes:

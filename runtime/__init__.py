@@ -1,20 +1,21 @@
 """What every service needs, and nothing else.
 
-    settings.py     the settings that services share, and how settings are read and shown
-    service.py      start, supervised background work, signals, stop within a deadline
-    health.py       /healthz, /readyz and /metrics on the ops port
-    logs.py         the log files and the lines on stdout
-    access_log.py   a line a request, written together
-    metrics.py      every metric of the system, one row each
-    tokens.py       who a token says that its bearer is
-    kafka.py        producers, topics, and which partition a key has
-    log_reader.py   reading a topic whole, without a consumer group
-    memberships.py  who is in which group, folded from the log
-    assignments.py  which edge holds which shard: the newest table of the log
-    refusing.py     a refusal becomes an answer, a log line and a count
-    tracing.py      whether traces are made
-    spans.py        what they are made of: the only place that knows OpenTelemetry
-    mongo.py        the only place that knows the MongoDB driver
+    settings.py        the settings that services share, and how settings are read and shown
+    service.py         start, supervised background work, signals, stop within a deadline
+    bounded_runner.py  a web server that holds only so many connections
+    health.py          /healthz, /readyz and /metrics on the ops port
+    logs.py            the log files and the lines on stdout
+    access_log.py      a line a request, written together
+    metrics.py         every metric of the system, one row each
+    tokens.py          who a token says that its bearer is
+    kafka.py           producers, topics, and which partition a key has
+    log_reader.py      reading a topic whole, without a consumer group
+    memberships.py     who is in which group, folded from the log
+    assignments.py     which edge holds which shard: the newest table of the log
+    refusing.py        a refusal becomes an answer, a log line and a count
+    tracing.py         whether traces are made
+    spans.py           what they are made of: the only place that knows OpenTelemetry
+    mongo.py           the only place that knows the MongoDB driver
 
 It imports `schemas` and no service.
 """

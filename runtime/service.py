@@ -21,6 +21,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 
 from runtime import logs, metrics
 from runtime.access_log import AccessLog
+from runtime.bounded_runner import BoundedRunner
 from runtime.health import Health
 from runtime.settings import ServiceSettings
 
@@ -81,8 +82,9 @@ class Service:
         """Serve ``app`` until the service stops. Returns the port, which matters where 0 was asked for."""
         logger = logging.getLogger(logs.ACCESS_LOG)
         access_log = AccessLog(logger)
-        runner = web.AppRunner(
+        runner = BoundedRunner(
             app,
+            most=self.settings.max_open_connections,
             access_log=logger if log_requests else None,
             access_log_class=access_log.logger_class(),
             shutdown_timeout=2.0,

@@ -30,6 +30,12 @@ class ServiceSettings(BaseSettings):
     log_stdout: Literal["json", "text", "none"] = Field(
         default="json", description="How lines are written to stdout."
     )
+    max_open_connections: int = Field(
+        default=20_000,
+        ge=10,
+        description="HTTP connections that a port holds at once; one more is closed unread. Websockets do "
+        "not count, but those of clients that began by polling.",
+    )
     shutdown_deadline_s: float = Field(
         default=10.0,
         gt=0,

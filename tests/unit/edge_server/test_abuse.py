@@ -11,7 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, web
+from aiohttp import (
+    ClientSession,
+    ClientWebSocketResponse,
+    WSCloseCode,
+    WSMsgType,
+    WSServerHandshakeError,
+    web,
+)
 
 from edge_server import socket_server
 from edge_server.arrivals import Bodies, gate
@@ -56,6 +63,15 @@ class Poller:
     async def upgrade(self) -> ClientWebSocketResponse:
         """Ask for a websocket, and no more."""
         return await self._session.ws_connect(self.url.replace("=polling", "=websocket"))
+
+    async def upgraded(self) -> ClientWebSocketResponse:
+        """Return the websocket that has taken the place of the polls."""
+        socket = await self.upgrade()
+        await socket.send_str("2probe")
+        assert await socket.receive_str() == "3probe"
+        await socket.send_str("5")
+        assert await socket.receive_str() == "6"
+        return socket
 
 
 class Edge:
@@ -197,13 +213,51 @@ async def test_an_upgrade_that_breaks_off_leaves_the_client_polling(first: str) 
         assert "answered" in await client.poll()
 
 
+@pytest.mark.parametrize("joined", [False, True])
+async def test_who_upgrades_may_send_long_frames_once_it_is_known_who_they_are(joined: bool) -> None:
+    async with an_edge(max_event_bytes=32_768) as edge:
+        client = await edge.poller(join=joined)
+        socket = await client.upgraded()
+        await socket.send_str("4" + "x" * 1_500_000)
+        answer = await socket.receive()
+        if joined:
+            assert "too_large" in answer.data
+        else:
+            assert (answer.type, socket.close_code) == (WSMsgType.CLOSE, WSCloseCode.MESSAGE_TOO_BIG)
+        await socket.close()
+
+
+async def test_many_messages_after_an_upgrade_are_not_one_that_never_ends() -> None:
+    async with an_edge(max_event_bytes=32_768, events_burst_per_client=10**6) as edge:
+        client = await edge.poller(join=False)
+        socket = await client.upgraded()
+        for _ in range(50):
+            await socket.send_str("6" + "x" * 1_000)
+        await socket.send_str("40{}")
+        assert (await socket.receive_str()).startswith('40{"sid":')
+        await socket.close()
+
+
+async def test_a_session_polls_once_at_a_time() -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        first = asyncio.create_task(client.poll())
+        answers = set[str]()
+        while not any("rate_limited" in answer for answer in answers):
+            waiting = asyncio.create_task(client.poll())
+            await asyncio.wait([waiting], timeout=0.05)
+            if waiting.done():
+                answers.add(waiting.result())
+        await client.say('421["anything"]')
+        assert "answered" in await first
+        await client.say('422["anything"]')
+        assert "answered" in await client.poll()
+
+
 async def test_nonsense_after_an_upgrade_ends_the_session_at_once() -> None:
     async with an_edge() as edge:
         client = await edge.poller()
-        socket = await client.upgrade()
-        await socket.send_str("2probe")
-        assert await socket.receive_str() == "3probe"
-        await socket.send_str("5")
+        socket = await client.upgraded()
         await socket.send_str("z")
         await is_closed(socket)
         await edge.is_empty()
