@@ -46,7 +46,8 @@ class LogOrder(Generic[Item]):
         if not self._early:
             self.next_seq = seq + 1
             return (item,)
-        self._drop_before(seq)
+        if seq > self.next_seq:
+            self._drop_before(seq)
         item = self._early.pop(seq, item)
         self.next_seq = seq + 1
         return [item, *self._in_turn()]

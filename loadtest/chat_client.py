@@ -4,13 +4,14 @@ It decides neither what is said nor what counts as right: its owner does, throug
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from loadtest.connection import Connection, ConnectRefusedError, Owner, connect
 from loadtest.outbox import TRY_AGAIN, Outbox, Outgoing
-from loadtest.seen_frames import Read, SeenFrames
+from loadtest.seen_frames import Run, SeenFrames
 from schemas.client_events import CHAT_MESSAGE, JOINED, LEFT, MOVE, ChatMessage, SendMessageOk
 
 RECONNECT_FIRST_S: Final = 0.25
@@ -42,8 +43,8 @@ class ChatClient(Owner):
         self.on_joined: Callable[[str, int], None] = lambda _, __: None
         """Called when a room is joined for the first time: room, and the head after which all must come."""
         self.on_chat: Callable[[ChatMessage], None] = lambda _: None
-        self.on_chats: Callable[[Read], None] | None = None
-        """Where set, it takes the place of `on_chat` for messages that others have read in the same read."""
+        self.on_chats: Callable[[Run], None] | None = None
+        """Where set, it takes the place of `on_chat` for messages in a row that others have read before."""
         self.on_acked: Callable[[Outgoing, SendMessageOk], None] = lambda _, __: None
         self.on_refused: Callable[[Outgoing, str], None] = lambda _, __: None
         self._locate = locate
@@ -52,6 +53,7 @@ class ChatClient(Owner):
         self._lost = asyncio.Event()
         self._moved_to: str | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._flushes_at = math.inf
 
     async def run(self) -> None:
         """Stay connected until cancelled. Raises `ConnectRefusedError` where that is final."""
@@ -89,13 +91,13 @@ class ChatClient(Owner):
         self.cursors[message.room] = message.seq
         self.on_chat(message)
 
-    def on_read(self, read: Read) -> None:
-        """Take the chat messages of a read from the connection."""
-        if self.on_chats is None:
-            super().on_read(read)
+    def on_run(self, run: Run) -> None:
+        """Take chat messages in a row from the connection."""
+        if self.on_chats is None or not run.room:
+            super().on_run(run)
         else:
-            self.cursors.update(read.heads)
-            self.on_chats(read)
+            self.cursors[run.room] = run.last
+            self.on_chats(run)
 
     def on_event(self, name: str, payload: Any) -> None:
         """Take any other event from the connection."""
@@ -156,12 +158,16 @@ class ChatClient(Owner):
         now = asyncio.get_running_loop().time()
         for message in self.outbox.take_due(now):
             self._send(self._connection, message)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         due = self.outbox.next_due()
-        if due is not None:
-            self._timer = asyncio.get_running_loop().call_at(due, self._flush)
+        if due is not None and due < self._flushes_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._flushes_at = due
+            self._timer = asyncio.get_running_loop().call_at(due, self._flush_again)
+
+    def _flush_again(self) -> None:
+        self._flushes_at = math.inf
+        self._flush()
 
     def _send(self, connection: Connection, message: Outgoing) -> None:
         payload = {

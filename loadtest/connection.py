@@ -8,17 +8,17 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from loadtest.seen_frames import Read, SeenFrames
+from loadtest.seen_frames import BEGINNING_BYTES, Run, SeenFrames
 from loadtest.websocket import (
     CLOSE,
     PING,
     PONG,
     WHOLE_TEXT,
-    FrameReader,
     Handshake,
     ProtocolError,
     client_frame,
     close_frame,
+    frame_at,
 )
 from schemas.client_events import ChatMessage
 
@@ -47,9 +47,9 @@ class Owner(Protocol):
     def on_message(self, message: ChatMessage) -> None:
         """Take a chat message."""
 
-    def on_read(self, read: Read) -> None:
-        """Take all messages of a read whose bytes another student has read before."""
-        for message in read.messages:
+    def on_run(self, run: Run) -> None:
+        """Take messages in a row, whose bytes another student has read before."""
+        for message in run.messages:
             self.on_message(message)
 
     def on_event(self, name: str, payload: Any) -> None:
@@ -67,7 +67,8 @@ class Connection(asyncio.Protocol):
         self._seen = seen
         self._auth = auth
         self._handshake = handshake
-        self._reader = FrameReader()
+        self._rest = b""
+        """The beginning of a frame whose end is still to come."""
         self._head: bytes | None = b""
         self._loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = self._loop.create_future()
@@ -104,32 +105,53 @@ class Connection(asyncio.Protocol):
         self._watch = self._loop.call_later(self._silence_s, self._watch_silence)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the edge sent. What another student has read just so is the hot path."""
-        if self._head is None and not self._reader.rest:
-            read = self._seen.reads.get(data)
-            if read is not None:
-                self._owner.on_read(read)
-                return
+        """Take what the edge sent."""
         try:
-            self._read(data if self._head is None else self._take_head(data))
+            data = self._rest + (data if self._head is None else self._take_head(data))
+            self._rest = data[self._take_frames(data) :]
         except ValueError as error:
             self.abort(f"not understood: {error}")
 
-    def _read(self, data: bytes) -> None:
-        seen, on_message = self._seen, self._owner.on_message
-        begins_whole = not self._reader.rest
-        frames = self._reader.feed(data)
-        for first, payload in frames:
-            if first == WHOLE_TEXT:
-                message = seen.get(payload)
-                if message is not None:
-                    on_message(message)
-                else:
-                    self._take_text(payload)
+    def _take_frames(self, data: bytes) -> int:
+        """Take the frames that are whole, and return where they end.
+
+        Runs that other students have read before are the hot path. What is between them is looked at frame by
+        frame; the messages in it are a run from now on.
+        """
+        runs, on_run, remember = self._seen.runs, self._owner.on_run, self._seen.remember_run
+        began = at = 0
+        messages: list[ChatMessage] = []
+        while True:
+            run = runs.get(data[at : at + BEGINNING_BYTES])
+            if run is not None and data.startswith(run.data, at):
+                message, end = None, at + run.size
+                on_run(run)
+            elif (frame := frame_at(data, at)) is not None:
+                first, payload, end = frame
+                message = self._take_frame(first, payload)
             else:
-                self._take_control(first, payload)
-        if begins_whole and frames and not self._reader.rest:
-            seen.remember_read(data, [payload for _, payload in frames])
+                break
+            if message is not None:
+                messages.append(message)
+            else:
+                if messages:
+                    remember(data[began:at], messages)
+                    messages = []
+                began = end
+            at = end
+        if messages:
+            remember(data[began:at], messages)
+        return at
+
+    def _take_frame(self, first: int, payload: bytes) -> ChatMessage | None:
+        """Take a frame; return the chat message that it is, if it is one."""
+        if first != WHOLE_TEXT:
+            self._take_control(first, payload)
+            return None
+        message = self._seen.get(payload) or self._take_text(payload)
+        if message is not None:
+            self._owner.on_message(message)
+        return message
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner, or whoever waits for the connection to open."""
@@ -163,19 +185,18 @@ class Connection(asyncio.Protocol):
         elif opcode != PONG:
             raise ProtocolError(f"a frame beginning with {first:#x}")
 
-    def _take_text(self, text: bytes) -> None:
+    def _take_text(self, text: bytes) -> ChatMessage | None:
+        """Take a packet; return the chat message that it is, if it is one."""
         self._heard_at = self._loop.time()
         if text == _PING_TEXT:
             self._transport.write(_PONG_FRAME)
         elif text.startswith(b"43"):
             self._take_ack(text)
         elif text.startswith(b"42"):
-            message = self._seen.parse(text)
-            if message is not None:
-                self._owner.on_message(message)
-            else:
-                name, *payload = orjson.loads(text[2:])
-                self._owner.on_event(name, payload[0] if payload else None)
+            if (message := self._seen.parse(text)) is not None:
+                return message
+            name, *payload = orjson.loads(text[2:])
+            self._owner.on_event(name, payload[0] if payload else None)
         elif text.startswith(b"0"):
             self._take_open(orjson.loads(text[1:]))
         elif text.startswith(b"40"):
@@ -185,6 +206,7 @@ class Connection(asyncio.Protocol):
             self._take_end(text)
         elif text != _NOOP_TEXT:
             raise ProtocolError(f"a packet beginning with {text[:20]!r}")
+        return None
 
     def _take_open(self, said: dict[str, Any]) -> None:
         self._silence_s = (said["pingInterval"] + said["pingTimeout"]) / 1000

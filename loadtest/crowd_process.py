@@ -176,7 +176,7 @@ class CrowdProcess:
             self._memory.forget_old()
 
     def _totals(self, at: int) -> Second:
-        self._live.shared_reads.count_all()
+        self._live.shared_runs.count_all()
         memory = self._memory
         return Second(
             at=at - 1,

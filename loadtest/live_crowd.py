@@ -15,7 +15,7 @@ from loadtest.memory import Memory, Said
 from loadtest.outbox import Outbox, Outgoing
 from loadtest.schedule import Line
 from loadtest.seen_frames import SeenFrames
-from loadtest.shared_reads import SharedReads
+from loadtest.shared_runs import SharedRuns
 from schemas.client_events import SendMessageOk
 
 CONNECTING_AT_ONCE: Final = 64
@@ -49,7 +49,7 @@ class LiveCrowd:
         self.planned = 0
         self.late = Latencies()
         """How long after their planned moments we ourselves gave messages to the connections."""
-        self.shared_reads = SharedReads(memory, clock)
+        self.shared_runs = SharedRuns(memory, clock)
         seen = SeenFrames()
         self.clients = {
             up: ChatClient(up, token_of(up), locate=locate, seen=seen, outbox=Outbox(window=WINDOW))
@@ -117,7 +117,7 @@ class LiveCrowd:
     def _follow(self, client: ChatClient) -> None:
         memory = self._memory
         client.on_chat = memory.listener(client.up)
-        client.on_chats = self.shared_reads.listener(client.up)
+        client.on_chats = self.shared_runs.listener(client.up)
 
         def on_joined(room: str, head: int) -> None:
             memory.got_joined(client.up, room, head)

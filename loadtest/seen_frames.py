@@ -1,10 +1,10 @@
 """Parses chat messages once for all students of this process: the same bytes are the same message.
 
-An edge writes the same frame to every member of a room. Looking its bytes up costs a fraction of
+An edge writes the same frames to every member of a room. Looking their bytes up costs a fraction of
 parsing them and leaves nothing unchecked: each byte is compared with a frame that was validated.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -13,21 +13,22 @@ import orjson
 from schemas.client_events import CHAT_MESSAGE, ChatMessage
 
 MAX_KEPT: Final = 50_000
-MAX_READS_KEPT: Final = 2_000
-"""Reads are long, and all who get the same one get it soon after each other."""
+MAX_RUNS_KEPT: Final = 8_000
+"""Runs are long, and all who get the same one get it soon after each other."""
+BEGINNING_BYTES: Final = 64
+"""As much of a run leads to it: the head of its first message, with most of the id."""
 
 _EVENT: Final = b'42["' + CHAT_MESSAGE.encode() + b'",'
 
 
-class Read:
-    """Whole chat messages that came in one read, and nothing else: all who get the same bytes share it."""
+class Run:
+    """Chat messages whose frames follow each other: all who get the same bytes share it."""
 
-    __slots__ = ("first", "heads", "last", "messages", "room")
+    __slots__ = ("data", "first", "last", "messages", "room", "size")
 
-    def __init__(self, messages: Sequence[ChatMessage]) -> None:
+    def __init__(self, data: bytes, messages: Sequence[ChatMessage]) -> None:
+        self.data, self.size = data, len(data)
         self.messages = messages
-        self.heads = {message.room: message.seq for message in messages}
-        """By room, the seq of its last message."""
         in_order = all(one.room == next_.room and one.seq < next_.seq for one, next_ in pairwise(messages))
         self.room = messages[0].room if in_order else ""
         """The room of all of them; empty where they are of several, or their seqs do not rise."""
@@ -40,8 +41,8 @@ class SeenFrames(dict[bytes, ChatMessage]):
     def __init__(self, max_kept: int = MAX_KEPT) -> None:
         super().__init__()
         self._max_kept = max_kept
-        self.reads: dict[bytes, Read] = {}
-        """By the bytes that were read, headers and all."""
+        self.runs: dict[bytes, Run] = {}
+        """By the first bytes of their frames, headers and all: of those that begin alike the newest."""
 
     def parse(self, text: bytes) -> ChatMessage | None:
         """Return the chat message that this text is, and remember it; None where it is no such.
@@ -57,10 +58,8 @@ class SeenFrames(dict[bytes, ChatMessage]):
         self[text] = message
         return message
 
-    def remember_read(self, data: bytes, frames: Iterable[bytes]) -> None:
-        """Remember that these bytes are these frames, where all are chat messages that are known."""
-        messages = [self.get(frame) for frame in frames]
-        if None not in messages:
-            if len(self.reads) >= MAX_READS_KEPT:
-                del self.reads[next(iter(self.reads))]
-            self.reads[data] = Read([message for message in messages if message is not None])
+    def remember_run(self, data: bytes, messages: Sequence[ChatMessage]) -> None:
+        """Remember that these bytes are the frames of these messages, one at least."""
+        if len(self.runs) >= MAX_RUNS_KEPT:
+            del self.runs[next(iter(self.runs))]
+        self.runs[data[:BEGINNING_BYTES]] = Run(data, messages)

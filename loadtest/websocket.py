@@ -25,35 +25,39 @@ class ProtocolError(ValueError):
     """The server sent what no websocket server may send."""
 
 
+def frame_at(data: bytes, at: int) -> tuple[int, bytes, int] | None:
+    """Return a server's frame that begins there: first byte (FIN and opcode), payload, where it ends.
+
+    None where it is not whole yet. Raises `ProtocolError` for a masked or an over-long frame.
+    """
+    size = len(data)
+    if size - at < 2:
+        return None
+    length, start = data[at + 1], at + 2
+    if length >= 126:
+        if size - at < 10 and (length != 126 or size - at < 4):
+            return None
+        length, start = _long_length(data, at, length)
+    end = start + length
+    return None if end > size else (data[at], data[start:end], end)
+
+
 class FrameReader:
     """Cuts a server's bytes into frames, however they were cut on their way."""
 
-    __slots__ = ("rest",)
+    __slots__ = ("_rest",)
 
     def __init__(self) -> None:
-        self.rest = b""
-        """The beginning of a frame whose end is still to come."""
+        self._rest = b""
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Return the frames that are whole now: first byte (FIN and opcode) and payload.
-
-        Raises `ProtocolError` for a masked or an over-long frame.
-        """
-        if self.rest:
-            data = self.rest + data
+        """Return the frames that are whole now: first byte and payload. Raises `ProtocolError`."""
+        data, at = self._rest + data, 0
         frames: list[tuple[int, bytes]] = []
-        at, size = 0, len(data)
-        while size - at >= 2:
-            length, start = data[at + 1], at + 2
-            if length >= 126:
-                if size - at < 10 and (length != 126 or size - at < 4):
-                    break
-                length, start = _long_length(data, at, length)
-            if start + length > size:
-                break
-            frames.append((data[at], data[start : start + length]))
-            at = start + length
-        self.rest = data[at:]
+        while (frame := frame_at(data, at)) is not None:
+            first, payload, at = frame
+            frames.append((first, payload))
+        self._rest = data[at:]
         return frames
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge_server.frames import event_text, text_frame
 from loadtest.connection import Connection, Owner
-from loadtest.seen_frames import SeenFrames
+from loadtest.seen_frames import Run, SeenFrames
 from loadtest.websocket import Handshake
 from schemas.client_events import CHAT_MESSAGE, LEFT, ChatMessage, Left
 
@@ -19,6 +19,11 @@ class Reader(Owner):
     def __init__(self) -> None:
         self.seqs: list[int] = []
         self.events: list[str] = []
+        self.runs = 0
+
+    def on_run(self, run: Run) -> None:
+        self.runs += 1
+        super().on_run(run)
 
     def on_message(self, message: ChatMessage) -> None:
         self.seqs.append(message.seq)
@@ -32,7 +37,7 @@ class Reader(Owner):
 
 def frame(seq: int) -> bytes:
     message = ChatMessage(
-        id="m", seq=seq, room="leic", up="up201906045", message="olá", timestamp=2, sent_at=1
+        id=f"m{seq}", seq=seq, room="leic", up="up201906045", message="olá", timestamp=2, sent_at=1
     )
     return text_frame(event_text(CHAT_MESSAGE, message))
 
@@ -61,10 +66,11 @@ async def test_every_student_reads_the_same_however_each_ones_bytes_were_cut(
         assert reader.seqs == seqs
 
 
-async def test_an_event_between_messages_is_read_by_everybody() -> None:
+async def test_what_is_between_messages_is_read_by_everybody_and_leaves_them_known() -> None:
     other = text_frame(event_text(LEFT, Left(room="leic")))
-    stream, seen = frame(1) + other + frame(2), SeenFrames()
-    for _ in range(3):
+    stream, seen = frame(1) + frame(2) + other + frame(3), SeenFrames()
+    for known_runs in (0, 2, 2):
         reader = Reader()
         opened(reader, seen).data_received(stream)
-        assert (reader.seqs, reader.events) == ([1, 2], [LEFT])
+        assert (reader.seqs, reader.events, reader.runs) == ([1, 2, 3], [LEFT], known_runs)
+    assert {run.data for run in seen.runs.values()} == {frame(1) + frame(2), frame(3)}

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.frames import event_text
-from loadtest.seen_frames import MAX_READS_KEPT, SeenFrames
+from edge_server.frames import event_text, text_frame
+from loadtest.seen_frames import MAX_RUNS_KEPT, SeenFrames
 from schemas.client_events import CHAT_MESSAGE, ChatMessage
 
 texts = st.text(st.characters(codec="utf-8"))
@@ -44,25 +44,9 @@ def test_no_more_frames_are_kept_than_was_said_and_the_oldest_go() -> None:
     assert [kept.seq for kept in seen.values()] == [7, 8, 9]
 
 
-def test_a_read_of_known_messages_alone_is_remembered_with_them_in_order() -> None:
+def test_no_more_runs_are_kept_than_is_good() -> None:
     seen = SeenFrames()
-    wires = [event_text(CHAT_MESSAGE, message(seq)) for seq in (7, 8)]
-    messages = [seen.parse(wire) for wire in wires]
-    seen.remember_read(b"the bytes", wires)
-    assert seen.reads[b"the bytes"].messages == messages
-
-
-def test_a_read_with_anything_else_in_it_is_not_remembered() -> None:
-    seen, wire = SeenFrames(), event_text(CHAT_MESSAGE, message())
-    seen.parse(wire)
-    seen.remember_read(b"the bytes", [wire, b"2"])
-    assert not seen.reads
-
-
-def test_no_more_reads_are_kept_than_is_good() -> None:
-    seen, wire = SeenFrames(), event_text(CHAT_MESSAGE, message())
-    seen.parse(wire)
-    for number in range(MAX_READS_KEPT + 5):
-        seen.remember_read(b"%d" % number, [wire])
-    assert len(seen.reads) == MAX_READS_KEPT
-    assert b"0" not in seen.reads
+    for seq in range(MAX_RUNS_KEPT + 5):
+        seen.remember_run(text_frame(b"%d" % seq), [message(seq)])
+    assert len(seen.runs) == MAX_RUNS_KEPT
+    assert text_frame(b"0") not in seen.runs

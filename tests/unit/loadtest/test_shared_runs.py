@@ -1,4 +1,4 @@
-"""Shared reads say what their messages say one by one, and planted faults are found in them, too."""
+"""Shared runs say what their messages say one by one, and planted faults are found in them, too."""
 
 from dataclasses import asdict
 
@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.memory import Memory, Said
-from loadtest.seen_frames import Read
-from loadtest.shared_reads import SAME_MOMENT_S, SharedReads
+from loadtest.seen_frames import Run
+from loadtest.shared_runs import SAME_MOMENT_S, SharedRuns
 from schemas.client_events import ChatMessage
 from tests.unit.loadtest.test_memory import HEAD, UPS, Clock, message
 
@@ -15,28 +15,28 @@ Cuts = list[list[int]]
 
 
 class Listening:
-    """Three members of one room; what they hear is taken by reads or by messages."""
+    """Three members of one room; what they hear is taken by runs or by messages."""
 
-    def __init__(self, seqs: list[int], *, by_reads: bool) -> None:
+    def __init__(self, seqs: list[int], *, by_runs: bool) -> None:
         self.clock = Clock()
         self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock)
-        self._shared = SharedReads(self.memory, self.clock)
-        self._by_reads = by_reads
-        self._reads: dict[tuple[int, ...], Read] = {}
+        self._shared = SharedRuns(self.memory, self.clock)
+        self._by_runs = by_runs
+        self._runs: dict[tuple[int, ...], Run] = {}
         for up in UPS:
             self.memory.came.add(up)
             self.memory.got_joined(up, "leic", HEAD)
         for n, seq in enumerate(seqs):
             self.memory.say(f"m{seq}", Said("leic", UPS[n % 3], "olá", planned_at=0.0))
             self.memory.got_acked(f"m{seq}", seq)
-        self._take_read = {up: self._shared.listener(up) for up in UPS}
+        self._take_run = {up: self._shared.listener(up) for up in UPS}
         self._take_message = {up: self.memory.listener(up) for up in UPS}
 
     def hear(self, up: str, seqs: list[int]) -> None:
         self.clock.now += SAME_MOMENT_S / 2
         messages = [said(seq) for seq in seqs]
-        if self._by_reads:
-            self._take_read[up](self._reads.setdefault(tuple(seqs), Read(messages)))
+        if self._by_runs:
+            self._take_run[up](self._runs.setdefault(tuple(seqs), Run(b"", messages)))
         else:
             for one in messages:
                 self._take_message[up](one)
@@ -57,8 +57,8 @@ def said(seq: int) -> ChatMessage:
     return message(seq).model_copy(update={"up": UPS[(seq - HEAD - 1) % 3]})
 
 
-def listen(cuts: dict[str, Cuts], *, by_reads: bool) -> Listening:
-    listening = Listening(list(range(HEAD + 1, HEAD + 13)), by_reads=by_reads)
+def listen(cuts: dict[str, Cuts], *, by_runs: bool) -> Listening:
+    listening = Listening(list(range(HEAD + 1, HEAD + 13)), by_runs=by_runs)
     for turn in range(max(map(len, cuts.values()), default=0)):
         for up, mine in cuts.items():
             if turn < len(mine):
@@ -73,11 +73,11 @@ some_cuts: st.SearchStrategy[Cuts] = st.lists(
 
 @given(st.fixed_dictionaries(dict.fromkeys(UPS, some_cuts)))
 def test_reads_say_what_their_messages_say_whatever_comes(cuts: dict[str, Cuts]) -> None:
-    assert listen(cuts, by_reads=True).found() == listen(cuts, by_reads=False).found()
+    assert listen(cuts, by_runs=True).found() == listen(cuts, by_runs=False).found()
 
 
 def test_a_read_is_counted_as_late_as_the_last_who_read_it_with_others() -> None:
-    listening = listen({up: [[HEAD + 1, HEAD + 2]] for up in UPS}, by_reads=True)
+    listening = listen({up: [[HEAD + 1, HEAD + 2]] for up in UPS}, by_runs=True)
     assert listening.found()["counted"] == 6
     latest_ms = listening.memory.deliver.percentile_ms(0)
     assert latest_ms >= 1.0, "the first of the three read it half a millisecond after it was said"
@@ -86,11 +86,11 @@ def test_a_read_is_counted_as_late_as_the_last_who_read_it_with_others() -> None
 def test_a_read_without_one_of_its_messages_is_missing_it() -> None:
     whole = [[HEAD + n for n in range(1, 13)]]
     without = [[seq for seq in whole[0] if seq != HEAD + 5]]
-    found = listen({UPS[0]: whole, UPS[1]: without, UPS[2]: whole}, by_reads=True).found()
+    found = listen({UPS[0]: whole, UPS[1]: without, UPS[2]: whole}, by_runs=True).found()
     assert found["missing"] == 1
 
 
-def test_a_read_of_a_room_of_others_is_leaked() -> None:
-    listening = Listening([], by_reads=True)
-    listening._take_read[UPS[0]](Read([message(101, room="lei"), message(102, room="lei")]))
+def test_a_run_of_a_room_of_others_is_leaked() -> None:
+    listening = Listening([], by_runs=True)
+    listening._take_run[UPS[0]](Run(b"", [message(101, room="lei"), message(102, room="lei")]))
     assert listening.found()["leaked"] == 2

@@ -1,14 +1,14 @@
-"""Takes what many students read with the same bytes, looked at once for all of them. Pure.
+"""Takes the runs of messages that many students read, looked at once for all of them. Pure.
 
 An edge writes the same bytes to every member of a room, under load a dozen messages at once. For each member
-it is then enough to see that the whole read is newer than what came before it.
+it is then enough to see that the whole run is newer than what came before it.
 """
 
 from collections.abc import Callable
 from typing import Final
 
 from loadtest.memory import Memory, Said
-from loadtest.seen_frames import Read
+from loadtest.seen_frames import Run
 
 SAME_MOMENT_S: Final = 0.001
 """Members who read the same within this time are counted together, as late as the last of them."""
@@ -27,30 +27,30 @@ class _Moment:
         self.members = 0
 
 
-class SharedReads:
-    """Follows the reads of this process's students, for ``memory``."""
+class SharedRuns:
+    """Follows the runs that come to this process's students, for ``memory``."""
 
     def __init__(self, memory: Memory, clock: Callable[[], float]) -> None:
         self._memory = memory
         self._clock = clock
-        self._moments: dict[Read, _Moment] = {}
+        self._moments: dict[Run, _Moment] = {}
 
-    def listener(self, up: str) -> Callable[[Read], None]:
-        """Return what takes the reads of one student. It is called for every read."""
+    def listener(self, up: str) -> Callable[[Run], None]:
+        """Return what takes the runs that come to one student. It is called for each."""
         memory, clock, moments, count = self._memory, self._clock, self._moments, self._count
         places, take_one, record_own = memory.places[up], memory.listener(up), memory.own.record
 
-        def received(read: Read) -> None:
-            place = places.get(read.room)
-            if place is None or read.first <= place.last:
-                for message in read.messages:
+        def received(run: Run) -> None:
+            place = places.get(run.room)
+            if place is None or run.first <= place.last:
+                for message in run.messages:
                     take_one(message)
                 return
-            place.last = read.last
-            place.rising += len(read.messages)
-            memory.received += len(read.messages)
+            place.last = run.last
+            place.rising += len(run.messages)
+            memory.received += len(run.messages)
             now = clock()
-            moment = moments.get(read) or self._begin(read, now)
+            moment = moments.get(run) or self._begin(run, now)
             if now - moment.since > SAME_MOMENT_S:
                 count(moment)
                 moment.since = now
@@ -69,9 +69,9 @@ class SharedReads:
             self._count(moment)
         self._moments.clear()
 
-    def _begin(self, read: Read, now: float) -> _Moment:
-        met = [self._memory.meet(message) for message in read.messages]
-        moment = self._moments[read] = _Moment([said for said in met if said is not None], now)
+    def _begin(self, run: Run, now: float) -> _Moment:
+        met = [self._memory.meet(message) for message in run.messages]
+        moment = self._moments[run] = _Moment([said for said in met if said is not None], now)
         return moment
 
     def _count(self, moment: _Moment) -> None:
@@ -81,4 +81,4 @@ class SharedReads:
         moment.members = 0
 
 
-__all__ = ["SharedReads"]
+__all__ = ["SharedRuns"]
