@@ -119,9 +119,9 @@ class Connection(asyncio.Protocol):
         frame; the messages in it are a run from now on.
         """
         runs, on_run, remember = self._seen.runs, self._owner.on_run, self._seen.remember_run
-        began = at = 0
+        began, at, size = 0, 0, len(data)
         messages: list[ChatMessage] = []
-        while True:
+        while at < size:
             run = runs.get(data[at : at + BEGINNING_BYTES])
             if run is not None and data.startswith(run.data, at):
                 message, end = None, at + run.size
