@@ -6,9 +6,11 @@ All wait together: a task and a timer for each would be a sixth of an idle clien
 import asyncio
 import time
 from collections import deque
+from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 import engineio
+from aiohttp import web
 from engineio import packet
 from engineio.async_socket import AsyncSocket
 
@@ -56,7 +58,7 @@ class Pings:
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]
-    """engine.io's server, whose pings wait together."""
+    """engine.io's server, whose pings wait together, and whose closing waits for nobody."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -67,6 +69,21 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         if getattr(target, "__func__", None) is AsyncSocket._send_ping:  # noqa: SLF001 - there is no other hook
             return self._pings.begin(target.__self__, asyncio.get_running_loop().time())
         return super().start_background_task(target, *args, **kwargs)
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        """Close a session without waiting until somebody has taken what it still had: that may be never."""
+        socket = self.sockets.get(sid)
+        if socket is not None:
+            await socket.close(wait=False, reason=self.reason.SERVER_DISCONNECT)
+            self.sockets.pop(sid, None)
+
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request, also one whose session has ended a moment ago."""
+        try:
+            response: web.StreamResponse = await super().handle_request(request)
+        except KeyError:
+            return web.Response(status=HTTPStatus.BAD_REQUEST, text="Invalid session")
+        return response
 
     async def ping_all(self) -> None:
         """Ping whoever is due, and close who does not answer, for ever."""

@@ -6,6 +6,7 @@ versions are pinned, and tests with the official client hold them.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable
 from typing import Any, Final
@@ -13,6 +14,8 @@ from typing import Any, Final
 import orjson
 import socketio
 from aiohttp.web import Request
+from engineio import packet
+from engineio.exceptions import EngineIOError
 from engineio.payload import Payload
 
 from edge_server.arrivals import LOOK_EVERY_S, Arrivals
@@ -28,6 +31,10 @@ from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, RATE_LIMITED, TOO_LARGE,
 # engine.io drops a polled body of more packets than this (its default is 16) and answers OK all the same:
 # what a standard client may collect between two polls has to fit.
 Payload.max_decode_packets = 2_000
+
+for _library in ("engineio.server", "socketio.server"):
+    # Where no level is set they print to stderr, beside our lines.
+    logging.getLogger(_library).setLevel(logging.ERROR)
 
 _ACK_ID: Final = re.compile(r"2(?:/[^,]{0,64},)?(\d{1,9})\[")
 _BINARY: Final = ("5", "6")
@@ -65,8 +72,19 @@ class WholeBody:
         self._request = request
 
     async def read(self, size: int) -> bytes:
-        """Return exactly ``size`` bytes, or fewer where the body ends before."""
-        return (await self._request.read())[:size]
+        """Return exactly ``size`` bytes, or fewer where the body ends before.
+
+        Raises what engine.io answers by 400 where they are no packets: whatever else it meets it takes for a
+        failure of its own, and says that all is well.
+        """
+        body = (await self._request.read())[:size]
+        try:
+            packets = Payload(encoded_payload=body.decode()).packets
+        except (ValueError, IndexError, TypeError) as error:
+            raise EngineIOError from error
+        if any(one.packet_type > packet.NOOP for one in packets):
+            raise EngineIOError
+        return body
 
 
 def environ_of(request: Request) -> dict[str, Any]:
@@ -205,6 +223,9 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         await super()._handle_event(eio_sid, namespace, ack_id, data)
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
+        if eio_sid not in self.environ:
+            # Its session is over. The library would begin another one for it, which nobody would ever end.
+            return None
         left = self._events.spend(eio_sid, asyncio.get_running_loop().time())
         if left < 0:
             return await self._refuse_flood(eio_sid, data, left)

@@ -238,6 +238,31 @@ async def test_many_messages_after_an_upgrade_are_not_one_that_never_ends() -> N
         await socket.close()
 
 
+@pytest.mark.parametrize("body", ["6", "0", "2", "z", "4\x1ez", "9"])
+async def test_a_body_that_is_no_packet_is_answered_and_ends_its_session(
+    body: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with an_edge() as edge:
+        client = await edge.poller(join=False)
+        assert await client.say(body) == 400
+        assert await client.say("40{}") == 400
+        await edge.is_empty()
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_after_its_end_a_session_is_not_begun_again() -> None:
+    async with an_edge() as edge:
+        manager = edge.server.manager
+        client = await edge.poller(join=False)
+        await client.say("1", "40{}")
+        socket = await edge.session.ws_connect(edge.url + "?EIO=4&transport=websocket")
+        await socket.send_str("1")
+        await socket.send_str("40{}")
+        await is_closed(socket)
+        await edge.is_empty()
+        assert (edge.connects, manager.rooms, manager.pending_connect) == (0, {}, {})
+
+
 async def test_a_session_polls_once_at_a_time() -> None:
     async with an_edge() as edge:
         client = await edge.poller()
