@@ -50,20 +50,27 @@ class Inbox(WebSocketDataQueue):
         self._reading = reading
         self._budget = budget
         self._most_debt = most_debt
+        self._busy = False
         self.message_ended: Callable[[], None] = lambda: None
         """Called for each message before it is taken."""
 
     def feed_data(self, data: Any, size: int) -> None:
-        """Take a message; nothing overtakes what still waits here. Called by the reader: it must not fail.
+        """Take a message. Called by the reader: it must not fail.
 
-        What goes the short way is counted there. All else is counted here, whatever kind of frame it is.
+        Nothing overtakes what still waits here, or is being handed on. What goes the short way is counted there. All else is counted here, whatever kind of frame it is.
         """
         if data[0] in DATA:
             self.message_ended()
-        if self.take is None or self._buffer or data[0] is not WSMsgType.TEXT or not self.take(data[1]):
+        if self.take is None or self._busy or data[0] is not WSMsgType.TEXT or not self.take(data[1]):
+            self._busy = True
             if self._budget.spend(self._now()) <= self._most_debt:
                 self._cut_off()
             super().feed_data(data, size)
+
+    def asked_for_more(self) -> None:
+        """All that was taken from here has been handed on, and has begun."""
+        if not self._buffer:
+            self._busy = False
 
     def _cut_off(self) -> None:
         metrics.LIMIT_HITS.labels(limit="frames").inc()

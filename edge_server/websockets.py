@@ -116,6 +116,12 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
             socket.upgrading = False
         return self._sock
 
+    async def wait(self) -> Any:
+        """Return the next message. By now the last one's event has begun: it does so in a task of its own."""
+        await asyncio.sleep(0)
+        self._sock.inbox.asked_for_more()
+        return await super().wait()
+
     async def _accept(self, request: Request, socket: Any) -> StreamResponse:
         """Accept a client that begins by websocket: engine.io's first packet leaves with the acceptance."""
         accepted = Accepted(compress=False)

@@ -82,6 +82,30 @@ async def test_however_frames_are_cut_all_are_taken_once_and_in_order(
     assert taken == texts
 
 
+class Tasked(Carried):
+    """An engine.io socket whose events begin in tasks of their own, as python-socketio's do."""
+
+    async def receive(self, received: packet.Packet) -> None:
+        asyncio.get_running_loop().call_soon(self._taken.append, received.data)
+
+
+async def test_no_message_overtakes_an_event_that_has_yet_to_begin() -> None:
+    taken: list[str] = []
+
+    def take(_client: Client, text: str) -> bool:
+        taken.append(text[1:])
+        return True
+
+    socket = Tasked(taken, [0])
+    websocket = DirectWebSocket(cast(Any, Closed()), socket, take, lambda: None, SETTINGS)
+    websocket.data_received(frames_of("4first", 0, ping=False))
+    websocket.take_short_way(client(socket))
+    while websocket.is_working:  # noqa: ASYNC110 - not a pass later
+        await asyncio.sleep(0)
+    websocket.data_received(frames_of("4second", 0, ping=False))
+    assert taken == ["first", "second"]
+
+
 async def test_who_sends_what_is_no_frame_is_told_so_and_closed_without_waiting_for_an_answer() -> None:
     transport = Closed()
     websocket = DirectWebSocket(

@@ -234,6 +234,20 @@ async def _read_cut(said: list[tuple[str, str, int, bool]], cuts: list[int]) -> 
     assert taken == everything[:waits_from]
 
 
+async def test_no_message_overtakes_what_has_left_the_inbox_and_has_yet_to_begin() -> None:
+    inbox = Inbox(Reading(cast(Any, Transport())), 10**6, Budget(1.0, 1e6), -1e6)
+    reader = WebSocketReader(inbox, 10**6, compress=False, decode_text=True)
+    reader.feed_data(frames_of("first", 0, ping=False))
+    inbox.take = lambda _text: True
+    assert (await inbox.read()).data == "first"
+    reader.feed_data(frames_of("second", 0, ping=False))
+    inbox.asked_for_more()
+    assert (await inbox.read()).data == "second"
+    inbox.asked_for_more()
+    reader.feed_data(frames_of("third", 0, ping=False))
+    assert not inbox._buffer
+
+
 def frames_of(text: str, parts: int, ping: bool) -> bytes:
     """Return a text as one frame or as several, with a ping before or between them."""
     whole = text.encode()
