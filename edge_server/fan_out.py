@@ -25,6 +25,7 @@ class FanOut:
         self._rooms = rooms
         self._close_slow: Callable[[Client], None] = lambda _client: None
         self._outbox: dict[str, list[Entry]] = {}
+        self._missed: list[tuple[Client, Sequence[Entry]]] = []
         self._rests_until = 0.0
 
     def on_slow(self, close: Callable[[Client], None]) -> None:
@@ -43,6 +44,7 @@ class FanOut:
 
     def flush(self) -> None:
         """Let everything leave now. Called before anybody joins a room: they must not get it twice."""
+        self._send_missed()
         if not self._outbox:
             return
         loop = asyncio.get_running_loop()
@@ -54,6 +56,17 @@ class FanOut:
                 self._deliver(room, readable)
         ended = loop.time()
         self._rests_until = ended + min(ended - started, MAX_REST_S)
+
+    def send_soon(self, client: Client, entries: Sequence[Entry]) -> None:
+        """Send entries to one client at the end of this pass, before anything newer."""
+        if not self._missed:
+            asyncio.get_running_loop().call_soon(self._send_missed)
+        self._missed.append((client, entries))
+
+    def _send_missed(self) -> None:
+        missed, self._missed = self._missed, []
+        for client, entries in missed:
+            self.send_to(client, entries)
 
     def send_to(self, client: Client, entries: Sequence[Entry]) -> None:
         """Send entries to one client, in order."""

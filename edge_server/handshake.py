@@ -68,7 +68,7 @@ class Joining:
         """Let a client into one room. What it has missed is sent right after the caller's ack."""
         self._fan_out.flush()
         joined = self._join(client, group, since, self._most_missed)
-        asyncio.get_running_loop().call_soon(self._fan_out.send_to, client, joined.missed)
+        self._fan_out.send_soon(client, joined.missed)
         return _room_joined(joined)
 
     def _join(self, client: Client, group: str, since: int | None, most_bytes: float) -> CatchUp:

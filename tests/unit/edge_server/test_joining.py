@@ -1,6 +1,6 @@
-"""What a user is sent again is bounded: who asks for the same again and again is sent to history."""
+"""What a user is sent again comes first, and is bounded: who asks again and again is sent to history."""
 
-from typing import Any
+from typing import Any, cast
 
 from edge_server.clients import Client
 from edge_server.delivery import Delivery
@@ -13,7 +13,8 @@ from runtime.kafka import partition_of
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
 from tests.unit.edge_server.entries import entry
-from tests.unit.edge_server.test_fan_out import EngineSocket
+from tests.unit.edge_server.producers import passes
+from tests.unit.edge_server.test_fan_out import EngineSocket, Transport, seqs_on
 
 
 class Lobby:
@@ -22,9 +23,9 @@ class Lobby:
     def __init__(self, **settings: Any) -> None:
         made = EdgeSettings(**settings)
         here, window = Rooms(), RecentLog(max_bytes=10**9, max_records=10**9)
-        memberships, fan_out = Memberships(), FanOut(here)
-        delivery = Delivery(here, window, fan_out, starts=lambda _: 0, sure_from=lambda _: 0)
-        self.joining = Joining(made, here, window, delivery, fan_out, memberships)
+        memberships, self.fan_out = Memberships(), FanOut(here)
+        delivery = Delivery(here, window, self.fan_out, starts=lambda _: 0, sure_from=lambda _: 0)
+        self.joining = Joining(made, here, window, delivery, self.fan_out, memberships)
         self.client = Client(
             "sid", Identity("up202000001", 0.0), EngineSocket(), max_bytes=10**9, max_packets=10**9
         )
@@ -33,6 +34,18 @@ class Lobby:
         window.begin(partition, 0)
         for seq in range(10):
             assert window.add(entry(seq, message="x" * 100, partition=partition))
+
+
+async def test_nothing_newer_comes_before_what_was_missed() -> None:
+    """A look at the outbox that was planned before may still come, and find what is newer."""
+    lobby = Lobby()
+    lobby.client.transport = cast(Any, transport := Transport())
+    lobby.fan_out.put(entry(0, group="another"))
+    lobby.joining.join(lobby.client, "g", -1)
+    assert transport.wire == []
+    lobby.fan_out.put(entry(10))
+    await passes()
+    assert seqs_on(b"".join(transport.wire)) == list(range(11))
 
 
 async def test_who_asks_for_the_same_again_and_again_is_sent_to_history() -> None:
