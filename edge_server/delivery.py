@@ -23,8 +23,7 @@ log = logging.getLogger(__name__)
 
 _MESSAGE_SENT: Final = MessageSent.ce_type.encode()
 
-OnSettled = Callable[[Entry], None]
-"""Takes the first entry of a message whenever a record of that message has had its turn."""
+OnEntry = Callable[[Entry], None]
 
 
 class Delivery:
@@ -46,11 +45,16 @@ class Delivery:
         self._sure_from = sure_from
         self._orders: dict[int, LogOrder[Entry]] = {}
         self._tells = log.isEnabledFor(logging.DEBUG)
-        self._on_settled: OnSettled = lambda _entry: None
+        self._on_settled: OnEntry = lambda _entry: None
+        self._on_lost: OnEntry = lambda _entry: None
 
-    def on_settled(self, callback: OnSettled) -> None:
-        """Tell ``callback`` about every record that had its turn."""
+    def on_settled(self, callback: OnEntry) -> None:
+        """Tell ``callback`` about every record that had its turn: the first entry of its message."""
         self._on_settled = callback
+
+    def on_lost(self, callback: OnEntry) -> None:
+        """Tell ``callback`` about every acked record that the log then did not have."""
+        self._on_lost = callback
 
     def head(self, partition: int) -> int:
         """Return the newest seq that had its turn; what waits in the outbox counts."""
@@ -104,9 +108,11 @@ class Delivery:
 
     def _note_lost(self, order: LogOrder[Entry]) -> None:
         if order.lost:
-            metrics.LOST_ACKED.inc(order.lost)
-            log.critical("acked records are missing in the log", extra=logs.facts(records=order.lost))
-            order.lost = 0
+            lost, order.lost = order.lost, []
+            metrics.LOST_ACKED.inc(len(lost))
+            log.critical("acked records are missing in the log", extra=logs.facts(records=len(lost)))
+            for entry in lost:
+                self._on_lost(entry)
 
 
 def _entry(record: ConsumerRecord) -> Entry:

@@ -5,9 +5,18 @@ its turn; otherwise it waits until consuming has closed the gap. A record never 
 """
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-Item = TypeVar("Item")
+
+class Keyed(Protocol):
+    """What has its turn: a record, whose key names its message."""
+
+    @property
+    def key(self) -> bytes:
+        """Return what makes the message unique."""
+
+
+Item = TypeVar("Item", bound=Keyed)
 
 
 class LogOrder(Generic[Item]):
@@ -18,8 +27,8 @@ class LogOrder(Generic[Item]):
     def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
         self._early: dict[int, Item] = {}
-        self.lost = 0
-        """Acked records that the log then did not have. Above 0, a broker has lost data."""
+        self.lost: list[Item] = []
+        """Acked records that the log then did not have, until somebody takes them. A broker has lost data."""
 
     @property
     def waiting(self) -> int:
@@ -48,7 +57,11 @@ class LogOrder(Generic[Item]):
             return (item,)
         if seq > self.next_seq:
             self._drop_before(seq)
-        item = self._early.pop(seq, item)
+        early = self._early.pop(seq, item)
+        if early.key == item.key:
+            item = early
+        else:
+            self.lost.append(early)
         self.next_seq = seq + 1
         return [item, *self._in_turn()]
 
@@ -61,5 +74,4 @@ class LogOrder(Generic[Item]):
 
     def _drop_before(self, seq: int) -> None:
         for early in [known for known in self._early if known < seq]:
-            del self._early[early]
-            self.lost += 1
+            self.lost.append(self._early.pop(early))

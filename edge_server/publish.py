@@ -7,7 +7,7 @@ wants an answer leaves a function, and one look in a while refuses what has wait
 
 import asyncio
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -19,7 +19,7 @@ from edge_server.recent_log import Entry, RecentLog, message_key
 from edge_server.settings import EdgeSettings
 from edge_server.shares import Shares
 from runtime import logs, metrics
-from runtime.kafka import KeptProducer
+from runtime.kafka import KeptProducer, partition_of
 from runtime.service import Service
 from schemas import topics
 from schemas.client_events import SendMessage
@@ -72,7 +72,9 @@ class Publisher:
         self._window = window
         self._spans = spans
         self._pending: dict[bytes, Pending] = {}
-        self._in_order: deque[Pending] = deque()
+        self._partitions = settings.kafka_partitions
+        self._in_order: defaultdict[int, deque[Pending]] = defaultdict(deque)
+        """By partition: one whose broker does not answer holds up only its own groups."""
         self._shares = Shares()
         self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -85,6 +87,7 @@ class Publisher:
             on_failed=self._on_failed,
         )
         delivery.on_settled(self._settle)
+        delivery.on_lost(self._refuse_lost)
         metrics.PENDING_SENDS.set_function(lambda: len(self._pending))
 
     def start(self, service: Service) -> None:
@@ -101,7 +104,7 @@ class Publisher:
         """
         key = message_key(sent.room, sent.up, message_id)
         entry = self._window.find(key)
-        if entry is not None:
+        if entry is not None and entry.frame is not None:
             tell(entry)
             return
         now = self._loop.time()
@@ -118,39 +121,34 @@ class Publisher:
         self._writer.close()
 
     def _admit(self, key: bytes, message_id: str, sent: SendMessage, now: float) -> Pending:
-        self._require_room(sent.up, now)
+        group = sent.room.encode()
+        in_order = self._in_order[partition_of(group, self._partitions)]
+        self._require_room(sent.up, in_order, now)
         value = message_value(
             id=message_id, group=sent.room, up=sent.up, message=sent.message, sent_at=sent.timestamp
         )
-        pending = Pending(sent.room.encode(), key, value, message_id, sent, now)
+        pending = Pending(group, key, value, message_id, sent, now)
         if self._spans is not None:
             sending = self._spans.send(topics.MESSAGES, key=sent.room, message_id=f"{sent.up}/{message_id}")
             if sending is not None:
                 pending.sending, pending.trace = sending, sending.headers
         self._pending[key] = pending
-        self._in_order.append(pending)
+        in_order.append(pending)
         self._shares.add(sent.up)
         self._writer.put(pending)
         return pending
 
-    def _require_room(self, up: str, now: float) -> None:
+    def _require_room(self, up: str, in_order: deque[Pending], now: float) -> None:
         pending = len(self._pending)
         if pending >= self._max_pending:
             raise Refused(OVERLOADED)
-        oldest = self._oldest()
+        oldest = _oldest(in_order)
         waited = 0.0 if oldest is None else now - oldest.since
         if waited > self._refuse_after_s:
             raise Refused(UNAVAILABLE)
         if (waited > self._share_after_s or pending >= self._share_from) and self._shares.is_large(up):
             _SHARE.inc()
             raise Refused(OVERLOADED)
-
-    def _oldest(self) -> Pending | None:
-        """Return what is pending for the longest time."""
-        in_order = self._in_order
-        while in_order and in_order[0].settled:
-            in_order.popleft()
-        return in_order[0] if in_order else None
 
     def _on_written(self, batch: Sequence[Pending], written: Written) -> None:
         metrics.MESSAGES_IN.inc(len(batch))
@@ -175,11 +173,18 @@ class Publisher:
 
     def _settle(self, entry: Entry) -> None:
         pending = self._pending.get(entry.key)
-        if pending is not None:
+        # What nobody can read under a message's key is not that message.
+        if pending is not None and entry.frame is not None:
             metrics.ACK_SECONDS.observe(self._loop.time() - pending.since)
             if self._tells:
                 self._say("a message stands in the log", pending, partition=entry.partition, seq=entry.seq)
             self._end(pending, entry)
+
+    def _refuse_lost(self, entry: Entry) -> None:
+        """The brokers have said that they have it, and have lost it: it has to be sent again."""
+        pending = self._pending.get(entry.key)
+        if pending is not None:
+            self._end(pending, Refused(UNAVAILABLE))
 
     def _end(self, pending: Pending, outcome: Entry | Refused) -> None:
         if pending.settled:
@@ -200,11 +205,12 @@ class Publisher:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             overdue = self._loop.time() - self._timeout_s
-            self._oldest()
-            for pending in self._in_order:
-                if pending.since > overdue:
-                    break
-                self._refuse_waiting(pending, overdue)
+            for in_order in self._in_order.values():
+                _oldest(in_order)
+                for pending in in_order:
+                    if pending.since > overdue:
+                        break
+                    self._refuse_waiting(pending, overdue)
 
     def _refuse_waiting(self, pending: Pending, overdue: float) -> None:
         """The message stays pending: its turn may come yet, and a retry must not be a second message."""
@@ -217,6 +223,13 @@ class Publisher:
 
     def _say(self, what: str, pending: Pending, **facts: object) -> None:
         log.debug(what, extra=logs.facts(message=pending.key.decode(), **facts))
+
+
+def _oldest(in_order: deque[Pending]) -> Pending | None:
+    """Return what is pending for the longest time; what has been settled before it is dropped."""
+    while in_order and in_order[0].settled:
+        in_order.popleft()
+    return in_order[0] if in_order else None
 
 
 def _end_span(sending: "Sending", outcome: Entry | Refused) -> None:
