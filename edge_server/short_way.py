@@ -57,7 +57,8 @@ class Inbox(WebSocketDataQueue):
     def feed_data(self, data: Any, size: int) -> None:
         """Take a message. Called by the reader: it must not fail.
 
-        Nothing overtakes what still waits here, or is being handed on. What goes the short way is counted there. All else is counted here, whatever kind of frame it is.
+        Nothing overtakes what still waits here, or is being handed on. What goes the short way is counted
+        there; all else is counted here, whatever kind of frame it is.
         """
         if data[0] in DATA:
             self.message_ended()
