@@ -96,7 +96,8 @@ class _Parts:
         self._progress = StoredProgress(reads, settings)
         members = MembersOnly(self._memberships, self._groups_fault)
         history = History(reads, self._progress, settings.kafka_partitions)
-        groups = Groups(members, self._directory, writer, self._progress)
+        positions = {reader.topic: reader.positions for reader in self._readers}
+        groups = Groups(members, self._directory, writer, self._progress, positions)
         posting = Posting(members, writer, self._progress, history)
         users = Users(reads, writer, self._progress)
         self.public = PublicApi(Locations(self._assignments), history, groups, members)

@@ -3,7 +3,7 @@
 Every change goes through the log; here it is folded as soon as the log has it, so that the next read sees it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -20,6 +20,9 @@ from schemas.refusals import INVALID_PAYLOAD, NOT_ALLOWED, NOT_FOUND, Refused
 RESERVED_IDS: Final = frozenset({"group", "location", "message", "messages", "user"})
 """These stand in the same place of a path as a group's id."""
 
+Positions = Mapping[str, Mapping[int, int]]
+"""The next offset that is read back, by topic and partition."""
+
 
 class Groups:
     """What can be done with groups."""
@@ -30,11 +33,13 @@ class Groups:
         directory: GroupDirectory,
         writer: LogWriter,
         progress: StoredProgress,
+        positions: Positions,
     ) -> None:
         self._members = members
         self._directory = directory
         self._writer = writer
         self._progress = progress
+        self._positions = positions
 
     def of_user(self, up: str) -> list[Group]:
         """Return a user's groups."""
@@ -87,8 +92,17 @@ class Groups:
             raise Refused(NOT_ALLOWED, "Only the creator of the group may remove others.")
         record = tombstone(key=membership_key(group, up), source=SOURCE, kind=MemberJoined)
         written = await self._writer.write(topics.MEMBERSHIPS, record)
-        self._members.fold(group, up, member=False)
+        if self._is_unread(topics.MEMBERSHIPS, written[0]):
+            self._members.fold(group, up, member=False)
         return await self._member_accepted(group, up, written, member=False)
+
+    def _is_unread(self, topic: str, written: Written) -> bool:
+        """Say whether a write of ours has yet to be read back: only then may it be folded before that.
+
+        Once it was read, what came after it may have been read, too, and counts. A write whose offset is not
+        known (-1) is left to the reader.
+        """
+        return self._positions[topic].get(written.partition, 0) <= written.offset
 
     def _shown(self, group: str) -> Group:
         return Group(id=group, name=self._directory.name_of(group))
@@ -106,7 +120,8 @@ class Groups:
             raise Refused(INVALID_PAYLOAD, "id: This id is reserved")
         group = GroupCreated(group=new.id or new_id(), name=new.name, created_by=created_by)
         written = await self._writer.write(topics.GROUPS, encode(group, key=group.group, source=SOURCE))
-        self._directory.put(group)
+        if self._is_unread(topics.GROUPS, written[0]):
+            self._directory.put(group)
         written += await self._join(group.group, list(dict.fromkeys(users)))
         stored = await self._progress.wait(written)
         shown = GroupAccepted(
@@ -125,8 +140,9 @@ class Groups:
             for up in users
         ]
         written = await self._writer.write(topics.MEMBERSHIPS, *records)
-        for up in users:
-            self._members.fold(group, up, member=True)
+        for up, one in zip(users, written, strict=True):
+            if self._is_unread(topics.MEMBERSHIPS, one):
+                self._members.fold(group, up, member=True)
         return written
 
     async def _member_accepted(

@@ -11,6 +11,7 @@ from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
 from api_gateway.log_writer import Written
 from runtime.memberships import Memberships
+from schemas import topics
 from schemas.log_records import Encoded, MemberJoined
 
 Document = dict[str, Any]
@@ -48,6 +49,7 @@ class FakeWriter:
     """A log of one partition that takes everything; ``refuses`` makes it refuse."""
 
     def __init__(self) -> None:
+        self.says_offsets = True
         self.records: list[tuple[str, Encoded]] = []
         self.refuses: Exception | None = None
 
@@ -56,6 +58,8 @@ class FakeWriter:
             raise self.refuses
         first = len(self.records)
         self.records += [(topic, one) for one in records]
+        if not self.says_offsets:
+            return [Written(topic, 0, -1, 1_000) for _ in records]
         return [Written(topic, 0, first + n, 1_000 + first + n) for n in range(len(records))]
 
     def memberships(self) -> dict[str, bool]:
@@ -88,10 +92,18 @@ class GroupParts:
         self.writer = FakeWriter()
         self.progress = FakeProgress()
         self.fault: str | None = None
+        self.positions: dict[str, dict[int, int]] = {topics.GROUPS: {}, topics.MEMBERSHIPS: {}}
         self.members = MembersOnly(self.memberships, lambda: self.fault)
         self.groups = Groups(
             self.members,
             self.directory,
             self.writer,  # type: ignore[arg-type]
             self.progress,  # type: ignore[arg-type]
+            self.positions,
         )
+
+    def read_back(self, topic: str, written: Sequence[Written], records: Sequence[Encoded]) -> None:
+        """Let the follower of a topic read what was written."""
+        take = {topics.GROUPS: self.directory.take, topics.MEMBERSHIPS: self.memberships.take}[topic]
+        take(0, [record(one, offset=where.offset) for one, where in zip(records, written, strict=True)])
+        self.positions[topic][0] = written[-1].offset + 1

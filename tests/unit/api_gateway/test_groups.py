@@ -1,15 +1,19 @@
 """Who may change a group, and what the log then holds."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api_gateway.groups import RESERVED_IDS
+from api_gateway.log_writer import Written
 from runtime.memberships import Memberships
+from schemas import topics
 from schemas.api import NewGroup
-from schemas.log_records import GroupCreated, encode
+from schemas.log_records import Encoded, GroupCreated, encode
 from schemas.refusals import INVALID_PAYLOAD, NOT_A_MEMBER, NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, Refused
-from tests.unit.api_gateway.parts import GroupParts, record
+from tests.unit.api_gateway.parts import GroupParts, record, until
 
 A, B, C = "up200000001", "up200000002", "up200000003"
 students = st.sampled_from([A, B, C])
@@ -92,6 +96,72 @@ async def test_a_write_that_the_log_refuses_changes_nothing() -> None:
             await change
     assert parts.members.members_of("x") == [A]
     assert parts.directory.find("y") is None
+
+
+async def test_whoever_leaves_while_the_creation_waits_for_other_records_stays_out() -> None:
+    parts = GroupParts()
+    all_durable = asyncio.Event()
+    write = parts.writer.write
+
+    async def write_and_read_back(topic: str, *records: Encoded) -> list[Written]:
+        written = await write(topic, *records)
+        parts.read_back(topic, written, records)
+        if len(records) > 1:
+            await all_durable.wait()
+        return written
+
+    parts.writer.write = write_and_read_back  # type: ignore[method-assign]
+    creating = asyncio.create_task(parts.groups.create_for(A, NewGroup(name="n", id="x", users=[B, C])))
+    await until(lambda: parts.memberships.is_member("x", B))
+    await parts.groups.remove(B, "x", B)
+    all_durable.set()
+    created, _ = await creating
+    assert created.users == parts.members.members_of("x") == [A, C]
+
+
+@pytest.mark.parametrize(("step", "newest"), [("add", False), ("remove", True)])
+async def test_a_change_that_another_gateway_has_overtaken_is_not_folded_again(
+    step: str, newest: bool
+) -> None:
+    parts = GroupParts()
+    await parts.groups.create_for(A, NewGroup(name="n", id="x", users=[] if step == "add" else [B]))
+    write = parts.writer.write
+
+    async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[Written]:
+        written = await write(topic, *records)
+        parts.memberships.set_member("x", B, newest)
+        parts.positions[topic] = {0: written[0].offset + 2}
+        return written
+
+    parts.writer.write = write_and_be_overtaken  # type: ignore[method-assign]
+    await take(parts, step, A, "x", B)
+    assert parts.memberships.is_member("x", B) is newest
+
+
+async def test_a_name_that_another_gateway_has_given_meanwhile_stays() -> None:
+    parts = GroupParts()
+    write = parts.writer.write
+
+    async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[Written]:
+        written = await write(topic, *records)
+        if topic == topics.GROUPS:
+            parts.directory.put(GroupCreated(group="x", name="newest", created_by=A))
+            parts.positions[topic] = {0: written[0].offset + 2}
+        return written
+
+    parts.writer.write = write_and_be_overtaken  # type: ignore[method-assign]
+    await parts.groups.create_for(A, NewGroup(name="older", id="x"))
+    assert parts.directory.name_of("x") == "newest"
+
+
+async def test_a_change_whose_offset_is_not_known_is_left_to_the_reader() -> None:
+    parts = GroupParts()
+    await parts.groups.create_for(A, NewGroup(name="n", id="x"))
+    parts.writer.says_offsets = False
+    await parts.groups.add(A, "x", B)
+    await parts.groups.create_for(A, NewGroup(name="other", id="x"))
+    assert parts.members.members_of("x") == [A]
+    assert parts.directory.name_of("x") == "n"
 
 
 async def test_before_the_log_was_read_no_group_can_be_created_or_shown() -> None:
