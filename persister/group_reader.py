@@ -141,6 +141,8 @@ class GroupReader:
         self._stored = {**self._stored, **ends}
         assigned = self._consumer.assignment()
         offsets = {tp: end for tp, end in ends.items() if tp in assigned}
+        if not offsets:
+            return  # A rebalance took all of them, and the library calls a commit of nothing an error.
         try:
             async with asyncio.timeout(COMMIT_HANGS_AFTER_S):
                 await self._consumer.commit(offsets)

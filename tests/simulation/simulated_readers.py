@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
+from aiokafka.util import commit_structure_validate
 
 from persister.group_reader import GroupReader
 from persister.read_records import TOPICS
@@ -176,6 +177,7 @@ class GroupConsumer(SimulatedConsumer):
         return self._group.committed.get(tp)
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        commit_structure_validate(offsets)
         await self._process.step()
         if self._generation != self._group.generation:
             raise CommitFailedError
