@@ -22,6 +22,7 @@ class Health:
         self._service = service
         self._live: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
+        self._mended: dict[str, Check] = {}
 
     def live(self, name: str, check: Check) -> None:
         """Add a check whose failure means that the process must be restarted."""
@@ -31,20 +32,26 @@ class Health:
         """Add a check whose failure means that no work must be sent here for now."""
         self._ready[name] = check
 
+    def was_wrong(self, name: str, check: Check) -> None:
+        """Add a check of what was wrong and is no longer: it is said, and nobody need do anything."""
+        self._mended[name] = check
+
     def faults(self, *, readiness: bool = False) -> dict[str, str]:
         """Return what is wrong, by part. Readiness includes liveness."""
-        checks = {**self._live, **self._ready} if readiness else self._live
-        found = {name: check() for name, check in checks.items()}
-        return {name: fault for name, fault in found.items() if fault is not None}
+        return _found({**self._live, **self._ready} if readiness else self._live)
+
+    def mended(self) -> dict[str, str]:
+        """Return what was wrong lately, by part."""
+        return _found(self._mended)
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the three ops routes from ``app``."""
 
         async def healthz(_: web.Request) -> web.Response:
-            return _answer(self.faults())
+            return _answer(self.faults(), self.mended())
 
         async def readyz(_: web.Request) -> web.Response:
-            return _answer(self.faults(readiness=True))
+            return _answer(self.faults(readiness=True), self.mended())
 
         async def exposition(_: web.Request) -> web.Response:
             page = metrics.exposition(self._service)
@@ -55,7 +62,17 @@ class Health:
         app.router.add_get("/metrics", exposition)
 
 
-def _answer(faults: dict[str, str]) -> web.Response:
+def _found(checks: dict[str, Check]) -> dict[str, str]:
+    found = {name: check() for name, check in checks.items()}
+    return {name: fault for name, fault in found.items() if fault is not None}
+
+
+def _answer(faults: dict[str, str], mended: dict[str, str]) -> web.Response:
     status = 503 if faults else 200
-    said = {"status": "failing" if faults else "ok", "faults": faults, "pid": os.getpid()}
+    said = {
+        "status": "failing" if faults else "ok",
+        "faults": faults,
+        "mended": mended,
+        "pid": os.getpid(),
+    }
     return web.json_response(said, status=status)

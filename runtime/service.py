@@ -1,8 +1,8 @@
 """The life of a service: start, supervised background work, signals, and a stop within its deadline.
 
 A service's ``app.py`` gives a function that puts its parts together on a `Service`. Parts are closed in the
-reverse order. A background task that dies is logged, counted, shown as a fault of the service's health and
-started again; one that keeps dying ends the process, and so does a `Fatal`.
+reverse order. A background task that dies is logged, counted, shown in the service's health and started
+again, and is a fault until it runs again. One that keeps dying ends the process, and so does a `Fatal`.
 """
 
 import asyncio
@@ -28,6 +28,9 @@ from runtime.settings import ServiceSettings
 log = logging.getLogger(__name__)
 
 MAX_FAILURES_IN_A_ROW = 8
+RESTART_AFTER_S = 0.1
+"""Twice as long after each failure in a row."""
+MAX_RESTART_AFTER_S = 5.0
 WELL_AFTER_S = 30.0
 LOOP_LAG_INTERVAL_S = 0.25
 IDLE_CONNECTION_S = 60.0
@@ -59,9 +62,12 @@ class Service:
         self.failure: BaseException | None = None
         self.started = False
         """Whether all parts have started: before that no work must be sent here."""
-        self._failing: dict[str, str] = {}
+        self._died: dict[str, str] = {}
+        """What parts died of lately, by part: those that do not run now, and those that run again."""
+        self._down: set[str] = set()
         self.health.ready("start", lambda: None if self.started else "not all parts have started yet")
-        self.health.live("tasks", lambda: "; ".join(self._failing.values()) or None)
+        self.health.live("tasks", lambda: self._deaths(down=True))
+        self.health.was_wrong("tasks", lambda: self._deaths(down=False))
 
     def supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run ``run`` in the background until the service stops; it is not expected to return."""
@@ -99,6 +105,10 @@ class Service:
         await site.start()
         return int(runner.addresses[0][1])
 
+    def _deaths(self, *, down: bool) -> str | None:
+        """Only a part that does not run is a fault: for one that runs again nobody may kill the process."""
+        return "; ".join(said for name, said in self._died.items() if (name in self._down) is down) or None
+
     async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
@@ -114,15 +124,17 @@ class Service:
                     raise
                 failures = 1 if loop.time() - started > WELL_AFTER_S else failures + 1
                 metrics.TASK_RESTARTS.labels(task=name).inc()
-                self._failing[name] = f"{name}: {type(error).__name__}"
+                self._died[name] = f"{name}: {type(error).__name__}"
+                self._down.add(name)
                 log.exception("a background task died", extra=logs.facts(task=name, failures=failures))
                 if failures >= MAX_FAILURES_IN_A_ROW:
                     return self.fail(error)
-                await asyncio.sleep(min(0.1 * 2**failures, 5.0))
+                await asyncio.sleep(min(RESTART_AFTER_S * 2**failures, MAX_RESTART_AFTER_S))
 
     async def _attempt(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run in a task of its own: whatever it leaves counted as cancelled dies with it."""
-        recovered = asyncio.get_running_loop().call_later(WELL_AFTER_S, self._failing.pop, name, None)
+        self._down.discard(name)
+        recovered = asyncio.get_running_loop().call_later(WELL_AFTER_S, self._died.pop, name, None)
         try:
             await asyncio.ensure_future(run())
         finally:

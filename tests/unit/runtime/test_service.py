@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
 from runtime import service as life
 from runtime.service import Fatal, Service, running
@@ -35,8 +36,45 @@ async def test_a_part_that_dies_is_a_fault_of_the_health_and_is_started_again(
     async with running(Service("test", settings), start) as service:
         await eventually("a fault", lambda: "tasks" in service.health.faults())
         assert service.health.faults() == {"tasks": "part: ValueError"}
-        await eventually("well again", lambda: runs == 2 and not service.health.faults())
+        await eventually("it runs again", lambda: runs == 2)
+        assert service.health.faults() == {}
+        await eventually("well again", lambda: not service.health.mended())
         assert service.failure is None
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_health_fails_only_while_what_died_does_not_run(
+    settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A probe must not kill an edge with thousands of clients for a part that runs again."""
+    runs = 0
+
+    async def part() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise ValueError("died")
+        await asyncio.Event().wait()
+
+    async def health(restart_after_s: float, wanted_runs: int) -> tuple[int, dict[str, object]]:
+        nonlocal runs
+        runs = 0
+        monkeypatch.setattr(life, "RESTART_AFTER_S", restart_after_s)
+        monkeypatch.setattr(life, "MAX_RESTART_AFTER_S", restart_after_s)
+        service = Service("test", settings)
+        service.started = True
+        async with service.resources, TestClient(TestServer(service.ops)) as client:
+            service.supervise("part", part)
+            await eventually("so many runs", lambda: runs == wanted_runs)
+            await eventually("it is said", lambda: bool(service.health.faults() or service.health.mended()))
+            answer = await client.get(path)
+            return answer.status, await answer.json()
+
+    died = {"tasks": "part: ValueError"}
+    status, said = await health(restart_after_s=3600.0, wanted_runs=1)
+    assert (status, said["status"], said["faults"], said["mended"]) == (503, "failing", died, {})
+    status, said = await health(restart_after_s=0.0, wanted_runs=2)
+    assert (status, said["status"], said["faults"], said["mended"]) == (200, "ok", {}, died)
 
 
 @pytest.mark.parametrize("error", [Fatal("another log"), asyncio.CancelledError(), ValueError("again")])
