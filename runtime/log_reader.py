@@ -72,7 +72,7 @@ class LogReader:
         self.positions: dict[int, int] = {}
         """The next offset to read, by partition."""
         self.ends: dict[int, int] = {}
-        """Where the log ended when it was last asked, by partition."""
+        """Where the log ended when it was last asked, by partition; none while that is not known anew."""
         self.caught_up = asyncio.Event()
         """Set once everything that stood in the log at the start has been handed over."""
 
@@ -99,6 +99,7 @@ class LogReader:
                 await asyncio.sleep(RETRY_AFTER_S)
 
     async def _read_with_a_new_consumer(self) -> None:
+        self.ends = {}
         consumer = self._consumer()
         try:
             await consumer.start()
@@ -175,6 +176,7 @@ class LogReader:
         return self._settings.kafka_durable and end < position
 
     async def _check_progress(self, consumer: AIOKafkaConsumer, before: dict[int, int]) -> None:
+        ended, self.ends = self.ends, {}
         end = await consumer.end_offsets(self._partitions)
         self.ends = {tp.partition: offset for tp, offset in end.items()}
         for tp in self._partitions:
@@ -183,7 +185,8 @@ class LogReader:
                 max(0, end[tp] - position)
             )
             unmoved = before.get(tp.partition) == self.positions[tp.partition]
-            if end[tp] > position and unmoved:
+            # What came since the last look may still be on its way: only what stood there then is late.
+            if unmoved and ended.get(tp.partition, 0) > position:
                 raise Stalled(f"{self.topic}/{tp.partition} stands at {position} of {end[tp]}")
             if self._went_backwards(end[tp], self.positions[tp.partition]):
                 raise Fatal(f"{self.topic}/{tp.partition} ends at {end[tp]}: it is another log")

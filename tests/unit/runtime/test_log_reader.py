@@ -1,0 +1,103 @@
+"""When a reader has stalled, and what it knows of the log's end."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from runtime.log_reader import LogReader, Stalled
+from runtime.settings import KafkaSettings
+from schemas import topics
+
+IDLE, BUSY = TopicPartition(topics.MESSAGES, 0), TopicPartition(topics.MESSAGES, 1)
+
+
+class Consumer:
+    """As of aiokafka: it knows where the log ends, and how far it has come."""
+
+    def __init__(self) -> None:
+        self.ends = {IDLE: 100, BUSY: 50}
+        self.positions = {IDLE: 100, BUSY: 50}
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def start(self) -> None:
+        await self.answers.wait()
+
+    async def stop(self) -> None:
+        pass
+
+    async def end_offsets(self, _: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        await self.answers.wait()
+        return dict(self.ends)
+
+    async def position(self, tp: TopicPartition) -> int:
+        return self.positions[tp]
+
+
+class Reader(LogReader):
+    """A reader of two partitions, checked when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(KafkaSettings(kafka_partitions=2), topics.MESSAGES, lambda _, __: None)
+        self.consumer = Consumer()
+        self._before: dict[int, int] = {}
+
+    def _consumer(self) -> Any:
+        return self.consumer
+
+    async def check(self) -> None:
+        self.positions = {tp.partition: position for tp, position in self.consumer.positions.items()}
+        await self._check_progress(self.consumer, self._before)
+        self._before = dict(self.positions)
+
+
+async def test_a_record_that_comes_just_before_the_check_is_no_stall() -> None:
+    reader = Reader()
+    await reader.check()
+    reader.consumer.ends[IDLE] = 101
+    await reader.check()
+    reader.consumer.positions[IDLE] = 101
+    await reader.check()
+
+
+async def test_a_record_that_is_not_read_from_one_check_to_the_next_is_a_stall() -> None:
+    reader = Reader()
+    await reader.check()
+    reader.consumer.ends[IDLE] = 101
+    await reader.check()
+    with pytest.raises(Stalled):
+        await reader.check()
+
+
+async def test_a_reader_that_is_behind_and_moves_has_not_stalled() -> None:
+    reader = Reader()
+    for position in range(50, 60):
+        reader.consumer.ends[BUSY] = 2 * position
+        reader.consumer.positions[BUSY] = position
+        await reader.check()
+
+
+async def test_where_the_log_ends_is_not_known_while_kafka_does_not_say_it_anew() -> None:
+    reader = Reader()
+    await reader.check()
+    assert reader.ends == {0: 100, 1: 50}
+    reader.consumer.answers.clear()
+    checking = asyncio.create_task(reader.check())
+    await asyncio.sleep(0)
+    assert reader.ends == {}
+    checking.cancel()
+    await asyncio.wait({checking})
+
+
+async def test_where_the_log_ends_is_not_known_before_a_new_consumer_has_asked() -> None:
+    reader = Reader()
+    await reader.check()
+    reader.consumer.answers.clear()
+    running = asyncio.create_task(reader.run())
+    await asyncio.sleep(0)
+    assert reader.ends == {}
+    running.cancel()
+    await asyncio.wait({running})
