@@ -24,7 +24,9 @@ async def start(service: Service, settings: PersisterSettings) -> None:
     await service.open_ops()
 
     await kafka.ensure_topics(settings, (*TOPICS, topics.DEAD_LETTERS))
-    producer = await service.resources.enter_async_context(kafka.started_producer(settings))
+    producer = kafka.KeptProducer(settings)
+    service.supervise("producer", producer.run)
+    await producer.ready()
     waiting_for.pop(0)
     store = await service.resources.enter_async_context(open_store(settings))
     await create_indexes(store, outage)

@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import Final
 
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import ConsumerRecord
 
 from persister.read_records import Poison
 from runtime import kafka, logs, metrics
@@ -28,7 +28,7 @@ MAX_HEADER_CHARS: Final = 1024
 class DeadLetters:
     """Writes to ``chat.dead-letters``."""
 
-    def __init__(self, producer: AIOKafkaProducer, *, consumer: str, partitions: int) -> None:
+    def __init__(self, producer: kafka.KeptProducer, *, consumer: str, partitions: int) -> None:
         self._producer = producer
         self._consumer = consumer
         self._partitions = partitions
@@ -36,6 +36,7 @@ class DeadLetters:
     async def write(self, poison: Sequence[Poison]) -> None:
         """Return once every in-sync replica has all of them. Raises `KafkaError`."""
         letters = [dead_letter(one, self._consumer) for one in poison]
+        await self._producer.ready()
         waiting = [
             await kafka.write(self._producer, topics.DEAD_LETTERS, letter, self._partitions)
             for letter in letters

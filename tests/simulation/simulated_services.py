@@ -31,7 +31,7 @@ from schemas.ids import membership_key
 from schemas.log_records import EdgeReported, Encoded, LeaderTicked, MemberJoined, encode, tombstone
 from tests.simulation.process import Process
 from tests.simulation.simulated_log import PARTITIONS, SimulatedLog
-from tests.simulation.simulated_producer import SimulatedProducer
+from tests.simulation.simulated_producer import KeptSimulatedProducer, SimulatedProducer
 from tests.simulation.simulated_readers import (
     Group,
     SimulatedConsumer,
@@ -53,7 +53,8 @@ def start_persister(
     """Start a persister."""
     outage = Outage(0.5)
     reach: Any = SimulatedStore(store, process)
-    producer: Any = SimulatedProducer(log, process)
+    producer = KeptSimulatedProducer(log, process, PERSISTER)
+    process.supervise("producer", producer.run)
     letters = DeadLetters(producer, consumer="persister", partitions=PARTITIONS)
     persisting = pipeline(
         PERSISTER,

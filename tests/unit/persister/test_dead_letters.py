@@ -1,13 +1,20 @@
 """Dead letters: the whole record with its reason, and never too large to be written."""
 
+import asyncio
 from base64 import b64decode
+from typing import Any
 
+import pytest
 from aiokafka import ConsumerRecord
+from aiokafka.errors import OutOfOrderSequenceNumber
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persister.dead_letters import MAX_VALUE_BYTES, dead_letter
+from persister.dead_letters import MAX_VALUE_BYTES, DeadLetters, dead_letter
 from persister.read_records import Poison
+from runtime import kafka
+from runtime.kafka import KeptProducer
+from runtime.settings import KafkaSettings
 from schemas.log_records import DeadLetter
 from schemas.topics import MAX_RECORD_BYTES
 
@@ -46,3 +53,43 @@ def test_the_same_record_has_the_same_id_whenever_it_is_set_aside() -> None:
     poison = Poison(record(b"k", b"v", []), "why")
     first, second = dead_letter(poison, "persister"), dead_letter(poison, "persister")
     assert dict(first.headers)["ce_id"] == dict(second.headers)["ce_id"] == b"chat.messages/3/17"
+
+
+class Producer:
+    """As of aiokafka: once it has failed for good it refuses everything."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+        self.keys: list[bytes] = []
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+    async def send(self, _topic: str, **record: Any) -> "asyncio.Future[None]":
+        if self._error is not None:
+            raise self._error
+        self.keys.append(record["key"])
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+
+async def test_where_the_producer_has_failed_for_good_the_next_try_waits_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dead, alive = Producer(OutOfOrderSequenceNumber()), Producer()
+    made = iter([dead, alive])
+    monkeypatch.setattr(kafka, "new_producer", lambda *_, **__: next(made))
+    kept = KeptProducer(KafkaSettings())
+    running = asyncio.create_task(kept.run())
+    letters = DeadLetters(kept, consumer="persister", partitions=1)
+    poison = [Poison(record(b"k", b"v", []), "why")]
+    with pytest.raises(OutOfOrderSequenceNumber):
+        await letters.write(poison)
+    await letters.write(poison)
+    assert (dead.keys, alive.keys) == ([], [b"k"])
+    running.cancel()
+    await asyncio.wait({running})
