@@ -83,7 +83,10 @@ class Operators:
         return {"ok": True}
 
     async def _undrain(self, request: web.Request) -> Shown:
-        await self._wishes.drain(request.match_info["edge"], False)
+        try:
+            await self._wishes.drain(request.match_info["edge"], False)
+        except ValidationError as error:
+            raise Refused(NOT_FOUND, "No edge can have this name.") from error
         return {"ok": True}
 
     async def _edges_asked(self, request: web.Request) -> Shown:
@@ -100,7 +103,7 @@ def check_token(authorization: str | None, token: str) -> None:
     scheme, _, given = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not given:
         raise Refused(MISSING_TOKEN)
-    if not compare_digest(given.strip().encode(), token.encode()):
+    if not compare_digest(given.strip().encode(errors="surrogateescape"), token.encode()):
         raise Refused(INVALID_TOKEN)
 
 

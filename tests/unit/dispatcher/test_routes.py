@@ -1,8 +1,18 @@
-"""Nobody is shown anything without the operators' token."""
+"""Nobody is shown anything without the operators' token, and whatever is asked gets an answer with a name."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from pydantic import SecretStr
 
-from dispatcher.routes import check_token
+from dispatcher.routes import Operators, check_token
+from dispatcher.settings import DispatcherSettings
+from runtime.assignments import Assignments
 from schemas.refusals import INVALID_TOKEN, MISSING_TOKEN, Refusal, Refused
 
 TOKEN = "only-for-tests-0123456789"
@@ -28,3 +38,43 @@ def test_without_the_token_nothing_is_shown(header: str | None, refusal: Refusal
 
 def test_the_token_opens() -> None:
     check_token(f"bearer {TOKEN}", TOKEN)
+
+
+class Leadership:
+    """Nobody leads."""
+
+    leader = None
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    """Serve the operators' routes; yields their port. There is neither a leader nor a table."""
+    app, leadership = web.Application(), Leadership()
+    settings = DispatcherSettings(dispatcher_token=SecretStr(TOKEN))
+    Operators(settings, leadership, Assignments()).add_routes(app)  # type: ignore[arg-type]
+    async with TestServer(app) as server:
+        assert server.port is not None
+        yield server.port
+
+
+async def ask(port: int, request: bytes, token: bytes) -> tuple[int, Any]:
+    """Send any bytes as a request; return the status and the code of the refusal."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = b"Host: x\r\nConnection: close\r\nAuthorization: Bearer " + token
+    writer.write(request + b" HTTP/1.1\r\n" + head + b"\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    said, _, body = answer.partition(b"\r\n\r\n")
+    return int(said.split()[1]), json.loads(body)["error"]["code"]
+
+
+@pytest.mark.parametrize("token", [b"\xff\xfe", TOKEN.encode() + b"\x80", "ü".encode()])
+async def test_a_token_of_any_bytes_is_refused_by_name(port: int, token: bytes) -> None:
+    assert await ask(port, b"GET /table", token) == (401, "invalid_token")
+
+
+@pytest.mark.parametrize("name", [b"no%20such", b"%FF", b"-", b"x" * 65])
+@pytest.mark.parametrize("wish", [b"drain", b"undrain"])
+async def test_a_name_that_no_edge_can_have_is_refused_by_name(port: int, name: bytes, wish: bytes) -> None:
+    asked = b"POST /edges/" + name + b"/" + wish
+    assert await ask(port, asked, TOKEN.encode()) == (404, "not_found")
