@@ -37,12 +37,14 @@ class Presence:
 
     async def online(self, client: Client) -> None:
         """Show a user as online. Raises `Refused` (unavailable) where the log does not take it in time."""
+        # Before the answer: the record may stand in the log whether it comes in time or not, and while it
+        # is awaited the user may leave.
+        self._shown.add(client.up)
         try:
             async with asyncio.timeout(self._settings.send_timeout_ms / 1000):
                 await self._write(client.up, True)
         except (KafkaError, OSError, TimeoutError) as error:
             raise Refused(UNAVAILABLE) from error
-        self._shown.add(client.up)
 
     def left(self, client: Client) -> None:
         """A user's last client here is gone: show them as offline, if they were shown as online."""
@@ -56,6 +58,8 @@ class Presence:
     async def _write_departures(self) -> None:
         while True:
             up = await self._departed.get()
+            if up in self._shown:
+                continue  # They came back before it was written.
             try:
                 await self._write(up, False)
             except (KafkaError, OSError) as error:

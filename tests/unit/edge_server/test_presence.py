@@ -1,0 +1,99 @@
+"""Whoever has gone is shown as offline, however late the log answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from edge_server.clients import Client
+from edge_server.presence import Presence
+from edge_server.settings import EdgeSettings
+from runtime.tokens import Identity
+from schemas.log_records import PresenceChanged
+from schemas.refusals import UNAVAILABLE, Refused
+from tests.unit.edge_server.producers import passes
+
+UP = "up202000001"
+
+
+class Producer:
+    """A log that takes what comes at once, and answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.written: list[PresenceChanged] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def send(self, _topic: str, *, value: bytes, **_: Any) -> "asyncio.Task[bool]":
+        self.written.append(PresenceChanged.read_value(value))
+        return asyncio.create_task(self.answers.wait())
+
+    def said(self) -> list[bool]:
+        return [record.online for record in self.written]
+
+
+def client() -> Client:
+    return Client("sid", Identity(UP, 0.0), object(), max_bytes=1, max_packets=1)
+
+
+@asynccontextmanager
+async def presence(producer: Producer, **settings: Any) -> AsyncIterator[Presence]:
+    """An edge's presence, whose departures are written."""
+    shown = Presence(EdgeSettings(log_dir="", **settings), producer)  # type: ignore[arg-type]
+    writing = asyncio.create_task(shown._write_departures())
+    yield shown
+    writing.cancel()
+    await asyncio.wait({writing})
+
+
+async def test_who_leaves_is_shown_as_offline_and_who_never_said_so_is_not() -> None:
+    producer = Producer()
+    async with presence(producer) as shown:
+        shown.left(client())
+        await passes()
+        assert producer.said() == []
+        await shown.online(client())
+        shown.left(client())
+        await passes()
+        assert producer.said() == [True, False]
+
+
+async def test_who_leaves_before_the_log_has_answered_is_shown_as_offline() -> None:
+    producer = Producer()
+    producer.answers.clear()
+    async with presence(producer) as shown:
+        going_online = asyncio.create_task(shown.online(client()))
+        await passes()
+        shown.left(client())
+        producer.answers.set()
+        await going_online
+        await passes()
+        assert producer.said() == [True, False]
+
+
+async def test_who_leaves_after_the_log_answered_too_late_is_shown_as_offline() -> None:
+    producer = Producer()
+    producer.answers.clear()
+    async with presence(producer, send_timeout_ms=100, refuse_when_waiting_ms=100) as shown:
+        with pytest.raises(Refused) as refused:
+            await shown.online(client())
+        assert refused.value.refusal is UNAVAILABLE
+        producer.answers.set()
+        shown.left(client())
+        await passes()
+        assert producer.said() == [True, False]
+
+
+async def test_a_departure_that_waits_is_not_written_after_the_user_came_back() -> None:
+    producer = Producer()
+    async with presence(producer) as shown:
+        await shown.online(client())
+        shown.left(client())
+        await shown.online(client())
+        await passes()
+        assert producer.said() == [True, True]
+        shown.left(client())
+        await passes()
+        assert producer.said() == [True, True, False]
