@@ -1,6 +1,7 @@
 """Who is shown as online: a record on ``chat.users`` when a client says so, and when a user's last one goes.
 
-Presence is a hint for people. It is written without waiting where nobody waits for it.
+Presence is a hint for people. It is written without waiting where nobody waits for it. Who moves connects
+to another edge first: each record names its edge, so that 'offline' from the one they left changes nothing.
 """
 
 import asyncio
@@ -67,7 +68,7 @@ class Presence:
 
     async def _write(self, up: str, online: bool) -> None:
         record = encode(
-            PresenceChanged(up=up, online=online),
+            PresenceChanged(up=up, online=online, edge=self._settings.edge_name),
             key=f"{up}/online",
             source=self._settings.edge_name,
         )

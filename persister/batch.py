@@ -1,7 +1,8 @@
 """Batch: what is written in one go. Pure: the clock is the caller's, and nothing is written here.
 
 Of several messages with one ``_id`` the first stays, as it would in the store; of several folds of one
-document the last stays. So no order within a batch matters, and a batch may be written twice.
+document the last stays, or what they make together (departures.py). So no order within a batch matters, and a
+batch may be written twice.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
+from persister.departures import together
 from persister.read_records import Fold, NewMessage, Poison, Taken
 
 Ends = dict[TopicPartition, int]
@@ -61,7 +63,8 @@ class Batch:
             if self.messages.setdefault(key, taken) is not taken:
                 self.repeated += 1
         elif isinstance(taken, Fold):
-            self.folds[taken.collection, taken.key, taken.guard] = taken
+            fold = taken.collection, taken.key, taken.guard
+            self.folds[fold] = together(self.folds.get(fold), taken)
         else:
             self.poison.append(taken)
 

@@ -117,7 +117,8 @@ def change_of(fold: Fold) -> Change:
         update: documents.Document = {"$unset": {"group": "", "up": ""}}
     else:
         update = {"$set": dict(fold.values)}
-    return Change(fold.key, fold.guard, fold.source.offset, update)
+    only = None if fold.left is None else {documents.ONLINE_EDGE: {"$in": [*sorted(fold.left), None]}}
+    return Change(fold.key, fold.guard, fold.source.offset, update, only)
 
 
 def _refused(taken: Mapping[K, NewMessage] | Mapping[K, Fold], refusal: Rejected) -> dict[K, Poison]:

@@ -43,6 +43,9 @@ class Fold(NamedTuple):
     values: Mapping[str, Any] | None
     """The fields to set; None where the record is a tombstone."""
     source: ConsumerRecord
+    left: frozenset[str] | None = None
+    """Of a departure: the edges that a user has left. It counts only where one of them, or none, is the last
+    to have said that the user is online."""
 
 
 class Poison(NamedTuple):
@@ -91,7 +94,10 @@ def _user(record: ConsumerRecord) -> Fold:
     if (record.key or b"").endswith(_PRESENCE.encode()):
         presence = PresenceChanged.read(record.headers, record.value)
         _check_key(record, presence.up + _PRESENCE)
-        online = {"online": presence.online}
+        if presence.edge is not None and not presence.online:
+            left = frozenset((presence.edge,))
+            return Fold(documents.USERS, presence.up, "onlineSeq", {"online": False}, record, left)
+        online = {"online": presence.online, documents.ONLINE_EDGE: presence.edge}
         return Fold(documents.USERS, presence.up, "onlineSeq", online, record)
     profile = ProfileChanged.read(record.headers, record.value)
     _check_key(record, profile.up)

@@ -51,6 +51,8 @@ class Change(NamedTuple):
     guard: str
     version: int
     update: Document
+    only: Document | None = None
+    """What a document must be like besides; where there is none it is made all the same."""
 
 
 class Store:
@@ -91,7 +93,8 @@ class Store:
     async def apply_newer(self, collection: str, changes: Sequence[Change]) -> int:
         """Apply changes in no order, at most one a guard of a document; a missing document is made.
 
-        Returns how many were not newer than what the store has. Raises `Rejected` as `insert_new` does.
+        Returns how many did not apply: what the store has is as new, or not like it must be. Raises as
+        `insert_new` does.
         """
         operations = {n: _guarded(change) for n, change in enumerate(changes)}
         not_applied = await self._apply(collection, operations)
@@ -153,7 +156,7 @@ def _guarded(change: Change) -> UpdateOne:
         **change.update,
         "$set": {**change.update.get("$set", {}), change.guard: change.version},
     }
-    older = {"_id": change.key, change.guard: {"$not": {"$gte": change.version}}}
+    older = {"_id": change.key, change.guard: {"$not": {"$gte": change.version}}, **(change.only or {})}
     return UpdateOne(older, update, upsert=True)
 
 

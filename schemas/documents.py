@@ -14,6 +14,9 @@ MEMBERSHIPS: Final = "memberships"
 USERS: Final = "users"
 PROGRESS: Final = "progress"
 
+ONLINE_EDGE: Final = "onlineEdge"
+"""In a user: the edge that was the last to say that they are online."""
+
 INDEXES: Final[dict[str, list[list[tuple[str, int]]]]] = {
     MESSAGES: [[("group", 1), ("seq", 1)], [("id", 1)], [("timestamp", 1), ("_id", 1)]],
     MEMBERSHIPS: [[("up", 1), ("group", 1)], [("group", 1), ("up", 1)]],

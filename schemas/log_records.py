@@ -146,6 +146,11 @@ class PresenceChanged(Record):
 
     up: UpNumber
     online: bool
+    edge: EdgeId | None = Field(
+        default=None,
+        description="The edge that says so. That a user is offline counts only where this edge was also the "
+        "last to say that they are online; none: it always counts.",
+    )
 
 
 class EdgeReported(Record):

@@ -22,6 +22,7 @@ changes = st.lists(
         guard=st.sampled_from(["seq", "onlineSeq"]),
         version=st.integers(0, 5),
         update=st.sampled_from([{"$set": {"x": 1}}, {"$set": {"x": 2, "y": 3}}, {"$unset": {"x": ""}}]),
+        only=st.sampled_from([None, {"x": {"$in": [1, None]}}, {"y": {"$in": [3, 4, None]}}]),
     ),
     max_size=8,
     unique_by=lambda change: (change.key, change.guard),

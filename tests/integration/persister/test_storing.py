@@ -85,9 +85,11 @@ async def test_groups_memberships_and_users_are_folded_in_log_order(
         await log.write(topics.GROUPS, encode(created, key=group, source="test"))
     await log.join(group, up, gone)
     await log.leave(group, gone)
-    presence = encode(PresenceChanged(up=up, online=True), key=f"{up}/online", source="test")
+    said = [(True, "edge-1"), (True, "edge-2"), (False, "edge-1")]
+    moved = [PresenceChanged(up=up, online=online, edge=edge) for online, edge in said]
     profile = encode(ProfileChanged(up=up, username="ana", name="Ana"), key=up, source="test")
-    await log.write(topics.USERS, presence)
+    for presence in moved:
+        await log.write(topics.USERS, encode(presence, key=f"{up}/online", source="test"))
     await log.write(topics.USERS, profile)
     await new_persister().start()
 
@@ -96,7 +98,7 @@ async def test_groups_memberships_and_users_are_folded_in_log_order(
             await history.one(documents.GROUPS, group) == {"_id": group, "name": "New", "createdBy": up}
             and await history.store.find(documents.MEMBERSHIPS, {"group": group}) != []
             and await history.one(documents.USERS, up)
-            == {"_id": up, "username": "ana", "name": "Ana", "online": True}
+            == {"_id": up, "username": "ana", "name": "Ana", "online": True, "onlineEdge": "edge-2"}
         )
 
     await until("all is folded", folded)

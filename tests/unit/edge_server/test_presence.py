@@ -60,6 +60,15 @@ async def test_who_leaves_is_shown_as_offline_and_who_never_said_so_is_not() -> 
         assert producer.said() == [True, False]
 
 
+async def test_each_record_names_its_edge() -> None:
+    producer = Producer()
+    async with presence(producer, edge_name="edge-7") as shown:
+        await shown.online(client())
+        shown.left(client())
+        await passes()
+    assert [record.edge for record in producer.written] == ["edge-7", "edge-7"]
+
+
 async def test_who_leaves_before_the_log_has_answered_is_shown_as_offline() -> None:
     producer = Producer()
     producer.answers.clear()

@@ -51,6 +51,8 @@ class ModelStore:
         document = found.setdefault(change.key, {"_id": change.key})
         if document.get(change.guard, -1) >= change.version:
             return False
+        if any(document.get(field) not in wanted["$in"] for field, wanted in (change.only or {}).items()):
+            return False
         document.update(change.update.get("$set", {}), **{change.guard: change.version})
         for field in change.update.get("$unset", {}):
             document.pop(field, None)

@@ -1,0 +1,87 @@
+"""Who is shown as online: a law for whatever edges say, however that is cut into batches and repeated."""
+
+from itertools import pairwise
+
+import pytest
+from aiokafka import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persister.batch_writer import BatchWriter
+from persister.outage import Outage
+from schemas import documents, topics
+from schemas.log_records import PresenceChanged
+from tests.unit.persister import records as make
+from tests.unit.persister.model_store import ModelStore
+from tests.unit.persister.records import consumed
+from tests.unit.persister.test_batch import batch_of
+
+UP = "up201900001"
+Said = tuple[bool, str | None]
+"""Online or not, and which edge says so."""
+
+said = st.lists(st.tuples(st.booleans(), st.sampled_from(["A", "B", None])), min_size=1, max_size=12)
+
+
+def log_of(steps: list[Said]) -> list[ConsumerRecord]:
+    return [
+        consumed(topics.USERS, make.presence(online=online, up=UP, edge=edge), offset=n)
+        for n, (online, edge) in enumerate(steps)
+    ]
+
+
+def expected(steps: list[Said]) -> bool:
+    """Say what the rules say, in the fewest words."""
+    shown, by = False, None
+    for online, edge in steps:
+        if online or edge is None:
+            shown, by = online, edge
+        elif by in (edge, None):
+            shown = False
+    return shown
+
+
+async def write(store: ModelStore, log: list[ConsumerRecord]) -> None:
+    writer = BatchWriter(store, None, Outage(0.0))  # type: ignore[arg-type]
+    await writer.write(batch_of(log), lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "online"),
+    [
+        ([(True, "A"), (False, "A")], False),
+        ([(True, "A"), (True, "B"), (False, "A")], True),
+        ([(True, "A"), (True, "B"), (False, "A"), (False, "B")], False),
+        ([(True, "B"), (True, "A"), (False, "A"), (False, "B")], False),
+        ([(True, "A"), (False, "B"), (False, "A")], False),
+        ([(True, "A"), (False, None)], False),
+        ([(True, None), (False, "A")], False),
+    ],
+)
+@pytest.mark.parametrize("each_alone", [True, False])
+async def test_a_departure_counts_only_where_its_edge_was_the_last_to_say_online(
+    steps: list[Said], online: bool, each_alone: bool
+) -> None:
+    store, log = ModelStore(), log_of(steps)
+    for part in [[record] for record in log] if each_alone else [log]:
+        await write(store, part)
+    assert store.documents(documents.USERS)[UP]["online"] is online
+
+
+@given(said, st.data())
+async def test_the_same_is_shown_however_the_log_is_cut_and_repeated(
+    steps: list[Said], data: st.DataObject
+) -> None:
+    store, log = ModelStore(), log_of(steps)
+    ends = sorted(data.draw(st.sets(st.integers(0, len(log)))) | {0, len(log)})
+    parts = [log[start:end] for start, end in pairwise(ends)]
+    for n, part in enumerate(parts):
+        await write(store, part)
+        for late in data.draw(st.lists(st.sampled_from(parts[: n + 1]), max_size=2)):
+            await write(store, late)
+    assert store.documents(documents.USERS)[UP]["online"] is expected(steps)
+
+
+def test_a_record_of_an_edge_that_does_not_name_itself_can_be_read() -> None:
+    found = PresenceChanged.read_value(b'{"up": "up201900001", "online": false}')
+    assert (found.online, found.edge) == (False, None)
