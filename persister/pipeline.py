@@ -7,7 +7,7 @@ written twice changes nothing: exactly once in the store. Death at any point rep
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -26,7 +26,7 @@ from runtime import logs, metrics
 from runtime.kafka import RETRY_AFTER_S
 from runtime.log_reader import Stalled
 from runtime.mongo import Store
-from runtime.service import Fatal
+from runtime.service import Fatal, is_being_cancelled
 from schemas.topics import of_any_generation
 
 log = logging.getLogger(__name__)
@@ -88,10 +88,8 @@ class Pipeline:
         """Run in a task of its own, see `is_being_cancelled`."""
         try:
             async with asyncio.TaskGroup() as steps:
-                steps.create_task(self._read())
-                steps.create_task(self._write())
-                steps.create_task(self._commit())
-                steps.create_task(self._watch())
+                for step in (self._read, self._write, self._commit, self._watch):
+                    steps.create_task(_never_ending(step))
         except BaseExceptionGroup as group:
             raise _first_cause(group) from group
 
@@ -164,6 +162,16 @@ class Pipeline:
         self._handover.renew(epoch)
         self._written.drop()
         self._stored = {}
+
+
+async def _never_ending(step: Callable[[], Awaitable[None]]) -> None:
+    """Run a step. A cancellation that leaks out of a library would end it, and its group would not notice."""
+    try:
+        await step()
+    except asyncio.CancelledError as error:
+        if is_being_cancelled():
+            raise
+        raise Stalled("a step was cancelled by nobody") from error
 
 
 def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

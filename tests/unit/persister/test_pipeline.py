@@ -1,0 +1,82 @@
+"""The steps as a whole: none of them may end while the others go on."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from persister import pipeline as steps
+from persister.batch import Batch, Ends
+from persister.group_reader import GroupReader, Polled
+from persister.outage import Outage
+from persister.pipeline import Pipeline
+from persister.settings import PersisterSettings
+from schemas import topics
+from tests.integration.backing import eventually
+from tests.unit.persister import records as make
+from tests.unit.persister.model_store import ModelStore
+from tests.unit.persister.records import consumed
+
+TP = TopicPartition(topics.MESSAGES, 0)
+
+
+class Reader(GroupReader):
+    """A group of one message, which every member gets. The library lets a cancellation out of a commit."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.starts = {TP: 0}
+        self.leaks = False
+        self.committed: list[Ends] = []
+        self._polled = False
+
+    async def start(self, _: Any) -> None:
+        """Nobody else is in the group."""
+
+    async def stop(self) -> None:
+        """As above."""
+
+    async def poll(self, _: int) -> Polled:
+        if self._polled:
+            await asyncio.Event().wait()
+        self._polled = True
+        return Polled(self.epoch, {TP: [consumed(topics.MESSAGES, make.message(), offset=0)]})
+
+    async def commit(self, ends: Ends) -> None:
+        if self.leaks:
+            raise asyncio.CancelledError
+        self.committed.append(ends)
+
+    async def offsets(self) -> dict[TopicPartition, tuple[int, int]]:
+        return {}
+
+
+class Writer:
+    """Takes every batch."""
+
+    async def write(self, _batch: Batch, *, wanted: Any) -> None:
+        """It is stored."""
+
+
+async def test_a_step_that_a_library_cancels_is_begun_anew_with_all_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(steps, "RETRY_AFTER_S", 0.0)
+    readers: list[Reader] = []
+
+    def new_reader(*arguments: Any) -> Reader:
+        # The first one only tells how the pipeline is made: none of its steps has run yet.
+        readers.append(Reader(*arguments))
+        readers[-1].leaks = len(readers) == 2
+        return readers[-1]
+
+    settings = PersisterSettings(log_dir="", flush_after_ms=1)
+    store: Any = ModelStore()
+    pipeline = Pipeline(settings, store, Writer(), Outage(0.0), new_reader=new_reader)  # type: ignore[arg-type]
+    running = asyncio.create_task(pipeline.run())
+    await eventually("it is committed", lambda: readers[-1].committed == [{TP: 1}])
+    assert len(readers) == 3
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
