@@ -3,10 +3,11 @@
 A service's settings are one frozen class made of the parts below. Nothing else reads the environment.
 """
 
+import json
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args, get_origin
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -159,17 +160,30 @@ def load(kind: type[S], prog: str, argv: Sequence[str] | None = None) -> S:
 
 
 def describe(kind: type[BaseSettings]) -> str:
-    """Return a line or two a setting: its variable, its default, what it means."""
+    """Return some lines a setting: variable, default and meaning, and its values where they are few."""
     prefix = kind.model_config.get("env_prefix", "")
     lines = []
     for name, field in sorted(kind.model_fields.items()):
         default = field.get_default()
         shown = "(required)" if field.is_required() else f"[{_plain(default)}]"
         lines.append(f"  {(prefix + name).upper()} {shown}\n      {field.description}")
+        if values := _values(field.annotation):
+            lines.append(f"      Values: {', '.join(values)}")
     return "\n".join(lines)
 
 
 def _plain(value: object) -> str:
+    """Return a default as it would stand in the environment."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, bool | tuple):
+        return json.dumps(value)
     return "" if value is None else str(value)
+
+
+def _values(kind: object) -> list[str]:
+    """Return the values that a Literal allows, wherever it stands in a type."""
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return [_plain(part) for part in parts]
+    return [value for part in parts for value in _values(part)]

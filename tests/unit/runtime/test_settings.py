@@ -1,0 +1,58 @@
+"""Settings say themselves, in the form in which they are given."""
+
+from typing import get_args
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from runtime.settings import (
+    KafkaSettings,
+    ServiceSettings,
+    TokenSettings,
+    TracingSettings,
+    describe,
+)
+
+SAMPLERS = get_args(TracingSettings.model_fields["otel_traces_sampler"].annotation)
+
+
+def said_of(kind: type[BaseSettings], name: str) -> list[str]:
+    """Return the lines in which help speaks of a setting: its own first."""
+    _, _, after = f"\n{describe(kind)}".partition(f"\n  {name} ")
+    first, *others = after.splitlines()
+    under = next((n for n, line in enumerate(others) if not line.startswith("      ")), len(others))
+    return [first, *(line.strip() for line in others[:under])]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "default"),
+    [
+        (TokenSettings, "TOKEN_ALGORITHMS", '["HS256"]'),
+        (TokenSettings, "TOKEN_SECRET", ""),
+        (KafkaSettings, "KAFKA_DURABLE", "true"),
+        (ServiceSettings, "OPS_PORT", "9100"),
+    ],
+)
+def test_help_shows_a_default_as_the_environment_would_give_it(
+    kind: type[BaseSettings], name: str, default: str
+) -> None:
+    assert said_of(kind, name)[0] == f"[{default}]"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "values"),
+    [
+        (ServiceSettings, "LOG_LEVEL", "debug, info, warning, error"),
+        (ServiceSettings, "LOG_STDOUT", "json, text, none"),
+        (TokenSettings, "TOKEN_ALGORITHMS", "HS256, RS256, ES256"),
+        (TracingSettings, "OTEL_TRACES_SAMPLER", ", ".join(SAMPLERS)),
+    ],
+)
+def test_help_lists_the_values_where_only_some_are_taken(
+    kind: type[BaseSettings], name: str, values: str
+) -> None:
+    assert said_of(kind, name)[-1] == f"Values: {values}"
+
+
+def test_help_lists_no_values_where_any_are_taken() -> None:
+    assert not [line for line in said_of(ServiceSettings, "LOG_DIR") if line.startswith("Values")]
