@@ -7,14 +7,16 @@ import json
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from typing import Literal, TypeVar, get_args, get_origin
+from typing import Final, Literal, TypeVar, get_args, get_origin
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas import topics
 
 S = TypeVar("S", bound="ServiceSettings")
+
+MIN_SECRET_BYTES: Final = 32
 
 
 class ServiceSettings(BaseSettings):
@@ -117,6 +119,21 @@ class TokenSettings(BaseSettings):
     token_audience: str | None = Field(default=None, description="Required aud claim, when set.")
     token_issuer: str | None = Field(default=None, description="Required iss claim, when set.")
     token_up_claim: str = Field(default="sub", min_length=1, description="The claim with the UP number.")
+
+    @field_validator("token_secret")
+    @classmethod
+    def _is_long_enough(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        size = len(secret.get_secret_value().encode()) if secret else 0
+        if "HS256" in info.data.get("token_algorithms", ()) and size < MIN_SECRET_BYTES:
+            raise ValueError(f"must have {MIN_SECRET_BYTES} bytes or more where HS256 is accepted")
+        return secret
+
+    @field_validator("token_jwks")
+    @classmethod
+    def _is_there(cls, jwks: str | None, info: ValidationInfo) -> str | None:
+        if set(info.data.get("token_algorithms", ())) - {"HS256"} and not jwks:
+            raise ValueError("must be set where RS256 or ES256 is accepted")
+        return jwks
 
 
 class TracingSettings(BaseSettings):

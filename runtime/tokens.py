@@ -18,13 +18,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from runtime import logs
 from runtime.service import Fatal, Service
-from runtime.settings import TokenSettings
+from runtime.settings import MIN_SECRET_BYTES, TokenSettings
 from schemas.refusals import EXPIRED_TOKEN, INVALID_TOKEN, MISSING_TOKEN, Refused
 from schemas.up_number import UpNumber
 
 log = logging.getLogger(__name__)
 
-MIN_SECRET_BYTES: Final = 32
 JWKS_EVERY_S: Final = 300.0
 JWKS_TIMEOUT_S: Final = 10.0
 MAX_TOKEN_CHARS: Final = 8_192
@@ -47,9 +46,10 @@ class TokenVerifier:
         self._settings = settings
         self._secret = settings.token_secret.get_secret_value() if settings.token_secret else None
         self._keys: dict[str | None, jwt.PyJWK] = {}
+        # Settings are checked when they are read, copies of them are not; and anybody knows an empty secret.
         if "HS256" in settings.token_algorithms and len((self._secret or "").encode()) < MIN_SECRET_BYTES:
             raise Fatal(f"TOKEN_SECRET must have {MIN_SECRET_BYTES} bytes or more where HS256 is accepted")
-        if set(settings.token_algorithms) - {"HS256"} and settings.token_jwks is None:
+        if set(settings.token_algorithms) - {"HS256"} and not settings.token_jwks:
             raise Fatal("TOKEN_JWKS must be set where RS256 or ES256 is accepted")
 
     async def start(self, service: Service) -> None:

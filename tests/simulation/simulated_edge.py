@@ -6,6 +6,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
+from pydantic import SecretStr
 from socketio.exceptions import ConnectionRefusedError as Rejected
 
 from edge_server.delivery import Delivery
@@ -26,6 +27,7 @@ from edge_server.status_report import StatusReport
 from runtime.assignments import Assignments
 from runtime.budgets import Budget
 from runtime.memberships import Memberships
+from runtime.settings import MIN_SECRET_BYTES
 from runtime.tokens import Identity
 from schemas import topics
 from tests.simulation.edge_sockets import DirectSocket, SocketServer, UpgradingSocket
@@ -47,6 +49,7 @@ SETTINGS: Final = EdgeSettings(
     move_within_s=1.0,
     max_buffered_bytes=65_536,
     log_dir="",
+    token_secret=SecretStr("x" * MIN_SECRET_BYTES),
 )
 
 

@@ -9,6 +9,7 @@ import orjson
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
+from pydantic import SecretStr
 
 from api_gateway.history import History
 from api_gateway.location import Locations
@@ -24,6 +25,7 @@ from persister.pipeline import Pipeline
 from persister.settings import PersisterSettings
 from runtime.assignments import Assignments
 from runtime.kafka import write
+from runtime.settings import MIN_SECRET_BYTES
 from schemas import topics
 from schemas.api import HistoryPage
 from schemas.assignments import TABLE_KEY, TableAssigned
@@ -41,7 +43,9 @@ from tests.simulation.simulated_readers import (
 from tests.simulation.simulated_store import SimulatedStore
 
 PERSISTER: Final = PersisterSettings(kafka_partitions=PARTITIONS, flush_after_records=8, log_dir="")
-GATEWAY: Final = GatewaySettings(kafka_partitions=PARTITIONS, log_dir="")
+GATEWAY: Final = GatewaySettings(
+    kafka_partitions=PARTITIONS, log_dir="", token_secret=SecretStr("x" * MIN_SECRET_BYTES)
+)
 DEAD_AFTER_S: Final = 1.5
 GRACE_S: Final = 1.0
 POLL_S: Final = 0.1

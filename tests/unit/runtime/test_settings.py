@@ -5,12 +5,14 @@ from typing import get_args
 import pytest
 from pydantic_settings import BaseSettings
 
+from api_gateway.settings import GatewaySettings
 from runtime.settings import (
     KafkaSettings,
     ServiceSettings,
     TokenSettings,
     TracingSettings,
     describe,
+    load,
 )
 
 SAMPLERS = get_args(TracingSettings.model_fields["otel_traces_sampler"].annotation)
@@ -56,3 +58,17 @@ def test_help_lists_the_values_where_only_some_are_taken(
 
 def test_help_lists_no_values_where_any_are_taken() -> None:
     assert not [line for line in said_of(ServiceSettings, "LOG_DIR") if line.startswith("Values")]
+
+
+def test_a_service_that_cannot_start_says_all_that_is_wrong_with_its_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOKEN_SECRET", "short")
+    monkeypatch.setenv("OPS_PORT", "-1")
+    with pytest.raises(SystemExit) as ended:
+        load(GatewaySettings, "api_gateway", [])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "api_gateway: OPS_PORT: " in said
+    assert "api_gateway: TOKEN_SECRET: " in said
+    assert "short" not in said

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from runtime.service import Fatal, Service
 from runtime.settings import ServiceSettings, TokenSettings
@@ -120,9 +120,24 @@ def forged_with_public_key(public: rsa.RSAPublicKey) -> str:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"token_secret": None}, {"token_secret": SecretStr("short")}, {"token_algorithms": ("RS256",)}],
+    ("changes", "fault"),
+    [
+        ({"token_secret": None}, "token_secret"),
+        ({"token_secret": SecretStr("x" * 31)}, "token_secret"),
+        ({"token_algorithms": ("RS256",)}, "token_jwks"),
+        ({"token_algorithms": ("ES256", "HS256"), "token_jwks": ""}, "token_jwks"),
+    ],
 )
-def test_settings_that_cannot_check_tokens_end_the_service(changes: dict[str, Any]) -> None:
+def test_settings_that_cannot_check_tokens_are_refused_by_the_setting_s_name(
+    changes: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        settings(**changes)
+    assert [error["loc"] for error in caught.value.errors()] == [(fault,)]
     with pytest.raises(Fatal):
-        TokenVerifier(settings(**changes))
+        TokenVerifier(settings().model_copy(update=changes))
+
+
+def test_a_secret_is_needed_only_where_it_is_used() -> None:
+    made = settings(token_algorithms=("RS256",), token_secret=None, token_jwks="keys.json")
+    assert refusal(TokenVerifier(made), signed()) == "invalid_token"
