@@ -1,8 +1,9 @@
 """Settings of the edge."""
 
 from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from runtime.settings import KafkaSettings, ServiceSettings, TokenSettings, TracingSettings
 from schemas.ids import EdgeId
@@ -17,7 +18,7 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSetting
     edge_url: str = Field(
         default="",
         max_length=500,
-        description="Where clients reach this edge; empty: http://host:port.",
+        description="Where clients reach this edge, by http or https; empty: http://host:port.",
     )
     edge_capacity: int = Field(default=10_000, ge=1, description="Clients that this edge can hold.")
     allowed_origins: str = Field(
@@ -147,6 +148,16 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSetting
         ge=0,
         description="Milliseconds that pending messages may take when stopping.",
     )
+
+    @field_validator("edge_url")
+    @classmethod
+    def _leads_somewhere(cls, url: str) -> str:
+        """Look at it here: it goes to every client, and those would only fail to connect."""
+        parts = urlsplit(url)  # It raises ValueError itself where brackets or the port are wrong.
+        is_web = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        if url and (not is_web or any(map(str.isspace, url))):
+            raise ValueError("must be empty, or an http or https URL with a host")
+        return url
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -1,0 +1,45 @@
+"""An edge says at its start what it was told wrong."""
+
+import pytest
+from pydantic import ValidationError
+
+from edge_server.settings import EdgeSettings
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://localhost:5001",
+        "https://edge-1.chat.example.org",
+        "https://chat.example.org/edge-1/",
+        "http://[::1]:5001",
+        "http://$(EDGE_NAME).chat.localhost",
+    ],
+)
+def test_an_edge_takes_a_url_that_leads_to_a_host(url: str) -> None:
+    assert EdgeSettings(edge_url=url).edge_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "edge-1.chat.example.org",
+        "localhost:5001",
+        "//edge-1.chat.example.org",
+        "ws://edge-1.chat.example.org",
+        "javascript:alert(1)",
+        "http://",
+        "http://:5001",
+        "http:///chat",
+        "http://localhost:port",
+        "http://localhost:99999",
+        "http://[::1",
+        " http://localhost:5001",
+        "http://local host:5001",
+    ],
+)
+def test_an_edge_takes_no_url_at_which_no_client_could_reach_it(url: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        EdgeSettings(edge_url=url)
+    assert [error["loc"] for error in caught.value.errors()] == [("edge_url",)]
