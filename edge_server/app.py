@@ -21,7 +21,7 @@ from edge_server.rooms import Rooms
 from edge_server.sessions import Sessions
 from edge_server.settings import EdgeSettings
 from edge_server.socket_events import SocketEvents
-from edge_server.socket_server import ChatSocketServer
+from edge_server.socket_server import ChatSocketServer, allowed_origins
 from edge_server.status_report import StatusReport
 from edge_server.traced_delivery import TracedDelivery
 from runtime import logs, metrics, tracing
@@ -116,7 +116,7 @@ def _end_of(messages: LogReader, settings: EdgeSettings, group: str) -> int | No
 
 
 async def _accept_clients(service: Service, settings: EdgeSettings, server: ChatSocketServer) -> str:
-    way_in = gate(server.arrivals, Bodies(settings))
+    way_in = gate(server.arrivals, Bodies(settings), allowed_origins(settings.allowed_origins))
     app = web.Application(client_max_size=settings.max_frame_bytes, middlewares=[way_in])
     service.supervise("close late arrivals", server.close_late)
     service.supervise("ping clients", server.eio.ping_all)

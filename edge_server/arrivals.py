@@ -4,7 +4,7 @@ A connection is an arrival until its handshake has succeeded. What a refusal cos
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 from urllib.parse import parse_qs
@@ -132,8 +132,11 @@ class Polls:
             self._waiting.discard(eio_sid)
 
 
-def gate(arrivals: Arrivals, bodies: Bodies) -> Middleware:
-    """Return the middleware that refuses newcomers, polls and bodies past their bounds."""
+def gate(arrivals: Arrivals, bodies: Bodies, origins: str | Collection[str]) -> Middleware:
+    """Return the middleware that refuses newcomers, polls and bodies past their bounds.
+
+    Pages of these ``origins`` may read why, as they may what engine.io answers; ``*`` are all.
+    """
     polls = Polls()
 
     @web.middleware
@@ -151,7 +154,7 @@ def gate(arrivals: Arrivals, bodies: Bodies) -> Middleware:
                         during.enter_context(polls.one_of(eio_sid))
                 return await handler(request)
         except Refused as refused:
-            return _refusal(refused)
+            return _refusal(refused, _reader(request, origins))
 
     return pass_through
 
@@ -176,10 +179,17 @@ def _upgrades(request: web.Request) -> bool:
     return "upgrade" in wanted and request.headers.get("Upgrade", "").lower() == "websocket"
 
 
-def _refusal(refused: Refused) -> web.Response:
+def _reader(request: web.Request, origins: str | Collection[str]) -> str | None:
+    """Return the origin whose page may read the answer."""
+    origin = request.headers.get("Origin")
+    return origin if origins == "*" or origin in origins else None
+
+
+def _refusal(refused: Refused, reader: str | None) -> web.Response:
     row = refused.refusal
     response = web.json_response(refusing.answer(refused), status=row.status, dumps=_dumps)
-    response.headers["Access-Control-Allow-Origin"] = "*"
+    if reader is not None:
+        response.headers["Access-Control-Allow-Origin"] = reader
     if row.retry_after_s is not None:
         response.headers["Retry-After"] = str(row.retry_after_s)
     response.force_close()

@@ -24,7 +24,7 @@ from edge_server import socket_server
 from edge_server.arrivals import Bodies, gate
 from edge_server.clients import Client
 from edge_server.settings import EdgeSettings
-from edge_server.socket_server import ChatSocketServer
+from edge_server.socket_server import ChatSocketServer, allowed_origins
 from runtime.service import Service, running
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
@@ -97,7 +97,9 @@ class Edge:
         return "answered"
 
     async def start(self, service: Service) -> None:
-        app = web.Application(middlewares=[gate(self.server.arrivals, Bodies(self._settings))])
+        origins = allowed_origins(self._settings.allowed_origins)
+        way_in = gate(self.server.arrivals, Bodies(self._settings), origins)
+        app = web.Application(middlewares=[way_in])
         self.server.attach(app, "socket.io")
         service.supervise("close late arrivals", self.server.close_late)
         service.resources.push_async_callback(self.server.shutdown)
@@ -161,6 +163,22 @@ async def test_what_looks_like_a_session_id_does_not_pass_the_gate() -> None:
         for query in ("xsid=1", "sid=", "a=sid="):
             async with edge.session.get(f"{edge.url}?EIO=4&transport=polling&{query}") as answer:
                 assert answer.status == 503
+
+
+@pytest.mark.parametrize("listed", ["*", "https://chat.example/, https://app.example"])
+@pytest.mark.parametrize("origin", ["https://app.example", "https://evil.example", "null", "", None])
+async def test_a_refusal_is_for_the_pages_that_may_read_an_answer(listed: str, origin: str | None) -> None:
+    headers = {} if origin is None else {"Origin": origin}
+    async with an_edge(max_handshakes=1, allowed_origins=listed) as edge:
+        url = f"{edge.url}?EIO=4&transport=polling"
+        async with (
+            edge.session.get(url, headers=headers) as answered,
+            edge.session.get(url),
+            edge.session.get(url, headers=headers) as refused,
+        ):
+            assert refused.status == 503
+    name = "Access-Control-Allow-Origin"
+    assert refused.headers.get(name) == answered.headers.get(name)
 
 
 async def test_a_head_that_would_stay_with_its_connection_is_small() -> None:
