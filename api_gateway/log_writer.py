@@ -71,6 +71,7 @@ class LogWriter:
 
     def _admit(self, count: int) -> None:
         if len(self._since) + count > self._settings.max_pending_writes:
+            metrics.LIMIT_HITS.labels(limit="writes").inc()
             raise Refused(OVERLOADED)
         oldest = next(iter(self._since.values()), None)
         now = asyncio.get_running_loop().time()

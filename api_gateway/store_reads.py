@@ -85,6 +85,7 @@ class StoreReads:
     async def _within_bounds(self, read: Read) -> Found:
         loop = asyncio.get_running_loop()
         if self._pending >= self._max_pending:
+            metrics.LIMIT_HITS.labels(limit="reads").inc()
             raise Refused(OVERLOADED)
         if not self._breaker.admits(loop.time()):
             raise Refused(HISTORY_UNAVAILABLE)

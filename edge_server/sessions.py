@@ -103,6 +103,7 @@ class Sessions:
 
     def _admit(self, sid: str, auth: object) -> tuple[Client, Mapping[str, int]]:
         if len(self._rooms.clients) >= self._capacity:
+            metrics.LIMIT_HITS.labels(limit="clients").inc()
             raise Refused(OVERLOADED)
         identity, since = self._handshake.authenticate(auth)
         return self._handshake.client(sid, identity, self._engine_socket(sid)), since

@@ -152,6 +152,7 @@ class SocketEvents:
         if len(event.message.encode(errors="surrogatepass")) > MAX_TEXT_BYTES:
             raise Refused(TOO_LARGE, f"A message has at most {MAX_TEXT_BYTES} bytes.")
         if client.unacked >= self._max_unacked:
+            metrics.LIMIT_HITS.labels(limit="unacked messages of a connection").inc()
             raise Refused(RATE_LIMITED, "Too many messages wait for their ack.")
         message_id = event.id or new_id()
 

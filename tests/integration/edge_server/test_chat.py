@@ -8,7 +8,7 @@ import pytest
 from socketio.exceptions import ConnectionError as RefusedConnection
 
 from edge_server import another_log
-from runtime import log_reader
+from runtime import log_reader, metrics
 from tests.integration.backing import Log, eventually, new_group, new_up, token
 from tests.integration.edge_server.edges import ChatClient, Edge, edge
 
@@ -291,6 +291,9 @@ async def test_a_full_edge_refuses_politely(log: Log) -> None:
         first = await ChatClient(new_up()).connect(one)
         stack.push_async_callback(first.disconnect)
         second = ChatClient(new_up())
+        hits = metrics.LIMIT_HITS.labels(limit="clients")._value
+        before = hits.get()
         with pytest.raises(RefusedConnection):
             await second.connect(one)
         assert second.connect_error["data"]["code"] == "overloaded"
+        assert hits.get() == before + 1

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from api_gateway.log_writer import LogWriter, Written
 from api_gateway.settings import GatewaySettings
+from runtime import metrics
 from runtime.kafka import KeptProducer
 from schemas.log_records import Encoded
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refusal, Refused
@@ -81,7 +82,10 @@ async def test_writes_past_the_bound_are_refused_as_overload() -> None:
     made = writer(producer, max_pending_writes=2)
     writing = asyncio.create_task(made.write("t", RECORD))
     await until(lambda: producer.sent)
+    hits = metrics.LIMIT_HITS.labels(limit="writes")._value
+    before = hits.get()
     assert await refusal_of(made.write("t", RECORD, RECORD)) is OVERLOADED
+    assert hits.get() == before + 1
     producer.ack(0, 1)
     await writing
 

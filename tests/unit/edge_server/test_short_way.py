@@ -20,6 +20,7 @@ from edge_server.settings import EdgeSettings
 from edge_server.short_way import Inbox
 from edge_server.socket_events import SocketEvents
 from edge_server.socket_server import Json
+from runtime import metrics
 from runtime.budgets import Budget
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
@@ -165,8 +166,11 @@ async def test_a_client_may_have_so_many_unacked_messages_on_both_ways_together(
     edge = Edge()
     edge.client.unacked = EdgeSettings().max_pending_sends_per_client
     text = "421" + Json.dumps(["chat message", {"message": "m", "up": UP, "room": "g", "timestamp": 1}])
+    hits = metrics.LIMIT_HITS.labels(limit="unacked messages of a connection")._value
+    before = hits.get()
     assert edge.short(text) == await edge.ordinary(text)
     assert not edge.published.messages
+    assert hits.get() == before + 2
 
 
 async def test_who_was_told_to_wait_is_not_read_until_then_and_what_was_read_gets_the_same_answer() -> None:
