@@ -106,6 +106,9 @@ async def _arguments(route: Route[A], request: web.Request, body_within_s: float
     given = await _body(request, body_within_s)
     if route.method == "GET":
         given = _joined(dict(request.query), given)
+    elif request.query:
+        where = next(iter(request.query))
+        raise Refused(INVALID_PAYLOAD, f"{where[:MAX_WHERE_CHARS]}: Only GET takes a query")
     return checked(route.takes, _joined(given, dict(request.match_info)))
 
 

@@ -23,6 +23,8 @@ ROUTES: list[Route[Any]] = [
     Route("GET", "/nothing", "", api.NoArguments, api.History, echo),
     Route("POST", "/user/{up}", "", api.UserStateOf, api.User, echo),
     Route("POST", "/message/", "", api.NewMessage, api.MessageAccepted, echo),
+    Route("PUT", "/chat/{group}/member/{up}", "", api.OneMember, api.MemberAccepted, echo),
+    Route("DELETE", "/chat/{group}/member/{up}", "", api.OneMember, api.MemberAccepted, echo),
 ]
 
 
@@ -107,6 +109,23 @@ async def test_a_bad_url_is_an_answer_that_names_the_argument(
     status, error = await ask(method, path)
     assert (status, error["code"]) == (TABLE[code].status, code)
     assert names in error["message"]
+
+
+@pytest.mark.parametrize("query", ["", "?", "?page=1", "?group=maths", "?&x"])
+async def test_only_a_get_takes_a_query_and_others_say_so(query: str) -> None:
+    named = query.strip("?&").partition("=")[0]
+    member, message = f"/chat/maths/member/{UP}{query}", orjson.dumps(A_MESSAGE)
+    for method, path, body in (
+        ("PUT", member, None),
+        ("DELETE", member, None),
+        ("POST", f"/message/{query}", message),
+    ):
+        status, said = await ask(method, path, body)
+        if named:
+            assert (status, said["code"]) == (422, "invalid_payload")
+            assert said["message"].startswith(f"{named}: ")
+        else:
+            assert status == 200
 
 
 @given(
