@@ -1,9 +1,12 @@
 """An edge says at its start what it was told wrong."""
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
 from edge_server.settings import EdgeSettings
+from schemas.client_events import MAX_CURSORS, ConnectAuth
 
 
 @pytest.mark.parametrize(
@@ -43,3 +46,14 @@ def test_an_edge_takes_no_url_at_which_no_client_could_reach_it(url: str) -> Non
     with pytest.raises(ValidationError) as caught:
         EdgeSettings(edge_url=url)
     assert [error["loc"] for error in caught.value.errors()] == [("edge_url",)]
+
+
+def test_the_longest_connect_that_the_contract_allows_is_an_event_that_is_read() -> None:
+    since = {f"{n:064}": -(2**63) for n in range(MAX_CURSORS)}
+    auth = {"token": "x" * 8_192, "since": since}
+    assert ConnectAuth.model_validate(auth).since == since
+    with pytest.raises(ValidationError):
+        ConnectAuth.model_validate({**auth, "since": {**since, "x": 0}})
+    with pytest.raises(ValidationError):
+        ConnectAuth.model_validate({**auth, "token": "x" * 8_193})
+    assert len(f"40{json.dumps(auth)}") <= EdgeSettings.model_fields["max_event_bytes"].default
