@@ -15,7 +15,6 @@ The way of a message through these files:
     socket_events.py     an event becomes a call, a refusal becomes an ack
     short_way.py         a direct client's chat message goes past the libraries, and so does its ack
     publish.py           a message goes to the log; its sender is told when its turn has come
-    shares.py            (pure) who has most of what waits for the log, and is refused first
     log_writer.py        messages are written in batches, one of a partition on its way at a time
     log_order.py         (pure) whose turn it is: acks and consumed records become one order
     delivery.py          a record's turn: retries are noticed, the window remembers, rooms get it

@@ -17,7 +17,6 @@ from edge_server.frames import message_frame
 from edge_server.log_writer import NOT_SAID, LogWriter, Outgoing, Written
 from edge_server.recent_log import Entry, RecentLog, message_key
 from edge_server.settings import EdgeSettings
-from edge_server.shares import Shares
 from runtime import logs, metrics
 from runtime.kafka import KeptProducer, partition_of
 from runtime.service import Service
@@ -35,8 +34,6 @@ Tell = Callable[[Entry | Refused], None]
 """Takes what became of a message: where it stands in the log, or why it is refused."""
 
 LOOK_EVERY_S: Final = 0.1
-
-_SHARE: Final = metrics.LIMIT_HITS.labels(limit="share of a user")
 
 
 @dataclass(slots=True, eq=False)
@@ -65,8 +62,6 @@ class Publisher:
     ) -> None:
         self._timeout_s = settings.send_timeout_ms / 1000
         self._refuse_after_s = settings.refuse_when_waiting_ms / 1000
-        self._share_after_s = settings.share_when_waiting_ms / 1000
-        self._share_from = settings.share_when_pending
         self._max_pending = settings.max_pending_sends
         self._delivery = delivery
         self._window = window
@@ -75,7 +70,6 @@ class Publisher:
         self._partitions = settings.kafka_partitions
         self._in_order: defaultdict[int, deque[Pending]] = defaultdict(deque)
         """By partition: one whose broker does not answer holds up only its own groups."""
-        self._shares = Shares()
         self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._tells = log.isEnabledFor(logging.DEBUG)
@@ -99,8 +93,8 @@ class Publisher:
 
         ``tell`` gets ``unavailable`` while the log does not answer in time: the message may be stored all the
         same, and a retry with the same id is safe. Raises `Refused` what is refused at once: ``overloaded``
-        past the bound of pending messages, and before it to whom many of them are; ``unavailable`` while
-        others wait for too long already.
+        past the bound of pending messages, ``unavailable`` while others of its partition wait for too long
+        already.
         """
         key = message_key(sent.room, sent.up, message_id)
         entry = self._window.find(key)
@@ -123,7 +117,7 @@ class Publisher:
     def _admit(self, key: bytes, message_id: str, sent: SendMessage, now: float) -> Pending:
         group = sent.room.encode()
         in_order = self._in_order[partition_of(group, self._partitions)]
-        self._require_room(sent.up, in_order, now)
+        self._require_room(in_order, now)
         value = message_value(
             id=message_id, group=sent.room, up=sent.up, message=sent.message, sent_at=sent.timestamp
         )
@@ -134,21 +128,15 @@ class Publisher:
                 pending.sending, pending.trace = sending, sending.headers
         self._pending[key] = pending
         in_order.append(pending)
-        self._shares.add(sent.up)
         self._writer.put(pending)
         return pending
 
-    def _require_room(self, up: str, in_order: deque[Pending], now: float) -> None:
-        pending = len(self._pending)
-        if pending >= self._max_pending:
+    def _require_room(self, in_order: deque[Pending], now: float) -> None:
+        if len(self._pending) >= self._max_pending:
             raise Refused(OVERLOADED)
         oldest = _oldest(in_order)
-        waited = 0.0 if oldest is None else now - oldest.since
-        if waited > self._refuse_after_s:
+        if oldest is not None and now - oldest.since > self._refuse_after_s:
             raise Refused(UNAVAILABLE)
-        if (waited > self._share_after_s or pending >= self._share_from) and self._shares.is_large(up):
-            _SHARE.inc()
-            raise Refused(OVERLOADED)
 
     def _on_written(self, batch: Sequence[Pending], written: Written) -> None:
         metrics.MESSAGES_IN.inc(len(batch))
@@ -190,7 +178,6 @@ class Publisher:
         if pending.settled:
             return  # It was consumed before its failure was known.
         del self._pending[pending.key]
-        self._shares.remove(pending.sent.up)
         pending.settled = True
         if pending.sending is not None:
             _end_span(pending.sending, outcome)

@@ -47,15 +47,6 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSetting
     max_connections_per_user: int = Field(
         default=20, ge=1, description="Connections of one user; the oldest is closed where more come."
     )
-    share_when_waiting_ms: int = Field(
-        default=250,
-        ge=1,
-        description="While the oldest message waits this many milliseconds for the log, users with an even "
-        "share of what waits, or more, are refused.",
-    )
-    share_when_pending: int = Field(
-        default=2_000, ge=1, description="The same while this many messages wait for their ack."
-    )
     max_pending_sends: int = Field(
         default=20_000, ge=1, description="Messages that may wait for their ack at the same time."
     )

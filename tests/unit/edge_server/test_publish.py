@@ -14,7 +14,6 @@ from edge_server.publish import Publisher
 from edge_server.recent_log import Entry, RecentLog
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
-from edge_server.shares import SMALL
 from schemas.client_events import SendMessage
 from schemas.log_records import MessageSent, message_value
 from schemas.refusals import Refused
@@ -132,32 +131,6 @@ async def test_past_the_bound_messages_are_refused_at_once() -> None:
     edge.producer.sent[0].written(0)
     await passes()
     edge.say("d")
-
-
-@pytest.mark.parametrize("pressed", [{"share_when_pending": SMALL + 1}, {"share_when_waiting_ms": 1}])
-async def test_under_pressure_who_has_most_under_way_is_refused_and_nobody_else(
-    pressed: dict[str, int],
-) -> None:
-    edge = Edge(**pressed)
-    for n in range(SMALL):
-        edge.say(f"m{n}")
-    edge.say("from another", up="up202000002")
-    await asyncio.sleep(0.01)
-    with pytest.raises(Refused, match="overloaded"):
-        edge.say("one more")
-    edge.say("m0")  # a retry adds nothing
-    edge.say("from another again", up="up202000002")
-    edge.say("from a third", up="up202000003")
-    await passes()
-    edge.producer.sent[0].written(0)
-    await passes()
-    edge.say("one more")
-
-
-async def test_without_pressure_one_user_may_have_all_that_is_under_way() -> None:
-    edge = Edge(share_when_waiting_ms=60_000)
-    for n in range(100):
-        edge.say(f"m{n}")
 
 
 async def test_who_waits_for_too_long_is_refused_while_the_message_stays_on_its_way(
