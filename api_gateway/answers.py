@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 
 from api_gateway.ready_response import ReadyResponse, line
 from runtime import metrics, refusing
+from runtime.settings import origins_of
 from schemas.refusals import (
     INTERNAL,
     INVALID_PAYLOAD,
@@ -42,7 +43,7 @@ class Cors:
     """Which web pages may call: all of them, or those of the listed origins."""
 
     def __init__(self, allowed_origins: str) -> None:
-        self._origins = {origin.strip().rstrip("/") for origin in allowed_origins.split(",")}
+        self._origins = origins_of(allowed_origins)
         self._all = "*" in self._origins
 
     def lines(self, origin: str | None) -> str:

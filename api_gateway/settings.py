@@ -1,13 +1,20 @@
 """Settings of the gateway."""
 
-from typing import Self
+from pydantic import Field, SecretStr
 
-from pydantic import Field, SecretStr, model_validator
+from runtime.settings import (
+    KafkaSettings,
+    MongoSettings,
+    SendSettings,
+    ServiceSettings,
+    TokenSettings,
+    TracingSettings,
+)
 
-from runtime.settings import KafkaSettings, MongoSettings, ServiceSettings, TokenSettings, TracingSettings
 
-
-class GatewaySettings(ServiceSettings, KafkaSettings, MongoSettings, TokenSettings, TracingSettings):
+class GatewaySettings(
+    ServiceSettings, KafkaSettings, SendSettings, MongoSettings, TokenSettings, TracingSettings
+):
     """The gateway: REST for clients and for the solution, in front of Kafka and MongoDB."""
 
     gateway_host: str = Field(default="127.0.0.1", description="Where the public API listens.")
@@ -44,14 +51,6 @@ class GatewaySettings(ServiceSettings, KafkaSettings, MongoSettings, TokenSettin
     known_token_s: float = Field(
         default=60.0, gt=0, description="Seconds after which a remembered token is verified again."
     )
-    send_timeout_ms: int = Field(
-        default=5_000, ge=100, description="Milliseconds that a write may wait for its durable ack."
-    )
-    refuse_when_waiting_ms: int = Field(
-        default=2_000,
-        ge=100,
-        description="Writes are refused at once while the oldest waits this long for the log.",
-    )
     max_pending_writes: int = Field(
         default=10_000, ge=1, description="Records that may wait for their ack at the same time."
     )
@@ -74,9 +73,3 @@ class GatewaySettings(ServiceSettings, KafkaSettings, MongoSettings, TokenSettin
     max_pending_reads: int = Field(
         default=256, ge=1, description="Reads of MongoDB that may be under way at the same time."
     )
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.refuse_when_waiting_ms > self.send_timeout_ms:
-            raise ValueError("REFUSE_WHEN_WAITING_MS must not be more than SEND_TIMEOUT_MS")
-        return self

@@ -5,11 +5,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from runtime.settings import KafkaSettings, ServiceSettings, TokenSettings, TracingSettings
+from runtime.settings import KafkaSettings, SendSettings, ServiceSettings, TokenSettings, TracingSettings
 from schemas.ids import EdgeId
 
 
-class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSettings):
+class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, TracingSettings):
     """The edge server: Socket.IO for clients, in front of Kafka."""
 
     edge_name: EdgeId = Field(default="edge-1", description="This edge's name, the same across restarts.")
@@ -33,16 +33,6 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSetting
     )
     max_event_bytes: int = Field(
         default=131_072, ge=32_768, description="Larger events are refused without being parsed."
-    )
-    send_timeout_ms: int = Field(
-        default=5_000,
-        ge=100,
-        description="Milliseconds that a message may wait for its durable ack.",
-    )
-    refuse_when_waiting_ms: int = Field(
-        default=2_000,
-        ge=100,
-        description="Messages are refused at once while the oldest waits this many milliseconds for the log.",
     )
     max_connections_per_user: int = Field(
         default=20, ge=1, description="Connections of one user; the oldest is closed where more come."
@@ -152,8 +142,6 @@ class EdgeSettings(ServiceSettings, KafkaSettings, TokenSettings, TracingSetting
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.refuse_when_waiting_ms > self.send_timeout_ms:
-            raise ValueError("REFUSE_WHEN_WAITING_MS must not be more than SEND_TIMEOUT_MS")
         if self.drain_deadline_s + self.settle_on_stop_ms / 1000 >= self.shutdown_deadline_s:
             raise ValueError("SHUTDOWN_DEADLINE_S must be more than DRAIN_DEADLINE_S and SETTLE_ON_STOP_MS")
         return self

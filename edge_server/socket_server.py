@@ -25,6 +25,7 @@ from edge_server.settings import EdgeSettings
 from edge_server.websockets import FramedWebSocket
 from runtime import metrics, refusing
 from runtime.budgets import Budgets
+from runtime.settings import origins_of
 from schemas.client_events import REFUSED
 from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, RATE_LIMITED, TOO_LARGE, UNKNOWN_EVENT, Refused
 
@@ -103,8 +104,8 @@ def environ_of(request: Request) -> dict[str, Any]:
 
 
 def allowed_origins(setting: str) -> str | list[str]:
-    """Return the origins of a setting as engine.io takes them. The gateway reads it in the same way."""
-    origins = {origin.strip().rstrip("/") for origin in setting.split(",")}
+    """Return the origins of a setting as engine.io takes them."""
+    origins = origins_of(setting)
     return "*" if "*" in origins else sorted(origins)
 
 

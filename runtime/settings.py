@@ -7,9 +7,9 @@ import json
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from typing import Final, Literal, TypeVar, get_args, get_origin
+from typing import Final, Literal, Self, TypeVar, get_args, get_origin
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas import topics
@@ -84,6 +84,29 @@ class KafkaSettings(BaseSettings):
     def topic(self, name: str) -> str:
         """Return what Kafka calls a topic in this generation."""
         return topics.in_generation(name, self.kafka_generation)
+
+
+class SendSettings(BaseSettings):
+    """How long the log may take with what somebody waits for."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    send_timeout_ms: int = Field(
+        default=5_000,
+        ge=100,
+        description="Milliseconds that what is written may wait for its durable ack.",
+    )
+    refuse_when_waiting_ms: int = Field(
+        default=2_000,
+        ge=100,
+        description="Writes are refused at once while the oldest waits this many milliseconds for the log.",
+    )
+
+    @model_validator(mode="after")
+    def _refuses_in_time(self) -> Self:
+        if self.refuse_when_waiting_ms > self.send_timeout_ms:
+            raise ValueError("REFUSE_WHEN_WAITING_MS must not be more than SEND_TIMEOUT_MS")
+        return self
 
 
 class MongoSettings(BaseSettings):
@@ -174,6 +197,11 @@ def load(kind: type[S], prog: str, argv: Sequence[str] | None = None) -> S:
             where = "_".join(str(part) for part in fault["loc"]).upper()
             sys.stderr.write(f"{prog}: {where or 'settings'}: {fault['msg']}\n")
         sys.exit(2)
+
+
+def origins_of(setting: str) -> frozenset[str]:
+    """Return the origins of web pages that ``ALLOWED_ORIGINS`` lists; a ``*`` among them allows all."""
+    return frozenset(origin.strip().rstrip("/") for origin in setting.split(","))
 
 
 def describe(kind: type[BaseSettings]) -> str:
