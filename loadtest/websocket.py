@@ -42,25 +42,6 @@ def frame_at(data: bytes, at: int) -> tuple[int, bytes, int] | None:
     return None if end > size else (data[at], data[start:end], end)
 
 
-class FrameReader:
-    """Cuts a server's bytes into frames, however they were cut on their way."""
-
-    __slots__ = ("_rest",)
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Return the frames that are whole now: first byte and payload. Raises `ProtocolError`."""
-        data, at = self._rest + data, 0
-        frames: list[tuple[int, bytes]] = []
-        while (frame := frame_at(data, at)) is not None:
-            first, payload, at = frame
-            frames.append((first, payload))
-        self._rest = data[at:]
-        return frames
-
-
 def _long_length(data: bytes, at: int, marker: int) -> tuple[int, int]:
     """Return a long frame's length and where its payload starts."""
     if marker == 126:

@@ -8,11 +8,12 @@ import asyncio
 
 from deploy.demo.environment import HOST
 from edge_server.frames import message_frame
-from loadtest.websocket import WHOLE_TEXT, FrameReader
+from loadtest.websocket import WHOLE_TEXT
 from tests.bench.processes import Rig, Server, Size, cpu_s
 from tests.bench.rounds import Figures, compare
 from tests.bench.socket_clients import TEXT, Student, connect_all, require_ack, until
 from tests.bench.table import Row
+from tests.frame_reader import FrameReader
 from tests.integration.backing import new_group, open_log
 
 MEMBERS = 1_000

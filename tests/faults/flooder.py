@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from loadtest.websocket import FrameReader, client_frame
+from loadtest.websocket import client_frame
 from schemas.ids import new_id
+from tests.frame_reader import FrameReader
 
 AT_ONCE: Final = 50
 """Connections of one process that begin at the same time."""

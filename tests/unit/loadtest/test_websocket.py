@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from edge_server.frames import text_frame
 from loadtest.websocket import (
     WHOLE_TEXT,
-    FrameReader,
     Handshake,
     ProtocolError,
     client_frame,
     close_frame,
 )
+from tests.frame_reader import FrameReader
 
 payloads = st.one_of(
     st.binary(max_size=200),
