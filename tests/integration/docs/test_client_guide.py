@@ -103,6 +103,15 @@ def javascript(text: str) -> Iterator[Path]:
         file.unlink()
 
 
+@contextmanager
+def both_programs(folder: Path) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield the commands of the guide's two programs: JavaScript's and Python's."""
+    python = folder / "chat.py"
+    python.write_text(program("python"))
+    with javascript(program("js")) as file:
+        yield ("node", str(file)), (sys.executable, "-u", str(python))
+
+
 def check(printed: str) -> None:
     assert re.search(r"^#\d+ \S+ up\d{9}: olá!$", printed, re.MULTILINE), printed
     assert re.search(r"^durable as #\d+$", printed, re.MULTILINE), printed
@@ -121,10 +130,8 @@ async def test_the_javascript_program_of_the_guide_chats(campus: Campus) -> None
 
 
 async def test_the_programs_of_the_guide_end_without_a_good_token(campus: Campus, tmp_path: Path) -> None:
-    python = tmp_path / "chat.py"
-    python.write_text(program("python"))
-    with javascript(program("js")) as file:
-        for command in (["node", str(file)], [sys.executable, str(python)]):
+    with both_programs(tmp_path) as commands:
+        for command in commands:
             running = await start(campus, "up201900000", *command, lasts_s=-1)
             printed, _ = await asyncio.wait_for(running.communicate(), timeout=30)
             assert "connecting again" not in printed.decode(), printed.decode()
@@ -134,10 +141,8 @@ async def test_the_programs_of_the_guide_stay_away_once_they_were_replaced(
     campus: Campus, tmp_path: Path
 ) -> None:
     await campus.group(up := new_up())
-    python = tmp_path / "chat.py"
-    python.write_text(program("python"))
-    with javascript(program("js")) as file:
-        for command in (["node", str(file)], [sys.executable, "-u", str(python)]):
+    with both_programs(tmp_path) as commands:
+        for command in commands:
             async with chatting(campus, up, *command) as running, AsyncExitStack() as others:
                 await printed_until(running, "history has")
                 for _ in range(MAX_CONNECTIONS_PER_USER):
@@ -157,13 +162,8 @@ async def test_the_programs_of_the_guide_follow_when_their_edge_stops_and_when_i
     campus: Campus, tmp_path: Path
 ) -> None:
     await campus.group(up := new_up())
-    python = tmp_path / "chat.py"
-    python.write_text(program("python"))
-    with javascript(program("js")) as file:
-        async with (
-            chatting(campus, up, "node", str(file)) as one,
-            chatting(campus, up, sys.executable, "-u", str(python)) as other,
-        ):
+    with both_programs(tmp_path) as (first, second):
+        async with chatting(campus, up, *first) as one, chatting(campus, up, *second) as other:
             for running in (one, other):
                 await printed_until(running, "connected to", "history has")
             for end in (ServiceProcess.stop, ServiceProcess.kill):

@@ -11,6 +11,19 @@ from runtime.settings import ServiceSettings
 from tests.integration.backing import eventually
 
 
+class DiesOnce:
+    """A part that dies when it runs first, and then no more."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    async def __call__(self) -> None:
+        self.runs += 1
+        if self.runs == 1:
+            raise ValueError("died")
+        await asyncio.Event().wait()
+
+
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> ServiceSettings:
     monkeypatch.setenv("LOG_DIR", "")
@@ -21,14 +34,7 @@ async def test_a_part_that_dies_is_a_fault_of_the_health_and_is_started_again(
     settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(life, "WELL_AFTER_S", 0.01)
-    runs = 0
-
-    async def part() -> None:
-        nonlocal runs
-        runs += 1
-        if runs == 1:
-            raise ValueError("died")
-        await asyncio.Event().wait()
+    part = DiesOnce()
 
     async def start(service: Service) -> None:
         service.supervise("part", part)
@@ -36,7 +42,7 @@ async def test_a_part_that_dies_is_a_fault_of_the_health_and_is_started_again(
     async with running(Service("test", settings), start) as service:
         await eventually("a fault", lambda: "tasks" in service.health.faults())
         assert service.health.faults() == {"tasks": "part: ValueError"}
-        await eventually("it runs again", lambda: runs == 2)
+        await eventually("it runs again", lambda: part.runs == 2)
         assert service.health.faults() == {}
         await eventually("well again", lambda: not service.health.mended())
         assert service.failure is None
@@ -47,25 +53,16 @@ async def test_health_fails_only_while_what_died_does_not_run(
     settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """A probe must not kill an edge with thousands of clients for a part that runs again."""
-    runs = 0
-
-    async def part() -> None:
-        nonlocal runs
-        runs += 1
-        if runs == 1:
-            raise ValueError("died")
-        await asyncio.Event().wait()
 
     async def health(restart_after_s: float, wanted_runs: int) -> tuple[int, dict[str, object]]:
-        nonlocal runs
-        runs = 0
+        part = DiesOnce()
         monkeypatch.setattr(life, "RESTART_AFTER_S", restart_after_s)
         monkeypatch.setattr(life, "MAX_RESTART_AFTER_S", restart_after_s)
         service = Service("test", settings)
         service.started = True
         async with service.resources, TestClient(TestServer(service.ops)) as client:
             service.supervise("part", part)
-            await eventually("so many runs", lambda: runs == wanted_runs)
+            await eventually("so many runs", lambda: part.runs == wanted_runs)
             await eventually("it is said", lambda: bool(service.health.faults() or service.health.mended()))
             answer = await client.get(path)
             return answer.status, await answer.json()

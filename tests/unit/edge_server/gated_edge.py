@@ -1,0 +1,125 @@
+"""A socket server behind its gate with nothing behind it, and clients that poll and upgrade by hand."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import (
+    ClientSession,
+    ClientWebSocketResponse,
+    WSMsgType,
+    web,
+)
+
+from edge_server.arrivals import Bodies, gate
+from edge_server.settings import EdgeSettings
+from edge_server.socket_server import ChatSocketServer, allowed_origins
+from runtime.service import Service, running
+from tests.integration.backing import eventually
+
+SOON_S = 0.3
+
+
+class Poller:
+    """A client that polls, by hand."""
+
+    def __init__(self, session: ClientSession, url: str) -> None:
+        self._session = session
+        self.url = f"{url}?EIO=4&transport=polling"
+
+    async def hello(self, *, join: bool = True) -> None:
+        """Begin; to ``join``, be let in."""
+        opened = (await self.poll())[1:]
+        self.sid = opened.partition('"sid":"')[2].partition('"')[0]
+        self.url += f"&sid={self.sid}"
+        if join:
+            await self.say("40{}")
+            assert (await self.poll()).startswith('40{"sid":')
+
+    async def poll(self) -> str:
+        """Read what there is."""
+        async with self._session.get(self.url) as answer:
+            return await answer.text()
+
+    async def say(self, *packets: str) -> int:
+        """Send packets; return the status."""
+        async with self._session.post(self.url, data="\x1e".join(packets)) as answer:
+            return answer.status
+
+    async def upgrade(self) -> ClientWebSocketResponse:
+        """Ask for a websocket, and no more."""
+        return await self._session.ws_connect(self.url.replace("=polling", "=websocket"))
+
+    async def upgraded(self) -> ClientWebSocketResponse:
+        """Return the websocket that has taken the place of the polls."""
+        socket = await self.upgrade()
+        await socket.send_str("2probe")
+        assert await socket.receive_str() == "3probe"
+        await socket.send_str("5")
+        assert await socket.receive_str() == "6"
+        return socket
+
+
+class Edge:
+    """A socket server behind its gate."""
+
+    def __init__(self, session: ClientSession, **settings: Any) -> None:
+        self._settings = EdgeSettings(ops_port=0, handshake_within_s=SOON_S, **settings)
+        self.server = ChatSocketServer(self._settings)
+        self.connects = 0
+        self.ends: list[str] = []
+        self.session = session
+        self.server.on("connect", self._on_connect)
+        self.server.on("disconnect", self._on_disconnect)
+        self.server.on("*", self._answer)
+
+    async def _on_connect(self, _sid: str, _environ: object, _auth: object = None) -> None:
+        self.connects += 1
+
+    async def _on_disconnect(self, _sid: str, reason: str) -> None:
+        self.ends.append(reason)
+
+    async def _answer(self, _event: str, _sid: str, *_payload: object) -> str:
+        return "answered"
+
+    async def start(self, service: Service) -> None:
+        origins = allowed_origins(self._settings.allowed_origins)
+        way_in = gate(self.server.arrivals, Bodies(self._settings), origins)
+        app = web.Application(middlewares=[way_in])
+        self.server.attach(app, "socket.io")
+        service.supervise("close late arrivals", self.server.close_late)
+        service.resources.push_async_callback(self.server.shutdown)
+        self.url = f"http://127.0.0.1:{await service.serve(app, '127.0.0.1', 0)}/socket.io/"
+
+    async def websocket(self) -> ClientWebSocketResponse:
+        """Return the websocket of a client that is in."""
+        socket = await self.session.ws_connect(self.url + "?EIO=4&transport=websocket")
+        await socket.send_str("40{}")
+        await socket.receive_str()
+        assert (await socket.receive_str()).startswith("40{")
+        return socket
+
+    async def poller(self, *, join: bool = True) -> Poller:
+        """Return a polling client."""
+        made = Poller(self.session, self.url)
+        await made.hello(join=join)
+        return made
+
+    async def is_empty(self) -> None:
+        await eventually(
+            "no session is left", lambda: all(s.closed for s in self.server.eio.sockets.values())
+        )
+
+
+@asynccontextmanager
+async def an_edge(**settings: Any) -> AsyncIterator[Edge]:
+    async with ClientSession() as session:
+        made = Edge(session, **settings)
+        async with running(Service("edge_server", EdgeSettings(ops_port=0)), made.start):
+            yield made
+
+
+async def is_closed(socket: ClientWebSocketResponse) -> None:
+    """Read until the edge has closed it."""
+    while (await socket.receive()).type in {WSMsgType.TEXT, WSMsgType.BINARY}:
+        pass
