@@ -4,6 +4,7 @@ An edge writes the same frames to every member of a room. Looking their bytes up
 parsing them and leaves nothing unchecked: each byte is compared with a frame that was validated.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
@@ -35,13 +36,16 @@ class Run:
         self.first, self.last = messages[0].seq, messages[-1].seq
 
 
-class SeenFrames(dict[bytes, ChatMessage]):
-    """Chat messages by the text of their frame; the oldest go when there are too many."""
+class SeenFrames(OrderedDict[bytes, ChatMessage]):
+    """Chat messages by the text of their frame; the oldest go when there are too many.
+
+    A plain dictionary looks for its oldest through all that have gone since it grew last.
+    """
 
     def __init__(self, max_kept: int = MAX_KEPT) -> None:
         super().__init__()
         self._max_kept = max_kept
-        self.runs: dict[bytes, Run] = {}
+        self.runs: OrderedDict[bytes, Run] = OrderedDict()
         """By the first bytes of their frames, headers and all: of those that begin alike the newest."""
 
     def parse(self, text: bytes) -> ChatMessage | None:
@@ -54,12 +58,12 @@ class SeenFrames(dict[bytes, ChatMessage]):
         _, payload = orjson.loads(text[2:])
         message = ChatMessage.model_validate(payload)
         if len(self) >= self._max_kept:
-            del self[next(iter(self))]
+            self.popitem(last=False)
         self[text] = message
         return message
 
     def remember_run(self, data: bytes, messages: Sequence[ChatMessage]) -> None:
         """Remember that these bytes are the frames of these messages, one at least."""
         if len(self.runs) >= MAX_RUNS_KEPT:
-            del self.runs[next(iter(self.runs))]
+            self.runs.popitem(last=False)
         self.runs[data[:BEGINNING_BYTES]] = Run(data, messages)
