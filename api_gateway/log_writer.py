@@ -7,15 +7,17 @@ import asyncio
 import itertools
 import logging
 from asyncio import Future
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiokafka.errors import KafkaError
-from aiokafka.structs import RecordMetadata
+from aiokafka.structs import RecordMetadata, TopicPartition
 
 from api_gateway.settings import GatewaySettings
 from runtime import logs, metrics
-from runtime.kafka import KeptProducer, write
+from runtime.kafka import KeptProducer, partition_of, write
 from schemas.log_records import Encoded, header
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refused
 
@@ -46,21 +48,25 @@ class LogWriter:
         self._spans = spans
         self._producer = producer
         self._numbers = itertools.count()
-        self._since: dict[int, float] = {}
-        metrics.PENDING_WRITES.set_function(lambda: len(self._since))
+        self._pending = 0
+        self._since: defaultdict[TopicPartition, dict[int, float]] = defaultdict(dict)
+        """By partition: one whose broker does not answer holds up only its own groups."""
+        metrics.PENDING_WRITES.set_function(lambda: self._pending)
 
     async def write(self, topic: str, *records: Encoded) -> list[Written]:
         """Return where the records stand, once every in-sync replica has them.
 
         Raises `Refused`: ``overloaded`` past the bound of pending records, ``unavailable`` where Kafka does
-        not answer in time, and at once while there is no producer or an older write has waited for too long.
+        not answer in time, and at once while there is no producer or an older write of one of their
+        partitions has waited for too long.
         """
-        self._admit(len(records))
+        partitions = [self._partition(topic, record) for record in records]
+        self._admit(partitions)
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
             async with asyncio.timeout(self._settings.send_timeout_ms / 1000):
-                sent = [await self._send(topic, record) for record in records]
+                sent = [await self._send(*one) for one in zip(partitions, records, strict=True)]
                 await asyncio.wait(sent)
             done = [future.result() for future in sent]
         except (KafkaError, OSError, TimeoutError) as error:
@@ -69,39 +75,50 @@ class LogWriter:
         metrics.WRITE_ACK_SECONDS.observe(loop.time() - started)
         return [Written(it.topic, it.partition, it.offset, it.timestamp) for it in done]
 
-    def _admit(self, count: int) -> None:
-        if len(self._since) + count > self._settings.max_pending_writes:
+    def _partition(self, topic: str, record: Encoded) -> TopicPartition:
+        return TopicPartition(topic, partition_of(record.key, self._settings.kafka_partitions))
+
+    def _admit(self, partitions: Sequence[TopicPartition]) -> None:
+        if self._pending + len(partitions) > self._settings.max_pending_writes:
             metrics.LIMIT_HITS.labels(limit="writes").inc()
             raise Refused(OVERLOADED)
-        oldest = next(iter(self._since.values()), None)
-        now = asyncio.get_running_loop().time()
-        if oldest is not None and now - oldest > self._settings.refuse_when_waiting_ms / 1000:
+        overdue = asyncio.get_running_loop().time() - self._settings.refuse_when_waiting_ms / 1000
+        if any(self._oldest(partition, overdue) < overdue for partition in partitions):
             raise Refused(UNAVAILABLE)
 
-    async def _send(self, topic: str, record: Encoded) -> "Future[RecordMetadata]":
+    def _oldest(self, partition: TopicPartition, default: float) -> float:
+        """Return since when (loop time) the oldest pending write of a partition waits."""
+        return next(iter(self._since[partition].values()), default)
+
+    async def _send(self, partition: TopicPartition, record: Encoded) -> "Future[RecordMetadata]":
         sending = None
         if self._spans is not None:
-            sending = self._spans.send(topic, key=record.key.decode(), message_id=_ce_id(record))
+            sending = self._spans.send(partition.topic, key=record.key.decode(), message_id=_ce_id(record))
         if sending is not None:
             record = record._replace(headers=[*record.headers, *sending.headers])
         number = next(self._numbers)
-        self._since[number] = asyncio.get_running_loop().time()
+        self._since[partition][number] = asyncio.get_running_loop().time()
+        self._pending += 1
         try:
-            future = await write(self._producer, topic, record, self._settings.kafka_partitions)
+            future = await write(self._producer, partition.topic, record, self._settings.kafka_partitions)
         except BaseException:
-            del self._since[number]
+            self._forget(partition, number)
             raise
-        future.add_done_callback(partial(self._settle, number))
+        future.add_done_callback(partial(self._settle, partition, number))
         if sending is not None:
             future.add_done_callback(sending.settle)
         return future
 
-    def _settle(self, number: int, done: "Future[RecordMetadata]") -> None:
+    def _settle(self, partition: TopicPartition, number: int, done: "Future[RecordMetadata]") -> None:
         """A write counts as pending until Kafka has answered, whoever still waits for it."""
-        del self._since[number]
+        self._forget(partition, number)
         error = None if done.cancelled() else done.exception()
         if error is not None:
             _tell(error)
+
+    def _forget(self, partition: TopicPartition, number: int) -> None:
+        del self._since[partition][number]
+        self._pending -= 1
 
 
 def _ce_id(record: Encoded) -> str:

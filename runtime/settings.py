@@ -99,7 +99,8 @@ class SendSettings(BaseSettings):
     refuse_when_waiting_ms: int = Field(
         default=2_000,
         ge=100,
-        description="Writes are refused at once while the oldest waits this many milliseconds for the log.",
+        description="Writes are refused at once while the oldest of their partition waits this many "
+        "milliseconds for the log.",
     )
 
     @model_validator(mode="after")

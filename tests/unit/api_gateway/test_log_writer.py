@@ -17,6 +17,8 @@ from schemas.refusals import OVERLOADED, UNAVAILABLE, Refusal, Refused
 from tests.unit.api_gateway.parts import until
 
 RECORD = Encoded(b"maths", b"{}", [])
+ELSEWHERE = Encoded(b"physics", b"{}", [])
+"""Of another partition."""
 
 
 class FakeProducer:
@@ -77,6 +79,24 @@ async def test_a_write_that_is_not_acked_in_time_is_refused_and_counts_as_pendin
     assert [one.offset for one in await writing] == [2]
 
 
+async def test_a_partition_that_does_not_answer_holds_up_its_own_groups_alone() -> None:
+    producer = FakeProducer()
+    made = writer(producer, send_timeout_ms=60_000, refuse_when_waiting_ms=100)
+    stuck = asyncio.create_task(made.write("t", RECORD))
+    await until(lambda: producer.sent)
+    over = asyncio.get_running_loop().time() + 0.1
+    await until(lambda: asyncio.get_running_loop().time() > over)
+    assert await refusal_of(made.write("t", RECORD)) is UNAVAILABLE
+    assert await refusal_of(made.write("t", ELSEWHERE, RECORD)) is UNAVAILABLE
+    others = [asyncio.create_task(made.write(*what)) for what in (("t", ELSEWHERE), ("u", RECORD))]
+    await until(lambda: len(producer.sent) == 3)
+    producer.ack(1, 7)
+    producer.ack(2, 8)
+    assert [one.offset for (one,) in await asyncio.gather(*others)] == [7, 8]
+    producer.ack(0, 9)
+    await stuck
+
+
 async def test_writes_past_the_bound_are_refused_as_overload() -> None:
     producer = FakeProducer()
     made = writer(producer, max_pending_writes=2)
@@ -94,9 +114,9 @@ async def test_writes_past_the_bound_are_refused_as_overload() -> None:
 async def test_a_write_that_the_producer_does_not_take_is_refused_and_not_pending(error: Exception) -> None:
     producer = FakeProducer()
     producer.error = error
-    made = writer(producer)
+    made = writer(producer, max_pending_writes=1)
     assert await refusal_of(made.write("t", RECORD)) is UNAVAILABLE
-    assert made._since == {}
+    assert await refusal_of(made.write("t", RECORD)) is UNAVAILABLE
 
 
 async def test_an_error_that_comes_as_an_answer_is_a_refusal_too() -> None:
