@@ -7,10 +7,10 @@ import json
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from typing import Final, Literal, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Final, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas import topics
 
@@ -129,10 +129,9 @@ class TokenSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    token_algorithms: tuple[Literal["HS256", "RS256", "ES256"], ...] = Field(
+    token_algorithms: Annotated[tuple[Literal["HS256", "RS256", "ES256"], ...], NoDecode] = Field(
         default=("HS256",),
-        min_length=1,
-        description="Algorithms that are accepted, as a JSON list.",
+        description="Algorithms that are accepted, with commas between.",
     )
     token_secret: SecretStr | None = Field(
         default=None, description="Shared secret of HS256, 32 bytes or more."
@@ -143,6 +142,12 @@ class TokenSettings(BaseSettings):
     token_audience: str | None = Field(default=None, description="Required aud claim, when set.")
     token_issuer: str | None = Field(default=None, description="Required iss claim, when set.")
     token_up_claim: str = Field(default="sub", min_length=1, description="The claim with the UP number.")
+
+    @field_validator("token_algorithms", mode="before")
+    @classmethod
+    def _is_split(cls, given: object) -> object:
+        """A JSON list is read as well: this setting used to be one."""
+        return [one.strip(' "[]') for one in given.split(",")] if isinstance(given, str) else given
 
     @field_validator("token_secret")
     @classmethod
@@ -195,8 +200,8 @@ def load(kind: type[S], prog: str, argv: Sequence[str] | None = None) -> S:
         return kind()
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_input=False):
-            where = "_".join(str(part) for part in fault["loc"]).upper()
-            sys.stderr.write(f"{prog}: {where or 'settings'}: {fault['msg']}\n")
+            where = str(fault["loc"][0]).upper() if fault["loc"] else "settings"
+            sys.stderr.write(f"{prog}: {where}: {fault['msg']}\n")
         sys.exit(2)
 
 
@@ -222,7 +227,9 @@ def _plain(value: object) -> str:
     """Return a default as it would stand in the environment."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    if isinstance(value, bool | tuple):
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if isinstance(value, bool):
         return json.dumps(value)
     return "" if value is None else str(value)
 

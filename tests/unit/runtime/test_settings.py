@@ -6,6 +6,9 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from api_gateway.settings import GatewaySettings
+from dispatcher.settings import DispatcherSettings
+from edge_server.settings import EdgeSettings
+from persister.settings import PersisterSettings
 from runtime.settings import (
     KafkaSettings,
     ServiceSettings,
@@ -29,7 +32,7 @@ def said_of(kind: type[BaseSettings], name: str) -> list[str]:
 @pytest.mark.parametrize(
     ("kind", "name", "default"),
     [
-        (TokenSettings, "TOKEN_ALGORITHMS", '["HS256"]'),
+        (TokenSettings, "TOKEN_ALGORITHMS", "HS256"),
         (TokenSettings, "TOKEN_SECRET", ""),
         (KafkaSettings, "KAFKA_DURABLE", "true"),
         (ServiceSettings, "OPS_PORT", "9100"),
@@ -72,3 +75,37 @@ def test_a_service_that_cannot_start_says_all_that_is_wrong_with_its_settings(
     assert "api_gateway: OPS_PORT: " in said
     assert "api_gateway: TOKEN_SECRET: " in said
     assert "short" not in said
+
+
+@pytest.mark.parametrize("kind", [DispatcherSettings, EdgeSettings, GatewaySettings, PersisterSettings])
+def test_whatever_is_given_to_a_setting_is_said_by_its_name_and_ends_no_start_otherwise(
+    kind: type[ServiceSettings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [name.upper() for name in kind.model_fields]
+    for name in names:
+        monkeypatch.setenv(name, "[nonsense, more")
+    with pytest.raises(SystemExit) as ended:
+        load(kind, "service", [])
+    assert ended.value.code == 2
+    said = [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert "OPS_PORT" in said
+    assert set(said) <= {*names, "settings"}
+
+
+@pytest.mark.parametrize("given", ["HS256,RS256", "HS256, RS256", '["HS256", "RS256"]'])
+def test_a_list_is_given_with_commas_between_or_as_json(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN_ALGORITHMS", given)
+    monkeypatch.setenv("TOKEN_SECRET", "x" * 32)
+    monkeypatch.setenv("TOKEN_JWKS", "keys.json")
+    assert TokenSettings().token_algorithms == ("HS256", "RS256")
+
+
+@pytest.mark.parametrize("given", ["", "[]", "HS512", "HS256,", "HS256 RS256"])
+def test_a_list_of_something_else_is_answered_by_what_is_wanted(
+    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOKEN_ALGORITHMS", given)
+    with pytest.raises(SystemExit):
+        load(GatewaySettings, "api_gateway", [])
+    wanted = "api_gateway: TOKEN_ALGORITHMS: Input should be 'HS256', 'RS256' or 'ES256'\n"
+    assert capsys.readouterr().err == wanted
