@@ -97,6 +97,7 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
         if not socket.connected:
             return await self._accept(request, socket)
         if socket.upgrading:
+            metrics.LIMIT_HITS.labels(limit="upgrades of a session").inc()
             return Response(status=HTTPStatus.CONFLICT)
         socket.upgrading = True
         try:

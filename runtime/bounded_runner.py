@@ -1,13 +1,20 @@
-"""A web server that holds only so many connections at once: one more is closed, and nothing read from it."""
+"""A web server that holds only so many connections at once: one more is closed, and nothing read from it.
+
+How long a request's head may be, and take, is for the library to bound; who reaches that is counted here.
+"""
 
 import asyncio
 from typing import Any, Final, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.web_protocol import RequestHandler
 
 from runtime import metrics
 
 _OPEN: Final = metrics.LIMIT_HITS.labels(limit="open connections")
+_LONG_HEADS: Final = metrics.LIMIT_HITS.labels(limit="long heads")
+_SLOW_HEADS: Final = metrics.LIMIT_HITS.labels(limit="slow heads")
 
 
 class BoundedRunner(web.AppRunner):
@@ -27,9 +34,36 @@ class BoundedRunner(web.AppRunner):
         if server is None or len(server.connections) >= self._most:
             _OPEN.inc()
             return _TurnedAway()
-        return server()
+        options = server._kwargs  # noqa: SLF001 - the server would make its own class by them
+        return _Connection(server, loop=asyncio.get_running_loop(), **options)
 
 
 class _TurnedAway(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         cast(asyncio.Transport, transport).abort()
+
+
+class _Connection(RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if _is_too_long(exc):
+            _LONG_HEADS.inc()
+        return super().handle_error(request, status, exc, message)
+
+    def _process_keepalive(self) -> None:
+        super()._process_keepalive()
+        # Who has been served may be idle as long as that: no bound is hit.
+        if self._force_close and self._request_count == 0:
+            _SLOW_HEADS.inc()
+
+
+def _is_too_long(error: BaseException | None) -> bool:
+    too_many = isinstance(error, BadHttpMessage) and error.message == "Too many headers received"
+    return too_many or isinstance(error, LineTooLong)

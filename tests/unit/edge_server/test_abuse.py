@@ -16,6 +16,7 @@ from aiohttp import (
 
 from edge_server import socket_server
 from edge_server.clients import Client
+from runtime import metrics
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
 from tests.unit.edge_server.gated_edge import an_edge, is_closed
@@ -96,8 +97,11 @@ async def test_a_session_has_one_upgrade_at_a_time_and_it_ends_in_time() -> None
     async with an_edge() as edge:
         client = await edge.poller()
         half_open = await client.upgrade()
-        with pytest.raises(WSServerHandshakeError):
+        hits = metrics.LIMIT_HITS.labels(limit="upgrades of a session")._value
+        before = hits.get()
+        with pytest.raises(WSServerHandshakeError, match="409"):
             await client.upgrade()
+        assert hits.get() == before + 1
         await is_closed(half_open)
         await client.say('421["anything"]')
         assert "answered" in await client.poll()

@@ -1,4 +1,7 @@
-"""A port holds only so many connections: one more is closed unread, and a free place is given again."""
+"""A port holds only so many connections: one more is closed unread, and a free place is given again.
+
+Heads are bounded, too, and what reaches a bound is counted.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -6,7 +9,7 @@ from contextlib import suppress
 import pytest
 from aiohttp import web
 
-from runtime import metrics
+from runtime import metrics, service
 from runtime.service import Service, running
 from runtime.settings import ServiceSettings
 from tests.integration.backing import eventually
@@ -55,3 +58,65 @@ async def test_connections_past_the_bound_are_closed_until_others_have_gone(
     async with running(Service("test", settings), start) as service:
         await eventually("all was tried", lambda: service.started or service.failure is not None)
         assert service.failure is None
+
+
+HEAD = ASK.removesuffix(b"\r\n")
+
+
+async def answer_to(sent: bytes, monkeypatch: pytest.MonkeyPatch, *, idle_s: float = 60.0) -> bytes:
+    """Return all that a port answers until it closes the connection."""
+    monkeypatch.setenv("LOG_DIR", "")
+    monkeypatch.setattr(service, "IDLE_CONNECTION_S", idle_s)
+    ports: list[int] = []
+
+    async def start(made: Service) -> None:
+        ports.append(await made.serve(web.Application(), "127.0.0.1", 0))
+
+    async with running(Service("test", ServiceSettings(ops_port=0)), start):
+        await eventually("it serves", lambda: bool(ports))
+        reader, writer = await asyncio.open_connection("127.0.0.1", ports[0])
+        writer.write(sent)
+        answer = await reader.read()
+        writer.close()
+    return answer
+
+
+def head_hits() -> dict[str, float]:
+    return {
+        limit: metrics.LIMIT_HITS.labels(limit=limit)._value.get() for limit in ("long heads", "slow heads")
+    }
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"x" * 10_000,
+        HEAD + b"X-A: " + b"x" * 10_000,
+        HEAD + b"x" * 10_000,
+        HEAD + b"X-A: b\r\n" * 200 + b"\r\n",
+    ],
+)
+async def test_a_head_that_is_too_long_is_answered_and_counted(
+    head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = head_hits()
+    assert b" 400 " in await answer_to(head, monkeypatch)
+    assert head_hits() == {**before, "long heads": before["long heads"] + 1}
+
+
+@pytest.mark.parametrize("begun", [b"", HEAD + b"X-A: "])
+async def test_a_first_head_that_does_not_end_in_time_closes_the_connection_and_is_counted(
+    begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = head_hits()
+    assert await answer_to(begun, monkeypatch, idle_s=0.1) == b""
+    assert head_hits() == {**before, "slow heads": before["slow heads"] + 1}
+
+
+@pytest.mark.parametrize(("sent", "status"), [(ASK, b" 404 "), (b"\x16\x03\x01\r\n\r\n", b" 400 ")])
+async def test_neither_who_has_been_served_nor_who_speaks_no_http_reaches_a_bound_of_heads(
+    sent: bytes, status: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = head_hits()
+    assert status in await answer_to(sent, monkeypatch, idle_s=2.0)
+    assert head_hits() == before
