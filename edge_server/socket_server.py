@@ -81,7 +81,7 @@ class WholeBody:
         body = (await self._request.read())[:size]
         try:
             packets = Payload(encoded_payload=body.decode()).packets
-        except (ValueError, IndexError, TypeError) as error:
+        except (ValueError, LookupError, TypeError) as error:
             raise EngineIOError from error
         if any(one.packet_type > packet.NOOP for one in packets):
             raise EngineIOError

@@ -143,7 +143,7 @@ async def test_many_messages_after_an_upgrade_are_not_one_that_never_ends() -> N
         await socket.close()
 
 
-@pytest.mark.parametrize("body", ["6", "0", "2", "z", "4\x1ez", "9"])
+@pytest.mark.parametrize("body", ["6", "0", "2", "z", "4\x1ez", "9", "d="])
 async def test_a_body_that_is_no_packet_is_answered_and_ends_its_session(
     body: str, caplog: pytest.LogCaptureFixture
 ) -> None:
