@@ -72,13 +72,13 @@ class WholeBody:
     def __init__(self, request: Request) -> None:
         self._request = request
 
-    async def read(self, size: int) -> bytes:
-        """Return exactly ``size`` bytes, or fewer where the body ends before.
+    async def read(self, _size: int) -> bytes:
+        """Return all of it: engine.io asks for nothing where a body in chunks does not say its length.
 
         Raises what engine.io answers by 400 where they are no packets: whatever else it meets it takes for a
         failure of its own, and says that all is well.
         """
-        body = (await self._request.read())[:size]
+        body = await self._request.read()
         try:
             packets = Payload(encoded_payload=body.decode()).packets
         except (ValueError, LookupError, TypeError) as error:

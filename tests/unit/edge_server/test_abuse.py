@@ -5,6 +5,7 @@ The socket server has nothing behind it here: `tests/integration/security` tries
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -153,6 +154,19 @@ async def test_a_body_that_is_no_packet_is_answered_and_ends_its_session(
         assert await client.say("40{}") == 400
         await edge.is_empty()
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_a_body_that_does_not_say_its_length_is_read_all_the_same() -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for part in (b'421["any', b'thing"]'):
+            yield part
+
+    async with an_edge() as edge:
+        client = await edge.poller()
+        async with edge.session.post(client.url, data=parts()) as answer:
+            assert answer.status == 200
+        await client.say('422["anything"]')
+        assert (await client.poll()).startswith("431[")
 
 
 async def test_after_its_end_a_session_is_not_begun_again() -> None:
