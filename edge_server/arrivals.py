@@ -93,7 +93,7 @@ class Bodies:
         self._reading = 0
 
     async def read(self, request: web.Request) -> None:
-        """Read a whole body; the request keeps it. Raises `Refused`, and aiohttp's refusal of its size."""
+        """Read a whole body; the request keeps it. Raises `Refused`."""
         if "Content-Encoding" in request.headers:
             raise Refused(UNSUPPORTED_ENCODING)
         if self._reading >= self._most:
@@ -106,6 +106,8 @@ class Bodies:
         except TimeoutError as error:
             metrics.LIMIT_HITS.labels(limit="slow bodies").inc()
             raise Refused(SLOW_REQUEST) from error
+        except web.HTTPRequestEntityTooLarge as error:
+            raise Refused(TOO_LARGE) from error
         except ConnectionError as error:
             # Nobody is there any more who could read this; without it, it would be logged as our failure.
             raise Refused(SLOW_REQUEST) from error

@@ -20,7 +20,7 @@ from edge_server.frames import close_frame, pong_frame
 from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
 from edge_server.short_way import DATA
-from edge_server.unfinished import BoundedReader
+from edge_server.unfinished import BoundedReader, count_if_long
 from runtime import metrics
 from runtime.budgets import Budget
 
@@ -184,4 +184,5 @@ class _Inbox(WebSocketDataQueue):
 
     def set_exception(self, exc: BaseException, *_: object) -> None:
         """The client has sent what is no websocket frame, or too much."""
+        count_if_long(exc)
         self.owner.fail(exc.code if isinstance(exc, WebSocketError) else NORMAL)

@@ -19,6 +19,7 @@ from edge_server.clients import Client
 from edge_server.frames import ack, message_ack
 from edge_server.reading import Reading
 from edge_server.recent_log import Entry
+from edge_server.unfinished import count_if_long
 from runtime import metrics
 from runtime.budgets import Budget
 from schemas.refusals import Refused
@@ -67,6 +68,11 @@ class Inbox(WebSocketDataQueue):
             if self._budget.spend(self._now()) <= self._most_debt:
                 self._cut_off()
             super().feed_data(data, size)
+
+    def set_exception(self, exc: BaseException, *cause: Any) -> None:
+        """The client has sent what is no websocket frame, or too much."""
+        count_if_long(exc)
+        super().set_exception(exc, *cause)
 
     def asked_for_more(self) -> None:
         """All that was taken from here has been handed on, and has begun."""

@@ -6,6 +6,9 @@ A frame says how long it is, and one in parts may go on for ever. No decision ab
 from collections.abc import Callable
 from typing import Any, Final
 
+from aiohttp import WSCloseCode
+from aiohttp.http_websocket import WebSocketError
+
 from edge_server.settings import EdgeSettings
 from runtime import metrics
 
@@ -13,6 +16,7 @@ HEADS_FACTOR: Final = 2
 """A message may come in parts about as long as their heads; who sends empty ones for ever ends here."""
 
 _UNFINISHED: Final = metrics.LIMIT_HITS.labels(limit="unfinished messages")
+_LONG_FRAMES: Final = metrics.LIMIT_HITS.labels(limit="long frames")
 
 
 class BoundedReader:
@@ -50,3 +54,9 @@ class BoundedReader:
     def feed_eof(self) -> None:
         """There is nothing more to read."""
         self._reader.feed_eof()
+
+
+def count_if_long(error: BaseException) -> None:
+    """Count what a reader gave up on where that is a frame longer than may be read."""
+    if isinstance(error, WebSocketError) and error.code == WSCloseCode.MESSAGE_TOO_BIG:
+        _LONG_FRAMES.inc()

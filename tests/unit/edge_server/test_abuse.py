@@ -6,6 +6,7 @@ The socket server has nothing behind it here: `tests/integration/security` tries
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from io import BytesIO
 from urllib.parse import urlsplit
 
 import pytest
@@ -154,6 +155,16 @@ async def test_a_body_that_is_no_packet_is_answered_and_ends_its_session(
         assert await client.say("40{}") == 400
         await edge.is_empty()
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_a_body_that_is_too_long_is_refused_by_name_and_counted() -> None:
+    refused = metrics.REFUSALS.labels(code="too_large")._value
+    before = refused.get()
+    async with an_edge() as edge:
+        client = await edge.poller()
+        async with edge.session.post(client.url, data=BytesIO(b"4" * 1_100_000)) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (413, "too_large")
+    assert refused.get() == before + 1
 
 
 async def test_a_body_that_does_not_say_its_length_is_read_all_the_same() -> None:

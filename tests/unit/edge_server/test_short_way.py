@@ -288,7 +288,10 @@ async def test_a_frame_that_breaks_the_protocol_is_never_taken_and_closes_with_i
         return True
 
     inbox.take = take
+    hits = metrics.LIMIT_HITS.labels(limit="long frames")._value
+    before = hits.get()
     reader.feed_data(wire)
+    assert hits.get() - before == (code == 1009)
     error = inbox.exception()
     assert isinstance(error, WebSocketError)
     assert error.code == code

@@ -17,6 +17,7 @@ from edge_server import direct_websocket
 from edge_server.arrivals import Handler
 from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
+from runtime import metrics
 from runtime.service import Service, running
 from tests.integration.backing import eventually
 
@@ -249,8 +250,11 @@ async def test_a_close_is_answered_by_its_own_code(edge: Edge, wire: Wire) -> No
 async def test_what_is_no_frame_ends_the_connection_and_says_why(
     edge: Edge, wire: Wire, sent: bytes, code: int
 ) -> None:
+    hits = metrics.LIMIT_HITS.labels(limit="long frames")._value
+    before = hits.get()
     wire.send(sent)
     await wire.until(pack("!BBH", 0x88, 2, code))
+    assert hits.get() - before == (code == 1009)
     wire.writer.close()
     await edge.is_empty()
     assert edge.ends == ["transport close"]
