@@ -1,7 +1,7 @@
 """The whole system on one machine, with students in it: `make demo`, and the replay of real chat logs.
 
     local_system.py      every service a process, on real backing services; tests use it too
-    service_process.py   one of them: readiness, and the handles to disturb it
+    service_process.py   one of them, and when it is ready
     environment.py       (pure) what each service is told
     edge_count.py        (pure) when one more edge is started, and when one is stopped
     edge_scaling.py      does so, as the dispatcher wants

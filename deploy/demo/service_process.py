@@ -1,4 +1,4 @@
-"""One service as a process of this machine: when it is ready, and the handles to disturb it. Blocking."""
+"""One service as a process of this machine, and when it is ready."""
 
 import json
 import sys
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from deploy.demo.environment import HOST, Planned
-from deploy.local.processes import ManagedProcess, wait_until
+from deploy.local.processes import ManagedProcess
+from deploy.local.restartable import RestartableProcess
 
 READY_DEADLINE_S: Final = 90.0
 PROBE_TIMEOUT_S: Final = 2.0
@@ -15,38 +16,21 @@ PROBE_TIMEOUT_S: Final = 2.0
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 
-class ServiceProcess:
-    """A service that keeps its ports and its name over stop, kill and start."""
+class ServiceProcess(RestartableProcess):
+    """One of our services, as it was planned."""
 
     def __init__(self, planned: Planned, log_dir: Path) -> None:
         self.name = planned.name
         self.ops_url = f"http://{HOST}:{planned.ops_port}"
         self._ops_port = planned.ops_port
-        self.process = ManagedProcess(
+        process = ManagedProcess(
             name=planned.name,
             argv=[sys.executable, "-m", planned.module],
             env=planned.env,
             log_file=log_dir / planned.name / "stdout.log",
             cwd=_REPOSITORY,
         )
-
-    def launch(self) -> None:
-        """Start it without waiting for it."""
-        self.process.start()
-
-    def wait_ready(self, deadline_s: float = READY_DEADLINE_S) -> None:
-        """Wait until it may be given work. Raises when it ends instead, or takes too long."""
-
-        def ready() -> bool:
-            self.process.require_alive()
-            return self.is_ready()
-
-        wait_until(ready, deadline_s, f"{self.name} ready at {self.ops_url}")
-
-    def start(self) -> None:
-        """Start it and wait until it may be given work."""
-        self.launch()
-        self.wait_ready()
+        super().__init__(process, where=self.ops_url, start_deadline_s=READY_DEADLINE_S)
 
     def is_ready(self) -> bool:
         """Whether ``/readyz`` says so now; another process on our port says nothing about this one."""
@@ -59,19 +43,3 @@ class ServiceProcess:
             return False
         finally:
             connection.close()
-
-    def stop(self) -> None:
-        """Stop it in order (SIGTERM)."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """End it as a crash would (SIGKILL)."""
-        self.process.kill()
-
-    def freeze(self) -> None:
-        """Stop it where it stands: its connections stay open and say nothing."""
-        self.process.freeze()
-
-    def thaw(self) -> None:
-        """Let a frozen one go on."""
-        self.process.thaw()

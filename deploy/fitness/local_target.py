@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.demo.local_system import LocalSystem
-from deploy.local.service import ServiceProcess
+from deploy.local.service import BackingProcess
 from loadtest.run import Target
 from loadtest.server_side import Watched
 from loadtest.tokens import SECRET_VARIABLE
@@ -32,7 +32,7 @@ def local_target(folder: Path, *, edges: int = 2) -> Iterator[Target]:
         environ=environ,
         usual_ports=False,
     ) as system:
-        if isinstance(system.backing.store, ServiceProcess):
+        if isinstance(system.backing.store, BackingProcess):
             os.setpriority(os.PRIO_PGRP, system.backing.store.process.pid, STORE_NICENESS)
         before = os.environ.get(SECRET_VARIABLE)
         os.environ[SECRET_VARIABLE] = system.token_secret
@@ -49,6 +49,6 @@ def watched(system: LocalSystem) -> Watched:
     """Return all processes of a system; a broker or a store in Docker is not ours to look at."""
     pids = {name: service.process.pid for name, service in system.services.items()}
     for name, service in (("kafka", system.backing.kafka), ("store", system.backing.store)):
-        if isinstance(service, ServiceProcess):
+        if isinstance(service, BackingProcess):
             pids[name] = service.process.pid
     return Watched({name: service.ops_url for name, service in system.services.items()}, pids)

@@ -13,13 +13,13 @@ from pathlib import Path
 from deploy.local.kafka_probe import brokers_known
 from deploy.local.ports import free_ports
 from deploy.local.processes import ManagedProcess
-from deploy.local.service import ServiceProcess
+from deploy.local.service import BackingProcess
 
 HOST = "127.0.0.1"
 START_DEADLINE_S = 30.0
 
 
-class InMemoryKafka(ServiceProcess):
+class InMemoryKafka(BackingProcess):
     """One broker process that keeps its port over stop, kill and start, and loses its records."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -42,7 +42,7 @@ class InMemoryKafka(ServiceProcess):
     def prepare(self) -> None:
         """Nothing: it keeps no files."""
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it serves clients now."""
         return brokers_known(HOST, self._port) >= 1
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from deploy.local.kafka_probe import brokers_known
 from deploy.local.ports import free_ports
 from deploy.local.processes import ManagedProcess, wait_until
-from deploy.local.service import ServiceProcess
+from deploy.local.service import BackingProcess
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KAFKA_LIBS = REPOSITORY / ".backing" / "kafka-libs"
@@ -103,7 +103,7 @@ def _door_settings(place: BrokerPlace, door: SideDoor) -> dict[str, object]:
     }
 
 
-class NativeKafka(ServiceProcess):
+class NativeKafka(BackingProcess):
     """One broker process that keeps its port and its data over stop, kill and start."""
 
     def __init__(self, place: BrokerPlace, cluster: Sequence[BrokerPlace], cluster_id: str) -> None:
@@ -125,7 +125,7 @@ class NativeKafka(ServiceProcess):
         if not (self._place.folder / "data" / "meta.properties").exists():
             _format(self._place, self._cluster_id)
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it serves clients and knows at least one live broker, itself included."""
         return self.brokers_known() >= 1
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Protocol
 
-from deploy.local.processes import ManagedProcess, wait_until
+from deploy.local.processes import ManagedProcess
+from deploy.local.restartable import RestartableProcess
 
 
 class BackingService(Protocol):
@@ -41,13 +42,12 @@ class BackingService(Protocol):
         ...
 
 
-class ServiceProcess(ABC):
+class BackingProcess(RestartableProcess):
     """A backing service that is one process of this machine."""
 
     def __init__(self, process: ManagedProcess, address: str, start_deadline_s: float) -> None:
-        self.process = process
+        super().__init__(process, where=address, start_deadline_s=start_deadline_s)
         self._address = address
-        self._start_deadline_s = start_deadline_s
 
     @property
     def address(self) -> str:
@@ -58,45 +58,11 @@ class ServiceProcess(ABC):
     def prepare(self) -> None:
         """Write what the process needs to find before it starts."""
 
-    @abstractmethod
-    def answers(self) -> bool:
-        """Whether it serves clients now."""
-
     def launch(self) -> None:
         """Start the process without waiting for it."""
         self.prepare()
-        self.process.start()
-
-    def wait_ready(self) -> None:
-        """Wait until it serves clients. Raises when it ends instead, or takes too long."""
-
-        def ready() -> bool:
-            self.process.require_alive()
-            return self.answers()
-
-        wait_until(ready, self._start_deadline_s, f"{self.process.name} at {self.address} ready")
-
-    def start(self) -> None:
-        """Start it and wait until it serves clients. Raises when it does not."""
-        self.launch()
-        self.wait_ready()
-
-    def stop(self) -> None:
-        """Stop it in order."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self.process.kill()
-
-    def freeze(self) -> None:
-        """Stop it where it stands: its connections stay open and say nothing."""
-        self.process.freeze()
-
-    def thaw(self) -> None:
-        """Let a frozen one go on."""
-        self.process.thaw()
+        super().launch()
 
     def close(self) -> None:
         """End it for good."""
-        self.process.stop()
+        self.stop()

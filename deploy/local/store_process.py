@@ -14,14 +14,14 @@ from pymongo.errors import PyMongoError
 
 from deploy.local.ports import free_ports
 from deploy.local.processes import ManagedProcess
-from deploy.local.service import ServiceProcess
+from deploy.local.service import BackingProcess
 
 HOST = "127.0.0.1"
 START_DEADLINE_S = 60.0
 PROBE_TIMEOUT_MS = 500
 
 
-class StoreProcess(ServiceProcess):
+class StoreProcess(BackingProcess):
     """One store process that keeps its port and its data over stop, kill and start."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -40,7 +40,7 @@ class StoreProcess(ServiceProcess):
         self._folder.mkdir(parents=True, exist_ok=True)
         _config_file(self._folder).write_text("")
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it serves clients now."""
         return answers_ping(mongodb_uri(self.address))
 

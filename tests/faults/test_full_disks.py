@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from deploy.local.service import ServiceProcess
+from deploy.local.service import BackingProcess
 from tests.faults.crowd import Crowd, open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage, open_stage, require_native
@@ -49,7 +49,7 @@ def small_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield stack.enter_context(open_stage(folder, broker_data=broker, store_data=store))
 
 
-def fill(backing: ServiceProcess) -> Path:
+def fill(backing: BackingProcess) -> Path:
     """Take all that is free on the disk of a broker or store; return the file that has it."""
     assert backing.process.cwd is not None
     filler = Path(backing.process.cwd) / "filler"
@@ -63,7 +63,7 @@ def fill(backing: ServiceProcess) -> Path:
     return filler
 
 
-def make_room(stage: Stage, backing: ServiceProcess, filler: Path) -> None:
+def make_room(stage: Stage, backing: BackingProcess, filler: Path) -> None:
     """Do what operators must: free some of the disk, and start anew what ended, or stands still, by it."""
     filler.unlink()
     backing.kill()

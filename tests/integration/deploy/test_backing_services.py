@@ -118,7 +118,7 @@ async def test_the_store_keeps_what_it_acknowledged_over_a_restart(native: Runni
 async def test_a_frozen_store_answers_again_when_thawed(native: RunningBacking) -> None:
     assert isinstance(native.store, StoreProcess)
     native.store.freeze()
-    assert not await asyncio.to_thread(native.store.answers)
+    assert not await asyncio.to_thread(native.store.is_ready)
     native.store.thaw()
     await asyncio.to_thread(native.store.wait_ready)
     await insert(native.backing.mongodb_uri, ["thawed"])
