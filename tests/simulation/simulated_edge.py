@@ -18,7 +18,7 @@ from edge_server.log_writer import BURST_S
 from edge_server.moving import Moving
 from edge_server.presence import Presence
 from edge_server.publish import Publisher
-from edge_server.recent_log import RecentLog
+from edge_server.recent_log import Entry, RecentLog
 from edge_server.rooms import Rooms
 from edge_server.sessions import Sessions
 from edge_server.settings import EdgeSettings
@@ -60,10 +60,31 @@ class Limits(NamedTuple):
     rounds_per_s: float
 
 
+class WatchedWindow(RecentLog):
+    """A window that adds to ``forgotten`` the keys of messages whose retry came after they had left it.
+
+    It counts turns as this edge gave them: all that one partition lags behind may come between two records
+    that stand close to each other in another.
+    """
+
+    def __init__(self, settings: EdgeSettings, forgotten: set[bytes]) -> None:
+        super().__init__(max_bytes=settings.window_bytes, max_records=settings.window_records)
+        self._forgotten = forgotten
+        self._turns = 0
+        self._first: dict[bytes, int] = {}
+
+    def add(self, entry: Entry) -> bool:
+        """Remember an entry, and when its message had its first turn."""
+        self._turns += 1
+        if self._turns - self._first.setdefault(entry.key, self._turns) > self._max_records:
+            self._forgotten.add(entry.key)
+        return super().add(entry)
+
+
 class SimulatedEdge:
     """An edge and its clients' connections."""
 
-    def __init__(self, process: Process, log: SimulatedLog, limits: Limits) -> None:
+    def __init__(self, process: Process, log: SimulatedLog, limits: Limits, forgotten: set[bytes]) -> None:
         self.process = process
         self.settings = SETTINGS.model_copy(update={"edge_name": process.name, **limits.settings})
         self._rounds_per_s = limits.rounds_per_s
@@ -72,6 +93,7 @@ class SimulatedEdge:
         self.memberships = Memberships()
         self.accepting = False
         self._log = log
+        self._forgotten = forgotten
         self._server = SocketServer(process)
         self._connections: dict[str, Connection] = {}
         self._numbers = 0
@@ -81,7 +103,7 @@ class SimulatedEdge:
         """Start every part, in the order of a message's way."""
         settings, process = self.settings, self.process
         service: Any = process
-        window = RecentLog(max_bytes=settings.window_bytes, max_records=settings.window_records)
+        window = WatchedWindow(settings, self._forgotten)
         fan_out = FanOut(self.rooms)
         delivery = Delivery(
             self.rooms,

@@ -64,7 +64,7 @@ def _late_retries(world: World) -> set[str]:
     noticed_within = world.window_records // PARTITIONS // 2
     by_time = sorted(world.log.read(topics.MESSAGES), key=lambda record: record.timestamp)
     first: dict[str, int] = {}
-    late = set()
+    late = {key.decode().rpartition("/")[2] for key in world.forgotten}
     for at, record in enumerate(by_time):
         sent = MessageSent.read(record.headers, record.value)
         if at - first.setdefault(sent.id, at) > noticed_within:

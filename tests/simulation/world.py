@@ -70,6 +70,7 @@ class World:
             },
             rounds_per_s=rng.choice((200.0, 5.0)),
         )
+        self.forgotten: set[bytes] = set()
         self.edges: dict[str, SimulatedEdge] = {}
         self.gateways: dict[str, SimulatedGateway] = {}
         self.dispatchers: dict[str, SimulatedDispatcher] = {}
@@ -142,7 +143,7 @@ class World:
         process.on_death = again
 
     def _start_edge(self, process: Process) -> None:
-        edge = self.edges[process.name] = SimulatedEdge(process, self.log, self.limits)
+        edge = self.edges[process.name] = SimulatedEdge(process, self.log, self.limits, self.forgotten)
         process.spawn(edge.run())
 
     def _start_gateway(self, process: Process) -> None:
