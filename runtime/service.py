@@ -33,6 +33,8 @@ RESTART_AFTER_S = 0.1
 MAX_RESTART_AFTER_S = 5.0
 WELL_AFTER_S = 30.0
 LOOP_LAG_INTERVAL_S = 0.25
+LEAVE_PART_AFTER_S = 0.1
+"""Once the deadline of a stop has passed, each part that has yet to be closed gets no more than this."""
 IDLE_CONNECTION_S = 60.0
 """A connection without a whole request head for so long is closed: also one that sends it byte by byte."""
 GC_THRESHOLDS = (50_000, 20, 100)
@@ -219,12 +221,17 @@ def _collect_less() -> None:
 
 async def _close(service: Service) -> None:
     deadline_s = service.settings.shutdown_deadline_s
-    try:
-        async with asyncio.timeout(deadline_s):
-            await service.resources.aclose()
-    except TimeoutError:
-        log.exception("the deadline of the stop has passed", extra=logs.facts(deadline_s=deadline_s))
+    closing = asyncio.create_task(service.resources.aclose())
+    await asyncio.wait({closing}, timeout=deadline_s)
+    if not closing.done():
+        log.error("the deadline of the stop has passed", extra=logs.facts(deadline_s=deadline_s))
         service.fail(TimeoutError("shutdown deadline"))
+    while not closing.done():
+        # A cancellation ends the closing of one part only: the next one may hang as well.
+        closing.cancel()
+        await asyncio.wait({closing}, timeout=LEAVE_PART_AFTER_S)
+    if not closing.cancelled():
+        closing.result()
 
 
 async def _measure_loop_lag() -> None:

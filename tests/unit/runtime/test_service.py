@@ -168,3 +168,33 @@ async def test_a_part_that_does_not_close_in_time_is_a_failure(monkeypatch: pyte
     async with running(Service("test", settings), start) as service:
         pass
     assert isinstance(service.failure, TimeoutError)
+
+
+async def test_parts_that_never_close_do_not_keep_the_others_open_nor_the_process_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(life, "LEAVE_PART_AFTER_S", 0.01)
+    settings = ServiceSettings(ops_port=0, shutdown_deadline_s=0.01)
+    closed: list[str] = []
+
+    async def start(service: Service) -> None:
+        service.resources.callback(closed.append, "the first part")
+        for _ in range(3):
+            service.resources.push_async_callback(asyncio.Event().wait)
+
+    async with asyncio.timeout(60), running(Service("test", settings), start) as service:
+        pass
+    assert closed == ["the first part"]
+    assert isinstance(service.failure, TimeoutError)
+
+
+async def test_an_error_while_closing_is_raised(settings: ServiceSettings) -> None:
+    async def start(service: Service) -> None:
+        service.resources.push_async_callback(fails)
+
+    async def fails() -> None:
+        raise ValueError("closing")
+
+    with pytest.raises(ValueError, match="closing"):
+        async with running(Service("test", settings), start):
+            pass
