@@ -5,6 +5,7 @@ It goes the way of every message: through the log. Clients send theirs to their 
 
 import logging
 import time
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +19,7 @@ from schemas.api import MessageAccepted, NewMessage
 from schemas.documents import message_key
 from schemas.ids import new_id
 from schemas.log_records import MAX_TEXT_BYTES, MessageSent, encode
-from schemas.refusals import HISTORY_UNAVAILABLE, TOO_LARGE, Refused
+from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED, TOO_LARGE, Refusal, Refused
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Posting:
             message=new.message,
             sent_at=time.time_ns() // 1_000_000,
         )
-        earlier = await self._find(message) if new.id else None
+        earlier = await self._find(message, unless=(HISTORY_UNAVAILABLE,)) if new.id else None
         if earlier is not None:
             return MessageAccepted(**earlier, stored=True), HTTPStatus.OK
         record = encode(message, key=message.group, source=SOURCE)
@@ -60,19 +61,23 @@ class Posting:
         return await self._settled(message, written)
 
     async def _settled(self, message: MessageSent, written: Written) -> tuple[MessageAccepted, HTTPStatus]:
-        """The store decides which of two records of the same id is the message: it keeps the first."""
+        """The store decides which of two records of the same id is the message: it keeps the first.
+
+        Nothing is refused any more: the message stands in the log, and would be posted twice.
+        """
         stored = await self._progress.wait([written])
-        kept = await self._find(message) if stored else None
+        kept = await self._find(message, unless=(HISTORY_UNAVAILABLE, OVERLOADED)) if stored else None
         if kept is None:
             return _accepted(message, written), HTTPStatus.ACCEPTED
         is_ours = kept["seq"] == written.offset
         return MessageAccepted(**kept, stored=True), HTTPStatus.CREATED if is_ours else HTTPStatus.OK
 
-    async def _find(self, message: MessageSent) -> dict[str, Any] | None:
+    async def _find(self, message: MessageSent, *, unless: Collection[Refusal]) -> dict[str, Any] | None:
+        """Return what is stored of a message; None also where reading is refused for one of these reasons."""
         try:
             return await self._history.by_key(message_key(message.group, message.up, message.id))
         except Refused as error:
-            if error.refusal is not HISTORY_UNAVAILABLE:
+            if error.refusal not in unless:
                 raise
             return None
 

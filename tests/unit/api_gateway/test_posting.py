@@ -98,6 +98,15 @@ async def test_overload_of_reads_refuses_a_retry_before_it_is_written_again() ->
     assert world.parts.writer.records == []
 
 
+async def test_overload_of_reads_refuses_no_message_that_stands_in_the_log_already() -> None:
+    """Whoever is refused without an id of their own posts it again: as a second message."""
+    world = World()
+    world.parts.progress.on_wait = lambda: setattr(world, "error", Refused(OVERLOADED))
+    answer, status = await world.posting.post(new())
+    assert (answer.stored, answer.seq, status) == (False, 0, 202)
+    assert len(world.parts.writer.records) == 1
+
+
 @pytest.mark.parametrize(
     ("message", "refusal"),
     [
