@@ -1,7 +1,12 @@
 """Kafka, MongoDB and the numbers of pods in Kubernetes agree with what the services count on."""
 
+from pathlib import Path
+
+import yaml
+
 from schemas import topics
 from tests.unit.deploy.rendered import each_overlay, most, of_kind, said, with_kubectl, workload
+from tests.unit.deploy.test_alerts import promtool, with_promtool
 
 pytestmark = with_kubectl
 
@@ -106,3 +111,27 @@ def test_production_scales_by_what_the_dispatcher_wants_and_never_sets_a_number_
     for name in targets:
         assert "replicas" not in workload("prod", name).spec
     assert workload("prod", "dispatcher").spec["replicas"] == 2
+
+
+@with_promtool
+def test_edges_are_not_counted_down_while_no_dispatcher_leads(tmp_path: Path) -> None:
+    """Whoever does not lead shows 0, and one that is gone nothing: neither is a wish for fewer edges."""
+    trigger = of_kind("prod", "ScaledObject")["edge"]["spec"]["triggers"][0]["metadata"]
+    assert trigger["ignoreNullValues"] == "false", "KEDA would take no answer for 0, and not fall back"
+    tests = [
+        {
+            "input_series": [
+                {"series": f'chat_dispatcher_edges_wanted{{instance="{n}"}}', "values": values}
+                for n, values in enumerate(shown)
+            ],
+            "promql_expr_test": [{"expr": trigger["query"], "eval_time": "2m", "exp_samples": answer}],
+        }
+        for shown, answer in (
+            (("3x8", "0x8"), [{"labels": "{}", "value": 3}]),
+            (("0x8", "0x8"), []),
+            ((), []),
+        )
+    ]
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump({"tests": tests}))
+    done = promtool("test", "rules", "test.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
