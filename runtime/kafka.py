@@ -7,7 +7,7 @@ that talks to Kafka is made here or in log_reader.py.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -221,11 +221,13 @@ async def _until_reached(make: Any, what: str) -> Any:
     """Return a started client. While no broker answers, say so and try again: services outlive Kafka."""
     while True:
         client = make()
-        try:
-            await client.start()
-        except (KafkaError, OSError) as error:
-            await (client.stop() if hasattr(client, "stop") else client.close())
-            log.warning("Kafka is not reachable", extra=logs.facts(client=what, error=repr(error)))
-            await asyncio.sleep(RETRY_AFTER_S)
-        else:
-            return client
+        async with AsyncExitStack() as unless_started:
+            unless_started.push_async_callback(client.stop if hasattr(client, "stop") else client.close)
+            try:
+                await client.start()
+            except (KafkaError, OSError) as error:
+                log.warning("Kafka is not reachable", extra=logs.facts(client=what, error=repr(error)))
+            else:
+                unless_started.pop_all()
+                return client
+        await asyncio.sleep(RETRY_AFTER_S)

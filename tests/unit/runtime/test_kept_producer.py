@@ -165,3 +165,24 @@ async def test_what_waited_behind_a_failed_batch_goes_through_the_next_producer_
         made[1].sent[1].written(2)
         await passes()
         assert (failed, written) == (messages[:1], messages[1:])
+
+
+async def test_a_client_whose_start_is_cancelled_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has connections and a task that asks for metadata, for ever."""
+
+    class Starting(MortalProducer):
+        async def start(self) -> None:
+            starting.set()
+            await asyncio.Event().wait()
+
+        async def stop(self) -> None:
+            stopped.set()
+
+    starting, stopped = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(kafka, "new_producer", lambda *_, **__: Starting())
+    using = asyncio.create_task(kafka.started_producer(KafkaSettings()).__aenter__())
+    await starting.wait()
+    using.cancel()
+    await asyncio.wait({using})
+    assert using.cancelled()
+    assert stopped.is_set()
