@@ -66,7 +66,7 @@ class InternalApi:
                 api.GroupMessagesPage,
                 api.History,
                 self.group_messages,
-                refusals=(NOT_FOUND, *READING),
+                refusals=(NOT_FOUND, UNAVAILABLE, *READING),
             ),
             Route(
                 "GET",

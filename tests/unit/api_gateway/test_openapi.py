@@ -1,17 +1,25 @@
 """The documents agree with the routes, because both come from the same rows."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from api_gateway.answers import Api
+from api_gateway.history import History
 from api_gateway.internal_routes import InternalApi
+from api_gateway.location import Locations
 from api_gateway.openapi import document, refusals_of
+from api_gateway.posting import Posting
 from api_gateway.public_routes import PublicApi
 from api_gateway.routing import Route, add_routes
-from schemas.refusals import TABLE
+from api_gateway.users import Users
+from runtime.assignments import Assignments
+from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED, TABLE, Refused
+from tests.unit.api_gateway.parts import GroupParts
 
+UP = "up201906045"
 NOTHING: Any = None
 PUBLIC = PublicApi(NOTHING, NOTHING, NOTHING, NOTHING).routes()
 INTERNAL = InternalApi(NOTHING, NOTHING, NOTHING, NOTHING).routes()
@@ -92,6 +100,52 @@ def test_every_refusal_is_documented_by_its_code(route: Route[Any]) -> None:
         assert TABLE[row.code] is row
         if row.retry_after_s is not None:
             assert "Retry-After" in responses[str(row.status)]["headers"]
+
+
+class Away:
+    """A store that is away."""
+
+    async def find(self, *_: Any, **__: Any) -> None:
+        raise Refused(HISTORY_UNAVAILABLE)
+
+    aggregate = up_to = find
+
+
+def routes_of(parts: GroupParts) -> list[Route[Any]]:
+    """Return all rows, in front of these groups, a store that is away and no table."""
+    away: Any = Away()
+    writer: Any = parts.writer
+    history, users = History(away, away, 12), Users(away, writer, away)
+    posting = Posting(parts.members, writer, away, history)
+    public = PublicApi(Locations(Assignments()), history, parts.groups, parts.members)
+    return [*public.routes(), *InternalApi(history, parts.groups, posting, users).routes()]
+
+
+@pytest.mark.parametrize("number", range(len(PUBLIC) + len(INTERNAL)))
+@pytest.mark.parametrize("fault", [None, "reading chat.memberships"])
+async def test_what_a_route_refuses_while_things_are_away_is_documented(
+    number: int, fault: str | None
+) -> None:
+    parts = GroupParts()
+    parts.fault, parts.writer.refuses = fault, Refused(OVERLOADED)
+    parts.memberships.set_member("maths", UP, member=True)
+    route = routes_of(parts)[number]
+    given: dict[str, Any] = {
+        "group": "maths",
+        "groupID": "maths",
+        "id": "maths",
+        "up": UP,
+        "from": UP,
+        "name": "Maths",
+    }
+    given |= {"message": "text", "username": "ana", "online": True}
+    wanted = route.takes.model_json_schema()
+    arguments = {name: given[name] for name in wanted.get("required", [])}
+    refused = await asyncio.gather(
+        route.handle(UP, route.takes.model_validate(arguments)), return_exceptions=True
+    )
+    assert {one.refusal for one in refused if isinstance(one, Refused)} <= set(refusals_of(route))
+    assert not [one for one in refused if isinstance(one, Exception) and not isinstance(one, Refused)]
 
 
 @every
