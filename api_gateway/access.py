@@ -98,6 +98,25 @@ class Paced:
         return caller
 
 
+class NewMembers:
+    """How many members each student may add to groups: every edge and gateway keeps a membership for good.
+
+    Whoever has anything left may add as many as a request holds, and waits for that before the next one.
+    """
+
+    def __init__(self, *, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._budgets = Budgets(per_s, burst)
+        self._clock = clock
+
+    def spend(self, caller: str, count: int) -> None:
+        """Note so many new members. Raises `Refused`: rate limited."""
+        now = self._clock()
+        if self._budgets.left(caller, now) <= 0:
+            metrics.LIMIT_HITS.labels(limit="new members").inc()
+            raise Refused(RATE_LIMITED, "You have added many members. Wait before you add more.")
+        self._budgets.spend(caller, now, count)
+
+
 class ServiceToken:
     """The one token of the solution's own services."""
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from api_gateway import openapi, pages
-from api_gateway.access import Identify, KnownTokens, MembersOnly, Paced, ServiceToken
+from api_gateway.access import Identify, KnownTokens, MembersOnly, NewMembers, Paced, ServiceToken
 from api_gateway.answers import Api, Cors
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
@@ -97,7 +97,10 @@ class _Parts:
         members = MembersOnly(self._memberships, self._groups_fault)
         history = History(reads, self._progress, settings.kafka_partitions)
         positions = {reader.topic: reader.positions for reader in self._readers}
-        groups = Groups(members, self._directory, writer, self._progress, positions)
+        new_members = NewMembers(
+            per_s=settings.new_members_per_s_per_user, burst=settings.new_members_burst_per_user
+        )
+        groups = Groups(members, self._directory, writer, self._progress, positions, new_members)
         posting = Posting(members, writer, self._progress, history)
         users = Users(reads, writer, self._progress)
         self.public = PublicApi(Locations(self._assignments), history, groups, members)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
-from api_gateway.access import MembersOnly
+from api_gateway.access import MembersOnly, NewMembers
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.log_writer import SOURCE, LogWriter, Written
 from api_gateway.stored_progress import StoredProgress
@@ -34,12 +34,14 @@ class Groups:
         writer: LogWriter,
         progress: StoredProgress,
         positions: Positions,
+        new_members: NewMembers,
     ) -> None:
         self._members = members
         self._directory = directory
         self._writer = writer
         self._progress = progress
         self._positions = positions
+        self._new_members = new_members
 
     def of_user(self, up: str) -> list[Group]:
         """Return a user's groups."""
@@ -70,7 +72,9 @@ class Groups:
         self._members.require_ready()
         if new.id is not None:
             self._require_free(new.id, caller)
-        return await self._create(new, [caller, *new.users], created_by=caller)
+        users = list(dict.fromkeys([caller, *new.users]))
+        self._new_members.spend(caller, len(users))
+        return await self._create(new, users, created_by=caller)
 
     async def create(self, new: NewGroup) -> tuple[GroupAccepted, HTTPStatus]:
         """Create a group for the solution, or rename one and add members. Its creator stays who it was."""
@@ -81,6 +85,7 @@ class Groups:
     async def add(self, caller: str, group: str, up: str) -> tuple[MemberAccepted, HTTPStatus]:
         """Add somebody to a group of the caller's."""
         self._members.require(group, caller)
+        self._new_members.spend(caller, 1)
         written = await self._join(group, [up])
         return await self._member_accepted(group, up, written, member=True)
 

@@ -47,6 +47,14 @@ class GatewaySettings(
     requests_burst_per_user: int = Field(
         default=500, ge=1, description="Requests to the public API that one user may make at once."
     )
+    new_members_per_s_per_user: float = Field(
+        default=20.0, gt=0, description="Members that one user may add to groups in a second."
+    )
+    new_members_burst_per_user: int = Field(
+        default=10_000,
+        ge=1,
+        description="Members that one user may add at once; past that they wait until it is made up for.",
+    )
     known_tokens: int = Field(default=20_000, ge=1, description="Verified tokens that are remembered.")
     known_token_s: float = Field(
         default=60.0, gt=0, description="Seconds after which a remembered token is verified again."

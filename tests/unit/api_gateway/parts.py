@@ -6,7 +6,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from api_gateway.access import MembersOnly
+from api_gateway.access import MembersOnly, NewMembers
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
 from api_gateway.log_writer import Written
@@ -86,7 +86,7 @@ class FakeProgress:
 class GroupParts:
     """`Groups`, and what they are made of."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, members_per_s: float = 1e9) -> None:
         self.memberships = Memberships()
         self.directory = GroupDirectory()
         self.writer = FakeWriter()
@@ -100,6 +100,7 @@ class GroupParts:
             self.writer,  # type: ignore[arg-type]
             self.progress,  # type: ignore[arg-type]
             self.positions,
+            NewMembers(per_s=members_per_s, burst=5_000),
         )
 
     def read_back(self, topic: str, written: Sequence[Written], records: Sequence[Encoded]) -> None:

@@ -8,11 +8,20 @@ from hypothesis import strategies as st
 
 from api_gateway.groups import RESERVED_IDS
 from api_gateway.log_writer import Written
+from runtime import metrics
 from runtime.memberships import Memberships
 from schemas import topics
-from schemas.api import NewGroup
+from schemas.api import MAX_NEW_MEMBERS, NewGroup
 from schemas.log_records import Encoded, GroupCreated, encode
-from schemas.refusals import INVALID_PAYLOAD, NOT_A_MEMBER, NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, Refused
+from schemas.refusals import (
+    INVALID_PAYLOAD,
+    NOT_A_MEMBER,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    RATE_LIMITED,
+    UNAVAILABLE,
+    Refused,
+)
 from tests.unit.api_gateway.parts import GroupParts, record, until
 
 A, B, C = "up200000001", "up200000002", "up200000003"
@@ -225,3 +234,27 @@ def test_a_record_that_cannot_be_read_is_left_out() -> None:
     for bad in (good._replace(value=b"{"), good._replace(headers=[])):
         parts.directory.take(0, [record(bad), record(good)])
     assert parts.directory.ids() == ["x"]
+
+
+async def test_a_student_adds_only_so_many_members_and_nobody_else_waits_for_that() -> None:
+    """Every edge and gateway keeps each membership for good: one student must not fill them."""
+    parts = GroupParts(members_per_s=1e-9)
+    hits = metrics.LIMIT_HITS.labels(limit="new members")._value
+    before = hits.get()
+    many = [f"up{n:09}" for n in range(MAX_NEW_MEMBERS)]
+    shown, _ = await parts.groups.create_for(A, NewGroup(name="n", users=many, id="x"))
+    assert len(shown.users) == MAX_NEW_MEMBERS + 1
+    written = len(parts.writer.records)
+    for adding in (
+        parts.groups.create_for(A, NewGroup(name="n", id="y")),
+        parts.groups.add(A, "x", B),
+    ):
+        with pytest.raises(Refused) as refused:
+            await adding
+        assert refused.value.refusal is RATE_LIMITED
+    assert hits.get() == before + 2
+    assert len(parts.writer.records) == written
+
+    await parts.groups.remove(A, "x", many[0])
+    await parts.groups.create_for(B, NewGroup(name="n", users=[C], id="z"))
+    await parts.groups.create(NewGroup(name="n", users=many, id="ours"))
