@@ -14,9 +14,10 @@ const $ = (id) => document.getElementById(id);
 const state = { token: sessionStorage.getItem("token"), table: null, heardAt: 0, readUntil: 0, colours: new Map(), drawn: "" };
 
 async function call(path, options = {}) {
-  const answer = await fetch(path, { ...options, headers: { Authorization: `Bearer ${state.token}` } });
+  const { token } = state;
+  const answer = await fetch(path, { ...options, headers: { Authorization: `Bearer ${token}` } });
   const body = await answer.json();
-  if (answer.status === 401) logOut("This token is not the operators'.");
+  if (answer.status === 401 && state.token === token) logOut("This token is not the operators'.");
   if (!answer.ok) throw new Error(body.error.message);
   return body;
 }
@@ -44,16 +45,19 @@ $("log-out").addEventListener("click", () => logOut());
 // --- each second ----------------------------------------------------------------------------------------
 
 async function refresh() {
-  if (!state.token) return;
+  const { token } = state;
+  if (!token) return;
   try {
     const table = await call("/table");
+    // Whoever has logged out meanwhile must not be shown it.
+    if (state.token !== token) return;
     Object.assign(state, { table, heardAt: Date.now() });
     $("login").hidden = true;
     $("board").hidden = false;
     if (Date.now() > state.readUntil) say("");
     paint(table);
   } catch (error) {
-    if (!state.token) return;
+    if (state.token !== token) return;
     $("login-error").textContent = error.message;
     const since = state.heardAt && Math.round((Date.now() - state.heardAt) / 1000);
     if (since) say(`No answer for ${since} s: ${error.message}. What is shown is as old.`);
