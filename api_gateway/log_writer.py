@@ -101,8 +101,10 @@ class LogWriter:
         self._pending += 1
         try:
             future = await write(self._producer, partition.topic, record, self._settings.kafka_partitions)
-        except BaseException:
+        except BaseException as error:
             self._forget(partition, number)
+            if sending is not None:
+                sending.failed(type(error).__name__)
             raise
         future.add_done_callback(partial(self._settle, partition, number))
         if sending is not None:

@@ -12,9 +12,11 @@ from api_gateway.log_writer import LogWriter, Written
 from api_gateway.settings import GatewaySettings
 from runtime import metrics
 from runtime.kafka import KeptProducer
+from runtime.spans import Spans
 from schemas.log_records import Encoded
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refusal, Refused
 from tests.unit.api_gateway.parts import until
+from tests.unit.runtime.test_spans import Traced
 
 RECORD = Encoded(b"maths", b"{}", [])
 ELSEWHERE = Encoded(b"physics", b"{}", [])
@@ -39,8 +41,8 @@ class FakeProducer:
         self.sent[number].set_result(metadata)
 
 
-def writer(producer: FakeProducer, **settings: int) -> LogWriter:
-    return LogWriter(GatewaySettings(token_secret=SecretStr("x" * 32), **settings), producer)  # type: ignore[arg-type]
+def writer(producer: Any, spans: Spans | None = None, **settings: int) -> LogWriter:
+    return LogWriter(GatewaySettings(token_secret=SecretStr("x" * 32), **settings), producer, spans)  # type: ignore[arg-type]
 
 
 async def refusal_of(write: Any) -> Refusal:
@@ -117,6 +119,14 @@ async def test_a_write_that_the_producer_does_not_take_is_refused_and_not_pendin
     made = writer(producer, max_pending_writes=1)
     assert await refusal_of(made.write("t", RECORD)) is UNAVAILABLE
     assert await refusal_of(made.write("t", RECORD)) is UNAVAILABLE
+
+
+async def test_the_span_of_a_write_that_the_producer_does_not_take_ends() -> None:
+    producer, traced = FakeProducer(), Traced()
+    producer.error = OutOfOrderSequenceNumber()
+    assert await refusal_of(writer(producer, traced.spans).write("t", RECORD)) is UNAVAILABLE
+    (span,) = traced.ended
+    assert (span.attributes or {})["error.type"] == "OutOfOrderSequenceNumber"
 
 
 async def test_an_error_that_comes_as_an_answer_is_a_refusal_too() -> None:
