@@ -9,9 +9,10 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
+from dispatcher.leading import stop_within
 from dispatcher.settings import DispatcherSettings
 from runtime.assignments import Assignments
-from runtime.kafka import started_producer, write
+from runtime.kafka import new_producer, write
 from schemas import topics
 from schemas.assignments import TableAssigned
 from schemas.log_records import DrainAsked, EdgesAsked, encode
@@ -52,6 +53,10 @@ class Wishes:
 
     async def _write(self, wish: DrainAsked | EdgesAsked) -> None:
         """Wishes are rare: each has a producer of its own, which no earlier failure can have broken."""
-        async with started_producer(self._settings) as producer:
+        producer = new_producer(self._settings)
+        try:
+            await producer.start()
             record = encode(wish, key=SOURCE, source=SOURCE)
             await (await write(producer, topics.EDGE_STATUS, record, 1))
+        finally:
+            await stop_within(producer)
