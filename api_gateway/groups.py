@@ -42,6 +42,8 @@ class Groups:
         self._progress = progress
         self._positions = positions
         self._new_members = new_members
+        self._being_created: dict[str, str] = {}
+        """Who is creating which group right now: the log may take seconds with it."""
 
     def of_user(self, up: str) -> list[Group]:
         """Return a user's groups."""
@@ -70,11 +72,15 @@ class Groups:
         The same id again, from the same student, repeats an attempt. Anybody else's group is refused.
         """
         self._members.require_ready()
-        if new.id is not None:
-            self._require_free(new.id, caller)
+        group = new.id or new_id()
+        self._require_free(group, caller)
         users = list(dict.fromkeys([caller, *new.users]))
         self._new_members.spend(caller, len(users))
-        return await self._create(new, users, created_by=caller)
+        self._being_created[group] = caller
+        try:
+            return await self._create(new.model_copy(update={"id": group}), users, created_by=caller)
+        finally:
+            self._being_created.pop(group, None)
 
     async def create(self, new: NewGroup) -> tuple[GroupAccepted, HTTPStatus]:
         """Create a group for the solution, or rename one and add members. Its creator stays who it was."""
@@ -115,7 +121,12 @@ class Groups:
     def _require_free(self, group: str, caller: str) -> None:
         known, members = self._directory.find(group), self._members.members_of(group)
         is_own = known is not None and known.created_by == caller
-        if (known is not None and not is_own) or (members and not (is_own and caller in members)):
+        is_mine_for_now = self._being_created.get(group, caller) == caller
+        if (
+            not is_mine_for_now
+            or (known is not None and not is_own)
+            or (members and not (is_own and caller in members))
+        ):
             raise Refused(NOT_ALLOWED, "There is a group with this id already.")
 
     async def _create(

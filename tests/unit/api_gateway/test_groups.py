@@ -128,6 +128,36 @@ async def test_whoever_leaves_while_the_creation_waits_for_other_records_stays_o
     assert created.users == parts.members.members_of("x") == [A, C]
 
 
+async def test_nobody_creates_a_group_by_an_id_that_somebody_else_is_creating() -> None:
+    parts, durable = GroupParts(), asyncio.Event()
+    write = parts.writer.write
+
+    async def write_slowly(topic: str, *records: Encoded) -> list[Written]:
+        await durable.wait()
+        return await write(topic, *records)
+
+    parts.writer.write = write_slowly  # type: ignore[method-assign]
+    first, retry = (
+        asyncio.create_task(parts.groups.create_for(A, NewGroup(name="n", id="x"))) for _ in range(2)
+    )
+    await asyncio.sleep(0)
+    thief = asyncio.create_task(parts.groups.create_for(B, NewGroup(name="mine", id="x")))
+    await asyncio.sleep(0)
+    durable.set()
+    with pytest.raises(Refused) as refused:
+        await thief
+    assert refused.value.refusal is NOT_ALLOWED
+    for mine in (first, retry):
+        created, _ = await mine
+        assert created.users == [A]
+
+    parts.writer.refuses = Refused(UNAVAILABLE)
+    with pytest.raises(Refused):
+        await parts.groups.create_for(A, NewGroup(name="n", id="y"))
+    parts.writer.refuses = None
+    assert await take(parts, "create", B, "y", B)
+
+
 @pytest.mark.parametrize(("step", "newest"), [("add", False), ("remove", True)])
 async def test_a_change_that_another_gateway_has_overtaken_is_not_folded_again(
     step: str, newest: bool
