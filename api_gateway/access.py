@@ -67,6 +67,9 @@ class KnownTokens:
     def _verify(self, header: str) -> str:
         self._known.pop(header, None)
         identity = self._verifier.verify_header(header)
+        if header != " ".join(header.split()):
+            # There are endless ways to space one token.
+            return identity.up
         until = min(identity.expires_at, self._clock() + self._trust_s)
         self._known[header] = _Known(identity.up, until)
         if len(self._known) > self._size:

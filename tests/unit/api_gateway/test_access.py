@@ -84,6 +84,16 @@ def test_a_refused_token_is_not_kept() -> None:
     assert len(tokens) == 0
 
 
+def test_one_token_takes_one_place_however_it_is_spaced() -> None:
+    """Otherwise one student's headers, of 8 KiB of spaces each, would push everybody's tokens out."""
+    claims = {"sub": "up201906045", "exp": time.time() + A_DAY_S}
+    token = jwt.encode(claims, SECRET, "HS256")
+    tokens = KnownTokens(TokenVerifier(TokenSettings(token_secret=SecretStr(SECRET))), size=100, trust_s=60.0)
+    for spaces in (" ", "  ", " \t", " " * 7_000):
+        assert tokens.identify(f"Bearer{spaces}{token}") == "up201906045"
+    assert len(tokens) == 1
+
+
 def test_the_most_recently_used_tokens_stay() -> None:
     verifier = CountingVerifier()
     tokens = known_tokens(verifier, size=2)
