@@ -228,10 +228,20 @@ class Leader:
         )
 
 
+_stopping: Final[set["asyncio.Task[None]"]] = set()
+"""Clients that are left to stop by themselves: each ends once Kafka answers, or its requests time out."""
+
+
 async def stop_within(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
-    """Stop a client of Kafka, or leave it after some seconds: while Kafka is away it may wait for long."""
-    try:
-        async with asyncio.timeout(STOP_DEADLINE_S):
-            await client.stop()
-    except TimeoutError:
+    """Stop a client of Kafka, or go on after some seconds: while Kafka is away it may wait for long.
+
+    It is never cut short: its tasks and connections would stay for good.
+    """
+    stopping = asyncio.create_task(client.stop())
+    _stopping.add(stopping)
+    stopping.add_done_callback(_stopping.discard)
+    await asyncio.wait({stopping}, timeout=STOP_DEADLINE_S)
+    if stopping.done():
+        stopping.result()
+    else:
         log.warning("a client of Kafka did not stop in time")
