@@ -15,6 +15,7 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import Counter, Histogram
 
 from api_gateway.ready_response import ReadyResponse, line
+from api_gateway.unread_answers import UnreadAnswers
 from runtime import metrics, refusing
 from runtime.settings import origins_of
 from schemas.refusals import (
@@ -23,6 +24,7 @@ from schemas.refusals import (
     METHOD_NOT_ALLOWED,
     MISSING_TOKEN,
     NOT_FOUND,
+    OVERLOADED,
     TOO_LARGE,
     Refused,
 )
@@ -98,10 +100,17 @@ class Api:
     """
 
     def __init__(
-        self, name: str, cors: Cors | None, *, max_body_bytes: int, around: Sequence[Middleware] = ()
+        self,
+        name: str,
+        cors: Cors | None,
+        *,
+        max_body_bytes: int,
+        around: Sequence[Middleware] = (),
+        unread: UnreadAnswers | None = None,
     ) -> None:
         self._name = name
         self._cors = cors
+        self._unread = unread or UnreadAnswers()
         self._ids = RequestIds()
         self._app = web.Application(client_max_size=max_body_bytes, middlewares=around)
 
@@ -126,9 +135,12 @@ class Api:
             else:
                 try:
                     response = await handler(request)
+                    if not self._unread.admits(len(response.body)):
+                        raise Refused(OVERLOADED)
                 # The last layer before the client: whatever it is becomes a row of the table, and is logged.
                 except Exception as error:  # noqa: BLE001
                     response = refused_response(error, api=self._name, request=request)
+            response.unread = self._unread
             allowed = "" if cors is None else cors.lines(request.headers.get("Origin"))
             request_id = response.request_id or self._ids.next()
             response.lines += f"Server: uni4all\r\nX-Request-Id: {request_id}\r\n{allowed}"

@@ -23,6 +23,7 @@ from api_gateway.settings import GatewaySettings
 from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
 from api_gateway.traced_requests import traced
+from api_gateway.unread_answers import UnreadAnswers
 from api_gateway.users import Users
 from runtime import logs, tracing
 from runtime.assignments import Assignments
@@ -146,6 +147,7 @@ def _api(
     spans: "Spans | None",
 ) -> Api:
     around = [] if spans is None else [traced(spans, callers_are_trusted=cors is None)]
-    api = Api(name, cors, max_body_bytes=settings.max_body_bytes, around=around)
+    unread = UnreadAnswers(most_bytes=settings.max_unread_bytes, within_s=settings.answer_within_s)
+    api = Api(name, cors, max_body_bytes=settings.max_body_bytes, around=around, unread=unread)
     add_routes(api, routes, identify, body_within_s=settings.body_within_s)
     return api

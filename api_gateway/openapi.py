@@ -17,6 +17,7 @@ from schemas.refusals import (
     INVALID_PAYLOAD,
     INVALID_TOKEN,
     MISSING_TOKEN,
+    OVERLOADED,
     RATE_LIMITED,
     SLOW_REQUEST,
     TOO_LARGE,
@@ -38,9 +39,10 @@ EVERYWHERE: Final = (
     INVALID_TOKEN,
     EXPIRED_TOKEN,
     RATE_LIMITED,
+    OVERLOADED,
     INTERNAL,
 )
-"""What any request can be refused with. A body may come with every method."""
+"""What any request can be refused with. A body may come with every method, and any answer may be large."""
 BODIES: Final = frozenset({"POST"})
 
 
@@ -63,7 +65,7 @@ def document(title: str, about: str, routes: Sequence[Route[Any]]) -> Document:
 
 def refusals_of(route: Route[Any]) -> list[Refusal]:
     """Return every refusal that a route can answer."""
-    return [*EVERYWHERE, *route.refusals]
+    return list(dict.fromkeys((*EVERYWHERE, *route.refusals)))
 
 
 def _operation(route: Route[Any]) -> Document:

@@ -10,6 +10,8 @@ from aiohttp import HttpVersion, HttpVersion10, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 
+from api_gateway.unread_answers import UnreadAnswers
+
 JSON: Final = "application/json"
 _JSON_LINE: Final = f"Content-Type: {JSON}\r\n"
 _WITHOUT_LENGTH: Final = frozenset({204, 304})
@@ -31,6 +33,8 @@ class ReadyResponse(web.StreamResponse):
         self.lines = lines
         self.request_id: str | None = None
         """Set where the log knows this answer by an id; the others get one as they leave."""
+        self.unread: UnreadAnswers | None = None
+        """Whose bounds it is sent within; set by whoever answers."""
         self._kept_alive = False
 
     @property
@@ -49,7 +53,7 @@ class ReadyResponse(web.StreamResponse):
         written = self.head(request.version, keep_alive=self._kept_alive).encode()
         if request.method != "HEAD":
             written += self.body
-        await request.writer.write_eof(written)
+        await (self.unread or UnreadAnswers()).send(request, written)
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:

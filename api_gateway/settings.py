@@ -41,6 +41,14 @@ class GatewaySettings(
     body_within_s: float = Field(
         default=10.0, gt=0, description="Seconds in which a request's body must have been sent."
     )
+    max_unread_bytes: int = Field(
+        default=67_108_864,
+        ge=16_777_216,
+        description="Bytes of large answers that clients have yet to read; past that they are refused.",
+    )
+    answer_within_s: float = Field(
+        default=30.0, gt=0, description="Seconds in which a client must have read a large answer."
+    )
     requests_per_s_per_user: float = Field(
         default=100.0, gt=0, description="Requests to the public API that one user may make in a second."
     )

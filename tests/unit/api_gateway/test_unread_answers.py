@@ -1,0 +1,79 @@
+"""Clients that ask and never read: what is kept for them is bounded, in bytes and in time."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import BaseTestServer, TestServer
+
+from api_gateway.answers import Api
+from api_gateway.ready_response import ReadyResponse
+from api_gateway.unread_answers import UnreadAnswers
+from tests.unit.api_gateway.parts import until
+
+LARGE = 8 * 2**20
+"""More than the buffers of a connection hold."""
+
+
+async def serving(unread: UnreadAnswers) -> TestServer:
+    """Serve a large answer and a small one within these bounds."""
+    api = Api("public", None, max_body_bytes=1_000, unread=unread)
+
+    async def large(_: web.Request) -> ReadyResponse:
+        return ReadyResponse(b"x" * LARGE)
+
+    async def small(_: web.Request) -> ReadyResponse:
+        return ReadyResponse(b"{}")
+
+    api.serve("GET", "/large", large)
+    api.serve("GET", "/small", small)
+    server = TestServer(api.application())
+    await server.start_server()
+    return server
+
+
+@pytest.fixture
+async def mute() -> AsyncIterator[list[socket.socket]]:
+    """Connections of clients that never read."""
+    connections: list[socket.socket] = []
+    yield connections
+    for one in connections:
+        one.close()
+
+
+async def ask_and_never_read(server: BaseTestServer, connections: list[socket.socket]) -> None:
+    one = socket.socket()
+    connections.append(one)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    one.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(one, ("127.0.0.1", server.port))
+    one.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+async def test_large_answers_are_refused_while_too_much_is_unread_and_small_ones_never(
+    mute: list[socket.socket],
+) -> None:
+    unread = UnreadAnswers(most_bytes=LARGE + LARGE // 2, within_s=3600)
+    async with await serving(unread) as server, ClientSession() as session:
+        await ask_and_never_read(server, mute)
+        await until(lambda: unread.bytes > LARGE)
+        async with session.get(server.make_url("/large")) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (503, "overloaded")
+        async with session.get(server.make_url("/small")) as answer:
+            assert answer.status == 200
+        mute[0].close()
+        await until(lambda: unread.bytes == 0)
+        async with session.get(server.make_url("/large")) as answer:
+            assert len(await answer.read()) == LARGE
+        await until(lambda: unread.bytes == 0)
+
+
+async def test_who_does_not_read_an_answer_in_time_is_closed(mute: list[socket.socket]) -> None:
+    unread = UnreadAnswers(within_s=0.05)
+    async with await serving(unread) as server:
+        await ask_and_never_read(server, mute)
+        await until(lambda: unread.bytes > 0)
+        await until(lambda: unread.bytes == 0)
+        await until(lambda: not server.handler.connections)
