@@ -15,7 +15,7 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import Counter, Histogram
 
 from api_gateway.ready_response import ReadyResponse, line
-from api_gateway.unread_answers import UnreadAnswers
+from api_gateway.unread_answers import SMALL_BYTES, UnreadAnswers
 from runtime import metrics, refusing
 from runtime.settings import origins_of
 from schemas.refusals import (
@@ -24,7 +24,6 @@ from schemas.refusals import (
     METHOD_NOT_ALLOWED,
     MISSING_TOKEN,
     NOT_FOUND,
-    OVERLOADED,
     TOO_LARGE,
     Refused,
 )
@@ -135,12 +134,12 @@ class Api:
             else:
                 try:
                     response = await handler(request)
-                    if not self._unread.admits(len(response.body)):
-                        raise Refused(OVERLOADED)
+                    if len(response.body) > SMALL_BYTES:
+                        self._unread.admit(len(response.body))
+                        response.unread = self._unread
                 # The last layer before the client: whatever it is becomes a row of the table, and is logged.
                 except Exception as error:  # noqa: BLE001
                     response = refused_response(error, api=self._name, request=request)
-            response.unread = self._unread
             allowed = "" if cors is None else cors.lines(request.headers.get("Origin"))
             request_id = response.request_id or self._ids.next()
             response.lines += f"Server: uni4all\r\nX-Request-Id: {request_id}\r\n{allowed}"

@@ -34,7 +34,7 @@ class ReadyResponse(web.StreamResponse):
         self.request_id: str | None = None
         """Set where the log knows this answer by an id; the others get one as they leave."""
         self.unread: UnreadAnswers | None = None
-        """Whose bounds it is sent within; set by whoever answers."""
+        """Whose bounds a large answer is sent within."""
         self._kept_alive = False
 
     @property
@@ -53,7 +53,10 @@ class ReadyResponse(web.StreamResponse):
         written = self.head(request.version, keep_alive=self._kept_alive).encode()
         if request.method != "HEAD":
             written += self.body
-        await (self.unread or UnreadAnswers()).send(request, written)
+        if self.unread is None:
+            await request.writer.write_eof(written)
+        else:
+            await self.unread.send(request, written)
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:

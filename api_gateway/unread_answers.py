@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from runtime import metrics
+from schemas.refusals import OVERLOADED, Refused
 
 SMALL_BYTES: Final = 65_536
 """Answers up to here are neither counted nor timed: a connection buffers as much anyway."""
@@ -22,18 +23,14 @@ class UnreadAnswers:
         self._within_s = within_s
         self.bytes = 0
 
-    def admits(self, size: int) -> bool:
-        """Say whether an answer of this size may be sent now. A hit of the limit is counted."""
-        if size <= SMALL_BYTES or self.bytes + size <= self._most_bytes:
-            return True
-        metrics.LIMIT_HITS.labels(limit="unread answers").inc()
-        return False
+    def admit(self, size: int) -> None:
+        """Raise `Refused`, overloaded, where an answer of this size would be too much to keep."""
+        if self.bytes + size > self._most_bytes:
+            metrics.LIMIT_HITS.labels(limit="unread answers").inc()
+            raise Refused(OVERLOADED)
 
     async def send(self, request: web.BaseRequest, answer: bytes) -> None:
         """Send a whole answer. Raises ConnectionError where the client is gone, or too slow to read it."""
-        if len(answer) <= SMALL_BYTES:
-            await request.writer.write_eof(answer)
-            return
         self.bytes += len(answer)
         try:
             async with asyncio.timeout(self._within_s):
