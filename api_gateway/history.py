@@ -13,9 +13,13 @@ from runtime.kafka import partition_of
 from schemas import topics
 from schemas.api import BundlePage, HistoryPage, Page
 from schemas.documents import MESSAGES, PROGRESS
-from schemas.refusals import NOT_FOUND, Refused
+from schemas.refusals import NOT_FOUND, TOO_LARGE, Refused
 
 Document = dict[str, Any]
+
+GROUPS_AT_ONCE: Final = 20
+"""So many groups, with the longest messages on the largest pages, are 16 MiB of text."""
+MAX_BUNDLE_CHARS: Final = 16_777_216
 
 OLDEST_FIRST: Final = 1
 NEWEST_FIRST: Final = -1
@@ -118,13 +122,20 @@ class History:
         return _history(group, wanted.in_log_order(found), stored[group])
 
     async def bundle(self, groups: Collection[str], page: BundlePage) -> Document:
-        """Return a `HistoryBundle` of these groups."""
+        """Return a `HistoryBundle` of these groups.
+
+        Raises `Refused` also where it would be too large: nothing bounds how many groups there are.
+        """
         stored = await self._stored_up_to(groups)
-        found = await self._reads.aggregate(PROGRESS, bundle_pipeline(groups, page))
-        messages = {one["group"]: one["messages"][::-1] for one in found}
-        return {
-            "groups": [_history(group, messages.get(group, []), stored[group]) for group in sorted(groups)]
-        }
+        in_order, found, left = sorted(groups), dict[str, Sequence[Document]](), MAX_BUNDLE_CHARS
+        for first in range(0, len(in_order), GROUPS_AT_ONCE):
+            some = in_order[first : first + GROUPS_AT_ONCE]
+            for one in await self._reads.aggregate(PROGRESS, bundle_pipeline(some, page)):
+                found[one["group"]] = one["messages"][::-1]
+                left -= sum(len(message["message"]) for message in one["messages"])
+            if left < 0:
+                raise Refused(TOO_LARGE, "These pages are too large together: ask for smaller ones.")
+        return {"groups": [_history(group, found.get(group, ()), stored[group]) for group in in_order]}
 
     async def newest(self, page: Page) -> Document:
         """Return a `MessageList` of all groups."""

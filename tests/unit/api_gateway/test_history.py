@@ -7,13 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_gateway.history import History, bundle_pipeline, messages_of, slice_of
+from api_gateway.history import (
+    GROUPS_AT_ONCE,
+    MAX_BUNDLE_CHARS,
+    History,
+    bundle_pipeline,
+    messages_of,
+    slice_of,
+)
 from schemas.api import BundlePage, HistoryPage, Page
 from schemas.api import History as HistoryModel
 from schemas.client_events import ChatMessage
-from schemas.documents import MESSAGES, message_document
+from schemas.documents import MESSAGES, PROGRESS, message_document
 from schemas.log_records import MessageSent
-from schemas.refusals import NOT_FOUND, Refused
+from schemas.refusals import NOT_FOUND, TOO_LARGE, Refused
 
 Document = dict[str, Any]
 
@@ -143,6 +150,24 @@ async def test_a_bundle_shows_every_group_also_those_without_messages() -> None:
         ("maths", [2, 3]),
     ]
     assert len(reads.asked) == 2
+
+
+async def test_many_groups_are_read_some_at_a_time_and_each_is_shown() -> None:
+    shown, reads = history([{"group": "group 7", "messages": [document(1)]}])
+    groups = [f"group {n}" for n in range(2 * GROUPS_AT_ONCE + 1)]
+    bundle = await shown.bundle(groups, BundlePage())
+    assert [one["group"] for one in bundle["groups"]] == sorted(groups)
+    assert reads.asked == ["up to", PROGRESS, PROGRESS, PROGRESS]
+
+
+async def test_no_bundle_is_read_that_is_larger_than_a_gateway_may_hold() -> None:
+    long = {**document(1), "message": "x" * (MAX_BUNDLE_CHARS // 2)}
+    shown, reads = history([{"group": "group 7", "messages": [long, long]}])
+    groups = [f"group {n}" for n in range(5 * GROUPS_AT_ONCE)]
+    with pytest.raises(Refused) as refused:
+        await shown.bundle(groups, BundlePage())
+    assert refused.value.refusal is TOO_LARGE
+    assert reads.asked == ["up to", PROGRESS, PROGRESS]
 
 
 async def test_a_message_that_is_not_there_is_not_found() -> None:
