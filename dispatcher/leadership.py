@@ -14,10 +14,10 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from dispatcher.keep_leader import KeepLeader
-from dispatcher.leading import Leader, Stalled, stop_within
+from dispatcher.leading import STOP_DEADLINE_S, Leader, Stalled
 from dispatcher.settings import DispatcherSettings
 from runtime import logs, metrics
-from runtime.kafka import RETRY_AFTER_S
+from runtime.kafka import RETRY_AFTER_S, stop_within
 from schemas import topics
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Leadership:
                 await self._stand_by(consumer, ownership)
                 await self._lead(consumer, ownership, group)
         finally:
-            await stop_within(consumer)
+            await stop_within(consumer, STOP_DEADLINE_S)
 
     def _consumer(self, group: KeepLeader) -> AIOKafkaConsumer:
         settings = self._settings

@@ -19,7 +19,7 @@ from dispatcher.settings import DispatcherSettings
 from dispatcher.shard_table import Move
 from dispatcher.term import Pace, Term
 from runtime import logs, metrics
-from runtime.kafka import new_producer, write
+from runtime.kafka import new_producer, stop_within, write
 from schemas import topics
 from schemas.assignments import TABLE_KEY
 from schemas.ids import new_id
@@ -125,7 +125,7 @@ class Leader:
             # for good after the first one that Kafka did not take in time.
             settings = settings.model_copy(update={"kafka_durable": False})
         producer = new_producer(settings, transactional_id=transactional_id)
-        stack.push_async_callback(stop_within, producer)
+        stack.push_async_callback(stop_within, producer, STOP_DEADLINE_S)
         await producer.start()
         return producer
 
@@ -226,22 +226,3 @@ class Leader:
             "published a table",
             extra=logs.facts(epoch=table.epoch, version=table.version, shards=len(table.shards)),
         )
-
-
-_stopping: Final[set["asyncio.Task[None]"]] = set()
-"""Clients that are left to stop by themselves: each ends once Kafka answers, or its requests time out."""
-
-
-async def stop_within(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
-    """Stop a client of Kafka, or go on after some seconds: while Kafka is away it may wait for long.
-
-    It is never cut short: its tasks and connections would stay for good.
-    """
-    stopping = asyncio.create_task(client.stop())
-    _stopping.add(stopping)
-    stopping.add_done_callback(_stopping.discard)
-    await asyncio.wait({stopping}, timeout=STOP_DEADLINE_S)
-    if stopping.done():
-        stopping.result()
-    else:
-        log.warning("a client of Kafka did not stop in time")

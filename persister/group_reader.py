@@ -24,6 +24,7 @@ from persister.positions import Position, lacking, start_position
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
 from runtime import logs, metrics
+from runtime.kafka import stop_within
 from runtime.log_reader import POLL_MS, Stalled
 from runtime.service import Fatal, is_being_cancelled
 from schemas.topics import of_any_generation
@@ -96,9 +97,8 @@ class GroupReader:
         if self._consumer is None:
             return
         try:
-            async with asyncio.timeout(STOP_HANGS_AFTER_S):
-                await self._consumer.stop()
-        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+            await stop_within(self._consumer, STOP_HANGS_AFTER_S)
+        except (KafkaError, OSError, asyncio.CancelledError) as error:
             if is_being_cancelled():
                 raise
             log.warning("the group was not left in order", extra=logs.facts(error=repr(error)))

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import lru_cache, partial
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
@@ -63,6 +63,25 @@ async def started_producer(
         yield producer
     finally:
         await producer.stop()
+
+
+_stopping: Final[set["asyncio.Task[None]"]] = set()
+"""Clients that are left to stop by themselves: each ends once Kafka answers, or its requests time out."""
+
+
+async def stop_within(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: float) -> None:
+    """Stop a client of Kafka, or go on after some seconds: while Kafka is away it may wait for long.
+
+    It is never cut short: its tasks and connections would stay for good.
+    """
+    stopping = asyncio.create_task(client.stop())
+    _stopping.add(stopping)
+    stopping.add_done_callback(_stopping.discard)
+    await asyncio.wait({stopping}, timeout=seconds)
+    if stopping.done():
+        stopping.result()
+    else:
+        log.warning("a client of Kafka did not stop in time", extra=logs.facts(seconds=seconds))
 
 
 class KeptProducer:

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from runtime import logs, metrics
 from runtime.budgets import Budget
-from runtime.kafka import RETRY_AFTER_S
+from runtime.kafka import RETRY_AFTER_S, stop_within
 from runtime.service import Fatal, Service, is_being_cancelled
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -106,8 +106,7 @@ class LogReader:
             await self._seek(consumer)
             await self._read(consumer)
         finally:
-            async with asyncio.timeout(STOP_HANGS_AFTER_S):
-                await consumer.stop()
+            await stop_within(consumer, STOP_HANGS_AFTER_S)
 
     def ready_fault(self) -> str | None:
         """Say whether the reader has yet to catch up, for a readiness check."""

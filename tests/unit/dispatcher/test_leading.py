@@ -1,13 +1,9 @@
 """What a leader makes of the records that it reads, with the log's clock and the real one apart."""
 
-import asyncio
 from typing import cast
 
-import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import KafkaConnectionError
 
-from dispatcher import leading
 from dispatcher.leading import Leader
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Pace, Term
@@ -119,29 +115,3 @@ def test_no_tick_for_some_seconds_is_a_fault() -> None:
     assert here.leader.fault() is None
     here.monotonic += 6.0
     assert here.leader.fault() is not None
-
-
-async def test_a_client_that_does_not_stop_in_time_goes_on_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever cut it short would leave its tasks and connections behind for good, once an outage."""
-
-    class Hanging:
-        async def stop(self) -> None:
-            await back.wait()
-            closed.set()
-
-    monkeypatch.setattr(leading, "STOP_DEADLINE_S", 0.01)
-    back, closed = asyncio.Event(), asyncio.Event()
-    await leading.stop_within(Hanging())
-    assert not closed.is_set()
-    back.set()
-    async with asyncio.timeout(30):
-        await closed.wait()
-
-
-async def test_an_error_of_a_client_that_stops_is_raised() -> None:
-    class Failing:
-        async def stop(self) -> None:
-            raise KafkaConnectionError
-
-    with pytest.raises(KafkaConnectionError):
-        await leading.stop_within(Failing())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from dispatcher import leading, wishes
+from dispatcher import wishes
 from dispatcher.settings import DispatcherSettings
 from dispatcher.wishes import Wishes
 from runtime.assignments import Assignments
@@ -31,7 +31,7 @@ async def test_a_wish_is_refused_in_time_though_the_producer_does_not_stop(
 ) -> None:
     monkeypatch.setattr(wishes, "new_producer", lambda *_, **__: FrozenProducer())
     monkeypatch.setattr(wishes, "GRANT_DEADLINE_S", 0.01)
-    monkeypatch.setattr(leading, "STOP_DEADLINE_S", 0.01)
+    monkeypatch.setattr(wishes, "STOP_DEADLINE_S", 0.01)
     asked = Wishes(DispatcherSettings(dispatcher_token=SecretStr("x" * 16)), Assignments())
     async with asyncio.timeout(60):
         with pytest.raises(Refused) as refused:
