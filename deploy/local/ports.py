@@ -12,14 +12,19 @@ from collections.abc import Sequence
 LOWEST, HIGHEST = 20_000, 32_000
 ATTEMPTS = 200
 
+_held: list[socket.socket] = []
+
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return `count` different ports on which nobody listens now. Raises OSError when none is."""
+    """Return `count` different ports on which nobody listens now. Raises OSError when none is.
+
+    As long as this process lives nobody else is given them, also while their services are down.
+    """
     found: list[int] = []
     for port in random.sample(range(LOWEST, HIGHEST), ATTEMPTS):
         if len(found) == count:
             break
-        if _is_free(host, port):
+        if _hold(host, port):
             found.append(port)
     if len(found) < count:
         raise OSError(f"no {count} free ports between {LOWEST} and {HIGHEST} on {host}")
@@ -29,6 +34,19 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
 def prefer_ports(wanted: Sequence[int], host: str = "127.0.0.1") -> list[int]:
     """Return the wanted ports, each replaced by a free one where somebody listens there already."""
     return [port if _is_free(host, port) else free_ports(1, host)[0] for port in wanted]
+
+
+def _hold(host: str, port: int) -> bool:
+    """Bind a port that nobody has bound. A service can still listen on it: all of them reuse addresses."""
+    holder = socket.socket()
+    try:
+        holder.bind((host, port))
+    except OSError:
+        holder.close()
+        return False
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _held.append(holder)
+    return True
 
 
 def _is_free(host: str, port: int) -> bool:

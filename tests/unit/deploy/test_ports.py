@@ -1,11 +1,15 @@
 """Free ports: different, unused, and outside the range that outgoing connections take."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from deploy.local import ports
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_ports_are_different_and_can_be_bound() -> None:
@@ -19,9 +23,18 @@ def test_ports_are_different_and_can_be_bound() -> None:
 def test_a_port_in_use_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert not ports._is_free("127.0.0.1", server.getsockname()[1])
-    monkeypatch.setattr(ports, "_is_free", lambda host, port: False)
+    monkeypatch.setattr(ports, "_hold", lambda host, port: False)
     with pytest.raises(OSError, match="no 1 free ports"):
         ports.free_ports(1)
+
+
+def test_a_port_is_not_given_to_another_process_while_its_service_is_down() -> None:
+    [port] = ports.free_ports(1)
+    ask = f"from deploy.local.ports import _hold; print(_hold('127.0.0.1', {port}))"
+    for _ in range(2):
+        assert subprocess.check_output([sys.executable, "-c", ask], cwd=ROOT) == b"False\n"
+        with socket.create_server(("127.0.0.1", port)):
+            pass
 
 
 def test_outgoing_connections_never_take_such_a_port() -> None:
