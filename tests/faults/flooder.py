@@ -1,6 +1,6 @@
 """``python -m tests.faults.flooder``: clients that keep no rules. Their job is a JSON line of the input.
 
-It floods until its input ends, says in a JSON line what came of it, and judges nothing.
+It says when it has begun, floods until its input ends, and says in a JSON line what came of it.
 """
 
 import asyncio
@@ -37,6 +37,7 @@ class Flooder:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname, parts.port
         self.seen: Counter[str] = Counter()
+        self.begun = asyncio.Event()
 
     async def connect_for_ever(self) -> None:
         """Connect, read the answer, and go, again and again."""
@@ -45,7 +46,7 @@ class Flooder:
                 reader, writer = await asyncio.open_connection(self._host, self._port)
                 writer.write(UPGRADE)
                 status = await reader.read(4_096)
-                self.seen["let in" if b" 101 " in status[:20] else f"{status[9:12].decode()}"] += 1
+                self._note("let in" if b" 101 " in status[:20] else f"{status[9:12].decode()}")
                 writer.transport.abort()
 
     async def speak_for_ever(self, up: str, token: str, room: str, per_s: float) -> None:
@@ -53,7 +54,7 @@ class Flooder:
         while True:
             with suppress(OSError, asyncio.IncompleteReadError):
                 await self._speak(up, token, room, per_s)
-            self.seen["closed"] += 1
+            self._note("closed")
             await asyncio.sleep(0.1)
 
     async def _speak(self, up: str, token: str, room: str, per_s: float) -> None:
@@ -71,7 +72,7 @@ class Flooder:
                 while said < (loop.time() - began) * per_s:
                     writer.write(b"".join(_message(up, room, next(numbers)) for _ in range(PIECE)))
                     said += PIECE
-                    self.seen["said"] += PIECE
+                    self._note("said", PIECE)
                     await writer.drain()
                 await asyncio.sleep(PIECE / per_s)
         finally:
@@ -88,7 +89,11 @@ class Flooder:
 
     def _count(self, ack: bytes) -> None:
         (answer,) = json.loads(ack[ack.index(b"[") :])
-        self.seen[answer["error"]["code"] if "error" in answer else "acked"] += 1
+        self._note(answer["error"]["code"] if "error" in answer else "acked")
+
+    def _note(self, what: str, times: int = 1) -> None:
+        self.seen[what] += times
+        self.begun.set()
 
 
 def _message(up: str, room: str, number: int) -> bytes:
@@ -102,6 +107,9 @@ async def _flood(job: dict[str, Any]) -> None:
     for up, token in job.get("speakers", {}).items():
         floods.append(flooder.speak_for_ever(up, token, job["room"], job["per_s"]))
     tasks = [asyncio.create_task(flood) for flood in floods]
+    await flooder.begun.wait()
+    sys.stdout.write("begun\n")
+    sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)
     for task in tasks:
         task.cancel()

@@ -68,8 +68,10 @@ async def flooding(job: dict[str, Any], seen: Counter[str]) -> AsyncIterator[Non
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdin is not None
+    assert process.stdout is not None
     process.stdin.write(json.dumps(job).encode() + b"\n")
     try:
+        assert await process.stdout.readline() == b"begun\n"
         yield
     finally:
         process.stdin.close()
