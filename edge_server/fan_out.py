@@ -1,8 +1,9 @@
 """One message, framed once, its bytes written to the transport of every member that is here.
 
 What has its turn within one pass of the event loop leaves together: one write a client and room. After
-writing it rests for as long as that took, so that under load more messages share a write; what comes
-later leaves at once. The loop over members holds no await: nobody joins or leaves in the middle of it.
+writing it rests for as long as the writes that were spared so would have taken: where messages come so fast
+that they share writes, even more of them will, and where they don't, nobody waits for it. The loop over
+members holds no await: nobody joins or leaves in the middle of it.
 """
 
 import asyncio
@@ -16,6 +17,11 @@ from runtime import metrics
 
 MAX_REST_S: Final = 0.05
 """The longest rest: what a person does not notice."""
+
+
+def rest_after(took_s: float, writes: int, spared: int) -> float:
+    """Return how long to rest (s) after so many writes, to which so many more were joined."""
+    return min(took_s * min(spared, writes) / writes, MAX_REST_S) if writes else 0.0
 
 
 class FanOut:
@@ -50,12 +56,15 @@ class FanOut:
         loop = asyncio.get_running_loop()
         started = loop.time()
         outbox, self._outbox = self._outbox, {}
+        writes = spared = 0
         for room, entries in outbox.items():
             readable = [entry for entry in entries if entry.frame is not None]
             if readable:
-                self._deliver(room, readable)
+                members = self._deliver(room, readable)
+                writes += members
+                spared += members * (len(readable) - 1)
         ended = loop.time()
-        self._rests_until = ended + min(ended - started, MAX_REST_S)
+        self._rests_until = ended + rest_after(ended - started, writes, spared)
 
     def send_soon(self, client: Client, entries: Sequence[Entry]) -> None:
         """Send entries to one client at the end of this pass, before anything newer."""
@@ -75,7 +84,8 @@ class FanOut:
                 client.send(entry.text, entry.frame)
         self._look_at(client)
 
-    def _deliver(self, room: str, entries: list[Entry]) -> None:
+    def _deliver(self, room: str, entries: list[Entry]) -> int:
+        """Write entries to their room. Returns how many writes that took."""
         frames = b"".join([entry.frame for entry in entries if entry.frame])
         members = self._rooms.members(room)
         slow = []
@@ -93,6 +103,7 @@ class FanOut:
             self._deliver_late(room, entries, late)
         for client in slow:
             self._look_at(client)
+        return len(members)
 
     def _deliver_late(self, room: str, entries: list[Entry], late: dict[Client, int]) -> None:
         head = entries[-1].seq

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
-from edge_server.fan_out import MAX_REST_S, FanOut
+from edge_server.fan_out import MAX_REST_S, FanOut, rest_after
 from edge_server.reading import Reading
 from edge_server.rooms import Rooms
 from runtime import metrics
@@ -217,20 +217,32 @@ async def test_what_comes_during_a_rest_leaves_together_when_it_ends() -> None:
     assert [seqs_on(data) for data in socket.transport.wire] == [[0, 1, 2]]
 
 
-async def test_it_rests_as_long_as_writing_took_but_not_longer_than_its_bound() -> None:
+async def test_it_rests_only_where_messages_shared_writes() -> None:
     rooms = Rooms()
     fan_out = FanOut(rooms)
     direct_member(rooms)
     loop = asyncio.get_running_loop()
-    for took, rests in ((0.0, 0.0), (0.02, 0.02), (3.0, MAX_REST_S)):
-        now = iter([100.0, 100.0 + took])
+    for messages, rests in ((1, 0.0), (2, 0.02)):
+        now = iter([100.0, 100.02])
         fan_out._rests_until = 0.0
-        fan_out.put(entry(1))
+        for seq in range(messages):
+            fan_out.put(entry(seq))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "time", lambda now=now: next(now))
             fan_out.flush()
-        assert fan_out._rests_until == pytest.approx(100.0 + took + rests)
+        assert fan_out._rests_until == pytest.approx(100.02 + rests)
         await asyncio.sleep(0)
+
+
+@given(st.floats(0.0, 10.0), st.integers(0, 10_000), st.integers(0, 100_000))
+def test_a_rest_is_as_long_as_the_spared_writes_within_what_the_others_took_and_its_bound(
+    took_s: float, writes: int, spared: int
+) -> None:
+    rest_s = rest_after(took_s, writes, spared)
+    assert 0.0 <= rest_s <= min(took_s, MAX_REST_S) + 1e-9
+    assert rest_s == 0.0 or spared > 0
+    if 0 < writes <= spared:
+        assert rest_s == pytest.approx(min(took_s, MAX_REST_S))
 
 
 def direct_member(rooms: Rooms) -> EngineSocket:
