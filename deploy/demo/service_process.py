@@ -38,8 +38,17 @@ class ServiceProcess(RestartableProcess):
         try:
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
-            return answer.status == 200 and json.loads(answer.read())["pid"] == self.process.pid
+            return answer.status == 200 and _pid_in(answer.read()) == self.process.pid
         except (OSError, HTTPException):
             return False
         finally:
             connection.close()
+
+
+def _pid_in(answer: bytes) -> object:
+    """Return whose answer it is; None where it is no answer of a service of ours."""
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        return None
+    return said.get("pid") if isinstance(said, dict) else None

@@ -9,6 +9,9 @@ from typing import cast
 
 import uvloop
 
+BODY = b'{"pid": %d}' % os.getpid()
+READY = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+
 
 class Member(asyncio.Protocol):
     """One connection. All are in one list."""
@@ -27,9 +30,9 @@ class Member(asyncio.Protocol):
         self._everybody.remove(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """Write so many bytes to everybody; readiness is asked for by HTTP, and gets any answer."""
+        """Write so many bytes to everybody; readiness is asked for by HTTP."""
         if data.startswith(b"GET"):
-            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            self._transport.write(READY)
             return
         frames = bytes(int.from_bytes(data[:4], "big"))
         for transport in self._everybody:
