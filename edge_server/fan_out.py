@@ -63,6 +63,7 @@ class FanOut:
                 members = self._deliver(room, readable)
                 writes += members
                 spared += members * (len(readable) - 1)
+        metrics.DELIVERY_WRITES.inc(writes)
         ended = loop.time()
         self._rests_until = ended + rest_after(ended - started, writes, spared)
 

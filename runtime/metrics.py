@@ -102,6 +102,10 @@ DISCONNECTS = Counter(
 )
 MESSAGES_IN = Counter("chat_edge_messages_in_total", "Messages that clients sent and the log took.")
 DELIVERIES = Counter("chat_edge_deliveries_total", "Messages written to one client each.")
+DELIVERY_WRITES = Counter(
+    "chat_edge_delivery_writes_total",
+    "Writes of messages to one client. Fewer than deliveries: the edge is busy, and messages share them.",
+)
 DUPLICATES = Counter(
     "chat_edge_duplicate_messages_total",
     "Retries of a message that the log already had; not delivered.",

@@ -29,6 +29,15 @@ EDGES: Final = Board(
                     {BY_INSTANCE: per_s("chat_edge_deliveries_total", "instance")},
                     PER_SECOND,
                 ),
+                Panel(
+                    "Deliveries a write",
+                    "Above 1 the edge is so busy that messages share writes.",
+                    {
+                        BY_INSTANCE: per_s("chat_edge_deliveries_total", "instance")
+                        + " / "
+                        + per_s("chat_edge_delivery_writes_total", "instance")
+                    },
+                ),
             ),
         ),
         Row(

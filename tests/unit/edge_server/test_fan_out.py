@@ -234,6 +234,19 @@ async def test_it_rests_only_where_messages_shared_writes() -> None:
         await asyncio.sleep(0)
 
 
+async def test_deliveries_and_the_writes_that_they_share_are_counted() -> None:
+    rooms = Rooms()
+    fan_out = FanOut(rooms)
+    for _ in range(3):
+        direct_member(rooms)
+    counters = (metrics.DELIVERIES, metrics.DELIVERY_WRITES)
+    before = [counter._value.get() for counter in counters]
+    for seq in range(4):
+        fan_out.put(entry(seq))
+    fan_out.flush()
+    assert [counter._value.get() - had for counter, had in zip(counters, before, strict=True)] == [12, 3]
+
+
 @given(st.floats(0.0, 10.0), st.integers(0, 10_000), st.integers(0, 100_000))
 def test_a_rest_is_as_long_as_the_spared_writes_within_what_the_others_took_and_its_bound(
     took_s: float, writes: int, spared: int
