@@ -6,7 +6,6 @@ It says one JSON line a second (`loadtest.news`) and nothing else; errors go to 
 import asyncio
 import gc
 import json
-import logging
 import resource
 import sys
 import time
@@ -27,15 +26,12 @@ from loadtest.memory import Memory
 from loadtest.news import Job, News, Second, Verdict
 from loadtest.rest import RestApi
 from loadtest.scenario import Scenario
+from loadtest.stored_check import StoredCheck
 from loadtest.tokens import TokenSource, open_tokens
-
-log = logging.getLogger(__name__)
 
 CREATING_AT_ONCE: Final = 48
 OPEN_FILES: Final = 65_536
 SETTLE_POLL_S: Final = 0.5
-HISTORY_PATIENCE_S: Final = 60.0
-"""So long may history stand still before what it lacks counts as not stored."""
 
 
 class CrowdProcess:
@@ -57,6 +53,7 @@ class CrowdProcess:
             prefix=f"{job.run}-{job.number}",
             clock=self._clock,
         )
+        self._stored = StoredCheck(api, tokens.token, self._clock)
         self._settling = False
 
     async def prepare(self) -> None:
@@ -82,7 +79,8 @@ class CrowdProcess:
                 await self._play()
                 self._settling = True
                 await self._settle()
-                checked, not_stored = await self._compare_history()
+                groups = self._crowd.groups[: self._scenario.check_history]
+                not_stored = await self._stored.lacking(groups, self._memory.seqs)
                 reporting.cancel()
         finally:
             await self._live.close()
@@ -97,7 +95,7 @@ class CrowdProcess:
             refused=memory.refused,
             holes=self._live.holes,
             connections=self._live.connections,
-            history_checked=checked,
+            history_checked=len(groups),
             cpu_s=time.process_time(),
             **faults,
         )
@@ -121,33 +119,6 @@ class CrowdProcess:
             if (now := self._memory.received + self._memory.acked) != news:
                 news, since = now, self._clock()
             await asyncio.sleep(SETTLE_POLL_S)
-
-    async def _compare_history(self) -> tuple[int, int]:
-        """Return how many groups were looked at, and how many of their messages history lacks."""
-        groups = self._crowd.groups[: self._scenario.check_history]
-        lacking = [await self._not_stored(group) for group in groups]
-        return len(groups), sum(lacking)
-
-    async def _not_stored(self, group: Group) -> int:
-        wanted = self._memory.seqs[group.id]
-        if not wanted:
-            return 0
-        token = self._tokens.token(group.members[0])
-        stored: set[int] = set()
-        up_to, since = -1, self._clock()
-        while self._clock() - since < HISTORY_PATIENCE_S and not wanted <= stored:
-            try:
-                messages, now_up_to = await self._api.history(group.id, token, after=min(wanted) - 1)
-            except OSError as error:
-                log.info("history cannot be read yet: %s", error)
-            else:
-                stored = {message.seq for message in messages}
-                if now_up_to >= max(wanted):
-                    break
-                if now_up_to != up_to:
-                    up_to, since = now_up_to, self._clock()
-            await asyncio.sleep(SETTLE_POLL_S)
-        return len(wanted - stored)
 
     async def _report(self) -> None:
         """Say once a second what has happened."""

@@ -1,0 +1,75 @@
+"""History is compared once it has caught up: who is late is waited for, as long as anybody comes further."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+
+from loadtest import stored_check
+from loadtest.crowd import Group
+from loadtest.stored_check import StoredCheck
+from schemas.api import History
+from schemas.client_events import ChatMessage
+
+UP = "up201906045"
+GROUPS = [Group("art", (UP,)), Group("maths", (UP,))]
+WANTED = {"art": {0, 1, 2, 3}, "maths": {4, 5, 6, 7}}
+
+
+class Store:
+    """Stores the seqs of each group as far as ``up_to`` says at each look; those that are lost never."""
+
+    def __init__(self, up_to: Callable[[str, int], int], lost: set[int]) -> None:
+        self._up_to = up_to
+        self._lost = lost
+        self.looks = 0
+        self.read: list[str] = []
+
+    async def page(self, group: str, _token: str, *, after: int, per_page: int) -> History:
+        assert per_page == 1
+        self.looks += 1
+        if self.looks % 3 == 0:
+            raise OSError("away")
+        return History(group=group, messages=[], storedUpTo=self._up_to(group, self.looks))
+
+    async def history(self, group: str, _token: str, *, after: int) -> tuple[list[ChatMessage], int]:
+        self.read.append(group)
+        if len(self.read) == 1:
+            raise OSError("away")
+        up_to = self._up_to(group, self.looks)
+        seqs = [seq for seq in WANTED[group] if after < seq <= up_to and seq not in self._lost]
+        return [
+            ChatMessage(id=f"m{seq}", seq=seq, room=group, up=UP, message="", timestamp=2, sent_at=1)
+            for seq in seqs
+        ], up_to
+
+
+async def lacking(store: Store, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Check with a clock of which every reading is a second later."""
+    monkeypatch.setattr(stored_check, "LOOK_EVERY_S", 0.0)
+    seconds = count()
+    api: Any = store
+    return await StoredCheck(api, lambda _: "a token", lambda: float(next(seconds))).lacking(GROUPS, WANTED)
+
+
+async def test_a_group_that_stands_still_is_waited_for_while_another_comes_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def one_after_the_other(group: str, look: int) -> int:
+        return min(3, look // 60) if group == "art" else (7 if look > 220 else -1)
+
+    store = Store(one_after_the_other, lost=set())
+    assert await lacking(store, monkeypatch) == 0
+    assert store.looks > 220
+    assert store.read == ["art", "art", "maths"]
+
+
+async def test_what_is_not_there_in_the_end_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await lacking(Store(lambda _, __: 7, lost={2, 4, 5}), monkeypatch) == 3
+
+
+async def test_a_store_that_comes_no_further_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert await lacking(Store(lambda group, _: 1 if group == "art" else 7, lost=set()), monkeypatch) == 2
