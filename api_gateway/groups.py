@@ -3,7 +3,7 @@
 Every change goes through the log; here it is folded as soon as the log has it, so that the next read sees it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -74,19 +74,21 @@ class Groups:
         self._members.require_ready()
         group = new.id or new_id()
         self._require_free(group, caller)
-        users = list(dict.fromkeys([caller, *new.users]))
+        users = dict.fromkeys([caller, *new.users])
         self._new_members.spend(caller, len(users))
         self._being_created[group] = caller
         try:
-            return await self._create(new.model_copy(update={"id": group}), users, created_by=caller)
+            return await self._create(group, new.name, users, created_by=caller)
         finally:
             self._being_created.pop(group, None)
 
     async def create(self, new: NewGroup) -> tuple[GroupAccepted, HTTPStatus]:
         """Create a group for the solution, or rename one and add members. Its creator stays who it was."""
         self._members.require_ready()
-        known = self._directory.find(new.id) if new.id is not None else None
-        return await self._create(new, new.users, created_by=None if known is None else known.created_by)
+        group = new.id or new_id()
+        known = self._directory.find(group)
+        created_by = None if known is None else known.created_by
+        return await self._create(group, new.name, dict.fromkeys(new.users), created_by=created_by)
 
     async def add(self, caller: str, group: str, up: str) -> tuple[MemberAccepted, HTTPStatus]:
         """Add somebody to a group of the caller's."""
@@ -130,25 +132,20 @@ class Groups:
             raise Refused(NOT_ALLOWED, "There is a group with this id already.")
 
     async def _create(
-        self, new: NewGroup, users: Sequence[str], *, created_by: str | None
+        self, group: str, name: str, users: Collection[str], *, created_by: str | None
     ) -> tuple[GroupAccepted, HTTPStatus]:
-        if new.id in RESERVED_IDS:
+        if group in RESERVED_IDS:
             raise Refused(INVALID_PAYLOAD, "id: This id is reserved")
-        group = GroupCreated(group=new.id or new_id(), name=new.name, created_by=created_by)
-        written = await self._writer.write(topics.GROUPS, encode(group, key=group.group, source=SOURCE))
+        created = GroupCreated(group=group, name=name, created_by=created_by)
+        written = await self._writer.write(topics.GROUPS, encode(created, key=group, source=SOURCE))
         if self._is_unread(topics.GROUPS, written[0]):
-            self._directory.put(group)
-        written += await self._join(group.group, list(dict.fromkeys(users)))
+            self._directory.put(created)
+        written += await self._join(group, users)
         stored = await self._progress.wait(written)
-        shown = GroupAccepted(
-            id=group.group,
-            name=group.name,
-            users=self._members.members_of(group.group),
-            stored=stored,
-        )
+        shown = GroupAccepted(id=group, name=name, users=self._members.members_of(group), stored=stored)
         return shown, HTTPStatus.CREATED if stored else HTTPStatus.ACCEPTED
 
-    async def _join(self, group: str, users: Sequence[str]) -> list[Written]:
+    async def _join(self, group: str, users: Collection[str]) -> list[Written]:
         if not users:
             return []
         records = [
