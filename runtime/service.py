@@ -178,7 +178,7 @@ async def _live(name: str, settings: ServiceSettings, start: Start) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.stopping.set)
     async with running(service, start):
-        _collect_less()
+        collect_less()
         await service.stopping.wait()
         log.info("stopping", extra=logs.facts(service=name))
     return 1 if service.failure else 0
@@ -212,7 +212,7 @@ async def _start(service: Service, start: Start) -> None:
         log.info("started", extra=logs.facts(service=service.name, pid=os.getpid()))
 
 
-def _collect_less() -> None:
+def collect_less() -> None:
     """Let the collector forget what stays as long as the process, and look at the rest less often."""
     gc.collect()
     gc.freeze()

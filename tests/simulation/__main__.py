@@ -1,13 +1,13 @@
 """Runs seeds until the time or the seeds are over, and says which of them break a promise, and how."""
 
 import argparse
-import gc
 import os
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
+from runtime.service import collect_less
 from tests.simulation.bugs import BUGS, seeds_to_find
 from tests.simulation.verdict import violations
 from tests.simulation.world import run_seed
@@ -43,18 +43,12 @@ def _judged(arguments: argparse.Namespace) -> Iterator[tuple[int, list[list[str]
     """Yield a first seed, and what is wrong with it and with each that follows. All cores take part."""
     until = time.monotonic() + 60 * arguments.minutes
     end = sys.maxsize if arguments.minutes else arguments.first + arguments.seeds
-    with ProcessPoolExecutor(os.cpu_count(), initializer=_prepare) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), initializer=collect_less) as pool:
         for first in range(arguments.first, end, SEEDS_AT_ONCE):
             seeds = range(first, min(first + SEEDS_AT_ONCE, end))
             yield first, list(pool.map(_judge, seeds, chunksize=5))
             if arguments.minutes and time.monotonic() >= until:
                 break
-
-
-def _prepare() -> None:
-    """A world is thrown away as a whole: there is little in it for the collector."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def _judge(seed: int) -> list[str]:
