@@ -104,12 +104,12 @@ class Api:
         cors: Cors | None,
         *,
         max_body_bytes: int,
+        unread: UnreadAnswers,
         around: Sequence[Middleware] = (),
-        unread: UnreadAnswers | None = None,
     ) -> None:
         self._name = name
         self._cors = cors
-        self._unread = unread or UnreadAnswers()
+        self._unread = unread
         self._ids = RequestIds()
         self._app = web.Application(client_max_size=max_body_bytes, middlewares=around)
 

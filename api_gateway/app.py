@@ -148,6 +148,6 @@ def _api(
 ) -> Api:
     around = [] if spans is None else [traced(spans, callers_are_trusted=cors is None)]
     unread = UnreadAnswers(most_bytes=settings.max_unread_bytes, within_s=settings.answer_within_s)
-    api = Api(name, cors, max_body_bytes=settings.max_body_bytes, around=around, unread=unread)
+    api = Api(name, cors, max_body_bytes=settings.max_body_bytes, unread=unread, around=around)
     add_routes(api, routes, identify, body_within_s=settings.body_within_s)
     return api

@@ -18,7 +18,7 @@ SMALL_BYTES: Final = 65_536
 class UnreadAnswers:
     """How many bytes of large answers are on their way to clients."""
 
-    def __init__(self, *, most_bytes: int = 67_108_864, within_s: float = 30.0) -> None:
+    def __init__(self, *, most_bytes: int, within_s: float) -> None:
         self._most_bytes = most_bytes
         self._within_s = within_s
         self.bytes = 0

@@ -10,6 +10,7 @@ from api_gateway.access import MembersOnly, NewMembers
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
 from api_gateway.log_writer import Written
+from api_gateway.unread_answers import UnreadAnswers
 from runtime.memberships import Memberships
 from schemas import topics
 from schemas.log_records import Encoded, MemberJoined
@@ -17,6 +18,8 @@ from schemas.log_records import Encoded, MemberJoined
 Document = dict[str, Any]
 
 DEADLINE_S = 30.0
+UNBOUNDED = UnreadAnswers(most_bytes=2**40, within_s=3600)
+"""For tests of other things than unread answers."""
 
 
 async def until(holds: Callable[[], object]) -> None:

@@ -13,6 +13,7 @@ from api_gateway.ready_response import ReadyResponse
 from runtime import metrics
 from schemas import refusals
 from schemas.refusals import INTERNAL, TABLE, ErrorAnswer, Refused
+from tests.unit.api_gateway.parts import UNBOUNDED
 
 SECRET = "mongodb://admin:hunter2@10.0.0.7"
 
@@ -30,7 +31,7 @@ async def ask(
             raise raises
         return ReadyResponse(b'"well"')
 
-    api = Api("public", cors, max_body_bytes=1_000)
+    api = Api("public", cors, max_body_bytes=1_000, unread=UNBOUNDED)
     api.serve("GET", "/thing", handle)
     async with TestClient(TestServer(api.application())) as client:
         asked = client.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})

@@ -71,7 +71,7 @@ async def test_large_answers_are_refused_while_too_much_is_unread_and_small_ones
 
 
 async def test_who_does_not_read_an_answer_in_time_is_closed(mute: list[socket.socket]) -> None:
-    unread = UnreadAnswers(within_s=0.05)
+    unread = UnreadAnswers(most_bytes=2 * LARGE, within_s=0.05)
     async with await serving(unread) as server:
         await ask_and_never_read(server, mute)
         await until(lambda: unread.bytes > 0)
