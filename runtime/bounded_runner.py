@@ -1,9 +1,12 @@
 """A web server that holds only so many connections at once: one more is closed, and nothing read from it.
 
+The kernel takes little ahead for each: megabytes for whoever once read fast, of which no bound would know.
+
 How long a request's head may be, and take, is for the library to bound; who reaches that is counted here.
 """
 
 import asyncio
+import socket
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -11,6 +14,9 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from runtime import metrics
+
+KERNEL_AHEAD_BYTES: Final = 131_072
+"""So much that is not sent yet may be the kernel's; more waits in the process, where it is counted."""
 
 _OPEN: Final = metrics.LIMIT_HITS.labels(limit="open connections")
 _LONG_HEADS: Final = metrics.LIMIT_HITS.labels(limit="long heads")
@@ -45,6 +51,12 @@ class _TurnedAway(asyncio.Protocol):
 
 class _Connection(RequestHandler):
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection."""
+        super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_AHEAD_BYTES)
 
     def handle_error(
         self,

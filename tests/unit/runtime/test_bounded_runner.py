@@ -4,6 +4,7 @@ Heads are bounded, too, and what reaches a bound is counted.
 """
 
 import asyncio
+import socket
 from contextlib import suppress
 
 import pytest
@@ -58,6 +59,56 @@ async def test_connections_past_the_bound_are_closed_until_others_have_gone(
     async with running(Service("test", settings), start) as service:
         await eventually("all was tried", lambda: service.started or service.failure is not None)
         assert service.failure is None
+
+
+RECEIVED_AHEAD = 262_144
+"""What the kernel of a client takes that does not read; the test's is fixed, as it would grow."""
+
+
+async def test_of_what_a_client_does_not_read_the_kernel_takes_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once a client has read fast, the kernel would take 4 MiB for it, beside the bounds of all services."""
+    monkeypatch.setenv("LOG_DIR", "")
+    piece = b"x" * 16_000
+    read = asyncio.Event()
+    taken: list[int] = []
+
+    async def write(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for _ in range(500):
+            await answer.write(piece)
+        await read.wait()
+        assert request.transport is not None
+        written = 0
+        while not request.transport.get_write_buffer_size():
+            request.transport.write(piece)
+            written += len(piece)
+            await asyncio.sleep(0)
+        taken.append(written)
+        request.transport.abort()
+        return answer
+
+    async def start(service: Service) -> None:
+        app = web.Application()
+        app.router.add_get("/", write)
+        port = await service.serve(app, "127.0.0.1", 0)
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_AHEAD)
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=connection, limit=1)
+        writer.write(ASK)
+        await reader.readexactly(500 * len(piece))
+        read.set()
+        await eventually("nothing more is taken", lambda: bool(taken))
+        writer.close()
+
+    async with running(Service("test", ServiceSettings(ops_port=0)), start) as service:
+        await eventually("all was tried", lambda: service.started or service.failure is not None)
+        assert service.failure is None
+    assert taken[0] < 4 * RECEIVED_AHEAD
 
 
 HEAD = ASK.removesuffix(b"\r\n")
