@@ -217,7 +217,7 @@ def _probe(asked: argparse.Namespace) -> int:
 
     async def look() -> Probe:
         async with aiohttp.ClientSession() as session:
-            probe = Probe(RestApi(session, asked.gateway), up, tokens.token(up))
+            probe = Probe(RestApi(session, asked.gateway), up, tokens.token)
             await probe.run(asked.every, asked.for_s)
             return probe
 

@@ -49,7 +49,7 @@ class FitnessRun:
         async with aiohttp.ClientSession() as session:
             api = RestApi(session, self._target.gateway)
             up = self._tokens.ups[-1] if self._tokens.ups else made_up_number(str(time.time()), 0)
-            probe = Probe(api, up, self._tokens.token(up))
+            probe = Probe(api, up, self._tokens.token)
             looking = asyncio.create_task(probe.run(PROBE_EVERY_S))
             try:
                 online = await self._run("fitness-online")

@@ -6,6 +6,7 @@ It stops at the first step that fails and says which one that was; it never retr
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
@@ -91,12 +92,15 @@ class Visitor(Owner):
 
 
 class Probe:
-    """Looks as the student ``up``, who has a group of their own, ``probe-UP``."""
+    """Looks as the student ``up``, who has a group of their own, ``probe-UP``.
 
-    def __init__(self, api: RestApi, up: str, token: str) -> None:
+    Each look asks for a token: a probe that never ends outlives any of them.
+    """
+
+    def __init__(self, api: RestApi, up: str, token_of: Callable[[str], str]) -> None:
         self._api = api
         self._up = up
-        self._token = token
+        self._token_of = token_of
         self._room = f"probe-{up}"
         self._has_group = False
         self.availability = Availability()
@@ -135,12 +139,13 @@ class Probe:
 
     async def _go_and_see(self) -> None:
         deadline = asyncio.get_running_loop().time() + LOOK_TIMEOUT_S
+        token = self._token_of(self._up)
         if not self._has_group:
-            await _step("group", deadline, self._api.create_group(self._room, [self._up], self._token))
+            await _step("group", deadline, self._api.create_group(self._room, [self._up], token))
             self._has_group = True
-        url = await _step("location", deadline, self._api.locate(self._token))
+        url = await _step("location", deadline, self._api.locate(token))
         visitor = Visitor(self._room)
-        connecting = connect(visitor, SeenFrames(), url, {"token": self._token})
+        connecting = connect(visitor, SeenFrames(), url, {"token": token})
         connection = await _step("connect", deadline, connecting)
         try:
             await _step("joined", deadline, _or_lost(visitor.joined, visitor))
@@ -162,7 +167,8 @@ class Probe:
         if not failed:
             SECONDS.observe(now - began)
             self.took.record(int((now - began) * 1e6))
-        self.availability.look(now, not failed)
+        # What waited for an answer in vain was down all that time.
+        self.availability.look(began if failed else now, not failed)
         UPTIME.set(self.availability.uptime)
         MTBF.set(_or_nan(self.availability.mtbf_s))
         MTRS.set(_or_nan(self.availability.mtrs_s))

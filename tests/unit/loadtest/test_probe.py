@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any, cast
 
 import pytest
@@ -24,6 +25,7 @@ class Gateway:
     def __init__(self, edge: PlainEdge) -> None:
         self.url = edge.url
         self.groups: list[tuple[str, list[str]]] = []
+        self.tokens: list[str] = []
         self.closed = False
 
     async def create_group(self, group: str, users: list[str], _token: str) -> None:
@@ -31,9 +33,10 @@ class Gateway:
             raise ConnectionError("no gateway")
         self.groups.append((group, users))
 
-    async def locate(self, _token: str) -> str:
+    async def locate(self, token: str) -> str:
         if self.closed:
             raise ConnectionError("no gateway")
+        self.tokens.append(token)
         return self.url
 
 
@@ -50,7 +53,8 @@ async def probed() -> AsyncIterator[tuple[Probe, PlainEdge, Gateway]]:
             return {"id": said["id"], "seq": 4, "timestamp": 2}
 
         edge.answer = answer
-        yield Probe(cast("RestApi", gateway), UP, "token"), edge, gateway
+        numbers = count()
+        yield Probe(cast("RestApi", gateway), UP, lambda up: f"{up}'s {next(numbers)}"), edge, gateway
 
 
 def looks(failed: str) -> float:
@@ -67,6 +71,13 @@ async def test_a_message_that_comes_back_is_a_good_look() -> None:
     assert probe.availability.good == probe.took.total == 2
     assert looks("") == before + 2
     assert REGISTRY.get_sample_value("chat_probe_up") == 1
+
+
+async def test_each_look_has_a_token_of_its_own_as_a_probe_that_never_ends_outlives_them() -> None:
+    async with probed() as (probe, edge, gateway):
+        await probe.look()
+        await probe.look()
+        assert gateway.tokens == [f"{UP}'s 0", f"{UP}'s 1"] == [auth["token"] for auth in edge.auths]
 
 
 async def bad_look(probe: Probe, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +126,17 @@ async def test_a_message_that_does_not_come_back_is_named(monkeypatch: pytest.Mo
     async with probed() as (probe, edge, _):
         edge.answer = lambda said: {"id": said["id"], "seq": 4, "timestamp": 2}
         await bad_look(probe, "message", monkeypatch)
+
+
+async def test_an_outage_began_when_the_first_bad_look_did_and_not_when_it_gave_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with probed() as (probe, edge, _):
+        answer, edge.answer = edge.answer, lambda said: {"id": said["id"], "seq": 4, "timestamp": 2}
+        await bad_look(probe, "message", monkeypatch)
+        edge.answer = answer
+        assert await probe.look()
+    assert probe.availability.down_s >= probing.LOOK_TIMEOUT_S
 
 
 async def test_looks_go_on_after_a_bad_one_and_end_when_their_time_is_over(
