@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
+from pydantic import BaseModel
 
-from schemas.api import MAX_NEW_MEMBERS, MAX_PER_PAGE, History
+from schemas.api import MAX_NEW_MEMBERS, MAX_PER_PAGE, History, Location
 from schemas.client_events import ChatMessage
+
+Answer = TypeVar("Answer", bound=BaseModel)
 
 TIMEOUT_S: Final = 30.0
 RETRY_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -18,7 +21,7 @@ TRY_AGAIN: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
 class RestApi:
     """Calls the gateway at ``base_url``. One object serves many students.
 
-    Every call raises OSError where there is no answer, or a refusal.
+    Every call raises OSError where there is no answer, none that can be understood, or a refusal.
     """
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
@@ -27,7 +30,7 @@ class RestApi:
 
     async def locate(self, token: str) -> str:
         """Return the URL of the bearer's edge."""
-        return str((await self._get("/chat/location", token))["url"])
+        return (await self._get(Location, "/chat/location", token)).url
 
     async def history(self, group: str, token: str, *, after: int) -> tuple[list[ChatMessage], int]:
         """Return all messages of a group after a seq, in log order, and up to which seq they are stored."""
@@ -42,7 +45,7 @@ class RestApi:
     async def page(self, group: str, token: str, *, after: int, per_page: int = MAX_PER_PAGE) -> History:
         """Return a page of a group's messages after a seq."""
         arguments = {"after": str(after), "perPage": str(per_page)}
-        return History.model_validate(await self._get(f"/chat/{group}/message", token, arguments))
+        return await self._get(History, f"/chat/{group}/message", token, arguments)
 
     async def create_group(self, group: str, users: Sequence[str], token: str) -> None:
         """Create a group of the bearer's, and wait until the log has it. The same again changes nothing."""
@@ -72,7 +75,9 @@ class RestApi:
             await asyncio.sleep(pause_s)
         raise ConnectionError(f"POST {path}: {said}")
 
-    async def _get(self, path: str, token: str, arguments: dict[str, str] | None = None) -> Any:
+    async def _get(
+        self, answer: type[Answer], path: str, token: str, arguments: dict[str, str] | None = None
+    ) -> Answer:
         try:
             async with self._session.get(
                 self._base_url + path,
@@ -81,6 +86,6 @@ class RestApi:
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             ) as response:
                 response.raise_for_status()
-                return await response.json()
-        except aiohttp.ClientError as error:
+                return answer.model_validate_json(await response.read())
+        except (aiohttp.ClientError, ValueError) as error:
             raise ConnectionError(f"GET {path}: {error}") from error

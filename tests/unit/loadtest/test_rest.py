@@ -27,7 +27,8 @@ def messages(count: int) -> list[ChatMessage]:
 async def gateway(stored: list[ChatMessage], status: int = 200) -> AsyncIterator[RestApi]:
     async def location(request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == "Bearer a token"
-        return web.json_response({"url": "http://edge.example"}, status=status)
+        where = {"url": "http://edge.example", "edge": "edge-1", "shard": "3", "version": "1.2"}
+        return web.json_response(where, status=status)
 
     async def history(request: web.Request) -> web.Response:
         after, per_page = int(request.query["after"]), int(request.query["perPage"])
@@ -38,6 +39,12 @@ async def gateway(stored: list[ChatMessage], status: int = 200) -> AsyncIterator
     app = web.Application()
     app.router.add_get("/chat/location", location)
     app.router.add_get("/chat/{group}/message", history)
+    async with served(app) as api:
+        yield api
+
+
+@asynccontextmanager
+async def served(app: web.Application) -> AsyncIterator[RestApi]:
     runner = web.AppRunner(app)
     await runner.setup()
     try:
@@ -60,6 +67,20 @@ async def test_history_is_all_pages_once_in_order(count: int) -> None:
         assert found == messages(count)
         assert stored == 3 * count
         assert (await api.history("leic", "a token", after=5))[0] == messages(count)[2:]
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", '"here"', "{", "null"])
+async def test_an_answer_that_is_none_as_of_a_proxy_in_between_is_an_os_error(body: str) -> None:
+    async def location(_: web.Request) -> web.Response:
+        return web.Response(text=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/{any:.*}", location)
+    async with served(app) as api:
+        with pytest.raises(OSError, match="/chat/location"):
+            await api.locate("a token")
+        with pytest.raises(OSError, match="/chat/leic/message"):
+            await api.history("leic", "a token", after=-1)
 
 
 async def test_a_refusal_and_an_absent_gateway_are_os_errors() -> None:
