@@ -38,6 +38,8 @@ class ChatClient(Owner):
         self.connections = 0
         self.lost_because = ""
         """Why the last connection ended."""
+        self.failed_because = ""
+        """Why the last try to connect failed, where one has."""
         self.holes: list[tuple[str, int, int]] = []
         """Rooms that could not be resumed: room, last seq received, the head it goes on from."""
         self.on_joined: Callable[[str, int], None] = lambda _, __: None
@@ -67,6 +69,7 @@ class ChatClient(Owner):
                         if error.code not in TRY_AGAIN:
                             raise
                         self._moved_to = error.url
+                    self.failed_because = str(error) or repr(error)
                     failures += 1
                     pause_s = min(RECONNECT_FIRST_S * 2**failures, RECONNECT_MOST_S)
                     await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))

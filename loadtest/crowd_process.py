@@ -6,6 +6,7 @@ It says one JSON line a second (`loadtest.news`) and nothing else; errors go to 
 import asyncio
 import gc
 import json
+import logging
 import resource
 import sys
 import time
@@ -28,6 +29,8 @@ from loadtest.rest import RestApi
 from loadtest.scenario import Scenario
 from loadtest.stored_check import StoredCheck
 from loadtest.tokens import TokenSource, open_tokens
+
+log = logging.getLogger(__name__)
 
 CREATING_AT_ONCE: Final = 48
 OPEN_FILES: Final = 65_536
@@ -76,9 +79,15 @@ class CrowdProcess:
         try:
             async with asyncio.TaskGroup() as running:
                 reporting = running.create_task(self._report())
+                arrivals = schedule.arrivals(self._scenario, len(self._crowd.students))
+                coming = running.create_task(self._live.come(arrivals))
                 await self._play()
                 self._settling = True
-                await self._settle()
+                await self._settle(coming)
+                coming.cancel()
+                absent = len(arrivals) - self._live.came
+                if absent:
+                    log.error("%d students were never let in: %s", absent, self._live.failed_because)
                 groups = self._crowd.groups[: self._scenario.check_history]
                 not_stored = await self._stored.lacking(groups, self._memory.seqs)
                 reporting.cancel()
@@ -93,6 +102,7 @@ class CrowdProcess:
             acked=memory.acked,
             received=memory.received,
             refused=memory.refused,
+            absent=absent,
             holes=self._live.holes,
             connections=self._live.connections,
             history_checked=len(groups),
@@ -104,19 +114,18 @@ class CrowdProcess:
         seed = f"{self._job.run} {self._job.number}"
         students = self._crowd.students
         async with asyncio.TaskGroup() as playing:
-            playing.create_task(self._live.come(schedule.arrivals(self._scenario, len(students))))
             playing.create_task(self._live.talk(self._lines))
             playing.create_task(self._live.lose(schedule.losses(self._scenario, students, seed)))
             playing.create_task(asyncio.sleep(max(0.0, self._scenario.seconds - self._clock())))
 
-    async def _settle(self) -> None:
-        """Wait until everything has come, or nothing has for a while."""
+    async def _settle(self, coming: asyncio.Task[None]) -> None:
+        """Wait until everybody and everything has come, or nothing has for a while."""
         news, since = -1, self._clock()
         while self._clock() - since < self._scenario.settle_s:
             self._live.note_holes()
-            if self._memory.outstanding() == 0:
+            if coming.done() and self._memory.outstanding() == 0:
                 return
-            if (now := self._memory.received + self._memory.acked) != news:
+            if (now := self._live.came + self._memory.received + self._memory.acked) != news:
                 news, since = now, self._clock()
             await asyncio.sleep(SETTLE_POLL_S)
 

@@ -64,6 +64,17 @@ class LiveCrowd:
         return sum(client.joined.is_set() for client in self.clients.values())
 
     @property
+    def came(self) -> int:
+        """How many were let in at least once."""
+        return sum(client.connections > 0 for client in self.clients.values())
+
+    @property
+    def failed_because(self) -> str:
+        """Why a student who was never let in was not, where that is known."""
+        never = (client for client in self.clients.values() if client.connections == 0)
+        return next((client.failed_because for client in never if client.failed_because), "no answer")
+
+    @property
     def connections(self) -> int:
         """How often anybody was let in."""
         return sum(client.connections for client in self.clients.values())

@@ -44,6 +44,7 @@ class Verdict(BaseModel):
     acked: int
     received: int
     refused: int
+    absent: int = Field(default=0, description="Students whom no edge has ever let in.")
     holes: int
     connections: int
     missing: int

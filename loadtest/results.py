@@ -20,7 +20,7 @@ LATE_MS: Final = 50.0
 
 FAULTS: Final = (
     *("missing", "doubled", "disordered", "altered", "leaked"),
-    *("not_acked", "not_stored", "holes", "refused"),
+    *("not_acked", "not_stored", "holes", "refused", "absent"),
 )
 
 
