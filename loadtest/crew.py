@@ -20,12 +20,13 @@ class RunFailedError(Exception):
 
 
 class Crew:
-    """``on_second`` gets every second once all processes have told of it."""
+    """``on_second`` gets every second, in order, once all processes that are not done have told of it."""
 
     def __init__(self, jobs: list[Job], on_second: Callable[[Second], None]) -> None:
         self._jobs = jobs
         self._on_second = on_second
-        self._seconds: dict[int, list[Second]] = {}
+        self._seconds: dict[int, dict[int, Second]] = {}
+        self._telling = set(range(len(jobs)))
         self._processes: list[asyncio.subprocess.Process] = []
 
     async def run(self, on_start: Callable[[], None] = lambda: None) -> list[Verdict]:
@@ -40,34 +41,39 @@ class Crew:
             on_start()
             for process in self._processes:
                 _write(process, starts_at)
-            return await asyncio.gather(*(self._follow(process) for process in self._processes))
+            following = (self._follow(number, process) for number, process in enumerate(self._processes))
+            return await asyncio.gather(*following)
         finally:
             await asyncio.gather(*(_end(process) for process in self._processes))
 
     async def _ready(self, process: asyncio.subprocess.Process) -> None:
         await _news(process)
 
-    async def _follow(self, process: asyncio.subprocess.Process) -> Verdict:
+    async def _follow(self, number: int, process: asyncio.subprocess.Process) -> Verdict:
         while True:
             news = await _news(process)
+            if news.second is not None:
+                self._seconds.setdefault(news.second.at, {})[number] = news.second
+            if news.verdict is not None:
+                self._telling.discard(number)
+            self._tell()
             if news.verdict is not None:
                 return news.verdict
-            if news.second is not None:
-                self._take(news.second)
 
-    def _take(self, second: Second) -> None:
-        told = self._seconds.setdefault(second.at, [])
-        told.append(second)
-        if len(told) == len(self._jobs):
-            self._on_second(added_up(self._seconds.pop(second.at)))
+    def _tell(self) -> None:
+        """Tell of the seconds that nobody has still to tell of: some go on when others have finished."""
+        for at in sorted(self._seconds):
+            if not self._telling <= self._seconds[at].keys():
+                break
+            self._on_second(added_up(list(self._seconds.pop(at).values())))
 
 
 def added_up(seconds: list[Second]) -> Second:
     """Return one second of several processes."""
-    total = Second(at=seconds[0].at, settling=all(second.settling for second in seconds))
+    total = Second(at=seconds[0].at)
     for name in ("online", "planned", "acked", "refused", "repeated", "received", "reconnects", "cpu_s"):
         setattr(total, name, sum(getattr(second, name) for second in seconds))
-    for name in ("deliver", "ack", "own", "late"):
+    for name in ("deliver", "ack", "own", "other_deliver", "other_ack", "late"):
         latencies = Latencies()
         for second in seconds:
             latencies.add(Latencies.of_pairs(getattr(second, name)))

@@ -36,6 +36,8 @@ CREATING_AT_ONCE: Final = 48
 OPEN_FILES: Final = 65_536
 SETTLE_POLL_S: Final = 0.5
 
+_COUNTED: Final = ("planned", "acked", "refused", "repeated", "received", "reconnects", "cpu_s")
+
 
 class CrowdProcess:
     """One run of one process: create groups, wait for the start, play, settle, judge."""
@@ -57,7 +59,7 @@ class CrowdProcess:
             clock=self._clock,
         )
         self._stored = StoredCheck(api, tokens.token, self._clock)
-        self._settling = False
+        self._told = Second(at=0)
 
     async def prepare(self) -> None:
         """Create the groups. Raises OSError where one cannot be had."""
@@ -76,13 +78,13 @@ class CrowdProcess:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        self._told.cpu_s = time.process_time()
         try:
             async with asyncio.TaskGroup() as running:
                 reporting = running.create_task(self._report())
                 arrivals = schedule.arrivals(self._scenario, len(self._crowd.students))
                 coming = running.create_task(self._live.come(arrivals))
                 await self._play()
-                self._settling = True
                 await self._settle(coming)
                 coming.cancel()
                 absent = len(arrivals) - self._live.came
@@ -91,6 +93,7 @@ class CrowdProcess:
                 groups = self._crowd.groups[: self._scenario.check_history]
                 not_stored = await self._stored.lacking(groups, self._memory.seqs)
                 reporting.cancel()
+                self._tell(int(self._clock()))
         finally:
             await self._live.close()
         memory = self._memory
@@ -131,46 +134,40 @@ class CrowdProcess:
 
     async def _report(self) -> None:
         """Say once a second what has happened."""
-        before = Second(at=0)
-        repeated, connections = 0, 0
-        for at in range(1, sys.maxsize):
-            await asyncio.sleep(max(0.0, at - self._clock()))
+        for at in range(sys.maxsize):
+            await asyncio.sleep(max(0.0, at + 1 - self._clock()))
             if self._live.failure is not None:
                 say(News(failed=self._live.failure))
                 return
-            total = self._totals(at)
-            now_repeated, now_connections = self._live.repeated, self._live.connections
-            second = total.model_copy(
-                update={
-                    "planned": total.planned - before.planned,
-                    "acked": total.acked - before.acked,
-                    "refused": total.refused - before.refused,
-                    "received": total.received - before.received,
-                    "cpu_s": total.cpu_s - before.cpu_s,
-                    "repeated": now_repeated - repeated,
-                    "reconnects": now_connections - connections,
-                }
-            )
-            before, repeated, connections = total, now_repeated, now_connections
-            say(News(second=second))
+            self._tell(at)
             self._memory.forget_old()
+
+    def _tell(self, at: int) -> None:
+        """Say what has happened since this was called last."""
+        total, before = self._totals(at), self._told
+        since = {name: getattr(total, name) - getattr(before, name) for name in _COUNTED}
+        say(News(second=total.model_copy(update=since)))
+        self._told = total
 
     def _totals(self, at: int) -> Second:
         self._live.shared_runs.count_all()
         memory = self._memory
         return Second(
-            at=at - 1,
+            at=at,
             online=self._live.online,
             planned=self._live.planned,
             acked=memory.acked,
             refused=memory.refused,
+            repeated=self._live.repeated,
             received=memory.received,
+            reconnects=self._live.connections,
             deliver=memory.deliver.take().pairs(),
             ack=memory.ack.take().pairs(),
             own=memory.own.take().pairs(),
+            other_deliver=memory.other_deliver.take().pairs(),
+            other_ack=memory.other_ack.take().pairs(),
             late=self._live.late.take().pairs(),
             cpu_s=time.process_time(),
-            settling=self._settling,
         )
 
     def _clock(self) -> float:

@@ -48,7 +48,7 @@ class LiveCrowd:
         """What ended a student for good, where something did."""
         self.planned = 0
         self.late = Latencies()
-        """How long after their planned moments we ourselves gave messages to the connections."""
+        """How long after their planned moments we ourselves gave the measured ones to the connections."""
         self.shared_runs = SharedRuns(memory, clock)
         seen = SeenFrames()
         self.clients = {
@@ -157,8 +157,9 @@ class LiveCrowd:
     def _say(self, line: Line) -> None:
         message_id = next(self._ids)
         self.planned += 1
-        self.late.record(int((self._clock() - line.at_s) * 1e6))
-        self._memory.say(message_id, Said(line.room, line.up, line.text, line.at_s))
+        if line.measured:
+            self.late.record(int((self._clock() - line.at_s) * 1e6))
+        self._memory.say(message_id, Said(line.room, line.up, line.text, line.at_s, line.measured))
         self.clients[line.up].post(
             line.room, line.text, message_id=message_id, sent_at=int(time.time() * 1000)
         )

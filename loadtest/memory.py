@@ -25,6 +25,7 @@ class Said:
     up: str
     text: str
     planned_at: float
+    measured: bool = True
     seq: int | None = None
     acked: bool = False
 
@@ -68,11 +69,11 @@ class Memory:
         """Students who have been online: the others must get nothing."""
         self.faults = Faults()
         self.acked = self.received = self.refused = 0
-        self.deliver = Latencies()
-        """From the planned moment of a message until a member has it."""
-        self.ack = Latencies()
+        self.deliver, self.other_deliver = Latencies(), Latencies()
+        """From the planned moment of a message until a member has it: those measured, and the others."""
+        self.ack, self.other_ack = Latencies(), Latencies()
         self.own = Latencies()
-        """From the planned moment until the sender has read their own message."""
+        """From the planned moment until the sender has read their own message, of those measured."""
         self._clock = clock
 
     def say(self, message_id: str, said: Said) -> None:
@@ -83,7 +84,8 @@ class Memory:
         """Take an ack."""
         said = self.said[message_id]
         self.acked += 1
-        self.ack.record(int((self._clock() - said.planned_at) * 1e6))
+        ack = self.ack if said.measured else self.other_ack
+        ack.record(int((self._clock() - said.planned_at) * 1e6))
         said.acked = True
         self._place_of(said, seq)
 
@@ -101,7 +103,7 @@ class Memory:
     def listener(self, up: str) -> Callable[[ChatMessage], None]:
         """Return what takes the messages of one student. It is called for every delivery."""
         places, clock = self.places[up], self._clock
-        record, record_own = self.deliver.record, self.own.record
+        record, record_other, record_own = self.deliver.record, self.other_deliver.record, self.own.record
 
         def received(message: ChatMessage) -> None:
             self.received += 1
@@ -119,6 +121,9 @@ class Memory:
             if said is None:
                 return
             late_us = int((clock() - said.planned_at) * 1e6)
+            if not said.measured:
+                record_other(late_us)
+                return
             record(late_us)
             if said.up == up:
                 record_own(late_us)

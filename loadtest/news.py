@@ -18,7 +18,10 @@ class Job(BaseModel):
 
 
 class Second(BaseModel):
-    """What happened in one second. Latencies are pairs of bucket and count (`loadtest.latency`)."""
+    """What happened in one second. Latencies are pairs of bucket and count (`loadtest.latency`).
+
+    ``other_…`` are those of messages that were planned while nothing is measured.
+    """
 
     at: int
     online: int = 0
@@ -31,9 +34,10 @@ class Second(BaseModel):
     deliver: list[tuple[int, int]] = []
     ack: list[tuple[int, int]] = []
     own: list[tuple[int, int]] = []
+    other_deliver: list[tuple[int, int]] = []
+    other_ack: list[tuple[int, int]] = []
     late: list[tuple[int, int]] = Field(default=[], description="How late we ourselves were with sending.")
     cpu_s: float = 0.0
-    settling: bool = False
 
 
 class Verdict(BaseModel):

@@ -47,6 +47,8 @@ class Moment(BaseModel):
     def of(cls, second: Second) -> "Moment":
         """Return what is shown of a second."""
         deliver, ack = Latencies.of_pairs(second.deliver), Latencies.of_pairs(second.ack)
+        deliver.add(Latencies.of_pairs(second.other_deliver))
+        ack.add(Latencies.of_pairs(second.other_ack))
         return cls(
             **second.model_dump(include={"at", "online", "planned", "acked", "refused", "repeated"}),
             received=second.received,
@@ -139,14 +141,14 @@ class Collector:
         self.servers: list[ServerSecond] = []
 
     def take(self, second: Second) -> Moment:
-        """Take one second of all students."""
+        """Take one second of all students. What was planned while measured counts whenever it comes."""
         moment = Moment.of(second)
         self.moments.append(moment)
+        self._deliver.add(Latencies.of_pairs(second.deliver))
+        self._ack.add(Latencies.of_pairs(second.ack))
+        self._own.add(Latencies.of_pairs(second.own))
+        self._late.add(Latencies.of_pairs(second.late))
         if self._is_measured(second.at, second.at + 1):
-            self._deliver.add(Latencies.of_pairs(second.deliver))
-            self._ack.add(Latencies.of_pairs(second.ack))
-            self._own.add(Latencies.of_pairs(second.own))
-            self._late.add(Latencies.of_pairs(second.late))
             self._received += second.received
             self._planned += second.planned
             self._generator_cpu_s += second.cpu_s
@@ -218,24 +220,27 @@ def judge(result: Result) -> list[Judged]:
             held=not wrong,
         )
     ]
-    limits = (
-        ("send → receive, p50", wanted.p50_ms, result.deliver.p50, "ms"),
-        ("send → receive, p99", wanted.p99_ms, result.deliver.p99, "ms"),
-        ("send → ack, p99", wanted.ack_p99_ms, result.ack.p99, "ms"),
-        (
-            "CPU of edges and broker a delivery",
-            wanted.server_us_per_delivery,
-            result.server_us_per_delivery,
-            "µs",
-        ),
+    times = (
+        ("send → receive, p50", wanted.p50_ms, result.deliver, result.deliver.p50),
+        ("send → receive, p99", wanted.p99_ms, result.deliver, result.deliver.p99),
+        ("send → ack, p99", wanted.ack_p99_ms, result.ack, result.ack.p99),
     )
-    judged += [
-        Judged(what=what, wanted=f"≤ {most:g} {unit}", got=f"{got:.1f} {unit}", held=got <= most)
-        for what, most, got, unit in limits
-        if most is not None and got is not None
-    ]
-    if any(most is not None for _, most, _, unit in limits if unit == "ms"):
+    for what, most, of, got in times:
+        if most is not None:
+            shown, held = (f"{got:.1f} ms", got <= most) if of.count else ("nothing came", False)
+            judged.append(Judged(what=what, wanted=f"≤ {most:g} ms", got=shown, held=held))
+    if len(judged) > 1:
         judged.append(_on_time(result.late.p99))
+    most, cost = wanted.server_us_per_delivery, result.server_us_per_delivery
+    if most is not None and cost is not None:
+        judged.append(
+            Judged(
+                what="CPU of edges and broker a delivery",
+                wanted=f"≤ {most:g} µs",
+                got=f"{cost:.1f} µs",
+                held=cost <= most,
+            )
+        )
     if wanted.online is not None:
         judged.append(
             Judged(

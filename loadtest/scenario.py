@@ -30,7 +30,9 @@ class Phase(Part):
         default=None, gt=0, description="Every student says something every so many seconds; null: nothing."
     )
     burst: int = Field(default=0, ge=0, description="What every student says besides, when it begins.")
-    burst_within_s: float = Field(default=1.0, gt=0, description="Seconds over which the burst is spread.")
+    burst_within_s: float = Field(
+        default=1.0, gt=0, description="Seconds over which the burst is spread; at most the phase's."
+    )
     lose: float = Field(
         default=0.0, ge=0, le=1, description="Share of students whose network fails when it begins."
     )

@@ -28,6 +28,8 @@ class Line:
     up: str
     room: str
     text: str
+    measured: bool = True
+    """Whether its latencies count for the objectives, however late they come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def talk(scenario: Scenario, crowd: Crowd, seed: str) -> Iterator[Line]:
         steady, burst = _steady(rng, stretch, comes), _burst(rng, stretch, comes)
         for at_s, student in merge(steady, burst):
             up = crowd.students[student]
-            yield Line(at_s, up, rng.choice(rooms[up]), text)
+            yield Line(at_s, up, rng.choice(rooms[up]), text, stretch.phase.measured)
 
 
 def replayed(
@@ -127,8 +129,9 @@ def _steady(rng: random.Random, stretch: Stretch, comes: Sequence[float]) -> Ite
 
 def _burst(rng: random.Random, stretch: Stretch, comes: Sequence[float]) -> Iterator[tuple[float, int]]:
     here = [student for student, at_s in enumerate(comes) if at_s <= stretch.starts_s]
+    within_s = min(stretch.phase.burst_within_s, stretch.phase.seconds)
     yield from sorted(
-        (stretch.starts_s + rng.random() * stretch.phase.burst_within_s, student)
+        (stretch.starts_s + rng.random() * within_s, student)
         for student in here
         for _ in range(stretch.phase.burst)
     )

@@ -58,7 +58,7 @@ class SharedRuns:
             moment.members += 1
             if up in moment.ups:
                 for said in moment.said:
-                    if said.up == up:
+                    if said.up == up and said.measured:
                         record_own(int((now - said.planned_at) * 1e6))
 
         return received
@@ -75,9 +75,10 @@ class SharedRuns:
         return moment
 
     def _count(self, moment: _Moment) -> None:
-        record = self._memory.deliver.record
+        memory = self._memory
         for said in moment.said:
-            record(int((moment.last - said.planned_at) * 1e6), moment.members)
+            deliver = memory.deliver if said.measured else memory.other_deliver
+            deliver.record(int((moment.last - said.planned_at) * 1e6), moment.members)
         moment.members = 0
 
 

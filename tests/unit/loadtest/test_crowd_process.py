@@ -2,34 +2,38 @@
 
 import asyncio
 import time
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from loadtest.crowd_process import CrowdProcess
-from loadtest.news import Job, Verdict
+from loadtest.news import Job, News, Verdict
 from loadtest.rest import RestApi
 from loadtest.scenario import Phase, Scenario
 from loadtest.tokens import TokenSource
+from schemas.client_events import CHAT_MESSAGE
+from tests.unit.loadtest.plain_edge import running_edge
 
 DEADLINE_S = 60.0
 SECRET = "a secret of a test, longer than 32 bytes"
 
 
-class NoEdges:
-    """A gateway whose edges cannot be reached from here."""
+class Gateway:
+    """What a process of students asks of the public API; ``url`` is that of an edge."""
+
+    def __init__(self, url: str = "") -> None:
+        self._url = url
 
     async def create_group(self, *_: object) -> None: ...
 
     async def locate(self, _token: str) -> str:
-        raise ConnectionError("no way to the edge")
+        if not self._url:
+            raise ConnectionError("no way to the edge")
+        return self._url
 
-    async def page(self, *_: object, **__: object) -> None:
-        raise ConnectionError("no history")
 
-
-async def verdict_of(scenario: Scenario, api: object) -> Verdict:
-    job = Job(scenario=scenario.model_dump_json(), gateway="", run="a run", number=0, of=1)
+async def verdict_of(scenario: Scenario, api: Gateway) -> Verdict:
+    job = Job(scenario=scenario.model_dump_json(), gateway="", run="run", number=0, of=1)
     process = CrowdProcess(job, TokenSource(SECRET, {}), cast("RestApi", api))
     await process.prepare()
     async with asyncio.timeout(DEADLINE_S):
@@ -42,5 +46,33 @@ async def test_students_who_cannot_connect_are_a_fault_and_do_not_keep_the_run_f
     quiet = Scenario(
         name="quiet", about="", students=100, settle_s=0.2, phases=(Phase(name="come online", seconds=0.1),)
     )
-    assert (await verdict_of(quiet, NoEdges())).absent == 100
+    assert (await verdict_of(quiet, Gateway())).absent == 100
     assert "no way to the edge" in caplog.text
+
+
+async def test_what_comes_in_the_last_part_of_a_second_is_told_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    short = Scenario(
+        name="short",
+        about="",
+        students=1,
+        check_history=0,
+        phases=(Phase(name="come online", seconds=0.1), Phase(name="talk", seconds=0.3, each_s=0.05)),
+    )
+    async with running_edge() as edge:
+        edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
+        echoes: list[asyncio.Future[None]] = []
+
+        def answer(said: dict[str, Any]) -> dict[str, Any]:
+            stored = {"id": said["id"], "seq": len(edge.got), "timestamp": 2}
+            message = {**said, **stored, "sentAt": said["timestamp"]}
+            echoes.append(asyncio.ensure_future(edge.emit(CHAT_MESSAGE, message)))
+            return stored
+
+        edge.answer = answer
+        verdict = await verdict_of(short, Gateway(edge.url))
+    seconds = [News.model_validate_json(line).second for line in capsys.readouterr().out.splitlines()]
+    told = [(one.planned, one.acked, one.received) for one in seconds if one is not None]
+    assert (verdict.said, verdict.acked, verdict.received) == tuple(map(sum, zip(*told, strict=True)))
+    assert verdict.acked == verdict.received > 0

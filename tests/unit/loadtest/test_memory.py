@@ -160,6 +160,18 @@ def test_latency_counts_from_the_planned_moment() -> None:
     assert 2000 <= room.memory.deliver.percentile_ms(50) <= 2000 * 1.016
 
 
+def test_what_was_not_planned_to_be_measured_is_timed_apart() -> None:
+    room = Room([])
+    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0, measured=False))
+    room.messages[101] = message(101)
+    room.memory.got_acked("m101", 101)
+    for up in UPS:
+        room.hear(up, [101])
+    memory = room.memory
+    assert (memory.deliver.total, memory.ack.total, memory.own.total) == (0, 0, 0)
+    assert (memory.other_deliver.total, memory.other_ack.total) == (3, 1)
+
+
 def test_what_is_old_and_acked_is_forgotten_and_still_judged() -> None:
     room = Room([101, 102])
     room.hear(UPS[0], [101, 102])

@@ -3,10 +3,11 @@
 import pytest
 
 from loadtest.crew import added_up
+from loadtest.latency import bucket_of
 from loadtest.news import Second
-from loadtest.results import FAULTS, Result, judge
+from loadtest.results import FAULTS, Collector, Result, judge
 from loadtest.scenario import Objectives
-from tests.unit.loadtest.results import result
+from tests.unit.loadtest.results import result, verdict
 
 
 def broken(of: Result) -> list[str]:
@@ -32,6 +33,27 @@ def test_only_measured_seconds_count() -> None:
     assert 20 <= one.deliver.p50 <= one.deliver.most <= 20 * 1.016
     assert one.deliveries_per_s == 100
     assert one.messages_per_s == 10
+
+
+def test_what_was_planned_while_measured_counts_however_late_it_comes() -> None:
+    collector = Collector(result(objectives=Objectives(p99_ms=30, ack_p99_ms=30)).scenario)
+    for at in range(12):
+        collector.take(Second(at=at, online=10, planned=10))
+    late = [(bucket_of(9_000_000), 100)]
+    collector.take(Second(at=12, received=100, acked=100, deliver=late, ack=late, own=late))
+    one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    assert broken(one) == ["send → receive, p99", "send → ack, p99"]
+    assert one.deliver.p50 == one.own.p50 >= 9_000
+    assert one.deliveries_per_s == 0
+
+
+def test_times_of_nothing_are_not_held() -> None:
+    scenario = result(objectives=Objectives(p50_ms=30)).scenario
+    collector = Collector(scenario)
+    one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    assert [(judged.what, judged.got) for judged in one.judged if not judged.held] == [
+        ("send → receive, p50", "nothing came")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,10 +104,9 @@ def test_a_result_survives_its_file() -> None:
 def test_seconds_of_several_processes_are_added_up() -> None:
     total = added_up(
         [
-            Second(at=3, online=2, received=5, deliver=[(1, 2), (9, 1)], settling=True),
+            Second(at=3, online=2, received=5, deliver=[(1, 2), (9, 1)]),
             Second(at=3, online=1, received=7, deliver=[(9, 3)]),
         ]
     )
     assert (total.at, total.online, total.received) == (3, 3, 12)
     assert total.deliver == [(1, 2), (9, 4)]
-    assert not total.settling

@@ -94,6 +94,25 @@ def test_a_burst_is_said_by_everybody_within_its_time() -> None:
     assert all(5 <= line.at_s <= 7 for line in lines)
 
 
+def test_a_burst_ends_with_its_phase_so_that_nothing_later_is_held_up() -> None:
+    wanted = scenario(
+        Phase(name="come", seconds=5, measured=False),
+        Phase(name="break", seconds=2, burst=3, burst_within_s=20),
+        Phase(name="lecture", seconds=10, each_s=1),
+    )
+    lines = list(schedule.talk(wanted, make_crowd(wanted, "run", 0, 1), "seed"))
+    assert all(before.at_s <= after.at_s for before, after in pairwise(lines))
+
+
+def test_what_is_said_in_a_phase_that_is_not_measured_is_not_either() -> None:
+    wanted = scenario(
+        Phase(name="warm up", seconds=5, each_s=1, measured=False), Phase(name="talk", seconds=5, each_s=1)
+    )
+    lines = list(schedule.talk(wanted, make_crowd(wanted, "run", 0, 1), "seed"))
+    assert {line.measured for line in lines if line.at_s < 5} == {False}
+    assert {line.measured for line in lines if line.at_s >= 5} == {True}
+
+
 def test_students_come_evenly_and_nobody_talks_before_they_come() -> None:
     wanted = scenario(
         Phase(name="half", seconds=10, online=0.5, each_s=1), Phase(name="all", seconds=10, each_s=1)

@@ -27,7 +27,7 @@ class Listening:
             self.memory.came.add(up)
             self.memory.got_joined(up, "leic", HEAD)
         for n, seq in enumerate(seqs):
-            self.memory.say(f"m{seq}", Said("leic", UPS[n % 3], "olá", planned_at=0.0))
+            self.memory.say(f"m{seq}", Said("leic", UPS[n % 3], "olá", planned_at=0.0, measured=n % 12 < 8))
             self.memory.got_acked(f"m{seq}", seq)
         self._take_run = {up: self._shared.listener(up) for up in UPS}
         self._take_message = {up: self.memory.listener(up) for up in UPS}
@@ -48,6 +48,7 @@ class Listening:
             **asdict(memory.verdict()),
             "received": memory.received,
             "counted": memory.deliver.total,
+            "others": memory.other_deliver.total,
             "own": memory.own.total,
             "outstanding": memory.outstanding(),
         }

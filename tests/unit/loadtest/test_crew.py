@@ -1,0 +1,46 @@
+"""What processes of students say becomes one run: no second of any of them is lost."""
+
+import asyncio
+import sys
+
+import pytest
+
+from loadtest import crew
+from loadtest.crew import Crew, RunFailedError
+from loadtest.news import Job, News, Second
+from tests.unit.loadtest.results import verdict
+
+JOB = Job(scenario="", gateway="", run="", number=0, of=2)
+
+
+def says(monkeypatch: pytest.MonkeyPatch, *processes: list[News]) -> None:
+    """Let the processes that are started say this and end."""
+    texts = iter(
+        "".join(f"{news.model_dump_json(exclude_defaults=True)}\n" for news in said) for said in processes
+    )
+
+    async def launch() -> asyncio.subprocess.Process:
+        code = f"import sys; sys.stdout.write({next(texts)!r}); sys.stdout.flush(); sys.stdin.read()"
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=pipe, stdout=pipe)
+
+    monkeypatch.setattr(crew, "_launch", launch)
+
+
+async def test_seconds_are_told_in_order_also_of_those_who_go_on_when_others_have_finished(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done = News(verdict=verdict({}))
+    quick = [News(ready=True), News(second=Second(at=0, received=1)), done]
+    slow = [News(ready=True), *(News(second=Second(at=at, received=10)) for at in range(4)), done]
+    says(monkeypatch, quick, slow)
+    told: list[Second] = []
+    verdicts = await Crew([JOB, JOB], told.append).run()
+    assert len(verdicts) == 2
+    assert [(second.at, second.received) for second in told] == [(0, 11), (1, 10), (2, 10), (3, 10)]
+
+
+async def test_a_process_that_says_that_it_failed_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    says(monkeypatch, [News(ready=True), News(failed="why")], [News(ready=True)])
+    with pytest.raises(RunFailedError, match="why"):
+        await Crew([JOB, JOB], lambda _: None).run()
