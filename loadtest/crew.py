@@ -82,6 +82,7 @@ def added_up(seconds: list[Second]) -> Second:
 
 
 async def _launch() -> asyncio.subprocess.Process:
+    """Start a process of its own session: a Ctrl-C in the terminal reaches only us, and we end it."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -89,6 +90,7 @@ async def _launch() -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=MAX_LINE_BYTES,
+        start_new_session=True,
     )
 
 

@@ -44,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (RunFailedError, OSError, RuntimeError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("FAILED: interrupted", file=sys.stderr)
+        return 130
     path = Path("reports") / f"growth-{time.strftime('%Y%m%d-%H%M%S')}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(rows, indent=1))

@@ -1,8 +1,14 @@
 """What is measured on a system started here: equal loads for all sizes, and an audit that never guesses."""
 
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
 import pytest
 
 from deploy.audit import Audit
+from deploy.fitness import local_target
 from deploy.fitness.__main__ import outcome_of
 from deploy.fitness.growth import DELIVERIES_PER_S, GROUP_SIZES, scenario
 from loadtest.crowd import make_crowd
@@ -32,3 +38,28 @@ AWAY = Audit((), 0, ("requirements.txt",), "no service of vulnerabilities is in 
 )
 def test_an_audit_passes_only_where_everything_was_looked_up(audits: list[Audit], grade: str) -> None:
     assert outcome_of(audits).grade == grade
+
+
+def test_a_sigterm_stops_the_system_in_order_as_a_ctrl_c_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stopped: list[str] = []
+
+    class System(SimpleNamespace):
+        def __enter__(self) -> Self:
+            self.backing = SimpleNamespace(store=None, kafka=None)
+            self.services: dict[str, Any] = {}
+            self.public_url = self.token_secret = "nobody's"
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            stopped.append("the system")
+
+    monkeypatch.setattr(local_target, "LocalSystem", System)
+    before = signal.signal(signal.SIGTERM, lambda *_: stopped.append("nothing"))
+    try:
+        with pytest.raises(KeyboardInterrupt), local_target.local_target(tmp_path):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stopped == ["the system"]

@@ -1,6 +1,7 @@
 """What processes of students say becomes one run: no second of any of them is lost."""
 
 import asyncio
+import os
 import sys
 
 import pytest
@@ -38,6 +39,15 @@ async def test_seconds_are_told_in_order_also_of_those_who_go_on_when_others_hav
     verdicts = await Crew([JOB, JOB], told.append).run()
     assert len(verdicts) == 2
     assert [(second.at, second.received) for second in told] == [(0, 11), (1, 10), (2, 10), (3, 10)]
+
+
+async def test_a_ctrl_c_in_the_terminal_reaches_only_who_started_the_processes() -> None:
+    process = await crew._launch()
+    try:
+        assert os.getsid(process.pid) == process.pid
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def test_a_process_that_says_that_it_failed_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
