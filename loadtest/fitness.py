@@ -76,13 +76,13 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What was measured at the highest load that was carried."""
+    """What was measured at the highest load that was carried; None of what was not looked at."""
 
     messages_per_s: float
     deliveries_per_s: float
-    edge_cores: float
-    broker_cores: float
-    locations_per_gateway_core: float
+    edge_cores: float | None
+    broker_cores: float | None
+    locations_per_gateway_core: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +107,54 @@ def extrapolate(measured: Capacity, wanted: University) -> str:
     """Return what a university would need, from what was measured, and where that stops being true."""
     messages = wanted.students / wanted.each_s
     deliveries = messages * wanted.group_size
-    edge_us = measured.edge_cores / max(1.0, measured.deliveries_per_s) * 1e6
-    broker_us = measured.broker_cores / max(1.0, measured.messages_per_s) * 1e6
-    by_cpu = ceil(deliveries * edge_us / 1e6)
-    by_sockets = ceil(wanted.students / wanted.edge_holds)
-    logins = wanted.students / wanted.logins_within_s
-    gateways = ceil(logins / max(1.0, measured.locations_per_gateway_core))
     skims = messages * SKIM_US / 1e6
-    needs = (
+    load = (
         f"{wanted.students:,} students, one message every {wanted.each_s:g} s each, in groups of"
-        f" {wanted.group_size}: {messages:,.0f} messages/s, {deliveries:,.0f} deliveries/s\n"
-        f"edges: {max(by_cpu, by_sockets):,} of one core ({by_cpu:,} by CPU at {edge_us:.1f} µs a delivery,"
-        f" {by_sockets:,} by {wanted.edge_holds:,} sockets each)\n"
-        f"gateways: {gateways:,} cores, for all to log in within {wanted.logins_within_s / 60:g} min"
-        f" ({logins:,.0f} requests/s)\n"
-        f"brokers: {ceil(messages * broker_us / 1e6):,} cores at {broker_us:.0f} µs a message,"
-        " before replication"
+        f" {wanted.group_size}: {messages:,.0f} messages/s, {deliveries:,.0f} deliveries/s"
     )
+    needs = [
+        load,
+        _edges(measured, wanted, deliveries),
+        _gateways(measured, wanted),
+        _brokers(measured, messages),
+    ]
     if skims > MOST_SKIMMING:
-        needs += (
-            f"\nnot as it is built: every edge would spend {skims:,.1f} cores on reading all records."
+        needs.append(
+            f"not as it is built: every edge would spend {skims:,.1f} cores on reading all records."
             f" Past {MOST_SKIMMING / SKIM_US * 1e6:,.0f} messages/s each message must be routed to the edges"
             " concerned"
         )
-    return needs
+    return "\n".join(needs)
+
+
+def _edges(measured: Capacity, wanted: University, deliveries: float) -> str:
+    by_sockets = ceil(wanted.students / wanted.edge_holds)
+    sockets = f"{by_sockets:,} by {wanted.edge_holds:,} sockets each"
+    if measured.edge_cores is None:
+        return f"edges: {sockets}; by CPU not known, none was looked at"
+    edge_us = measured.edge_cores / max(1.0, measured.deliveries_per_s) * 1e6
+    by_cpu = ceil(deliveries * edge_us / 1e6)
+    return (
+        f"edges: {max(by_cpu, by_sockets):,} of one core"
+        f" ({by_cpu:,} by CPU at {edge_us:.1f} µs a delivery, {sockets})"
+    )
+
+
+def _gateways(measured: Capacity, wanted: University) -> str:
+    if measured.locations_per_gateway_core is None:
+        return "gateways: not known, none was looked at"
+    logins = wanted.students / wanted.logins_within_s
+    return (
+        f"gateways: {ceil(logins / measured.locations_per_gateway_core):,} cores, for all to log in within"
+        f" {wanted.logins_within_s / 60:g} min ({logins:,.0f} requests/s)"
+    )
+
+
+def _brokers(measured: Capacity, messages: float) -> str:
+    if measured.broker_cores is None:
+        return "brokers: not known, none was looked at"
+    broker_us = measured.broker_cores / max(1.0, measured.messages_per_s) * 1e6
+    return (
+        f"brokers: {ceil(messages * broker_us / 1e6):,} cores at {broker_us:.0f} µs a message,"
+        " before replication"
+    )

@@ -16,11 +16,11 @@ from loadtest.crowd import made_up_number
 from loadtest.fitness import Capacity, Outcome, University
 from loadtest.probe import Probe
 from loadtest.rest import RestApi
-from loadtest.results import FAULTS, Moment, Result
+from loadtest.results import CARRIERS, FAULTS, Moment, Result, cores_used
 from loadtest.run import Target, run_scenario
 from loadtest.scenario import Scenario, load
 from loadtest.schedule import stretches
-from loadtest.server_side import ServerMoment, look
+from loadtest.server_side import look
 from loadtest.tokens import open_tokens
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class FitnessRun:
                 log.warning("a location could not be had: %s", failure)
         gateways = [name for name in before if "gateway" in name and name in after]
         used_s = sum(after[name].cpu_s - before[name].cpu_s for name in gateways)
-        return answered / used_s if used_s > 0 else None
+        return answered / used_s if answered and used_s > 0 else None
 
 
 def faults(result: Result, *, shed: bool = True) -> dict[str, int]:
@@ -121,10 +121,11 @@ def said(wrong: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in wrong.items()) or "nothing lost"
 
 
-def carried(result: Result, per_core: float) -> Capacity:
+def carried(result: Result, per_core: float | None) -> Capacity:
     """Return what was carried in that phase of a run in which most was received."""
     phases = [one for one in stretches(result.scenario) if one.phase.measured]
-    best: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    best: tuple[float, float] = (0.0, 0.0)
+    cores: dict[str, float] = {}
     for phase in phases:
         moments = [one for one in result.moments if phase.starts_s <= one.at < phase.ends_s]
         looks = [one for one in result.servers if phase.starts_s <= one.at <= phase.ends_s]
@@ -132,19 +133,13 @@ def carried(result: Result, per_core: float) -> Capacity:
             continue
         received = sum(one.received for one in moments) / len(moments)
         acked = sum(one.acked for one in moments) / len(moments)
-        took = looks[-1].at - looks[0].at
-        cores = _cores(looks[0].servers, looks[-1].servers, took)
-        edges = sum(used for name, used in cores.items() if name.startswith("edge"))
-        brokers = sum(used for name, used in cores.items() if name.startswith("kafka"))
-        best = max(best, (received, acked, edges, brokers))
-    received, acked, edges, brokers = best
-    return Capacity(acked, received, edges, brokers, per_core)
-
-
-def _cores(
-    before: Mapping[str, ServerMoment], after: Mapping[str, ServerMoment], took: float
-) -> dict[str, float]:
-    return {name: (after[name].cpu_s - one.cpu_s) / took for name, one in before.items() if name in after}
+        if (received, acked) > best:
+            best, cores = (received, acked), cores_used(pairwise(looks))
+    received, acked = best
+    edges, brokers = (
+        [used for name, used in cores.items() if name.startswith(prefix)] for prefix in CARRIERS
+    )
+    return Capacity(acked, received, sum(edges) or None, sum(brokers) or None, per_core)
 
 
 def _online(result: Result) -> list[Outcome]:
@@ -182,6 +177,6 @@ def _uptime(probe: Probe) -> Outcome:
 
 
 def _needs(result: Result, per_core: float | None) -> str:
-    if per_core is None or not result.servers:
+    if not result.servers:
         return "what more students would need is not known: no server could be looked at (--ops, --pid)"
     return fitness.extrapolate(carried(result, per_core), University())

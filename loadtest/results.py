@@ -1,6 +1,7 @@
 """The result of a run: what was planned, what happened each second, and whether the objectives held. Pure."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final
 
 from pydantic import BaseModel
@@ -12,7 +13,7 @@ from loadtest.schedule import measured_between
 from loadtest.server_side import MACHINE, ServerMoment
 
 CARRIERS: Final = ("edge", "kafka")
-"""Servers whose names begin so carry deliveries: their CPU counts for a delivery."""
+"""Servers whose names begin so carry deliveries: their CPU counts for a delivery, where both are seen."""
 
 LATE_MS: Final = 50.0
 """A generator whose own sending is later than this (p99) measures itself."""
@@ -162,7 +163,7 @@ class Collector:
         verdict = _sum(verdicts)
         cpu = self._server_cpu()
         whole = cpu.pop(MACHINE, None)
-        carried = [used for name, used in cpu.items() if name.startswith(CARRIERS)]
+        carried = {prefix: [cpu[name] for name in cpu if name.startswith(prefix)] for prefix in CARRIERS}
         seconds, received = max(1, self._seconds), max(1, self._received)
         generator = self._generator_cpu_s / seconds
         result = Result(
@@ -180,7 +181,9 @@ class Collector:
             online_most=max((moment.online for moment in self.moments), default=0),
             deliveries_per_s=self._received / seconds,
             messages_per_s=self._planned / seconds,
-            server_us_per_delivery=sum(carried) * seconds / received * 1e6 if carried else None,
+            server_us_per_delivery=(
+                sum(map(sum, carried.values())) * seconds / received * 1e6 if all(carried.values()) else None
+            ),
             server_cpu=cpu,
             others_cpu=None if whole is None else max(0.0, whole - sum(cpu.values()) - generator),
             generator_us_per_delivery=self._generator_cpu_s / received * 1e6,
@@ -195,16 +198,21 @@ class Collector:
 
     def _server_cpu(self) -> dict[str, float]:
         """Return how many cores each server used while it was measured."""
-        inside = [one for one in self.servers if self._is_measured(one.at, one.at)]
-        if len(inside) < 2:
-            return {}
-        first, last = inside[0], inside[-1]
-        took = last.at - first.at
-        return {
-            name: (last.servers[name].cpu_s - moment.cpu_s) / took
-            for name, moment in first.servers.items()
-            if name in last.servers
-        }
+        return cores_used(
+            (before, after)
+            for before, after in pairwise(self.servers)
+            if self._is_measured(before.at, after.at)
+        )
+
+
+def cores_used(between: Iterable[tuple[ServerSecond, ServerSecond]]) -> dict[str, float]:
+    """Return how many cores each server used between looks that saw it, and not that it started anew."""
+    worked: dict[str, list[tuple[float, float]]] = {}
+    for before, after in between:
+        for name, moment in before.servers.items():
+            if name in after.servers and (used_s := after.servers[name].cpu_s - moment.cpu_s) >= 0:
+                worked.setdefault(name, []).append((used_s, after.at - before.at))
+    return {name: sum(used for used, _ in of) / sum(took for _, took in of) for name, of in worked.items()}
 
 
 def judge(result: Result) -> list[Judged]:

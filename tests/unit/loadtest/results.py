@@ -23,7 +23,7 @@ def result(
     name: str = "test",
     faults: Mapping[str, int] = MappingProxyType({}),
 ) -> Result:
-    """Return a result of two seconds of coming and ten of talk, 100 deliveries each, with two servers."""
+    """Return a result of two seconds of coming and ten of talk, 100 deliveries each, with three servers."""
     scenario = Scenario(
         name=name,
         about="A test's.",
@@ -43,7 +43,8 @@ def result(
         of_others = {"other_deliver": slow, "other_ack": slow}
         collector.take(second.model_copy(update=of_second if at >= 2 else of_others))
         servers = {
-            "edge-1": ServerMoment(cpu_s=5 + at * 0.002, memory_bytes=9e7),
+            "edge-1": ServerMoment(cpu_s=5 + at * 0.0015, memory_bytes=9e7),
+            "kafka": ServerMoment(cpu_s=7 + at * 0.0005, memory_bytes=9e7),
             "store": ServerMoment(cpu_s=at * 0.5, memory_bytes=1e8, lag=3),
             MACHINE: ServerMoment(cpu_s=100 + at * 1.503),
         }

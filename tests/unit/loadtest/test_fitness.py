@@ -5,6 +5,8 @@ import pytest
 from loadtest import fitness
 from loadtest.fitness import Capacity, Function, Outcome, University, extrapolate
 from loadtest.fitness_run import carried, faults
+from loadtest.results import ServerSecond
+from loadtest.server_side import ServerMoment
 from tests.unit.loadtest.results import result
 
 MORE = Function("more is better", "", 10, 20)
@@ -64,7 +66,19 @@ def test_what_was_carried_is_taken_from_the_servers_while_most_was_received() ->
     capacity = carried(result(), 1.0)
     assert capacity.deliveries_per_s == 100
     assert capacity.messages_per_s == 10
-    assert capacity.edge_cores == pytest.approx(0.002)
+    assert capacity.edge_cores == pytest.approx(0.0015)
+    assert capacity.broker_cores == pytest.approx(0.0005)
+
+
+def test_what_was_not_looked_at_is_not_known_and_never_nothing() -> None:
+    one = result()
+    only_gateway = [
+        ServerSecond(at=at, servers={"api_gateway": ServerMoment(cpu_s=at * 0.1)}) for at in range(12)
+    ]
+    needs = extrapolate(carried(one.model_copy(update={"servers": only_gateway}), None), University())
+    assert "edges: 2,000 by 10,000 sockets each; by CPU not known" in needs
+    assert "gateways: not known" in needs
+    assert "brokers: not known" in needs
 
 
 def test_refusing_under_unusual_load_is_no_loss_and_losing_is() -> None:

@@ -5,8 +5,9 @@ import pytest
 from loadtest.crew import added_up
 from loadtest.latency import bucket_of
 from loadtest.news import Second
-from loadtest.results import FAULTS, Collector, Result, judge
-from loadtest.scenario import Objectives
+from loadtest.results import FAULTS, Collector, Result, ServerSecond, judge
+from loadtest.scenario import Objectives, Phase
+from loadtest.server_side import ServerMoment
 from tests.unit.loadtest.results import result, verdict
 
 
@@ -80,8 +81,44 @@ def test_objectives_that_are_met_hold() -> None:
 def test_a_delivery_costs_what_edges_and_broker_use_and_the_store_is_not_among_them() -> None:
     one = result()
     assert one.server_us_per_delivery == pytest.approx(20, rel=0.01)
-    assert one.server_cpu == pytest.approx({"edge-1": 0.002, "store": 0.5})
+    assert one.server_cpu == pytest.approx({"edge-1": 0.0015, "kafka": 0.0005, "store": 0.5})
     assert one.generator_us_per_delivery == pytest.approx(10)
+
+
+def cpu_of(*looks: tuple[float, dict[str, float]], phases: tuple[Phase, ...] = ()) -> Result:
+    """Return the result of a run of whose servers the CPU was seen at these moments."""
+    talk = Phase(name="talk", seconds=10, each_s=1)
+    scenario = result().scenario.model_copy(update={"phases": phases or (talk,)})
+    collector = Collector(scenario)
+    for at in range(int(scenario.seconds)):
+        collector.take(Second(at=at, received=100))
+    for moment, used in looks:
+        servers = {name: ServerMoment(cpu_s=cpu_s) for name, cpu_s in used.items()}
+        collector.servers.append(ServerSecond(at=moment, servers=servers))
+    return collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+
+
+def test_a_server_that_was_started_anew_or_was_silent_is_counted_by_what_was_seen_of_it() -> None:
+    anew = cpu_of(*[(at, {"edge-1": at % 6 + 0.0}) for at in range(0, 11, 2)])
+    assert anew.server_cpu == pytest.approx({"edge-1": 1.0})
+    silent = cpu_of((0, {}), *[(at, {"edge-1": float(at)}) for at in (2, 4, 6, 8)], (10, {}))
+    assert silent.server_cpu == pytest.approx({"edge-1": 1.0})
+
+
+def test_what_a_server_does_between_measured_stretches_is_not_counted() -> None:
+    talk = Phase(name="talk", seconds=10, each_s=1)
+    phases = (talk, talk.model_copy(update={"measured": False}), talk)
+    one = cpu_of(
+        *[(at, {"edge-1": float(min(10, max(0, at - 10)))}) for at in range(0, 31, 2)], phases=phases
+    )
+    assert one.server_cpu == {"edge-1": 0.0}
+
+
+def test_a_deliverys_cpu_is_not_known_where_only_the_edges_were_looked_at() -> None:
+    looks = [(float(at), {"edge-1": at * 0.002}) for at in range(0, 11, 2)]
+    assert cpu_of(*looks).server_us_per_delivery is None
+    both = [(at, {**used, "kafka": used["edge-1"]}) for at, used in looks]
+    assert cpu_of(*both).server_us_per_delivery == pytest.approx(40)
 
 
 def test_what_everything_else_on_the_machine_used_is_told_apart() -> None:
