@@ -145,7 +145,8 @@ def _memory(result: Result) -> list[Series]:
 
 
 def _lag(result: Result) -> list[Series]:
-    points = [(one.at, sum(server.lag for server in one.servers.values())) for one in result.servers]
+    lags = [(one.at, [of.lag for of in one.servers.values() if of.lag is not None]) for one in result.servers]
+    points = [(at, sum(known)) for at, known in lags if known]
     return [Series("not stored yet", points)] if points else []
 
 

@@ -30,11 +30,11 @@ _WANTED: Final = {
 
 
 class ServerMoment(BaseModel):
-    """One server at one moment. ``cpu_s`` counts from its start; ``lag`` is in records not yet stored."""
+    """One server at one moment. ``cpu_s`` counts from its start; ``lag``, if known, in records not stored."""
 
     cpu_s: float = 0.0
     memory_bytes: float = 0.0
-    lag: float = 0.0
+    lag: float | None = None
     deliveries: float = 0.0
     connections: float = 0.0
 

@@ -1,6 +1,8 @@
 """The page stands alone, shows what was judged, and two runs share their plots' axes."""
 
+import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from loadtest.plots import Axis, Series, axis_for, plot
 from loadtest.report import page, write_report
+from loadtest.results import ServerSecond
 from loadtest.scenario import Objectives
 from tests.unit.loadtest.results import result
 
@@ -58,6 +61,21 @@ def test_what_was_missed_is_shown_as_missed() -> None:
     assert "objectives missed" in text
     assert "3 missing" in text
     assert "objectives held" in page([result()])
+
+
+def test_how_far_the_store_is_behind_is_shown_only_where_it_was_seen() -> None:
+    one = result()
+    without = [
+        ServerSecond(at=look.at, servers={name: of for name, of in look.servers.items() if name != "store"})
+        for look in one.servers
+    ]
+    assert "Behind the log" in page([one])
+    assert "Behind the log" not in page([one.model_copy(update={"servers": without})])
+    silent = page([one.model_copy(update={"servers": [*one.servers[:-1], without[-1]]})])
+    lag = re.search(r'data-plot="([^"]*not stored yet[^"]*)"', silent)
+    assert lag is not None
+    ((_, points),) = json.loads(unescape(lag[1]))["series"]
+    assert {behind for _, behind in points} == {3}, "a persister that does not answer has not caught up"
 
 
 def test_two_runs_stand_side_by_side_with_the_change_between_them() -> None:
