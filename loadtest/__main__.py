@@ -23,7 +23,7 @@ from loadtest.report import write_report
 from loadtest.rest import RestApi
 from loadtest.results import Moment, Result
 from loadtest.run import LiveLine, Target, run_scenario
-from loadtest.scenario import Replay, Scenario, load, ready_ones
+from loadtest.scenario import Scenario, load, ready_ones
 from loadtest.server_side import Watched, pairs
 from loadtest.tokens import open_tokens
 
@@ -141,12 +141,12 @@ def chosen_scenario(asked: argparse.Namespace) -> Scenario:
     changes = {"students": asked.students, "group_size": asked.group_size}
     changed = scenario.model_dump() | {name: value for name, value in changes.items() if value is not None}
     if asked.replay is not None:
-        changed["replay"] = Replay(folder=asked.replay)
+        changed["replay"] = (changed["replay"] or {}) | {"folder": asked.replay}
     return Scenario.model_validate(changed)
 
 
 def show_and_keep(result: Result, folder: Path) -> int:
-    """Print what was judged, write result and report, and return the exit status."""
+    """Print what was judged, write result and report into a folder, and return the exit status."""
     for one in result.judged:
         print(f"{'ok  ' if one.held else 'FAIL'}  {one.what}: {one.got} (wanted {one.wanted})")
     cores = dict(result.server_cpu)
@@ -159,7 +159,6 @@ def show_and_keep(result: Result, folder: Path) -> int:
         f"p99 {result.deliver.p99:.1f} ms; generator {result.generator_us_per_delivery:.1f} µs a delivery"
         + (f"; cores used: {used}" if used else "")
     )
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"load-{result.scenario.name}-{result.started.replace(':', '')[:17]}-{result.run}.json"
     path.write_text(result.model_dump_json(indent=1))
     print(f"{path}\n{write_report([result], path.with_suffix('.html'))}")
@@ -172,8 +171,14 @@ def _ready() -> str:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    scenario, target = chosen_scenario(asked), _target(asked)
     open_tokens(asked.tokens)
+    return run_and_keep(asked, _target(asked))
+
+
+def run_and_keep(asked: argparse.Namespace, target: Target) -> int:
+    """Run the scenario that is asked for, show and keep its result, and return the exit status."""
+    scenario = chosen_scenario(asked)
+    asked.out.mkdir(parents=True, exist_ok=True)
     live = LiveLine(scenario.seconds)
     result = uvloop.run(run_scenario(scenario, target, processes=asked.processes, on_moment=live.show))
     live.finish()
@@ -192,6 +197,7 @@ def _fitness(asked: argparse.Namespace) -> int:
 
 def measure_fitness(target: Target, folder: Path, minutes: float, audit: Callable[[], Outcome]) -> int:
     """Measure all fitness functions, print the table, and return the exit status."""
+    folder.mkdir(parents=True, exist_ok=True)
 
     def on_scenario(scenario: Scenario) -> Callable[[Moment], None]:
         print(f"\n{scenario.name}: {scenario.about}", flush=True)

@@ -58,10 +58,8 @@ def make_crowd(scenario: Scenario, run: str, number: int, of: int, ups: Sequence
 
     Raises ValueError where there are too few.
     """
-    if ups and len(ups) < scenario.students:
-        raise ValueError(f"{scenario.students} students are wanted, and tokens are there for {len(ups)}")
     share = share_of(scenario.students, number, of)
-    students = [ups[index] if ups else made_up_number(run, index) for index in share]
+    students = _numbers(scenario.students, run, ups)[share.start : share.stop]
     rng = random.Random(f"{run} {number}")
     groups: list[Group] = []
     for _ in range(scenario.groups_each):
@@ -72,12 +70,23 @@ def make_crowd(scenario: Scenario, run: str, number: int, of: int, ups: Sequence
     return Crowd(tuple(students), tuple(groups))
 
 
-def replay_crowd(logs: Mapping[str, Sequence[IrcMessage]], run: str) -> tuple[Crowd, dict[str, str]]:
-    """Return the crowd of a replay, every log a group, and the UP number of every nick."""
+def replay_crowd(
+    logs: Mapping[str, Sequence[IrcMessage]], run: str, ups: Sequence[str] = ()
+) -> tuple[Crowd, dict[str, str]]:
+    """Return the crowd of a replay, every log a group, and the UP number of every nick.
+
+    Raises ValueError where there are too few.
+    """
     nicks = sorted({message.nick for log in logs.values() for message in log})
-    ups = {nick: made_up_number(run, index) for index, nick in enumerate(nicks)}
+    by_nick = dict(zip(nicks, _numbers(len(nicks), run, ups), strict=True))
     groups = [
-        Group(f"load-{run}-irc-{number}", tuple(sorted({ups[message.nick] for message in log})))
+        Group(f"load-{run}-irc-{number}", tuple(sorted({by_nick[message.nick] for message in log})))
         for number, (_, log) in enumerate(sorted(logs.items()))
     ]
-    return Crowd(tuple(ups.values()), tuple(groups)), ups
+    return Crowd(tuple(by_nick.values()), tuple(groups)), by_nick
+
+
+def _numbers(students: int, run: str, ups: Sequence[str]) -> list[str]:
+    if ups and len(ups) < students:
+        raise ValueError(f"{students} students are wanted, and tokens are there for {len(ups)}")
+    return list(ups[:students]) if ups else [made_up_number(run, index) for index in range(students)]

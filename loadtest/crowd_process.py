@@ -179,7 +179,7 @@ def _plan(scenario: Scenario, job: Job, ups: Sequence[str]) -> tuple[Crowd, Iter
         crowd = make_crowd(scenario, job.run, job.number, job.of, ups)
         return crowd, schedule.talk(scenario, crowd, f"{job.run} {job.number}")
     logs = _read_logs(scenario.replay.folder)
-    crowd, by_nick = replay_crowd(logs, job.run)
+    crowd, by_nick = replay_crowd(logs, job.run, ups)
     starts_s = sum(phase.seconds for phase in scenario.phases)
     return crowd, schedule.replayed(logs, crowd, by_nick, starts_s, scenario.replay.seconds)
 

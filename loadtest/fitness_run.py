@@ -66,7 +66,6 @@ class FitnessRun:
     async def _run(self, name: str) -> Result:
         scenario = load(name).stretched(self._stretch)
         result = await run_scenario(scenario, self._target, on_moment=self._on_scenario(scenario))
-        self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / f"{name}.json").write_text(result.model_dump_json(indent=1))
         return result
 

@@ -36,10 +36,12 @@ class Target:
 async def run_scenario(
     scenario: Scenario, target: Target, *, processes: int = 0, on_moment: Callable[[Moment], None]
 ) -> Result:
-    """Run a scenario. Raises `RunFailedError` where it cannot be carried through.
+    """Run a scenario. Raises `RunFailedError` or ValueError where it cannot be carried through.
 
     ``processes`` is how many generate load; 0: one for each core, at most one for 500 students.
     """
+    if processes < 0:
+        raise ValueError(f"{processes} processes cannot generate load")
     run, started = uuid4().hex[:8], datetime.now(UTC)
     count = 1 if scenario.replay else processes or min(os.cpu_count() or 1, -(-scenario.students // 500))
     jobs = [

@@ -61,12 +61,12 @@ class Objectives(Part):
 class Scenario(Part):
     """A whole run."""
 
-    name: str
+    name: str = Field(pattern="^[^/]+$", description="Also part of the name of the result's file.")
     about: str
     students: int = Field(default=300, ge=1)
     group_size: int = Field(default=30, ge=1)
     groups_each: int = Field(default=1, ge=1, le=20, description="How many groups a student is in.")
-    text_chars: int = Field(default=80, ge=0, le=16_000)
+    text_chars: int = Field(default=80, ge=0, le=15_500)
     phases: tuple[Phase, ...] = ()
     replay: Replay | None = None
     settle_s: float = Field(default=15.0, ge=0, description="No news for so long: what misses is missing.")
@@ -88,12 +88,13 @@ class Scenario(Part):
         return sum(phase.seconds for phase in self.phases) + (self.replay.seconds if self.replay else 0.0)
 
     def stretched(self, factor: float) -> "Scenario":
-        """Return it with all phases so many times as long, but for those that only bring students online."""
+        """Return it so many times as long, but for the phases that only bring students online."""
         phases = tuple(
             phase.model_copy(update={"seconds": phase.seconds * factor}) if phase.measured else phase
             for phase in self.phases
         )
-        return self.model_copy(update={"phases": phases})
+        replay = self.replay and self.replay.model_copy(update={"seconds": self.replay.seconds * factor})
+        return self.model_copy(update={"phases": phases, "replay": replay})
 
 
 def load(name_or_path: str) -> Scenario:

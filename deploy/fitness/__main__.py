@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import uvloop
-
 from deploy.audit import PINNED, Audit, look_up
 from deploy.fitness.local_target import local_target
-from loadtest.__main__ import USUAL_MINUTES, add_size, chosen_scenario, measure_fitness, show_and_keep
+from loadtest.__main__ import USUAL_MINUTES, add_size, measure_fitness, run_and_keep
 from loadtest.crew import RunFailedError
 from loadtest.fitness import AUDIT, Outcome
-from loadtest.run import LiveLine, Target, run_scenario
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             local_target(Path(folder), edges=asked.edges) as target,
         ):
             if asked.scenario is not None:
-                return _one(asked, target)
+                return run_and_keep(asked, target)
             return measure_fitness(target, asked.out, asked.minutes, audit)
     except (RunFailedError, ValueError, OSError, RuntimeError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
@@ -45,14 +42,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add_size(parser)
     return parser.parse_args(argv)
-
-
-def _one(asked: argparse.Namespace, target: Target) -> int:
-    scenario = chosen_scenario(asked)
-    live = LiveLine(scenario.seconds)
-    result = uvloop.run(run_scenario(scenario, target, processes=asked.processes, on_moment=live.show))
-    live.finish()
-    return show_and_keep(result, asked.out)
 
 
 def audit() -> Outcome:

@@ -14,6 +14,7 @@ from loadtest.crowd import made_up_number, make_crowd, replay_crowd, share_of
 from loadtest.irc_logs import parse
 from loadtest.scenario import Phase, Scenario, load, ready_ones
 from schemas.ids import GroupId
+from schemas.log_records import MAX_TEXT_BYTES
 from schemas.up_number import UpNumber
 
 
@@ -156,6 +157,14 @@ def test_a_replay_says_every_line_of_the_logs_within_its_time() -> None:
     assert [len(group.members) for group in crowd.groups] == [2, 1]
 
 
+def test_a_replay_is_said_by_the_students_of_a_token_file_where_there_are_enough() -> None:
+    logs = {"a.log": parse(b"[10:00] <ana> um\n[10:01] <rui> dois")}
+    crowd, ups = replay_crowd(logs, "run", ("up000000001", "up000000002", "up000000003"))
+    assert set(crowd.students) == set(ups.values()) == {"up000000001", "up000000002"}
+    with pytest.raises(ValueError, match="for 1"):
+        replay_crowd(logs, "run", ("up000000001",))
+
+
 def test_every_ready_scenario_can_be_read_and_says_what_it_is_for() -> None:
     ready = ready_ones()
     assert {"smoke", "steady", "ramp", "lecture-break", "storm", "irc", "soak"} <= {one.name for one in ready}
@@ -173,6 +182,7 @@ A_PHASE = '[[phases]]\nname="a"\nseconds=1\n'
         ("", "phases or a replay"),
         ("student=3\n" + A_PHASE, "student"),
         (A_PHASE + A_PHASE + "online=0.5", "fall"),
+        ("text_chars=15_501\n" + A_PHASE, "text_chars"),
     ],
 )
 def test_a_scenario_that_makes_no_sense_is_refused_with_the_reason(
@@ -181,6 +191,15 @@ def test_a_scenario_that_makes_no_sense_is_refused_with_the_reason(
     (tmp_path / "x.toml").write_text('name="x"\nabout="y"\n' + text)
     with pytest.raises(ValidationError, match=says):
         load(str(tmp_path / "x.toml"))
+
+
+def test_a_name_that_can_be_no_files_is_refused_before_the_result_is_to_be_kept() -> None:
+    with pytest.raises(ValidationError, match="name"):
+        Scenario.model_validate(scenario().model_dump() | {"name": "evening/2"})
+
+
+def test_the_longest_text_is_one_that_an_edge_takes() -> None:
+    assert len(schedule.sample_text(15_500).encode()) <= MAX_TEXT_BYTES
 
 
 def test_a_scenario_that_is_not_there_is_said_so() -> None:

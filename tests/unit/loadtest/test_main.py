@@ -1,0 +1,50 @@
+"""The commands do what their arguments say, and what cannot be carried through is said before the run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest import __main__ as commands
+from loadtest.__main__ import main
+from loadtest.scenario import Scenario
+
+REPLAY = 'name = "logs"\nabout = "a test\'s"\n[replay]\nfolder = "logs"\nseconds = 300\n'
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[Scenario]:
+    """The scenarios that were begun; nothing is run."""
+    begun: list[Scenario] = []
+
+    async def run_scenario(scenario: Scenario, *_: Any, **__: Any) -> None:
+        begun.append(scenario)
+        raise OSError("this is a test")
+
+    monkeypatch.setenv("TOKEN_SECRET", "a secret of a test, longer than 32 bytes")
+    monkeypatch.setattr(commands, "run_scenario", run_scenario)
+    return begun
+
+
+def test_a_folder_that_cannot_be_had_is_said_before_the_run(ran: list[Scenario], tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    assert main(["run", "smoke", "--gateway", "http://x", "--out", str(tmp_path / "taken")]) == 2
+    assert ran == []
+
+
+def test_other_logs_and_another_length_keep_the_rest_of_a_replay(ran: list[Scenario], tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(REPLAY)
+    options = ["--gateway", "http://x", "--out", str(tmp_path), "--replay", "others", "--stretch", "2"]
+    main(["run", str(tmp_path / "x.toml"), *options])
+    (scenario,) = ran
+    assert scenario.replay is not None
+    assert (scenario.replay.folder, scenario.replay.seconds) == (Path("others"), 600)
+
+
+def test_a_run_by_less_than_no_process_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOKEN_SECRET", "a secret of a test, longer than 32 bytes")
+    options = ["--gateway", "http://127.0.0.1:1", "--out", str(tmp_path), "--processes", "-1"]
+    assert main(["run", "smoke", *options]) == 2
+    assert "processes" in capsys.readouterr().err
