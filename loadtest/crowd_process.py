@@ -49,7 +49,9 @@ class CrowdProcess:
         self._scenario = Scenario.model_validate_json(job.scenario)
         self._crowd, self._lines = _plan(self._scenario, job, tokens.ups)
         self._started = 0.0
-        self._memory = Memory(self._crowd.rooms, self._clock)
+        # The students of a token file are somebody: a probe may be one of them, and people may write to them.
+        ours = f"load-{job.run}-" if tokens.ups else ""
+        self._memory = Memory(self._crowd.rooms, self._clock, ours=ours)
         self._live = LiveCrowd(
             self._crowd.students,
             tokens.token,

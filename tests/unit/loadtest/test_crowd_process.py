@@ -60,6 +60,7 @@ async def test_what_comes_in_the_last_part_of_a_second_is_told_too(
         check_history=0,
         phases=(Phase(name="come online", seconds=0.1), Phase(name="talk", seconds=0.3, each_s=0.05)),
     )
+    before_s = time.process_time()
     async with running_edge() as edge:
         edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
         echoes: list[asyncio.Future[None]] = []
@@ -76,3 +77,5 @@ async def test_what_comes_in_the_last_part_of_a_second_is_told_too(
     told = [(one.planned, one.acked, one.received) for one in seconds if one is not None]
     assert (verdict.said, verdict.acked, verdict.received) == tuple(map(sum, zip(*told, strict=True)))
     assert verdict.acked == verdict.received > 0
+    cpu_s = sum(one.cpu_s for one in seconds if one is not None)
+    assert cpu_s <= time.process_time() - before_s, "what was used before the run is not the first second's"

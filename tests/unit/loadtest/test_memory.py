@@ -99,6 +99,15 @@ def test_a_message_of_a_room_of_others_is_leaked() -> None:
     assert room.wrong() == {"leaked": 1}
 
 
+def test_other_groups_of_students_who_are_not_ours_alone_are_theirs_and_not_leaked() -> None:
+    memory = Memory(dict.fromkeys(UPS, ("load-run-0-0",)), Clock(), ours="load-run-")
+    hear = memory.listener(UPS[0])
+    hear(message(101, room="probe-up000000001"))
+    assert memory.verdict().leaked == 0
+    hear(message(101, room="load-run-1-0"))
+    assert memory.verdict().leaked == 1
+
+
 def test_a_message_that_is_not_as_it_was_sent_is_altered() -> None:
     room = Room([101])
     room.memory.said["m101"].seq = None
