@@ -59,7 +59,7 @@ class ChatClient(Owner):
 
     async def run(self) -> None:
         """Stay connected until cancelled. Raises `ConnectRefusedError` where that is final."""
-        failures = 0
+        pause_s = RECONNECT_FIRST_S
         try:
             while True:
                 try:
@@ -70,11 +70,10 @@ class ChatClient(Owner):
                             raise
                         self._moved_to = error.url
                     self.failed_because = str(error) or repr(error)
-                    failures += 1
-                    pause_s = min(RECONNECT_FIRST_S * 2**failures, RECONNECT_MOST_S)
+                    pause_s = min(2 * pause_s, RECONNECT_MOST_S)
                     await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
                     continue
-                failures = 0
+                pause_s = RECONNECT_FIRST_S
                 await self._lost.wait()
         finally:
             self._close()

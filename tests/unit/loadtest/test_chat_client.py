@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import pytest
 
+from loadtest import chat_client
 from loadtest.chat_client import ChatClient, ConnectRefusedError
 from loadtest.outbox import Outbox, Outgoing
 from loadtest.seen_frames import SeenFrames
@@ -174,3 +176,18 @@ async def test_it_waits_for_an_edge_that_is_not_there_yet() -> None:
         async with student(edge) as client:
             assert client.connected.is_set()
         assert len(tries) == 3
+
+
+async def test_it_tries_again_however_often_it_was_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_client, "RECONNECT_MOST_S", 0.0)
+    tries = count()
+
+    async def locate(_: str) -> str:
+        next(tries)
+        raise ConnectionError("an outage of more than an hour")
+
+    running = asyncio.create_task(ChatClient(UP, "a token", locate=locate, seen=SeenFrames()).run())
+    await until(lambda: running.done() or next(tries) > 2000)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
