@@ -72,7 +72,7 @@ def _plots(results: Sequence[Result]) -> str:
         if not any(drawn):
             continue
         axis = axis_for([line for lines in drawn for line in lines], unit, logarithmic=logarithmic)
-        seconds = max(max((moment.at for moment in one.moments), default=0) + 1 for one in results)
+        seconds = max(_seconds(one) for one in results)
         sections += [
             _one_plot(title, lines, axis, seconds, one) for lines, one in zip(drawn, results, strict=True)
         ]
@@ -84,9 +84,14 @@ def _one_plot(title: str, lines: list[Series], axis: Axis, seconds: float, resul
         Band(one.phase.name, one.starts_s, one.ends_s, not one.phase.measured)
         for one in stretches(result.scenario)
     ]
-    if bands and bands[-1].ends < seconds and result.scenario.replay is None:
-        bands.append(Band("settle", bands[-1].ends, seconds, shaded=True))
+    if bands and bands[-1].ends < _seconds(result) and result.scenario.replay is None:
+        bands.append(Band("settle", bands[-1].ends, _seconds(result), shaded=True))
     return f"<section>{plot(title, lines, axis, seconds, bands)}</section>"
+
+
+def _seconds(result: Result) -> float:
+    """How long the run went on, settling included."""
+    return max((moment.at for moment in result.moments), default=0) + 1
 
 
 def _latency(result: Result) -> list[Series]:

@@ -89,6 +89,14 @@ def test_two_runs_stand_side_by_side_with_the_change_between_them() -> None:
     assert ticks[0] == ticks[1]
 
 
+def test_a_run_that_ended_before_the_other_did_not_settle_until_then() -> None:
+    short = result()
+    late = [one.model_copy(update={"at": one.at + 88}) for one in short.moments]
+    longer = short.model_copy(update={"moments": [*short.moments, *late]})
+    assert ">settle<" not in page([short])
+    assert page([short, longer]).count(">settle<") == page([longer]).count(">settle<") > 0
+
+
 def test_the_page_is_written_where_it_was_said(tmp_path: Path) -> None:
     path = write_report([result()], tmp_path / "a.html")
     assert path.read_text().startswith("<!doctype html>")
