@@ -25,9 +25,14 @@ class TokenSource:
         return tuple(self._given)
 
     def token(self, up: str) -> str:
-        """Return a student's token, good for a day where it is made here."""
+        """Return a student's token, good for a day where it is made here.
+
+        Raises ValueError where the file has none.
+        """
         if up in self._given:
             return self._given[up]
+        if not self._secret:
+            raise ValueError(f"the file of tokens has none of {up}")
         return jwt.encode({"sub": up, "exp": time.time() + LASTS_S}, self._secret, "HS256")
 
 

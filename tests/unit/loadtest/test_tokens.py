@@ -23,6 +23,8 @@ def test_a_file_names_its_students_and_their_tokens(tmp_path: Path) -> None:
     source = open_tokens(tmp_path / "tokens", {})
     assert source.ups == (UP, "up201906046")
     assert source.token(UP) == "abc"
+    with pytest.raises(ValueError, match="up000000001"):
+        source.token("up000000001")
 
 
 @pytest.mark.parametrize("text", ["", "up201906045\n", "up201906045 a b\n"])
