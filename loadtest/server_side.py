@@ -87,7 +87,7 @@ def of_machine() -> ServerMoment | None:
 async def look(session: aiohttp.ClientSession, watched: Watched) -> dict[str, ServerMoment]:
     """Return all servers' figures now. The kernel's are the better ones where both are there."""
     pages = await asyncio.gather(*(_page(session, url) for url in watched.ops_urls.values()))
-    found = {name: parse_metrics(page) for name, page in zip(watched.ops_urls, pages, strict=True) if page}
+    found = {name: page for name, page in zip(watched.ops_urls, pages, strict=True) if page is not None}
     for name, pid in watched.pids.items():
         moment = of_process(pid)
         if moment is not None:
@@ -111,10 +111,10 @@ def pairs(given: Iterable[str]) -> dict[str, str]:
     return found
 
 
-async def _page(session: aiohttp.ClientSession, url: str) -> str:
+async def _page(session: aiohttp.ClientSession, url: str) -> ServerMoment | None:
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     try:
         async with session.get(f"{url.rstrip('/')}/metrics", timeout=timeout) as response:
-            return await response.text() if response.status == 200 else ""
-    except (aiohttp.ClientError, TimeoutError):
-        return ""
+            return parse_metrics(await response.text()) if response.status == 200 else None
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return None

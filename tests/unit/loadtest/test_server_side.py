@@ -29,14 +29,23 @@ async def test_servers_are_looked_at_together_and_the_silent_are_left_out() -> N
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(text=PAGE)
 
+    async def cut_short(_: web.Request) -> web.Response:
+        return web.Response(text=PAGE[: PAGE.index(" 12.5")])
+
+    async def binary(_: web.Request) -> web.Response:
+        return web.Response(body=b"\xff")
+
     app = web.Application()
     app.router.add_get("/metrics", metrics)
+    app.router.add_get("/cut/metrics", cut_short)
+    app.router.add_get("/binary/metrics", binary)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     watched = Watched(
-        {"edge-1": url, "gone": "http://127.0.0.1:1"}, {"edge-1": os.getpid(), "dead": 2**22 + 1}
+        {"edge-1": url, "gone": "http://127.0.0.1:1", "cut": f"{url}/cut", "binary": f"{url}/binary"},
+        {"edge-1": os.getpid(), "dead": 2**22 + 1},
     )
     try:
         async with aiohttp.ClientSession() as session:
