@@ -14,7 +14,7 @@ from schemas.api import MAX_SEQ
 from schemas.client_events import ChatMessage
 
 FORGET_AFTER_S: Final = 120.0
-"""A message that is acked and so old is known by its seq alone from then on."""
+"""A message that was acked so long ago is known by its seq alone from then on."""
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Said:
     planned_at: float
     measured: bool = True
     seq: int | None = None
-    acked: bool = False
+    answered_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -88,17 +88,17 @@ class Memory:
 
     def got_acked(self, message_id: str, seq: int) -> None:
         """Take an ack."""
-        said = self.said[message_id]
+        said, now = self.said[message_id], self._clock()
         self.acked += 1
         ack = self.ack if said.measured else self.other_ack
-        ack.record(int((self._clock() - said.planned_at) * 1e6))
-        said.acked = True
+        ack.record(int((now - said.planned_at) * 1e6))
+        said.answered_at = now
         self._place_of(said, seq)
 
     def got_refused(self, message_id: str) -> None:
         """Take a refusal that is final. The message may stand in the log all the same."""
         self.refused += 1
-        self.said[message_id].acked = True
+        self.said[message_id].answered_at = self._clock()
 
     def got_joined(self, up: str, room: str, head: int) -> None:
         """A member has joined a room for the first time."""
@@ -152,20 +152,20 @@ class Memory:
         for message_id, said in self.said.items():
             if said.planned_at > before:
                 break
-            if said.acked:
+            if said.answered_at is not None and said.answered_at <= before:
                 old.append(message_id)
         for message_id in old:
             del self.said[message_id]
 
     def outstanding(self) -> int:
         """Return how many deliveries and acks are still to come, as far as is known."""
-        unacked = sum(not said.acked for said in self.said.values())
+        unacked = sum(said.answered_at is None for said in self.said.values())
         return unacked + self.verdict().missing
 
     def verdict(self) -> Faults:
         """Return what is wrong now."""
         found = Faults(altered=self.faults.altered, leaked=self.faults.leaked)
-        found.not_acked = sum(not said.acked for said in self.said.values())
+        found.not_acked = sum(said.answered_at is None for said in self.said.values())
         in_order = {room: sorted(seqs) for room, seqs in self.seqs.items()}
         for up in self.came:
             for room, place in self.places[up].items():

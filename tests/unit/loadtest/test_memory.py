@@ -181,6 +181,18 @@ def test_what_was_not_planned_to_be_measured_is_timed_apart() -> None:
     assert (memory.other_deliver.total, memory.other_ack.total) == (3, 1)
 
 
+def test_what_was_acked_late_is_still_known_when_its_members_get_it() -> None:
+    room = Room([])
+    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0))
+    room.messages[101] = message(101)
+    room.clock.now = FORGET_AFTER_S + 60
+    room.memory.got_acked("m101", 101)
+    room.memory.forget_old()
+    room.clock.now += 1
+    room.hear(UPS[1], [101])
+    assert room.memory.deliver.percentile_ms(100) >= 1000 * FORGET_AFTER_S
+
+
 def test_what_is_old_and_acked_is_forgotten_and_still_judged() -> None:
     room = Room([101, 102])
     room.hear(UPS[0], [101, 102])
