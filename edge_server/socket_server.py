@@ -1,5 +1,6 @@
-"""python-socketio, bent in five places: websockets are our own (websockets.py); polled bodies are read to
-their end; frames that can't be read are answered by a named refusal; nothing binary is taken in; no rooms.
+"""python-socketio, bent in six places: websockets are our own (websockets.py); polled bodies are read to
+their end; frames that can't be read are answered by a named refusal, and so are events that ask for no ack;
+nothing binary is taken in; no rooms.
 
 The overridden methods are the libraries' own extension of each other (python-socketio on engine.io); their
 versions are pinned, and tests with the official client hold them.
@@ -222,6 +223,18 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         if data[0] in _NOT_FOR_CLIENTS:
             raise Refused(UNKNOWN_EVENT)
         await super()._handle_event(eio_sid, namespace, ack_id, data)
+
+    async def _handle_event_internal(
+        self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, ack_id: int | None
+    ) -> None:
+        """Answer by the ack. Where none is asked for the library drops the answer: we tell a refusal."""
+        if ack_id is not None:
+            await super()._handle_event_internal(server, sid, eio_sid, data, namespace, ack_id)
+            return
+        answer = await self._trigger_event(data[0], namespace, sid, *data[1:])
+        if isinstance(answer, dict) and "error" in answer:
+            told = self.packet_class(socketio.packet.EVENT, data=[REFUSED, answer["error"]], namespace="/")
+            await self._send_packet(eio_sid, told)
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
         if eio_sid not in self.environ:

@@ -80,6 +80,10 @@ class ChatClient:
         """Send an event and return its ack."""
         return await self._io.call(event, payload, timeout=60)
 
+    async def emit(self, event: str, payload: Any = None) -> None:
+        """Send an event that asks for no ack."""
+        await self._io.emit(event, payload)
+
     async def say(self, room: str, text: str, **more: Any) -> Any:
         """Send a chat message and return its ack."""
         payload = {"message": text, "up": self.up, "room": room, "timestamp": 1_700_000_000_000}

@@ -242,6 +242,23 @@ async def test_what_is_wrong_gets_a_named_error_and_nobody_else_notices(log: Log
         await other.disconnect()
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_who_asks_for_no_ack_is_told_what_is_refused_all_the_same(log: Log, transport: str) -> None:
+    mine = new_group()
+    async with edge(ping_interval_s=1) as one:
+        client = await ready(log, mine, ChatClient(new_up()), one, transports=[transport])
+        for event, payload, _ in REFUSALS:
+            room = mine if payload.get("room") == "MINE" else payload.get("room")
+            await client.emit(event, {"up": client.up, **payload, "room": room})
+        await client.emit("chat message", {"up": client.up, "room": mine, "message": "taken", "timestamp": 1})
+        await client.got("taken")
+        await eventually("all refusals", lambda: len(client.refused) >= len(REFUSALS))
+        assert sorted(body["code"] for body in client.refused) == sorted(code for *_, code in REFUSALS)
+        assert all(set(body) >= {"code", "message", "request_id"} for body in client.refused)
+        await client.disconnect()
+
+
 async def test_frames_that_cannot_be_read_get_a_named_error(log: Log) -> None:
     mine = new_group()
     async with edge() as one:
