@@ -87,7 +87,8 @@ class SocketEvents:
             client = self._rooms.clients.get(sid)
             try:
                 if client is None:
-                    raise Refused(INVALID_PAYLOAD, "This connection is closed.")
+                    # Whoever floods is closed with much still to be answered: that is no outage of ours.
+                    raise Refused(RATE_LIMITED, "This connection is closed. Send it again on the next one.")
                 result = await handle(client, _read(kind, client, payload))
                 return result.model_dump(by_alias=True)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and answered

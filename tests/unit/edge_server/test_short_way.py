@@ -25,7 +25,7 @@ from runtime.budgets import Budget
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
 from schemas.client_events import SendMessage
-from schemas.refusals import OVERLOADED, UNAVAILABLE, Refused
+from schemas.refusals import OVERLOADED, RATE_LIMITED, UNAVAILABLE, Refused
 from tests.integration.backing import eventually
 from tests.unit.edge_server.test_fan_out import Transport
 
@@ -62,19 +62,19 @@ class Edge:
     """One way into an edge, with one client."""
 
     def __init__(self) -> None:
-        rooms, memberships = Rooms(), Memberships()
+        self.rooms, memberships = Rooms(), Memberships()
         memberships.set_member("g", UP, True)
         self.published = Published()
         self.server = Server()
         nothing: Any = None
         events = SocketEvents(
-            EdgeSettings(), rooms, memberships, nothing, cast(Any, self.published), nothing, nothing
+            EdgeSettings(), self.rooms, memberships, nothing, cast(Any, self.published), nothing, nothing
         )
         events.start(cast(Any, self.server))
         self.client = Client("sid", Identity(UP, 0.0), None, max_bytes=10**6, max_packets=10)
         self.transport = Transport()
         self.reading = Reading(cast(Any, self.transport))
-        rooms.add(self.client)
+        self.rooms.add(self.client)
 
     def short(self, text: str) -> list[Any] | None:
         """Return the ack that was written; None where the text has to go the ordinary way."""
@@ -172,6 +172,16 @@ async def test_a_client_may_have_so_many_unacked_messages_on_both_ways_together(
     assert edge.short(text) == await edge.ordinary(text)
     assert not edge.published.messages
     assert hits.get() == before + 2
+
+
+async def test_what_comes_when_its_connection_is_closed_already_is_to_be_said_again() -> None:
+    """Nobody has looked at it: a code that means "not like this" would make its client give it up."""
+    edge = Edge()
+    edge.rooms.remove(edge.client)
+    text = "421" + Json.dumps(["chat message", {"message": "m", "up": UP, "room": "g", "timestamp": 1}])
+    (_, answer) = await edge.ordinary(text)
+    assert answer["error"]["code"] == RATE_LIMITED.code
+    assert not edge.published.messages
 
 
 async def test_who_was_told_to_wait_is_not_read_until_then_and_what_was_read_gets_the_same_answer() -> None:
