@@ -9,8 +9,9 @@ const RETRY_SEND_MS = 2000;
 const NEAR_BOTTOM_PX = 120;
 const SAME_BREATH_MS = 5 * 60 * 1000;
 const MAX_BACKOFF_MS = 8000;
-const MAX_LOOKS_FOR_STORED = 40;
+const LOOK_FOR_STORED_MS = 250;
 const MAX_KEPT = 1000;
+const MAX_CURSORS = 1000;
 const LASTING = new Set(["unavailable", "history_unavailable", "overloaded", "rate_limited"]);
 const TOKEN_CODES = new Set(["missing_token", "invalid_token", "expired_token"]);
 
@@ -35,6 +36,7 @@ function newGroup(id, name) {
     messages: [], // by seq
     cursor: null, // the last seq seen live: what the edge resumes from
     loaded: false, // whether the newest page was read
+    loads: 0, // how often that was begun: a later one takes the place of an earlier one
     complete: false, // whether the oldest message was read
     unread: 0,
     pending: [], // of mine, not acked yet, in the order of writing
@@ -86,7 +88,9 @@ async function logIn(token) {
   try {
     await loadGroups();
   } catch (error) {
-    return logOut(error instanceof Refusal ? error.message : "The server does not answer.");
+    logOut(error instanceof Refusal ? error.message : "The server does not answer.");
+    $("token").value = token; // it may do in a moment
+    return;
   }
   sessionStorage.setItem("token", token);
   $("login").hidden = true;
@@ -102,8 +106,8 @@ async function logIn(token) {
 function logOut(why = "") {
   sessionStorage.removeItem("token");
   state.session += 1;
-  state.socket?.close();
-  Object.assign(state, { token: null, socket: null, open: null, failures: 0, groups: new Map() });
+  hangUp();
+  Object.assign(state, { token: null, open: null, failures: 0, groups: new Map() });
   $("chat").hidden = true;
   $("login").hidden = false;
   $("login-error").textContent = why;
@@ -120,7 +124,7 @@ async function loadGroups() {
     else state.groups.set(id, newGroup(id, name));
   }
   await loadPreviews().catch((error) => {
-    if (error.code !== "history_unavailable") throw error;
+    if (TOKEN_CODES.has(error.code)) throw error;
   });
 }
 
@@ -168,12 +172,14 @@ function forget(id) {
 
 // --- Messages ---
 
-/** Keep a message in its place: the log's order, each seq once. The oldest make room for the newest. */
+/** Keep a message in its place: the log's order, each once, by its lowest seq. The oldest make room for the newest. */
 function keep(group, message) {
   const messages = group.messages;
+  const twin = messages.findIndex(({ id, up }) => id === message.id && up === message.up);
+  if (twin >= 0 && messages[twin].seq <= message.seq) return false;
+  if (twin >= 0) messages.splice(twin, 1);
   let at = messages.length;
   while (at > 0 && messages[at - 1].seq > message.seq) at -= 1;
-  if (at > 0 && messages[at - 1].seq === message.seq) return false;
   const isNewest = at === messages.length;
   messages.splice(at, 0, message);
   if (isNewest && messages.length > MAX_KEPT) {
@@ -188,15 +194,16 @@ function keep(group, message) {
 async function loadNewest(group) {
   if (group.loaded) return;
   const { session } = state;
+  const load = (group.loads += 1);
   const until = group.cursor ?? -1;
-  for (let looks = 1; ; looks += 1) {
+  for (let waitMs = LOOK_FOR_STORED_MS; ; waitMs = Math.min(2 * waitMs, MAX_BACKOFF_MS)) {
     const page = await readPatiently(`/chat/${inPath(group.id)}/message?perPage=${PAGE}`, session);
-    if (session !== state.session) return;
+    if (session !== state.session || load !== group.loads) return;
     startFrom(group, page.messages);
     group.loaded = true;
-    if (group.id === state.open) showRoom({ toBottom: looks === 1 });
-    if (page.storedUpTo >= until || looks === MAX_LOOKS_FOR_STORED) break;
-    await pause(250);
+    if (group.id === state.open) showRoom({ toBottom: waitMs === LOOK_FOR_STORED_MS });
+    if (page.storedUpTo >= until) break;
+    await pause(waitMs);
   }
   paintSoon();
 }
@@ -302,13 +309,22 @@ function tryAgain(session, atLeastMs = 0) {
   setTimeout(() => connect(session), Math.max(atLeastMs, backoff));
 }
 
+/** Close the connection as what we have done with: what it still says, also of its end, changes nothing. */
+function hangUp() {
+  const { socket } = state;
+  state.socket = null;
+  socket?.close();
+}
+
+/** An edge takes so many. What is quiet for the longest time begins anew: it is read from history. */
 function cursors() {
-  const seen = [...state.groups.values()].filter((group) => group.cursor !== null);
+  const seen = sortedGroups().filter((group) => group.cursor !== null);
+  for (const group of seen.splice(MAX_CURSORS)) group.cursor = null;
   return Object.fromEntries(seen.map((group) => [group.id, group.cursor]));
 }
 
 function listen(session, url, status) {
-  state.socket?.close();
+  hangUp();
   const auth = { token: state.token, since: cursors() };
   const socket = io(url, { auth, reconnection: false, forceNew: true });
   state.socket = socket;
@@ -326,7 +342,13 @@ function listen(session, url, status) {
     const status = `moved to ${new URL(there).host}`;
     setTimeout(() => socket === state.socket && listen(session, there, status), Math.random() * withinS * 500);
   }));
-  socket.on("refused", ifCurrent(({ code, message }) => TOKEN_CODES.has(code) && logOut(message)));
+  socket.on("refused", ifCurrent(({ code, message }) => {
+    if (TOKEN_CODES.has(code)) logOut(message);
+    else if (code === "too_many_connections") {
+      hangUp(); // coming back would close whoever came instead, and so on
+      showStatus(message);
+    }
+  }));
   socket.on("connect_error", ifCurrent((error) => {
     if (TOKEN_CODES.has(error.data?.code)) logOut(error.message);
     else if (error.data?.url && state.failures === 0) {

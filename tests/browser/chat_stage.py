@@ -1,0 +1,126 @@
+"""The web client's page with a stage around it: what REST answers and what an edge says, a test decides."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import jwt
+import orjson
+import socketio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from playwright.async_api import Page
+from socketio.exceptions import ConnectionRefusedError as Rejected
+
+from api_gateway import pages
+from api_gateway.answers import Api
+from api_gateway.ready_response import ReadyResponse
+from schemas.client_events import MAX_CURSORS
+from schemas.refusals import INVALID_PAYLOAD, Refusal, Refused
+from tests.integration.backing import eventually
+from tests.unit.api_gateway.parts import UNBOUNDED
+
+UP = "up202000001"
+TOKEN = jwt.encode({"sub": UP}, "nobody looks at the signature here 0123456789")
+
+
+def message(seq: int, text: str, **other: Any) -> dict[str, Any]:
+    """Return a message of somebody else in the group ``g``."""
+    said = {"id": f"m{seq}", "seq": seq, "room": "g", "up": "up202000002", "message": text}
+    return {**said, "timestamp": 1_700_000_000_000 + seq, "sentAt": 1_700_000_000_000, **other}
+
+
+class Stage:
+    """A gateway and an edge."""
+
+    url: str
+    edge_url: str
+
+    def __init__(self) -> None:
+        self.groups = ["g"]
+        self.head = -1
+        self.history: list[dict[str, Any]] = []
+        self.stored_up_to = -1
+        self.reads = 0
+        self.away: Refusal | None = None
+        """Why groups are refused."""
+        self.previews: Refusal | None = None
+        self.sinces: list[Mapping[str, int]] = []
+        """The cursors of each connection that came."""
+        self.sid = ""
+        """The newest connection that was let in."""
+        # Tests move the page's clock on, and nothing is to be late by that.
+        self.edge = socketio.AsyncServer(
+            async_mode="aiohttp", cors_allowed_origins="*", ping_interval=1e6, ping_timeout=1e6
+        )
+        self.edge.on("connect", self._connect)
+        self.edge.on("online", lambda _sid, _payload: {"ok": True})
+
+    async def open(self, page: Page) -> None:
+        """Open the page as a student, and wait until the edge has greeted it."""
+        await page.goto(f"{self.url}#token={TOKEN}")
+        await eventually("it is connected", lambda: bool(self.sid))
+
+    async def tell(self, event: str, payload: Any) -> None:
+        """Say something to the newest connection."""
+        await self.edge.emit(event, payload, to=self.sid)
+
+    async def lose(self) -> None:
+        """End the newest connection."""
+        await self.edge.disconnect(self.sid)
+
+    async def _connect(self, sid: str, _: object, auth: Mapping[str, Any]) -> None:
+        since = auth["since"]
+        self.sinces.append(since)
+        if len(since) > MAX_CURSORS:
+            raise Rejected("too many cursors", {"code": INVALID_PAYLOAD.code, "message": "too many cursors"})
+        self.sid = sid
+        self.edge.start_background_task(self._greet, sid)
+
+    async def _greet(self, sid: str) -> None:
+        how = {"head": self.head, "recovered": True, "missed": 0}
+        await self.edge.emit("joined", {"rooms": dict.fromkeys(self.groups, how)}, to=sid)
+
+    def gateway(self) -> web.Application:
+        """Return what serves the page and REST."""
+        api = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
+        pages.add_web_client(api)
+        api.serve("GET", "/chat/location", self._location)
+        api.serve("GET", "/chat/group", self._groups)
+        api.serve("GET", "/chat/message", self._previews)
+        api.serve("GET", "/chat/{group}/message", self._page)
+        return api.application()
+
+    async def _location(self, _: web.Request) -> ReadyResponse:
+        return _json({"url": self.edge_url, "edge": "edge-1", "shard": "[0-9]", "version": "1.1"})
+
+    async def _groups(self, _: web.Request) -> ReadyResponse:
+        if self.away is not None:
+            raise Refused(self.away)
+        return _json({"groups": [{"id": group, "name": f"Group {group}"} for group in self.groups]})
+
+    async def _previews(self, _: web.Request) -> ReadyResponse:
+        if self.previews is not None:
+            raise Refused(self.previews)
+        return _json({"groups": []})
+
+    async def _page(self, request: web.Request) -> ReadyResponse:
+        self.reads += 1
+        stored = [one for one in self.history if one["seq"] <= self.stored_up_to]
+        group = request.match_info["group"]
+        return _json({"group": group, "messages": stored, "storedUpTo": self.stored_up_to})
+
+
+def _json(value: Any) -> ReadyResponse:
+    return ReadyResponse(orjson.dumps(value))
+
+
+@asynccontextmanager
+async def a_stage() -> AsyncIterator[Stage]:
+    """Serve a stage."""
+    stage, sockets = Stage(), web.Application()
+    stage.edge.attach(sockets)
+    async with TestServer(stage.gateway()) as gateway, TestServer(sockets) as edge:
+        stage.url, stage.edge_url = str(gateway.make_url("/")), str(edge.make_url("/"))
+        yield stage
+        await stage.edge.shutdown()
