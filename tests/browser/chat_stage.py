@@ -42,9 +42,8 @@ class Stage:
         self.history: list[dict[str, Any]] = []
         self.stored_up_to = -1
         self.reads = 0
-        self.away: Refusal | None = None
-        """Why groups are refused."""
-        self.previews: Refusal | None = None
+        self.refused: dict[str, Refusal] = {}
+        """What REST refuses, by path."""
         self.sinces: list[Mapping[str, int]] = []
         """The cursors of each connection that came."""
         self.sid = ""
@@ -95,20 +94,23 @@ class Stage:
         return _json({"url": self.edge_url, "edge": "edge-1", "shard": "[0-9]", "version": "1.1"})
 
     async def _groups(self, _: web.Request) -> ReadyResponse:
-        if self.away is not None:
-            raise Refused(self.away)
+        self._refuse("/chat/group")
         return _json({"groups": [{"id": group, "name": f"Group {group}"} for group in self.groups]})
 
     async def _previews(self, _: web.Request) -> ReadyResponse:
-        if self.previews is not None:
-            raise Refused(self.previews)
+        self._refuse("/chat/message")
         return _json({"groups": []})
 
     async def _page(self, request: web.Request) -> ReadyResponse:
         self.reads += 1
+        self._refuse(request.path)
         stored = [one for one in self.history if one["seq"] <= self.stored_up_to]
         group = request.match_info["group"]
         return _json({"group": group, "messages": stored, "storedUpTo": self.stored_up_to})
+
+    def _refuse(self, path: str) -> None:
+        if path in self.refused:
+            raise Refused(self.refused[path])
 
 
 def _json(value: Any) -> ReadyResponse:

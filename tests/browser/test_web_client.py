@@ -94,16 +94,16 @@ async def _until_read_so_often(page: Page, stage: Stage, reads: int) -> None:
 @pytest.mark.parametrize("row", [OVERLOADED, TOO_LARGE], ids=lambda row: row.code)
 async def test_nobody_is_kept_out_for_want_of_previews(row: Refusal) -> None:
     async with a_stage() as stage, page_of(forgiven=str(row.status)) as page:
-        stage.previews = row
+        stage.refused["/chat/message"] = row
         await stage.open(page)
         await expect(page.locator("#groups")).to_contain_text("Group g")
 
 
 async def test_a_token_that_could_not_be_used_yet_is_still_there_to_try_again() -> None:
     async with a_stage() as stage, page_of(forgiven="503") as page:
-        stage.away = UNAVAILABLE
+        stage.refused["/chat/group"] = UNAVAILABLE
         await page.goto(f"{stage.url}#token={TOKEN}")
         await expect(page.get_by_role("alert").first).to_have_text(UNAVAILABLE.message)
-        stage.away = None
+        stage.refused.clear()
         await page.get_by_role("button", name="Open my chats").click()
         await expect(page.locator("#groups")).to_contain_text("Group g")

@@ -7,15 +7,18 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 import socketio
 
 from deploy.demo.service_process import ServiceProcess
 from edge_server.settings import EdgeSettings
-from schemas.refusals import TOO_MANY_CONNECTIONS
+from schemas.refusals import HISTORY_UNAVAILABLE, TOO_MANY_CONNECTIONS
+from tests.browser.chat_stage import TOKEN, Stage, a_stage
 from tests.integration.backing import new_up
 from tests.integration.demo.system import Campus
 
@@ -33,17 +36,19 @@ def program(language: str, page: Path = GUIDE) -> str:
     return dedent(found[1])
 
 
+async def run(*command: str, **env: str) -> asyncio.subprocess.Process:
+    """Run a program."""
+    return await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, **env}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+
+
 async def start(
     campus: Campus, up: str, *command: str, lasts_s: float = 600.0, **env: str
 ) -> asyncio.subprocess.Process:
     """Run a program as a student whose token lasts so long."""
     token = campus.system.mint_token(up, lasts_s=lasts_s)
-    return await asyncio.create_subprocess_exec(
-        *command,
-        env={**os.environ, "GATEWAY": campus.system.public_url, "TOKEN": token, **env},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    return await run(*command, GATEWAY=campus.system.public_url, TOKEN=token, **env)
 
 
 async def output_of(campus: Campus, *command: str) -> str:
@@ -59,7 +64,13 @@ async def output_of(campus: Campus, *command: str) -> str:
 @asynccontextmanager
 async def chatting(campus: Campus, up: str, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a program as a student for the length of the block."""
-    running = await start(campus, up, *command)
+    async with ending(await start(campus, up, *command)) as running:
+        yield running
+
+
+@asynccontextmanager
+async def ending(running: asyncio.subprocess.Process) -> AsyncIterator[asyncio.subprocess.Process]:
+    """End a program after the block."""
     try:
         yield running
     finally:
@@ -149,6 +160,34 @@ async def test_the_programs_of_the_guide_stay_away_once_they_were_replaced(
                     await others.enter_async_context(connected(campus, up))
                 await printed_until(running, TOO_MANY_CONNECTIONS.message)
                 await asyncio.wait_for(running.wait(), timeout=30)
+
+
+async def test_the_programs_of_the_guide_say_it_again_until_it_is_acked_and_go_on_without_history(
+    tmp_path: Path,
+) -> None:
+    """The first connection ends before the ack, as when an edge dies."""
+    with both_programs(tmp_path) as commands:
+        for command in commands:
+            async with a_stage() as stage:
+                said: list[str] = []
+
+                stage.edge.on("chat message", partial(_take, stage, said))
+                stage.refused["/chat/g/message"] = HISTORY_UNAVAILABLE
+                gateway = stage.url.rstrip("/")
+                async with ending(await run(*command, GATEWAY=gateway, TOKEN=TOKEN)) as running:
+                    await printed_until(running, "durable as #7", HISTORY_UNAVAILABLE.message)
+                    await stage.lose()
+                    await printed_until(running, "connected to")
+                    assert len(said) == 2
+                    assert len(set(said)) == 1
+
+
+async def _take(stage: Stage, said: list[str], sid: str, message: dict[str, Any]) -> dict[str, Any]:
+    """Ack a message; but the first time end the connection instead."""
+    said.append(message["id"])
+    if len(said) == 1:
+        await stage.edge.disconnect(sid)
+    return {"id": message["id"], "seq": 7, "timestamp": 1}
 
 
 async def test_the_program_of_the_readme_says_hello(campus: Campus) -> None:
