@@ -46,6 +46,13 @@ def test_every_message_field_and_server_is_on_the_page(document: dict[str, Any])
             assert field in parser.text
 
 
+def test_what_a_map_holds_is_said() -> None:
+    html = page(asyncapi.for_clients())
+    joined, auth = (html.partition(f'id="{shape}"')[2] for shape in ("Joined", "ConnectAuth"))
+    assert '<td><code>rooms</code></td><td>yes</td><td>object of <a href="#RoomJoined">' in joined
+    assert "<td><code>since</code></td><td></td><td>object of integer, null</td>" in auth
+
+
 @both
 def test_every_link_of_the_page_leads_to_a_shape_on_it(document: dict[str, Any]) -> None:
     html = page(document)
