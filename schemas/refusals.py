@@ -27,7 +27,7 @@ class Refusal:
     """Whether it comes in floods when it comes: it is counted, and logged for debugging only."""
 
 
-BAD_JSON: Final = Refusal("bad_json", 400, "This is not valid JSON.")
+BAD_JSON: Final = Refusal("bad_json", 400, "This is not valid JSON of valid Unicode.")
 INVALID_PAYLOAD: Final = Refusal("invalid_payload", 422, "A field is missing or not as it should be.")
 TOO_LARGE: Final = Refusal("too_large", 413, "This is larger than is allowed.")
 UNKNOWN_EVENT: Final = Refusal("unknown_event", 400, "There is no such event.")

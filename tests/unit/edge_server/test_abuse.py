@@ -43,6 +43,17 @@ async def test_no_event_is_taken_for_a_call_of_the_librarys_own(event: str) -> N
         await socket.close()
 
 
+async def test_half_of_a_surrogate_pair_is_refused_as_what_it_is() -> None:
+    """JavaScript cuts emoji so, and its JSON is JSON all the same: "not valid JSON" alone would mislead."""
+    async with an_edge() as edge:
+        socket = await edge.websocket()
+        await socket.send_str('427["chat message",{"message":"\\ud83d"}]')
+        answer = await socket.receive_str()
+        assert '"code":"bad_json"' in answer
+        assert "Unicode" in answer
+        await socket.close()
+
+
 async def test_what_looks_like_a_session_id_does_not_pass_the_gate() -> None:
     async with an_edge(max_handshakes=1) as edge:
         await edge.poller(join=False)
