@@ -28,7 +28,15 @@ from runtime import metrics, refusing
 from runtime.budgets import Budgets
 from runtime.settings import origins_of
 from schemas.client_events import REFUSED
-from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, RATE_LIMITED, TOO_LARGE, UNKNOWN_EVENT, Refused
+from schemas.refusals import (
+    BAD_JSON,
+    INVALID_PAYLOAD,
+    NOT_FOUND,
+    RATE_LIMITED,
+    TOO_LARGE,
+    UNKNOWN_EVENT,
+    Refused,
+)
 
 # engine.io drops a polled body of more packets than this (its default is 16) and answers OK all the same:
 # what a standard client may collect between two polls has to fit.
@@ -39,6 +47,7 @@ for _library in ("engineio.server", "socketio.server"):
     logging.getLogger(_library).setLevel(logging.ERROR)
 
 _ACK_ID: Final = re.compile(r"2(?:/[^,]{0,64},)?(\d{1,9})\[")
+_HELLO: Final = re.compile(r"0(/[^,?]{0,64})?")
 _BINARY: Final = ("5", "6")
 _NOT_FOR_CLIENTS: Final = frozenset({"connect", "disconnect", "*"})
 
@@ -193,7 +202,9 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         if eio_sid in self.eio.sockets:
             self.arrivals.begin_again(eio_sid, asyncio.get_running_loop().time())
 
-    async def _handle_connect(self, eio_sid: str, namespace: str, data: object) -> None:
+    async def _handle_connect(self, eio_sid: str, namespace: str | None, data: object) -> None:
+        if namespace not in (None, "/"):
+            raise Refused(NOT_FOUND, "There is no such namespace: connect without a path.")
         await super()._handle_connect(eio_sid, namespace, data)
         if self.manager.sid_from_eio_sid(eio_sid, "/") is not None:
             self.arrivals.end(eio_sid)
@@ -280,9 +291,17 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             self.eio.sockets.pop(eio_sid, None)
 
     async def _refuse(self, eio_sid: str, data: object, refused: Refused) -> None:
-        """Answer as the ack where the frame still shows which ack it asks for, otherwise as an event."""
+        """Answer as the ack where the frame still shows which ack it asks for, otherwise as an event.
+
+        Who asks to be let in hears no event yet: its answer is a ``connect_error``.
+        """
         body = refusing.answer(refused, eio_sid=eio_sid)
-        found = _ACK_ID.match(data) if isinstance(data, str) else None
-        kind, ack = (socketio.packet.ACK, int(found[1])) if found else (socketio.packet.EVENT, None)
-        answer = [body] if found else [REFUSED, body["error"]]
-        await self._send_packet(eio_sid, self.packet_class(kind, data=answer, id=ack, namespace="/"))
+        text = data if isinstance(data, str) else ""
+        kind, ack, namespace = socketio.packet.EVENT, None, "/"
+        answer: Any = [REFUSED, body["error"]]
+        if hello := _HELLO.match(text):
+            kind, namespace = socketio.packet.CONNECT_ERROR, hello[1] or "/"
+            answer = {"message": body["error"]["message"], "data": body["error"]}
+        elif found := _ACK_ID.match(text):
+            kind, answer, ack = socketio.packet.ACK, [body], int(found[1])
+        await self._send_packet(eio_sid, self.packet_class(kind, data=answer, id=ack, namespace=namespace))

@@ -43,6 +43,29 @@ async def test_no_event_is_taken_for_a_call_of_the_librarys_own(event: str) -> N
         await socket.close()
 
 
+@pytest.mark.parametrize(
+    ("hello", "namespace", "code"),
+    [
+        ("40/chat,{}", "/chat,", "not_found"),
+        ("40/chat", "/chat,", "not_found"),
+        ('40{"token":"' + "x" * 131_072 + '"}', "", "too_large"),
+        ('40{"token":', "", "bad_json"),
+    ],
+    ids=["another namespace", "and no auth", "too large", "no JSON"],
+)
+async def test_a_connection_that_is_refused_early_is_told_so_as_a_client_can_hear_it(
+    hello: str, namespace: str, code: str
+) -> None:
+    """Before it is connected a client hears of a connect_error only: events wait, for ever."""
+    async with an_edge() as edge:
+        client = await edge.poller(join=False)
+        await client.say(hello)
+        told = await client.poll()
+        assert told.startswith(f'44{namespace}{{"message":"')
+        assert f'"data":{{"code":"{code}"' in told
+        assert edge.connects == 0
+
+
 async def test_half_of_a_surrogate_pair_is_refused_as_what_it_is() -> None:
     """JavaScript cuts emoji so, and its JSON is JSON all the same: "not valid JSON" alone would mislead."""
     async with an_edge() as edge:
