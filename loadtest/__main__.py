@@ -172,12 +172,11 @@ def _ready() -> str:
 
 def _run(asked: argparse.Namespace) -> int:
     open_tokens(asked.tokens)
-    return run_and_keep(asked, _target(asked))
+    return run_and_keep(chosen_scenario(asked), _target(asked), asked)
 
 
-def run_and_keep(asked: argparse.Namespace, target: Target) -> int:
-    """Run the scenario that is asked for, show and keep its result, and return the exit status."""
-    scenario = chosen_scenario(asked)
+def run_and_keep(scenario: Scenario, target: Target, asked: argparse.Namespace) -> int:
+    """Run a scenario, show and keep its result, and return the exit status."""
     asked.out.mkdir(parents=True, exist_ok=True)
     live = LiveLine(scenario.seconds)
     result = uvloop.run(run_scenario(scenario, target, processes=asked.processes, on_moment=live.show))

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from deploy.audit import PINNED, Audit, look_up
 from deploy.fitness.local_target import local_target
-from loadtest.__main__ import USUAL_MINUTES, add_size, measure_fitness, run_and_keep
+from loadtest.__main__ import USUAL_MINUTES, add_size, chosen_scenario, measure_fitness, run_and_keep
 from loadtest.crew import RunFailedError
 from loadtest.fitness import AUDIT, Outcome
 
@@ -18,12 +18,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what was asked for. Returns the exit status."""
     asked = _arguments(argv)
     try:
+        scenario = None if asked.scenario is None else chosen_scenario(asked)
         with (
             TemporaryDirectory(prefix="uni4all-chat-load-", ignore_cleanup_errors=True) as folder,
             local_target(Path(folder), edges=asked.edges) as target,
         ):
-            if asked.scenario is not None:
-                return run_and_keep(asked, target)
+            if scenario is not None:
+                return run_and_keep(scenario, target, asked)
             return measure_fitness(target, asked.out, asked.minutes, audit)
     except (RunFailedError, ValueError, OSError, RuntimeError) as error:
         print(f"FAILED: {error}", file=sys.stderr)

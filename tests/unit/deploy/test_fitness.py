@@ -9,7 +9,7 @@ import pytest
 
 from deploy.audit import Audit
 from deploy.fitness import local_target
-from deploy.fitness.__main__ import outcome_of
+from deploy.fitness.__main__ import main, outcome_of
 from deploy.fitness.growth import DELIVERIES_PER_S, GROUP_SIZES, scenario
 from loadtest.crowd import make_crowd
 from loadtest.schedule import talk
@@ -38,6 +38,14 @@ AWAY = Audit((), 0, ("requirements.txt",), "no service of vulnerabilities is in 
 )
 def test_an_audit_passes_only_where_everything_was_looked_up(audits: list[Audit], grade: str) -> None:
     assert outcome_of(audits).grade == grade
+
+
+def test_no_system_is_started_for_a_scenario_that_there_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("deploy.fitness.__main__.local_target", None)
+    assert main(["--scenario", "typo"]) == 2
+    assert "typo is neither a ready scenario nor a file" in capsys.readouterr().err
 
 
 def test_a_sigterm_stops_the_system_in_order_as_a_ctrl_c_does(
