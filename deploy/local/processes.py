@@ -45,6 +45,7 @@ class ManagedProcess:
         self.log_file = log_file
         self.cwd = cwd
         self._child: subprocess.Popen[bytes] | None = None
+        self._log_begins = 0
 
     def start(self) -> None:
         """Start the child and return at once. Raises RuntimeError when it runs already."""
@@ -107,14 +108,17 @@ class ManagedProcess:
             raise RuntimeError(f"{self.name} ended with status {self.returncode}\n{tail}")
 
     def last_log_lines(self, count: int = 20) -> list[str]:
-        """The last lines of the log file, for an error's text."""
+        """The last lines that this start has written to the log file, for an error's text."""
         if self.log_file is None or not self.log_file.exists():
             return []
-        return self.log_file.read_text(errors="replace").splitlines()[-count:]
+        with self.log_file.open(errors="replace") as log:
+            log.seek(self._log_begins)
+            return log.read().splitlines()[-count:]
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         wrapped = [sys.executable, "-I", "-S", str(_EXEC_WRAPPER), str(os.getpid()), *self.argv]
         log = self._open_log()
+        self._log_begins = os.fstat(log).st_size
         try:
             return subprocess.Popen(
                 wrapped,

@@ -22,13 +22,17 @@ class RestartableProcess(ABC):
         self.process.start()
 
     def wait_ready(self) -> None:
-        """Wait until it may be given work. Raises when it ends instead, or takes too long."""
+        """Wait until it may be given work. Raises with the end of its log where it is not."""
 
         def ready() -> bool:
             self.process.require_alive()
             return self.is_ready()
 
-        wait_until(ready, self._start_deadline_s, f"{self.process.name} ready at {self._where}")
+        try:
+            wait_until(ready, self._start_deadline_s, f"{self.process.name} ready at {self._where}")
+        except TimeoutError as error:
+            # Its log says what it waits for: a broker that is not there, say.
+            raise TimeoutError("\n".join((str(error), *self.process.last_log_lines()))) from error
 
     def start(self) -> None:
         """Start it and wait until it may be given work."""

@@ -96,6 +96,16 @@ def test_an_early_end_is_reported_with_the_end_of_the_log(tmp_path: Path) -> Non
         child.require_alive()
 
 
+def test_an_early_end_is_not_reported_with_what_earlier_starts_logged(tmp_path: Path) -> None:
+    log_file = tmp_path / "child.log"
+    log_file.write_text("no such broker\n")
+    child = ManagedProcess("child", [sys.executable, "-c", "print('no such store')"], log_file=log_file)
+    child.start()
+    wait_until(lambda: not child.alive, DEADLINE_S, "the child ended")
+    assert child.last_log_lines() == ["no such store"]
+    assert log_file.read_text() == "no such broker\nno such store\n"
+
+
 def test_a_program_that_does_not_exist_is_an_early_end(tmp_path: Path) -> None:
     child = ManagedProcess("child", ["no-such-program"], log_file=tmp_path / "child.log")
     child.start()
