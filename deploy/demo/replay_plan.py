@@ -14,6 +14,7 @@ from typing import Final
 from deploy.demo.university import PlannedGroup, Student
 from loadtest.irc_logs import IrcMessage, real_length_s
 from loadtest.irc_logs import moments as said_at
+from schemas.log_records import MAX_NAME_CHARS
 from schemas.up_number import CIRCLE, DIGITS
 
 LASTS_S: Final = 90.0
@@ -60,13 +61,13 @@ def plan_replay(
     groups, lines = [], []
     for number, (name, log) in enumerate(sorted(logs.items())):
         members = sorted({ups[message.nick] for message in log})
-        groups.append(PlannedGroup(rooms[name], name, tuple(members)))
+        groups.append(PlannedGroup(rooms[name], readable(name), tuple(members)))
         lines += [
             Line(at_s, ups[message.nick], rooms[name], message.text, f"{run}-{number}-{n}")
             for n, (at_s, message) in enumerate(zip(moments(log, speed), log, strict=True))
         ]
     lines.sort(key=lambda line: line.at_s)
-    students = tuple(Student(up, username_of(nick, up), nick) for nick, up in sorted(ups.items()))
+    students = tuple(Student(up, username_of(nick, up), readable(nick)) for nick, up in sorted(ups.items()))
     return ReplayPlan(students, tuple(groups), tuple(lines), lines[-1].at_s if lines else 0.0)
 
 
@@ -104,6 +105,11 @@ def room_ids(names: Iterable[str]) -> dict[str, str]:
 def username_of(nick: str, up: str) -> str:
     """Return a nick as a username: as it is where it is not too odd, otherwise by number."""
     return nick if re.fullmatch(r"[\w.|^`{}\[\]\\-]{1,64}", nick) else up
+
+
+def readable(name: str) -> str:
+    """Return a name as far as one may be as long; a file's need not be text."""
+    return name.encode(errors="replace").decode()[:MAX_NAME_CHARS]
 
 
 def _hashed(nick: str, tries: int) -> str:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from deploy.demo import replay_plan
 from deploy.demo.replay_plan import LASTS_S, moments, plan_replay, room_ids, up_numbers, username_of
 from loadtest.irc_logs import IrcMessage, parse
-from schemas.api import UserState
+from schemas.api import Name, UserState
 from schemas.ids import GroupId, MessageId
 from schemas.up_number import UpNumber
 
@@ -115,6 +115,15 @@ def test_ids_are_those_that_the_contract_allows(by_name: dict[str, list[IrcMessa
 @given(st.sets(names, max_size=8))
 def test_every_log_has_a_group_of_its_own(some: set[str]) -> None:
     assert len(set(room_ids(some).values())) == len(some)
+
+
+@pytest.mark.parametrize("odd", ["caf\udce9.log", "n" * 250])
+def test_names_are_those_that_the_contract_allows(odd: str) -> None:
+    """A name of a file is any bytes: those that are no text come as lone surrogates."""
+    plan = plan_replay({odd: [IrcMessage(0, odd, "olá")]}, run="run")
+    for name in (plan.groups[0].name, plan.students[0].name):
+        assert TypeAdapter(Name).validate_python(name) == name
+        assert name.encode().decode() == name
 
 
 @given(nicks, st.integers(0, 10**9 - 1))
