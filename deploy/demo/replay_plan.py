@@ -56,6 +56,7 @@ def plan_replay(
     With ``speed`` all clocks run so many times faster, each from its log's first minute; without, each
     log is compressed so that it lasts `LASTS_S`.
     """
+    logs = {name: log for name, log in logs.items() if log}  # where nobody speaks there is no group
     ups = up_numbers(message.nick for log in logs.values() for message in log)
     rooms = room_ids(logs)
     groups, lines = [], []
@@ -73,8 +74,6 @@ def plan_replay(
 
 def moments(log: Sequence[IrcMessage], speed: float | None = None) -> list[float]:
     """Return when each message of a log is said, in seconds: a minute's messages evenly within it."""
-    if not log:
-        return []
     return said_at(log, LASTS_S if speed is None else real_length_s(log) / speed)
 
 

@@ -112,6 +112,11 @@ def test_ids_are_those_that_the_contract_allows(by_name: dict[str, list[IrcMessa
         TypeAdapter(MessageId).validate_python(line.id)
 
 
+def test_a_log_in_which_nobody_speaks_is_no_group() -> None:
+    plan = plan_replay({"a.log": [], "b.log": [IrcMessage(0, "ana", "olá")]}, run="run")
+    assert [group.name for group in plan.groups] == ["b.log"]
+
+
 @given(st.sets(names, max_size=8))
 def test_every_log_has_a_group_of_its_own(some: set[str]) -> None:
     assert len(set(room_ids(some).values())) == len(some)
