@@ -1,16 +1,15 @@
 """``python -m deploy.demo``: the whole system here, with students who chat, or with real logs replayed.
 
-It owns the signals: the first Ctrl-C or SIGTERM stops everything in order, later ones change nothing.
+It owns the signals: the first Ctrl-C, SIGTERM or end of the terminal stops everything in order, later ones
+change nothing.
 """
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 
 import uvloop
 
@@ -19,16 +18,15 @@ from deploy.demo.local_system import LocalSystem
 from deploy.demo.replay import read_logs, run_replay
 from deploy.demo.replay_plan import ReplayPlan
 from deploy.demo.verdict import Verdict
+from deploy.local.signals import ignore_signals, interrupt_on_signals, stops
 
-STOPS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo or a replay. Returns the exit status."""
     asked = _arguments(argv)
-    for number in STOPS:
-        signal.signal(number, _interrupt)
+    interrupt_on_signals()
     try:
         plan = read_logs(asked.replay, asked.speed) if asked.replay else None
     except (OSError, ValueError) as error:
@@ -72,7 +70,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--log-dir", type=Path, default=Path("logs"), help="folder of all logs (default: %(default)s)"
     )
     asked = parser.parse_args(argv)
-    if asked.speed is not None and asked.speed <= 0:
+    if asked.speed is not None and not asked.speed > 0:
         parser.error("--speed must be more than 0")
     if asked.edges < 1 or asked.edge_capacity < 1:
         parser.error("--edges and --edge-capacity must be 1 or more")
@@ -90,8 +88,7 @@ def _run(system: LocalSystem, plan: ReplayPlan | None) -> int:
             verdict = uvloop.run(_until_stopped(lambda stopping: _work(system, plan, stopping)))
         finally:
             # The loop has put its handling of signals away; from here on nothing interrupts the stop.
-            for number in STOPS:
-                signal.signal(number, signal.SIG_IGN)
+            ignore_signals()
             print("stopping", flush=True)
     if verdict is None:
         raise KeyboardInterrupt
@@ -110,7 +107,7 @@ async def _until_stopped(work: Callable[[asyncio.Event], Awaitable[Verdict | Non
     """Return what the work returns, or None where a signal came first."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in STOPS:
+    for number in stops():
         loop.add_signal_handler(number, stopping.set)
     working = asyncio.ensure_future(work(stopping))
     stop = asyncio.create_task(stopping.wait())
@@ -128,12 +125,6 @@ def _say_plan(plan: ReplayPlan) -> None:
         f" {plan.deliveries:,} deliveries, over {plan.lasts_s:.0f} s",
         flush=True,
     )
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    for number in STOPS:
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

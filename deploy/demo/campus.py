@@ -150,10 +150,10 @@ def _say_failure(task: "asyncio.Task[None]") -> None:
 
 
 def _say_who_ended(system: LocalSystem, known: set[str]) -> None:
-    for service in system.services.values():
-        if not service.process.alive and service.name not in known:
-            known.add(service.name)
-            print(f"{service.name} has ended with status {service.process.returncode}", flush=True)
+    for process in (*(one.process for one in system.services.values()), *system.backing.processes):
+        if not process.alive and process.name not in known:
+            known.add(process.name)
+            print(f"{process.name} has ended with status {process.returncode}", flush=True)
 
 
 async def read_figures(system: LocalSystem, session: aiohttp.ClientSession) -> Figures:

@@ -3,5 +3,6 @@
 - `processes`     child processes that can be stopped, killed and frozen, and never outlive us
 - `restartable`   one such process as a part of the system: when it is ready, stop, kill, freeze
 - `backing`       Kafka and the store by the first of four ways that works here
+- `signals`       what ends a command of this machine
 - `kafka_native`, `kafka_in_memory`, `store_process`, `containers`   the ways themselves
 """

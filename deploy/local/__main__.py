@@ -1,4 +1,4 @@
-"""Runs the backing services in the foreground for a developer, until Ctrl-C.
+"""Runs the backing services in the foreground for a developer, until Ctrl-C or the end of one of them.
 
 It prints, on stdout, only the lines to export; what it has to say goes to stderr.
 """
@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
 from deploy.local.backing import backing_services
 from deploy.local.kafka_native import REPOSITORY
+from deploy.local.signals import interrupt_on_signals
 
 
-def main() -> None:
-    """Start the services, print their variables, and stop them on Ctrl-C or SIGTERM."""
+def main() -> int:
+    """Start the services, print their variables, and stop them on a signal. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
     parser.add_argument(
         "--data-dir",
@@ -27,7 +26,7 @@ def main() -> None:
         help="where their data is kept (default: %(default)s)",
     )
     data_dir = parser.parse_args().data_dir
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    interrupt_on_signals()
     try:
         with backing_services(data_dir, announce=_say) as running:
             for name, value in running.env().items():
@@ -36,17 +35,19 @@ def main() -> None:
             # signal.pause() would sleep on after a signal that comes just before it.
             while True:
                 time.sleep(1)
+                for process in running.processes:
+                    process.require_alive()
     except KeyboardInterrupt:
         _say("stopped")
+        return 0
+    except (RuntimeError, OSError) as error:
+        _say(f"FAILED: {error}")
+        return 1
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,7 +16,8 @@ from deploy.local.containers import kafka_container, missing_for_docker, mongo_c
 from deploy.local.given import GivenService
 from deploy.local.kafka_in_memory import InMemoryKafka, missing_for_in_memory_kafka
 from deploy.local.kafka_native import missing_for_native_kafka, plan_cluster
-from deploy.local.service import BackingService
+from deploy.local.processes import ManagedProcess
+from deploy.local.service import BackingProcess, BackingService
 from deploy.local.store_process import StoreProcess, missing_for_store, mongodb_uri
 from deploy.local.ways import Facts, NoWayError, Way, allowed_ways, choose_way
 
@@ -59,6 +60,11 @@ class RunningBacking:
     backing: Backing
     kafka: BackingService
     store: BackingService
+
+    @property
+    def processes(self) -> list[ManagedProcess]:
+        """Those of them that are processes of ours: whoever uses them watches that they live."""
+        return [one.process for one in (self.kafka, self.store) if isinstance(one, BackingProcess)]
 
     def env(self) -> dict[str, str]:
         """The environment variables that tell a service about them."""

@@ -22,7 +22,7 @@ Facts = Mapping[Way, Obstacle]
 
 
 class NoWayError(RuntimeError):
-    """No way that may be used is open; the text says why for each."""
+    """No way that may be used is open; the text says why."""
 
 
 def choose_way(facts: Facts, allowed: Collection[Way] = tuple(Way)) -> Way:
@@ -39,11 +39,11 @@ def choose_way(facts: Facts, allowed: Collection[Way] = tuple(Way)) -> Way:
 
 
 def allowed_ways(environ: Mapping[str, str]) -> tuple[Way, ...]:
-    """All ways, or the single one that the variable BACKING names. Raises ValueError."""
+    """All ways, or the single one that the variable BACKING names. Raises NoWayError where it names none."""
     forced = environ.get("BACKING", "")
     if not forced:
         return tuple(Way)
     if forced not in {way.value for way in Way}:
         known = ", ".join(way.value for way in Way)
-        raise ValueError(f"BACKING={forced} is none of {known}")
+        raise NoWayError(f"BACKING={forced} is none of {known}")
     return (Way(forced),)

@@ -62,11 +62,16 @@ class Demo:
 
     def processes(self) -> list[str]:
         """Return what still runs of all that was started, by its command."""
-        mark, found = f"{MARK}={self.mark}".encode(), []
+        return [command[:120] for command in self.commands().values()]
+
+    def commands(self) -> dict[int, str]:
+        """Return them by their numbers."""
+        mark, found = f"{MARK}={self.mark}".encode(), {}
         for place in Path("/proc").glob("[0-9]*"):
             try:
                 if mark in (place / "environ").read_bytes().split(b"\0"):
-                    found.append((place / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120])
+                    command = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    found[int(place.name)] = command
             except OSError:
                 continue
         return found
@@ -127,7 +132,17 @@ def test_killed_outright_it_leaves_nothing_behind(demo: Demo) -> None:
     demo.until("all processes gone", lambda: demo.processes() == [])
 
 
-@pytest.mark.parametrize(("moment", "stop"), [("starting", signal.SIGTERM), ("store: ", signal.SIGINT)])
+def test_a_store_that_ends_is_said_as_a_service_is(demo: Demo) -> None:
+    demo.until_said(STATUS_LINE)
+    (store,) = (pid for pid, command in demo.commands().items() if " secantus " in command)
+    os.kill(store, signal.SIGKILL)
+    demo.until_said("store has ended with status -9")
+
+
+@pytest.mark.parametrize(
+    ("moment", "stop"),
+    [("starting", signal.SIGTERM), ("store: ", signal.SIGINT), ("edges are ready", signal.SIGHUP)],
+)
 def test_stopped_while_it_starts_it_leaves_nothing_behind(
     demo: Demo, moment: str, stop: signal.Signals
 ) -> None:
@@ -135,6 +150,7 @@ def test_stopped_while_it_starts_it_leaves_nothing_behind(
     demo.process.send_signal(stop)
     assert demo.process.wait(DEADLINE_S) == 0
     assert demo.processes() == []
+    assert list(demo.output.parent.glob("uni4all-chat-demo-*")) == []
 
 
 def test_a_port_that_is_taken_is_replaced(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -170,20 +171,57 @@ async def test_two_brokers_of_three_go_on_acknowledging(tmp_path: Path) -> None:
         assert [record.value for record in await read_all(bootstrap, "spread")] == VALUES * 2
 
 
-def test_the_command_prints_the_variables_and_ends_on_an_interrupt(tmp_path: Path) -> None:
-    skip_unless_possible(missing_for_in_memory_kafka() or missing_for_store())
-    command = subprocess.Popen(
-        [sys.executable, "-m", "deploy.local", "--data-dir", str(tmp_path)],
+def command_in(folder: Path, backing: str = "pip") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "deploy.local", "--data-dir", str(folder)],
         cwd=REPOSITORY,
-        env={**os.environ, "BACKING": "pip"},
+        env={**os.environ, "BACKING": backing},
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
-    with command:
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_command_prints_the_variables_and_ends_on_a_signal(tmp_path: Path, stop: signal.Signals) -> None:
+    skip_unless_possible(missing_for_in_memory_kafka() or missing_for_store())
+    with command_in(tmp_path) as command:
         assert command.stdout is not None
         lines = [command.stdout.readline() for _ in range(3)]
-        command.send_signal(signal.SIGINT)
+        command.send_signal(stop)
+        _, said = command.communicate()
     assert command.returncode == 0
+    assert said.splitlines()[-1] == "stopped"
     assert lines[0].startswith("export KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:")
     assert lines[1].startswith("export MONGODB_URI='mongodb://127.0.0.1:")
     assert lines[2] == "export KAFKA_DURABLE=false\n"
+
+
+def test_the_command_ends_with_the_service_that_ends(tmp_path: Path) -> None:
+    skip_unless_possible(missing_for_in_memory_kafka() or missing_for_store())
+    with command_in(tmp_path) as command:
+        assert command.stdout is not None
+        for _ in range(3):
+            command.stdout.readline()
+        os.kill(child_of(command.pid, "secantus"), signal.SIGKILL)
+        _, said = command.communicate()
+    assert command.returncode == 1
+    assert "FAILED: store ended with status -9" in said
+    assert "Traceback" not in said
+
+
+def child_of(pid: int, word: str) -> int:
+    """The child whose command has this word."""
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((place / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent == pid and word in (place / "cmdline").read_text():
+                return int(place.name)
+    raise AssertionError(f"{word} is no child of {pid}")
+
+
+def test_the_command_says_in_a_line_why_it_cannot_start(tmp_path: Path) -> None:
+    with command_in(tmp_path, backing="stone") as command:
+        _, said = command.communicate()
+    assert command.returncode == 1
+    assert said == "FAILED: BACKING=stone is none of given, docker, native, pip\n"

@@ -58,5 +58,5 @@ def test_the_variable_backing_names_the_only_way() -> None:
     assert allowed_ways({}) == tuple(Way)
     assert allowed_ways({"BACKING": ""}) == tuple(Way)
     assert allowed_ways({"BACKING": "pip"}) == (Way.PIP,)
-    with pytest.raises(ValueError, match="BACKING=java is none of given, docker, native, pip"):
+    with pytest.raises(NoWayError, match="BACKING=java is none of given, docker, native, pip"):
         allowed_ways({"BACKING": "java"})
