@@ -12,9 +12,10 @@ import aiohttp
 from deploy.demo import small_talk
 from deploy.demo.edge_count import EdgeCount
 from deploy.demo.edge_scaling import EdgeScaling
-from deploy.demo.figures import Figures, status_line
+from deploy.demo.figures import ByService, Figures, status_line
 from deploy.demo.fill import InternalApi
 from deploy.demo.local_system import LocalSystem
+from deploy.demo.service_process import ServiceProcess
 from deploy.demo.students import Students
 from deploy.demo.university import Student, University, small_university
 from loadtest.chat_client import ChatClient
@@ -132,13 +133,13 @@ async def _say_what_is_going_on(
     system: LocalSystem, session: aiohttp.ClientSession, stopping: asyncio.Event
 ) -> None:
     loop = asyncio.get_running_loop()
-    before, read_at = await read_figures(system, session), loop.time()
+    before, read_at = await read_figures(system, session, {}), loop.time()
     ended: set[str] = set()
     while not stopping.is_set():
         try:
             await asyncio.wait_for(stopping.wait(), LINE_EVERY_S)
         except TimeoutError:
-            now, now_at = await read_figures(system, session), loop.time()
+            now, now_at = await read_figures(system, session, before), loop.time()
             print(f"{time.strftime('%H:%M:%S')}  {status_line(before, now, now_at - read_at)}", flush=True)
             before, read_at = now, now_at
             _say_who_ended(system, ended)
@@ -156,16 +157,18 @@ def _say_who_ended(system: LocalSystem, known: set[str]) -> None:
             print(f"{process.name} has ended with status {process.returncode}", flush=True)
 
 
-async def read_figures(system: LocalSystem, session: aiohttp.ClientSession) -> Figures:
-    """Return what the services' metrics say now. One that does not answer is left out."""
+async def read_figures(
+    system: LocalSystem, session: aiohttp.ClientSession, before: ByService
+) -> dict[str, Figures]:
+    """Return what the services' metrics say now, or what they said last where one lives and is silent."""
 
-    async def page(url: str) -> str:
+    async def figures(service: ServiceProcess) -> Figures | None:
         try:
-            async with session.get(f"{url}/metrics") as response:
-                return await response.text()
+            async with session.get(f"{service.ops_url}/metrics") as response:
+                return Figures.read(await response.text())
         except (aiohttp.ClientError, TimeoutError):
-            return ""
+            return before.get(service.name)
 
-    return Figures.read(
-        await asyncio.gather(*(page(service.ops_url) for service in system.services.values()))
-    )
+    living = [service for service in system.services.values() if service.process.alive]
+    read = await asyncio.gather(*(figures(service) for service in living))
+    return {service.name: one for service, one in zip(living, read, strict=True) if one is not None}

@@ -1,6 +1,6 @@
 """The services' metrics as a few figures and one line. Pure: it is given the text of ``/metrics``."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,7 +11,7 @@ from schemas import topics
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What all services together say at one moment."""
+    """What one service says at one moment."""
 
     connected: int = 0
     sent: int = 0
@@ -20,14 +20,13 @@ class Figures:
     lag: int = 0
 
     @classmethod
-    def read(cls, pages: Iterable[str]) -> Self:
-        """Return the sums over the ``/metrics`` of all services."""
+    def read(cls, page: str) -> Self:
+        """Return the sums over its ``/metrics``."""
         sums: dict[str, float] = {}
-        for page in pages:
-            for family in text_string_to_metric_families(page):
-                for sample in family.samples:
-                    if sample.labels.get("topic", topics.MESSAGES) == topics.MESSAGES:
-                        sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
+        for family in text_string_to_metric_families(page):
+            for sample in family.samples:
+                if sample.labels.get("topic", topics.MESSAGES) == topics.MESSAGES:
+                    sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
         return cls(
             connected=int(sums.get("chat_edge_connections", 0)),
             sent=int(sums.get("chat_edge_messages_in_total", 0)),
@@ -37,17 +36,24 @@ class Figures:
         )
 
 
-def status_line(before: Figures, now: Figures, seconds: float) -> str:
-    """Return what has been going on between two readings, in one line."""
+ByService = Mapping[str, Figures]
 
-    def rate(earlier: int, later: int) -> float:
-        """A service that has started again counts from zero."""
-        return max(0, later - earlier) / seconds
+
+def status_line(before: ByService, now: ByService, seconds: float) -> str:
+    """Return what has been going on between two readings of all services, in one line."""
+
+    def total(figure: Callable[[Figures], int]) -> int:
+        return sum(figure(one) for one in now.values())
+
+    def rate(figure: Callable[[Figures], int]) -> float:
+        """Of those that were there both times. One that has started again counts from zero."""
+        both = now.keys() & before.keys()
+        return sum(max(0, figure(now[name]) - figure(before[name])) for name in both) / seconds
 
     return (
-        f"connected {now.connected:>4,}"
-        f" · messages/s {rate(before.sent, now.sent):>5.1f}"
-        f" · delivered/s {rate(before.delivered, now.delivered):>7,.0f}"
-        f" · stored {now.stored:>6,}"
-        f" · lag {now.lag:,}"
+        f"connected {total(lambda one: one.connected):>4,}"
+        f" · messages/s {rate(lambda one: one.sent):>5.1f}"
+        f" · delivered/s {rate(lambda one: one.delivered):>7,.0f}"
+        f" · stored {total(lambda one: one.stored):>6,}"
+        f" · lag {total(lambda one: one.lag):,}"
     )
