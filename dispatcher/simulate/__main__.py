@@ -28,6 +28,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.edges < 2:
         parser.error("--edges: two or more")
+    if arguments.users is not None and arguments.users < 1:
+        parser.error("--users: one or more")
     return arguments
 
 
