@@ -24,9 +24,13 @@ class EdgeCount:
     calm_s: float = CALM_S
     _fewer_since: float | None = None
 
+    def goal(self, wanted: int) -> int:
+        """Return how many edges there are to be where so many are wanted."""
+        return max(self.least, min(wanted, self.most))
+
     def step(self, now: float, *, serving: int, wanted: int) -> Step | None:
         """Return what to do where so many edges serve and so many are wanted (0: not known)."""
-        goal = max(self.least, min(wanted, self.most))
+        goal = self.goal(wanted)
         if wanted == 0 or serving <= goal:
             self._fewer_since = None
             return "start" if wanted and serving < goal else None

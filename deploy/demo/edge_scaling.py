@@ -39,13 +39,13 @@ class EdgeScaling:
                 continue
             step = self._count.step(loop.time(), serving=table["edges_serving"], wanted=table["edges_wanted"])
             if step == "start":
-                await self._start_one(table["edges_wanted"])
+                await self._start_one(self._count.goal(table["edges_wanted"]))
             elif step == "stop":
                 await self._stop_one(table)
 
-    async def _start_one(self, wanted: int) -> None:
+    async def _start_one(self, goal: int) -> None:
         edge = self._system.add_edge()
-        print(f"{wanted} edges are wanted: starting {edge.name}", flush=True)
+        print(f"{goal} edges are wanted: starting {edge.name}", flush=True)
         try:
             await asyncio.to_thread(edge.start)
         except (RuntimeError, TimeoutError) as error:
@@ -64,7 +64,7 @@ class EdgeScaling:
         if not ours:
             return
         emptiest = min(ours, key=lambda row: (row["connected"] or 0, row["edge"]))["edge"]
-        print(f"{table['edges_wanted']} edges would do: draining {emptiest}", flush=True)
+        print(f"{self._count.goal(table['edges_wanted'])} edges would do: draining {emptiest}", flush=True)
         if not await self._drain(emptiest):
             return
         await self._until(lambda row: row["connected"] == 0, emptiest, EMPTY_DEADLINE_S)
