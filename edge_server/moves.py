@@ -82,12 +82,15 @@ class Moves(Generic[C]):
         return len(self._asked)
 
     def ask(self, client: C, url: str | None, not_before: float = 0.0) -> None:
-        """Note where a client belongs; None is here. One that was told the same is not told again."""
-        told = self._told.get(client)
+        """Note where a client belongs; None is here. One that was told the same is not told again, and one
+        that waits for the same goes on waiting for as long as before."""
+        asked, told = self._asked.get(client), self._told.get(client)
         if url is None:
             self._asked.pop(client, None)
             self._told.pop(client, None)
-        elif told is None or told.url != url:
+        elif told is not None and told.url == url:
+            self._asked.pop(client, None)
+        elif asked is None or asked.url != url:
             self._asked[client] = Asked(url, not_before)
 
     def step(self, now: float, most: int) -> Step[C]:

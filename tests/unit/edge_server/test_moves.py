@@ -84,9 +84,18 @@ def test_another_target_is_told_and_the_same_one_is_not() -> None:
     assert moves.step(WITHIN_S, 9).close == [], "the new target has its own time"
 
 
+def test_who_was_told_the_right_target_is_not_told_one_that_held_for_a_moment_only() -> None:
+    moves, (one,) = many(1)
+    moves.step(0.0, 9)
+    moves.ask(one, "http://c")
+    moves.ask(one, "http://b")
+    assert (moves.step(1.0, 9).tell, moves.waiting) == ([], 0)
+
+
 def test_a_newcomer_is_not_told_before_its_time() -> None:
     moves: Moves[Leaver] = Moves(within_s=WITHIN_S)
     moves.ask(newcomer := Leaver(), "http://b", 2.0)
+    moves.ask(newcomer, "http://b")
     assert moves.step(1.9, 9).tell == []
     assert moves.step(2.0, 9).tell == [(newcomer, "http://b")]
 
