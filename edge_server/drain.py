@@ -14,6 +14,8 @@ from runtime import logs
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 0.05
+IN_TIME: Final = 0.6
+"""A stopping edge has told everybody when this part of its time has passed: the rest is for the slow."""
 
 
 class Drain:
@@ -23,24 +25,26 @@ class Drain:
         self._elsewhere = elsewhere
         self._rooms = rooms
         self._stops_at: float | None = None
+        self._told_by: float | None = None
 
     @property
     def active(self) -> bool:
         """Whether clients have to go."""
         return self._stops_at is not None or self._elsewhere.asked_to_drain
 
-    def left_s(self, now: float) -> float | None:
-        """Return how many seconds clients may still stay (in the loop's time); None: no hurry."""
-        return None if self._stops_at is None else self._stops_at - now
+    def left_to_tell_s(self, now: float) -> float | None:
+        """Return in how many seconds (of the loop's time) all clients are to be told; None: no hurry."""
+        return None if self._told_by is None else self._told_by - now
 
     def begin(self, deadline_s: float) -> None:
         """Drain for good: this edge stops."""
-        self._stops_at = asyncio.get_running_loop().time() + deadline_s
+        now = asyncio.get_running_loop().time()
+        self._stops_at, self._told_by = now + deadline_s, now + IN_TIME * deadline_s
         log.info("draining", extra=logs.facts(clients=len(self._rooms.clients), deadline_s=deadline_s))
 
     async def until_empty(self) -> None:
         """Return when nobody is here any more, or at the deadline."""
         loop = asyncio.get_running_loop()
-        while self._rooms.clients and (self.left_s(loop.time()) or 0.0) > 0:  # noqa: ASYNC110 - once a life
+        while self._rooms.clients and loop.time() < (self._stops_at or 0.0):  # noqa: ASYNC110 - once a life
             await asyncio.sleep(POLL_S)
         log.info("drained", extra=logs.facts(clients_left=len(self._rooms.clients)))

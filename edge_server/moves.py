@@ -5,10 +5,7 @@ Nobody is closed without having been told, and so many at a time are told as the
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
-
-IN_TIME: Final = 0.6
-"""A stopping edge has told everybody when this part of its time has passed: the rest is for the slow."""
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 
 class Leaver(Hashable, Protocol):
@@ -21,10 +18,10 @@ C = TypeVar("C", bound=Leaver)
 
 
 def pace(per_s: float, *, waiting: int, left_s: float | None) -> float:
-    """Return how many may be told in a second: ``per_s``, or more where too little time is left."""
+    """Return how many may be told in a second: ``per_s``, or more where too little time is left for that."""
     if left_s is None:
         return per_s
-    return max(per_s, waiting / max(0.1, IN_TIME * left_s))
+    return max(per_s, waiting / max(0.1, left_s))
 
 
 class Bucket:

@@ -90,7 +90,7 @@ class Moving:
         self._moves.ask(client, self._elsewhere.url_of(client.up, leaving=self._drain.active), not_before)
 
     def _step(self, now: float) -> None:
-        per_s = pace(self._per_s, waiting=self._moves.waiting, left_s=self._drain.left_s(now))
+        per_s = pace(self._per_s, waiting=self._moves.waiting, left_s=self._drain.left_to_tell_s(now))
         step = self._moves.step(now, self._bucket.take(now, per_s))
         for client, url in step.tell:
             client.send(event_text(MOVE, Moved(url=url, reason=self._reason, within_s=self._within_s)))
