@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from schemas import topics
@@ -118,20 +119,40 @@ def test_edges_are_not_counted_down_while_no_dispatcher_leads(tmp_path: Path) ->
     """Whoever does not lead shows 0, and one that is gone nothing: neither is a wish for fewer edges."""
     trigger = of_kind("prod", "ScaledObject")["edge"]["spec"]["triggers"][0]["metadata"]
     assert trigger["ignoreNullValues"] == "false", "KEDA would take no answer for 0, and not fall back"
-    tests = [
-        {
-            "input_series": [
-                {"series": f'chat_dispatcher_edges_wanted{{instance="{n}"}}', "values": values}
-                for n, values in enumerate(shown)
-            ],
-            "promql_expr_test": [{"expr": trigger["query"], "eval_time": "2m", "exp_samples": answer}],
-        }
-        for shown, answer in (
-            (("3x8", "0x8"), [{"labels": "{}", "value": 3}]),
-            (("0x8", "0x8"), []),
-            ((), []),
-        )
-    ]
-    (tmp_path / "test.yaml").write_text(yaml.safe_dump({"tests": tests}))
-    done = promtool("test", "rules", "test.yaml", cwd=tmp_path)
+    for wanted, answer in ((("3x40", "0x40"), 3), (("0x40", "0x40"), None), ((), None)):
+        series = {f'chat_dispatcher_edges_wanted{{instance="{n}"}}': one for n, one in enumerate(wanted)}
+        assert_pods(tmp_path, series, answer)
+
+
+@with_promtool
+@pytest.mark.parametrize(
+    ("serving", "pods", "wanted"),
+    [
+        pytest.param("4x40", 4, 3, id="all serve"),
+        pytest.param("4x5 3x35", 4, 4, id="one has been drained, or is lost"),
+        pytest.param("4x35 3x5", 4, 3, id="one stops"),
+        pytest.param("4x15 3x5 4x15 3x5", 4, 3, id="one after the other was replaced"),
+        pytest.param("4x40", 2, 3, id="Prometheus does not find all"),
+    ],
+)
+def test_an_edge_that_does_not_serve_for_long_is_a_pod_more(
+    tmp_path: Path, serving: str, pods: int, wanted: int
+) -> None:
+    """For as many pods as should serve, one that serves would be stopped for each, until all are full."""
+    series = {f'up{{job="edge_server", instance="{n}"}}': "1x40" for n in range(pods)}
+    edges = {"chat_dispatcher_edges_wanted": "3x40", 'chat_dispatcher_edges{state="serving"}': serving}
+    assert_pods(tmp_path, series | edges, wanted)
+
+
+def assert_pods(path: Path, series: dict[str, str], wanted: int | None) -> None:
+    """Assert for how many edges KEDA is told to make a pod after forty minutes; None is no answer."""
+    query = of_kind("prod", "ScaledObject")["edge"]["spec"]["triggers"][0]["metadata"]["query"]
+    samples = [] if wanted is None else [{"labels": "{}", "value": wanted}]
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": query, "eval_time": "40m", "exp_samples": samples}],
+    }
+    (path / "test.yaml").write_text(yaml.safe_dump({"tests": [test]}))
+    done = promtool("test", "rules", "test.yaml", cwd=path)
     assert done.returncode == 0, done.stdout + done.stderr
