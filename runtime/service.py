@@ -203,9 +203,13 @@ async def running(service: Service, start: Start) -> AsyncIterator[Service]:
 async def _start(service: Service, start: Start) -> None:
     try:
         await start(service)
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
+        if is_being_cancelled():
+            raise
         fault = None if isinstance(error, Fatal) else error
-        log.critical("the service cannot start", exc_info=fault, extra=logs.facts(reason=str(error)))
+        log.critical(
+            "the service cannot start", exc_info=fault, extra=logs.facts(reason=str(error) or repr(error))
+        )
         service.fail(error)
     else:
         service.started = True

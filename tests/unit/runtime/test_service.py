@@ -132,9 +132,9 @@ async def test_no_work_may_be_sent_to_a_service_before_all_its_parts_have_starte
         assert service.health.faults(readiness=True) == {}
 
 
-@pytest.mark.parametrize("error", [Fatal("no such broker"), OSError("port in use")])
+@pytest.mark.parametrize("error", [Fatal("no such broker"), OSError("port in use"), asyncio.CancelledError()])
 async def test_a_service_that_cannot_start_fails_and_closes_what_it_opened(
-    settings: ServiceSettings, error: Exception
+    settings: ServiceSettings, error: BaseException
 ) -> None:
     closed: list[str] = []
 
@@ -143,6 +143,7 @@ async def test_a_service_that_cannot_start_fails_and_closes_what_it_opened(
         raise error
 
     async with running(Service("test", settings), start) as service:
+        await service.stopping.wait()
         assert service.failure is error
     assert closed == ["part"]
 
