@@ -23,6 +23,7 @@ class LogClock:
     now: float = 0.0
     number: int = 0
     """The last tick that was sent."""
+    first_sent_at: float | None = None
     sent_at: float | None = None
     seen: int = 0
     """The last tick that came back."""
@@ -39,6 +40,8 @@ class LogClock:
         """Return the number of the tick that is sent now."""
         self.number += 1
         self.sent_at = monotonic
+        if self.first_sent_at is None:
+            self.first_sent_at = monotonic
         return self.number
 
     def see(self, number: int, monotonic: float) -> bool:
@@ -53,5 +56,5 @@ class LogClock:
 
     def age(self, monotonic: float) -> float:
         """Return for how many seconds no tick has come back."""
-        since = self.seen_at if self.seen_at is not None else self.sent_at
+        since = self.seen_at if self.seen_at is not None else self.first_sent_at
         return 0.0 if since is None else monotonic - since

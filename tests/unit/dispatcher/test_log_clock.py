@@ -22,6 +22,14 @@ def test_a_tick_that_does_not_come_back_is_sent_again_later() -> None:
     assert clock.due(RESEND_AFTER_S)
 
 
+def test_ticks_of_which_none_ever_came_back_are_missed_since_the_first() -> None:
+    clock = LogClock()
+    assert clock.age(0.0) == 0.0
+    for monotonic in (0.0, RESEND_AFTER_S, 2 * RESEND_AFTER_S):
+        clock.send(monotonic)
+    assert clock.age(2 * RESEND_AFTER_S + 1.0) == 2 * RESEND_AFTER_S + 1.0
+
+
 def test_a_tick_that_comes_back_twice_counts_once() -> None:
     clock = LogClock()
     clock.send(0.0)
