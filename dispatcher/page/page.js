@@ -4,6 +4,8 @@
 const EVERY_MS = 1000;
 const SURE_MS = 4000;
 const READ_MS = 8000;
+// A wish may take the dispatcher some ten seconds; whoever has not answered by then hangs.
+const ANSWER_MS = 15000;
 const CIRCLE = 1e9;
 const FULL = 0.9;
 const MAX_SHARDS_SHOWN = 8;
@@ -15,7 +17,8 @@ const state = { token: sessionStorage.getItem("token"), table: null, heardAt: 0,
 
 async function call(path, options = {}) {
   const { token } = state;
-  const answer = await fetch(path, { ...options, headers: { Authorization: `Bearer ${token}` } });
+  const signal = AbortSignal.timeout(options.method ? ANSWER_MS : ANSWER_MS / 3);
+  const answer = await fetch(path, { ...options, signal, headers: { Authorization: `Bearer ${token}` } });
   const body = await answer.json();
   if (answer.status === 401 && state.token === token) logOut("This token is not the operators'.");
   if (!answer.ok) throw new Error(body.error.message);
@@ -220,13 +223,16 @@ function newRow(name) {
 
 /** Draining moves people: it is asked for twice. */
 function press(row) {
+  const sure = Date.now() <= row.sure;
+  row.sure = 0;
+  // Another operator was faster, and what has been confirmed is done: it must not be undone by that.
+  if (sure && row.drained) return;
   if (row.drained) return wish(`/edges/${encodeURIComponent(row.name)}/undrain`, null, row.button);
-  if (Date.now() > row.sure) {
+  if (!sure) {
     row.sure = Date.now() + SURE_MS;
     paintButton(row);
     return setTimeout(() => paintButton(row), SURE_MS + 50);
   }
-  row.sure = 0;
   return wish(`/edges/${encodeURIComponent(row.name)}/drain`, null, row.button);
 }
 
