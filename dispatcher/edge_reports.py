@@ -50,6 +50,11 @@ class EdgeReports:
         for edge, url in urls:
             self.edges[edge] = KnownEdge("draining" if edge in draining else "serving", url, now)
 
+    def remember(self, edges: Iterable[str], now: float) -> None:
+        """Count edges as dead until they are heard: no table has their URL, and a wish of operators waits."""
+        for edge in edges:
+            self.edges.setdefault(edge, KnownEdge("dead", "", now))
+
     def drain(self, edge: str) -> bool:
         """Note that an edge has to drain, whatever it said last. Return whether that is new."""
         known = self.edges.get(edge)

@@ -64,6 +64,7 @@ class Term:
         # One that was asked to drain is named only because it holds something: then nobody served.
         draining = known if known & self.asked_to_drain.keys() else frozenset()
         self.reports.expect(published.urls.items(), draining, now)
+        self.reports.remember(self.asked_to_drain, now)
         self.table = ShardTable(published.shards, known - draining, draining)
 
     def take(self, report: EdgeReported, now: float) -> None:

@@ -33,6 +33,20 @@ def test_a_term_is_shown_whole() -> None:
     assert shown["moves"][0] == {"shard": "[5-9]", "from": "a", "to": "b", "reason": "joined", "age_s": 3.0}
 
 
+def test_a_wish_for_a_dead_edge_is_shown_by_the_next_leader_too_so_that_it_can_be_taken_back() -> None:
+    """Whoever starts an edge of that name again would wonder for what it waits."""
+    term = term_of_two()
+    term.ask(DrainAsked(edge="b", drain=True))
+    term.settle(2.5)
+    term = Term(term.next_table(), Pace())
+    rows = {row["edge"]: row for row in show_term(term, 0.0)["edges"]}
+    assert (rows["b"]["state"], rows["b"]["asked_to_drain"], rows["b"]["connected"]) == ("dead", True, None)
+    term.take(report("b", "draining"), 0.5)
+    term.settle(0.5)
+    assert term.reports.edges["b"].state == "draining"
+    assert term.table.draining == {"b"}
+
+
 def test_a_standby_shows_the_published_table_the_wishes_and_who_leads() -> None:
     term = term_of_two()
     term.ask(DrainAsked(edge="a", drain=True))
