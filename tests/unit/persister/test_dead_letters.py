@@ -40,9 +40,17 @@ def test_a_dead_letter_holds_the_record_under_its_own_key(
     assert [name for name, _ in letter.headers] == [name for name, _ in headers]
 
 
-@given(st.integers(MAX_VALUE_BYTES + 1, MAX_RECORD_BYTES), st.integers(0, 200_000), st.integers(0, 500))
-def test_a_record_of_any_size_fits_and_the_reason_tells_of_the_cut(value: int, key: int, count: int) -> None:
-    huge = record(b"k" * key, b"\x00" * value, [("h" * 2_000, b"\xff" * 2_000)] * count)
+@given(
+    st.integers(MAX_VALUE_BYTES + 1, MAX_RECORD_BYTES),
+    st.integers(0, 200_000),
+    st.integers(0, 500),
+    st.sampled_from([("h", b"\xff"), ("\x01", b"\x01"), ("€", "€".encode())]),
+)
+def test_a_record_of_any_size_fits_and_the_reason_tells_of_the_cut(
+    value: int, key: int, count: int, header: tuple[str, bytes]
+) -> None:
+    name, content = header
+    huge = record(b"k" * key, b"\x00" * value, [(name * 2_000, content * 2_000)] * count)
     written = dead_letter(Poison(huge, "why"), "persister")
     assert len(written.key) + len(written.value or b"") < MAX_RECORD_BYTES - 10_000
     letter = DeadLetter.read(written.headers, written.value)
