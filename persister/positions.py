@@ -43,5 +43,6 @@ def start_position(
         raise Fatal(f"{partition} ends at {end}, before {reached} which was reached: it is another log")
     wanted = committed if lacks_after is None else lacks_after
     if wanted is None:
-        return Position(first, 0)
+        # A group without members forgets its commits after days: just when the log may have dropped records.
+        return Position(first, max(0, first - stored) if stored else 0)
     return Position(max(wanted, first), max(0, first - wanted))

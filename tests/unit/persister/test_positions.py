@@ -25,6 +25,14 @@ def test_without_a_commit_all_that_the_log_holds_is_read(first: int, length: int
     assert position(None, first, first + length) == (first, 0)
 
 
+@given(offsets, offsets, st.integers(1, 1_000))
+def test_what_the_log_dropped_is_counted_too_where_the_group_has_forgotten_its_commit(
+    first: int, length: int, stored: int
+) -> None:
+    found = position(None, first, max(first + length, stored), stored)
+    assert found == (first, max(0, first - stored))
+
+
 @given(offsets, offsets, offsets)
 def test_reading_goes_on_at_the_commit_and_what_the_log_dropped_is_counted(
     first: int, length: int, committed: int
