@@ -205,10 +205,10 @@ async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings
     name = settings.topic(topic.name)
     found = await _count_partitions(admin, name)
     while found == 0:
-        await _create(admin, topic, name, settings)
-        await asyncio.sleep(RETRY_AFTER_S / 10)
+        made = await _create(admin, topic, name, settings)
+        await asyncio.sleep(RETRY_AFTER_S / 10 if made else RETRY_AFTER_S)
         found = await _count_partitions(admin, name)
-    if found != partitions:
+    if found < partitions or (found > partitions and not topic.grows):
         raise Fatal(
             f"topic {name} has {found} partitions, not {partitions}: "
             "the number of partitions must never change in place"
@@ -223,17 +223,19 @@ async def _count_partitions(admin: Any, name: str) -> int:
     return len(described["partitions"])
 
 
-async def _create(admin: Any, topic: topics.Topic, name: str, settings: KafkaSettings) -> None:
+async def _create(admin: Any, topic: topics.Topic, name: str, settings: KafkaSettings) -> bool:
+    """Say whether the topic will be there in a moment."""
     config = dict(topic.config)
     replicas = settings.kafka_replication_factor
     if replicas >= 3:
         config["min.insync.replicas"] = "2"
     new = NewTopic(name, topic.partitions(settings.kafka_partitions), replicas, topic_configs=config)
-    response = await admin.create_topics([new])
-    for _, code, *_ in response.topic_errors:
-        error = for_code(code)
-        if code and error is not TopicAlreadyExistsError:
-            log.warning("a topic cannot be created", extra=logs.facts(topic=name, error=error.__name__))
+    ((_, code, *_),) = (await admin.create_topics([new])).topic_errors
+    error = for_code(code)
+    if code and error is not TopicAlreadyExistsError:
+        log.warning("a topic cannot be created", extra=logs.facts(topic=name, error=error.__name__))
+        return False
+    return True
 
 
 async def _until_reached(make: Any, what: str) -> Any:

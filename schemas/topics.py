@@ -23,11 +23,15 @@ MAX_RECORD_BYTES: Final = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """How a topic is created. ``single`` topics have one partition, the others the deployment's number."""
+    """How a topic is created. ``single`` topics have one partition, the others the deployment's number.
+
+    One that ``grows`` may have more: nobody goes by the order of its records.
+    """
 
     name: str
     config: dict[str, str]
     single: bool = False
+    grows: bool = False
 
     def partitions(self, deployment: int) -> int:
         """Return the number of partitions this topic has where the deployment's number is given."""
@@ -56,7 +60,7 @@ ALL: Final[dict[str, Topic]] = {
         Topic(USERS, _COMPACTED),
         Topic(EDGE_STATUS, _kept(HOUR_MS), single=True),
         Topic(ASSIGNMENTS, _COMPACTED_HOURLY, single=True),
-        Topic(DEAD_LETTERS, _kept(30 * DAY_MS)),
+        Topic(DEAD_LETTERS, _kept(30 * DAY_MS), grows=True),
     )
 }
 
