@@ -101,10 +101,16 @@ class Pipeline:
 
         What a fetch costs, here and at the broker, hardly depends on how many records it brings: where there
         are few, the next one waits for more.
+
+        What is before the beginning is stored or gone. That is told at once: no record may come that would.
         """
+        begun = None
         while True:
             room = await self._handover.wait_for_room()
             epoch, taken = await self._reader.poll(room)
+            if epoch != begun and (starts := {tp: n for tp, n in self._reader.starts.items() if n}):
+                begun = epoch
+                self._written.note(starts)
             for tp, records in taken.items():
                 await self._handover.add(epoch, tp, records)
             if taken and sum(map(len, taken.values())) < room:

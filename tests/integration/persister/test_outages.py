@@ -174,18 +174,47 @@ async def test_records_that_the_log_dropped_before_they_were_stored_are_told_of(
     tp = TopicPartition(topics.MESSAGES, partition(group))
     await group_commits(database, group, seqs[2])
     await write_progress(history.store, {tp: seqs[2]})
-    admin = AIOKafkaAdminClient(bootstrap_servers=KafkaSettings().kafka_bootstrap_servers)
-    await admin.start()
-    try:
-        await admin.delete_records({tp: RecordsToDelete(before_offset=seqs[6])})
-    finally:
-        await admin.close()
+    await drop_before(tp, seqs[6])
     persister = new_persister()
     await persister.start()
     rest = {group: {seq: said[group][seq] for seq in seqs[6:]}}
     await until("the rest is stored", lambda: holds(history, rest))
     assert await persister.metric("chat_persister_never_stored_total") == seqs[6] - seqs[2]
     assert "dropped records before they were stored" in (persister.folder / "logs" / "error.log").read_text()
+
+
+async def drop_before(tp: TopicPartition, offset: int) -> None:
+    """Let the log drop the oldest records, as it does once they are too old."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=KafkaSettings().kafka_bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_records({tp: RecordsToDelete(before_offset=offset)})
+    finally:
+        await admin.close()
+
+
+@pytest.mark.usefixtures("durable")
+async def test_what_the_log_dropped_of_a_partition_that_is_empty_by_now_is_told_of_once(
+    log: Log, history: History, database: str, new_persister: NewPersister
+) -> None:
+    group = new_group()
+    seqs = sorted((await say_many(log, [group], 10))[group])
+    tp, end = TopicPartition(topics.MESSAGES, partition(group)), seqs[-1] + 1
+    await group_commits(database, group, seqs[2])
+    await write_progress(history.store, {tp: seqs[2]})
+    await drop_before(tp, end)
+
+    async def is_reached() -> bool:
+        return await history.next_of(tp.topic, tp.partition) >= end
+
+    for lost in (end - seqs[2], 0):
+        persister = new_persister()
+        await persister.start()
+        await until("it is ready", persister.is_ready)
+        await until("the store knows the end", is_reached)
+        assert await persister.metric("chat_persister_never_stored_total") == lost
+        await until("all is committed", lambda: all_is_committed(database))
+        assert await persister.stop() == 0
 
 
 async def test_a_reader_that_stops_although_there_is_more_is_rebuilt(

@@ -12,13 +12,13 @@ from persister.group_reader import GroupReader, Polled
 from persister.outage import Outage
 from persister.pipeline import Pipeline
 from persister.settings import PersisterSettings
-from schemas import topics
+from schemas import documents, topics
 from tests.integration.backing import eventually
 from tests.unit.persister import records as make
 from tests.unit.persister.model_store import ModelStore
 from tests.unit.persister.records import consumed
 
-TP = TopicPartition(topics.MESSAGES, 0)
+TP, QUIET = TopicPartition(topics.MESSAGES, 0), TopicPartition(topics.MESSAGES, 1)
 
 
 class Reader(GroupReader):
@@ -80,3 +80,21 @@ async def test_a_step_that_a_library_cancels_is_begun_anew_with_all_others(
     running.cancel()
     await asyncio.wait({running})
     assert running.cancelled()
+
+
+async def test_where_reading_begins_counts_as_reached_though_no_record_comes() -> None:
+    def new_reader(*arguments: Any) -> Reader:
+        reader = Reader(*arguments)
+        reader.starts |= {QUIET: 500}
+        return reader
+
+    store = ModelStore()
+    settings = PersisterSettings(log_dir="")
+    pipeline = Pipeline(settings, store, Writer(), Outage(0.0), new_reader=new_reader)  # type: ignore[arg-type]
+    running = asyncio.create_task(pipeline.run())
+    quiet = documents.progress_key(QUIET.topic, QUIET.partition)
+    await eventually(
+        "the store knows it", lambda: store.documents(documents.PROGRESS).get(quiet, {}).get("next") == 500
+    )
+    running.cancel()
+    await asyncio.wait({running})
