@@ -12,6 +12,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import Final
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from persister.batch import Ends
@@ -30,7 +31,7 @@ from runtime import logs
 from runtime.kafka import ensure_topics
 from runtime.mongo import Store, StoreUnavailable, open_store
 from runtime.service import Fatal
-from runtime.settings import load
+from runtime.settings import MAX_PARTITIONS, load
 from schemas import topics
 
 STORED_WITHIN_S: Final = 60.0
@@ -93,8 +94,10 @@ class Growth:
         beginnings = await self._kafka.begin_at(topic, partitions, beginning)
         await self._kafka.configure(topic, config)
         if "compact" in config.get("cleanup.policy", ""):
-            state = await self._kafka.state(self._old.topic(name), self._old.kafka_partitions)
-            await write_all(self.new, topic, state)
+            # A partition at a time: the command runs beside a persister, within its memory.
+            for partition in range(self._old.kafka_partitions):
+                state = await self._kafka.state(TopicPartition(self._old.topic(name), partition))
+                await write_all(self.new, topic, state)
         await write_progress(self._store, beginnings)
 
     async def _take_back(self, configs: Mapping[str, Config]) -> None:
@@ -108,6 +111,8 @@ def next_generation(old: PersisterSettings, partitions: int) -> PersisterSetting
     """Return the settings that all services get afterwards. Raises `CannotGrow` where that is no growth."""
     if partitions <= old.kafka_partitions:
         raise CannotGrow(f"there are {old.kafka_partitions} partitions: {partitions} are not more")
+    if partitions > MAX_PARTITIONS:
+        raise CannotGrow(f"no service takes more than {MAX_PARTITIONS} partitions: {partitions} are too many")
     if not old.kafka_durable:
         raise CannotGrow("the broker in memory has no transactions; begin anew with it")
     generation = old.kafka_generation + 1

@@ -114,15 +114,13 @@ class GrowingTopics:
         finally:
             await producer.stop()
 
-    async def state(self, topic: str, partitions: int) -> list[ConsumerRecord]:
-        """Return the newest record of each key that has one, without tombstones."""
-        every = [TopicPartition(topic, n) for n in range(partitions)]
-        first, ends = await self._consumer.beginning_offsets(every), await self.ends(topic, partitions)
-        self._consumer.assign(every)
-        for tp in every:
-            self._consumer.seek(tp, first[tp])
+    async def state(self, tp: TopicPartition) -> list[ConsumerRecord]:
+        """Return the newest record of each key that a partition has, without tombstones."""
+        first, ends = await self._consumer.beginning_offsets([tp]), await self._consumer.end_offsets([tp])
+        self._consumer.assign([tp])
+        self._consumer.seek(tp, first[tp])
         newest: dict[bytes, ConsumerRecord] = {}
-        while any([await self._consumer.position(tp) < ends[tp] for tp in every]):
+        while await self._consumer.position(tp) < ends[tp]:
             for records in (await self._consumer.getmany(timeout_ms=POLL_MS)).values():
                 newest |= {record.key: record for record in records}
         return [record for record in newest.values() if record.value is not None]

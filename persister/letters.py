@@ -9,7 +9,8 @@ import asyncio
 import sys
 from argparse import ArgumentParser, Namespace
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
@@ -36,8 +37,11 @@ class Letter(NamedTuple):
     letter: DeadLetter
 
 
-async def read_letters(settings: KafkaSettings) -> list[Letter]:
-    """Return all letters, oldest first; a record that was set aside twice is one. Raises `KafkaError`."""
+async def read_letters(settings: KafkaSettings, whole: Collection[str]) -> list[Letter]:
+    """Return all letters, oldest first; a record that was set aside twice is one. Raises `KafkaError`.
+
+    Only those named as ``whole`` keep the record that they hold: all of them may be more than memory.
+    """
     consumer = AIOKafkaConsumer(
         topics.DEAD_LETTERS,
         bootstrap_servers=settings.kafka_bootstrap_servers,
@@ -47,27 +51,28 @@ async def read_letters(settings: KafkaSettings) -> list[Letter]:
         request_timeout_ms=settings.kafka_request_timeout_ms,
     )
     await consumer.start()
+    found: list[tuple[int, Letter]] = []
     try:
-        records = await _read_all(consumer)
+        async for records in _read_all(consumer):
+            found += _readable(records, whole)
     finally:
         await consumer.stop()
     letters: dict[str, Letter] = {}
-    for letter in _readable(sorted(records, key=lambda record: record.timestamp)):
+    for _, letter in sorted(found, key=itemgetter(0)):
         letters.setdefault(letter.name, letter)
     return list(letters.values())
 
 
-async def _read_all(consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
+async def _read_all(consumer: AIOKafkaConsumer) -> AsyncIterator[Sequence[ConsumerRecord]]:
     every = consumer.assignment()
     ends = await consumer.end_offsets(every)
-    found: list[ConsumerRecord] = []
     while any([await consumer.position(tp) < ends[tp] for tp in every]):
         for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-            found += records
-    return found
+            yield records
 
 
-def _readable(records: Sequence[ConsumerRecord]) -> Iterator[Letter]:
+def _readable(records: Sequence[ConsumerRecord], whole: Collection[str]) -> Iterator[tuple[int, Letter]]:
+    """Return letters with their time."""
     for record in records:
         try:
             letter = DeadLetter.read(record.headers, record.value)
@@ -76,7 +81,10 @@ def _readable(records: Sequence[ConsumerRecord]) -> Iterator[Letter]:
                 f"{record.topic}/{record.partition}/{record.offset} is no dead letter: {error}\n"
             )
         else:
-            yield Letter(f"{letter.topic}/{letter.partition}/{letter.offset}", letter)
+            name = f"{letter.topic}/{letter.partition}/{letter.offset}"
+            if name not in whole:
+                letter = letter.model_copy(update={"value_base64": None, "headers": []})
+            yield record.timestamp, Letter(name, letter)
 
 
 def original(letter: DeadLetter) -> Encoded:
@@ -143,7 +151,7 @@ async def _main(arguments: Namespace, settings: Settings) -> int:
 
 
 async def _run(arguments: Namespace, settings: Settings) -> int:
-    letters = await read_letters(settings)
+    letters = await read_letters(settings, getattr(arguments, "names", ()))
     if arguments.command == "list":
         _show(letters)
         return 0

@@ -17,6 +17,7 @@ from schemas import topics
 S = TypeVar("S", bound="ServiceSettings")
 
 MIN_SECRET_BYTES: Final = 32
+MAX_PARTITIONS: Final = 4096
 
 
 class ServiceSettings(BaseSettings):
@@ -63,7 +64,7 @@ class KafkaSettings(BaseSettings):
     kafka_partitions: int = Field(
         default=12,
         ge=1,
-        le=4096,
+        le=MAX_PARTITIONS,
         description="Partitions of the keyed topics; never changed in place.",
     )
     kafka_generation: int = Field(

@@ -67,8 +67,8 @@ class FakeKafka:
     async def add_partitions(self, _topic: str, _partitions: int) -> None:
         self._change()
 
-    async def state(self, _topic: str, _partitions: int) -> list[Any]:
-        return []
+    async def state(self, tp: TopicPartition) -> list[Any]:
+        return [tp] * 2
 
 
 class FakeStore:
@@ -91,6 +91,22 @@ def _without_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(grow, "ensure_topics", nothing)
     monkeypatch.setattr(grow, "write_all", nothing)
+
+
+async def test_what_is_copied_is_in_memory_a_partition_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[tuple[str, list[TopicPartition]]] = []
+
+    async def write_all(_settings: Any, topic: str, records: list[TopicPartition]) -> None:
+        copied.append((topic, records))
+
+    monkeypatch.setattr(grow, "write_all", write_all)
+    growing, _ = await growth(FakeKafka())
+    await growing.run()
+    assert copied == [
+        (growing.new.topic(name), [TopicPartition(name, n)] * 2)
+        for name in (topics.GROUPS, topics.MEMBERSHIPS, topics.USERS)
+        for n in range(OLD.kafka_partitions)
+    ]
 
 
 async def all_ends(kafka: FakeKafka) -> Ends:
@@ -166,8 +182,8 @@ async def test_a_log_that_grew_before_is_not_made_again() -> None:
     assert topics.USERS + ".2" in kafka.configs
 
 
-@pytest.mark.parametrize(("partitions", "durable"), [(3, True), (2, True), (4, False)])
-def test_fewer_partitions_or_a_log_in_memory_are_no_growth(partitions: int, durable: bool) -> None:
+@pytest.mark.parametrize(("partitions", "durable"), [(3, True), (2, True), (4, False), (4097, True)])
+def test_fewer_partitions_too_many_or_a_log_in_memory_are_no_growth(partitions: int, durable: bool) -> None:
     with pytest.raises(CannotGrow):
         next_generation(OLD.model_copy(update={"kafka_durable": durable}), partitions)
 

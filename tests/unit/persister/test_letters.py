@@ -1,13 +1,18 @@
 """A dead letter becomes the very record that was set aside, or says why it can't."""
 
+from base64 import b64encode
+from typing import Any
+
 import pytest
 from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from persister import letters
 from persister.dead_letters import MAX_VALUE_BYTES, dead_letter
-from persister.letters import original
+from persister.letters import original, read_letters
 from persister.read_records import Poison
+from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.log_records import DeadLetter
 
@@ -24,6 +29,54 @@ def letter_of(
 def test_a_letter_is_the_record_that_it_was(key: bytes, value: bytes | None, header: str) -> None:
     record = original(letter_of(key, value, ("ce_id", header.encode())))
     assert record == (key, value, [("ce_id", header.encode())])
+
+
+async def test_of_all_letters_only_those_that_are_asked_for_are_kept_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(letters, "AIOKafkaConsumer", lambda *_, **__: Consumer(3))
+    found = await read_letters(KafkaSettings(), ["chat.messages/3/1"])
+    assert [one.name for one in found] == [f"chat.messages/3/{offset}" for offset in range(3)]
+    assert [one.letter.reason for one in found] == ["why"] * 3
+    assert [one.letter.value_base64 for one in found] == [None, b64encode(b"value").decode(), None]
+    assert original(found[1].letter) == (b"k", b"value", [("ce_id", b"x")])
+
+
+class Consumer:
+    """Reads one partition of so many letters, the newest first, and each of them twice."""
+
+    def __init__(self, count: int) -> None:
+        self._records = [
+            ConsumerRecord(topics.DEAD_LETTERS, 0, 0, n, 1, *self._letter(n)) for n in reversed(range(count))
+        ] * 2
+        self._read = False
+
+    @staticmethod
+    def _letter(offset: int) -> tuple[Any, ...]:
+        set_aside = ConsumerRecord(
+            topics.MESSAGES, 3, offset, 0, 1, b"k", b"value", None, -1, -1, (("ce_id", b"x"),)
+        )
+        written = dead_letter(Poison(set_aside, "why"), "persister")
+        return written.key, written.value, None, -1, -1, written.headers
+
+    async def start(self) -> None:
+        """It is there."""
+
+    async def stop(self) -> None:
+        """As above."""
+
+    def assignment(self) -> list[int]:
+        return [0]
+
+    async def end_offsets(self, _: Any) -> dict[int, int]:
+        return {0: 1}
+
+    async def position(self, _: int) -> int:
+        return int(self._read)
+
+    async def getmany(self, **_: int) -> dict[int, list[ConsumerRecord]]:
+        self._read = True
+        return {0: self._records}
 
 
 @pytest.mark.parametrize(
