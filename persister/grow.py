@@ -25,7 +25,7 @@ from persister.growing_topics import (
     until,
     write_all,
 )
-from persister.progress import read_progress, write_progress
+from persister.progress import begin_progress, read_progress
 from persister.settings import PersisterSettings
 from runtime import logs
 from runtime.kafka import ensure_topics
@@ -98,7 +98,7 @@ class Growth:
             for partition in range(self._old.kafka_partitions):
                 state = await self._kafka.state(TopicPartition(self._old.topic(name), partition))
                 await write_all(self.new, topic, state)
-        await write_progress(self._store, beginnings)
+        await begin_progress(self._store, beginnings)
 
     async def _take_back(self, configs: Mapping[str, Config]) -> None:
         for name, config in configs.items():

@@ -39,8 +39,17 @@ class Written:
 
 async def write_progress(store: Store, ends: Ends) -> None:
     """Tell the store how far it has got. Raises `StoreUnavailable`."""
+    await _write(store, "$max", ends)
+
+
+async def begin_progress(store: Store, ends: Ends) -> None:
+    """Tell the store of new topics. An earlier topic of the same name may have reached more: it is gone."""
+    await _write(store, "$set", ends)
+
+
+async def _write(store: Store, how: str, ends: Ends) -> None:
     updates = [
-        (documents.progress_key(tp.topic, tp.partition), {"$max": {"next": end}}) for tp, end in ends.items()
+        (documents.progress_key(tp.topic, tp.partition), {how: {"next": end}}) for tp, end in ends.items()
     ]
     await store.upsert(documents.PROGRESS, updates)
 

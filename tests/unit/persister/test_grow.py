@@ -81,7 +81,10 @@ class FakeStore:
         return [{"_id": key, "next": end} for key, end in self.next.items()]
 
     async def upsert(self, _collection: str, updates: list[tuple[str, Any]]) -> None:
-        self.next |= {key: update["$max"]["next"] for key, update in updates}
+        for key, update in updates:
+            [(how, fields)] = update.items()
+            before = self.next.get(key, 0) if how == "$max" else 0
+            self.next[key] = max(before, fields["next"])
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +154,14 @@ async def test_the_new_topics_are_configured_as_the_old_ones_which_take_nothing_
         assert kafka.configs[name] == {**before[name], **SEAL}
         for partition in range(5):
             assert store.next[documents.progress_key(growing.new.topic(name), partition)] == 20
+
+
+async def test_what_a_growth_that_was_given_up_had_reached_means_nothing_to_the_next_one() -> None:
+    growing, store = await growth(FakeKafka())
+    key = documents.progress_key(growing.new.topic(topics.MEMBERSHIPS), 4)
+    store.next[key] = 1_000
+    await growing.run()
+    assert store.next[key] == 20
 
 
 async def test_whatever_fails_the_old_topics_are_as_they_were_and_there_are_no_new_ones() -> None:
