@@ -44,9 +44,11 @@ class CannotGrow(RuntimeError):
 class Growth:
     """One growth, from a generation of the topics to the next."""
 
-    def __init__(self, old: PersisterSettings, partitions: int, kafka: GrowingTopics, store: Store) -> None:
+    def __init__(
+        self, old: PersisterSettings, new: PersisterSettings, kafka: GrowingTopics, store: Store
+    ) -> None:
         self._old = old
-        self.new = next_generation(old, partitions)
+        self.new = new
         self._kafka = kafka
         self._store = store
 
@@ -137,15 +139,16 @@ def _arguments() -> Namespace:
 
 async def _main(partitions: int, settings: PersisterSettings) -> int:
     try:
-        async with growing_topics(settings) as kafka, open_store(settings) as store:
-            growth = Growth(settings, partitions, kafka, store)
-            await growth.run()
+        # What is wrong with the wish or the settings comes before Kafka: the library's consumer, stopped as
+        # soon as it has started, raises a CancelledError in place of the reason.
+        new = next_generation(settings, partitions)
+        async with open_store(settings) as store, growing_topics(settings) as kafka:
+            await Growth(settings, new, kafka, store).run()
     except (CannotGrow, Fatal, KafkaError, StoreUnavailable, OSError) as error:
         sys.stderr.write(f"not grown: {str(error) or repr(error)}\n")
         return 1
     sys.stdout.write(
-        "Now start all services with "
-        f"KAFKA_GENERATION={growth.new.kafka_generation} KAFKA_PARTITIONS={partitions}\n"
+        f"Now start all services with KAFKA_GENERATION={new.kafka_generation} KAFKA_PARTITIONS={partitions}\n"
     )
     return 0
 

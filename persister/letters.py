@@ -50,9 +50,9 @@ async def read_letters(settings: KafkaSettings, whole: Collection[str]) -> list[
         auto_offset_reset="earliest",
         request_timeout_ms=settings.kafka_request_timeout_ms,
     )
-    await consumer.start()
     found: list[tuple[int, Letter]] = []
     try:
+        await consumer.start()
         async for records in _read_all(consumer):
             found += _readable(records, whole)
     finally:

@@ -114,6 +114,9 @@ async def test_after_growing_history_goes_on_and_clients_hear_of_the_hole(system
             history = await stored(campus, group, token, 4)
             assert [text for _, text in history] == ["one", "two", "three", "four"]
             assert [seq for seq, _ in history] == sorted({seq for seq, _ in history})
+        fewer = await asyncio.to_thread(grow, env, BEFORE - 1)
+        assert fewer.stderr == f"not grown: there are {BEFORE} partitions: {BEFORE - 1} are not more\n"
+        assert fewer.returncode == 1
         again = await asyncio.to_thread(grow, env, AFTER + 1)
         assert again.returncode == 1
         assert "is there already" in again.stderr

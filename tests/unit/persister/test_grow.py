@@ -7,6 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from persister import grow
 from persister.batch import Ends
@@ -122,7 +123,7 @@ async def all_ends(kafka: FakeKafka) -> Ends:
 
 async def growth(kafka: FakeKafka, *, stored: bool = True) -> tuple[Growth, FakeStore]:
     store = FakeStore(await all_ends(kafka) if stored else {})
-    return Growth(OLD, 5, cast(GrowingTopics, kafka), cast(Any, store)), store
+    return Growth(OLD, next_generation(OLD, 5), cast(GrowingTopics, kafka), cast(Any, store)), store
 
 
 @given(st.binary(max_size=40), st.lists(st.integers(0, 2**40), min_size=3, max_size=3), st.integers(4, 64))
@@ -197,6 +198,22 @@ async def test_a_log_that_grew_before_is_not_made_again() -> None:
 def test_fewer_partitions_too_many_or_a_log_in_memory_are_no_growth(partitions: int, durable: bool) -> None:
     with pytest.raises(CannotGrow):
         next_generation(OLD.model_copy(update={"kafka_durable": durable}), partitions)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "uri", "why"),
+    [
+        (2, "mongodb://store", "there are 3 partitions: 2 are not more"),
+        (4, "mongodb://", "MONGODB_URI is not valid"),
+    ],
+)
+async def test_what_is_wrong_before_kafka_is_asked_is_said_in_a_line(
+    partitions: int, uri: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delattr(grow, "growing_topics")
+    settings = OLD.model_copy(update={"mongodb_uri": SecretStr(uri)})
+    assert await grow._main(partitions, settings) == 1
+    assert capsys.readouterr().err == f"not grown: {why}\n"
 
 
 def test_progress_beyond_an_end_makes_up_for_no_other_partition() -> None:
