@@ -26,6 +26,7 @@ from schemas.log_records import Encoded
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 1.0
+ADMIN_CLIENT: Final = "admin client"
 MAX_BATCH_BYTES: Final = 262_144
 """The library's own 16 KB make many writers who wait quadratic: each batch that leaves wakes all of them."""
 
@@ -186,18 +187,25 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     Raises `Fatal` where a topic has another number of partitions: ``seq`` would lose its meaning.
     """
     wanted = [topics.ALL[name] for name in names]
-    admin = await _until_reached(
-        lambda: AIOKafkaAdminClient(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
-            request_timeout_ms=settings.kafka_request_timeout_ms,
-        ),
-        "admin client",
-    )
-    try:
-        for topic in wanted:
-            await _ensure_topic(admin, topic, settings)
-    finally:
-        await admin.close()
+    while True:
+        admin = await _until_reached(
+            lambda: AIOKafkaAdminClient(
+                bootstrap_servers=settings.kafka_bootstrap_servers,
+                request_timeout_ms=settings.kafka_request_timeout_ms,
+            ),
+            ADMIN_CLIENT,
+        )
+        try:
+            for topic in wanted:
+                await _ensure_topic(admin, topic, settings)
+        except (KafkaError, OSError) as error:
+            # The broker that was asked may have died just now: the client asks any that it once heard of.
+            _report_unreachable(ADMIN_CLIENT, error)
+        else:
+            return
+        finally:
+            await admin.close()
+        await asyncio.sleep(RETRY_AFTER_S)
 
 
 async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings) -> None:
@@ -247,8 +255,12 @@ async def _until_reached(make: Any, what: str) -> Any:
             try:
                 await client.start()
             except (KafkaError, OSError) as error:
-                log.warning("Kafka is not reachable", extra=logs.facts(client=what, error=repr(error)))
+                _report_unreachable(what, error)
             else:
                 unless_started.pop_all()
                 return client
         await asyncio.sleep(RETRY_AFTER_S)
+
+
+def _report_unreachable(client: str, error: Exception) -> None:
+    log.warning("Kafka is not reachable", extra=logs.facts(client=client, error=repr(error)))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import InvalidReplicationFactorError
+from aiokafka.errors import InvalidReplicationFactorError, NodeNotReadyError, RequestTimedOutError
 
 from runtime import kafka
 from runtime.kafka import ensure_topics
@@ -21,6 +21,7 @@ class Admin:
 
     def __init__(self, partitions: dict[str, int], refusal: int = 0) -> None:
         self.partitions = partitions
+        self.away: list[Exception] = []
         self._refusal = refusal
 
     async def start(self) -> None:
@@ -30,6 +31,8 @@ class Admin:
         """As above."""
 
     async def list_topics(self) -> list[str]:
+        if self.away:
+            raise self.away.pop()
         return list(self.partitions)
 
     async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
@@ -52,6 +55,15 @@ async def test_what_is_missing_is_made_with_the_deployment_s_number_of_partition
     use(monkeypatch, admin)
     await ensure_topics(SETTINGS, topics.ALL)
     assert admin.partitions == {name: 1 if topic.single else 12 for name, topic in topics.ALL.items()}
+
+
+async def test_a_broker_that_dies_meanwhile_is_outlived(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "RETRY_AFTER_S", 0.0)
+    admin = Admin({})
+    admin.away = [NodeNotReadyError(), RequestTimedOutError(), ConnectionResetError()]
+    use(monkeypatch, admin)
+    await ensure_topics(SETTINGS, [topics.MESSAGES])
+    assert admin.partitions == {topics.MESSAGES: 12}
 
 
 @pytest.mark.parametrize("name", [name for name, topic in topics.ALL.items() if not topic.single])
