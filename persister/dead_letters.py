@@ -82,6 +82,9 @@ def _cuts(record: ConsumerRecord) -> str:
     value_bytes, key_bytes = len(record.value or b""), len(record.key or b"")
     if value_bytes > MAX_VALUE_BYTES or key_bytes > MAX_KEY_BYTES:
         return f" (cut here: the value has {value_bytes} bytes, the key {key_bytes})"
+    longest = max((max(len(name), len(value or b"")) for name, value in record.headers), default=0)
+    if len(record.headers) > MAX_HEADERS or longest > MAX_HEADER_CHARS:
+        return f" (cut here: it has {len(record.headers)} headers, the longest of {longest} bytes)"
     return ""
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persister import letters
-from persister.dead_letters import MAX_VALUE_BYTES, dead_letter
+from persister.dead_letters import MAX_HEADER_CHARS, MAX_HEADERS, MAX_VALUE_BYTES, dead_letter
 from persister.letters import original, read_letters
 from persister.read_records import Poison
 from runtime.settings import KafkaSettings
@@ -83,6 +83,8 @@ class Consumer:
     ("letter", "why"),
     [
         (letter_of(b"k", b"x" * (MAX_VALUE_BYTES + 1)), "only a part"),
+        (letter_of(b"k", b"x", ("h", b"x" * (MAX_HEADER_CHARS + 1))), "only a part"),
+        (letter_of(b"k", b"x", *[("h", b"x")] * (MAX_HEADERS + 1)), "only a part"),
         (letter_of(None, b"x"), "no key"),
         (letter_of(b"k", b"x", topic="edge.status"), "no service reads"),
     ],
