@@ -62,10 +62,6 @@ class Publisher:
     ) -> None:
         self._timeout_s = settings.send_timeout_ms / 1000
         self._refuse_after_s = settings.refuse_when_waiting_ms / 1000
-        self._crowded_after_s = settings.crowded_after_ms / 1000
-        self.crowded = False
-        """Whether messages wait for longer than is usual, as of the last look. A partition that has come so
-        far that it refuses all does not count: it holds up nobody else."""
         self._max_pending = settings.max_pending_sends
         self._delivery = delivery
         self._window = window
@@ -87,11 +83,10 @@ class Publisher:
         delivery.on_settled(self._settle)
         delivery.on_lost(self._refuse_lost)
         metrics.PENDING_SENDS.set_function(lambda: len(self._pending))
-        metrics.CROWDED.set_function(lambda: self.crowded)
 
     def start(self, service: Service) -> None:
-        """Look in the background at what waits, and refuse what does so for too long."""
-        service.supervise("look at what waits", self._look)
+        """Refuse in the background what waits for too long."""
+        service.supervise("refuse what waits for too long", self._refuse_overdue)
 
     def publish(self, message_id: str, sent: SendMessage, tell: Tell) -> None:
         """Write a message; ``tell`` is called once it is durable and its turn has come, or with a refusal.
@@ -193,22 +188,16 @@ class Publisher:
         if self._drained is not None and not self._pending and not self._drained.done():
             self._drained.set_result(None)
 
-    async def _look(self) -> None:
+    async def _refuse_overdue(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            now, crowded = self._loop.time(), False
+            overdue = self._loop.time() - self._timeout_s
             for in_order in self._in_order.values():
-                oldest = _oldest(in_order)
-                if oldest is not None:
-                    crowded |= self._crowded_after_s < now - oldest.since <= self._refuse_after_s
-                    self._refuse_overdue(in_order, now - self._timeout_s)
-            self.crowded = crowded
-
-    def _refuse_overdue(self, in_order: deque[Pending], overdue: float) -> None:
-        for pending in in_order:
-            if pending.since > overdue:
-                break
-            self._refuse_waiting(pending, overdue)
+                _oldest(in_order)
+                for pending in in_order:
+                    if pending.since > overdue:
+                        break
+                    self._refuse_waiting(pending, overdue)
 
     def _refuse_waiting(self, pending: Pending, overdue: float) -> None:
         """The message stays pending: its turn may come yet, and a retry must not be a second message."""

@@ -58,12 +58,6 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
     messages_burst_per_user: int = Field(
         default=1_000, ge=1, description="Messages that one user may send at once."
     )
-    crowded_after_ms: int = Field(
-        default=250,
-        ge=1,
-        description="Milliseconds that a message may wait for its ack before the edge is crowded: then each "
-        "message counts ten times against its user's budget, so that who says the most waits first.",
-    )
     resumed_bytes_per_s_per_user: float = Field(
         default=1_048_576.0,
         gt=0,

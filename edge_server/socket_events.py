@@ -6,7 +6,7 @@ It is called by python-socketio, or for a chat message by short_way.py. What an 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -35,9 +35,6 @@ from schemas.refusals import (
     Refused,
     first_fault,
 )
-
-COST_WHEN_CROWDED: Final = 10.0
-"""Messages that one counts as while messages wait for long: people never notice it, programs do."""
 
 Event = TypeVar("Event", bound=events.ClientEvent)
 Answer = dict[str, Any]
@@ -141,8 +138,7 @@ class SocketEvents:
 
     def _spend(self, client: Client) -> None:
         """Count what a user writes, good or bad. Raises `Refused`; who goes on all the same is closed."""
-        cost = COST_WHEN_CROWDED if self._publisher.crowded else 1.0
-        left = self._messages.spend(client.up, time.monotonic(), cost)
+        left = self._messages.spend(client.up, time.monotonic())
         if left < 0:
             metrics.LIMIT_HITS.labels(limit="messages").inc()
             if left <= self._most_debt:

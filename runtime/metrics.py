@@ -124,11 +124,6 @@ PENDING_SENDS = Gauge(
     "chat_edge_pending_sends",
     "Messages that wait for the broker's ack. Rising: the brokers answer slowly; soon sends are refused.",
 )
-CROWDED = Gauge(
-    "chat_edge_crowded",
-    "1 while messages wait for their ack for longer than CROWDED_AFTER_MS: those of users who say much are "
-    "refused first. For long: too much is said for these edges and brokers.",
-)
 RECOVERIES = Counter(
     "chat_edge_recoveries_total",
     "Rooms resumed, by outcome. 'hole' rising: clients stay away longer, or miss more, than an edge resumes.",

@@ -138,7 +138,7 @@ async def test_who_waits_for_too_long_is_refused_while_the_message_stays_on_its_
 ) -> None:
     monkeypatch.setattr(publish, "LOOK_EVERY_S", 0.001)
     edge = Edge(send_timeout_ms=100, refuse_when_waiting_ms=100)
-    looking = asyncio.create_task(edge.publisher._look())
+    looking = asyncio.create_task(edge.publisher._refuse_overdue())
     edge.say("a")
     await eventually("the refusal", lambda: edge.outcomes == ["unavailable"])
     with pytest.raises(Refused, match="unavailable"):
@@ -157,7 +157,7 @@ async def test_a_partition_that_does_not_answer_holds_up_its_own_groups_alone(
 ) -> None:
     monkeypatch.setattr(publish, "LOOK_EVERY_S", 0.001)
     edge = Edge(send_timeout_ms=100, refuse_when_waiting_ms=100)
-    looking = asyncio.create_task(edge.publisher._look())
+    looking = asyncio.create_task(edge.publisher._refuse_overdue())
     edge.say("a", room="another")
     edge.say("b")
     await passes()
@@ -172,29 +172,6 @@ async def test_a_partition_that_does_not_answer_holds_up_its_own_groups_alone(
     edge.producer.sent[-1].written(1)
     await passes()
     assert edge.outcomes == [0, "unavailable", 1]
-    looking.cancel()
-
-
-async def test_an_edge_is_crowded_while_messages_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "LOOK_EVERY_S", 0.001)
-    edge = Edge(crowded_after_ms=20)
-    looking = asyncio.create_task(edge.publisher._look())
-    edge.say("a")
-    await eventually("it is crowded", lambda: edge.publisher.crowded)
-    edge.producer.sent[0].written(0)
-    await eventually("it is so no more", lambda: not edge.publisher.crowded)
-    looking.cancel()
-
-
-async def test_a_partition_that_refuses_all_makes_no_edge_crowded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "LOOK_EVERY_S", 0.001)
-    edge = Edge(crowded_after_ms=20, refuse_when_waiting_ms=100)
-    looking = asyncio.create_task(edge.publisher._look())
-    edge.say("a")
-    await eventually("it is crowded", lambda: edge.publisher.crowded)
-    await eventually("it is so no more", lambda: not edge.publisher.crowded)
-    with pytest.raises(Refused, match="unavailable"):
-        edge.say("b")
     looking.cancel()
 
 

@@ -18,7 +18,7 @@ from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from edge_server.short_way import Inbox
-from edge_server.socket_events import COST_WHEN_CROWDED, SocketEvents
+from edge_server.socket_events import SocketEvents
 from edge_server.socket_server import Json
 from runtime import metrics
 from runtime.budgets import Budget
@@ -36,7 +36,6 @@ class Published:
     """Stands for the publisher: remembers what it was given, and answers as its turn says."""
 
     def __init__(self) -> None:
-        self.crowded = False
         self.messages: list[dict[str, Any]] = []
 
     def publish(self, message_id: str, sent: SendMessage, tell: Callable[[Entry | Refused], None]) -> None:
@@ -198,21 +197,6 @@ async def test_who_was_told_to_wait_is_not_read_until_then_and_what_was_read_get
     edge.transport.wire.clear()
     edge.short(text)
     assert len(edge.published.messages) == 1
-
-
-async def test_while_the_edge_is_crowded_who_says_the_most_waits_first() -> None:
-    edge, settings = Edge(), EdgeSettings()
-    text = "421" + Json.dumps(["chat message", {"message": "m", "up": UP, "room": "g", "timestamp": 1}])
-    edge.published.crowded = True
-    for _ in range(settings.messages_burst_per_user // int(COST_WHEN_CROWDED)):
-        edge.short(text)
-        edge.transport.wire.clear()
-    taken = len(edge.published.messages)
-    assert taken == settings.messages_burst_per_user / COST_WHEN_CROWDED
-    answer = edge.short(text)
-    assert answer is not None
-    assert answer[1]["error"]["code"] == "rate_limited"
-    assert len(edge.published.messages) == taken
 
 
 def frame(opcode: int, payload: bytes, *, fin: bool = True, first_bits: int = 0) -> bytes:
