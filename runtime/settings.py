@@ -4,6 +4,7 @@ A service's settings are one frozen class made of the parts below. Nothing else 
 """
 
 import json
+import re
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ S = TypeVar("S", bound="ServiceSettings")
 
 MIN_SECRET_BYTES: Final = 32
 MAX_PARTITIONS: Final = 4096
+
+_BROKER: Final = re.compile(r"(?:\[[^\s\]]+\]|[^\s:;/]+):([0-9]{1,5})")
 
 
 class ServiceSettings(BaseSettings):
@@ -82,6 +85,16 @@ class KafkaSettings(BaseSettings):
         description="Milliseconds after which an unanswered request has failed.",
     )
 
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _are_brokers(cls, brokers: str) -> str:
+        """Look at it here: the library ends a start by its own error, or looks for a host without a name."""
+        for broker in brokers.split(","):
+            found = _BROKER.fullmatch(broker.strip())
+            if found is None or not 0 < int(found[1]) < 65_536:
+                raise ValueError("must be host:port, with commas between")
+        return brokers
+
     def topic(self, name: str) -> str:
         """Return what Kafka calls a topic in this generation."""
         return topics.in_generation(name, self.kafka_generation)
@@ -119,7 +132,11 @@ class MongoSettings(BaseSettings):
     mongodb_uri: SecretStr = Field(
         default=SecretStr("mongodb://127.0.0.1:27017"), description="The store's URI."
     )
-    mongodb_database: str = Field(default="uni4all_chat", min_length=1, description="The database's name.")
+    mongodb_database: str = Field(
+        default="uni4all_chat",
+        pattern=r"""^[^/\\. "$*<>:|?]{1,63}$""",
+        description="The database's name, as MongoDB allows it.",
+    )
     mongodb_timeout_ms: int = Field(
         default=3_000, ge=100, description="Milliseconds after which an operation has failed."
     )

@@ -100,6 +100,28 @@ def test_a_list_is_given_with_commas_between_or_as_json(given: str, monkeypatch:
     assert TokenSettings().token_algorithms == ("HS256", "RS256")
 
 
+@pytest.mark.parametrize("given", ["a:1", "a:1, b.example:65535", "[::1]:9092"])
+def test_brokers_are_hosts_and_ports(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", given)
+    assert KafkaSettings().kafka_bootstrap_servers == given
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        *(("KAFKA_BOOTSTRAP_SERVERS", one) for one in ("", "a", "a:b", "a:1,", ":1", "a:65536", "a:1;b:2")),
+        *(("MONGODB_DATABASE", one) for one in ("", "a.b", "a b", "$a", "x" * 64)),
+    ],
+)
+def test_what_leads_to_no_broker_and_no_database_is_said_before_anything_is_asked_there(
+    name: str, given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, given)
+    with pytest.raises(SystemExit):
+        load(PersisterSettings, "persister", [])
+    assert capsys.readouterr().err.startswith(f"persister: {name}: ")
+
+
 @pytest.mark.parametrize("given", ["", "[]", "HS512", "HS256,", "HS256 RS256"])
 def test_a_list_of_something_else_is_answered_by_what_is_wanted(
     given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
