@@ -102,6 +102,8 @@ SKIM_US: Final = 4.0
 MOST_SKIMMING: Final = 0.25
 """Share of a core that an edge may spend on records which are not its own."""
 
+NOT_SEEN: Final = "not known: not looked at, or not for long enough"
+
 
 def extrapolate(measured: Capacity, wanted: University) -> str:
     """Return what a university would need, from what was measured, and where that stops being true."""
@@ -131,7 +133,7 @@ def _edges(measured: Capacity, wanted: University, deliveries: float) -> str:
     by_sockets = ceil(wanted.students / wanted.edge_holds)
     sockets = f"{by_sockets:,} by {wanted.edge_holds:,} sockets each"
     if measured.edge_cores is None:
-        return f"edges: {sockets}; by CPU not known: not looked at, or not for long enough"
+        return f"edges: {sockets}; by CPU {NOT_SEEN}"
     edge_us = measured.edge_cores / max(1.0, measured.deliveries_per_s) * 1e6
     by_cpu = ceil(deliveries * edge_us / 1e6)
     return (
@@ -142,7 +144,7 @@ def _edges(measured: Capacity, wanted: University, deliveries: float) -> str:
 
 def _gateways(measured: Capacity, wanted: University) -> str:
     if measured.locations_per_gateway_core is None:
-        return "gateways: not known: not looked at, or not for long enough"
+        return f"gateways: {NOT_SEEN}"
     logins = wanted.students / wanted.logins_within_s
     return (
         f"gateways: {ceil(logins / measured.locations_per_gateway_core):,} cores, for all to log in within"
@@ -152,7 +154,7 @@ def _gateways(measured: Capacity, wanted: University) -> str:
 
 def _brokers(measured: Capacity, messages: float) -> str:
     if measured.broker_cores is None:
-        return "brokers: not known: not looked at, or not for long enough"
+        return f"brokers: {NOT_SEEN}"
     broker_us = measured.broker_cores / max(1.0, measured.messages_per_s) * 1e6
     return (
         f"brokers: {ceil(messages * broker_us / 1e6):,} cores at {broker_us:.0f} µs a message,"
