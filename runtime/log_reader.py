@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from runtime import logs, metrics
 from runtime.budgets import Budget
 from runtime.kafka import RETRY_AFTER_S, stop_within
+from runtime.log_requests import cost_of
 from runtime.service import Fatal, Service, is_being_cancelled
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -30,7 +31,7 @@ POLL_HANGS_AFTER_S: Final = 60.0
 STOP_HANGS_AFTER_S: Final = 10.0
 FETCHES_PER_S: Final = 200.0
 """What a fetch costs does not depend on how many records it brings: where more would be made than these,
-a record waits for the next one, and shares it."""
+a record waits for the next one, and shares it. Full ones count more (`cost_of`): of them there are 60."""
 FETCHES_AT_ONCE: Final = 20.0
 """So many may follow each other at once: where little is said nobody waits."""
 PROGRESS_CHECK_S: Final = 10.0
@@ -150,7 +151,8 @@ class LogReader:
             for tp, records in batches.items():
                 self._on_records(tp.partition, records)
                 self.positions[tp.partition] = records[-1].offset + 1
-            if batches and (debt := self._fetches.spend(loop.time())) < 0:
+            cost = cost_of(sum(map(len, batches.values())))
+            if batches and (debt := self._fetches.spend(loop.time(), cost)) < 0:
                 # The library fetches nothing more from a broker while something that it sent is not taken.
                 await asyncio.sleep(-debt / FETCHES_PER_S)
             if not self.caught_up.is_set():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge_server.log_writer import LogWriter, Outgoing, Written
 from runtime.kafka import partition_of
+from runtime.log_requests import cost_of
 from tests.integration.backing import eventually
 from tests.unit.edge_server.producers import Producer, passes
 
@@ -123,6 +124,18 @@ async def test_past_so_many_rounds_a_second_a_message_waits_for_the_next_one() -
     await passes()
     assert [sent.values for sent in producer.sent] == [[b"0"]]
     writing.close()
+
+
+async def test_after_a_round_that_many_shared_the_next_one_waits_for_longer() -> None:
+    left = []
+    for messages in (1, 10):
+        writing = writer(Producer(), Told(), rounds_per_s=0.001)
+        for number in range(messages):
+            writing.put(message(number, GROUPS[number % len(GROUPS)]))
+        await passes()
+        left.append(writing._rounds.left(asyncio.get_running_loop().time()))
+        writing.close()
+    assert left == [pytest.approx(0.0, abs=0.1), pytest.approx(1.0 - cost_of(10), abs=0.1)]
 
 
 async def test_what_waits_for_a_round_leaves_with_it_whatever_its_partition() -> None:
