@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
-from edge_server.fan_out import MAX_REST_S, FanOut, rest_after
+from edge_server.fan_out import MAX_REST_S, RESTS, FanOut, rest_after
 from edge_server.reading import Reading
 from edge_server.rooms import Rooms
 from runtime import metrics
@@ -222,15 +222,15 @@ async def test_it_rests_only_where_messages_shared_writes() -> None:
     fan_out = FanOut(rooms)
     direct_member(rooms)
     loop = asyncio.get_running_loop()
-    for messages, rests in ((1, 0.0), (2, 0.02)):
-        now = iter([100.0, 100.02])
+    for messages, rests in ((1, 0.0), (2, 0.03)):
+        now = iter([100.0, 100.01])
         fan_out._rests_until = 0.0
         for seq in range(messages):
             fan_out.put(entry(seq))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "time", lambda now=now: next(now))
             fan_out.flush()
-        assert fan_out._rests_until == pytest.approx(100.02 + rests)
+        assert fan_out._rests_until == pytest.approx(100.01 + rests)
         await asyncio.sleep(0)
 
 
@@ -248,14 +248,14 @@ async def test_deliveries_and_the_writes_that_they_share_are_counted() -> None:
 
 
 @given(st.floats(0.0, 10.0), st.integers(0, 10_000), st.integers(0, 100_000))
-def test_a_rest_is_as_long_as_the_spared_writes_within_what_the_others_took_and_its_bound(
+def test_a_rest_is_thrice_as_long_as_the_spared_writes_within_what_the_others_took_and_its_bound(
     took_s: float, writes: int, spared: int
 ) -> None:
     rest_s = rest_after(took_s, writes, spared)
-    assert 0.0 <= rest_s <= min(took_s, MAX_REST_S) + 1e-9
+    assert 0.0 <= rest_s <= min(RESTS * took_s, MAX_REST_S) + 1e-9
     assert rest_s == 0.0 or spared > 0
     if 0 < writes <= spared:
-        assert rest_s == pytest.approx(min(took_s, MAX_REST_S))
+        assert rest_s == pytest.approx(min(RESTS * took_s, MAX_REST_S))
 
 
 def direct_member(rooms: Rooms) -> EngineSocket:
