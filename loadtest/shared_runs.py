@@ -27,6 +27,29 @@ class _Moment:
         self.members = 0
 
 
+class _Listener:
+    """One student."""
+
+    __slots__ = ("_places", "_shared", "_take_one", "_up")
+
+    def __init__(self, shared: "SharedRuns", up: str, memory: Memory) -> None:
+        self._shared = shared
+        self._up = up
+        self._places = memory.places[up]
+        self._take_one = memory.listener(up)
+
+    def take(self, run: Run) -> None:
+        """Take a run."""
+        place = self._places.get(run.room)
+        if place is None or run.first <= place.last:
+            for message in run.messages:
+                self._take_one(message)
+            return
+        place.last = run.last
+        place.rising += run.count
+        self._shared.take(run, self._up)
+
+
 class SharedRuns:
     """Follows the runs that come to this process's students, for ``memory``."""
 
@@ -37,31 +60,22 @@ class SharedRuns:
 
     def listener(self, up: str) -> Callable[[Run], None]:
         """Return what takes the runs that come to one student. It is called for each."""
-        memory, clock, moments, count = self._memory, self._clock, self._moments, self._count
-        places, take_one, record_own = memory.places[up], memory.listener(up), memory.own.record
+        return _Listener(self, up, self._memory).take
 
-        def received(run: Run) -> None:
-            place = places.get(run.room)
-            if place is None or run.first <= place.last:
-                for message in run.messages:
-                    take_one(message)
-                return
-            place.last = run.last
-            place.rising += len(run.messages)
-            memory.received += len(run.messages)
-            now = clock()
-            moment = moments.get(run) or self._begin(run, now)
-            if now - moment.since > SAME_MOMENT_S:
-                count(moment)
-                moment.since = now
-            moment.last = now
-            moment.members += 1
-            if up in moment.ups:
-                for said in moment.said:
-                    if said.up == up and said.measured:
-                        record_own(int((now - said.planned_at) * 1e6))
-
-        return received
+    def take(self, run: Run, up: str) -> None:
+        """A member got a run, all of which is new to them."""
+        memory, now = self._memory, self._clock()
+        memory.received += run.count
+        moment = self._moments.get(run) or self._begin(run, now)
+        if now - moment.since > SAME_MOMENT_S:
+            self._count(moment)
+            moment.since = now
+        moment.last = now
+        moment.members += 1
+        if up in moment.ups:
+            for said in moment.said:
+                if said.up == up and said.measured:
+                    memory.own.record(int((now - said.planned_at) * 1e6))
 
     def count_all(self) -> None:
         """Count the latencies of what has come so far."""

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from loadtest import crowd_process
 from loadtest.crowd_process import CrowdProcess
 from loadtest.news import Job, News, Verdict
 from loadtest.rest import RestApi
@@ -50,15 +51,17 @@ async def test_students_who_cannot_connect_are_a_fault_and_do_not_keep_the_run_f
     assert "no way to the edge" in caplog.text
 
 
+@pytest.mark.parametrize("pauses_from_per_s", [0, crowd_process.PAUSES_FROM_PER_S])
 async def test_what_comes_in_the_last_part_of_a_second_is_told_too(
-    capsys: pytest.CaptureFixture[str],
+    pauses_from_per_s: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(crowd_process, "PAUSES_FROM_PER_S", pauses_from_per_s)
     short = Scenario(
         name="short",
         about="",
         students=1,
         check_history=0,
-        phases=(Phase(name="come online", seconds=0.1), Phase(name="talk", seconds=0.3, each_s=0.05)),
+        phases=(Phase(name="come online", seconds=0.1), Phase(name="talk", seconds=1.3, each_s=0.05)),
     )
     before_s = time.process_time()
     async with running_edge() as edge:
