@@ -75,9 +75,9 @@ class Crowd:
         for other in others:
             other.connection._transport.set_protocol(self._counter)
 
-    async def paced(self, messages: int) -> Figures:
-        """Send one message at a time, in an even rhythm."""
-        return await self._measure(messages, 1, 1 / PER_S)
+    async def paced(self, messages: int, per_s: float = PER_S) -> Figures:
+        """Send one message at a time, in an even rhythm, and the next one not before everybody has it."""
+        return await self._measure(messages, 1, 1 / per_s)
 
     async def one_by_one(self, messages: int) -> Figures:
         """Send a message when everybody has got the one before."""

@@ -10,11 +10,11 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
-from deploy.demo.environment import HOST
-from tests.bench.fan_out import FRAME_BYTES, Counter
+from tests.bench.fan_out import BareCrowd
 from tests.bench.processes import Rig, Server, Size, cpu_s
 from tests.bench.rounds import Figures, compare, percentile
 from tests.bench.socket_clients import Student, connect_all, until
@@ -137,34 +137,6 @@ class Talk:
         return sum(cpu_s(edge.pid) for edge in self._edges)
 
 
-class BareWrites:
-    """As many connections, and as many writes a second, by a loop that does nothing else."""
-
-    def __init__(self, server: Server, load: Load) -> None:
-        self._server = server
-        self._load = load
-        self._counter = Counter()
-        self._transport: asyncio.WriteTransport
-
-    async def begin(self) -> None:
-        """Connect all."""
-        loop = asyncio.get_running_loop()
-        for _ in range(self._load.students):
-            self._transport, _ = await loop.create_connection(lambda: self._counter, HOST, self._server.port)
-
-    async def measure(self) -> Figures:
-        """Ask for a write to everybody in an even rhythm."""
-        rounds = round(SECONDS * self._load.deliveries_per_s / self._load.students)
-        before, started = cpu_s(self._server.pid), time.monotonic()
-        self._counter.received = 0
-        for number in range(rounds):
-            await asyncio.sleep(max(0.0, started + number * SECONDS / rounds - time.monotonic()))
-            self._transport.write(FRAME_BYTES.to_bytes(4, "big"))
-        writes = rounds * self._load.students
-        await until(lambda: self._counter.received >= writes * FRAME_BYTES, [])
-        return {"cpu_us": (cpu_s(self._server.pid) - before) / writes * 1e6}
-
-
 async def run(rig: Rig, size: Size) -> list[Row]:
     """Compare both, with many who say little and with fewer who say more."""
     rows: list[Row] = []
@@ -172,10 +144,12 @@ async def run(rig: Rig, size: Size) -> list[Row]:
     for whole in LOADS:
         load = Load(MEMBERS * size.of(whole.students // MEMBERS), size.of(whole.deliveries_per_s))
         ours = Talk(edges, load)
-        bare = BareWrites(await rig.reference("reference_writes"), load)
+        bare = BareCrowd(await rig.reference("reference_writes"), load.students)
         await ours.begin()
-        await bare.begin()
-        compared = await compare(size.rounds, ours.measure, bare.measure)
+        await bare.connect()
+        per_s = load.deliveries_per_s / load.students
+        rounds = round(SECONDS * per_s)
+        compared = await compare(size.rounds, ours.measure, partial(bare.paced, rounds, per_s))
         ours.end()
         rows.append(compared.row(f"CPU of the edges a delivery, {load.name}", "cpu_us", "µs"))
         for figure in ("p50", "p99"):

@@ -30,14 +30,13 @@ class Member(asyncio.Protocol):
         self._everybody.remove(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """Write so many bytes to everybody for each number; readiness is asked for by HTTP."""
+        """Write so many bytes to everybody; readiness is asked for by HTTP."""
         if data.startswith(b"GET"):
             self._transport.write(READY)
             return
-        for at in range(0, len(data), 4):
-            frames = bytes(int.from_bytes(data[at : at + 4], "big"))
-            for transport in self._everybody:
-                transport.write(frames)
+        frames = bytes(int.from_bytes(data[:4], "big"))
+        for transport in self._everybody:
+            transport.write(frames)
 
 
 async def serve() -> None:
