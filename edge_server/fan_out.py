@@ -15,7 +15,7 @@ from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
 from runtime import metrics
 
-RESTS: Final = 3.0
+REST_FACTOR: Final = 3.0
 """So many times as long as the spared writes would have taken: the time is there for what comes in."""
 MAX_REST_S: Final = 0.05
 """The longest rest: what a person does not notice."""
@@ -23,7 +23,7 @@ MAX_REST_S: Final = 0.05
 
 def rest_after(took_s: float, writes: int, spared: int) -> float:
     """Return how long to rest (s) after so many writes, to which so many more were joined."""
-    return min(RESTS * took_s * min(spared, writes) / writes, MAX_REST_S) if writes else 0.0
+    return min(REST_FACTOR * took_s * min(spared, writes) / writes, MAX_REST_S) if writes else 0.0
 
 
 class FanOut:
