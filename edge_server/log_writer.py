@@ -103,14 +103,14 @@ class LogWriter:
         """A partition's next batch leaves with the next round: one request takes the batches of all."""
         if not self._due:
             loop = asyncio.get_running_loop()
-            debt = min(0.0, self._rounds.spend(loop.time()))
-            self._round = loop.call_later(-debt / self._rounds_per_s, self._begin_round)
+            lacking = max(0.0, 1.0 - self._rounds.left(loop.time()))
+            self._round = loop.call_later(lacking / self._rounds_per_s, self._begin_round)
         self._due.append(partition)
 
     def _begin_round(self) -> None:
         due, self._due = self._due, []
-        shared = cost_of(sum(len(self._waiting[partition]) for partition in due)) - 1.0
-        self._rounds.spend(asyncio.get_running_loop().time(), shared)
+        cost = cost_of(sum(len(self._waiting[partition]) for partition in due))
+        self._rounds.spend(asyncio.get_running_loop().time(), cost)
         for partition in due:
             task = asyncio.create_task(self._write_batch(partition, self._waiting[partition]))
             self._tasks.add(task)
