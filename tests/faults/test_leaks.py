@@ -32,7 +32,11 @@ SPARE_BYTES: Final = 10 * 1024 * 1024
 SPARE_FILES: Final = 8
 """A connection of the edge's own to the broker may have come meanwhile."""
 
-ANSWER_WITHIN_S: Final = 0.05
+ANSWER_WITHIN_S: Final = 10.0
+"""However slow the edge is, a whole part has its effect before the next one is sent."""
+
+LOOK_S: Final = 0.05
+"""What is cut short has no answer, and the last part's is left unread by whoever is too slow for it."""
 
 ALL_MAY_COME: Final = {
     "CONNECTS_PER_S": "100000",
@@ -51,6 +55,7 @@ UPGRADE: Final = (
 POLLING: Final = b"/socket.io/?EIO=4&transport=polling"
 POLL: Final = b"GET " + POLLING + b" HTTP/1.1\r\nHost: edge\r\n\r\n"
 SESSION: Final = re.compile(rb'"sid":"([^"]+)"')
+ANSWERED: Final = re.compile(SESSION.pattern + rb"|\r\n\r\nOK")
 
 
 def frame(text: str) -> bytes:
@@ -67,7 +72,7 @@ def polled(body: str) -> bytes:
 
 
 def stages(token: str) -> dict[str, Sequence[bytes]]:
-    """Return what a client sends, with a look at the answer after each part, before it goes away."""
+    """Return what a client sends before it goes away: it waits for the answer of each part but the last."""
     connect, bad = f'40{{"token":"{token}"}}', '40{"token":"' + "x" * 200 + '"}'
     return {
         "connected": [],
@@ -84,17 +89,24 @@ def stages(token: str) -> dict[str, Sequence[bytes]]:
     }
 
 
+async def answer(reader: asyncio.StreamReader) -> bytes:
+    """Read until a part is answered, or the edge has closed; return the session that the answer names."""
+    read = b""
+    while not (found := ANSWERED.search(read)) and (more := await reader.read(4_096)):
+        read += more
+    return found[1] or b"" if found else b""
+
+
 async def give_up(port: int, parts: Sequence[bytes], rng: random.Random) -> None:
     """Do a part of the handshake, then go: in order, or as a lost network does."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     session = b""
     try:
-        for part in parts:
+        for n, part in enumerate(parts, 1):
             writer.write(part.replace(b"SID", session))
             try:
-                async with asyncio.timeout(ANSWER_WITHIN_S):
-                    found = SESSION.search(await reader.read(4_096))
-                    session = found[1] if found else session
+                async with asyncio.timeout(LOOK_S if n == len(parts) else ANSWER_WITHIN_S):
+                    session = await answer(reader) or session
             except (TimeoutError, ConnectionError):
                 pass  # whoever gives up does not care
     finally:
