@@ -70,7 +70,7 @@ class Log:
     async def write(self, topic: str, record: Encoded) -> int:
         """Write one record and return its offset."""
         partitions = topics.ALL[topic].partitions(self._settings.kafka_partitions)
-        written = await write(self._producer, topic, record, partitions)
+        written = await write(self._producer, self._settings.topic(topic), record, partitions)
         return int((await written).offset)
 
     async def join(self, group: str, *ups: str) -> None:

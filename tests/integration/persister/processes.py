@@ -104,9 +104,10 @@ class History:
         found = await self.store.find(collection, {"_id": key})
         return {name: value for name, value in found[0].items() if "eq" not in name} if found else None
 
-    async def next_of(self, topic: str, partition: int) -> int:
+    async def next_of(self, tp: TopicPartition) -> int:
         """Return the progress of a partition."""
-        found = await self.store.find(documents.PROGRESS, {"_id": documents.progress_key(topic, partition)})
+        key = documents.progress_key(tp.topic, tp.partition)
+        found = await self.store.find(documents.PROGRESS, {"_id": key})
         return int(found[0]["next"]) if found else 0
 
 
@@ -117,9 +118,11 @@ async def open_history(database: str) -> AsyncIterator[History]:
         yield History(store)
 
 
-def partition(group: str) -> int:
+def partition_with(group: str) -> TopicPartition:
     """Return the partition of a group's messages."""
-    return partition_of(group.encode(), KafkaSettings().kafka_partitions)
+    settings = KafkaSettings()
+    number = partition_of(group.encode(), settings.kafka_partitions)
+    return TopicPartition(settings.topic(topics.MESSAGES), number)
 
 
 @asynccontextmanager
@@ -137,7 +140,7 @@ async def _outside_member(database: str) -> AsyncIterator[Any]:
 
 async def group_commits(database: str, group: str, offset: int) -> None:
     """Commit an offset of the group's partition, as a persister would."""
-    tp = TopicPartition(topics.MESSAGES, partition(group))
+    tp = partition_with(group)
     async with _outside_member(database) as consumer:
         consumer.assign([tp])
         await consumer.commit({tp: offset})
@@ -145,7 +148,9 @@ async def group_commits(database: str, group: str, offset: int) -> None:
 
 async def all_is_committed(database: str) -> bool:
     """Whether the consumer group is at the end of every partition of messages."""
-    partitions = [TopicPartition(topics.MESSAGES, n) for n in range(KafkaSettings().kafka_partitions)]
+    settings = KafkaSettings()
+    topic = settings.topic(topics.MESSAGES)
+    partitions = [TopicPartition(topic, n) for n in range(settings.kafka_partitions)]
     async with _outside_member(database) as consumer:
         ends = await consumer.end_offsets(partitions)
         return all([(await consumer.committed(tp) or 0) >= ends[tp] for tp in partitions])

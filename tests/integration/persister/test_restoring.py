@@ -14,9 +14,6 @@ pytestmark = [pytest.mark.backing, pytest.mark.timeout(600)]
 
 NewPersister = Callable[..., Persister]
 
-PATIENCE_S = 240.0
-"""The log holds what all earlier tests have said, and is stored anew."""
-
 CONTENT = (documents.MESSAGES, documents.GROUPS, documents.MEMBERSHIPS, documents.USERS)
 
 
@@ -49,9 +46,9 @@ async def test_a_database_restored_from_a_copy(
     said = await say_many(log, groups, 20)
     persister = new_persister()
     await persister.start()
-    await until("the first part is stored", lambda: holds(history, said), PATIENCE_S)
-    # A copy is of one moment where nothing is written meanwhile, of what earlier tests have said neither.
-    await until("all so far is committed", lambda: all_is_committed(database), PATIENCE_S)
+    await until("the first part is stored", lambda: holds(history, said))
+    # A copy is of one moment where nothing is written meanwhile.
+    await until("all so far is committed", lambda: all_is_committed(database))
     async with open_history(f"{database}_restored") as restored:
         await copy(history, restored, copied)
         for group, more in (await say_many(log, groups, 20)).items():
@@ -60,10 +57,10 @@ async def test_a_database_restored_from_a_copy(
         await until("all is committed", lambda: all_is_committed(database))
         assert await persister.stop() == 0
         await new_persister(MONGODB_DATABASE=f"{database}_restored").start()
-        await until("all is stored again", lambda: holds(restored, said), PATIENCE_S)
+        await until("all is stored again", lambda: holds(restored, said))
         expected = await content(history)
 
         async def same() -> bool:
             return await content(restored) == expected
 
-        await until("both say the same", same, PATIENCE_S)
+        await until("both say the same", same)

@@ -10,7 +10,7 @@ from schemas import documents, topics
 from schemas.ids import membership_key, new_id
 from schemas.log_records import GroupCreated, MessageSent, PresenceChanged, ProfileChanged, encode
 from tests.integration.backing import Log, new_group, new_up
-from tests.integration.persister.processes import History, Persister, all_is_committed, partition, until
+from tests.integration.persister.processes import History, Persister, all_is_committed, partition_with, until
 
 NewPersister = Callable[..., Persister]
 
@@ -55,7 +55,7 @@ async def test_everything_is_stored_once_with_its_seq_and_progress_tells(
         end = max(expected) + 1
 
         async def told(group: str = group, end: int = end) -> bool:
-            return await history.next_of(topics.MESSAGES, partition(group)) >= end
+            return await history.next_of(partition_with(group)) >= end
 
         await until("progress tells", told)
     assert await persister.metric("chat_persister_batch_records_count") < 1_500
