@@ -22,6 +22,11 @@ from runtime.settings import KafkaSettings
 Config = dict[str, str]
 
 POLL_MS: Final = 500
+FETCH_WAITS_MS: Final = 10
+"""How long a broker holds a fetch back that has nothing, and with it what else is asked on that connection.
+
+With the usual 500 a partition took one to two seconds, and nobody chats meanwhile.
+"""
 LOOK_AGAIN_S: Final = 0.1
 AT_ONCE: Final = 5_000
 SET_ON_THE_TOPIC: Final = 1
@@ -137,6 +142,7 @@ async def growing_topics(settings: KafkaSettings) -> AsyncIterator[GrowingTopics
         enable_auto_commit=False,
         auto_offset_reset="none",
         request_timeout_ms=timeout_ms,
+        fetch_max_wait_ms=FETCH_WAITS_MS,
     )
     try:
         await admin.start()
