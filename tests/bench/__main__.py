@@ -30,6 +30,7 @@ from tests.bench import (
     loaded,
     location,
     message_in,
+    peer,
     skimming,
     store_rate,
 )
@@ -49,7 +50,9 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "history": history_pages.run,
     "location": location.run,
     "connect": connecting.run,
+    "peer": peer.run,
 }
+ONLY_IF_ASKED_FOR: Final = ("peer",)
 REPORTS: Final = Path("reports")
 
 
@@ -82,13 +85,14 @@ def main() -> None:
     ):
         machine = describe_machine(backing)
         print(machine, flush=True)
-        rows = uvloop.run(run_all(args.only or list(BENCHMARKS), size, Path(folder)))
+        names = args.only or [name for name in BENCHMARKS if name not in ONLY_IF_ASKED_FOR]
+        rows = uvloop.run(run_all(names, size, Path(folder), backing))
     print(f"\n{as_text(rows)}\n")
     report = as_json(rows, machine, time.monotonic() - started)
     print(f"{report['seconds']} s; all samples: {write_report(report)}")
 
 
-async def run_all(names: Sequence[str], size: Size, folder: Path) -> list[Row]:
+async def run_all(names: Sequence[str], size: Size, folder: Path, backing: RunningBacking) -> list[Row]:
     """Run benchmarks one after the other; each has its servers to itself."""
     rows: list[Row] = []
     await ensure_topics(KafkaSettings(), topics.ALL)
@@ -96,7 +100,7 @@ async def run_all(names: Sequence[str], size: Size, folder: Path) -> list[Row]:
         started = time.monotonic()
         print(f"{name}: ", end="", flush=True)
         async with AsyncExitStack() as stack:
-            rows += await BENCHMARKS[name](Rig(stack, folder), size)
+            rows += await BENCHMARKS[name](Rig(stack, folder, backing), size)
         print(f"{time.monotonic() - started:.0f} s", flush=True)
     return rows
 

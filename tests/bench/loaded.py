@@ -8,6 +8,7 @@ import asyncio
 import random
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +43,10 @@ class Load:
         """How the table calls it."""
         return f"{self.students:,} online, groups of {MEMBERS}, {self.deliveries_per_s:,}/s"
 
+    def of(self, size: Size) -> "Load":
+        """Return this load for a size of run."""
+        return Load(MEMBERS * size.of(self.students // MEMBERS), size.of(self.deliveries_per_s))
+
 
 LOADS = (Load(9_000, 54_000), Load(3_000, 165_000))
 
@@ -65,30 +70,77 @@ class Meter:
 
 
 class Member(asyncio.Protocol):
-    """Takes over a student's connection."""
+    """Takes over a connection. A message's text begins so in what comes, and so its frame ends."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, begins: bytes, ends: bytes) -> None:
         self._meter = meter
+        self._begins = begins
+        self._ends = ends
         self._rest = b""
 
     def data_received(self, data: bytes) -> None:
         """Keep the last message where its end, or that of what follows it, is still to come."""
         data, self._rest = self._rest + data, b""
-        if not data.endswith(b"]"):
-            cut = max(0, data.rfind(b'42["'))
+        if not data.endswith(self._ends):
+            cut = max(0, data.rfind(self._begins))
             data, self._rest = data[:cut], data[cut:]
         self._meter.take(data)
 
 
-class Talk:
+class Talk(ABC):
+    """Students who talk, and how late all hear it. The CPU counts that ``pids`` use."""
+
+    def __init__(self, load: Load, pids: Sequence[int]) -> None:
+        self._load = load
+        self._pids = pids
+        self._groups = [new_group() for _ in range(load.students // MEMBERS)]
+        self._meter = Meter()
+
+    @abstractmethod
+    async def begin(self) -> None:
+        """Let them connect."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Let them go."""
+
+    @abstractmethod
+    def say(self, student: int, text: str) -> None:
+        """Let one of them say something."""
+
+    async def measure(self) -> Figures:
+        """Say everything at its moment, whatever has come, and wait until all has."""
+        late_ms = self._meter.late_ms = []
+        messages_per_s = self._load.deliveries_per_s / MEMBERS
+        messages = round(SECONDS * messages_per_s)
+        before, started, began = self._cpu_s(), time.monotonic(), time.time()
+        said = 0
+        while said < messages:
+            due = min(messages, int((time.monotonic() - started) * messages_per_s))
+            for number in range(said, due):
+                planned_us = int((began + number / messages_per_s) * 1e6)
+                self.say(random.randrange(self._load.students), f"@{planned_us:016d}@ " + "x" * 63)
+            said = due
+            await asyncio.sleep(TICK_S)
+        used, received = self._cpu_s() - before, len(late_ms)
+        await until(lambda: len(late_ms) >= messages * MEMBERS, [])
+        return {
+            "cpu_us": used / received * 1e6,
+            "p50": percentile(late_ms, 0.5),
+            "p99": percentile(late_ms, 0.99),
+        }
+
+    def _cpu_s(self) -> float:
+        return sum(cpu_s(pid) for pid in self._pids)
+
+
+class EdgesTalk(Talk):
     """Students of two edges, half of each group on either."""
 
-    def __init__(self, edges: Sequence[Server], load: Load) -> None:
+    def __init__(self, edges: Sequence[Server], load: Load, more_pids: Sequence[int] = ()) -> None:
+        super().__init__(load, [*(edge.pid for edge in edges), *more_pids])
         self._edges = edges
-        self._load = load
-        self._groups = [new_group() for _ in range(load.students // MEMBERS)]
         self._students = [Student(f"up{n:09d}", [self._groups[n // MEMBERS]]) for n in range(load.students)]
-        self._meter = Meter()
 
     async def begin(self) -> None:
         """Let them join and connect."""
@@ -101,40 +153,18 @@ class Talk:
         for n, edge in enumerate(self._edges):
             await connect_all(edge.url, self._students[n :: len(self._edges)])
         for student in self._students:
-            student.connection._transport.set_protocol(Member(self._meter))
-
-    async def measure(self) -> Figures:
-        """Say everything at its moment, whatever has come, and wait until all has."""
-        late_ms = self._meter.late_ms = []
-        messages_per_s = self._load.deliveries_per_s / MEMBERS
-        messages = round(SECONDS * messages_per_s)
-        before, started, began = self._cpu_s(), time.monotonic(), time.time()
-        said = 0
-        while said < messages:
-            due = min(messages, int((time.monotonic() - started) * messages_per_s))
-            for number in range(said, due):
-                self._say(int((began + number / messages_per_s) * 1e6))
-            said = due
-            await asyncio.sleep(TICK_S)
-        used, received = self._cpu_s() - before, len(late_ms)
-        await until(lambda: len(late_ms) >= messages * MEMBERS, [])
-        return {
-            "cpu_us": used / received * 1e6,
-            "p50": percentile(late_ms, 0.5),
-            "p99": percentile(late_ms, 0.99),
-        }
+            member = Member(self._meter, begins=b'42["', ends=b"]")
+            student.connection._transport.set_protocol(member)
 
     def end(self) -> None:
         """Let them go."""
         for student in self._students:
             student.connection.close()
 
-    def _say(self, planned_us: int) -> None:
-        student = random.choice(self._students)
-        student.say(student.rooms[0], _not_heard, text=f"@{planned_us:016d}@ " + "x" * 63)
-
-    def _cpu_s(self) -> float:
-        return sum(cpu_s(edge.pid) for edge in self._edges)
+    def say(self, student: int, text: str) -> None:
+        """Let one of them say something."""
+        speaker = self._students[student]
+        speaker.say(speaker.rooms[0], _not_heard, text=text)
 
 
 async def run(rig: Rig, size: Size) -> list[Row]:
@@ -142,8 +172,8 @@ async def run(rig: Rig, size: Size) -> list[Row]:
     rows: list[Row] = []
     edges = [await rig.edge("edge-one"), await rig.edge("edge-other")]
     for whole in LOADS:
-        load = Load(MEMBERS * size.of(whole.students // MEMBERS), size.of(whole.deliveries_per_s))
-        ours = Talk(edges, load)
+        load = whole.of(size)
+        ours = EdgesTalk(edges, load)
         bare = BareCrowd(await rig.reference("reference_writes"), load.students)
         await ours.begin()
         await bare.connect()

@@ -13,8 +13,10 @@ from typing import Final
 
 from deploy.demo.environment import HOST, Planned
 from deploy.demo.service_process import ServiceProcess
+from deploy.local.backing import RunningBacking
 from deploy.local.ports import free_ports
-from deploy.local.processes import wait_until
+from deploy.local.processes import ManagedProcess, wait_until
+from deploy.local.service import BackingProcess
 
 OPEN_FILES: Final = 20_000
 LISTEN_DEADLINE_S: Final = 30.0
@@ -66,9 +68,16 @@ class Server:
 class Rig:
     """Starts what a benchmark needs; all of it stops with ``stack``."""
 
-    def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
+    def __init__(self, stack: AsyncExitStack, folder: Path, backing: RunningBacking | None = None) -> None:
         self._stack = stack
         self._folder = folder
+        self._backing = backing
+
+    @property
+    def broker_pids(self) -> list[int]:
+        """The broker, where it is a process of this machine that we have started."""
+        kafka = self._backing.kafka if self._backing else None
+        return [kafka.process.pid] if isinstance(kafka, BackingProcess) else []
 
     async def edge(self, name: str) -> Server:
         """Start an edge."""
@@ -90,10 +99,18 @@ class Rig:
         env = {"MONGODB_DATABASE": database, "PERSISTER_GROUP": group}
         return await self._start("persister", "persister", port, port, env)
 
-    async def reference(self, module: str) -> Server:
+    async def reference(self, module: str, **env: str) -> Server:
         """Start one of the reference servers."""
         (port,) = free_ports(1)
-        return await self._start(module, f"tests.bench.{module}", port, port, {})
+        return await self._start(module, f"tests.bench.{module}", port, port, env)
+
+    async def program(self, port: int, *argv: str) -> int:
+        """Start a program that is nobody's service, and wait until it listens. Returns its process."""
+        process = ManagedProcess(argv[0], argv, log_file=self._folder / argv[0] / "stdout.log")
+        self._stack.push_async_callback(asyncio.to_thread, process.stop)
+        process.start()
+        await asyncio.to_thread(wait_until, lambda: _listens(port), LISTEN_DEADLINE_S, f"{argv[0]} at {port}")
+        return process.pid
 
     async def _start(
         self, name: str, module: str, port: int, ops_port: int, env: Mapping[str, str]
