@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 ROUNDS_PER_S: Final = 200.0
 """What a request costs hardly depends on how many messages it brings: where more would be made than these,
-a message waits for the next one, and shares it. Full ones count more (`cost_of`): of them there are 60."""
+a message waits for the next one, and shares it. Full ones count more (`cost_of`): of them there are 100."""
 BURST_S: Final = 0.1
 """The rounds of so long may follow each other at once: where little is said nobody waits."""
 

@@ -31,7 +31,7 @@ POLL_HANGS_AFTER_S: Final = 60.0
 STOP_HANGS_AFTER_S: Final = 10.0
 FETCHES_PER_S: Final = 200.0
 """What a fetch costs does not depend on how many records it brings: where more would be made than these,
-a record waits for the next one, and shares it. Full ones count more (`cost_of`): of them there are 60."""
+a record waits for the next one, and shares it. Full ones count more (`cost_of`): of them there are 100."""
 FETCHES_AT_ONCE: Final = 20.0
 """So many may follow each other at once: where little is said nobody waits."""
 PROGRESS_CHECK_S: Final = 10.0

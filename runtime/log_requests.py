@@ -8,7 +8,7 @@ from typing import Final
 
 SHARED_COST: Final = 0.15
 """What each message after the first adds."""
-MOST_COST: Final = 3.3
+MOST_COST: Final = 2.0
 
 
 def cost_of(messages: int) -> float:
