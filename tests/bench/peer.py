@@ -20,7 +20,7 @@ from tests.bench import centrifuge
 from tests.bench.loaded import LOADS, MEMBERS, EdgesTalk, Load, Member, Talk
 from tests.bench.processes import Rig, Server, Size
 from tests.bench.rounds import compare
-from tests.bench.socket_clients import AT_ONCE
+from tests.bench.socket_clients import AT_ONCE, message_of
 from tests.bench.table import Row
 
 PATH = "/connection/websocket"
@@ -92,23 +92,17 @@ class NodesTalk(Talk):
             transport.abort()
 
     def say(self, student: int, text: str) -> None:
-        """Let one of them say something; the message is as ours is."""
-        number, group = next(self._numbers), self._groups[student // MEMBERS]
-        message = {
-            "message": text,
-            "up": f"up{student:09d}",
-            "room": group,
-            "timestamp": 1_700_000_000_000,
-            "id": f"bench-{number:010d}",
-        }
-        said = {"id": number, "publish": {"channel": group, "data": message}}
+        """Let one of them say something."""
+        group = self._groups[student // MEMBERS]
+        message = message_of(f"up{student:09d}", group, text)
+        said = {"id": next(self._numbers), "publish": {"channel": group, "data": message}}
         self._transports[student].write(client_frame(orjson.dumps(said)))
 
 
 async def run(rig: Rig, size: Size) -> list[Row]:
     """Compare with one node, and with two over Redis where that is here."""
-    if (missing := centrifuge.missing()) is not None:
-        print(f"{missing}: ", end="", flush=True)
+    if shutil.which("go") is None:
+        print("there is no Go here: ", end="", flush=True)
         return []
     centrifuge.build()
     edges = [await rig.edge("edge-one"), await rig.edge("edge-other")]

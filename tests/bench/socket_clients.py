@@ -17,6 +17,17 @@ TEXT: Final = "It is a truth universally acknowledged, that a message must be in
 _numbers = count(1)
 
 
+def message_of(up: str, room: str, text: str) -> dict[str, str | int]:
+    """Return what a student says. Every message of a run has an id of its own, of one length."""
+    return {
+        "message": text,
+        "up": up,
+        "room": room,
+        "timestamp": 1_700_000_000_000,
+        "id": f"bench-{next(_numbers):010d}",
+    }
+
+
 class Student(Owner):
     """One connection, and what it hears. ``on_chat`` is a plain attribute."""
 
@@ -56,17 +67,10 @@ class Student(Owner):
     def say(
         self, room: str, on_ack: Callable[[Any], None], *, event: str = CHAT_MESSAGE, text: str = TEXT
     ) -> str:
-        """Send a message; return its id. Every message of a run has an id of its own, of one length."""
-        message_id = f"bench-{next(_numbers):010d}"
-        payload = {
-            "message": text,
-            "up": self.up,
-            "room": room,
-            "timestamp": 1_700_000_000_000,
-            "id": message_id,
-        }
+        """Send a message; return its id."""
+        payload = message_of(self.up, room, text)
         self.connection.emit(event, payload, on_ack)
-        return message_id
+        return str(payload["id"])
 
     async def call(self, event: str, payload: dict[str, Any]) -> None:
         """Send any event and wait for its ack."""

@@ -54,8 +54,8 @@ UPGRADE: Final = (
 )
 POLLING: Final = b"/socket.io/?EIO=4&transport=polling"
 POLL: Final = b"GET " + POLLING + b" HTTP/1.1\r\nHost: edge\r\n\r\n"
-SESSION: Final = re.compile(rb'"sid":"([^"]+)"')
-ANSWERED: Final = re.compile(SESSION.pattern + rb"|\r\n\r\nOK")
+ANSWERED: Final = re.compile(rb'"sid":"([^"]+)"|\r\n\r\nOK')
+"""What a part is answered by: with a session, or what was polled has been taken."""
 
 
 def frame(text: str) -> bytes:

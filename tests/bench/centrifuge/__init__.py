@@ -1,16 +1,10 @@
 """A peer to compare with: a node of centrifuge (Go), the engine of Centrifugo, made of main.go by `build`."""
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
 
 NODE: Final = Path(__file__).resolve().parents[3] / ".backing" / "centrifuge-node"
-
-
-def missing() -> str | None:
-    """Say what a node cannot be made without, where that is not here."""
-    return None if shutil.which("go") else "there is no Go here"
 
 
 def build() -> None:
