@@ -30,7 +30,12 @@ class Drain:
     @property
     def active(self) -> bool:
         """Whether clients have to go."""
-        return self._stops_at is not None or self._elsewhere.asked_to_drain
+        return self.stopping or self._elsewhere.asked_to_drain
+
+    @property
+    def stopping(self) -> bool:
+        """Whether clients have to go for good: no newer table can want them back."""
+        return self._stops_at is not None
 
     def left_to_tell_s(self, now: float) -> float | None:
         """Return in how many seconds (of the loop's time) all clients are to be told; None: no hurry."""

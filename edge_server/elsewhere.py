@@ -16,13 +16,17 @@ class Elsewhere:
         self.held: tuple[tuple[int, int], ...] | None = None
         """What this edge holds, as intervals; None where the table does not know it. Nobody has to go for a
         table that leaves that as it was: most change things between other edges."""
+        self.held_since: tuple[int, int] | None = None
+        """The version of the table that changed it last: what is held again may have been lost between."""
         assignments.on_change(self._note)
         if assignments.table is not None:
             self._note(assignments.table)
 
     def _note(self, table: TableAssigned) -> None:
         mine = ((shard.start, shard.end) for shard in table.shards if shard.edge == self._edge)
-        self.held = tuple(mine) if self._edge in table.urls else None
+        held = tuple(mine) if self._edge in table.urls else None
+        if held != self.held:
+            self.held, self.held_since = held, table.age_key
 
     @property
     def version(self) -> tuple[int, int] | None:

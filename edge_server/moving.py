@@ -60,7 +60,7 @@ class Moving:
 
     def look_at(self, client: Client) -> None:
         """Take a client that has just connected."""
-        not_before = 0.0 if self._drain.active else asyncio.get_running_loop().time() + STRAY_AFTER_S
+        not_before = 0.0 if self._drain.stopping else asyncio.get_running_loop().time() + STRAY_AFTER_S
         self._ask(client, not_before)
 
     def _look_around(self) -> None:
@@ -84,7 +84,7 @@ class Moving:
         """
         draining = self._drain.active
         any_table = draining or self._moves.waiting > 0
-        return self._elsewhere.held, draining, self._elsewhere.version if any_table else None
+        return self._elsewhere.held_since, draining, self._elsewhere.version if any_table else None
 
     def _ask(self, client: Client, not_before: float) -> None:
         self._moves.ask(client, self._elsewhere.url_of(client.up, leaving=self._drain.active), not_before)

@@ -155,7 +155,7 @@ async def test_an_edge_that_was_asked_to_drain_stays_empty_until_it_is_asked_no_
             await tables.publish("mv-b", "mv-b", {"mv-b": b.url}, draining=["mv-a"])
             await eventually("all moved", lambda: all(one.connections == 2 for one in group.students))
             await tables.publish("mv-a", "mv-a", urls)
-            await eventually("all are back", lambda: all(one.connections == 3 for one in group.students))
+            await eventually("all are back", lambda: all(one.connections >= 3 for one in group.students))
             group.say()
             await group.is_whole(4)
 

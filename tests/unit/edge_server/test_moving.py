@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import cast
 
+import pytest
+
 from edge_server.clients import Client
 from edge_server.drain import IN_TIME, Drain
 from edge_server.elsewhere import Elsewhere
@@ -32,16 +34,22 @@ class Stranger:
 
 
 class EdgeA:
-    """What moves the clients of edge a, by a table that has edges a and b."""
+    """What moves the clients of edge a, by tables that have edges a and b."""
 
-    def __init__(self) -> None:
-        assignments, self.rooms = Assignments(), Rooms()
-        elsewhere = Elsewhere("a", assignments)
-        shards = (Shard(start=0, end=HALF, edge="a"), Shard(start=HALF, end=CIRCLE, edge="b"))
-        urls = {"a": "http://a", "b": "http://b"}
-        assignments.take(0, [record(TableAssigned(epoch=1, version=1, shards=shards, urls=urls))])
+    def __init__(self, draining: tuple[str, ...] = ()) -> None:
+        self._assignments, self.rooms = Assignments(), Rooms()
+        elsewhere = Elsewhere("a", self._assignments)
+        self._version = 0
+        self.take_table("a", "b", draining)
         self.drain = Drain(elsewhere, self.rooms)
         self.moving = Moving(EdgeSettings(), self.rooms, elsewhere, self.drain, lambda _client, _why: None)
+
+    def take_table(self, lower: str, upper: str, draining: tuple[str, ...] = ()) -> None:
+        self._version += 1
+        shards = (Shard(start=0, end=HALF, edge=lower), Shard(start=HALF, end=CIRCLE, edge=upper))
+        urls = {"a": "http://a", "b": "http://b"}
+        table = TableAssigned(epoch=1, version=self._version, shards=shards, urls=urls, draining=draining)
+        self._assignments.take(0, [record(table)])
 
     def add(self, stranger: Stranger) -> None:
         self.rooms.add(cast(Client, stranger))
@@ -51,9 +59,12 @@ class EdgeA:
         self.moving._step(now)
 
 
-async def test_a_newcomer_is_given_the_time_in_which_a_newer_table_may_come() -> None:
+@pytest.mark.parametrize("draining", [(), ("a",)])
+async def test_a_newcomer_is_given_the_time_in_which_a_newer_table_may_come(
+    draining: tuple[str, ...],
+) -> None:
     """Whoever sent it here may know more than this edge: told at once, it would come back again."""
-    edge, newcomer = EdgeA(), Stranger()
+    edge, newcomer = EdgeA(draining), Stranger()
     now = asyncio.get_running_loop().time()
     edge.step(now - 1.0)
     edge.add(newcomer)
@@ -61,6 +72,16 @@ async def test_a_newcomer_is_given_the_time_in_which_a_newer_table_may_come() ->
     edge.step(now)
     assert newcomer.told == []
     edge.step(asyncio.get_running_loop().time() + STRAY_AFTER_S)
+    assert len(newcomer.told) == 1
+
+
+async def test_a_newcomer_of_a_stopping_edge_is_told_at_once() -> None:
+    edge, newcomer = EdgeA(), Stranger()
+    edge.drain.begin(30.0)
+    edge.step(asyncio.get_running_loop().time() - 1.0)
+    edge.add(newcomer)
+    edge.moving.look_at(cast(Client, newcomer))
+    edge.step(asyncio.get_running_loop().time())
     assert len(newcomer.told) == 1
 
 
@@ -73,3 +94,16 @@ async def test_a_stopping_edge_has_told_everybody_while_there_is_time_for_the_sl
     for tenths in range(round(10 * IN_TIME * deadline_s) + 5):
         edge.step(began + tenths / 10)
     assert all(stranger.told for stranger in strangers)
+
+
+async def test_who_came_while_a_table_gave_this_edge_more_leaves_when_the_next_one_takes_it_back() -> None:
+    """Two tables between two looks: what is held is as it was, who came by the first one is not."""
+    edge, newcomer = EdgeA(), Stranger()
+    now = asyncio.get_running_loop().time()
+    edge.step(now)
+    edge.take_table("a", "a")
+    edge.add(newcomer)
+    edge.moving.look_at(cast(Client, newcomer))
+    edge.take_table("a", "b")
+    edge.step(now + 1.0)
+    assert len(newcomer.told) == 1
