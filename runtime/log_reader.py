@@ -153,14 +153,20 @@ class LogReader:
                 self.positions[tp.partition] = records[-1].offset + 1
             cost = cost_of(sum(map(len, batches.values())))
             if batches and (debt := self._fetches.spend(loop.time(), cost)) < 0:
-                # The library fetches nothing more from a broker while something that it sent is not taken.
-                await asyncio.sleep(-debt / FETCHES_PER_S)
+                await self._rest(consumer, -debt / FETCHES_PER_S)
             if not self.caught_up.is_set():
                 await self._see_whether_caught_up(consumer)
             if loop.time() >= check_at:
                 check_at = loop.time() + PROGRESS_CHECK_S
                 await self._check_progress(consumer, checked)
                 checked = dict(self.positions)
+
+    async def _rest(self, consumer: AIOKafkaConsumer, seconds: float) -> None:
+        """Fetch nothing for a while. The library would at once: what is written meanwhile would miss that
+        fetch, which waits here for its turn, and then wait for the turn of the next one, too."""
+        consumer.pause(*self._partitions)
+        await asyncio.sleep(seconds)
+        consumer.resume(*self._partitions)
 
     async def _see_whether_caught_up(self, consumer: AIOKafkaConsumer) -> None:
         """Transaction markers take offsets too: the consumer's own position counts them, ours does not."""

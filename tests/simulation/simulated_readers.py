@@ -41,6 +41,12 @@ class SimulatedConsumer:
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         self._positions = dict.fromkeys(partitions, 0)
 
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Nothing is fetched here before it is asked for."""
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        """As before."""
+
     def assignment(self) -> set[TopicPartition]:
         return set(self._positions)
 

@@ -5,13 +5,17 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
-from runtime.log_reader import LogReader, Stalled
+from runtime.log_reader import FETCHES_AT_ONCE, LogReader, Stalled
+from runtime.log_requests import MOST_COST
 from runtime.settings import KafkaSettings
 from schemas import topics
+from schemas.log_records import MemberJoined
+from tests.unit.dispatcher.records import record
 
 IDLE, BUSY = TopicPartition(topics.MESSAGES, 0), TopicPartition(topics.MESSAGES, 1)
+JOINED = MemberJoined(group="group", up="up201906045")
 
 
 class Consumer:
@@ -22,6 +26,9 @@ class Consumer:
         self.positions = {IDLE: 100, BUSY: 50}
         self.answers = asyncio.Event()
         self.answers.set()
+        self.fetches = 0
+        self.resting = asyncio.Event()
+        self.resumed = asyncio.Event()
 
     async def start(self) -> None:
         await self.answers.wait()
@@ -35,6 +42,20 @@ class Consumer:
 
     async def position(self, tp: TopicPartition) -> int:
         return self.positions[tp]
+
+    async def getmany(self, **_: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+        assert not self.resting.is_set()
+        self.fetches += 1
+        return {BUSY: [record(JOINED, offset=self.fetches)]}
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        assert set(partitions) == {IDLE, BUSY}
+        self.resting.set()
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        assert set(partitions) == {IDLE, BUSY}
+        self.resting.clear()
+        self.resumed.set()
 
 
 class Reader(LogReader):
@@ -101,3 +122,17 @@ async def test_where_the_log_ends_is_not_known_before_a_new_consumer_has_asked()
     assert reader.ends == {}
     running.cancel()
     await asyncio.wait({running})
+
+
+async def test_nothing_is_fetched_while_a_reader_rests_from_many_fetches() -> None:
+    """What is written meanwhile comes with the next fetch: one that is made before it would come without."""
+    reader = Reader()
+    reading = asyncio.create_task(reader._read(reader.consumer))
+    await reader.consumer.resting.wait()
+    made = reader.consumer.fetches
+    assert made >= FETCHES_AT_ONCE / MOST_COST, "where little is said nobody waits"
+    await reader.consumer.resumed.wait()
+    await reader.consumer.resting.wait()
+    assert reader.consumer.fetches > made
+    reading.cancel()
+    await asyncio.wait({reading})
