@@ -1,6 +1,7 @@
 """``python -m loadtest``: what load testers call. The exit status says whether all was well."""
 
 import argparse
+import asyncio
 import logging
 import sys
 import time
@@ -22,7 +23,7 @@ from loadtest.probe import REGISTRY, Probe
 from loadtest.report import write_report
 from loadtest.rest import RestApi
 from loadtest.results import Moment, Result
-from loadtest.run import LiveLine, Target, run_scenario
+from loadtest.run import LiveLine, Target, interrupt_ends, run_scenario
 from loadtest.scenario import Scenario, load, ready_ones
 from loadtest.server_side import Watched, pairs
 from loadtest.tokens import open_tokens
@@ -42,6 +43,7 @@ Any deployment can be tested whose gateway can be reached, with its shared secre
 
 A run makes groups of its own (load-...), which stay there. `make loadtest` starts a system here and tests
 that. docs/load-testing.md explains scenarios, results and the generator's limits.
+Ctrl-C ends a run early: what was said till then is judged and kept. A second one gives it up.
 Exit status: 0 objectives held, 1 they did not, 2 the run could not be carried through.
 """
 
@@ -179,7 +181,15 @@ def run_and_keep(scenario: Scenario, target: Target, asked: argparse.Namespace) 
     """Run a scenario, show and keep its result, and return the exit status."""
     asked.out.mkdir(parents=True, exist_ok=True)
     live = LiveLine(scenario.seconds)
-    result = uvloop.run(run_scenario(scenario, target, processes=asked.processes, on_moment=live.show))
+
+    async def run() -> Result:
+        ending = asyncio.Event()
+        with interrupt_ends(ending):
+            return await run_scenario(
+                scenario, target, processes=asked.processes, on_moment=live.show, ending=ending
+            )
+
+    result = uvloop.run(run())
     live.finish()
     return show_and_keep(result, asked.out)
 

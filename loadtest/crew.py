@@ -12,6 +12,9 @@ from loadtest.news import Job, News, Second, Verdict
 
 START_IN_S: Final = 1.0
 STOP_DEADLINE_S: Final = 5.0
+END: Final = "end"
+"""Tells a process of students to plan nothing more, and to come to its verdict."""
+
 MAX_LINE_BYTES: Final = 2**22
 
 
@@ -45,6 +48,11 @@ class Crew:
             return await asyncio.gather(*following)
         finally:
             await asyncio.gather(*(_end(process) for process in self._processes))
+
+    def end(self) -> None:
+        """Let nothing more be said; `run` returns once what was said has arrived and is judged."""
+        for process in self._processes:
+            _write(process, END)
 
     async def _ready(self, process: asyncio.subprocess.Process) -> None:
         await _news(process)
@@ -95,7 +103,7 @@ async def _launch() -> asyncio.subprocess.Process:
 
 
 def _write(process: asyncio.subprocess.Process, line: str) -> None:
-    if process.stdin is not None:
+    if process.stdin is not None and not process.stdin.is_closing():
         process.stdin.write(line.encode() + b"\n")
 
 

@@ -68,6 +68,8 @@ class CrowdProcess:
         self._stored = StoredCheck(api, tokens.token, self._clock)
         self._told = Second(at=0)
         self._is_busy = False
+        self._planning: list[asyncio.Task[None]] = []
+        self._ended = False
 
     async def prepare(self) -> None:
         """Create the groups. Raises OSError where one cannot be had."""
@@ -93,10 +95,11 @@ class CrowdProcess:
                 pausing = running.create_task(self._pause())
                 arrivals = schedule.arrivals(self._scenario, len(self._crowd.students))
                 coming = running.create_task(self._live.come(arrivals))
+                self._planning.append(coming)
                 await self._play()
                 await self._settle(coming)
                 coming.cancel()
-                absent = len(arrivals) - self._live.came
+                absent = (self._live.began if self._ended else len(arrivals)) - self._live.came
                 if absent:
                     log.error("%d students were never let in: %s", absent, self._live.failed_because)
                 groups = self._crowd.groups[: self._scenario.check_history]
@@ -123,20 +126,30 @@ class CrowdProcess:
             **faults,
         )
 
+    def end(self) -> None:
+        """Let nobody come and nothing be said any more; who has come and what was said are judged."""
+        self._ended = True
+        for task in self._planning:
+            task.cancel()
+
     async def _play(self) -> None:
         seed = f"{self._job.run} {self._job.number}"
         students = self._crowd.students
         async with asyncio.TaskGroup() as playing:
-            playing.create_task(self._live.talk(self._lines))
-            playing.create_task(self._live.lose(schedule.losses(self._scenario, students, seed)))
-            playing.create_task(asyncio.sleep(max(0.0, self._scenario.seconds - self._clock())))
+            for part in (
+                self._live.talk(self._lines),
+                self._live.lose(schedule.losses(self._scenario, students, seed)),
+                asyncio.sleep(max(0.0, self._scenario.seconds - self._clock())),
+            ):
+                self._planning.append(playing.create_task(part))
 
     async def _settle(self, coming: asyncio.Task[None]) -> None:
         """Wait until everybody and everything has come, or nothing has for a while."""
         news, since = -1, self._clock()
         while self._clock() - since < self._scenario.settle_s:
             self._live.note_holes()
-            if coming.done() and self._memory.outstanding() == 0:
+            begun = coming.done() and self._live.came == self._live.began
+            if begun and self._memory.outstanding() == 0:
                 return
             if (now := self._live.came + self._memory.received + self._memory.acked) != news:
                 news, since = now, self._clock()
@@ -243,15 +256,19 @@ async def _main() -> None:
         await process.prepare()
         say(News(ready=True))
         starts_at = float(json.loads(await lines.readline()))
-        # Our input ends when whoever started us is gone: then nobody wants our verdict.
-        orphaned = asyncio.create_task(lines.read())
         playing = asyncio.create_task(process.play(starts_at))
-        await asyncio.wait({orphaned, playing}, return_when=asyncio.FIRST_COMPLETED)
-        orphaned.cancel()
-        if not playing.done():
-            playing.cancel()
-            await asyncio.wait({playing})
-            return
+        while not playing.done():
+            told = asyncio.create_task(lines.readline())
+            await asyncio.wait({told, playing}, return_when=asyncio.FIRST_COMPLETED)
+            if not told.done():
+                told.cancel()
+            elif told.result():
+                process.end()
+            else:
+                # Our input ends when whoever started us is gone: then nobody wants our verdict.
+                playing.cancel()
+                await asyncio.wait({playing})
+                return
         say(News(verdict=playing.result()))
 
 

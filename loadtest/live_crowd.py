@@ -64,6 +64,11 @@ class LiveCrowd:
         return sum(client.joined.is_set() for client in self.clients.values())
 
     @property
+    def began(self) -> int:
+        """How many have begun to connect."""
+        return len(self._tasks)
+
+    @property
     def came(self) -> int:
         """How many were let in at least once."""
         return sum(client.connections > 0 for client in self.clients.values())

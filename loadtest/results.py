@@ -1,5 +1,6 @@
 """The result of a run: what was planned, what happened each second, and whether the objectives held. Pure."""
 
+import math
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
@@ -118,6 +119,8 @@ class Result(BaseModel):
     server_cpu: dict[str, float]
     others_cpu: float | None = None
     generator_us_per_delivery: float
+    ended_early_s: float | None = None
+    """When it was told to end, in seconds from its start; nothing after that was measured."""
     judged: list[Judged]
     moments: list[Moment]
     servers: list[ServerSecond]
@@ -138,6 +141,7 @@ class Collector:
         self._own, self._late = Latencies(), Latencies()
         self._received = self._planned = self._seconds = 0
         self._generator_cpu_s = 0.0
+        self._ended_early_s: float | None = None
         self.moments: list[Moment] = []
         self.servers: list[ServerSecond] = []
 
@@ -155,6 +159,10 @@ class Collector:
             self._generator_cpu_s += second.cpu_s
             self._seconds += 1
         return moment
+
+    def end_early(self, at_s: float) -> None:
+        """Measure nothing after this moment: nothing more is planned."""
+        self._ended_early_s = at_s
 
     def result(
         self, *, run: str, started: str, machine: str, gateway: str, verdicts: list[Verdict]
@@ -187,6 +195,7 @@ class Collector:
             server_cpu=cpu,
             others_cpu=None if whole is None else max(0.0, whole - sum(cpu.values()) - generator),
             generator_us_per_delivery=self._generator_cpu_s / received * 1e6,
+            ended_early_s=self._ended_early_s,
             judged=[],
             moments=self.moments,
             servers=self.servers,
@@ -194,7 +203,8 @@ class Collector:
         return result.model_copy(update={"judged": judge(result)})
 
     def _is_measured(self, starts: float, ends: float) -> bool:
-        return any(starts >= first and ends <= last for first, last in self._measured)
+        most = math.inf if self._ended_early_s is None else self._ended_early_s
+        return ends <= most and any(starts >= first and ends <= last for first, last in self._measured)
 
     def _server_cpu(self) -> dict[str, float]:
         """Return how many cores each server used while it was measured."""
@@ -247,6 +257,15 @@ def judge(result: Result) -> list[Judged]:
                 wanted=f"≤ {most:g} µs",
                 got=f"{cost:.1f} µs",
                 held=cost <= most,
+            )
+        )
+    if result.ended_early_s is not None:
+        judged.append(
+            Judged(
+                what="carried to its end",
+                wanted=f"{result.scenario.seconds:.0f} s",
+                got=f"ended after {result.ended_early_s:.0f} s",
+                held=False,
             )
         )
     if wanted.online is not None:

@@ -3,13 +3,15 @@
 import asyncio
 import os
 import platform
+import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Final, TextIO
 from uuid import uuid4
 
@@ -34,11 +36,17 @@ class Target:
 
 
 async def run_scenario(
-    scenario: Scenario, target: Target, *, processes: int = 0, on_moment: Callable[[Moment], None]
+    scenario: Scenario,
+    target: Target,
+    *,
+    processes: int = 0,
+    on_moment: Callable[[Moment], None],
+    ending: asyncio.Event | None = None,
 ) -> Result:
     """Run a scenario. Raises `RunFailedError` or ValueError where it cannot be carried through.
 
-    ``processes`` is how many generate load; 0: one for each core, at most one for 500 students.
+    ``processes`` is how many generate load; 0: one for each core, at most one for 500 students. Once
+    ``ending`` is set nothing more is said: the result is of what was said before.
     """
     if processes < 0:
         raise ValueError(f"{processes} processes cannot generate load")
@@ -61,16 +69,26 @@ async def run_scenario(
         on_moment(collector.take(second))
 
     crew = Crew(jobs, on_second)
-    looking: list[asyncio.Task[None]] = []
+    meanwhile: list[asyncio.Task[None]] = []
+
+    async def end_early(ending: asyncio.Event, starts_at: float) -> None:
+        await ending.wait()
+        collector.end_early(max(0.0, time.monotonic() - starts_at))
+        crew.end()
+
     async with aiohttp.ClientSession() as session:
 
         def on_start() -> None:
-            looking.append(asyncio.create_task(_keep_looking(session, target.watched, collector)))
+            starts_at = time.monotonic() + START_IN_S
+            looking = _keep_looking(session, target.watched, collector, starts_at)
+            meanwhile.append(asyncio.create_task(looking))
+            if ending is not None:
+                meanwhile.append(asyncio.create_task(end_early(ending, starts_at)))
 
         try:
             verdicts = await crew.run(on_start)
         finally:
-            for task in looking:
+            for task in meanwhile:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
@@ -83,13 +101,37 @@ async def run_scenario(
     )
 
 
-async def _keep_looking(session: aiohttp.ClientSession, watched: Watched, collector: Collector) -> None:
+@contextmanager
+def interrupt_ends(ending: asyncio.Event) -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM set ``ending``, within a running loop; the next is as it was."""
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        restore()
+        print("\nending: what was said is still judged; interrupt again to give up", file=sys.stderr)
+        loop.call_soon_threadsafe(ending.set)
+
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        restore()
+
+
+async def _keep_looking(
+    session: aiohttp.ClientSession, watched: Watched, collector: Collector, starts_at: float
+) -> None:
     """Look at the servers until cancelled."""
     if not watched.names:
         return
-    started = time.monotonic() + START_IN_S
     while True:
-        servers, at = await look(session, watched), time.monotonic() - started
+        servers, at = await look(session, watched), time.monotonic() - starts_at
         if at >= 0:
             collector.servers.append(ServerSecond(at=at, servers=servers))
         await asyncio.sleep(LOOK_EVERY_S)

@@ -1,6 +1,7 @@
 """The command runs a scenario against a deployment known by its URL, and its status says how it went."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,33 @@ def test_a_scenario_runs_against_a_system_and_leaves_a_result_and_a_report(
     again = loadtest("report", str(file), str(file), "--out", str(tmp_path / "both.html"))
     assert again.returncode == 0
     assert "B · smoke" in (tmp_path / "both.html").read_text()
+
+
+def test_the_first_interrupt_ends_a_run_early_and_keeps_what_came_of_it(
+    local_system: LocalSystem, tmp_path: Path
+) -> None:
+    command = ["run", "steady", "--gateway", local_system.public_url, "--stretch", "100", "--students", "20"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadtest", *command, "--out", str(tmp_path)],
+        cwd=REPOSITORY,
+        env={**os.environ, "TOKEN_SECRET": local_system.token_secret},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert any(" online " in line and " sent     0/s" not in line for line in running.stdout)
+        running.send_signal(signal.SIGINT)
+        said, complained = running.communicate()
+    assert running.returncode == 1, said + complained
+    assert "still judged" in complained
+    (file,) = tmp_path.glob("load-steady-*.json")
+    result = Result.model_validate_json(file.read_text())
+    assert result.ended_early_s is not None
+    assert "carried to its end" in {one.what for one in result.judged if not one.held}
+    assert result.verdict.said == result.verdict.acked > 0
+    assert {name: getattr(result.verdict, name) for name in FAULTS} == dict.fromkeys(FAULTS, 0)
+    assert file.with_suffix(".html").exists()
 
 
 def test_a_probe_reads_back_what_it_sends_to_itself(local_system: LocalSystem) -> None:

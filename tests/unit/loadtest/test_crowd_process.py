@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -10,10 +11,11 @@ from loadtest import crowd_process
 from loadtest.crowd_process import CrowdProcess
 from loadtest.news import Job, News, Verdict
 from loadtest.rest import RestApi
+from loadtest.results import FAULTS
 from loadtest.scenario import Phase, Scenario
 from loadtest.tokens import TokenSource
 from schemas.client_events import CHAT_MESSAGE
-from tests.unit.loadtest.plain_edge import running_edge
+from tests.unit.loadtest.plain_edge import PlainEdge, running_edge
 
 DEADLINE_S = 60.0
 SECRET = "a secret of a test, longer than 32 bytes"
@@ -33,10 +35,15 @@ class Gateway:
         return self._url
 
 
-async def verdict_of(scenario: Scenario, api: Gateway) -> Verdict:
+async def prepared(scenario: Scenario, api: Gateway) -> CrowdProcess:
     job = Job(scenario=scenario.model_dump_json(), gateway="", run="run", number=0, of=1)
     process = CrowdProcess(job, TokenSource(SECRET, {}), cast("RestApi", api))
     await process.prepare()
+    return process
+
+
+async def verdict_of(scenario: Scenario, api: Gateway) -> Verdict:
+    process = await prepared(scenario, api)
     async with asyncio.timeout(DEADLINE_S):
         return await process.play(time.time())
 
@@ -49,6 +56,19 @@ async def test_students_who_cannot_connect_are_a_fault_and_do_not_keep_the_run_f
     )
     assert (await verdict_of(quiet, Gateway())).absent == 100
     assert "no way to the edge" in caplog.text
+
+
+def echoing(edge: PlainEdge) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return an answer that lets whoever says something have it back, as all members do."""
+    echoes: list[asyncio.Future[None]] = []
+
+    def answer(said: dict[str, Any]) -> dict[str, Any]:
+        stored = {"id": said["id"], "seq": len(edge.got), "timestamp": 2}
+        message = {**said, **stored, "sentAt": said["timestamp"]}
+        echoes.append(asyncio.ensure_future(edge.emit(CHAT_MESSAGE, message)))
+        return stored
+
+    return answer
 
 
 @pytest.mark.parametrize("pauses_from_per_s", [0, crowd_process.PAUSES_FROM_PER_S])
@@ -66,15 +86,7 @@ async def test_what_comes_in_the_last_part_of_a_second_is_told_too(
     before_s = time.process_time()
     async with running_edge() as edge:
         edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
-        echoes: list[asyncio.Future[None]] = []
-
-        def answer(said: dict[str, Any]) -> dict[str, Any]:
-            stored = {"id": said["id"], "seq": len(edge.got), "timestamp": 2}
-            message = {**said, **stored, "sentAt": said["timestamp"]}
-            echoes.append(asyncio.ensure_future(edge.emit(CHAT_MESSAGE, message)))
-            return stored
-
-        edge.answer = answer
+        edge.answer = echoing(edge)
         verdict = await verdict_of(short, Gateway(edge.url))
     seconds = [News.model_validate_json(line).second for line in capsys.readouterr().out.splitlines()]
     told = [(one.planned, one.acked, one.received) for one in seconds if one is not None]
@@ -82,3 +94,30 @@ async def test_what_comes_in_the_last_part_of_a_second_is_told_too(
     assert verdict.acked == verdict.received > 0
     cpu_s = sum(one.cpu_s for one in seconds if one is not None)
     assert cpu_s <= time.process_time() - before_s, "what was used before the run is not the first second's"
+
+
+async def test_a_run_that_is_ended_early_judges_what_was_said_and_who_has_come() -> None:
+    endless = Scenario(
+        name="endless",
+        about="",
+        students=3,
+        check_history=0,
+        phases=(
+            Phase(name="the first comes", seconds=0.1, online=0.34),
+            Phase(name="the others come, and all talk", seconds=7_200, each_s=0.05),
+        ),
+    )
+    async with running_edge() as edge, asyncio.timeout(DEADLINE_S):
+        edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
+        echo, process = echoing(edge), await prepared(endless, Gateway(edge.url))
+
+        def answer(said: dict[str, Any]) -> dict[str, Any]:
+            if len(edge.got) == 5:
+                process.end()
+            return echo(said)
+
+        edge.answer = answer
+        verdict = await process.play(time.time())
+    assert verdict.said == verdict.acked == verdict.received >= 5
+    assert verdict.connections == 1
+    assert {name: getattr(verdict, name) for name in FAULTS} == dict.fromkeys(FAULTS, 0)

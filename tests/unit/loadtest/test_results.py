@@ -57,6 +57,18 @@ def test_times_of_nothing_are_not_held() -> None:
     ]
 
 
+def test_a_run_that_was_ended_early_measures_nothing_after_that_and_has_not_held() -> None:
+    scenario = result().scenario
+    collector = Collector(scenario)
+    for at in range(12):
+        if at == 6:
+            collector.end_early(5.5)
+        collector.take(Second(at=at, online=10, planned=10 if at < 6 else 0, received=100 if at < 6 else 0))
+    one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    assert (one.messages_per_s, one.deliveries_per_s) == (10, 100)
+    assert broken(one) == ["carried to its end"]
+
+
 @pytest.mark.parametrize(
     ("objectives", "what"),
     [
