@@ -44,6 +44,7 @@ class EdgeReports:
     def __init__(self, dead_after_s: float) -> None:
         self._dead_after_s = dead_after_s
         self.edges: dict[str, KnownEdge] = {}
+        self._namesakes: dict[str, tuple[str, float]] = {}
 
     def expect(self, urls: Iterable[tuple[str, str]], draining: Container[str], now: float) -> None:
         """Count the edges of a published table as alive, until they miss their reports from now on."""
@@ -63,6 +64,20 @@ class EdgeReports:
         known.state = "draining"
         return True
 
+    def is_of_a_namesake(self, report: EdgeReported, now: float) -> bool:
+        """Say whether somebody else reports, at another URL, under the name of an edge that lives.
+
+        By the reports of both all clients would go from one to the other and back, once a second: while the
+        first one lives, what the other says is only noted.
+        """
+        known = self.edges.get(report.edge)
+        if known is None or not known.alive or known.url == report.url:
+            return False
+        if now - known.heard_at > self._dead_after_s:
+            return False
+        self._namesakes[report.edge] = report.url, now
+        return True
+
     def take(self, report: EdgeReported, now: float) -> EdgeEvent | None:
         """Note a report; return the event where the edge's state is another than before."""
         known = self.edges.pop(report.edge, None)
@@ -74,6 +89,13 @@ class EdgeReports:
         if report.state == "stopped":
             self._forget_oldest()
         return EdgeEvent(report.edge, report.state)
+
+    def namesakes(self, now: float) -> dict[str, str]:
+        """Return the names of living edges that others report, too, lately, and the others' URLs."""
+        self._namesakes = {
+            edge: (url, at) for edge, (url, at) in self._namesakes.items() if now - at <= self._dead_after_s
+        }
+        return {edge: url for edge, (url, _) in self._namesakes.items()}
 
     def silent(self, now: float) -> list[EdgeEvent]:
         """Return the edges that have died since this was asked last."""

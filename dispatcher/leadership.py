@@ -123,6 +123,7 @@ class Leadership:
             group.leads_in_epoch = None
             metrics.LEADING.set(0)
             metrics.EDGES_WANTED.set(0)
+            metrics.EDGE_NAMESAKES.set(0)
             # Whoever asks for the most of all dispatchers would go on reading what stood here last.
             metrics.EDGES.clear()
             log.info("leads no longer")

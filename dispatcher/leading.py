@@ -80,6 +80,7 @@ class Leader:
         self._lost_ticks = 0
         self._published: object = None
         self._wanted = 0
+        self._namesakes: frozenset[str] = frozenset()
         self.clock = LogClock()
         self.term: Term | None = None
 
@@ -186,6 +187,7 @@ class Leader:
     def _count(self, term: Term) -> None:
         for state, count in term.reports.counts().items():
             metrics.EDGES.labels(state=state).set(count)
+        self._look_at_names(term)
         if term.edges_wanted != self._wanted:
             self._wanted = term.edges_wanted
             metrics.EDGES_WANTED.set(self._wanted)
@@ -195,6 +197,16 @@ class Leader:
                     wanted=self._wanted, serving=len(term.table.serving), full_without_room=term.stuck
                 ),
             )
+
+    def _look_at_names(self, term: Term) -> None:
+        namesakes = term.reports.namesakes(self.clock.now)
+        metrics.EDGE_NAMESAKES.set(len(namesakes))
+        for edge in namesakes.keys() - self._namesakes:
+            known, other = term.reports.edges[edge].url, namesakes[edge]
+            log.warning(
+                "two edges have one name", extra=logs.facts(edge=edge, url=known, not_heard_url=other)
+            )
+        self._namesakes = frozenset(namesakes)
 
     def _note(self, moves: Iterable[Move]) -> None:
         for move in moves:

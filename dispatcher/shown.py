@@ -15,6 +15,7 @@ NO_TABLE: Final = TableAssigned(epoch=0, version=0, shards=(Shard(start=0, end=C
 
 def show_term(term: Term, now: float) -> Shown:
     """Return a leader's table, its edges, and the last moves, newest first. Times are of the log's clock."""
+    namesakes = term.reports.namesakes(now)
     return {
         "leading": True,
         "leader": term.name,
@@ -26,7 +27,7 @@ def show_term(term: Term, now: float) -> Shown:
         "full_without_room": list(term.stuck),
         "shards": _shards(term.table.shards),
         "edges": [
-            _edge(edge, known, now, edge in term.asked_to_drain)
+            _edge(edge, known, now, edge in term.asked_to_drain, namesakes.get(edge))
             for edge, known in sorted(term.reports.edges.items())
         ],
         "moves": [
@@ -69,11 +70,14 @@ def show_published(table: TableAssigned | None) -> Shown:
     }
 
 
-def _edge(edge: str, known: KnownEdge, now: float, asked_to_drain: bool) -> Shown:
+def _edge(
+    edge: str, known: KnownEdge, now: float, asked_to_drain: bool, namesake: str | None = None
+) -> Shown:
     report = known.report
     return {
         "edge": edge,
         "url": known.url,
+        "namesake": namesake,
         "state": known.state,
         "asked_to_drain": asked_to_drain,
         "connected": report.connected if report else None,

@@ -80,6 +80,7 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     service.supervise("move clients", moving.run)
     SocketEvents(settings, rooms, memberships, joining, publisher, presence, sessions.close).start(server)
     url = await _accept_clients(service, settings, server)
+    service.health.ready("name", partial(elsewhere.name_fault, url))
     report = StatusReport(settings, url, producer, rooms, drain, messages=_messages_in)
     service.supervise("report status", report.run)
     AnotherLog(rooms, partial(_end_of, messages, settings), joining.tell_hole).start(service)

@@ -39,6 +39,14 @@ class Elsewhere:
         table = self._assignments.table
         return table is not None and self._edge in table.draining
 
+    def name_fault(self, url: str) -> str | None:
+        """Say where the table has another URL than this edge's ``url`` under its name."""
+        table = self._assignments.table
+        known = None if table is None else table.urls.get(self._edge)
+        if known in (None, url):
+            return None
+        return f"clients who belong to {self._edge} are sent to {known}: does another edge have this name?"
+
     def url_of(self, up: str, *, leaving: bool) -> str | None:
         """Return where a user belongs, when that is not here.
 

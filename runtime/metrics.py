@@ -219,6 +219,10 @@ EDGES = Gauge(
     "Edges by state, on the leader. 'dead' above 0: look at that edge; its clients are elsewhere already.",
     ["state"],
 )
+EDGE_NAMESAKES = Gauge(
+    "chat_dispatcher_edge_namesakes",
+    "Names that a second running edge has, too, on the leader; nobody is sent there. Above 0: rename it.",
+)
 MOVED_SHARDS = Counter(
     "chat_dispatcher_moved_shards_total",
     "Shards given to another edge, by reason. Rising without a change of load: edges flap; see their health.",

@@ -245,10 +245,11 @@ function paintButton(row) {
 function paintRow(row, edge, labels, leading) {
   const gone = edge.state === "dead" || edge.state === "stopped";
   row.tr.classList.toggle("gone", gone);
-  row.tr.title = edge.url;
+  row.tr.title = edge.namesake ? `${edge.url}; nobody is sent to ${edge.namesake}, which has the same name` : edge.url;
   const tone = { serving: "good", draining: "warn", dead: "bad", stopped: "" }[edge.state];
-  row.chip.className = `chip ${tone}`;
-  row.chip.textContent = edge.state === "draining" && edge.asked_to_drain && edge.connected === 0 ? "drained" : edge.state;
+  const drained = edge.state === "draining" && edge.asked_to_drain && edge.connected === 0;
+  row.chip.className = `chip ${edge.namesake ? "bad" : tone}`;
+  row.chip.textContent = (drained ? "drained" : edge.state) + (edge.namesake ? ", named twice" : "");
   const known = edge.connected !== null && !gone;
   row.count.textContent = known ? `${edge.connected.toLocaleString()} of ${edge.capacity.toLocaleString()}` : "–";
   fill(row.meter, known ? edge.connected : 0, edge.capacity ?? 0);

@@ -2,11 +2,13 @@
 
 from typing import cast
 
+import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from dispatcher.leading import Leader
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Pace, Term
+from runtime import metrics
 from schemas.log_records import DrainAsked, EdgesAsked, LeaderTicked
 from tests.unit.dispatcher.records import record
 from tests.unit.dispatcher.reports import report
@@ -49,6 +51,11 @@ class Reading:
     @property
     def dead(self) -> set[str]:
         return {edge for edge, known in self.term.reports.edges.items() if known.state == "dead"}
+
+
+def namesakes() -> float:
+    (gauge,) = metrics.EDGE_NAMESAKES.collect()
+    return gauge.samples[0].value
 
 
 def test_silence_counts_while_ticks_come_back() -> None:
@@ -115,3 +122,15 @@ def test_no_tick_for_some_seconds_is_a_fault() -> None:
     assert here.leader.fault() is None
     here.monotonic += 6.0
     assert here.leader.fault() is not None
+
+
+def test_a_second_edge_of_the_same_name_is_counted_and_told_once_while_it_reports(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    here = Reading()
+    here.read(here.tick(), record(report("a")), record(report("a", url="http://other")))
+    here.read(record(report("a", url="http://other")))
+    assert namesakes() == 1
+    assert [one.getMessage() for one in caplog.records].count("two edges have one name") == 1
+    here.pass_ticking(3.5)
+    assert namesakes() == 0

@@ -23,6 +23,7 @@ def test_a_term_is_shown_whole() -> None:
     assert shown["edges"][0] == {
         "edge": "a",
         "url": "http://a",
+        "namesake": None,
         "state": "serving",
         "asked_to_drain": False,
         "connected": 7,
@@ -31,6 +32,17 @@ def test_a_term_is_shown_whole() -> None:
         "report_age_s": 5.0,
     }
     assert shown["moves"][0] == {"shard": "[5-9]", "from": "a", "to": "b", "reason": "joined", "age_s": 3.0}
+
+
+def test_an_edge_whose_name_another_has_too_is_shown_with_the_others_url() -> None:
+    term = term_of_two()
+    term.take(report("a", url="http://other"), 2.5)
+    rows = {row["edge"]: row for row in show_term(term, 3.0)["edges"]}
+    assert (rows["a"]["url"], rows["a"]["namesake"], rows["b"]["namesake"]) == (
+        "http://a",
+        "http://other",
+        None,
+    )
 
 
 def test_a_wish_for_a_dead_edge_is_shown_by_the_next_leader_too_so_that_it_can_be_taken_back() -> None:

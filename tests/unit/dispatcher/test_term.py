@@ -70,12 +70,40 @@ def test_a_report_that_changes_nothing_gives_no_new_table() -> None:
     assert term.content() == before
 
 
-def test_another_url_is_another_table_without_a_move() -> None:
+def test_a_second_edge_of_a_living_ones_name_is_not_heard_and_does_not_take_its_wishes_back() -> None:
     term = first_term("a", "b")
+    term.ask(DrainAsked(edge="a", drain=True))
+    term.settle(0.5)
     before = term.content()
     assert settled(term, 1.0, report("a", url="http://elsewhere")) == ()
-    assert term.content() != before
-    assert term.next_table().urls["a"] == "http://elsewhere"
+    assert settled(term, 1.5, report("a", "stopped", url="http://elsewhere")) == ()
+    assert term.content() == before
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 2)), min_size=1, max_size=40))
+def test_of_two_edges_with_one_name_the_table_has_one_until_that_one_is_silent_or_stops(
+    said: list[tuple[bool, float]],
+) -> None:
+    term, now = first_term("b"), 0.0
+    held: str | None = None
+    heard_at = 0.0
+    for is_first, pause in said:
+        now += pause
+        url = "http://first" if is_first else "http://second"
+        settled(term, now, report("b"))
+        settled(term, now, report("a", url=url))
+        if held is None or now - heard_at > PACE.dead_after_s or held == url:
+            held, heard_at = url, now
+        assert term.next_table().urls["a"] == held
+
+
+def test_an_edge_that_comes_back_at_another_url_is_heard_once_the_old_one_is_silent_or_has_stopped() -> None:
+    for last in (report("a", "stopped"), None):
+        term = first_term("a", "b")
+        if last is not None:
+            settled(term, 1.0, last)
+        settled(term, 1.5 if last else 3.5, report("b"), report("a", url="http://elsewhere"))
+        assert term.next_table().urls["a"] == "http://elsewhere"
 
 
 def test_a_draining_edge_has_no_url_in_the_table_unless_it_still_holds_something() -> None:

@@ -45,6 +45,12 @@ def test_nobody_is_sent_where_no_edge_is(edge: str) -> None:
     assert elsewhere.url_of(IN_B, leaving=True) is None
 
 
+def test_an_edge_is_not_ready_while_the_table_has_another_url_under_its_name() -> None:
+    assert seen_by("a").name_fault("http://a") is None
+    assert "http://a" in (seen_by("a").name_fault("http://other") or "")
+    assert seen_by("c").name_fault("http://c") is None, "a table that does not name it yet"
+
+
 def test_without_a_table_everybody_stays() -> None:
     elsewhere = Elsewhere("a", Assignments())
     assert elsewhere.url_of(IN_A, leaving=True) is None
