@@ -244,21 +244,15 @@ def judge(result: Result) -> list[Judged]:
         ("send → ack, p99", wanted.ack_p99_ms, result.ack, result.ack.p99),
     )
     for what, most, of, got in times:
-        if most is not None:
-            shown, held = (f"{got:.1f} ms", got <= most) if of.count else ("nothing came", False)
-            judged.append(Judged(what=what, wanted=f"≤ {most:g} ms", got=shown, held=held))
+        if most is not None and of.count:
+            judged.append(_at_most(what, got, most, "ms"))
+        elif most is not None:
+            judged.append(Judged(what=what, wanted=f"≤ {most:g} ms", got="nothing came", held=False))
     if len(judged) > 1:
-        judged.append(_on_time(result.late.p99))
+        judged.append(_at_most("the generator itself is on time (p99)", result.late.p99, LATE_MS, "ms"))
     most, cost = wanted.server_us_per_delivery, result.server_us_per_delivery
     if most is not None and cost is not None:
-        judged.append(
-            Judged(
-                what="CPU of edges and broker a delivery",
-                wanted=f"≤ {most:g} µs",
-                got=f"{cost:.1f} µs",
-                held=cost <= most,
-            )
-        )
+        judged.append(_at_most("CPU of edges and broker a delivery", cost, most, "µs"))
     if result.ended_early_s is not None:
         judged.append(
             Judged(
@@ -280,13 +274,8 @@ def judge(result: Result) -> list[Judged]:
     return judged
 
 
-def _on_time(late_ms: float) -> Judged:
-    return Judged(
-        what="the generator itself is on time (p99)",
-        wanted=f"≤ {LATE_MS:g} ms",
-        got=f"{late_ms:.1f} ms",
-        held=late_ms <= LATE_MS,
-    )
+def _at_most(what: str, got: float, most: float, unit: str) -> Judged:
+    return Judged(what=what, wanted=f"≤ {most:g} {unit}", got=f"{got:.1f} {unit}", held=got <= most)
 
 
 def _sum(verdicts: Iterable[Verdict]) -> Verdict:
