@@ -93,7 +93,9 @@ class EdgeReports:
     def namesakes(self, now: float) -> dict[str, str]:
         """Return the names of living edges that others report, too, lately, and the others' URLs."""
         self._namesakes = {
-            edge: (url, at) for edge, (url, at) in self._namesakes.items() if now - at <= self._dead_after_s
+            edge: (url, at)
+            for edge, (url, at) in self._namesakes.items()
+            if edge in self.edges and now - at <= self._dead_after_s
         }
         return {edge: url for edge, (url, _) in self._namesakes.items()}
 
