@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from persister.read_records import TOPICS
 from runtime import kafka
@@ -122,7 +122,13 @@ async def _send(producer: AIOKafkaProducer, settings: KafkaSettings, letter: Dea
     found = len(await producer.partitions_for(topic))
     if found != settings.kafka_partitions:
         raise ValueError(f"{topic} has {found} partitions, KAFKA_PARTITIONS says {settings.kafka_partitions}")
-    written = await (await kafka.write(producer, topic, record, settings.kafka_partitions))
+    try:
+        written = await (await kafka.write(producer, topic, record, settings.kafka_partitions))
+    except MessageSizeTooLargeError as error:
+        raise ValueError(
+            f"{topic} takes no record of that size; one that was sealed, as it has grown, takes none at all: "
+            "does KAFKA_GENERATION name the one that is in use?"
+        ) from error
     return f"{topic}/{written.partition}/{written.offset}"
 
 

@@ -1,17 +1,22 @@
 """A dead letter becomes the very record that was set aside, or says why it can't."""
 
+import asyncio
 from base64 import b64encode
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.structs import RecordMetadata
 from hypothesis import given
 from hypothesis import strategies as st
 
 from persister import letters
 from persister.dead_letters import MAX_HEADER_CHARS, MAX_HEADERS, MAX_VALUE_BYTES, dead_letter
-from persister.letters import original, read_letters
+from persister.letters import Letter, original, read_letters, resend
 from persister.read_records import Poison
+from runtime import kafka
 from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.log_records import DeadLetter
@@ -92,3 +97,34 @@ class Consumer:
 def test_a_letter_that_cannot_be_sent_again_says_why(letter: DeadLetter, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         original(letter)
+
+
+async def test_a_letter_that_a_sealed_topic_does_not_take_is_said_so_and_the_others_are_sent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kafka, "started_producer", lambda *_: nullcontext(Producer(takes_from=2)))
+    some = [Letter(f"chat.messages/3/{n}", letter_of(b"k", b"value")) for n in range(3)]
+    assert await resend(KafkaSettings(), some) == 2
+    said = capsys.readouterr().out.splitlines()
+    assert ["KAFKA_GENERATION" in line for line in said] == [True, True, False]
+    assert said[2].startswith("chat.messages/3/2 was sent again as chat.messages/")
+
+
+class Producer:
+    """Refuses what is sent as a broker does whose topic takes no records, but for the last ones."""
+
+    def __init__(self, takes_from: int) -> None:
+        self._takes_from = takes_from
+        self._sent = 0
+
+    async def partitions_for(self, _: str) -> set[int]:
+        return set(range(KafkaSettings().kafka_partitions))
+
+    async def send(self, topic: str, *, partition: int, **_: Any) -> "asyncio.Future[RecordMetadata]":
+        written = asyncio.get_running_loop().create_future()
+        if self._sent < self._takes_from:
+            written.set_exception(MessageSizeTooLargeError())
+        else:
+            written.set_result(RecordMetadata(topic, partition, TopicPartition(topic, partition), 7, 0, 1, 0))
+        self._sent += 1
+        return written
