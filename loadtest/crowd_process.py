@@ -28,7 +28,7 @@ from loadtest.news import Job, News, Second, Verdict
 from loadtest.rest import RestApi
 from loadtest.scenario import Scenario
 from loadtest.stored_check import StoredCheck
-from loadtest.tokens import TokenSource, open_tokens
+from loadtest.tokens import DAY_S, TokenSource, open_tokens
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +251,8 @@ def _first(error: Exception) -> Exception:
 async def _main() -> None:
     async with _input() as lines, aiohttp.ClientSession() as session:
         job = Job.model_validate_json(await lines.readline())
-        tokens = open_tokens(Path(job.tokens_file) if job.tokens_file else None)
+        lasts_s = DAY_S + Scenario.model_validate_json(job.scenario).seconds
+        tokens = open_tokens(Path(job.tokens_file) if job.tokens_file else None, lasts_s=lasts_s)
         process = CrowdProcess(job, tokens, RestApi(session, job.gateway))
         await process.prepare()
         say(News(ready=True))

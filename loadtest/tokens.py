@@ -9,14 +9,15 @@ from typing import Final
 import jwt
 
 SECRET_VARIABLE: Final = "TOKEN_SECRET"  # noqa: S105 - a variable's name
-LASTS_S: Final = 24 * 3600.0
+DAY_S: Final = 24 * 3600.0
 
 
 class TokenSource:
     """Gives each student a token. ``ups`` names all students there are; empty: anybody may be made up."""
 
-    def __init__(self, secret: str, given: Mapping[str, str]) -> None:
+    def __init__(self, secret: str, given: Mapping[str, str], *, lasts_s: float = DAY_S) -> None:
         self._secret = secret
+        self._lasts_s = lasts_s
         self._given = dict(given)
 
     @property
@@ -25,7 +26,7 @@ class TokenSource:
         return tuple(self._given)
 
     def token(self, up: str) -> str:
-        """Return a student's token, good for a day where it is made here.
+        """Return a student's token, good for ``lasts_s`` seconds where it is made here.
 
         Raises ValueError where the file has none.
         """
@@ -33,11 +34,13 @@ class TokenSource:
             return self._given[up]
         if not self._secret:
             raise ValueError(f"the file of tokens has none of {up}")
-        return jwt.encode({"sub": up, "exp": time.time() + LASTS_S}, self._secret, "HS256")
+        return jwt.encode({"sub": up, "exp": time.time() + self._lasts_s}, self._secret, "HS256")
 
 
-def open_tokens(file: Path | None, environ: Mapping[str, str] = os.environ) -> TokenSource:
-    """Return the source of tokens. A file has a UP number and a token a line.
+def open_tokens(
+    file: Path | None, environ: Mapping[str, str] = os.environ, *, lasts_s: float = DAY_S
+) -> TokenSource:
+    """Return the source of tokens. A file has a UP number and a token a line; others last ``lasts_s``.
 
     Raises ValueError where there is neither a file nor a secret.
     """
@@ -49,4 +52,4 @@ def open_tokens(file: Path | None, environ: Mapping[str, str] = os.environ) -> T
     secret = environ.get(SECRET_VARIABLE, "")
     if not secret:
         raise ValueError(f"tokens are needed: set {SECRET_VARIABLE}, or give --tokens FILE")
-    return TokenSource(secret, {})
+    return TokenSource(secret, {}, lasts_s=lasts_s)

@@ -1,5 +1,6 @@
 """Tokens are made with the deployment's secret, or read from a file; neither is an error that says so."""
 
+import time
 from pathlib import Path
 
 import jwt
@@ -12,9 +13,10 @@ UP = "up201906045"
 
 
 def test_with_the_secret_anybody_gets_a_token_that_expires() -> None:
-    source = open_tokens(None, {"TOKEN_SECRET": SECRET})
+    source = open_tokens(None, {"TOKEN_SECRET": SECRET}, lasts_s=48 * 3600)
     claims = jwt.decode(source.token(UP), SECRET, algorithms=["HS256"], options={"require": ["exp"]})
     assert claims["sub"] == UP
+    assert claims["exp"] > time.time() + 47 * 3600
     assert source.ups == ()
 
 
