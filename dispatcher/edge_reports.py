@@ -64,11 +64,11 @@ class EdgeReports:
         known.state = "draining"
         return True
 
-    def is_of_a_namesake(self, report: EdgeReported, now: float) -> bool:
-        """Say whether somebody else reports, at another URL, under the name of an edge that lives.
+    def note_namesake(self, report: EdgeReported, now: float) -> bool:
+        """Note who else reports under a living edge's name, at another URL. Return whether this one does so.
 
         By the reports of both all clients would go from one to the other and back, once a second: while the
-        first one lives, what the other says is only noted.
+        first one lives, what the other says is not taken.
         """
         known = self.edges.get(report.edge)
         if known is None or not known.alive or known.url == report.url:

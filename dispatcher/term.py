@@ -69,7 +69,7 @@ class Term:
 
     def take(self, report: EdgeReported, now: float) -> None:
         """Note an edge's report. One that was asked to drain counts as draining, before it knows itself."""
-        if self.reports.is_of_a_namesake(report, now):
+        if self.reports.note_namesake(report, now):
             return
         if report.state == "stopped":
             self.asked_to_drain.pop(report.edge, None)

@@ -148,8 +148,8 @@ class CrowdProcess:
         news, since = -1, self._clock()
         while self._clock() - since < self._scenario.settle_s:
             self._live.note_holes()
-            begun = coming.done() and self._live.came == self._live.began
-            if begun and self._memory.outstanding() == 0:
+            all_came = coming.done() and self._live.came == self._live.began
+            if all_came and self._memory.outstanding() == 0:
                 return
             if (now := self._live.came + self._memory.received + self._memory.acked) != news:
                 news, since = now, self._clock()

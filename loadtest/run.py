@@ -48,21 +48,8 @@ async def run_scenario(
     ``processes`` is how many generate load; 0: one for each core, at most one for 500 students. Once
     ``ending`` is set nothing more is said: the result is of what was said before.
     """
-    if processes < 0:
-        raise ValueError(f"{processes} processes cannot generate load")
     run, started = uuid4().hex[:8], datetime.now(UTC)
-    count = 1 if scenario.replay else processes or min(os.cpu_count() or 1, -(-scenario.students // 500))
-    jobs = [
-        Job(
-            scenario=scenario.model_dump_json(),
-            gateway=target.gateway,
-            run=run,
-            number=number,
-            of=count,
-            tokens_file=None if target.tokens_file is None else str(target.tokens_file.resolve()),
-        )
-        for number in range(count)
-    ]
+    jobs = _jobs(scenario, target, run, processes)
     collector = Collector(scenario)
 
     def on_second(second: Second) -> None:
@@ -70,12 +57,6 @@ async def run_scenario(
 
     crew = Crew(jobs, on_second)
     meanwhile: list[asyncio.Task[None]] = []
-
-    async def end_early(ending: asyncio.Event, starts_at: float) -> None:
-        await ending.wait()
-        collector.end_early(max(0.0, time.monotonic() - starts_at))
-        crew.end()
-
     async with aiohttp.ClientSession() as session:
 
         def on_start() -> None:
@@ -83,7 +64,7 @@ async def run_scenario(
             looking = _keep_looking(session, target.watched, collector, starts_at)
             meanwhile.append(asyncio.create_task(looking))
             if ending is not None:
-                meanwhile.append(asyncio.create_task(end_early(ending, starts_at)))
+                meanwhile.append(asyncio.create_task(_end_early(ending, crew, collector, starts_at)))
 
         try:
             verdicts = await crew.run(on_start)
@@ -99,6 +80,29 @@ async def run_scenario(
         gateway=target.gateway,
         verdicts=verdicts,
     )
+
+
+def _jobs(scenario: Scenario, target: Target, run: str, processes: int) -> list[Job]:
+    if processes < 0:
+        raise ValueError(f"{processes} processes cannot generate load")
+    count = 1 if scenario.replay else processes or min(os.cpu_count() or 1, -(-scenario.students // 500))
+    return [
+        Job(
+            scenario=scenario.model_dump_json(),
+            gateway=target.gateway,
+            run=run,
+            number=number,
+            of=count,
+            tokens_file=None if target.tokens_file is None else str(target.tokens_file.resolve()),
+        )
+        for number in range(count)
+    ]
+
+
+async def _end_early(ending: asyncio.Event, crew: Crew, collector: Collector, starts_at: float) -> None:
+    await ending.wait()
+    collector.end_early(max(0.0, time.monotonic() - starts_at))
+    crew.end()
 
 
 @contextmanager
