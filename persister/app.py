@@ -9,7 +9,7 @@ from persister.pipeline import Pipeline
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
 from persister.traced_writer import TracedWriter
-from runtime import kafka, tracing
+from runtime import kafka, metrics, tracing
 from runtime.mongo import Store, open_store
 from runtime.service import Service
 from schemas import documents, topics
@@ -21,6 +21,8 @@ async def start(service: Service, settings: PersisterSettings) -> None:
     service.health.ready("start", lambda: f"waiting for {waiting_for[0]}" if waiting_for else None)
     outage = Outage(settings.store_retry_max_ms / 1000)
     service.health.ready("store", outage.fault)
+    # Known before a record is read: a restart must not end an alert while nothing is stored.
+    metrics.UNSTORED_AGE_SECONDS.set_function(outage.lasts_s)
     await service.open_ops()
 
     await kafka.ensure_topics(settings, (*TOPICS, topics.DEAD_LETTERS))

@@ -6,6 +6,7 @@ Pauses grow to a bound, with jitter, so that many persisters don't meet a store 
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -30,15 +31,21 @@ def pause_s(failures: int, *, longest_s: float, chance: float) -> float:
 
 
 class Outage:
-    """Knows whether the store is away, for readiness."""
+    """Knows whether the store is away and since when, for readiness and for a metric."""
 
-    def __init__(self, longest_pause_s: float) -> None:
+    def __init__(self, longest_pause_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._longest_pause_s = longest_pause_s
+        self._clock = clock
         self._failures: dict[str, int] = {}
+        self._since: float | None = None
 
     def fault(self) -> str | None:
         """Say whether the store is away."""
         return "the store is away; what is read waits" if self._failures else None
+
+    def lasts_s(self) -> float:
+        """Return for how long the store has taken nothing, while something waits for it."""
+        return self._clock() - self._since if self._failures and self._since is not None else 0.0
 
     async def outlast(
         self, what: str, operation: Callable[[], Awaitable[T]], *, wanted: Callable[[], bool] = lambda: True
@@ -56,12 +63,15 @@ class Outage:
                 else:
                     return self._recovered(what, result)
                 if not wanted():
+                    self._since = None  # But not where it is cancelled: a reader made anew waits on.
                     raise NoLongerOursError(what)
         finally:
             self._failures.pop(what, None)
 
     async def _pause(self, what: str, error: StoreUnavailable) -> None:
         failures = self._failures[what] = self._failures.get(what, 0) + 1
+        if self._since is None:
+            self._since = self._clock()
         metrics.STORE_RETRIES.inc()
         if failures == 1:
             log.warning("the store is away", extra=logs.facts(writing=what, error=str(error)))
@@ -69,6 +79,7 @@ class Outage:
         await asyncio.sleep(pause_s(failures, longest_s=self._longest_pause_s, chance=chance))
 
     def _recovered(self, what: str, result: T) -> T:
+        self._since = None
         failures = self._failures.get(what, 0)
         if failures:
             log.info("the store answers again", extra=logs.facts(writing=what, failures=failures))

@@ -158,7 +158,7 @@ class Pipeline:
 
     def _unstored_age_s(self) -> float:
         waiting = [batch for batch in (self._writing, self._handover.open) if batch and batch.records]
-        return max((time.time() - batch.oldest_ms / 1000 for batch in waiting), default=0.0)
+        return max([self._outage.lasts_s(), *(time.time() - batch.oldest_ms / 1000 for batch in waiting)])
 
     def _is_ours(self, batch: Batch) -> bool:
         return batch.epoch == self._reader.epoch

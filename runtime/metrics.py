@@ -177,7 +177,8 @@ STORE_LAG = Gauge(
 )
 UNSTORED_AGE_SECONDS = Gauge(
     "chat_persister_unstored_age_seconds",
-    "Age of the oldest record that is read and not stored. Rising: the store is away or too slow.",
+    "Age of the oldest record that is read and not stored, or how long the store has been away, if longer. "
+    "Rising: the store is away or too slow.",
 )
 NEVER_STORED = Counter(
     "chat_persister_never_stored_total",

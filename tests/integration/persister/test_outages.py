@@ -117,7 +117,11 @@ async def test_a_persister_starts_without_a_store_and_stops_cleanly_without_it(
     async def says_what_it_waits_for() -> bool:
         return "the store's indexes" in (await persister.get("/readyz"))[1]
 
+    async def shows_for_how_long() -> bool:
+        return await persister.metric("chat_persister_unstored_age_seconds") > 0
+
     await until("readiness tells", says_what_it_waits_for)
+    await until("whoever is woken by a metric is told, too", shows_for_how_long)
     assert await persister.stop() == 0, persister.log()
 
 

@@ -55,6 +55,56 @@ async def test_what_nobody_wants_any_more_is_given_up_and_is_no_fault() -> None:
     assert outage.fault() is None
 
 
+@given(st.lists(st.floats(0, 100), max_size=10))
+async def test_an_outage_lasts_from_its_first_failure_until_the_store_answers(passing: list[float]) -> None:
+    now, lasted = 1_000.0, []
+    outage = Outage(longest_pause_s=0.0, clock=lambda: now)
+
+    async def away_for_a_while() -> None:
+        nonlocal now
+        lasted.append(outage.lasts_s())
+        if len(lasted) > len(passing):
+            return
+        now += passing[len(lasted) - 1]
+        raise StoreUnavailable("away")
+
+    await outage.outlast("test", away_for_a_while)
+    # The first failure is told after its own time has passed.
+    assert lasted == pytest.approx([0.0, *(sum(passing[1:n]) for n in range(1, len(passing) + 1))])
+    assert outage.lasts_s() == 0
+
+
+async def test_a_wait_that_is_begun_anew_goes_on_with_the_outage_it_was_in() -> None:
+    now = 0.0
+    outage = Outage(longest_pause_s=60.0, clock=lambda: now)
+    for lasted in (0.0, 100.0):
+        now = lasted
+        waiting = asyncio.create_task(outage.outlast("test", Flaky(10**9, outage)))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert outage.lasts_s() == lasted
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert outage.lasts_s() == 0, "nothing waits for it"
+
+
+async def test_an_outage_that_was_left_to_others_is_not_gone_on_with() -> None:
+    now = 0.0
+    outage = Outage(longest_pause_s=0.0, clock=lambda: now)
+    with pytest.raises(NoLongerOursError):
+        await outage.outlast("test", Flaky(1, outage), wanted=lambda: False)
+    now = 100.0
+    ages: list[float] = []
+
+    async def once_more() -> None:
+        ages.append(outage.lasts_s())
+        if len(ages) == 1:
+            raise StoreUnavailable("away")
+
+    await outage.outlast("test", once_more)
+    assert ages == [0.0, 0.0]
+
+
 async def test_other_errors_are_not_taken_for_an_outage() -> None:
     async def broken() -> None:
         raise ValueError("a bug")

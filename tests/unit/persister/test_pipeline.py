@@ -1,10 +1,12 @@
 """The steps as a whole: none of them may end while the others go on."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from prometheus_client import REGISTRY
 
 from persister import pipeline as steps
 from persister.batch import Batch, Ends
@@ -98,3 +100,22 @@ async def test_where_reading_begins_counts_as_reached_though_no_record_comes() -
     )
     running.cancel()
     await asyncio.wait({running})
+
+
+async def test_before_a_record_is_read_what_is_not_stored_is_as_old_as_the_outage() -> None:
+    def age() -> float | None:
+        return REGISTRY.get_sample_value("chat_persister_unstored_age_seconds")
+
+    now = 0.0
+    store: Any = ModelStore()
+    store.away = 10**9
+    outage = Outage(0.0, clock=lambda: now)
+    Pipeline(PersisterSettings(log_dir=""), store, Writer(), outage, new_reader=Reader)  # type: ignore[arg-type]
+    assert age() == 0
+    waiting = asyncio.create_task(outage.outlast("indexes", partial(store.upsert, documents.PROGRESS, [])))
+    await eventually("it waits for the store", lambda: outage.fault() is not None)
+    now = 100.0
+    assert age() == 100
+    store.away = 0
+    await waiting
+    assert age() == 0, "a member that has nothing to store lacks nothing"
