@@ -161,10 +161,11 @@ def _guarded(change: Change) -> UpdateOne:
 
 
 def _duplicates(error: BulkWriteError, positions: Sequence[int]) -> list[int]:
-    """Return the positions of duplicates. Any other failure is raised: `Rejected`, or as it is."""
+    """Return the positions of duplicates. Any other failure is raised: `Rejected` or `StoreUnavailable`."""
     details = error.details or {}
-    if details.get("writeConcernErrors"):
-        raise error
+    if unsure := details.get("writeConcernErrors"):
+        # The driver's own text begins with documents of the write: what people say is not for logs.
+        raise StoreUnavailable(f"{type(error).__name__}: {unsure}"[:300]) from error
     failed = details.get("writeErrors", [])
     refused = [write for write in failed if write.get("code") != DUPLICATE_KEY]
     if refused:

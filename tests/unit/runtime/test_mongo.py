@@ -1,0 +1,35 @@
+"""What the driver says of a write, as errors of ours."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from pymongo.errors import BulkWriteError
+
+from runtime.mongo import DUPLICATE_KEY, Store, StoreUnavailable
+
+SAID = {"_id": "leic/up201900001/m1", "message": "between us"}
+
+
+class Failing:
+    """A collection of which every write ends so."""
+
+    def __init__(self, **details: Any) -> None:
+        self._details = details
+
+    async def insert_many(self, _documents: Sequence[Mapping[str, Any]], *, ordered: bool) -> None:
+        assert not ordered
+        raise BulkWriteError(self._details)
+
+
+def store_of(collection: Failing) -> Store:
+    return Store({"messages": collection})
+
+
+async def test_a_write_that_too_few_members_have_names_no_document() -> None:
+    duplicate = {"index": 0, "code": DUPLICATE_KEY, "errmsg": "duplicate key", "op": SAID}
+    unsure = {"code": 64, "errmsg": "waiting for replication timed out"}
+    store = store_of(Failing(writeErrors=[duplicate], writeConcernErrors=[unsure]))
+    with pytest.raises(StoreUnavailable, match="waiting for replication timed out") as raised:
+        await store.insert_new("messages", [SAID])
+    assert "between us" not in str(raised.value)
