@@ -38,10 +38,11 @@ class Outage:
         self._clock = clock
         self._failures: dict[str, int] = {}
         self._since: float | None = None
+        self._answer = ""
 
     def fault(self) -> str | None:
-        """Say whether the store is away."""
-        return "the store is away; what is read waits" if self._failures else None
+        """Say whether the store is away, and what it answers."""
+        return f"the store is away; what is read waits: {self._answer}" if self._failures else None
 
     def lasts_s(self) -> float:
         """Return for how long the store has taken nothing, while something waits for it."""
@@ -70,6 +71,7 @@ class Outage:
 
     async def _pause(self, what: str, error: StoreUnavailable) -> None:
         failures = self._failures[what] = self._failures.get(what, 0) + 1
+        self._answer = str(error)
         if self._since is None:
             self._since = self._clock()
         metrics.STORE_RETRIES.inc()

@@ -43,7 +43,7 @@ async def store(backing: RunningBacking) -> AsyncIterator[Any]:
 
 async def becomes_not_ready(persister: Persister) -> bool:
     status, text = await persister.get("/readyz")
-    return status == 503 and "the store is away" in text
+    return status == 503 and "the store is away; what is read waits: " in text
 
 
 async def has_tried_again(persister: Persister) -> bool:
@@ -121,6 +121,7 @@ async def test_a_persister_starts_without_a_store_and_stops_cleanly_without_it(
         return await persister.metric("chat_persister_unstored_age_seconds") > 0
 
     await until("readiness tells", says_what_it_waits_for)
+    await until("readiness tells what the store answers", lambda: becomes_not_ready(persister))
     await until("whoever is woken by a metric is told, too", shows_for_how_long)
     assert await persister.stop() == 0, persister.log()
 

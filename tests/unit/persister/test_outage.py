@@ -105,6 +105,13 @@ async def test_an_outage_that_was_left_to_others_is_not_gone_on_with() -> None:
     assert ages == [0.0, 0.0]
 
 
+async def test_what_the_store_answers_is_told() -> None:
+    outage = Outage(longest_pause_s=0.0)
+    flaky = Flaky(1, outage)
+    await outage.outlast("test", flaky)
+    assert flaky.faults == [None, "the store is away; what is read waits: away"]
+
+
 async def test_other_errors_are_not_taken_for_an_outage() -> None:
     async def broken() -> None:
         raise ValueError("a bug")
