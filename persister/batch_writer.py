@@ -59,11 +59,11 @@ class _Writing:
         self._store = store
         self._batch = batch
         self._doubts = 0
+        self._tries = 0
         self.already_stored = 0
 
     async def run(self) -> None:
         """Write what the batch holds. Raises `StoreUnavailable`: the same call may work later."""
-        self.already_stored = 0
         while not await self._messages():
             pass
         for collection in {collection for collection, _, _ in self._batch.folds}:
@@ -74,15 +74,23 @@ class _Writing:
         taken = self._batch.messages
         if not taken:
             return True
+        self._tries += 1
         try:
-            self.already_stored = await self._store.insert_new(
+            known = await self._store.insert_new(
                 documents.MESSAGES, [message.document for message in taken.values()]
             )
         except Rejected as refusal:
+            self._found(refusal.known)
             await self._believe(refusal)
             self._batch.set_aside(_refused(taken, refusal))
             return False
+        self._found(known)
         return True
+
+    def _found(self, known: int) -> None:
+        """Only the first try tells what the store had: a later one finds what an earlier one has stored."""
+        if self._tries == 1:
+            self.already_stored = known
 
     async def _folds(self, collection: str) -> bool:
         taken = {key: fold for key, fold in self._batch.folds.items() if key[0] == collection}
@@ -137,7 +145,8 @@ def _tell(batch: Batch) -> None:
 def _count(batch: Batch, already_stored: int) -> None:
     metrics.BATCH_RECORDS.observe(batch.records)
     metrics.ALREADY_STORED.inc(already_stored + batch.repeated)
-    metrics.STORED.labels(topic=topics.MESSAGES).inc(len(batch.messages) - already_stored)
+    # What the store had it may have refused since.
+    metrics.STORED.labels(topic=topics.MESSAGES).inc(max(0, len(batch.messages) - already_stored))
     for topic, count in Counter(
         topics.of_any_generation(fold.source.topic) for fold in batch.folds.values()
     ).items():

@@ -154,7 +154,7 @@ LOST_ACKED = Counter(
 STORED = Counter("chat_persister_stored_total", "Records written to the store.", ["topic"])
 ALREADY_STORED = Counter(
     "chat_persister_already_stored_total",
-    "Records that the store had already: retries and replays.",
+    "Records that the store had already: a client sent them again, or a persister read them again.",
 )
 BATCH_RECORDS = Histogram(
     "chat_persister_batch_records",

@@ -32,13 +32,15 @@ class StoreUnavailable(RuntimeError):
 class Rejected(RuntimeError):
     """Particular documents were refused, by their position. The others may be written, or not yet.
 
-    ``certain`` is False where a code may also speak of the store's own state (a full disk, say).
+    ``certain`` is False where a code may also speak of the store's own state (a full disk, say). ``known`` is
+    how many of the others the store had already.
     """
 
-    def __init__(self, reasons: Mapping[int, str], *, certain: bool) -> None:
+    def __init__(self, reasons: Mapping[int, str], *, certain: bool, known: int = 0) -> None:
         super().__init__(f"{len(reasons)} documents were refused")
         self.reasons = reasons
         self.certain = certain
+        self.known = known
 
 
 class Change(NamedTuple):
@@ -171,7 +173,7 @@ def _duplicates(error: BulkWriteError, positions: Sequence[int]) -> list[int]:
     if refused:
         reasons = {positions[write["index"]]: str(write.get("errmsg", ""))[:300] for write in refused}
         certain = all(write.get("code") in DOCUMENT_FAULTS for write in refused)
-        raise Rejected(reasons, certain=certain)
+        raise Rejected(reasons, certain=certain, known=len(failed) - len(refused))
     return [positions[write["index"]] for write in failed]
 
 

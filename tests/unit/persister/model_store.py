@@ -20,32 +20,38 @@ class ModelStore:
         return self.collections.setdefault(collection, {})
 
     async def insert_new(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> int:
-        self._answer([str(document["_id"]) for document in documents])
+        self._answer()
         found = self.documents(collection)
-        before = len(found)
-        for document in documents:
-            found.setdefault(str(document["_id"]), dict(document))
-        return len(documents) - (len(found) - before)
+        keys = [str(document["_id"]) for document in documents]
+        taken = {key: dict(one) for key, one in zip(keys, documents, strict=True) if key not in self.refused}
+        known = len(taken.keys() & found.keys())
+        for key, one in taken.items():
+            found.setdefault(key, one)
+        self._refuse(keys, known)
+        return known
 
     async def apply_newer(self, collection: str, changes: Sequence[Change]) -> int:
-        self._answer([change.key for change in changes])
+        self._answer()
+        self._refuse([change.key for change in changes])
         return sum(not self._apply(self.documents(collection), change) for change in changes)
 
     async def upsert(self, collection: str, updates: Sequence[tuple[str, Document]]) -> None:
-        self._answer([])
+        self._answer()
         for key, update in updates:
             found = self.documents(collection).setdefault(key, {"_id": key})
             for field, value in update["$max"].items():
                 found[field] = max(found.get(field, value), value)
 
-    def _answer(self, keys: Sequence[str]) -> None:
+    def _answer(self) -> None:
         self.calls += 1
         if self.away:
             self.away -= 1
             raise StoreUnavailable("away")
+
+    def _refuse(self, keys: Sequence[str], known: int = 0) -> None:
         refused = {n: "not liked" for n, key in enumerate(keys) if key in self.refused}
         if refused:
-            raise Rejected(refused, certain=self.certain)
+            raise Rejected(refused, certain=self.certain, known=known)
 
     def _apply(self, found: dict[str, Document], change: Change) -> bool:
         document = found.setdefault(change.key, {"_id": change.key})

@@ -1,6 +1,7 @@
 """Writing: whatever the log holds, however it is cut, repeated or delayed, the store ends the same."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from persister.batch import Batch, Limits
 from persister.batch_writer import DOUBTS, BatchWriter
 from persister.outage import NoLongerOursError, Outage
 from persister.read_records import Fold, NewMessage, Poison, read
+from runtime.mongo import StoreUnavailable
 from schemas import documents, topics
 from tests.unit.persister import records as make
 from tests.unit.persister.model_store import ModelStore
@@ -122,6 +125,70 @@ async def test_a_refusal_that_may_be_the_stores_own_fault_is_believed_only_after
     await writer_for(store, letters).write(batch_of([consumed(topics.MESSAGES, make.message())]), always)
     assert len(letters.taken) == 1
     assert store.calls >= DOUBTS
+
+
+class Forgetful(ModelStore):
+    """Of what it writes it loses so many answers."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__()
+        self._lost = lost
+
+    async def insert_new(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> int:
+        known = await super().insert_new(collection, documents)
+        if self._lost:
+            self._lost -= 1
+            raise StoreUnavailable("lost")
+        return known
+
+
+def counted() -> tuple[float, float]:
+    """Say how many messages were counted as stored, and how many as already stored."""
+    stored = REGISTRY.get_sample_value("chat_persister_stored_total", {"topic": topics.MESSAGES})
+    return stored or 0.0, REGISTRY.get_sample_value("chat_persister_already_stored_total") or 0.0
+
+
+some = st.sets(st.integers(0, 9))
+
+
+@given(sent=some, known=some, refused=some, certain=st.booleans(), lost=st.integers(0, 3))
+async def test_a_message_counts_as_stored_already_where_the_first_try_finds_it(
+    sent: set[int], known: set[int], refused: set[int], certain: bool, lost: int
+) -> None:
+    said = {n: consumed(topics.MESSAGES, make.message(id=f"m{n}"), offset=n) for n in range(10)}
+    store = Forgetful(lost)
+    await ModelStore.insert_new(
+        store, documents.MESSAGES, [{"_id": key} for key in batch_of([said[n] for n in known]).messages]
+    )
+    store.refused = set(batch_of([said[n] for n in refused]).messages)
+    store.certain = certain
+    before = counted()
+    await writer_for(store, Letters()).write(batch_of([said[n] for n in sorted(sent)]), always)
+    stored, already = (now - then for now, then in zip(counted(), before, strict=True))
+    taken = sent - refused
+    found = len(taken & known) if not lost or sent & refused else 0
+    assert (stored, already) == (len(taken) - found, found)
+
+
+async def test_what_the_store_had_and_refuses_later_lets_no_counter_go_back() -> None:
+    """A disk that fills up, say: the first try finds one and refuses the other, later ones refuse both."""
+
+    class Filling(ModelStore):
+        async def insert_new(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> int:
+            try:
+                return await super().insert_new(collection, documents)
+            finally:
+                self.refused = {str(document["_id"]) for document in documents}
+
+    sent = batch_of([consumed(topics.MESSAGES, make.message(id=f"m{n}"), offset=n) for n in range(2)])
+    had, other = sent.messages
+    store, letters = Filling(), Letters()
+    store.documents(documents.MESSAGES)[had] = {"_id": had}
+    store.certain, store.refused = False, {other}
+    before, _ = counted()
+    await writer_for(store, letters).write(sent, always)
+    assert len(letters.taken) == 2
+    assert counted()[0] == before
 
 
 async def test_a_write_that_is_no_longer_ours_ends_when_it_fails() -> None:

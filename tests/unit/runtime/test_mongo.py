@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pymongo.errors import BulkWriteError
 
-from runtime.mongo import DUPLICATE_KEY, Store, StoreUnavailable
+from runtime.mongo import DUPLICATE_KEY, Rejected, Store, StoreUnavailable
 
 SAID = {"_id": "leic/up201900001/m1", "message": "between us"}
 
@@ -33,3 +33,13 @@ async def test_a_write_that_too_few_members_have_names_no_document() -> None:
     with pytest.raises(StoreUnavailable, match="waiting for replication timed out") as raised:
         await store.insert_new("messages", [SAID])
     assert "between us" not in str(raised.value)
+
+
+async def test_a_refusal_tells_how_many_of_the_others_were_there() -> None:
+    duplicates = [{"index": n, "code": DUPLICATE_KEY, "errmsg": "duplicate key"} for n in (0, 2)]
+    refused = {"index": 1, "code": 121, "errmsg": "Document failed validation"}
+    store = store_of(Failing(writeErrors=[*duplicates, refused]))
+    with pytest.raises(Rejected) as raised:
+        await store.insert_new("messages", [SAID] * 4)
+    assert raised.value.known == 2
+    assert raised.value.reasons == {1: "Document failed validation"}
