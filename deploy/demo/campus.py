@@ -154,7 +154,8 @@ def _say_who_ended(system: LocalSystem, known: set[str]) -> None:
     for process in (*(one.process for one in system.services.values()), *system.backing.processes):
         if not process.alive and process.name not in known:
             known.add(process.name)
-            print(f"{process.name} has ended with status {process.returncode}", flush=True)
+            ended = f"{process.name} has ended with status {process.returncode}"
+            print("\n".join((ended, *process.last_log_lines())), flush=True)
 
 
 async def read_figures(

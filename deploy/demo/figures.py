@@ -1,12 +1,16 @@
 """The services' metrics as a few figures and one line. Pure: it is given the text of ``/metrics``."""
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas import topics
+
+UNKNOWN: Final = "\N{EN DASH}"
+"""Stands for what is not 0: those who would know have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +44,27 @@ ByService = Mapping[str, Figures]
 
 
 def status_line(before: ByService, now: ByService, seconds: float) -> str:
-    """Return what has been going on between two readings of all services, in one line."""
+    """Return what has been going on between two readings of all services that live, in one line."""
+    edges = {name for name in now if name.startswith("edge-")}
+    persisters = now.keys() & {"persister"}
 
-    def total(figure: Callable[[Figures], int]) -> int:
-        return sum(figure(one) for one in now.values())
+    def total(services: AbstractSet[str], figure: Callable[[Figures], int]) -> int | None:
+        return sum(figure(now[name]) for name in services) if services else None
 
-    def rate(figure: Callable[[Figures], int]) -> float:
+    def rate(figure: Callable[[Figures], int]) -> float | None:
         """Of those that were there both times. One that has started again counts from zero."""
-        both = now.keys() & before.keys()
-        return sum(max(0, figure(now[name]) - figure(before[name])) for name in both) / seconds
+        both = edges & before.keys()
+        grown = sum(max(0, figure(now[name]) - figure(before[name])) for name in both)
+        return grown / seconds if edges else None
 
     return (
-        f"connected {total(lambda one: one.connected):>4,}"
-        f" · messages/s {rate(lambda one: one.sent):>5.1f}"
-        f" · delivered/s {rate(lambda one: one.delivered):>7,.0f}"
-        f" · stored {total(lambda one: one.stored):>6,}"
-        f" · lag {total(lambda one: one.lag):,}"
+        f"connected {_shown(total(edges, lambda one: one.connected), ',', 4)}"
+        f" · messages/s {_shown(rate(lambda one: one.sent), '.1f', 5)}"
+        f" · delivered/s {_shown(rate(lambda one: one.delivered), ',.0f', 7)}"
+        f" · stored {_shown(total(persisters, lambda one: one.stored), ',', 6)}"
+        f" · lag {_shown(total(persisters, lambda one: one.lag), ',', 0)}"
     )
+
+
+def _shown(figure: float | None, how: str, width: int) -> str:
+    return (UNKNOWN if figure is None else format(figure, how)).rjust(width)

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from deploy.demo.figures import UNKNOWN
 from deploy.local.kafka_in_memory import missing_for_in_memory_kafka
 from deploy.local.kafka_native import missing_for_native_kafka
 from tests.integration.demo.system import NOT_OURS
@@ -137,6 +138,14 @@ def test_a_store_that_ends_is_said_as_a_service_is(demo: Demo) -> None:
     (store,) = (pid for pid, command in demo.commands().items() if " secantus " in command)
     os.kill(store, signal.SIGKILL)
     demo.until_said("store has ended with status -9")
+
+
+def test_a_service_that_ends_leaves_its_last_words_and_no_figures(demo: Demo) -> None:
+    demo.until_said(STATUS_LINE)
+    (persister,) = (pid for pid, command in demo.commands().items() if command.endswith(" -m persister "))
+    os.kill(persister, signal.SIGTERM)
+    demo.until_said(r"(?s)persister has ended with status 0\n.*info: stopping ")
+    demo.until_said(rf"connected +40 .* stored +{UNKNOWN} · lag {UNKNOWN}")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """Metrics of a service add up to a few figures, and two readings of all services to one line."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from deploy.demo.figures import Figures, status_line
+from deploy.demo.figures import UNKNOWN, Figures, status_line
 from runtime import metrics
 from schemas import topics
 
@@ -65,6 +66,21 @@ def test_a_service_that_started_again_gives_no_negative_rate(before: int, now: i
 
 def test_the_line_names_what_it_shows() -> None:
     now = Figures(connected=40, sent=14, delivered=500, stored=9, lag=2)
-    line = status_line({"all": Figures(sent=10)}, {"all": now}, 2.0)
-    shown = " ".join(line.split())
-    assert shown == "connected 40 · messages/s 2.0 · delivered/s 250 · stored 9 · lag 2"
+    line = status_line({"edge-1": Figures(sent=10)}, {"edge-1": now, "persister": now}, 2.0)
+    assert " ".join(line.split()) == "connected 40 · messages/s 2.0 · delivered/s 250 · stored 9 · lag 2"
+
+
+@pytest.mark.parametrize(
+    ("living", "chat", "history"),
+    [
+        ({"edge-2", "persister"}, ("40", "0.0", "0"), ("9", "2")),
+        ({"edge-2"}, ("40", "0.0", "0"), (UNKNOWN, UNKNOWN)),
+        ({"dispatcher", "persister"}, (UNKNOWN, UNKNOWN, UNKNOWN), ("9", "2")),
+    ],
+)
+def test_what_those_who_have_ended_would_say_is_not_taken_for_nothing(
+    living: set[str], chat: tuple[str, ...], history: tuple[str, ...]
+) -> None:
+    now = dict.fromkeys(living, Figures(connected=40, sent=14, delivered=500, stored=9, lag=2))
+    shown = status_line(now, now, 1.0).split(" · ")
+    assert tuple(one.split()[-1] for one in shown) == chat + history
