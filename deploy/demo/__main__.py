@@ -9,7 +9,6 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import uvloop
 
@@ -18,6 +17,7 @@ from deploy.demo.local_system import LocalSystem
 from deploy.demo.replay import read_logs, run_replay
 from deploy.demo.replay_plan import ReplayPlan
 from deploy.demo.verdict import Verdict
+from deploy.local.run_folder import run_folder
 from deploy.local.signals import ignore_signals, interrupt_on_signals, stops
 
 INTERRUPTED = 130
@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"nothing to replay: {error}", file=sys.stderr)
         return 2
     try:
-        with TemporaryDirectory(prefix="uni4all-chat-demo-", ignore_cleanup_errors=True) as folder:
+        with run_folder("uni4all-chat-demo-") as folder:
             return _run(
                 LocalSystem(
-                    data_dir=Path(folder),
+                    data_dir=folder,
                     log_dir=asked.log_dir,
                     edges=asked.edges,
                     env={"edge_server": {"EDGE_CAPACITY": str(asked.edge_capacity)}},

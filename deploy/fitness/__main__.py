@@ -4,11 +4,10 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from deploy.audit import PINNED, Audit, look_up
 from deploy.fitness.local_target import local_target
+from deploy.local.run_folder import run_folder
 from loadtest.__main__ import USUAL_MINUTES, add_size, chosen_scenario, measure_fitness, run_and_keep
 from loadtest.crew import RunFailedError
 from loadtest.fitness import AUDIT, Outcome
@@ -20,8 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         scenario = None if asked.scenario is None else chosen_scenario(asked)
         with (
-            TemporaryDirectory(prefix="uni4all-chat-load-", ignore_cleanup_errors=True) as folder,
-            local_target(Path(folder), edges=asked.edges) as target,
+            run_folder("uni4all-chat-load-") as folder,
+            local_target(folder, edges=asked.edges) as target,
         ):
             if scenario is not None:
                 return run_and_keep(scenario, target, asked)

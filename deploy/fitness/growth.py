@@ -6,12 +6,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import uvloop
 
 from deploy.fitness.local_target import local_target
+from deploy.local.run_folder import run_folder
 from loadtest.crew import RunFailedError
 from loadtest.run import Target, run_scenario
 from loadtest.scenario import Phase, Scenario
@@ -75,8 +75,8 @@ def scenario(members: int) -> Scenario:
 
 def _on_edges(edges: int, sizes: tuple[int, ...]) -> Iterator[dict[str, Any]]:
     with (
-        TemporaryDirectory(prefix="uni4all-chat-growth-", ignore_cleanup_errors=True) as folder,
-        local_target(Path(folder), edges=edges) as target,
+        run_folder("uni4all-chat-growth-") as folder,
+        local_target(folder, edges=edges) as target,
     ):
         for members in sizes:
             yield _row(edges, members, target)

@@ -125,12 +125,22 @@ def test_an_edge_with_room_for_few_gets_company_until_all_who_chat_are_in(tmp_pa
         demo.end()
 
 
-def test_killed_outright_it_leaves_nothing_behind(demo: Demo) -> None:
+def test_killed_outright_it_leaves_no_process_behind_and_its_folder_to_the_next(
+    demo: Demo, tmp_path: Path
+) -> None:
     demo.until_said("edges are ready")
     assert len(demo.processes()) >= 8, "the demo, five services, a broker and a store"
     demo.process.kill()
     demo.process.wait()
     demo.until("all processes gone", lambda: demo.processes() == [])
+    left = set(tmp_path.glob("uni4all-chat-demo-*"))
+    assert len(left) == 1
+    following = Demo(tmp_path)
+    try:
+        following.until_said("starting")
+        assert not left & set(tmp_path.glob("uni4all-chat-demo-*"))
+    finally:
+        following.end()
 
 
 def test_a_store_that_ends_is_said_as_a_service_is(demo: Demo) -> None:
