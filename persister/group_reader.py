@@ -24,7 +24,7 @@ from persister.positions import Position, lacking, start_position
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
 from runtime import logs, metrics
-from runtime.kafka import stop_within
+from runtime.kafka import ends_of, stop_within
 from runtime.log_reader import POLL_MS, Stalled
 from runtime.service import Fatal, is_being_cancelled
 from schemas.topics import of_any_generation
@@ -155,11 +155,10 @@ class GroupReader:
             self._failed_commits = 0
 
     async def offsets(self) -> dict[TopicPartition, tuple[int, int]]:
-        """Return each assigned partition's position and end; none during a rebalance."""
-        assigned = list(self.starts)
+        """Return position and end of each assigned partition that says so; none during a rebalance."""
         try:
-            ends = await self._consumer.end_offsets(assigned)
-            return {tp: (await self._consumer.position(tp), ends[tp]) for tp in assigned}
+            ends = await ends_of(self._consumer, tuple(self.starts))
+            return {tp: (await self._consumer.position(tp), end) for tp, end in ends.items()}
         except IllegalStateError:
             return {}
 

@@ -143,7 +143,8 @@ class Pipeline:
         stalls = Stalls()
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            async with asyncio.timeout(self._settings.kafka_request_timeout_ms / 1000):
+            # One that says nothing takes as long as a request may.
+            async with asyncio.timeout(2 * self._settings.kafka_request_timeout_ms / 1000):
                 offsets = await self._reader.offsets()
             self._show_lag({tp: end for tp, (_, end) in offsets.items()})
             if found := stalls.see(Look(offsets, self._reader.empty_polls)):

@@ -6,7 +6,7 @@ that talks to Kafka is made here or in log_reader.py.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any, Final
@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
-from aiokafka.structs import RecordMetadata
+from aiokafka.structs import RecordMetadata, TopicPartition
 
 from runtime import logs, metrics
 from runtime.service import Fatal
@@ -179,6 +179,26 @@ async def write(
         headers=record.headers,
         partition=partition_of(record.key, partitions),
     )
+
+
+async def ends_of(consumer: Any, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """Return where those partitions end that say so: asked together, one without a leader silences all.
+
+    Raises `KafkaError` where none does.
+    """
+    ends: dict[TopicPartition, int] = {}
+
+    async def ask(tp: TopicPartition) -> None:
+        try:
+            ends.update(await consumer.end_offsets([tp]))
+        except (KafkaError, OSError) as error:
+            facts = {"topic": tp.topic, "partition": tp.partition, "error": repr(error)}
+            log.warning("a partition does not say where it ends", extra=logs.facts(**facts))
+
+    await asyncio.gather(*map(ask, partitions))
+    if partitions and not ends:
+        raise KafkaTimeoutError("no partition says where it ends")
+    return ends
 
 
 async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:

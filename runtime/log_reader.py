@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from runtime import logs, metrics
 from runtime.budgets import Budget
-from runtime.kafka import RETRY_AFTER_S, stop_within
+from runtime.kafka import RETRY_AFTER_S, ends_of, stop_within
 from runtime.log_requests import cost_of
 from runtime.service import Fatal, Service, is_being_cancelled
 from runtime.settings import KafkaSettings
@@ -105,7 +105,12 @@ class LogReader:
         try:
             await consumer.start()
             await self._seek(consumer)
-            await self._read(consumer)
+            watching = asyncio.create_task(self._watch(consumer))
+            try:
+                await self._read(consumer, watching)
+            finally:
+                watching.cancel()
+                await asyncio.wait({watching})
         finally:
             await stop_within(consumer, STOP_HANGS_AFTER_S)
 
@@ -125,26 +130,21 @@ class LogReader:
         )
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> None:
+        """Go on where we were. The log is asked only where we never were: a partition may have no leader."""
         consumer.assign(self._partitions)
-        first = await consumer.beginning_offsets(self._partitions)
-        end = await consumer.end_offsets(self._partitions)
+        unknown = [tp for tp in self._partitions if tp.partition not in self.positions]
+        first = await consumer.beginning_offsets(unknown)
+        end = await consumer.end_offsets(unknown)
+        for tp in unknown:
+            position, sure_from = beginning(first[tp], end[tp], self._tail)
+            self.starts[tp.partition] = self.positions[tp.partition] = position
+            self.sure_from[tp.partition] = sure_from
+            self._goal[tp] = end[tp]
         for tp in self._partitions:
-            position = self.positions.get(tp.partition)
-            if position is None:
-                position, sure_from = beginning(first[tp], end[tp], self._tail)
-                self.starts[tp.partition] = self.positions[tp.partition] = position
-                self.sure_from[tp.partition] = sure_from
-            elif self._went_backwards(end[tp], position):
-                raise Fatal(
-                    f"{self.topic}/{tp.partition} ends at {end[tp]}, before {position}: it is another log"
-                )
-            consumer.seek(tp, position)
-            self._goal.setdefault(tp, end[tp])
+            consumer.seek(tp, self.positions[tp.partition])
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+    async def _read(self, consumer: AIOKafkaConsumer, watching: "asyncio.Task[None]") -> None:
         loop = asyncio.get_running_loop()
-        check_at = loop.time() + PROGRESS_CHECK_S
-        checked: dict[int, int] = {}
         while True:
             async with asyncio.timeout(POLL_HANGS_AFTER_S):
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_POLL_RECORDS)
@@ -156,10 +156,8 @@ class LogReader:
                 await self._rest(consumer, -debt / FETCHES_PER_S)
             if not self.caught_up.is_set():
                 await self._see_whether_caught_up(consumer)
-            if loop.time() >= check_at:
-                check_at = loop.time() + PROGRESS_CHECK_S
-                await self._check_progress(consumer, checked)
-                checked = dict(self.positions)
+            if watching.done():
+                watching.result()
 
     async def _rest(self, consumer: AIOKafkaConsumer, seconds: float) -> None:
         """Fetch nothing for a while. The library would at once: what is written meanwhile would miss that
@@ -182,18 +180,27 @@ class LogReader:
         """
         return self._settings.kafka_durable and end < position
 
+    async def _watch(self, consumer: AIOKafkaConsumer) -> None:
+        """Look whether we move, beside the reading: a partition without a leader answers late."""
+        checked: dict[int, int] = {}
+        while True:
+            await asyncio.sleep(PROGRESS_CHECK_S)
+            await self._check_progress(consumer, checked)
+            checked = dict(self.positions)
+
     async def _check_progress(self, consumer: AIOKafkaConsumer, before: dict[int, int]) -> None:
-        ended, self.ends = self.ends, {}
-        end = await consumer.end_offsets(self._partitions)
-        self.ends = {tp.partition: offset for tp, offset in end.items()}
+        ended, self.ends, asked_at = self.ends, {}, dict(self.positions)
+        ends = await ends_of(consumer, self._partitions)
+        self.ends = {tp.partition: end for tp, end in ends.items()}
         for tp in self._partitions:
-            position = await consumer.position(tp)
-            metrics.READER_LAG.labels(topic=self.topic, partition=tp.partition).set(
-                max(0, end[tp] - position)
-            )
+            if tp not in ends:
+                metrics.READER_LAG.remove(self.topic, tp.partition)
+                continue
+            position, end = await consumer.position(tp), ends[tp]
+            metrics.READER_LAG.labels(topic=self.topic, partition=tp.partition).set(max(0, end - position))
             unmoved = before.get(tp.partition) == self.positions[tp.partition]
             # What came since the last look may still be on its way: only what stood there then is late.
             if unmoved and ended.get(tp.partition, 0) > position:
-                raise Stalled(f"{self.topic}/{tp.partition} stands at {position} of {end[tp]}")
-            if self._went_backwards(end[tp], self.positions[tp.partition]):
-                raise Fatal(f"{self.topic}/{tp.partition} ends at {end[tp]}: it is another log")
+                raise Stalled(f"{self.topic}/{tp.partition} stands at {position} of {end}")
+            if self._went_backwards(end, asked_at[tp.partition]):
+                raise Fatal(f"{self.topic}/{tp.partition} ends at {end}: it is another log")

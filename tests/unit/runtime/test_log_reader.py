@@ -1,12 +1,14 @@
 """When a reader has stalled, and what it knows of the log's end."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
+from runtime import metrics
 from runtime.log_reader import FETCHES_AT_ONCE, LogReader, Stalled
 from runtime.log_requests import MOST_COST
 from runtime.settings import KafkaSettings
@@ -24,6 +26,7 @@ class Consumer:
     def __init__(self) -> None:
         self.ends = {IDLE: 100, BUSY: 50}
         self.positions = {IDLE: 100, BUSY: 50}
+        self.leaderless: set[TopicPartition] = set()
         self.answers = asyncio.Event()
         self.answers.set()
         self.fetches = 0
@@ -36,9 +39,22 @@ class Consumer:
     async def stop(self) -> None:
         pass
 
-    async def end_offsets(self, _: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    async def beginning_offsets(self, asked: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        if self.leaderless & set(asked):
+            raise KafkaTimeoutError
+        return dict.fromkeys(asked, 0)
+
+    async def end_offsets(self, asked: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         await self.answers.wait()
-        return dict(self.ends)
+        if self.leaderless & set(asked):
+            raise KafkaTimeoutError
+        return {tp: self.ends[tp] for tp in asked}
+
+    def assign(self, _: Iterable[TopicPartition]) -> None:
+        pass
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self.positions[tp] = offset
 
     async def position(self, tp: TopicPartition) -> int:
         return self.positions[tp]
@@ -127,12 +143,67 @@ async def test_where_the_log_ends_is_not_known_before_a_new_consumer_has_asked()
 async def test_nothing_is_fetched_while_a_reader_rests_from_many_fetches() -> None:
     """What is written meanwhile comes with the next fetch: one that is made before it would come without."""
     reader = Reader()
-    reading = asyncio.create_task(reader._read(reader.consumer))
+    watching = asyncio.create_task(asyncio.sleep(3600))
+    reading = asyncio.create_task(reader._read(reader.consumer, watching))
     await reader.consumer.resting.wait()
     made = reader.consumer.fetches
     assert made >= FETCHES_AT_ONCE / MOST_COST, "where little is said nobody waits"
     await reader.consumer.resumed.wait()
     await reader.consumer.resting.wait()
     assert reader.consumer.fetches > made
-    reading.cancel()
-    await asyncio.wait({reading})
+    for task in (reading, watching):
+        task.cancel()
+    await asyncio.wait({reading, watching})
+
+
+async def test_a_partition_without_a_leader_stalls_no_other_one() -> None:
+    """All are asked where they end; it answers nobody, and is no reason to begin anew."""
+    reader = Reader()
+    await reader.check()
+    reader.consumer.leaderless = {IDLE}
+    for position in range(50, 60):
+        reader.consumer.ends[BUSY] = 2 * position
+        reader.consumer.positions[BUSY] = position
+        await reader.check()
+        assert reader.ends == {1: 2 * position}
+    lags = {row.labels["partition"] for row in next(iter(metrics.READER_LAG.collect())).samples}
+    assert lags == {"1"}, "nobody knows the lag of the other one"
+
+
+async def test_a_reader_is_built_anew_where_no_partition_says_where_it_ends() -> None:
+    reader = Reader()
+    await reader.check()
+    reader.consumer.leaderless = {IDLE, BUSY}
+    with pytest.raises(KafkaError):
+        await reader.check()
+
+
+async def test_a_new_consumer_goes_on_where_the_last_one_was_though_a_partition_has_no_leader() -> None:
+    reader = Reader()
+    await reader._seek(reader.consumer)
+    reader.positions = {0: 100, 1: 57}
+    reader.consumer.leaderless = {IDLE}
+    await reader._seek(reader.consumer)
+    assert reader.consumer.positions == {IDLE: 100, BUSY: 57}
+
+
+async def test_what_is_read_while_the_log_says_where_it_ends_does_not_look_like_another_log() -> None:
+    reader = Reader()
+    await reader.check()
+    reader.consumer.answers.clear()
+    checking = asyncio.create_task(reader.check())
+    await asyncio.sleep(0)
+    reader.positions[1] = reader.consumer.positions[BUSY] = 70
+    reader.consumer.answers.set()
+    await checking
+
+
+async def test_a_reader_ends_with_what_its_look_at_the_progress_has_found() -> None:
+    reader = Reader()
+
+    async def stalls() -> None:
+        raise Stalled("it stands")
+
+    watching = asyncio.create_task(stalls())
+    with pytest.raises(Stalled):
+        await reader._read(reader.consumer, watching)
