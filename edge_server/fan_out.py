@@ -118,6 +118,6 @@ class FanOut:
             self.send_to(client, newer)
 
     def _look_at(self, client: Client) -> None:
-        if client.slow:
+        if client.slow and not client.gone:
             metrics.SLOW_CLIENTS.inc()
             self._close_slow(client)

@@ -40,7 +40,12 @@ class Rooms:
         return False
 
     def join(self, client: Client, room: str, *, not_before: int | None = None) -> None:
-        """A client gets the room's messages from now on; where ``not_before`` is given, those after it."""
+        """A client gets the room's messages from now on; where ``not_before`` is given, those after it.
+
+        One that is gone does not: it may have been closed while it was being let in, for being slow.
+        """
+        if client.gone:
+            return
         client.rooms.add(room)
         if not_before is None:
             self._leave_late(client, room)

@@ -22,10 +22,10 @@ class Lobby:
 
     def __init__(self, **settings: Any) -> None:
         made = EdgeSettings(**settings)
-        here, window = Rooms(), RecentLog(max_bytes=10**9, max_records=10**9)
-        memberships, self.fan_out = Memberships(), FanOut(here)
-        delivery = Delivery(here, window, self.fan_out, starts=lambda _: 0, sure_from=lambda _: 0)
-        self.joining = Joining(made, here, window, delivery, self.fan_out, memberships)
+        self.here, window = Rooms(), RecentLog(max_bytes=10**9, max_records=10**9)
+        memberships, self.fan_out = Memberships(), FanOut(self.here)
+        delivery = Delivery(self.here, window, self.fan_out, starts=lambda _: 0, sure_from=lambda _: 0)
+        self.joining = Joining(made, self.here, window, delivery, self.fan_out, memberships)
         self.client = Client(
             "sid", Identity("up202000001", 0.0), EngineSocket(), max_bytes=10**9, max_packets=10**9
         )
@@ -53,3 +53,27 @@ async def test_who_asks_for_the_same_again_and_again_is_sent_to_history() -> Non
     recovered = [lobby.joining.join(lobby.client, "g", -1).recovered for _ in range(10)]
     assert recovered == [True] * 3 + [False] * 7
     assert lobby.joining.join(lobby.client, "g", None).recovered
+
+
+async def test_who_is_closed_for_being_slow_while_it_joins_is_in_no_room() -> None:
+    lobby = Lobby()
+    client = lobby.client
+    client.transport = cast(Any, transport := Transport())
+    transport.unread = 10**10
+    lobby.here.add(client)
+    lobby.here.join(client, "g")
+    closed: list[Client] = []
+
+    def close(slow: Client) -> None:
+        slow.gone = True
+        lobby.here.remove(slow)
+        closed.append(slow)
+
+    lobby.fan_out.on_slow(close)
+    lobby.fan_out.put(entry(10))
+    lobby.joining.join(client, "g", None)
+    lobby.joining.tell_hole(client, "g")
+    assert not lobby.here.is_watched("g")
+    lobby.fan_out.put(entry(11))
+    lobby.fan_out.flush()
+    assert closed == [client]
