@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaError
 
 from edge_server.clients import Client
 from edge_server.settings import EdgeSettings
-from runtime import logs
-from runtime.kafka import KeptProducer, write
+from runtime import logs, metrics
+from runtime.kafka import RETRY_AFTER_S, KeptProducer, write
 from runtime.service import Service
 from schemas import topics
 from schemas.log_records import PresenceChanged, encode
@@ -33,8 +33,9 @@ class Presence:
         self._departed: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING_DEPARTURES)
 
     def start(self, service: Service) -> None:
-        """Write departures in the background."""
+        """Write departures in the background, and at the end those of whoever was here until then."""
         service.supervise("write departures", self._write_departures)
+        service.resources.push_async_callback(self.drain, self._settings.settle_on_stop_ms / 1000)
 
     async def online(self, client: Client) -> None:
         """Show a user as online. Raises `Refused` (unavailable) where the log does not take it in time."""
@@ -51,20 +52,43 @@ class Presence:
         """A user's last client here is gone: show them as offline, if they were shown as online."""
         if client.up in self._shown:
             self._shown.discard(client.up)
-            try:
-                self._departed.put_nowait(client.up)
-            except asyncio.QueueFull:
-                log.warning("a departure is not shown", extra=logs.facts(waiting=self._departed.qsize()))
+            self._show_soon(client.up)
+
+    async def drain(self, deadline_s: float) -> None:
+        """Wait until everybody who has gone is shown as offline, but not for longer than this."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self._departed.join()
+        except TimeoutError:
+            log.warning("departures are not shown", extra=logs.facts(waiting=self._departed.qsize()))
+
+    def _show_soon(self, up: str) -> None:
+        try:
+            self._departed.put_nowait(up)
+        except asyncio.QueueFull:
+            metrics.LIMIT_HITS.labels(limit="departures").inc()
+            log.warning("a departure is not shown", extra=logs.facts(waiting=self._departed.qsize()))
 
     async def _write_departures(self) -> None:
+        """Write what waits, together: an edge that stops has no time for one after the other."""
         while True:
-            up = await self._departed.get()
-            if up in self._shown:
-                continue  # They came back before it was written.
-            try:
+            departed = [await self._departed.get()]
+            while not self._departed.empty():
+                departed.append(self._departed.get_nowait())
+            await self._producer.ready()
+            await asyncio.gather(*map(self._write_departure, departed))
+
+    async def _write_departure(self, up: str) -> None:
+        """Show a user as offline, unless they have come back by now. What fails is tried again."""
+        try:
+            if up not in self._shown:
                 await self._write(up, False)
-            except (KafkaError, OSError) as error:
-                log.warning("a departure is not shown", extra=logs.facts(error=repr(error)))
+        except (KafkaError, OSError) as error:
+            log.warning("a departure is not shown yet", extra=logs.facts(error=repr(error)))
+            await asyncio.sleep(RETRY_AFTER_S)
+            self._show_soon(up)
+        finally:
+            self._departed.task_done()
 
     async def _write(self, up: str, online: bool) -> None:
         record = encode(

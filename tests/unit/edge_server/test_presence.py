@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka.errors import ProducerClosed
 
+from edge_server import presence as presence_module
 from edge_server.clients import Client
 from edge_server.presence import Presence
 from edge_server.settings import EdgeSettings
@@ -16,17 +18,25 @@ from schemas.refusals import UNAVAILABLE, Refused
 from tests.unit.edge_server.producers import passes
 
 UP = "up202000001"
+DEADLINE_S = 30.0
 
 
 class Producer:
-    """A log that takes what comes at once, and answers when the test says so."""
+    """A log that takes what comes at once and answers when the test says so, or a producer to be replaced."""
 
     def __init__(self) -> None:
         self.written: list[PresenceChanged] = []
         self.answers = asyncio.Event()
         self.answers.set()
+        self.is_there = asyncio.Event()
+        self.is_there.set()
+
+    async def ready(self) -> None:
+        await self.is_there.wait()
 
     async def send(self, _topic: str, *, value: bytes, **_: Any) -> "asyncio.Task[bool]":
+        if not self.is_there.is_set():
+            raise ProducerClosed
         self.written.append(PresenceChanged.read_value(value))
         return asyncio.create_task(self.answers.wait())
 
@@ -34,8 +44,8 @@ class Producer:
         return [record.online for record in self.written]
 
 
-def client() -> Client:
-    return Client("sid", Identity(UP, 0.0), object(), max_bytes=1, max_packets=1)
+def client(up: str = UP) -> Client:
+    return Client("sid", Identity(up, 0.0), object(), max_bytes=1, max_packets=1)
 
 
 @asynccontextmanager
@@ -106,3 +116,61 @@ async def test_a_departure_that_waits_is_not_written_after_the_user_came_back() 
         shown.left(client())
         await passes()
         assert producer.said() == [True, True, False]
+
+
+async def test_who_leaves_while_the_producer_is_replaced_is_shown_as_offline_by_the_next_one() -> None:
+    producer = Producer()
+    async with presence(producer) as shown:
+        await shown.online(client())
+        producer.is_there.clear()
+        shown.left(client())
+        await passes()
+        producer.is_there.set()
+        await passes()
+        assert producer.said() == [True, False]
+
+
+async def test_a_departure_that_the_log_refuses_is_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence_module, "RETRY_AFTER_S", 0.0)
+    producer = Producer()
+    async with presence(producer) as shown:
+        await shown.online(client())
+        write, failures = shown._write, iter([ProducerClosed()])
+
+        async def fails_once(up: str, online: bool) -> None:
+            for failure in failures:
+                raise failure
+            await write(up, online)
+
+        monkeypatch.setattr(shown, "_write", fails_once)
+        shown.left(client())
+        await shown.drain(DEADLINE_S)
+        assert producer.said() == [True, False]
+
+
+async def test_whoever_is_here_until_the_end_is_shown_as_offline_before_the_edge_ends() -> None:
+    """The log answers once a pass: one after the other would take as many of them as there are users."""
+    producer = Producer()
+    async with presence(producer) as shown:
+        users = [client(f"up{202000000 + n}") for n in range(300)]
+        for user in users:
+            await shown.online(user)
+        producer.answers.clear()
+        for user in users:
+            shown.left(user)
+        await passes()
+        assert producer.said().count(False) == 300
+        draining = asyncio.create_task(shown.drain(DEADLINE_S))
+        await passes()
+        assert not draining.done()
+        producer.answers.set()
+        await draining
+
+
+async def test_an_edge_does_not_wait_for_departures_for_longer_than_it_may() -> None:
+    producer = Producer()
+    async with presence(producer) as shown:
+        await shown.online(client())
+        producer.answers.clear()
+        shown.left(client())
+        await shown.drain(0.0)
