@@ -156,16 +156,17 @@ class Client:
         self._socket.queue.put_nowait(barrier)
 
     def _go_direct(self, websocket: Any) -> None:
-        if self.gone:
-            return
+        """What was held comes first. Of one that is gone it is the goodbye, unless it reads nothing."""
         held, self._held = self._held, None
         self._waiting_bytes = 0
-        self.transport = transport = websocket.transport
+        if held and not (self.gone and self.slow):
+            self.write(websocket.transport, b"".join(held))
+        if self.gone:
+            return
+        self.transport = websocket.transport
         self.reading = websocket.reading
         websocket.take_short_way(self)
         self.count_as(WEBSOCKET)
-        if held:
-            self.write(transport, b"".join(held))
 
     def count_as(self, transport: str | None) -> None:
         """Count this connection under its present transport; None when it is gone."""

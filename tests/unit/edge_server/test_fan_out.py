@@ -119,6 +119,21 @@ def test_a_client_that_is_gone_is_sent_nothing_and_never_counted_again() -> None
     assert (seen, socket.transport.wire, here.counted_as) == ([b"42[]"], [], None)
 
 
+@pytest.mark.parametrize("slow", [False, True])
+def test_the_goodbye_to_a_client_that_has_just_upgraded_is_written_unless_it_reads_nothing(
+    slow: bool,
+) -> None:
+    socket = EngineSocket()
+    here = client(socket)
+    socket.upgrade()
+    here.send(b'42["refused",{}]')
+    here.gone, here.slow = True, slow
+    seen: list[bytes] = []
+    socket.write_one(seen)
+    seen.extend(socket.transport.wire)
+    assert (b"".join(seen).count(b"refused"), here.transport) == (0 if slow else 1, None)
+
+
 async def test_messages_of_one_pass_leave_in_one_write_a_member() -> None:
     rooms = Rooms()
     fan_out = FanOut(rooms)
