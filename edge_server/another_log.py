@@ -12,8 +12,8 @@ from edge_server.clients import Client
 from edge_server.rooms import Rooms
 from runtime.service import Service
 
-LOOK_EVERY_S: Final = 60.0
-"""More than twice as long as the reader takes to ask for the log's end anew, though some be silent."""
+LOOK_EVERY_S: Final = 30.0
+"""Longer than the reader takes to ask for the log's end anew, also where a partition does not answer."""
 
 
 class AnotherLog:
