@@ -21,6 +21,8 @@ from schemas.refusals import UNAVAILABLE, Refused
 log = logging.getLogger(__name__)
 
 MAX_WAITING_DEPARTURES = 10_000
+DRAIN_WITHIN_S = 2.0
+"""So long an edge that stops waits for departures at most: they are hints, and Kafka may be away."""
 
 
 class Presence:
@@ -35,7 +37,7 @@ class Presence:
     def start(self, service: Service) -> None:
         """Write departures in the background, and at the end those of whoever was here until then."""
         service.supervise("write departures", self._write_departures)
-        service.resources.push_async_callback(self.drain, self._settings.settle_on_stop_ms / 1000)
+        service.resources.push_async_callback(self.drain, DRAIN_WITHIN_S)
 
     async def online(self, client: Client) -> None:
         """Show a user as online. Raises `Refused` (unavailable) where the log does not take it in time."""

@@ -127,7 +127,7 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
     settle_on_stop_ms: int = Field(
         default=3_000,
         ge=0,
-        description="Milliseconds that pending messages may take when stopping, and after them departures.",
+        description="Milliseconds that pending messages may take when stopping.",
     )
 
     @field_validator("edge_url")
@@ -142,6 +142,6 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.drain_deadline_s + 2 * self.settle_on_stop_ms / 1000 >= self.shutdown_deadline_s:
-            raise ValueError("SHUTDOWN_DEADLINE_S must exceed DRAIN_DEADLINE_S and twice SETTLE_ON_STOP_MS")
+        if self.drain_deadline_s + self.settle_on_stop_ms / 1000 >= self.shutdown_deadline_s:
+            raise ValueError("SHUTDOWN_DEADLINE_S must be more than DRAIN_DEADLINE_S and SETTLE_ON_STOP_MS")
         return self

@@ -108,7 +108,7 @@ async def test_a_cursor_of_another_log_is_told_that_there_is_a_hole(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(another_log, "LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr(log_reader, "PROGRESS_CHECK_S", 0.05)
+    monkeypatch.setattr(log_reader, "PROGRESS_CHECK_S", 1.0)
     group = new_group()
     async with edge() as one:
         speaker = await ready(log, group, ChatClient(new_up()), one)
