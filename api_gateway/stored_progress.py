@@ -16,7 +16,7 @@ from schemas.documents import PROGRESS, progress_key
 from schemas.refusals import HISTORY_UNAVAILABLE, Refused
 
 FRESH_S: Final = 0.1
-"""How old a known progress may be. It only ever grows, so an old one is true, and merely says less."""
+"""How old a known progress may be. Where the store was emptied or restored, what it held counts so long."""
 
 
 class StoredProgress:
@@ -88,9 +88,9 @@ class StoredProgress:
 
     async def _read(self, keys: Collection[str]) -> None:
         now = asyncio.get_running_loop().time()
-        for document in await self._reads.find(PROGRESS, {"_id": {"$in": sorted(keys)}}):
-            key = document["_id"]
-            self._next[key] = max(document["next"], self._next.get(key, 0))
+        found = await self._reads.find(PROGRESS, {"_id": {"$in": sorted(keys)}})
+        # Never the larger of old and new: a store that was restored has less, and says so.
+        self._next.update(dict.fromkeys(keys, 0) | {one["_id"]: one["next"] for one in found})
         self._read_at.update(dict.fromkeys(keys, now))
 
     def _has(self, needs: dict[str, int]) -> bool:

@@ -101,16 +101,16 @@ async def test_past_the_bound_and_where_the_offset_is_unknown_nobody_waits() -> 
     assert await progress(FakeReads()).wait([Written("t", 0, -1, 0)]) is False
 
 
-async def test_how_far_is_stored_never_goes_back_and_is_minus_one_before_anything_is() -> None:
+@given(st.lists(st.dictionaries(st.sampled_from([0, 1]), st.integers(1, 9)), max_size=6))
+async def test_how_far_is_stored_is_what_the_store_says_now_also_where_it_was_emptied_or_restored(
+    states: list[dict[int, int]],
+) -> None:
     reads = FakeReads()
     stored = progress(reads)
-    assert await stored.up_to("t", [0, 1]) == {0: -1, 1: -1}
-    stored._read_at.clear()
-    reads.next["t/0"] = 8
-    assert await stored.up_to("t", [0, 1]) == {0: 7, 1: -1}
-    stored._read_at.clear()
-    reads.next["t/0"] = 5
-    assert await stored.up_to("t", [0]) == {0: 7}
+    for state in states:
+        reads.next = {f"t/{partition}": following for partition, following in state.items()}
+        stored._read_at.clear()
+        assert await stored.up_to("t", [0, 1]) == {n: state.get(n, 0) - 1 for n in (0, 1)}
 
 
 async def test_what_was_just_read_is_not_read_again() -> None:
