@@ -12,7 +12,7 @@ from api_gateway.stored_progress import StoredProgress
 from runtime.kafka import partition_of
 from schemas import topics
 from schemas.api import BundlePage, HistoryPage, Page
-from schemas.documents import MESSAGES, PROGRESS
+from schemas.documents import MESSAGES
 from schemas.refusals import NOT_FOUND, TOO_LARGE, Refused
 
 Document = dict[str, Any]
@@ -58,11 +58,12 @@ def slice_of(group: str, page: HistoryPage) -> Slice:
 
 
 def bundle_pipeline(groups: Collection[str], page: Page) -> list[Document]:
-    """Return the one aggregation that gives a page of each group, to run on the collection of progress.
+    """Return the one aggregation that gives a page of each group, to run on the collection of messages.
 
-    It starts from one document there, any one, and puts the list of groups in its place: which groups a
-    user may read is what the log says now, not what MongoDB has caught up with. Each group's look-up is an
-    equality on the index (group, seq) in its order: it reads no more documents than it returns and skips.
+    It starts from one message, any one (where there is none the answer is empty, too), and puts the list of
+    groups in its place: which groups a user may read is what the log says now, not what MongoDB has caught
+    up with. Each group's look-up is an equality on the index (group, seq) in its order: it reads no more
+    documents than it returns and skips.
     """
     newest = [
         {"$sort": {"seq": NEWEST_FIRST}},
@@ -130,7 +131,7 @@ class History:
         in_order, found, left = sorted(groups), dict[str, Sequence[Document]](), MAX_BUNDLE_CHARS
         for first in range(0, len(in_order), GROUPS_AT_ONCE):
             some = in_order[first : first + GROUPS_AT_ONCE]
-            for one in await self._reads.aggregate(PROGRESS, bundle_pipeline(some, page)):
+            for one in await self._reads.aggregate(MESSAGES, bundle_pipeline(some, page)):
                 found[one["group"]] = one["messages"][::-1]
                 left -= sum(len(message["message"]) for message in one["messages"])
             if left < 0:

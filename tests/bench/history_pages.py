@@ -76,7 +76,7 @@ class Stored:
     async def bundle(self) -> object:
         """The driver's own way to a page of each group, by the same aggregation."""
         pipeline = bundle_pipeline(self.groups, BundlePage())
-        return await self._progress.aggregate(pipeline).to_list(None)
+        return await self._messages.aggregate(pipeline).to_list(None)
 
     async def _find(self, query: dict[str, Any]) -> object:
         return await self._messages.find(query, sort=[("seq", -1)], limit=PER_PAGE).to_list(None)

@@ -8,10 +8,12 @@ import pytest
 
 from schemas import topics
 from schemas.assignments import TABLE_KEY, Shard, TableAssigned
-from schemas.log_records import encode
+from schemas.documents import MESSAGES, message_document
+from schemas.log_records import MessageSent, encode
 from schemas.up_number import CIRCLE
 from tests.integration.api_gateway.gateways import Answer, Gateway, gateway
 from tests.integration.backing import TOKEN_SECRET, Log, new_group, new_up, token
+from tests.integration.persister.processes import open_history
 
 
 async def group_of(here: Gateway, creator: str, *users: str) -> str:
@@ -106,6 +108,21 @@ async def test_the_bundle_holds_a_page_of_each_of_my_groups_and_of_no_other(stor
         assert await bundle("?perPage=2&page=2") == {quiet: [], loud: ["text 0"]}
         nobody = await here.as_user(new_up(), "GET", "/chat/message")
         assert nobody.said == {"groups": []}
+
+
+async def test_the_bundle_of_a_store_that_was_just_restored_shows_what_is_there(
+    log: Log, stored: str
+) -> None:
+    """A backup is restored without progress, and no persister runs meanwhile."""
+    me, group, restored = new_up(), new_group(), f"{stored}_restored"
+    await log.join(group, me)
+    sent = MessageSent(id="m7", group=group, up=me, message="of before", sent_at=1)
+    async with open_history(restored) as history:
+        await history.store.insert_new(MESSAGES, [message_document(sent, seq=7, timestamp=1)])
+    async with gateway(mongodb_database=restored) as here:
+        (shown,) = (await here.as_user(me, "GET", "/chat/message")).said["groups"]
+        assert (shown["group"], shown["storedUpTo"]) == (group, -1)
+        assert [one["message"] for one in shown["messages"]] == ["of before"]
 
 
 async def test_members_come_and_go_and_only_members_read_and_let_others_in(stored: str) -> None:

@@ -18,7 +18,7 @@ from api_gateway.history import (
 from schemas.api import BundlePage, HistoryPage, Page
 from schemas.api import History as HistoryModel
 from schemas.client_events import ChatMessage
-from schemas.documents import MESSAGES, PROGRESS, message_document
+from schemas.documents import MESSAGES, message_document
 from schemas.log_records import MessageSent
 from schemas.refusals import NOT_FOUND, TOO_LARGE, Refused
 
@@ -157,7 +157,7 @@ async def test_many_groups_are_read_some_at_a_time_and_each_is_shown() -> None:
     groups = [f"group {n}" for n in range(2 * GROUPS_AT_ONCE + 1)]
     bundle = await shown.bundle(groups, BundlePage())
     assert [one["group"] for one in bundle["groups"]] == sorted(groups)
-    assert reads.asked == ["up to", PROGRESS, PROGRESS, PROGRESS]
+    assert reads.asked == ["up to", MESSAGES, MESSAGES, MESSAGES]
 
 
 async def test_no_bundle_is_read_that_is_larger_than_a_gateway_may_hold() -> None:
@@ -167,7 +167,7 @@ async def test_no_bundle_is_read_that_is_larger_than_a_gateway_may_hold() -> Non
     with pytest.raises(Refused) as refused:
         await shown.bundle(groups, BundlePage())
     assert refused.value.refusal is TOO_LARGE
-    assert reads.asked == ["up to", PROGRESS, PROGRESS]
+    assert reads.asked == ["up to", MESSAGES, MESSAGES]
 
 
 async def test_a_message_that_is_not_there_is_not_found() -> None:
