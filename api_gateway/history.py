@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
 from runtime.kafka import partition_of
@@ -17,9 +19,10 @@ from schemas.refusals import NOT_FOUND, TOO_LARGE, Refused
 
 Document = dict[str, Any]
 
-GROUPS_AT_ONCE: Final = 20
-"""So many groups, with the longest messages on the largest pages, are 16 MiB of text."""
-MAX_BUNDLE_CHARS: Final = 16_777_216
+GROUPS_AT_ONCE: Final = 10
+"""So many groups, with the longest messages on the largest pages, are 8 MiB of text."""
+MAX_BUNDLE_BYTES: Final = 16_777_216
+"""Of the answer: JSON writes one character in up to six bytes."""
 
 OLDEST_FIRST: Final = 1
 NEWEST_FIRST: Final = -1
@@ -123,20 +126,23 @@ class History:
         return _history(group, wanted.in_log_order(found), stored[group])
 
     async def bundle(self, groups: Collection[str], page: BundlePage) -> Document:
-        """Return a `HistoryBundle` of these groups.
+        """Return a `HistoryBundle` of these groups, each of them encoded.
 
         Raises `Refused` also where it would be too large: nothing bounds how many groups there are.
         """
         stored = await self._stored_up_to(groups)
-        in_order, found, left = sorted(groups), dict[str, Sequence[Document]](), MAX_BUNDLE_CHARS
+        in_order, pages, left = sorted(groups), list[orjson.Fragment](), MAX_BUNDLE_BYTES
         for first in range(0, len(in_order), GROUPS_AT_ONCE):
             some = in_order[first : first + GROUPS_AT_ONCE]
-            for one in await self._reads.aggregate(MESSAGES, bundle_pipeline(some, page)):
-                found[one["group"]] = one["messages"][::-1]
-                left -= sum(len(message["message"]) for message in one["messages"])
-            if left < 0:
-                raise Refused(TOO_LARGE, "These pages are too large together: ask for smaller ones.")
-        return {"groups": [_history(group, found.get(group, ()), stored[group]) for group in in_order]}
+            read = await self._reads.aggregate(MESSAGES, bundle_pipeline(some, page))
+            found = {one["group"]: one["messages"][::-1] for one in read}
+            for group in some:
+                encoded = orjson.dumps(_history(group, found.get(group, ()), stored[group]))
+                left -= len(encoded)
+                if left < 0:
+                    raise Refused(TOO_LARGE, "These pages are too large together: ask for smaller ones.")
+                pages.append(orjson.Fragment(encoded))
+        return {"groups": pages}
 
     async def newest(self, page: Page) -> Document:
         """Return a `MessageList` of all groups."""

@@ -43,7 +43,7 @@ class GatewaySettings(
     )
     max_unread_bytes: int = Field(
         default=67_108_864,
-        ge=16_777_216,
+        ge=33_554_432,
         description="Bytes of large answers that clients have yet to read; past that they are refused.",
     )
     answer_within_s: float = Field(

@@ -3,23 +3,24 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api_gateway.history import (
     GROUPS_AT_ONCE,
-    MAX_BUNDLE_CHARS,
+    MAX_BUNDLE_BYTES,
     History,
     bundle_pipeline,
     messages_of,
     slice_of,
 )
-from schemas.api import BundlePage, HistoryPage, Page
+from schemas.api import MAX_PER_BUNDLE, BundlePage, HistoryBundle, HistoryPage, Page
 from schemas.api import History as HistoryModel
 from schemas.client_events import ChatMessage
 from schemas.documents import MESSAGES, message_document
-from schemas.log_records import MessageSent
+from schemas.log_records import MAX_TEXT_BYTES, MessageSent
 from schemas.refusals import NOT_FOUND, TOO_LARGE, Refused
 
 Document = dict[str, Any]
@@ -142,32 +143,56 @@ async def test_how_far_is_stored_is_read_before_the_messages_so_that_no_promise_
     assert page.storedUpTo == 41
 
 
+async def bundle_of(shown: History, groups: Collection[str]) -> list[HistoryModel]:
+    """Return what the client reads of a bundle."""
+    answer = orjson.dumps(await shown.bundle(groups, BundlePage()))
+    return HistoryBundle.model_validate_json(answer).groups
+
+
 async def test_a_bundle_shows_every_group_also_those_without_messages() -> None:
     shown, reads = history([{"group": "maths", "messages": [document(3), document(2)]}])
-    bundle = await shown.bundle(["maths", "art"], BundlePage())
-    assert [(one["group"], [m["seq"] for m in one["messages"]]) for one in bundle["groups"]] == [
-        ("art", []),
-        ("maths", [2, 3]),
+    bundle = await bundle_of(shown, ["maths", "art"])
+    assert [(one.group, [m.seq for m in one.messages], one.storedUpTo) for one in bundle] == [
+        ("art", [], 41),
+        ("maths", [2, 3], 41),
     ]
     assert len(reads.asked) == 2
 
 
 async def test_many_groups_are_read_some_at_a_time_and_each_is_shown() -> None:
     shown, reads = history([{"group": "group 7", "messages": [document(1)]}])
-    groups = [f"group {n}" for n in range(2 * GROUPS_AT_ONCE + 1)]
-    bundle = await shown.bundle(groups, BundlePage())
-    assert [one["group"] for one in bundle["groups"]] == sorted(groups)
+    groups = [f"group-{n}" for n in range(2 * GROUPS_AT_ONCE + 1)]
+    assert [one.group for one in await bundle_of(shown, groups)] == sorted(groups)
     assert reads.asked == ["up to", MESSAGES, MESSAGES, MESSAGES]
 
 
-async def test_no_bundle_is_read_that_is_larger_than_a_gateway_may_hold() -> None:
-    long = {**document(1), "message": "x" * (MAX_BUNDLE_CHARS // 2)}
-    shown, reads = history([{"group": "group 7", "messages": [long, long]}])
-    groups = [f"group {n}" for n in range(5 * GROUPS_AT_ONCE)]
+async def bundle_of_longest(character: str, groups: int) -> bytes:
+    """Return a bundle of full pages of the longest texts, as its client reads it."""
+    text = character * (MAX_TEXT_BYTES // len(character.encode()))
+    page = [{**document(n), "message": text} for n in range(MAX_PER_BUNDLE)]
+    names = [f"group-{n}" for n in range(groups)]
+    shown, _ = history([{"group": group, "messages": page} for group in names])
+    return orjson.dumps(await shown.bundle(names, BundlePage()))
+
+
+@pytest.mark.parametrize(("character", "fit"), [("x", 20), ("\x01", 3), ("🎓", 20)])
+async def test_no_bundle_is_larger_than_a_gateway_may_hold_whatever_its_texts_are(
+    character: str, fit: int
+) -> None:
+    """A control character is one of text, and six of the answer."""
+    assert len(await bundle_of_longest(character, fit)) <= MAX_BUNDLE_BYTES
     with pytest.raises(Refused) as refused:
-        await shown.bundle(groups, BundlePage())
+        await bundle_of_longest(character, fit + 1)
     assert refused.value.refusal is TOO_LARGE
-    assert reads.asked == ["up to", MESSAGES, MESSAGES]
+
+
+async def test_no_more_is_read_of_a_bundle_that_is_too_large_already() -> None:
+    long = {**document(1), "message": "x" * (MAX_BUNDLE_BYTES // 2)}
+    shown, reads = history([{"group": "group-0", "messages": [long, long]}])
+    with pytest.raises(Refused) as refused:
+        await shown.bundle([f"group-{n}" for n in range(5 * GROUPS_AT_ONCE)], BundlePage())
+    assert refused.value.refusal is TOO_LARGE
+    assert reads.asked == ["up to", MESSAGES]
 
 
 async def test_a_message_that_is_not_there_is_not_found() -> None:
