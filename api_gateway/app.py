@@ -96,7 +96,7 @@ class _Parts:
         writer = LogWriter(settings, self._producer, spans)
         self._progress = StoredProgress(reads, settings)
         members = MembersOnly(self._memberships, self._groups_fault)
-        history = History(reads, self._progress, settings.kafka_partitions)
+        history = History(reads, self._progress, settings)
         positions = {reader.topic: reader.positions for reader in self._readers}
         new_members = NewMembers(
             per_s=settings.new_members_per_s_per_user, burst=settings.new_members_burst_per_user

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import orjson
 
+from api_gateway.reading_turns import BundleTurns
+from api_gateway.settings import GatewaySettings
 from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
 from runtime.kafka import partition_of
@@ -23,6 +25,8 @@ GROUPS_AT_ONCE: Final = 10
 """So many groups, with the longest messages on the largest pages, are 8 MiB of text."""
 MAX_BUNDLE_BYTES: Final = 16_777_216
 """Of the answer: JSON writes one character in up to six bytes."""
+BUNDLES_AT_ONCE: Final = 4
+"""Each holds the texts of `GROUPS_AT_ONCE` groups, and as much of its answer as there is."""
 
 OLDEST_FIRST: Final = 1
 NEWEST_FIRST: Final = -1
@@ -107,10 +111,11 @@ def messages_of(documents: Iterable[Document]) -> list[Document]:
 class History:
     """Reads messages. Raises `Refused` where the store is away."""
 
-    def __init__(self, reads: StoreReads, progress: StoredProgress, partitions: int) -> None:
+    def __init__(self, reads: StoreReads, progress: StoredProgress, settings: GatewaySettings) -> None:
         self._reads = reads
         self._progress = progress
-        self._partitions = partitions
+        self._partitions = settings.kafka_partitions
+        self._turns = BundleTurns(BUNDLES_AT_ONCE, max_waiting=settings.max_pending_reads)
 
     async def page(self, group: str, page: HistoryPage) -> Document:
         """Return a `History`."""
@@ -130,19 +135,8 @@ class History:
 
         Raises `Refused` also where it would be too large: nothing bounds how many groups there are.
         """
-        stored = await self._stored_up_to(groups)
-        in_order, pages, left = sorted(groups), list[orjson.Fragment](), MAX_BUNDLE_BYTES
-        for first in range(0, len(in_order), GROUPS_AT_ONCE):
-            some = in_order[first : first + GROUPS_AT_ONCE]
-            read = await self._reads.aggregate(MESSAGES, bundle_pipeline(some, page))
-            found = {one["group"]: one["messages"][::-1] for one in read}
-            for group in some:
-                encoded = orjson.dumps(_history(group, found.get(group, ()), stored[group]))
-                left -= len(encoded)
-                if left < 0:
-                    raise Refused(TOO_LARGE, "These pages are too large together: ask for smaller ones.")
-                pages.append(orjson.Fragment(encoded))
-        return {"groups": pages}
+        async with self._turns.one():
+            return {"groups": await self._bundle(sorted(groups), page)}
 
     async def newest(self, page: Page) -> Document:
         """Return a `MessageList` of all groups."""
@@ -168,6 +162,21 @@ class History:
         """Return the `ChatMessage` that is stored under `documents.message_key`."""
         found = await self._reads.find(MESSAGES, {"_id": key}, limit=1)
         return messages_of(found)[0] if found else None
+
+    async def _bundle(self, groups: Sequence[str], page: BundlePage) -> list[orjson.Fragment]:
+        stored = await self._stored_up_to(groups)
+        pages, left = list[orjson.Fragment](), MAX_BUNDLE_BYTES
+        for first in range(0, len(groups), GROUPS_AT_ONCE):
+            some = groups[first : first + GROUPS_AT_ONCE]
+            read = await self._reads.aggregate(MESSAGES, bundle_pipeline(some, page))
+            found = {one["group"]: one["messages"][::-1] for one in read}
+            for group in some:
+                encoded = orjson.dumps(_history(group, found.get(group, ()), stored[group]))
+                left -= len(encoded)
+                if left < 0:
+                    raise Refused(TOO_LARGE, "These pages are too large together: ask for smaller ones.")
+                pages.append(orjson.Fragment(encoded))
+        return pages
 
     async def _stored_up_to(self, groups: Iterable[str]) -> dict[str, int]:
         partitions = {group: partition_of(group.encode(), self._partitions) for group in groups}

@@ -79,7 +79,7 @@ class SimulatedGateway:
         assignments = Assignments()
         self.locations = Locations(assignments)
         reads = StoreReads(SimulatedStore(store, process), GATEWAY)  # type: ignore[arg-type]
-        self._history = History(reads, StoredProgress(reads, GATEWAY), PARTITIONS)
+        self._history = History(reads, StoredProgress(reads, GATEWAY), GATEWAY)
         reader = SimulatedLogReader(log, process, GATEWAY, topics.ASSIGNMENTS, assignments.take)
         process.supervise("follow", reader.run)
 

@@ -1,5 +1,6 @@
 """The laws of pages: together they are the log, each of them in its order."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -7,8 +8,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from api_gateway.history import (
+    BUNDLES_AT_ONCE,
     GROUPS_AT_ONCE,
     MAX_BUNDLE_BYTES,
     History,
@@ -16,6 +19,7 @@ from api_gateway.history import (
     messages_of,
     slice_of,
 )
+from api_gateway.settings import GatewaySettings
 from schemas.api import MAX_PER_BUNDLE, BundlePage, HistoryBundle, HistoryPage, Page
 from schemas.api import History as HistoryModel
 from schemas.client_events import ChatMessage
@@ -24,6 +28,8 @@ from schemas.log_records import MAX_TEXT_BYTES, MessageSent
 from schemas.refusals import NOT_FOUND, TOO_LARGE, Refused
 
 Document = dict[str, Any]
+
+SETTINGS = GatewaySettings(token_secret=SecretStr("x" * 32), max_pending_reads=3)
 
 logs = st.sets(st.integers(0, 500), max_size=60).map(sorted)
 sizes = st.integers(1, 20)
@@ -132,7 +138,7 @@ class FakeProgress:
 
 def history(found: list[Document]) -> tuple[History, FakeReads]:
     reads = FakeReads(found)
-    return History(reads, FakeProgress(reads), 12), reads  # type: ignore[arg-type]
+    return History(reads, FakeProgress(reads), SETTINGS), reads  # type: ignore[arg-type]
 
 
 async def test_how_far_is_stored_is_read_before_the_messages_so_that_no_promise_is_broken() -> None:
@@ -193,6 +199,25 @@ async def test_no_more_is_read_of_a_bundle_that_is_too_large_already() -> None:
         await shown.bundle([f"group-{n}" for n in range(5 * GROUPS_AT_ONCE)], BundlePage())
     assert refused.value.refusal is TOO_LARGE
     assert reads.asked == ["up to", MESSAGES]
+
+
+async def test_few_bundles_are_put_together_at_the_same_time_and_pages_need_not_wait_for_them() -> None:
+    shown, reads = history([document(1)])
+    goes_on = asyncio.Event()
+
+    async def aggregate(*_: Any) -> list[Document]:
+        reads.asked.append("bundle")
+        await goes_on.wait()
+        return []
+
+    reads.aggregate = aggregate  # type: ignore[assignment,method-assign]
+    bundles = [asyncio.create_task(bundle_of(shown, ["maths"])) for _ in range(BUNDLES_AT_ONCE + 2)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert await shown.page("maths", HistoryPage())
+    assert reads.asked.count("bundle") == BUNDLES_AT_ONCE
+    goes_on.set()
+    assert len(await asyncio.gather(*bundles)) == BUNDLES_AT_ONCE + 2
 
 
 async def test_a_message_that_is_not_there_is_not_found() -> None:

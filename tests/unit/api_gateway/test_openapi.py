@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from api_gateway.answers import Api
 from api_gateway.history import History
@@ -14,6 +15,7 @@ from api_gateway.openapi import document, refusals_of
 from api_gateway.posting import Posting
 from api_gateway.public_routes import PublicApi
 from api_gateway.routing import Route, add_routes
+from api_gateway.settings import GatewaySettings
 from api_gateway.users import Users
 from runtime.assignments import Assignments
 from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED, TABLE, Refused
@@ -21,6 +23,7 @@ from tests.unit.api_gateway.parts import UNBOUNDED, GroupParts
 
 UP = "up201906045"
 NOTHING: Any = None
+SETTINGS = GatewaySettings(token_secret=SecretStr("x" * 32))
 PUBLIC = PublicApi(NOTHING, NOTHING, NOTHING, NOTHING).routes()
 INTERNAL = InternalApi(NOTHING, NOTHING, NOTHING, NOTHING).routes()
 
@@ -115,7 +118,7 @@ def routes_of(parts: GroupParts) -> list[Route[Any]]:
     """Return all rows, in front of these groups, a store that is away and no table."""
     away: Any = Away()
     writer: Any = parts.writer
-    history, users = History(away, away, 12), Users(away, writer, away)
+    history, users = History(away, away, SETTINGS), Users(away, writer, away)
     posting = Posting(parts.members, writer, away, history)
     public = PublicApi(Locations(Assignments()), history, parts.groups, parts.members)
     return [*public.routes(), *InternalApi(history, parts.groups, posting, users).routes()]
