@@ -12,7 +12,7 @@
     access.py            who is calling
     location.py          which edge a student connects to
     history.py           reading messages
-    reading_turns.py     how much of history is read at the same time
+    reading_turns.py     who reads history at the same time
     posting.py           writing a message in a student's name
     groups.py            creating, joining and leaving groups, and showing them
     group_directory.py   names and creators of groups, folded from the log

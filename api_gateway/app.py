@@ -18,6 +18,7 @@ from api_gateway.location import Locations
 from api_gateway.log_writer import LogWriter
 from api_gateway.posting import Posting
 from api_gateway.public_routes import PublicApi
+from api_gateway.reading_turns import ReadsOfUsers
 from api_gateway.routing import Route, add_routes
 from api_gateway.settings import GatewaySettings
 from api_gateway.store_reads import StoreReads
@@ -104,7 +105,8 @@ class _Parts:
         groups = Groups(members, self._directory, writer, self._progress, positions, new_members)
         posting = Posting(members, writer, self._progress, history)
         users = Users(reads, writer, self._progress)
-        self.public = PublicApi(Locations(self._assignments), history, groups, members)
+        reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
+        self.public = PublicApi(Locations(self._assignments), history, groups, members, reads_of_users)
         self.internal = InternalApi(history, groups, posting, users)
 
     async def follow(self, service: Service, settings: GatewaySettings) -> None:

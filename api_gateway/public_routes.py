@@ -7,6 +7,7 @@ from api_gateway.access import MembersOnly
 from api_gateway.groups import Groups
 from api_gateway.history import History
 from api_gateway.location import Locations
+from api_gateway.reading_turns import ReadsOfUsers
 from api_gateway.routing import Reply, Route, reply
 from schemas import api
 from schemas.refusals import (
@@ -27,11 +28,19 @@ WRITING = (NOT_A_MEMBER, NOT_ALLOWED, UNAVAILABLE, OVERLOADED)
 class PublicApi:
     """What a student may ask for. ``up`` is the caller."""
 
-    def __init__(self, locations: Locations, history: History, groups: Groups, members: MembersOnly) -> None:
+    def __init__(
+        self,
+        locations: Locations,
+        history: History,
+        groups: Groups,
+        members: MembersOnly,
+        reads: ReadsOfUsers,
+    ) -> None:
         self._locations = locations
         self._history = history
         self._groups = groups
         self._members = members
+        self._reads_of_users = reads
 
     def routes(self) -> list[Route[Any]]:
         """Return the rows."""
@@ -125,10 +134,13 @@ class PublicApi:
 
     async def history(self, up: str, page: api.GroupHistoryPage) -> Reply:
         self._members.require(page.group, up)
-        return reply(await self._history.page(page.group, page))
+        with self._reads_of_users.one(up):
+            return reply(await self._history.page(page.group, page))
 
     async def bundle(self, up: str, page: api.BundlePage) -> Reply:
-        return reply(await self._history.bundle(self._members.groups_of(up), page))
+        groups = self._members.groups_of(up)
+        with self._reads_of_users.one(up):
+            return reply(await self._history.bundle(groups, page))
 
     async def my_groups(self, up: str, _: api.NoArguments) -> Reply:
         return reply(api.GroupList(groups=self._groups.of_user(up)))

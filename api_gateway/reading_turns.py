@@ -1,14 +1,15 @@
-"""Who reads history at the same time: few bundles of all, in their order.
+"""Who reads history at the same time: a student so often, and few bundles of all.
 
 What is read for an answer stands in memory until it is put together, and only the gateway pays for that.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from runtime import metrics
-from schemas.refusals import OVERLOADED, Refused
+from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
 
 
 class BundleTurns:
@@ -34,3 +35,28 @@ class BundleTurns:
             yield
         finally:
             self._free.release()
+
+
+class ReadsOfUsers:
+    """How many reads each student has under way, those that wait for a turn too."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._under_way = Counter[str]()
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    @contextmanager
+    def one(self, up: str) -> Iterator[None]:
+        """Count a read for the length of the block. Raises `Refused`: rate limited."""
+        if self._under_way[up] >= self._most:
+            metrics.LIMIT_HITS.labels(limit="reads of a user").inc()
+            raise Refused(RATE_LIMITED)
+        self._under_way[up] += 1
+        try:
+            yield
+        finally:
+            self._under_way[up] -= 1
+            if not self._under_way[up]:
+                del self._under_way[up]

@@ -55,6 +55,9 @@ class GatewaySettings(
     requests_burst_per_user: int = Field(
         default=500, ge=1, description="Requests to the public API that one user may make at once."
     )
+    max_reads_per_user: int = Field(
+        default=8, ge=1, description="Reads of history that one user may have under way at the same time."
+    )
     new_members_per_s_per_user: float = Field(
         default=20.0, gt=0, description="Members that one user may add to groups in a second."
     )

@@ -90,7 +90,8 @@ class Rig:
     async def gateway(self, database: str) -> Server:
         """Start a gateway that reads ``database``."""
         port, ops_port = free_ports(2)
-        env = {"PUBLIC_PORT": str(port), "MONGODB_DATABASE": database, "REQUESTS_PER_S_PER_USER": NO_LIMIT}
+        env = {"PUBLIC_PORT": str(port), "MONGODB_DATABASE": database}
+        env |= {"REQUESTS_PER_S_PER_USER": NO_LIMIT, "MAX_READS_PER_USER": NO_LIMIT}
         return await self._start("api_gateway", "api_gateway", port, ops_port, env)
 
     async def persister(self, database: str, group: str) -> Server:

@@ -14,6 +14,7 @@ from api_gateway.location import Locations
 from api_gateway.openapi import document, refusals_of
 from api_gateway.posting import Posting
 from api_gateway.public_routes import PublicApi
+from api_gateway.reading_turns import ReadsOfUsers
 from api_gateway.routing import Route, add_routes
 from api_gateway.settings import GatewaySettings
 from api_gateway.users import Users
@@ -24,7 +25,7 @@ from tests.unit.api_gateway.parts import UNBOUNDED, GroupParts
 UP = "up201906045"
 NOTHING: Any = None
 SETTINGS = GatewaySettings(token_secret=SecretStr("x" * 32))
-PUBLIC = PublicApi(NOTHING, NOTHING, NOTHING, NOTHING).routes()
+PUBLIC = PublicApi(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING).routes()
 INTERNAL = InternalApi(NOTHING, NOTHING, NOTHING, NOTHING).routes()
 
 both = pytest.mark.parametrize("routes", [PUBLIC, INTERNAL], ids=["public", "internal"])
@@ -120,7 +121,7 @@ def routes_of(parts: GroupParts) -> list[Route[Any]]:
     writer: Any = parts.writer
     history, users = History(away, away, SETTINGS), Users(away, writer, away)
     posting = Posting(parts.members, writer, away, history)
-    public = PublicApi(Locations(Assignments()), history, parts.groups, parts.members)
+    public = PublicApi(Locations(Assignments()), history, parts.groups, parts.members, ReadsOfUsers(1))
     return [*public.routes(), *InternalApi(history, parts.groups, posting, users).routes()]
 
 

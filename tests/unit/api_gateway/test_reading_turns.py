@@ -1,12 +1,22 @@
 """Few read at the same time, and nobody waits for ever because of who was refused or went."""
 
 import asyncio
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from api_gateway.reading_turns import BundleTurns
+from api_gateway.public_routes import PublicApi
+from api_gateway.reading_turns import BundleTurns, ReadsOfUsers
+from api_gateway.routing import Reply
 from runtime import metrics
-from schemas.refusals import OVERLOADED, Refused
+from schemas.api import BundlePage, GroupHistoryPage
+from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
+from tests.unit.api_gateway.parts import GroupParts
+
+A, B = "up200000001", "up200000002"
 
 
 class Crowd:
@@ -57,3 +67,60 @@ async def test_whoever_is_gone_while_waiting_or_reading_leaves_their_turn_to_the
     await next_one
     assert [task.cancelled() for task in tasks] == [True, True, False]
     await crowd.take()
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=40), st.integers(1, 4))
+def test_a_user_has_so_many_reads_under_way_whoever_else_reads_and_is_forgotten_after_the_last(
+    steps: list[tuple[str, bool]], most: int
+) -> None:
+    reads = ReadsOfUsers(most)
+    under_way: dict[str, list[ExitStack]] = {"a": [], "b": []}
+    for up, begins in steps:
+        mine, read = under_way[up], ExitStack()
+        if begins and len(mine) < most:
+            read.enter_context(reads.one(up))
+            mine.append(read)
+        elif begins:
+            with pytest.raises(Refused) as refused:
+                read.enter_context(reads.one(up))
+            assert refused.value.refusal is RATE_LIMITED
+        elif mine:
+            mine.pop().close()
+    assert len(reads) == sum(map(bool, under_way.values()))
+
+
+class WaitingHistory:
+    """Reads that end when they are told to."""
+
+    def __init__(self) -> None:
+        self.ends = asyncio.Event()
+
+    async def page(self, *_: Any) -> dict[str, Any]:
+        await self.ends.wait()
+        return {}
+
+    bundle = page
+
+
+async def test_pages_and_bundles_of_one_student_count_together_and_others_read_on() -> None:
+    parts, history = GroupParts(), WaitingHistory()
+    for up in (A, B):
+        parts.memberships.set_member("maths", up, member=True)
+    nothing: Any = None
+    shown: Any = history
+    here = PublicApi(nothing, shown, parts.groups, parts.members, ReadsOfUsers(2))
+
+    def reads_of(up: str) -> list[asyncio.Task[Reply]]:
+        page = here.history(up, GroupHistoryPage(group="maths"))
+        return [asyncio.create_task(one) for one in (page, here.bundle(up, BundlePage()))]
+
+    hits = metrics.LIMIT_HITS.labels(limit="reads of a user")._value
+    before = hits.get()
+    under_way, more, others = reads_of(A), reads_of(A), reads_of(B)
+    await settled()
+    assert [one.done() for one in (*under_way, *more, *others)] == [False, False, True, True, False, False]
+    history.ends.set()
+    await asyncio.gather(*under_way, *others, *reads_of(A))
+    refused = [one.exception() for one in more]
+    assert [one.refusal for one in refused if isinstance(one, Refused)] == [RATE_LIMITED] * 2
+    assert hits.get() == before + 2
