@@ -104,7 +104,8 @@ class Paced:
 class NewMembers:
     """How many members each student may add to groups: every edge and gateway keeps a membership for good.
 
-    Whoever has anything left may add as many as a request holds, and waits for that before the next one.
+    Removing somebody who is no member counts as one, too: the store keeps that. Whoever has anything left may
+    add as many as a request holds, and waits for that before the next one.
     """
 
     def __init__(self, *, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -116,7 +117,7 @@ class NewMembers:
         now = self._clock()
         if self._budgets.left(caller, now) <= 0:
             metrics.LIMIT_HITS.labels(limit="new members").inc()
-            raise Refused(RATE_LIMITED, "You have added many members. Wait before you add more.")
+            raise Refused(RATE_LIMITED, "You have changed many members. Wait before you change more.")
         self._budgets.spend(caller, now, count)
 
 
@@ -146,8 +147,12 @@ class MembersOnly:
     def require(self, group: str, up: str) -> None:
         """Raise `Refused` unless ``up`` is a member. A group that doesn't exist has no members."""
         self.require_ready()
-        if not self._memberships.is_member(group, up):
+        if not self.is_member(group, up):
             raise Refused(NOT_A_MEMBER)
+
+    def is_member(self, group: str, up: str) -> bool:
+        """Say whether a user is in a group, as far as the log has been read."""
+        return self._memberships.is_member(group, up)
 
     def groups_of(self, up: str) -> list[str]:
         """Return the groups of a user, in order."""

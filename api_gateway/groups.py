@@ -103,6 +103,9 @@ class Groups:
         known = self._directory.find(group)
         if up != caller and (known is None or known.created_by != caller):
             raise Refused(NOT_ALLOWED, "Only the creator of the group may remove others.")
+        if not self._members.is_member(group, up):
+            # The store keeps the end also of a membership that never was.
+            self._new_members.spend(caller, 1)
         record = tombstone(key=membership_key(group, up), source=SOURCE, kind=MemberJoined)
         written = await self._writer.write(topics.MEMBERSHIPS, record)
         if self._is_unread(topics.MEMBERSHIPS, written[0]):

@@ -288,3 +288,18 @@ async def test_a_student_adds_only_so_many_members_and_nobody_else_waits_for_tha
     await parts.groups.remove(A, "x", many[0])
     await parts.groups.create_for(B, NewGroup(name="n", users=[C], id="z"))
     await parts.groups.create(NewGroup(name="n", users=many, id="ours"))
+
+
+async def test_removing_who_is_no_member_is_bounded_as_adding_is_and_removing_members_is_not() -> None:
+    """The store keeps the end also of a membership that never was, and there are many numbers."""
+    parts = GroupParts(members_per_s=1e-9)
+    many = [f"up{n:09}" for n in range(MAX_NEW_MEMBERS)]
+    await parts.groups.create_for(A, NewGroup(name="n", users=many, id="x"))
+    written = len(parts.writer.records)
+    with pytest.raises(Refused) as refused:
+        await parts.groups.remove(A, "x", B)
+    assert refused.value.refusal is RATE_LIMITED
+    assert len(parts.writer.records) == written
+    await parts.groups.remove(A, "x", many[0])
+    await parts.groups.remove(A, "x", A)
+    assert len(parts.writer.records) == written + 2
