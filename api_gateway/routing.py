@@ -4,6 +4,7 @@ It reads and checks a request's arguments; it knows no route itself.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -105,7 +106,7 @@ async def _arguments(route: Route[A], request: web.Request, body_within_s: float
     """Return the checked arguments: path, query (GET only) and body. Raises `Refused`."""
     given = await _body(request, body_within_s)
     if route.method == "GET":
-        given = _joined(dict(request.query), given)
+        given = _joined(_query(request), given)
     elif request.query:
         where = next(iter(request.query))
         raise Refused(INVALID_PAYLOAD, f"{where[:MAX_WHERE_CHARS]}: Only GET takes a query")
@@ -119,6 +120,14 @@ def checked(kind: type[A], given: dict[str, Any]) -> A:
     except ValidationError as error:
         where, what = first_fault(error)
         raise Refused(INVALID_PAYLOAD, f"{where[:MAX_WHERE_CHARS] or 'body'}: {what}") from error
+
+
+def _query(request: web.Request) -> dict[str, Any]:
+    given = dict(request.query)
+    if len(given) < len(request.query):
+        twice = Counter(name for name, _ in request.query.items()).most_common(1)[0][0]
+        raise Refused(INVALID_PAYLOAD, f"{twice[:MAX_WHERE_CHARS]}: Given twice")
+    return given
 
 
 async def _body(request: web.Request, within_s: float) -> dict[str, Any]:

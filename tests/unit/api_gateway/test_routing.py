@@ -85,6 +85,8 @@ BAD_URLS = [
     ("GET", "/chat/maths/message?before=9223372036854775808", "invalid_payload", "before"),
     ("GET", "/chat/maths/message?after=-2", "invalid_payload", "after"),
     ("GET", "/chat/maths/message?group=art", "invalid_payload", "group"),
+    ("GET", "/chat/maths/message?page=0&page=7", "invalid_payload", "page: Given twice"),
+    ("GET", "/chat/maths/message?perPage=1&page=7&page=7", "invalid_payload", "page: Given twice"),
     ("GET", "/chat/%24ne/message", "invalid_payload", "group"),
     ("GET", "/nothing?page=1", "invalid_payload", "page"),
     ("GET", "/elsewhere", "not_found", ""),
