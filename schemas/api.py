@@ -4,9 +4,11 @@ Field names are those of the wire. Pages start at 0; page 0 holds the newest mes
 messages stand in log order.
 """
 
-from typing import Annotated
+import unicodedata
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from schemas.client_events import ChatMessage
 from schemas.ids import EdgeId, GroupId, MessageId
@@ -21,7 +23,34 @@ MAX_NEW_MEMBERS = 5_000
 MAX_SEQ = 2**53 - 1
 """What every JSON reader can hold exactly; an offset stays far below it."""
 
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
+UNSEEN: Final = ("C", "Z", "M")
+"""Categories of characters that show nothing by themselves; what Unicode adds later ("Cn") is believed to."""
+
+BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Fillers that count as letters or symbols, and show nothing either."""
+
+
+def _seen(name: str) -> str:
+    kinds = (unicodedata.category(one) for one in name if one not in BLANK)
+    if all(kind != "Cn" and kind.startswith(UNSEEN) for kind in kinds):
+        raise PydanticCustomError("unseen", "String should have a character that can be seen")
+    return name
+
+
+Name = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True,
+        min_length=1,
+        max_length=MAX_NAME_CHARS,
+        pattern=r"^[^\u0000-\u001f\u007f-\u009f]*$",
+    ),
+    AfterValidator(_seen),
+    Field(
+        description="No control characters, and one at least that can be seen; spaces around it are dropped."
+    ),
+]
+"""What people read in lists. Whatever stands in the log already is read as it is."""
 
 
 class Request(BaseModel):
