@@ -17,7 +17,7 @@ import socketio
 
 from deploy.demo.service_process import ServiceProcess
 from edge_server.settings import EdgeSettings
-from schemas.refusals import HISTORY_UNAVAILABLE, TOO_MANY_CONNECTIONS
+from schemas.refusals import HISTORY_UNAVAILABLE, TOO_MANY_CONNECTIONS, UNAVAILABLE, Refused
 from tests.browser.chat_stage import TOKEN, Stage, a_stage
 from tests.integration.backing import new_up
 from tests.integration.demo.system import Campus
@@ -165,7 +165,7 @@ async def test_the_programs_of_the_guide_stay_away_once_they_were_replaced(
 async def test_the_programs_of_the_guide_say_it_again_until_it_is_acked_and_go_on_without_history(
     tmp_path: Path,
 ) -> None:
-    """The first connection ends before the ack, as when an edge dies."""
+    """First the connection ends before the ack, as when an edge dies; then the log is away for a moment."""
     with both_programs(tmp_path) as commands:
         for command in commands:
             async with a_stage() as stage:
@@ -178,15 +178,17 @@ async def test_the_programs_of_the_guide_say_it_again_until_it_is_acked_and_go_o
                     await printed_until(running, "durable as #7", HISTORY_UNAVAILABLE.message)
                     await stage.lose()
                     await printed_until(running, "connected to")
-                    assert len(said) == 2
+                    assert len(said) == 3
                     assert len(set(said)) == 1
 
 
 async def _take(stage: Stage, said: list[str], sid: str, message: dict[str, Any]) -> dict[str, Any]:
-    """Ack a message; but the first time end the connection instead."""
+    """Ack a message; but the first time end the connection instead, and the second time refuse it for now."""
     said.append(message["id"])
     if len(said) == 1:
         await stage.edge.disconnect(sid)
+    if len(said) == 2:
+        return {"error": Refused(UNAVAILABLE).body("r").model_dump()}
     return {"id": message["id"], "seq": 7, "timestamp": 1}
 
 
