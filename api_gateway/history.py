@@ -168,10 +168,11 @@ class History:
         pages, left = list[orjson.Fragment](), MAX_BUNDLE_BYTES
         for first in range(0, len(groups), GROUPS_AT_ONCE):
             some = groups[first : first + GROUPS_AT_ONCE]
-            read = await self._reads.aggregate(MESSAGES, bundle_pipeline(some, page))
-            found = {one["group"]: one["messages"][::-1] for one in read}
+            pipeline = bundle_pipeline(some, page)
+            read = {one["group"]: one["messages"] for one in await self._reads.aggregate(MESSAGES, pipeline)}
             for group in some:
-                encoded = orjson.dumps(_history(group, found.get(group, ()), stored[group]))
+                # Texts go as they are encoded, so that they are not there while the next ones are read.
+                encoded = orjson.dumps(_history(group, read.pop(group, [])[::-1], stored[group]))
                 left -= len(encoded)
                 if left < 0:
                     raise Refused(TOO_LARGE, "These pages are too large together: ask for smaller ones.")
