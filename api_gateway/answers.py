@@ -135,7 +135,7 @@ class Api:
                 try:
                     response = await handler(request)
                     if len(response.body) > SMALL_BYTES:
-                        self._unread.admit(len(response.body))
+                        self._unread.admit(response.caller, len(response.body))
                         response.unread = self._unread
                 # The last layer before the client: whatever it is becomes a row of the table, and is logged.
                 except Exception as error:  # noqa: BLE001

@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 PUBLIC_ABOUT = "Where to connect, what was said, and who is in a group. Live chat goes over Socket.IO."
 INTERNAL_ABOUT = "For the solution's own services. A GET takes its arguments as a JSON body, too."
+STUDENTS_SHARE = 0.25
+"""How much of the unread answers one student may have; all strangers, who read only pages, are one."""
 
 
 class Ports(NamedTuple):
@@ -149,7 +151,11 @@ def _api(
     spans: "Spans | None",
 ) -> Api:
     around = [] if spans is None else [traced(spans, callers_are_trusted=cors is None)]
-    unread = UnreadAnswers(most_bytes=settings.max_unread_bytes, within_s=settings.answer_within_s)
+    unread = UnreadAnswers(
+        most_bytes=settings.max_unread_bytes,
+        share=1.0 if cors is None else STUDENTS_SHARE,
+        within_s=settings.answer_within_s,
+    )
     api = Api(name, cors, max_body_bytes=settings.max_body_bytes, unread=unread, around=around)
     add_routes(api, routes, identify, body_within_s=settings.body_within_s)
     return api

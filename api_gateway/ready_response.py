@@ -27,9 +27,10 @@ def line(name: str, value: str) -> str:
 class ReadyResponse(web.StreamResponse):
     """A body and its head. ``lines`` are header lines as `line` makes them, and may still be added to."""
 
-    def __init__(self, body: bytes, lines: str = _JSON_LINE, status: int = 200) -> None:
+    def __init__(self, body: bytes, lines: str = _JSON_LINE, status: int = 200, caller: str = "") -> None:
         super().__init__(status=status)
         self.body: Final = body
+        self.caller: Final = caller
         self.lines = lines
         self.request_id: str | None = None
         """Set where the log knows this answer by an id; the others get one as they leave."""
@@ -56,7 +57,7 @@ class ReadyResponse(web.StreamResponse):
         if self.unread is None:
             await request.writer.write_eof(written)
         else:
-            await self.unread.send(request, written)
+            await self.unread.send(request, self.caller, written)
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:

@@ -97,7 +97,7 @@ def _handler(
             body, status = await route.handle(caller, nothing)
         else:
             body, status = await route.handle(caller, await _arguments(route, request, body_within_s))
-        return ReadyResponse(body, status=status)
+        return ReadyResponse(body, status=status, caller=caller)
 
     return handle
 

@@ -18,7 +18,7 @@ from schemas.log_records import Encoded, MemberJoined
 Document = dict[str, Any]
 
 DEADLINE_S = 30.0
-UNBOUNDED = UnreadAnswers(most_bytes=2**40, within_s=3600)
+UNBOUNDED = UnreadAnswers(most_bytes=2**40, share=1.0, within_s=3600)
 """For tests of other things than unread answers."""
 
 

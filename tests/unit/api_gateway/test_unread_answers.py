@@ -21,8 +21,8 @@ async def serving(unread: UnreadAnswers) -> TestServer:
     """Serve a large answer and a small one within these bounds."""
     api = Api("public", None, max_body_bytes=1_000, unread=unread)
 
-    async def large(_: web.Request) -> ReadyResponse:
-        return ReadyResponse(b"x" * LARGE)
+    async def large(request: web.Request) -> ReadyResponse:
+        return ReadyResponse(b"x" * LARGE, caller=request.query.get("caller", ""))
 
     async def small(_: web.Request) -> ReadyResponse:
         return ReadyResponse(b"{}")
@@ -55,7 +55,7 @@ async def ask_and_never_read(server: BaseTestServer, connections: list[socket.so
 async def test_large_answers_are_refused_while_too_much_is_unread_and_small_ones_never(
     mute: list[socket.socket],
 ) -> None:
-    unread = UnreadAnswers(most_bytes=LARGE + LARGE // 2, within_s=3600)
+    unread = UnreadAnswers(most_bytes=LARGE + LARGE // 2, share=1.0, within_s=3600)
     async with await serving(unread) as server, ClientSession() as session:
         await ask_and_never_read(server, mute)
         await until(lambda: unread.bytes > LARGE)
@@ -70,8 +70,24 @@ async def test_large_answers_are_refused_while_too_much_is_unread_and_small_ones
         await until(lambda: unread.bytes == 0)
 
 
+async def test_who_reads_nothing_takes_the_room_of_nobody_else(mute: list[socket.socket]) -> None:
+    unread = UnreadAnswers(most_bytes=10 * LARGE, share=0.15, within_s=3600)
+    async with await serving(unread) as server, ClientSession() as session:
+        await ask_and_never_read(server, mute)
+        await until(lambda: unread.bytes > LARGE)
+        async with session.get(server.make_url("/large")) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (429, "rate_limited")
+        async with session.get(server.make_url("/large?caller=another")) as answer:
+            assert len(await answer.read()) == LARGE
+        mute[0].close()
+        await until(lambda: unread.bytes == 0)
+        async with session.get(server.make_url("/large")) as answer:
+            assert len(await answer.read()) == LARGE, "one alone is always kept, however large"
+        await until(lambda: unread.bytes == 0)
+
+
 async def test_who_does_not_read_an_answer_in_time_is_closed(mute: list[socket.socket]) -> None:
-    unread = UnreadAnswers(most_bytes=2 * LARGE, within_s=0.05)
+    unread = UnreadAnswers(most_bytes=2 * LARGE, share=1.0, within_s=0.05)
     async with await serving(unread) as server:
         await ask_and_never_read(server, mute)
         await until(lambda: unread.bytes > 0)
