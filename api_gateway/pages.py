@@ -82,7 +82,7 @@ def add_asyncapi(api: Api, asyncapi: dict[str, Any]) -> None:
 def add_web_client(api: Api) -> None:
     """Serve the web client at ``/``."""
     _serve(api, "/", read_page(WEB / "index.html"))
-    for path in (WEB / "icon.svg", WEB / "chat.css", WEB / "chat.js", WEB / "vendor" / "socket.io.min.js"):
+    for path in (WEB / "icon.svg", WEB / "chat.css", *WEB.glob("*.js"), WEB / "vendor" / "socket.io.min.js"):
         _serve(api, f"/web/{path.name}", read_page(path))
 
 

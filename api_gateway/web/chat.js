@@ -1,48 +1,19 @@
-"use strict";
-
 // A small client of the public contracts, and nothing else: where to connect and what was said over REST, live
-// messages over Socket.IO. What people wrote is only ever set as text, never as markup.
+// messages over Socket.IO.
+
+import { $, make, NEAR_PX, paintAvatar, paintSoon, showGroups, showRoom, showStatus } from "./paint.js";
+import { keep, newGroup, sortedGroups, state } from "./state.js";
 
 const PAGE = 50;
 const SEND_TIMEOUT_MS = 8000;
 const RETRY_SEND_MS = 2000;
-const NEAR_BOTTOM_PX = 120;
-const SAME_BREATH_MS = 5 * 60 * 1000;
 const MAX_BACKOFF_MS = 8000;
 const LOOK_FOR_STORED_MS = 250;
-const MAX_KEPT = 1000;
 const MAX_CURSORS = 1000;
 const LASTING = new Set(["unavailable", "history_unavailable", "overloaded", "rate_limited"]);
 const TOKEN_CODES = new Set(["missing_token", "invalid_token", "expired_token"]);
 
-const $ = (id) => document.getElementById(id);
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-
-const state = {
-  token: null,
-  up: null,
-  groups: new Map(), // by id: see newGroup
-  open: null, // the id of the group that is shown
-  socket: null,
-  failures: 0,
-  painting: false, // whether a paint is due in the next frame
-  session: 0, // grows at each log-in and log-out: what belongs to an earlier one stops
-};
-
-function newGroup(id, name) {
-  return {
-    id,
-    name,
-    messages: [], // by seq
-    cursor: null, // the last seq seen live: what the edge resumes from
-    loaded: false, // whether the newest page was read
-    loads: 0, // how often that was begun: a later one takes the place of an earlier one
-    complete: false, // whether the oldest message was read
-    unread: 0,
-    pending: [], // of mine, not acked yet, in the order of writing
-    users: null,
-  };
-}
 
 // --- REST ---
 
@@ -66,6 +37,11 @@ async function ask(method, path, body) {
 
 const read = (path) => ask("GET", path);
 const inPath = encodeURIComponent;
+
+function report(error) {
+  if (error instanceof Refusal && TOKEN_CODES.has(error.code)) logOut(error.message);
+  else $("room-facts").textContent = error instanceof Refusal ? error.message : "The server does not answer.";
+}
 
 // --- Logging in and out ---
 
@@ -150,13 +126,6 @@ async function openGroup(id) {
   if (!$("people").hidden) loadPeople().catch(report);
 }
 
-function sortedGroups() {
-  const newest = (group) => group.messages.at(-1)?.timestamp ?? 0;
-  return [...state.groups.values()].sort(
-    (one, other) => newest(other) - newest(one) || one.name.localeCompare(other.name),
-  );
-}
-
 function forget(id) {
   state.groups.delete(id);
   if (state.open === id) {
@@ -171,24 +140,6 @@ function forget(id) {
 }
 
 // --- Messages ---
-
-/** Keep a message in its place: the log's order, each once, by its lowest seq. The oldest make room for the newest. */
-function keep(group, message) {
-  const messages = group.messages;
-  const twin = messages.findIndex(({ id, up }) => id === message.id && up === message.up);
-  if (twin >= 0 && messages[twin].seq <= message.seq) return false;
-  if (twin >= 0) messages.splice(twin, 1);
-  let at = messages.length;
-  while (at > 0 && messages[at - 1].seq > message.seq) at -= 1;
-  const isNewest = at === messages.length;
-  messages.splice(at, 0, message);
-  if (isNewest && messages.length > MAX_KEPT) {
-    messages.splice(0, messages.length - MAX_KEPT);
-    group.complete = false;
-  }
-  if (message.up === state.up) group.pending = group.pending.filter(({ id }) => id !== message.id);
-  return true;
-}
 
 /** Read the newest page, until history holds all that was said before this client listened. */
 async function loadNewest(group) {
@@ -378,128 +329,6 @@ function onJoined(rooms) {
   paintSoon();
 }
 
-// --- What is seen ---
-
-function make(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-function paintAvatar(node, name, extra = "") {
-  let hash = 0;
-  for (const letter of name) hash = (hash * 31 + letter.codePointAt(0)) >>> 0;
-  node.className = `avatar hue-${hash % 8} ${extra}`;
-  const words = name.split(/\s+/).filter((word) => /\p{L}|\d/u.test(word));
-  const isUp = /^up\d{9}$/.test(name);
-  node.textContent = isUp ? name.slice(-3) : words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
-  node.setAttribute("aria-hidden", "true");
-  return node;
-}
-
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
-const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-
-function timeNode(ms) {
-  const node = make("time", "", clock.format(ms));
-  node.dateTime = new Date(ms).toISOString();
-  return node;
-}
-
-function showStatus(text, live = false) {
-  $("status").textContent = text;
-  $("status").classList.toggle("live", live);
-}
-
-function report(error) {
-  if (error instanceof Refusal && TOKEN_CODES.has(error.code)) logOut(error.message);
-  else $("room-facts").textContent = error instanceof Refusal ? error.message : "The server does not answer.";
-}
-
-/** Paint once a frame, however many messages come in it. */
-function paintSoon() {
-  if (state.painting) return;
-  state.painting = true;
-  requestAnimationFrame(() => {
-    state.painting = false;
-    if (state.open) showRoom();
-    showGroups();
-  });
-}
-
-function showGroups() {
-  $("groups").replaceChildren(...sortedGroups().map(groupNode));
-}
-
-function groupNode(group) {
-  const last = group.messages.at(-1);
-  const button = make("button");
-  button.setAttribute("aria-current", String(group.id === state.open));
-  const isToday = last && new Date(last.timestamp).toDateString() === new Date().toDateString();
-  const when = last ? (isToday ? clock : shortDay).format(last.timestamp) : "";
-  const said = last ? `${last.up === state.up ? "You" : last.up}: ${last.message.slice(0, 200)}` : "Nothing yet";
-  const top = make("span", "line");
-  top.append(make("span", "name", group.name), make("time", "", when));
-  const below = make("span", "line");
-  below.append(make("span", "preview", said));
-  if (group.unread) below.append(make("span", "unread", group.unread > 99 ? "99+" : String(group.unread)));
-  const lines = make("span", "lines");
-  lines.append(top, below);
-  button.append(paintAvatar(make("span"), group.name), lines);
-  button.addEventListener("click", () => openGroup(group.id));
-  const item = make("li");
-  item.append(button);
-  return item;
-}
-
-function showRoom({ toBottom = false, keepPlace = false } = {}) {
-  const group = state.groups.get(state.open);
-  const list = $("messages");
-  const fromBottom = list.scrollHeight - list.scrollTop;
-  const stay = toBottom || fromBottom - list.clientHeight < NEAR_BOTTOM_PX;
-  $("room-name").textContent = group.name;
-  $("room-facts").textContent = group.users ? `${group.users.length} members` : "";
-  list.replaceChildren(...roomNodes(group));
-  if (keepPlace) list.scrollTop = list.scrollHeight - fromBottom;
-  else if (stay) list.scrollTop = list.scrollHeight;
-  if (!document.hidden) group.unread = 0;
-}
-
-function roomNodes(group) {
-  const nodes = [];
-  let before = null;
-  for (const message of group.messages) {
-    const day = new Date(message.timestamp).toDateString();
-    const isNewDay = !before || day !== new Date(before.timestamp).toDateString();
-    if (isNewDay) nodes.push(make("li", "day", dayName.format(message.timestamp)));
-    const isFirst = isNewDay || before.up !== message.up || message.timestamp - before.timestamp > SAME_BREATH_MS;
-    nodes.push(messageNode(message, isFirst));
-    before = message;
-  }
-  return [...nodes, ...group.pending.map((mine) => pendingNode(group, mine))];
-}
-
-function messageNode(message, isFirst) {
-  const isMine = message.up === state.up;
-  const node = make("li", `message${isMine ? " mine" : ""}${isFirst ? " first" : ""}`);
-  if (!isMine && isFirst) node.append(paintAvatar(make("span"), message.up, "small"), make("span", "who", message.up));
-  const bubble = make("div", "bubble", message.message);
-  bubble.append(timeNode(message.timestamp));
-  node.append(bubble);
-  return node;
-}
-
-function pendingNode(group, mine) {
-  const node = make("li", `message mine ${mine.state === "failed" ? "failed" : "pending"}`);
-  const bubble = make("div", "bubble", mine.message);
-  const text = mine.state === "failed" ? mine.why : mine.state === "waiting" ? "waiting to be sent" : "sending";
-  bubble.append(make("span", "state", text));
-  node.append(bubble);
-  return node;
-}
-
 // --- Members ---
 
 async function loadPeople() {
@@ -572,7 +401,11 @@ $("text").addEventListener("input", () => {
 });
 $("messages").addEventListener("scroll", () => {
   const group = state.groups.get(state.open);
-  if (group && $("messages").scrollTop < NEAR_BOTTOM_PX) loadOlder(group).catch(report);
+  if (group && $("messages").scrollTop < NEAR_PX) loadOlder(group).catch(report);
+});
+$("groups").addEventListener("click", (event) => {
+  const item = event.target.closest("li");
+  if (item) openGroup(item.dataset.key);
 });
 $("toggle-people").addEventListener("click", () => {
   $("people").hidden = !$("people").hidden;

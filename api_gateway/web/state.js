@@ -1,0 +1,54 @@
+// What is known: who is logged in, the groups and what was said in them.
+
+const MAX_KEPT = 1000;
+
+export const state = {
+  token: null,
+  up: null,
+  groups: new Map(), // by id: see newGroup
+  open: null, // the id of the group that is shown
+  socket: null,
+  failures: 0,
+  painting: false, // whether a paint is due in the next frame
+  session: 0, // grows at each log-in and log-out: what belongs to an earlier one stops
+};
+
+export function newGroup(id, name) {
+  return {
+    id,
+    name,
+    messages: [], // by seq
+    cursor: null, // the last seq seen live: what the edge resumes from
+    loaded: false, // whether the newest page was read
+    loads: 0, // how often that was begun: a later one takes the place of an earlier one
+    complete: false, // whether the oldest message was read
+    unread: 0,
+    pending: [], // of mine, not acked yet, in the order of writing
+    users: null,
+  };
+}
+
+export function sortedGroups() {
+  const newest = (group) => group.messages.at(-1)?.timestamp ?? 0;
+  return [...state.groups.values()].sort(
+    (one, other) => newest(other) - newest(one) || one.name.localeCompare(other.name),
+  );
+}
+
+/** Keep a message in its place: the log's order, each once, by its lowest seq. The oldest make room for the newest. */
+export function keep(group, message) {
+  const messages = group.messages;
+  const twin = messages.findIndex(({ id, up }) => id === message.id && up === message.up);
+  if (twin >= 0 && messages[twin].seq <= message.seq) return false;
+  if (twin >= 0) messages.splice(twin, 1);
+  let at = messages.length;
+  while (at > 0 && messages[at - 1].seq > message.seq) at -= 1;
+  const isNewest = at === messages.length;
+  messages.splice(at, 0, message);
+  if (isNewest && messages.length > MAX_KEPT) {
+    messages.splice(0, messages.length - MAX_KEPT);
+    group.complete = false;
+  }
+  if (message.up === state.up) group.pending = group.pending.filter(({ id }) => id !== message.id);
+  return true;
+}
