@@ -208,7 +208,7 @@ function newId() {
 }
 
 function write(group, text) {
-  group.pending.push({ id: newId(), message: text, timestamp: Date.now(), state: "sending" });
+  group.pending.push({ id: newId(), up: state.up, message: text, timestamp: Date.now(), state: "sending" });
   showRoom({ toBottom: true });
   send(group, group.pending.at(-1));
 }
@@ -403,6 +403,14 @@ $("messages").addEventListener("scroll", () => {
   const group = state.groups.get(state.open);
   if (group && $("messages").scrollTop < NEAR_PX) loadOlder(group).catch(report);
 });
+$("groups").addEventListener("pointerdown", () => {
+  state.pressing = true; // a group that moves now would not be where it is let go
+});
+for (const end of ["pointerup", "pointercancel", "contextmenu"])
+  document.addEventListener(end, () => {
+    state.pressing = false;
+    paintSoon();
+  });
 $("groups").addEventListener("click", (event) => {
   const item = event.target.closest("li");
   if (item) openGroup(item.dataset.key);

@@ -14,13 +14,17 @@ export function make(tag, className, text) {
   return node;
 }
 
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 export function paintAvatar(node, name, extra = "") {
   let hash = 0;
   for (const letter of name) hash = (hash * 31 + letter.codePointAt(0)) >>> 0;
   node.className = `avatar hue-${hash % 8} ${extra}`;
   const words = name.split(/\s+/).filter((word) => /\p{L}|\d/u.test(word));
   const isUp = /^up\d{9}$/.test(name);
-  node.textContent = isUp ? name.slice(-3) : words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
+  setText(node, isUp ? name.slice(-3) : words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join(""));
   node.setAttribute("aria-hidden", "true");
   return node;
 }
@@ -28,12 +32,6 @@ export function paintAvatar(node, name, extra = "") {
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-
-function timeNode(ms) {
-  const node = make("time", "", clock.format(ms));
-  node.dateTime = new Date(ms).toISOString();
-  return node;
-}
 
 export function showStatus(text, live = false) {
   $("status").textContent = text;
@@ -51,29 +49,64 @@ export function paintSoon() {
   });
 }
 
-export function showGroups() {
-  $("groups").replaceChildren(...sortedGroups().map(groupNode));
+/**
+ * Show one node for each thing, by its key and in their order. What stays is left where it is: a node that is made or
+ * moved anew loses its focus and what is selected in it, and is read aloud again.
+ */
+function paintList(list, things, makeNode, paintNode) {
+  const known = new Map([...list.children].map((node) => [node.dataset.key, node]));
+  const nodes = things.map((thing) => {
+    const node = known.get(thing.key) ?? makeNode(thing);
+    known.delete(thing.key);
+    node.dataset.key = thing.key;
+    paintNode(node, thing);
+    return node;
+  });
+  for (const node of known.values()) node.remove();
+  let at = list.firstChild;
+  for (const node of nodes) {
+    if (node.contains(document.activeElement)) while (at !== node) at = putLast(list, at);
+    if (node === at) at = at.nextSibling;
+    else list.insertBefore(node, at);
+  }
 }
 
-function groupNode(group) {
-  const last = group.messages.at(-1);
-  const button = make("button");
-  button.setAttribute("aria-current", String(group.id === state.open));
-  const isToday = last && new Date(last.timestamp).toDateString() === new Date().toDateString();
-  const when = last ? (isToday ? clock : shortDay).format(last.timestamp) : "";
-  const said = last ? `${last.up === state.up ? "You" : last.up}: ${last.message.slice(0, 200)}` : "Nothing yet";
-  const top = make("span", "line");
-  top.append(make("span", "name", group.name), make("time", "", when));
-  const below = make("span", "line");
-  below.append(make("span", "preview", said));
-  if (group.unread) below.append(make("span", "unread", group.unread > 99 ? "99+" : String(group.unread)));
-  const lines = make("span", "lines");
+/** Take a node out of the way, and return the one that was behind it. */
+function putLast(list, node) {
+  const next = node.nextSibling;
+  list.append(node);
+  return next;
+}
+
+export function showGroups() {
+  if (state.pressing) return;
+  paintList($("groups"), sortedGroups().map((group) => ({ key: group.id, group })), groupNode, paintGroup);
+}
+
+function groupNode() {
+  const [top, below, lines] = [make("span", "line"), make("span", "line"), make("span", "lines")];
+  top.append(make("span", "name"), make("time"));
+  below.append(make("span", "preview"), make("span", "unread"));
   lines.append(top, below);
-  button.append(paintAvatar(make("span"), group.name), lines);
+  const button = make("button");
+  button.append(make("span"), lines);
   const item = make("li");
-  item.dataset.key = group.id;
   item.append(button);
   return item;
+}
+
+function paintGroup(item, { group }) {
+  const button = item.firstChild;
+  const [name, when, preview, unread] = button.querySelectorAll(".line > *");
+  const last = group.messages.at(-1);
+  const isToday = last && new Date(last.timestamp).toDateString() === new Date().toDateString();
+  button.setAttribute("aria-current", String(group.id === state.open));
+  paintAvatar(button.firstChild, group.name);
+  setText(name, group.name);
+  setText(when, last ? (isToday ? clock : shortDay).format(last.timestamp) : "");
+  setText(preview, last ? `${last.up === state.up ? "You" : last.up}: ${last.message.slice(0, 200)}` : "Nothing yet");
+  setText(unread, group.unread > 99 ? "99+" : String(group.unread));
+  unread.hidden = group.unread === 0;
 }
 
 export function showRoom({ toBottom = false, keepPlace = false } = {}) {
@@ -83,41 +116,51 @@ export function showRoom({ toBottom = false, keepPlace = false } = {}) {
   const stay = toBottom || fromBottom - list.clientHeight < NEAR_PX;
   $("room-name").textContent = group.name;
   $("room-facts").textContent = group.users ? `${group.users.length} members` : "";
-  list.replaceChildren(...roomNodes(group));
+  paintList(list, roomThings(group), roomNode, paintRoomNode);
   if (keepPlace) list.scrollTop = list.scrollHeight - fromBottom;
   else if (stay) list.scrollTop = list.scrollHeight;
   if (!document.hidden) group.unread = 0;
 }
 
-function roomNodes(group) {
-  const nodes = [];
+/** The messages and what is about to be one, under the same keys, and the days that they begin. */
+function roomThings(group) {
+  const things = [];
   let before = null;
-  for (const message of group.messages) {
-    const day = new Date(message.timestamp).toDateString();
+  for (const message of [...group.messages, ...group.pending]) {
+    const { id, up, timestamp } = message;
+    const key = `${group.id} ${up} ${id}`;
+    const day = new Date(timestamp).toDateString();
     const isNewDay = !before || day !== new Date(before.timestamp).toDateString();
-    if (isNewDay) nodes.push(make("li", "day", dayName.format(message.timestamp)));
-    const isFirst = isNewDay || before.up !== message.up || message.timestamp - before.timestamp > SAME_BREATH_MS;
-    nodes.push(messageNode(message, isFirst));
+    const isFirst = isNewDay || before.up !== up || timestamp - before.timestamp > SAME_BREATH_MS;
+    if (isNewDay) things.push({ key: `${key} day`, day: dayName.format(timestamp) });
+    things.push({ key, message, isFirst });
     before = message;
   }
-  return [...nodes, ...group.pending.map((mine) => pendingNode(group, mine))];
+  return things;
 }
 
-function messageNode(message, isFirst) {
-  const isMine = message.up === state.up;
-  const node = make("li", `message${isMine ? " mine" : ""}${isFirst ? " first" : ""}`);
-  if (!isMine && isFirst) node.append(paintAvatar(make("span"), message.up, "small"), make("span", "who", message.up));
-  const bubble = make("div", "bubble", message.message);
-  bubble.append(timeNode(message.timestamp));
+function roomNode({ day, message }) {
+  const node = make("li");
+  if (day) return node;
+  const { up, message: text } = message;
+  if (up !== state.up) node.append(paintAvatar(make("span"), up, "small"), make("span", "who", up));
+  const bubble = make("div", "bubble", text);
+  bubble.append(make("time"), make("span", "state"));
   node.append(bubble);
   return node;
 }
 
-function pendingNode(group, mine) {
-  const node = make("li", `message mine ${mine.state === "failed" ? "failed" : "pending"}`);
-  const bubble = make("div", "bubble", mine.message);
-  const text = mine.state === "failed" ? mine.why : mine.state === "waiting" ? "waiting to be sent" : "sending";
-  bubble.append(make("span", "state", text));
-  node.append(bubble);
-  return node;
+function paintRoomNode(node, { day, message, isFirst }) {
+  if (day) {
+    node.className = "day";
+    return setText(node, day);
+  }
+  const [time, sending] = node.lastChild.children;
+  const isSaid = message.seq !== undefined;
+  const looks = ["message", message.up === state.up && "mine", isFirst && "first"];
+  if (!isSaid) looks.push(message.state === "failed" ? "failed" : "pending");
+  node.className = looks.filter(Boolean).join(" ");
+  time.dateTime = new Date(message.timestamp).toISOString();
+  setText(time, isSaid ? clock.format(message.timestamp) : "");
+  setText(sending, isSaid ? "" : { sending: "sending", waiting: "waiting to be sent", failed: message.why }[message.state]);
 }

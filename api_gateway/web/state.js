@@ -10,6 +10,7 @@ export const state = {
   socket: null,
   failures: 0,
   painting: false, // whether a paint is due in the next frame
+  pressing: false, // whether the pointer is down on a group
   session: 0, // grows at each log-in and log-out: what belongs to an earlier one stops
 };
 

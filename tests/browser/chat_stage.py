@@ -1,5 +1,6 @@
 """The web client's page with a stage around it: what REST answers and what an edge says, a test decides."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,6 +45,8 @@ class Stage:
         self.reads = 0
         self.refused: dict[str, Refusal] = {}
         """What REST refuses, by path."""
+        self.acks: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        """What who writes is answered, each once a test has put it here."""
         self.sinces: list[Mapping[str, int]] = []
         """The cursors of each connection that came."""
         self.sid = ""
@@ -54,6 +57,7 @@ class Stage:
         )
         self.edge.on("connect", self._connect)
         self.edge.on("online", lambda _sid, _payload: {"ok": True})
+        self.edge.on("chat message", self._ack)
 
     async def open(self, page: Page) -> None:
         """Open the page as a student, and wait until the edge has greeted it."""
@@ -75,6 +79,9 @@ class Stage:
             raise Rejected("too many cursors", {"code": INVALID_PAYLOAD.code, "message": "too many cursors"})
         self.sid = sid
         self.edge.start_background_task(self._greet, sid)
+
+    async def _ack(self, _sid: str, _message: object) -> dict[str, Any]:
+        return await self.acks.get()
 
     async def _greet(self, sid: str) -> None:
         how = {"head": self.head, "recovered": True, "missed": 0}
