@@ -27,10 +27,12 @@ class Refusal extends Error {
 }
 
 async function ask(method, path, body) {
+  const { session } = state;
   const headers = { authorization: `Bearer ${state.token}` };
   if (body) headers["content-type"] = "application/json";
   const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
   const said = await answer.json();
+  if (session !== state.session) return new Promise(() => {}); // it was for who has logged out: nobody hears of it
   if (answer.ok) return said;
   throw new Refusal(answer.status, said.error, Number(answer.headers.get("retry-after")) || 0);
 }
@@ -83,11 +85,15 @@ function logOut(why = "") {
   sessionStorage.removeItem("token");
   state.session += 1;
   hangUp();
-  Object.assign(state, { token: null, open: null, failures: 0, groups: new Map() });
+  closeRoom();
+  Object.assign(state, { token: null, failures: 0, groups: new Map() });
+  showGroups();
+  $("new-group").close();
   $("chat").hidden = true;
   $("login").hidden = false;
   $("login-error").textContent = why;
   $("token").value = "";
+  $("token").focus();
 }
 
 // --- Groups ---
@@ -128,15 +134,17 @@ async function openGroup(id) {
 
 function forget(id) {
   state.groups.delete(id);
-  if (state.open === id) {
-    state.open = null;
-    $("messages").replaceChildren();
-    $("room-name").textContent = $("room-facts").textContent = "";
-    $("compose").hidden = $("toggle-people").hidden = $("people").hidden = true;
-    $("empty").hidden = false;
-    $("chat").classList.remove("reading");
-  }
+  if (state.open === id) closeRoom();
   showGroups();
+}
+
+function closeRoom() {
+  state.open = null;
+  for (const shown of ["messages", "members", "room-name", "room-facts"]) $(shown).replaceChildren();
+  $("text").value = "";
+  $("compose").hidden = $("toggle-people").hidden = $("people").hidden = true;
+  $("empty").hidden = false;
+  $("chat").classList.remove("reading");
 }
 
 // --- Messages ---

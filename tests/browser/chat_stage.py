@@ -42,6 +42,7 @@ class Stage:
         self.head = -1
         self.history: list[dict[str, Any]] = []
         self.stored_up_to = -1
+        self.users = {"g": [UP, "up202000002"]}
         self.reads = 0
         self.refused: dict[str, Refusal] = {}
         """What REST refuses, by path."""
@@ -93,6 +94,7 @@ class Stage:
         pages.add_web_client(api)
         api.serve("GET", "/chat/location", self._location)
         api.serve("GET", "/chat/group", self._groups)
+        api.serve("GET", "/chat/group/{group}", self._members)
         api.serve("GET", "/chat/message", self._previews)
         api.serve("GET", "/chat/{group}/message", self._page)
         return api.application()
@@ -103,6 +105,11 @@ class Stage:
     async def _groups(self, _: web.Request) -> ReadyResponse:
         self._refuse("/chat/group")
         return _json({"groups": [{"id": group, "name": f"Group {group}"} for group in self.groups]})
+
+    async def _members(self, request: web.Request) -> ReadyResponse:
+        self._refuse(request.path)
+        group = request.match_info["group"]
+        return _json({"id": group, "name": f"Group {group}", "users": self.users[group]})
 
     async def _previews(self, _: web.Request) -> ReadyResponse:
         self._refuse("/chat/message")

@@ -1,0 +1,71 @@
+"""A student who logs out leaves nothing on the page for whoever logs in next in the same tab."""
+
+import asyncio
+
+import jwt
+import pytest
+from playwright.async_api import Route, expect
+
+from schemas.refusals import EXPIRED_TOKEN
+from tests.browser.browsers import page_of
+from tests.browser.chat_stage import a_stage, message
+
+pytestmark = pytest.mark.timeout(120)
+
+NEXT = jwt.encode({"sub": "up202000003"}, "nobody looks at the signature here 0123456789")
+
+
+@pytest.mark.parametrize("is_expired", [False, True], ids=["by choice", "by an expired token"])
+async def test_who_logs_in_next_sees_nothing_of_who_was_there(is_expired: bool) -> None:
+    async with a_stage() as stage, page_of() as page:
+        await stage.open(page)
+        await page.get_by_role("button", name="Members").click()
+        await expect(page.locator("#members li")).to_have_count(2)
+        await stage.tell("chat message", message(7, "for your eyes only"))
+        await expect(page.locator("#messages")).to_contain_text("for your eyes only")
+        await page.get_by_label("Message", exact=True).fill("a draft")
+        if is_expired:
+            row = EXPIRED_TOKEN
+            await stage.tell("refused", {"code": row.code, "message": row.message, "request_id": "r"})
+        else:
+            await page.get_by_role("button", name="Forget the token").click()
+        await expect(page.get_by_label("Token", exact=True)).to_be_focused()
+        stage.groups = []
+        await page.get_by_label("Token", exact=True).fill(NEXT)
+        await page.get_by_role("button", name="Open my chats").click()
+        await expect(page.locator("#my-up")).to_have_text("up202000003")
+        for left in ("messages", "members", "groups"):
+            await expect(page.locator(f"#{left} li")).to_have_count(0)
+        await expect(page.locator("#room-name")).to_have_text("")
+        await expect(page.locator("#text")).to_have_value("")
+        await expect(page.locator("#compose")).to_be_hidden()
+        await expect(page.locator("#empty")).to_be_visible()
+
+
+async def test_a_group_that_was_made_for_who_has_logged_out_is_not_shown_to_the_next() -> None:
+    async with a_stage() as stage, page_of() as page:
+        asked, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def late(route: Route) -> None:
+            if route.request.method != "POST":
+                await route.continue_()
+                return
+            asked.set()
+            await may_answer.wait()
+            await route.fulfill(json={"id": "secret", "name": "Secret", "users": [], "stored": True})
+
+        await page.route("**/chat/group", late)
+        await stage.open(page)
+        await page.get_by_role("button", name="New group").click()
+        await page.get_by_label("Name", exact=True).fill("Secret")
+        await page.get_by_role("button", name="Create").click()
+        await asked.wait()
+        row = EXPIRED_TOKEN
+        await stage.tell("refused", {"code": row.code, "message": row.message, "request_id": "r"})
+        await page.get_by_label("Token", exact=True).fill(NEXT)
+        await page.get_by_role("button", name="Open my chats").click()
+        await expect(page.locator("#groups .name")).to_have_text(["Group g"])
+        async with page.expect_request_finished(lambda request: request.method == "POST"):
+            may_answer.set()
+        await page.evaluate("new Promise((done) => setTimeout(done))")
+        await expect(page.locator("#groups .name")).to_have_text(["Group g"])
