@@ -1,7 +1,7 @@
 // A small client of the public contracts, and nothing else: where to connect and what was said over REST, live
 // messages over Socket.IO.
 
-import { $, make, NEAR_PX, paintAvatar, paintSoon, showGroups, showRoom, showStatus } from "./paint.js";
+import { $, focusGroup, isRead, make, NEAR_PX, paintAvatar, paintSoon, showGroups, showRoom, showStatus } from "./paint.js";
 import { keep, newGroup, sortedGroups, state } from "./state.js";
 
 const PAGE = 50;
@@ -122,11 +122,10 @@ async function openGroup(id) {
   state.open = id;
   $("chat").classList.add("reading");
   const group = state.groups.get(id);
-  group.unread = 0;
   $("empty").hidden = true;
   $("compose").hidden = $("toggle-people").hidden = false;
-  showGroups();
   showRoom({ toBottom: true });
+  showGroups();
   $("text").focus();
   await loadNewest(group).catch(report);
   if (!$("people").hidden) loadPeople().catch(report);
@@ -205,7 +204,7 @@ function onMessage(message) {
   if (!group) return;
   group.cursor = Math.max(group.cursor ?? -1, message.seq);
   if (!keep(group, message)) return;
-  if ((group.id !== state.open || document.hidden) && message.up !== state.up) group.unread += 1;
+  if (!isRead(group) && message.up !== state.up) group.unread += 1;
   paintSoon();
 }
 
@@ -431,7 +430,12 @@ $("leave-group").addEventListener("click", async () => {
   const left = state.open;
   if (await changeMember("DELETE", state.up)) forget(left);
 });
-$("back").addEventListener("click", () => $("chat").classList.remove("reading"));
+$("back").addEventListener("click", () => {
+  const left = state.open;
+  closeRoom();
+  showGroups();
+  focusGroup(left);
+});
 $("leave-chat").addEventListener("click", () => logOut());
 $("open-new-group").addEventListener("click", () => {
   $("new-group-form").reset();

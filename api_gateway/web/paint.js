@@ -109,6 +109,15 @@ function paintGroup(item, { group }) {
   unread.hidden = group.unread === 0;
 }
 
+export function focusGroup(id) {
+  [...$("groups").children].find((item) => item.dataset.key === id).firstChild.focus();
+}
+
+/** Whether what comes to a group is read at once: it is open, in a tab that is seen. */
+export function isRead(group) {
+  return group.id === state.open && !document.hidden;
+}
+
 export function showRoom({ toBottom = false, keepPlace = false } = {}) {
   const group = state.groups.get(state.open);
   const list = $("messages");
@@ -119,7 +128,7 @@ export function showRoom({ toBottom = false, keepPlace = false } = {}) {
   paintList(list, roomThings(group), roomNode, paintRoomNode);
   if (keepPlace) list.scrollTop = list.scrollHeight - fromBottom;
   else if (stay) list.scrollTop = list.scrollHeight;
-  if (!document.hidden) group.unread = 0;
+  if (isRead(group)) group.unread = 0;
 }
 
 /** The messages and what is about to be one, under the same keys, and the days that they begin. */

@@ -1,0 +1,28 @@
+"""What a student sees of a group is that group's alone: people, what is unread, half written, or failed."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.browsers import page_of
+from tests.browser.chat_stage import a_stage, message
+
+pytestmark = pytest.mark.timeout(120)
+
+PHONE = 390
+
+
+async def test_on_a_phone_a_group_that_was_left_for_the_list_shows_what_is_unread() -> None:
+    async with a_stage() as stage, page_of(PHONE) as page:
+        await stage.open(page)
+        group = page.get_by_role("button", name="Group g")
+        await group.click()
+        await stage.tell("chat message", message(1, "seen"))
+        await expect(page.locator("#messages")).to_contain_text("seen")
+        await page.get_by_role("button", name="Back to the groups").click()
+        await expect(group).to_be_focused()
+        await stage.tell("chat message", message(2, "not seen yet"))
+        await expect(group.locator(".unread")).to_have_text("1")
+        await group.click()
+        await expect(page.locator("#messages")).to_contain_text("not seen yet")
+        await page.get_by_role("button", name="Back to the groups").click()
+        await expect(group.locator(".unread")).to_be_hidden()
