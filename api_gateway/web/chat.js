@@ -126,7 +126,7 @@ async function openGroup(id) {
   $("compose").hidden = $("toggle-people").hidden = false;
   showRoom({ toBottom: true });
   showGroups();
-  $("text").focus();
+  fillBox(group.draft);
   await loadNewest(group).catch(report);
   if (!$("people").hidden) loadPeople().catch(report);
 }
@@ -135,6 +135,19 @@ function forget(id) {
   state.groups.delete(id);
   if (state.open === id) closeRoom();
   showGroups();
+}
+
+/** Let a text be what is about to be written in the open group. */
+function fillBox(text) {
+  $("text").value = text;
+  $("text").focus();
+  keepDraft();
+}
+
+function keepDraft() {
+  const text = $("text").value;
+  state.groups.get(state.open).draft = text;
+  $("text").rows = Math.min(6, text.split("\n").length);
 }
 
 function closeRoom() {
@@ -394,8 +407,7 @@ onSubmit("add-member", async () => {
 onSubmit("compose", () => {
   const text = $("text").value;
   if (!text.trim()) return;
-  $("text").value = "";
-  $("text").rows = 1;
+  fillBox("");
   write(state.groups.get(state.open), text);
 });
 $("text").addEventListener("keydown", (event) => {
@@ -403,9 +415,7 @@ $("text").addEventListener("keydown", (event) => {
   event.preventDefault();
   $("compose").requestSubmit();
 });
-$("text").addEventListener("input", () => {
-  $("text").rows = Math.min(6, $("text").value.split("\n").length);
-});
+$("text").addEventListener("input", keepDraft);
 $("messages").addEventListener("scroll", () => {
   const group = state.groups.get(state.open);
   if (group && $("messages").scrollTop < NEAR_PX) loadOlder(group).catch(report);

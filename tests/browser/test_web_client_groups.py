@@ -26,3 +26,24 @@ async def test_on_a_phone_a_group_that_was_left_for_the_list_shows_what_is_unrea
         await expect(page.locator("#messages")).to_contain_text("not seen yet")
         await page.get_by_role("button", name="Back to the groups").click()
         await expect(group.locator(".unread")).to_be_hidden()
+
+
+async def test_a_draft_is_its_group_s_alone_and_waits_there() -> None:
+    async with a_stage() as stage, page_of() as page:
+        stage.groups = ["g", "h"]
+        await stage.open(page)
+        box = page.get_by_label("Message", exact=True)
+        await box.fill("for g")
+        await page.get_by_role("button", name="Group h").click()
+        await expect(box).to_have_value("")
+        await box.fill("for\nh")
+        await page.get_by_role("button", name="Group g").click()
+        await expect(box).to_have_value("for g")
+        await expect(box).to_have_attribute("rows", "1")
+        await box.press("Enter")
+        await expect(page.locator(".mine")).to_contain_text("for g")
+        await page.get_by_role("button", name="Group h").click()
+        await expect(box).to_have_value("for\nh")
+        await expect(box).to_have_attribute("rows", "2")
+        await page.get_by_role("button", name="Group g").click()
+        await expect(box).to_have_value("")
