@@ -1,7 +1,7 @@
 // A small client of the public contracts, and nothing else: where to connect and what was said over REST, live
 // messages over Socket.IO.
 
-import { $, focusGroup, isRead, make, NEAR_PX, paintAvatar, paintSoon, showGroups, showRoom, showStatus } from "./paint.js";
+import { $, focusGroup, isRead, NEAR_PX, paintAvatar, paintSoon, showGroups, showMembers, showRoom, showStatus } from "./paint.js";
 import { keep, newGroup, sortedGroups, state } from "./state.js";
 
 const PAGE = 50;
@@ -40,9 +40,15 @@ async function ask(method, path, body) {
 const read = (path) => ask("GET", path);
 const inPath = encodeURIComponent;
 
+/** Say why a request was in vain. Without a good token nothing else can be done here. */
+function explain(error) {
+  const why = error instanceof Refusal ? error.message : "The server does not answer.";
+  if (TOKEN_CODES.has(error.code)) logOut(why);
+  return why;
+}
+
 function report(error) {
-  if (error instanceof Refusal && TOKEN_CODES.has(error.code)) logOut(error.message);
-  else $("room-facts").textContent = error instanceof Refusal ? error.message : "The server does not answer.";
+  $("room-facts").textContent = explain(error);
 }
 
 // --- Logging in and out ---
@@ -118,7 +124,7 @@ async function loadPreviews() {
   }
 }
 
-async function openGroup(id) {
+function openGroup(id) {
   state.open = id;
   $("chat").classList.add("reading");
   const group = state.groups.get(id);
@@ -127,8 +133,9 @@ async function openGroup(id) {
   showRoom({ toBottom: true });
   showGroups();
   fillBox(group.draft);
-  await loadNewest(group).catch(report);
-  if (!$("people").hidden) loadPeople().catch(report);
+  $("add-member").reset();
+  showPeople(!$("people").hidden);
+  loadNewest(group).catch(report);
 }
 
 function forget(id) {
@@ -351,28 +358,36 @@ function onJoined(rooms) {
 
 // --- Members ---
 
-async function loadPeople() {
-  const group = state.groups.get(state.open);
-  const { users } = await read(`/chat/group/${inPath(group.id)}`);
-  group.users = users;
-  if (group.id !== state.open) return;
-  $("room-facts").textContent = `${users.length} members`;
-  $("members").replaceChildren(...users.map((up) => {
-    const item = make("li");
-    item.append(paintAvatar(make("span"), up, "small"), make("span", "", up === state.up ? `${up} (you)` : up));
-    return item;
-  }));
+function showPeople(shown) {
+  $("people").hidden = !shown;
+  $("people-error").textContent = "";
+  if (shown) loadPeople(state.groups.get(state.open));
 }
 
-async function changeMember(method, up) {
+async function loadPeople(group) {
+  showMembers(group);
+  await withPeople(group, async () => {
+    group.users = (await read(`/chat/group/${inPath(group.id)}`)).users;
+    if (group.id !== state.open) return;
+    showMembers(group);
+    paintSoon();
+  });
+}
+
+async function changeMember(group, method, up, then) {
+  await withPeople(group, async () => {
+    await ask(method, `/chat/group/${inPath(group.id)}/member/${inPath(up)}`);
+    then();
+  });
+}
+
+/** Do something about a group's people. Why that was in vain is said while they are shown. */
+async function withPeople(group, act) {
   $("people-error").textContent = "";
-  try {
-    await ask(method, `/chat/group/${inPath(state.open)}/member/${inPath(up)}`);
-    return true;
-  } catch (error) {
-    $("people-error").textContent = error.message;
-    return false;
-  }
+  await act().catch((error) => {
+    const why = explain(error);
+    if (group.id === state.open) $("people-error").textContent = why;
+  });
 }
 
 async function createGroup() {
@@ -383,7 +398,7 @@ async function createGroup() {
     $("new-group").close();
     openGroup(made.id);
   } catch (error) {
-    $("new-group-error").textContent = error.message;
+    $("new-group-error").textContent = explain(error);
   }
 }
 
@@ -398,11 +413,13 @@ function onSubmit(form, act) {
 
 onSubmit("login-form", () => logIn($("token").value.trim()));
 onSubmit("new-group-form", createGroup);
-onSubmit("add-member", async () => {
-  if (await changeMember("PUT", $("new-member").value.trim())) {
-    $("new-member").value = "";
-    loadPeople().catch(report);
-  }
+onSubmit("add-member", () => {
+  const group = state.groups.get(state.open);
+  changeMember(group, "PUT", $("new-member").value.trim(), () => {
+    if (group.id !== state.open) return;
+    $("add-member").reset();
+    loadPeople(group);
+  });
 });
 onSubmit("compose", () => {
   const text = $("text").value;
@@ -432,13 +449,10 @@ $("groups").addEventListener("click", (event) => {
   const item = event.target.closest("li");
   if (item) openGroup(item.dataset.key);
 });
-$("toggle-people").addEventListener("click", () => {
-  $("people").hidden = !$("people").hidden;
-  if (!$("people").hidden) loadPeople().catch(report);
-});
-$("leave-group").addEventListener("click", async () => {
-  const left = state.open;
-  if (await changeMember("DELETE", state.up)) forget(left);
+$("toggle-people").addEventListener("click", () => showPeople($("people").hidden));
+$("leave-group").addEventListener("click", () => {
+  const group = state.groups.get(state.open);
+  changeMember(group, "DELETE", state.up, () => forget(group.id));
 });
 $("back").addEventListener("click", () => {
   const left = state.open;

@@ -7,7 +7,7 @@ const SAME_BREATH_MS = 5 * 60 * 1000;
 
 export const $ = (id) => document.getElementById(id);
 
-export function make(tag, className, text) {
+function make(tag, className, text) {
   const node = document.createElement(tag);
   if (className) node.className = className;
   if (text !== undefined) node.textContent = text;
@@ -129,6 +129,16 @@ export function showRoom({ toBottom = false, keepPlace = false } = {}) {
   if (keepPlace) list.scrollTop = list.scrollHeight - fromBottom;
   else if (stay) list.scrollTop = list.scrollHeight;
   if (isRead(group)) group.unread = 0;
+}
+
+export function showMembers(group) {
+  paintList($("members"), (group.users ?? []).map((up) => ({ key: `${group.id} ${up}`, up })), memberNode, () => {});
+}
+
+function memberNode({ up }) {
+  const item = make("li");
+  item.append(paintAvatar(make("span"), up, "small"), make("span", "", up === state.up ? `${up} (you)` : up));
+  return item;
 }
 
 /** The messages and what is about to be one, under the same keys, and the days that they begin. */

@@ -3,8 +3,9 @@
 import pytest
 from playwright.async_api import expect
 
+from schemas.refusals import NOT_FOUND, UNAVAILABLE
 from tests.browser.browsers import page_of
-from tests.browser.chat_stage import a_stage, message
+from tests.browser.chat_stage import UP, a_stage, message
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -47,3 +48,33 @@ async def test_a_draft_is_its_group_s_alone_and_waits_there() -> None:
         await expect(box).to_have_attribute("rows", "2")
         await page.get_by_role("button", name="Group g").click()
         await expect(box).to_have_value("")
+
+
+async def test_the_members_are_those_of_the_open_group_also_while_history_is_away() -> None:
+    async with a_stage() as stage, page_of(forgiven="503") as page:
+        stage.groups, stage.users["h"] = ["g", "h"], ["up202000007"]
+        stage.refused["/chat/h/message"] = UNAVAILABLE
+        await stage.open(page)
+        await page.get_by_role("button", name="Members").click()
+        members = page.locator("#members li")
+        await expect(members).to_contain_text([f"{UP} (you)", "up202000002"])
+        await page.get_by_label("UP number", exact=True).fill("up202000009")
+        await page.get_by_role("button", name="Group h").click()
+        await expect(members).to_contain_text(["up202000007"])
+        await expect(members).to_have_count(1)
+        await expect(page.get_by_label("UP number", exact=True)).to_have_value("")
+
+
+async def test_a_group_whose_members_cannot_be_read_shows_nobody_else_s() -> None:
+    async with a_stage() as stage, page_of(forgiven="404") as page:
+        stage.groups = ["g", "h"]
+        stage.refused["/chat/group/h"] = NOT_FOUND
+        await stage.open(page)
+        await page.get_by_role("button", name="Members").click()
+        await expect(page.locator("#members li")).to_have_count(2)
+        await page.get_by_role("button", name="Group h").click()
+        await expect(page.locator("#people-error")).to_have_text(NOT_FOUND.message)
+        await expect(page.locator("#members li")).to_have_count(0)
+        await page.get_by_role("button", name="Group g").click()
+        await expect(page.locator("#people-error")).to_be_hidden()
+        await expect(page.locator("#members li")).to_have_count(2)
