@@ -47,8 +47,9 @@ function explain(error) {
   return why;
 }
 
-function report(error) {
-  $("room-facts").textContent = explain(error);
+function report(error, group) {
+  group.fault = explain(error);
+  paintSoon();
 }
 
 // --- Logging in and out ---
@@ -135,7 +136,7 @@ function openGroup(id) {
   fillBox(group.draft);
   $("add-member").reset();
   showPeople(!$("people").hidden);
-  loadNewest(group).catch(report);
+  loadNewest(group);
 }
 
 function forget(id) {
@@ -171,12 +172,11 @@ function closeRoom() {
 /** Read the newest page, until history holds all that was said before this client listened. */
 async function loadNewest(group) {
   if (group.loaded) return;
-  const { session } = state;
   const load = (group.loads += 1);
   const until = group.cursor ?? -1;
   for (let waitMs = LOOK_FOR_STORED_MS; ; waitMs = Math.min(2 * waitMs, MAX_BACKOFF_MS)) {
-    const page = await readPatiently(`/chat/${inPath(group.id)}/message?perPage=${PAGE}`, session);
-    if (session !== state.session || load !== group.loads) return;
+    const page = await readPatiently(group);
+    if (!page || load !== group.loads) return;
     startFrom(group, page.messages);
     group.loaded = true;
     if (group.id === state.open) showRoom({ toBottom: waitMs === LOOK_FOR_STORED_MS });
@@ -193,27 +193,36 @@ function startFrom(group, page) {
   for (const message of page) keep(group, message);
 }
 
-async function readPatiently(path, session) {
-  for (;;) {
+async function readPatiently(group) {
+  const { session } = state;
+  while (session === state.session) {
     try {
-      return await read(path);
+      return await readPage(group);
     } catch (error) {
-      if (session !== state.session || !LASTING.has(error.code)) throw error;
-      report(error);
+      report(error, group);
+      if (!LASTING.has(error.code)) return null;
       await pause(error.retryAfterMs || 2000);
     }
   }
+  return null;
+}
+
+async function readPage(group, where = "") {
+  const page = await read(`/chat/${inPath(group.id)}/message?perPage=${PAGE}${where}`);
+  group.fault = "";
+  return page;
 }
 
 async function loadOlder(group) {
   if (group.complete || group.loading || !group.messages.length) return;
   group.loading = true;
   try {
-    const path = `/chat/${inPath(group.id)}/message?perPage=${PAGE}&before=${group.messages[0].seq}`;
-    const { messages } = await read(path);
+    const { messages } = await readPage(group, `&before=${group.messages[0].seq}`);
     group.complete = messages.length < PAGE;
     for (const message of messages) keep(group, message);
     if (group.id === state.open) showRoom({ keepPlace: true });
+  } catch (error) {
+    report(error, group);
   } finally {
     group.loading = false;
   }
@@ -341,7 +350,7 @@ function listen(session, url, status) {
 function onJoined(rooms) {
   const unknown = Object.keys(rooms).filter((id) => !state.groups.has(id));
   for (const id of unknown) state.groups.set(id, newGroup(id, id));
-  if (unknown.length) loadGroups().then(paintSoon, report);
+  if (unknown.length) loadGroups().then(paintSoon, explain);
   for (const [id, { head, recovered, missed }] of Object.entries(rooms)) {
     const group = state.groups.get(id);
     const isFirst = group.cursor === null;
@@ -350,7 +359,7 @@ function onJoined(rooms) {
     if (isFirst || !recovered) {
       const isShown = group.loaded || id === state.open;
       group.loaded = false;
-      if (isShown) loadNewest(group).catch(report);
+      if (isShown) loadNewest(group);
     }
   }
   paintSoon();
@@ -435,7 +444,7 @@ $("text").addEventListener("keydown", (event) => {
 $("text").addEventListener("input", keepDraft);
 $("messages").addEventListener("scroll", () => {
   const group = state.groups.get(state.open);
-  if (group && $("messages").scrollTop < NEAR_PX) loadOlder(group).catch(report);
+  if (group && $("messages").scrollTop < NEAR_PX) loadOlder(group);
 });
 $("groups").addEventListener("pointerdown", () => {
   state.pressing = true; // a group that moves now would not be where it is let go

@@ -123,8 +123,9 @@ export function showRoom({ toBottom = false, keepPlace = false } = {}) {
   const list = $("messages");
   const fromBottom = list.scrollHeight - list.scrollTop;
   const stay = toBottom || fromBottom - list.clientHeight < NEAR_PX;
-  $("room-name").textContent = group.name;
-  $("room-facts").textContent = group.users ? `${group.users.length} members` : "";
+  setText($("room-name"), group.name);
+  setText($("room-facts"), group.fault || (group.users ? `${group.users.length} members` : ""));
+  $("room-facts").classList.toggle("error", Boolean(group.fault));
   paintList(list, roomThings(group), roomNode, paintRoomNode);
   if (keepPlace) list.scrollTop = list.scrollHeight - fromBottom;
   else if (stay) list.scrollTop = list.scrollHeight;

@@ -24,6 +24,7 @@ export function newGroup(id, name) {
     loads: 0, // how often that was begun: a later one takes the place of an earlier one
     complete: false, // whether the oldest message was read
     unread: 0,
+    fault: "", // why it could not be read, until it can
     draft: "", // what is in the box and not sent
     pending: [], // of mine, not acked yet, in the order of writing
     users: null,

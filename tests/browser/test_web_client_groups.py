@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from schemas.refusals import NOT_FOUND, UNAVAILABLE
+from schemas.refusals import HISTORY_UNAVAILABLE, NOT_FOUND, UNAVAILABLE
 from tests.browser.browsers import page_of
 from tests.browser.chat_stage import UP, a_stage, message
 
@@ -78,3 +78,25 @@ async def test_a_group_whose_members_cannot_be_read_shows_nobody_else_s() -> Non
         await page.get_by_role("button", name="Group g").click()
         await expect(page.locator("#people-error")).to_be_hidden()
         await expect(page.locator("#members li")).to_have_count(2)
+
+
+async def test_that_history_cannot_be_read_is_said_until_it_can() -> None:
+    async with a_stage() as stage, page_of(forgiven="503") as page:
+        stage.groups, stage.history, stage.stored_up_to = ["g", "h"], [message(1, "said before")], 1
+        stage.refused["/chat/h/message"] = HISTORY_UNAVAILABLE
+        await page.clock.install()
+        await stage.open(page)
+        await page.get_by_role("button", name="Group h").click()
+        facts = page.locator("#room-facts")
+        await expect(facts).to_have_text(HISTORY_UNAVAILABLE.message)
+        await stage.tell("chat message", message(7, "said now", room="h"))
+        await expect(page.locator("#messages")).to_contain_text("said now")
+        assert await facts.text_content() == HISTORY_UNAVAILABLE.message
+        await page.get_by_role("button", name="Group g").click()
+        await expect(facts).to_have_text("")
+        await page.get_by_role("button", name="Group h").click()
+        await expect(facts).to_have_text(HISTORY_UNAVAILABLE.message)
+        stage.refused.clear()
+        await page.clock.run_for(60_000)
+        await expect(page.locator("#messages")).to_contain_text("said before")
+        await expect(facts).to_have_text("")
