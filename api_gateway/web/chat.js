@@ -162,7 +162,8 @@ function closeRoom() {
   state.open = null;
   for (const shown of ["messages", "members", "room-name", "room-facts"]) $(shown).replaceChildren();
   $("text").value = "";
-  $("compose").hidden = $("toggle-people").hidden = $("people").hidden = true;
+  $("compose").hidden = $("toggle-people").hidden = true;
+  showPeople(false);
   $("empty").hidden = false;
   $("chat").classList.remove("reading");
 }
@@ -369,8 +370,15 @@ function onJoined(rooms) {
 
 function showPeople(shown) {
   $("people").hidden = !shown;
+  $("toggle-people").setAttribute("aria-expanded", String(shown));
   $("people-error").textContent = "";
   if (shown) loadPeople(state.groups.get(state.open));
+}
+
+function leavePeople() {
+  showPeople(false);
+  $("toggle-people").focus();
+  paintSoon();
 }
 
 async function loadPeople(group) {
@@ -458,7 +466,14 @@ $("groups").addEventListener("click", (event) => {
   const item = event.target.closest("li");
   if (item) openGroup(item.dataset.key);
 });
-$("toggle-people").addEventListener("click", () => showPeople($("people").hidden));
+$("toggle-people").addEventListener("click", () => {
+  showPeople($("people").hidden);
+  if (!$("people").hidden) $("close-people").focus();
+});
+$("close-people").addEventListener("click", leavePeople);
+$("people").addEventListener("keydown", (event) => {
+  if (event.key === "Escape") leavePeople();
+});
 $("leave-group").addEventListener("click", () => {
   const group = state.groups.get(state.open);
   changeMember(group, "DELETE", state.up, () => forget(group.id));

@@ -113,9 +113,9 @@ export function focusGroup(id) {
   [...$("groups").children].find((item) => item.dataset.key === id).firstChild.focus();
 }
 
-/** Whether what comes to a group is read at once: it is open, in a tab that is seen. */
+/** Whether what comes to a group is read at once: it is open, and neither another tab nor its members cover it. */
 export function isRead(group) {
-  return group.id === state.open && !document.hidden;
+  return group.id === state.open && !document.hidden && getComputedStyle($("room")).visibility === "visible";
 }
 
 export function showRoom({ toBottom = false, keepPlace = false } = {}) {

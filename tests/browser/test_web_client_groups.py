@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from schemas.refusals import HISTORY_UNAVAILABLE, NOT_FOUND, UNAVAILABLE
-from tests.browser.browsers import page_of
+from tests.browser.browsers import fits, page_of
 from tests.browser.chat_stage import UP, a_stage, message
 
 pytestmark = pytest.mark.timeout(120)
@@ -100,3 +100,33 @@ async def test_that_history_cannot_be_read_is_said_until_it_can() -> None:
         await page.clock.run_for(60_000)
         await expect(page.locator("#messages")).to_contain_text("said before")
         await expect(facts).to_have_text("")
+
+
+async def test_on_a_phone_the_members_cover_the_messages_until_they_are_closed() -> None:
+    async with a_stage() as stage, page_of(PHONE) as page:
+        await stage.open(page)
+        await page.get_by_role("button", name="Group g").click()
+        box = page.get_by_label("Message", exact=True)
+        opens = page.get_by_role("button", name="Members", exact=True)
+        closes = page.get_by_role("button", name="Close the members")
+        for by_key in (False, True):
+            await opens.click()
+            await expect(closes).to_be_focused()
+            await expect(box).to_be_hidden()
+            assert await fits(page)
+            assert await page.evaluate("people.clientWidth") == PHONE
+            await (page.keyboard.press("Escape") if by_key else closes.click())
+            await expect(opens).to_be_focused()
+            await expect(box).to_be_visible()
+            assert await page.evaluate("messages.clientWidth") == PHONE
+
+
+async def test_what_is_said_behind_the_members_on_a_phone_is_unread_until_they_are_closed() -> None:
+    async with a_stage() as stage, page_of(PHONE) as page:
+        await stage.open(page)
+        await page.get_by_role("button", name="Group g").click()
+        await page.get_by_role("button", name="Members", exact=True).click()
+        await stage.tell("chat message", message(1, "behind"))
+        await expect(page.locator("#groups .unread")).to_have_text("1")
+        await page.keyboard.press("Escape")
+        await expect(page.locator("#groups .unread")).to_have_text("0")
