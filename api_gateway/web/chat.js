@@ -250,6 +250,14 @@ function write(group, text) {
   send(group, group.pending.at(-1));
 }
 
+/** Put what was refused back into the box, before what is there: it may do in other words, or later. */
+function takeBack(group, id) {
+  const mine = group.pending.find((one) => one.id === id);
+  group.pending = group.pending.filter((one) => one !== mine);
+  fillBox([mine.message, group.draft].filter(Boolean).join("\n"));
+  paintSoon();
+}
+
 function send(group, mine) {
   const { socket, session } = state;
   if (!socket?.connected) return; // sent when the socket is back
@@ -450,6 +458,10 @@ $("text").addEventListener("keydown", (event) => {
   $("compose").requestSubmit();
 });
 $("text").addEventListener("input", keepDraft);
+$("messages").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) takeBack(state.groups.get(state.open), button.closest("li").dataset.id);
+});
 $("messages").addEventListener("scroll", () => {
   const group = state.groups.get(state.open);
   if (group && $("messages").scrollTop < NEAR_PX) loadOlder(group);

@@ -162,10 +162,12 @@ function roomThings(group) {
 function roomNode({ day, message }) {
   const node = make("li");
   if (day) return node;
-  const { up, message: text } = message;
+  const { id, up, message: text } = message;
+  node.dataset.id = id;
   if (up !== state.up) node.append(paintAvatar(make("span"), up, "small"), make("span", "who", up));
   const bubble = make("div", "bubble", text);
   bubble.append(make("time"), make("span", "state"));
+  if (up === state.up) bubble.append(make("button", "", "Edit")); // seen once it is refused
   node.append(bubble);
   return node;
 }

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from schemas.refusals import HISTORY_UNAVAILABLE, NOT_FOUND, UNAVAILABLE
+from schemas.refusals import HISTORY_UNAVAILABLE, NOT_FOUND, TOO_LARGE, UNAVAILABLE
 from tests.browser.browsers import fits, page_of
 from tests.browser.chat_stage import UP, a_stage, message
 
@@ -130,3 +130,27 @@ async def test_what_is_said_behind_the_members_on_a_phone_is_unread_until_they_a
         await expect(page.locator("#groups .unread")).to_have_text("1")
         await page.keyboard.press("Escape")
         await expect(page.locator("#groups .unread")).to_have_text("0")
+
+
+async def test_what_was_refused_can_be_edited_and_is_sent_as_another_message() -> None:
+    async with a_stage() as stage, page_of() as page:
+        await stage.open(page)
+        box = page.get_by_label("Message", exact=True)
+        await box.fill("too long")
+        await box.press("Enter")
+        await expect(page.locator(".mine.pending")).to_contain_text("sending")
+        edit = page.get_by_role("button", name="Edit")
+        await expect(edit).to_be_hidden()
+        await box.fill("half written")
+        row = TOO_LARGE
+        await stage.acks.put({"error": {"code": row.code, "message": row.message, "request_id": "r"}})
+        await expect(page.locator(".mine.failed")).to_contain_text(row.message)
+        await edit.click()
+        await expect(box).to_be_focused()
+        await expect(box).to_have_value("too long\nhalf written")
+        await expect(page.locator(".mine")).to_have_count(0)
+        await box.fill("short")
+        await box.press("Enter")
+        await stage.acks.put({"id": "any", "seq": 7, "timestamp": 1_700_000_000_000})
+        await expect(page.locator(".mine:not(.pending)")).to_contain_text("short")
+        await expect(edit).to_be_hidden()
