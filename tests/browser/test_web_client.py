@@ -107,3 +107,12 @@ async def test_a_token_that_could_not_be_used_yet_is_still_there_to_try_again() 
         stage.refused.clear()
         await page.get_by_role("button", name="Open my chats").click()
         await expect(page.locator("#groups")).to_contain_text("Group g")
+
+
+async def test_the_focus_is_seen_on_the_log_where_the_keys_scroll_it() -> None:
+    async with a_stage() as stage, page_of() as page:
+        await stage.open(page)
+        await page.get_by_role("button", name="Members").focus()
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("log")).to_be_focused()
+        await expect(page.get_by_role("log")).to_have_css("outline-style", "solid")
