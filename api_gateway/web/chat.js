@@ -475,8 +475,8 @@ for (const end of ["pointerup", "pointercancel", "contextmenu"])
     paintSoon();
   });
 $("groups").addEventListener("click", (event) => {
-  const item = event.target.closest("li");
-  if (item) openGroup(item.dataset.key);
+  const id = event.target.closest("li")?.dataset.key;
+  if (state.groups.has(id)) openGroup(id); // it may have been left while the button was down
 });
 $("toggle-people").addEventListener("click", () => {
   showPeople($("people").hidden);

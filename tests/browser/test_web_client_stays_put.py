@@ -29,6 +29,19 @@ async def test_a_click_on_a_group_counts_whatever_others_write_while_the_button_
         await expect(page.locator("#groups .name")).to_have_text(["Group g", "Group h", "Group i"])
 
 
+async def test_a_click_on_a_group_that_is_left_while_the_button_is_down_opens_nothing() -> None:
+    async with a_stage() as stage, page_of() as page:
+        stage.groups = ["g", "h"]
+        await stage.open(page)
+        await page.get_by_role("button", name="Group h").hover()
+        await page.mouse.down()
+        await stage.tell("left", {"room": "h"})
+        await _hear(stage, page, message(1, "olá"))
+        await page.mouse.up()
+        await expect(page.locator("#groups .name")).to_have_text(["Group g"])
+        await expect(page.locator("#room-name")).to_have_text("Group g")
+
+
 async def test_the_focus_stays_on_a_group_also_while_it_moves_up() -> None:
     async with a_stage() as stage, page_of() as page:
         stage.groups = ["g", "h", "i"]
