@@ -204,7 +204,8 @@ async def ends_of(consumer: Any, partitions: Collection[TopicPartition]) -> dict
 async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     """Create the topics that are missing, and check those that exist.
 
-    Raises `Fatal` where a topic has another number of partitions: ``seq`` would lose its meaning.
+    Raises `Fatal` where ``seq`` would lose its meaning: where a topic has another number of partitions, or is
+    missing in a later generation, which must begin behind all that was.
     """
     wanted = [topics.ALL[name] for name in names]
     while True:
@@ -232,6 +233,8 @@ async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings
     partitions = topic.partitions(settings.kafka_partitions)
     name = settings.topic(topic.name)
     found = await _count_partitions(admin, name)
+    if found == 0 and name != topic.name:
+        raise Fatal(f"topic {name} is missing: only `python -m persister.grow` makes it")
     while found == 0:
         made = await _create(admin, topic, name, settings)
         await asyncio.sleep(RETRY_AFTER_S / 10 if made else RETRY_AFTER_S)

@@ -74,7 +74,8 @@ class KafkaSettings(BaseSettings):
         default=1,
         ge=1,
         le=1000,
-        description="Which topics hold the log: one more each time that partitions grew.",
+        description="Which topics hold the log: one more each time that partitions grew; only "
+        "`python -m persister.grow` makes those of 2 and more.",
     )
     kafka_replication_factor: int = Field(
         default=1, ge=1, le=9, description="Replicas of the topics that we create; 3 in production."

@@ -6,8 +6,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.backing import RunningBacking
+from persister.growing_topics import GrowingTopics
 from runtime.kafka import ensure_topics
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -24,8 +26,19 @@ def topics_of_its_own() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 async def topics_exist(backing: RunningBacking) -> None:
-    """Tests write to the log before any service has created its topics."""
-    await ensure_topics(KafkaSettings(), topics.ALL)
+    """Tests write to the log before any service runs, and none would make the topics of this generation."""
+    settings = KafkaSettings()
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await admin.start()
+    try:
+        growing = GrowingTopics(settings, admin, None)
+        for name in topics.OF_GENERATIONS:
+            if not await growing.exists(settings.topic(name)):
+                config = topics.ALL[name].config
+                await growing.create(settings.topic(name), settings.kafka_partitions, config)
+    finally:
+        await admin.close()
+    await ensure_topics(settings, topics.ALL)
 
 
 @pytest.fixture

@@ -57,6 +57,22 @@ async def test_what_is_missing_is_made_with_the_deployment_s_number_of_partition
     assert admin.partitions == {name: 1 if topic.single else 12 for name, topic in topics.ALL.items()}
 
 
+@pytest.mark.parametrize("name", topics.ALL)
+async def test_the_topics_of_a_later_generation_are_never_made_here(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SETTINGS.model_copy(update={"kafka_generation": 2})
+    admin = Admin({})
+    use(monkeypatch, admin)
+    if name in topics.OF_GENERATIONS:
+        with pytest.raises(Fatal, match=f"topic {name}.2 is missing: only `python -m persister.grow`"):
+            await ensure_topics(settings, [name])
+        assert admin.partitions == {}
+        admin.partitions[f"{name}.2"] = 12
+    await ensure_topics(settings, [name])
+    assert len(admin.partitions) == 1
+
+
 async def test_a_broker_that_dies_meanwhile_is_outlived(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka, "RETRY_AFTER_S", 0.0)
     admin = Admin({})
