@@ -50,13 +50,13 @@ class Arrivals:
         return eio_sid in self._since
 
     def require_room(self, now: float) -> None:
-        """Raise `Refused` where nobody more may begin to connect now."""
+        """Raise `NoRoom` where nobody more may begin to connect now."""
         if len(self._since) >= self._most:
             metrics.LIMIT_HITS.labels(limit="handshakes").inc()
-            raise Refused(OVERLOADED)
+            raise refusing.NoRoom
         if self._budget.left(now) < 1:
             metrics.LIMIT_HITS.labels(limit="connects").inc()
-            raise Refused(OVERLOADED)
+            raise refusing.NoRoom
 
     def begin(self, eio_sid: str, now: float) -> None:
         """A connection is there, and nobody knows whose.

@@ -23,7 +23,6 @@ from runtime.service import Service
 from schemas.client_events import REFUSED, ConnectRefused
 from schemas.refusals import (
     EXPIRED_TOKEN,
-    OVERLOADED,
     SLOW_CLIENT,
     TOO_MANY_CONNECTIONS,
     Refusal,
@@ -104,7 +103,7 @@ class Sessions:
     def _admit(self, sid: str, auth: object) -> tuple[Client, Mapping[str, int]]:
         if len(self._rooms.clients) >= self._capacity:
             metrics.LIMIT_HITS.labels(limit="clients").inc()
-            raise Refused(OVERLOADED)
+            raise refusing.NoRoom
         identity, since = self._handshake.authenticate(auth)
         return self._handshake.client(sid, identity, self._engine_socket(sid)), since
 
@@ -117,7 +116,7 @@ class Sessions:
 
     def _way_on(self, error: Exception, auth: object) -> str | None:
         """Return another edge's URL for whom this one has no room for, if the token is good."""
-        if not isinstance(error, Refused) or error.refusal is not OVERLOADED:
+        if not isinstance(error, refusing.NoRoom):
             return None
         try:
             identity, _ = self._handshake.authenticate(auth)

@@ -62,7 +62,8 @@ PRODUCER_REBUILDS = Counter(
 )
 REFUSALS = Counter(
     "chat_refusals_total",
-    "Requests and events that were refused, by code. 'unavailable' and 'overloaded' rising: people feel it.",
+    "Requests and events that were refused, by code; newcomers without room count as limits that were hit. "
+    "'unavailable' and 'overloaded' rising: people feel it.",
     ["code"],
 )
 LIMIT_HITS = Counter(

@@ -5,9 +5,19 @@ from typing import Any
 
 from runtime import logs, metrics
 from schemas.ids import new_id
-from schemas.refusals import INTERNAL, Refused
+from schemas.refusals import INTERNAL, OVERLOADED, Refused
 
 log = logging.getLogger(__name__)
+
+
+class NoRoom(Refused):
+    """Of a newcomer, who is to come later or elsewhere: nothing that anybody said is refused.
+
+    It is counted as the limit that was reached, and not among the refusals that wake somebody.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(OVERLOADED)
 
 
 def answer(error: Exception, **facts: object) -> dict[str, Any]:
@@ -20,5 +30,6 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
     else:
         refused = Refused(INTERNAL)
         log.error("failed unexpectedly", exc_info=error, extra=logs.facts(request_id=request_id, **facts))
-    metrics.REFUSALS.labels(code=refused.refusal.code).inc()
+    if not isinstance(refused, NoRoom):
+        metrics.REFUSALS.labels(code=refused.refusal.code).inc()
     return {"error": refused.body(request_id).model_dump(exclude_none=True)}

@@ -309,8 +309,9 @@ async def test_a_full_edge_refuses_politely(log: Log) -> None:
         stack.push_async_callback(first.disconnect)
         second = ChatClient(new_up())
         hits = metrics.LIMIT_HITS.labels(limit="clients")._value
-        before = hits.get()
+        refusals = metrics.REFUSALS.labels(code="overloaded")._value
+        before, refused = hits.get(), refusals.get()
         with pytest.raises(RefusedConnection):
             await second.connect(one)
         assert second.connect_error["data"]["code"] == "overloaded"
-        assert hits.get() == before + 1
+        assert (hits.get(), refusals.get()) == (before + 1, refused)

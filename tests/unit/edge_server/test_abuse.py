@@ -85,6 +85,21 @@ async def test_what_looks_like_a_session_id_does_not_pass_the_gate() -> None:
                 assert answer.status == 503
 
 
+@pytest.mark.parametrize(
+    ("limit", "settings"), [("handshakes", {"max_handshakes": 1}), ("connects", {"connects_burst": 1})]
+)
+async def test_a_newcomer_without_room_is_no_refusal_that_wakes_somebody(
+    limit: str, settings: dict[str, int]
+) -> None:
+    counts = [metrics.LIMIT_HITS.labels(limit=limit), metrics.REFUSALS.labels(code="overloaded")]
+    before = [count._value.get() for count in counts]
+    async with an_edge(connects_per_s=0.001, **settings) as edge:
+        await edge.poller(join=False)
+        async with edge.session.get(f"{edge.url}?EIO=4&transport=polling") as refused:
+            assert (refused.status, (await refused.json())["error"]["code"]) == (503, "overloaded")
+    assert [count._value.get() - had for count, had in zip(counts, before, strict=True)] == [1, 0]
+
+
 @pytest.mark.parametrize("listed", ["*", "https://chat.example/, https://app.example"])
 @pytest.mark.parametrize("origin", ["https://app.example", "https://evil.example", "null", "", None])
 async def test_a_refusal_is_for_the_pages_that_may_read_an_answer(listed: str, origin: str | None) -> None:
