@@ -63,7 +63,7 @@ class Leadership:
 
     async def run(self) -> None:
         """Take part for ever, through any outage of Kafka."""
-        metrics.LEADING.set(0)
+        metrics.LEADING.set_function(self._leads_well)
         while True:
             try:
                 await self._take_part()
@@ -73,6 +73,10 @@ class Leadership:
                 self._fault = "Kafka is away"
                 log.warning("taking part is interrupted", extra=logs.facts(error=repr(error)))
             await asyncio.sleep(RETRY_AFTER_S)
+
+    def _leads_well(self) -> bool:
+        """One who hears nothing moves nobody away from a dead edge: whoever is woken must hear of it."""
+        return self.leader is not None and self.leader.fault() is None
 
     async def _take_part(self) -> None:
         group = KeepLeader()
@@ -121,7 +125,6 @@ class Leadership:
         finally:
             self.leader = None
             group.leads_in_epoch = None
-            metrics.LEADING.set(0)
             metrics.EDGES_WANTED.set(0)
             metrics.EDGE_NAMESAKES.set(0)
             # Whoever asks for the most of all dispatchers would go on reading what stood here last.

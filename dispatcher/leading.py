@@ -108,7 +108,6 @@ class Leader:
             )
             await self._publish(tables, term)
             self.term = term
-            metrics.LEADING.set(1)
             while self._ownership.held:
                 await self._tick(ticks)
                 self._take(term, await self._poll())

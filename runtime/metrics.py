@@ -215,7 +215,10 @@ WRITES_ANSWERED = Counter(
 )
 
 # --- dispatcher ---
-LEADING = Gauge("chat_dispatcher_leading", "1 on the dispatcher that leads. The sum must be 1.")
+LEADING = Gauge(
+    "chat_dispatcher_leading",
+    "1 on the dispatcher that leads and hears what it writes. The sum must be 1.",
+)
 EDGES = Gauge(
     "chat_dispatcher_edges",
     "Edges by state, on the leader. 'dead' above 0: look at that edge; its clients are elsewhere already.",
