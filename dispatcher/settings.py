@@ -4,7 +4,7 @@ from socket import gethostname
 
 from pydantic import Field, SecretStr
 
-from runtime.settings import KafkaSettings, ServiceSettings
+from runtime.settings import MIN_SESSION_TIMEOUT_MS, KafkaSettings, ServiceSettings
 
 
 class DispatcherSettings(ServiceSettings, KafkaSettings):
@@ -31,7 +31,7 @@ class DispatcherSettings(ServiceSettings, KafkaSettings):
     )
     dispatcher_session_timeout_ms: int = Field(
         default=6_000,
-        ge=1_000,
+        ge=MIN_SESSION_TIMEOUT_MS,
         description="Milliseconds after which a silent leader is replaced; brokers take 6000 or more.",
     )
     edge_report_interval_s: float = Field(

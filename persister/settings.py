@@ -2,7 +2,13 @@
 
 from pydantic import Field
 
-from runtime.settings import KafkaSettings, MongoSettings, ServiceSettings, TracingSettings
+from runtime.settings import (
+    MIN_SESSION_TIMEOUT_MS,
+    KafkaSettings,
+    MongoSettings,
+    ServiceSettings,
+    TracingSettings,
+)
 
 
 class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSettings):
@@ -13,8 +19,9 @@ class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSe
     )
     session_timeout_ms: int = Field(
         default=10_000,
-        ge=1_000,
-        description="Milliseconds of silence after which the group gives a persister's partitions away.",
+        ge=MIN_SESSION_TIMEOUT_MS,
+        description="Milliseconds of silence after which the group gives a persister's partitions away; "
+        "brokers take 6000 or more.",
     )
     flush_after_records: int = Field(
         default=500, ge=1, le=10_000, description="A batch with as many records is written."

@@ -8,6 +8,7 @@ import re
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
@@ -19,6 +20,8 @@ S = TypeVar("S", bound="ServiceSettings")
 
 MIN_SECRET_BYTES: Final = 32
 MAX_PARTITIONS: Final = 4096
+MIN_SESSION_TIMEOUT_MS: Final = 6_000
+"""Kafka's own bound, ``group.min.session.timeout.ms``: with less, a member is never let into its group."""
 
 _BROKER: Final = re.compile(r"(?:\[[^\s\]]+\]|[^\s:;/]+):([0-9]{1,5})")
 
@@ -142,6 +145,14 @@ class MongoSettings(BaseSettings):
         default=3_000, ge=100, description="Milliseconds after which an operation has failed."
     )
 
+    @field_validator("mongodb_uri")
+    @classmethod
+    def _is_a_store_s(cls, uri: SecretStr) -> SecretStr:
+        """Look at it here: the driver does so only once Kafka has answered."""
+        if not uri.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("must begin with mongodb:// or mongodb+srv://")
+        return uri
+
 
 class TokenSettings(BaseSettings):
     """Which tokens are believed."""
@@ -181,6 +192,8 @@ class TokenSettings(BaseSettings):
     def _is_there(cls, jwks: str | None, info: ValidationInfo) -> str | None:
         if set(info.data.get("token_algorithms", ())) - {"HS256"} and not jwks:
             raise ValueError("must be set where RS256 or ES256 is accepted")
+        if jwks and not jwks.startswith("https://") and not Path(jwks).is_file():
+            raise ValueError("must be an https URL, or a file that is there")
         return jwks
 
 

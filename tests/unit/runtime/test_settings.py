@@ -96,7 +96,7 @@ def test_whatever_is_given_to_a_setting_is_said_by_its_name_and_ends_no_start_ot
 def test_a_list_is_given_with_commas_between_or_as_json(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN_ALGORITHMS", given)
     monkeypatch.setenv("TOKEN_SECRET", "x" * 32)
-    monkeypatch.setenv("TOKEN_JWKS", "keys.json")
+    monkeypatch.setenv("TOKEN_JWKS", __file__)
     assert TokenSettings().token_algorithms == ("HS256", "RS256")
 
 
@@ -111,6 +111,8 @@ def test_brokers_are_hosts_and_ports(given: str, monkeypatch: pytest.MonkeyPatch
     [
         *(("KAFKA_BOOTSTRAP_SERVERS", one) for one in ("", "a", "a:b", "a:1,", ":1", "a:65536", "a:1;b:2")),
         *(("MONGODB_DATABASE", one) for one in ("", "a.b", "a b", "$a", "x" * 64)),
+        *(("MONGODB_URI", one) for one in ("", "store:27017", "http://me:secret@store", "mongodb:/store")),
+        ("SESSION_TIMEOUT_MS", "5999"),
     ],
 )
 def test_what_leads_to_no_broker_and_no_database_is_said_before_anything_is_asked_there(
@@ -119,7 +121,31 @@ def test_what_leads_to_no_broker_and_no_database_is_said_before_anything_is_aske
     monkeypatch.setenv(name, given)
     with pytest.raises(SystemExit):
         load(PersisterSettings, "persister", [])
-    assert capsys.readouterr().err.startswith(f"persister: {name}: ")
+    said = capsys.readouterr().err
+    assert said.startswith(f"persister: {name}: ")
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("given", ["http://id.example/keys", "HTTPS://id.example/keys", "/no/such/file", "."])
+def test_keys_are_at_an_https_url_or_in_a_file_that_is_there(
+    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOKEN_JWKS", given)
+    with pytest.raises(SystemExit):
+        load(EdgeSettings, "edge_server", [])
+    assert capsys.readouterr().err.startswith("edge_server: TOKEN_JWKS: ")
+    monkeypatch.setenv("TOKEN_JWKS", "https://id.example/keys")
+    assert TokenSettings().token_jwks == "https://id.example/keys"
+
+
+def test_a_dispatcher_s_session_is_as_long_as_brokers_take(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DISPATCHER_TOKEN", "only-for-tests-0123456789")
+    monkeypatch.setenv("DISPATCHER_SESSION_TIMEOUT_MS", "5999")
+    with pytest.raises(SystemExit):
+        load(DispatcherSettings, "dispatcher", [])
+    assert capsys.readouterr().err.startswith("dispatcher: DISPATCHER_SESSION_TIMEOUT_MS: ")
 
 
 @pytest.mark.parametrize("given", ["", "[]", "HS512", "HS256,", "HS256 RS256"])

@@ -139,5 +139,5 @@ def test_settings_that_cannot_check_tokens_are_refused_by_the_setting_s_name(
 
 
 def test_a_secret_is_needed_only_where_it_is_used() -> None:
-    made = settings(token_algorithms=("RS256",), token_secret=None, token_jwks="keys.json")
+    made = settings(token_algorithms=("RS256",), token_secret=None, token_jwks=__file__)
     assert refusal(TokenVerifier(made), signed()) == "invalid_token"
