@@ -4,7 +4,9 @@ It answers from what the service's parts say of themselves and asks no other sys
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -13,6 +15,27 @@ from runtime import metrics
 
 Check = Callable[[], str | None]
 """Returns None when all is well, otherwise what is wrong, in a few words without secrets."""
+
+_waits: Final[dict[str, str]] = {}
+
+
+@contextmanager
+def waiting_for(what: str) -> Iterator[Callable[[str], None]]:
+    """Let `waits` name something outside during the block; what is wrong with it can be told meanwhile."""
+
+    def tell(fault: str) -> None:
+        _waits[what] = f"{what}: {fault}"
+
+    tell("not there yet")
+    try:
+        yield tell
+    finally:
+        _waits.pop(what, None)
+
+
+def waits() -> str | None:
+    """Return what this process waits for, for a readiness check."""
+    return "; ".join(_waits.values()) or None
 
 
 class Health:

@@ -18,6 +18,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from runtime import logs, metrics
+from runtime.health import waiting_for
 from runtime.service import Fatal
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -235,10 +236,13 @@ async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings
     found = await _count_partitions(admin, name)
     if found == 0 and name != topic.name:
         raise Fatal(f"topic {name} is missing: only `python -m persister.grow` makes it")
-    while found == 0:
-        made = await _create(admin, topic, name, settings)
-        await asyncio.sleep(RETRY_AFTER_S / 10 if made else RETRY_AFTER_S)
-        found = await _count_partitions(admin, name)
+    with waiting_for(f"topic {name}") as tell:
+        while found == 0:
+            refusal = await _create(admin, topic, name, settings)
+            if refusal is not None:
+                tell(f"it cannot be created: {refusal}")
+            await asyncio.sleep(RETRY_AFTER_S if refusal else RETRY_AFTER_S / 10)
+            found = await _count_partitions(admin, name)
     if found < partitions or (found > partitions and not topic.grows):
         raise Fatal(
             f"topic {name} has {found} partitions, not {partitions}: "
@@ -254,8 +258,8 @@ async def _count_partitions(admin: Any, name: str) -> int:
     return len(described["partitions"])
 
 
-async def _create(admin: Any, topic: topics.Topic, name: str, settings: KafkaSettings) -> bool:
-    """Say whether the topic will be there in a moment."""
+async def _create(admin: Any, topic: topics.Topic, name: str, settings: KafkaSettings) -> str | None:
+    """Return why the topic cannot be created; None where it will be there in a moment."""
     config = dict(topic.config)
     replicas = settings.kafka_replication_factor
     if replicas >= 3:
@@ -265,24 +269,26 @@ async def _create(admin: Any, topic: topics.Topic, name: str, settings: KafkaSet
     error = for_code(code)
     if code and error is not TopicAlreadyExistsError:
         log.warning("a topic cannot be created", extra=logs.facts(topic=name, error=error.__name__))
-        return False
-    return True
+        return str(error.__name__)
+    return None
 
 
 async def _until_reached(make: Any, what: str) -> Any:
     """Return a started client. While no broker answers, say so and try again: services outlive Kafka."""
-    while True:
-        client = make()
-        async with AsyncExitStack() as unless_started:
-            unless_started.push_async_callback(client.stop if hasattr(client, "stop") else client.close)
-            try:
-                await client.start()
-            except (KafkaError, OSError) as error:
-                _report_unreachable(what, error)
-            else:
-                unless_started.pop_all()
-                return client
-        await asyncio.sleep(RETRY_AFTER_S)
+    with waiting_for("Kafka") as tell:
+        while True:
+            client = make()
+            async with AsyncExitStack() as unless_started:
+                unless_started.push_async_callback(client.stop if hasattr(client, "stop") else client.close)
+                try:
+                    await client.start()
+                except (KafkaError, OSError) as error:
+                    tell(type(error).__name__)
+                    _report_unreachable(what, error)
+                else:
+                    unless_started.pop_all()
+                    return client
+            await asyncio.sleep(RETRY_AFTER_S)
 
 
 def _report_unreachable(client: str, error: Exception) -> None:

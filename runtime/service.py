@@ -22,7 +22,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from runtime import logs, metrics
 from runtime.access_log import AccessLog
 from runtime.bounded_runner import BoundedRunner
-from runtime.health import Health
+from runtime.health import Health, waits
 from runtime.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ class Service:
         """What parts died of lately, by part: those that do not run now, and those that run again."""
         self._down: set[str] = set()
         self.health.ready("start", lambda: None if self.started else "not all parts have started yet")
+        self.health.ready("waiting for", lambda: None if self.started else waits())
         self.health.live("tasks", lambda: self._deaths(down=True))
         self.health.was_wrong("tasks", lambda: self._deaths(down=False))
 

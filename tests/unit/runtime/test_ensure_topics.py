@@ -5,9 +5,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import InvalidReplicationFactorError, NodeNotReadyError, RequestTimedOutError
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaConnectionError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+)
 
 from runtime import kafka
+from runtime.health import waits
 from runtime.kafka import ensure_topics
 from runtime.service import Fatal
 from runtime.settings import KafkaSettings
@@ -100,9 +106,11 @@ async def test_what_kafka_refuses_to_make_is_asked_for_and_told_once_a_second(
 ) -> None:
     use(monkeypatch, Admin({}, InvalidReplicationFactorError.errno))
     pauses: list[float] = []
+    said: list[str | None] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
+        said.append(waits())
         if len(pauses) == 3:
             raise asyncio.CancelledError
 
@@ -110,3 +118,20 @@ async def test_what_kafka_refuses_to_make_is_asked_for_and_told_once_a_second(
     with pytest.raises(asyncio.CancelledError):
         await ensure_topics(SETTINGS, [topics.MESSAGES])
     assert pauses == [kafka.RETRY_AFTER_S] * 3
+    assert said == ["topic chat.messages: it cannot be created: InvalidReplicationFactorError"] * 3
+    assert waits() is None
+
+
+async def test_readiness_says_that_kafka_is_waited_for_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away(Admin):
+        async def start(self) -> None:
+            said.append(waits())
+            if len(said) < 3:
+                raise KafkaConnectionError("of 10.0.0.1, which is nobody's business")
+
+    said: list[str | None] = []
+    monkeypatch.setattr(kafka, "RETRY_AFTER_S", 0.0)
+    use(monkeypatch, Away({}))
+    await ensure_topics(SETTINGS, [topics.MESSAGES])
+    assert said == ["Kafka: not there yet", *["Kafka: KafkaConnectionError"] * 2]
+    assert waits() is None

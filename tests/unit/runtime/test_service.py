@@ -6,6 +6,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from runtime import service as life
+from runtime.health import waiting_for
 from runtime.service import Fatal, Service, running
 from runtime.settings import ServiceSettings
 from tests.integration.backing import eventually
@@ -130,6 +131,23 @@ async def test_no_work_may_be_sent_to_a_service_before_all_its_parts_have_starte
     async with running(Service("test", settings), start) as service:
         assert while_starting == {"start": "not all parts have started yet"}
         assert service.health.faults(readiness=True) == {}
+
+
+async def test_readiness_says_what_a_start_waits_for_and_a_service_that_has_started_is_ready_without(
+    settings: ServiceSettings,
+) -> None:
+    said: list[str | None] = []
+
+    async def start(service: Service) -> None:
+        with waiting_for("Kafka") as tell, waiting_for("a topic"):
+            tell("away")
+            said.append(service.health.faults(readiness=True).get("waiting for"))
+        said.append(service.health.faults(readiness=True).get("waiting for"))
+
+    async with running(Service("test", settings), start) as service:
+        assert said == ["Kafka: away; a topic: not there yet", None]
+        with waiting_for("Kafka"):
+            assert service.health.faults(readiness=True) == {}
 
 
 @pytest.mark.parametrize("error", [Fatal("no such broker"), OSError("port in use"), asyncio.CancelledError()])
