@@ -141,7 +141,14 @@ def test_only_ports_for_clients_are_open_to_others(name: str) -> None:
         *host, _, port = published.split(":")
         public = {listened.get("public_port"), listened.get("edge_port")}
         assert int(port) in public or (host == ["127.0.0.1"] and int(port) in listened.values())
-        assert int(port) != listened["ops_port"]
+
+
+def test_operators_reach_the_page_of_every_dispatcher_where_its_name_says() -> None:
+    dispatchers = [one for one in OURS.values() if one["command"] == ["dispatcher"]]
+    names = [one["environment"]["DISPATCHER_NAME"] for one in dispatchers]
+    assert len(set(names)) == len(names) >= 2
+    for one, name in zip(dispatchers, names, strict=True):
+        assert one["ports"] == [f"{name}:{ports('dispatcher')['ops_port']}"]
 
 
 def test_every_edge_has_a_name_and_a_url_of_its_own_that_leads_to_it() -> None:
