@@ -31,10 +31,11 @@ class Settings(ServiceSettings, KafkaSettings):
 
 
 class Letter(NamedTuple):
-    """A dead letter, and its name."""
+    """A dead letter, its name, and who says to have written its record."""
 
     name: str
     letter: DeadLetter
+    source: str
 
 
 async def read_letters(settings: KafkaSettings, whole: Collection[str]) -> list[Letter]:
@@ -82,9 +83,10 @@ def _readable(records: Sequence[ConsumerRecord], whole: Collection[str]) -> Iter
             )
         else:
             name = f"{letter.topic}/{letter.partition}/{letter.offset}"
+            source = next((said for header, said in letter.headers if header == "ce_source"), "")
             if name not in whole:
                 letter = letter.model_copy(update={"value_base64": None, "headers": []})
-            yield record.timestamp, Letter(name, letter)
+            yield record.timestamp, Letter(name, letter, source)
 
 
 def original(letter: DeadLetter) -> Encoded:
@@ -135,14 +137,16 @@ async def _send(producer: AIOKafkaProducer, settings: KafkaSettings, letter: Dea
 def _show(letters: Sequence[Letter]) -> None:
     for one in letters:
         key = b64decode(one.letter.key_base64 or "").decode(errors="backslashreplace")[:100]
-        sys.stdout.write(f"{one.name}  key {key!r}  {one.letter.reason}\n")
+        sys.stdout.write(f"{one.name}  key {key!r}  from {one.source[:100]!r}  {one.letter.reason}\n")
     sys.stdout.write(f"{len(letters)} dead letters\n")
 
 
 def _arguments() -> Namespace:
     parser = ArgumentParser(prog="python -m persister.letters", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="show every letter: its name, its key, and why it was set aside")
+    commands.add_parser(
+        "list", help="show every letter: its name, its key, its writer, and why it was set aside"
+    )
     again = commands.add_parser("resend", help="send letters again, once what was wrong is mended")
     again.add_argument("names", nargs="+", metavar="topic/partition/offset", help="as `list` names them")
     return parser.parse_args()

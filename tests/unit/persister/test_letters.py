@@ -1,6 +1,7 @@
 """A dead letter becomes the very record that was set aside, or says why it can't."""
 
 import asyncio
+from argparse import Namespace
 from base64 import b64encode
 from contextlib import nullcontext
 from typing import Any
@@ -47,19 +48,33 @@ async def test_of_all_letters_only_those_that_are_asked_for_are_kept_whole(
     assert original(found[1].letter) == (b"k", b"value", [("ce_id", b"x")])
 
 
+async def test_a_list_says_who_wrote_what_was_set_aside(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        letters, "AIOKafkaConsumer", lambda *_, **__: Consumer(2, ("ce_source", b"a\nscript"))
+    )
+    assert await letters._run(Namespace(command="list"), letters.Settings()) == 0
+    assert capsys.readouterr().out == (
+        "chat.messages/3/0  key 'k'  from 'a\\nscript'  why\n"
+        "chat.messages/3/1  key 'k'  from 'a\\nscript'  why\n"
+        "2 dead letters\n"
+    )
+
+
 class Consumer:
     """Reads one partition of so many letters, the newest first, and each of them twice."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *headers: tuple[str, bytes]) -> None:
+        self._headers = (("ce_id", b"x"), *headers)
         self._records = [
             ConsumerRecord(topics.DEAD_LETTERS, 0, 0, n, 1, *self._letter(n)) for n in reversed(range(count))
         ] * 2
         self._read = False
 
-    @staticmethod
-    def _letter(offset: int) -> tuple[Any, ...]:
+    def _letter(self, offset: int) -> tuple[Any, ...]:
         set_aside = ConsumerRecord(
-            topics.MESSAGES, 3, offset, 0, 1, b"k", b"value", None, -1, -1, (("ce_id", b"x"),)
+            topics.MESSAGES, 3, offset, 0, 1, b"k", b"value", None, -1, -1, self._headers
         )
         written = dead_letter(Poison(set_aside, "why"), "persister")
         return written.key, written.value, None, -1, -1, written.headers
@@ -103,7 +118,7 @@ async def test_a_letter_that_a_sealed_topic_does_not_take_is_said_so_and_the_oth
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(kafka, "started_producer", lambda *_: nullcontext(Producer(takes_from=2)))
-    some = [Letter(f"chat.messages/3/{n}", letter_of(b"k", b"value")) for n in range(3)]
+    some = [Letter(f"chat.messages/3/{n}", letter_of(b"k", b"value"), "") for n in range(3)]
     assert await resend(KafkaSettings(), some) == 2
     said = capsys.readouterr().out.splitlines()
     assert ["KAFKA_GENERATION" in line for line in said] == [True, True, False]
