@@ -19,7 +19,7 @@ from aiokafka.structs import RecordMetadata, TopicPartition
 
 from runtime import logs, metrics
 from runtime.health import waiting_for
-from runtime.service import Fatal
+from runtime.service import Fatal, is_being_cancelled
 from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.log_records import Encoded
@@ -27,6 +27,8 @@ from schemas.log_records import Encoded
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 1.0
+STOP_HANGS_AFTER_S: Final = 3.0
+"""Less than a service's ``SHUTDOWN_DEADLINE_S`` leaves it, also an edge's after its drain."""
 ADMIN_CLIENT: Final = "admin client"
 MAX_BATCH_BYTES: Final = 262_144
 """The library's own 16 KB make many writers who wait quadratic: each batch that leaves wakes all of them."""
@@ -57,14 +59,17 @@ def new_producer(settings: KafkaSettings, *, transactional_id: str | None = None
 async def started_producer(
     settings: KafkaSettings, *, transactional_id: str | None = None
 ) -> AsyncIterator[AIOKafkaProducer]:
-    """Start a producer, however long the broker takes to answer, and stop it at the end."""
+    """Start a producer, however long the broker takes to answer, and stop it at the end.
+
+    What it had taken is settled then; whoever is cancelled waits for that no longer than a service can.
+    """
     producer = await _until_reached(
         lambda: new_producer(settings, transactional_id=transactional_id), "producer"
     )
     try:
         yield producer
     finally:
-        await producer.stop()
+        await (stop_within(producer, STOP_HANGS_AFTER_S) if is_being_cancelled() else producer.stop())
 
 
 _stopping: Final[set["asyncio.Task[None]"]] = set()

@@ -127,3 +127,18 @@ async def test_an_edge_that_stops_settles_what_is_on_its_way_and_its_clients_res
         assert seqs == sorted(set(seqs))
         assert set(acked) <= set(seqs)
         await again.disconnect()
+
+
+async def test_an_edge_that_stops_while_kafka_is_frozen_waits_for_no_deadline(
+    backing: RunningBacking, log: Log
+) -> None:
+    group = new_group()
+    try:
+        async with edge(shutdown_deadline_s=90.0) as one:
+            speaker = await ready(log, group, ChatClient(new_up()), one)
+            await asyncio.to_thread(backing.kafka.freeze)
+            assert (await speaker.say(group, "lost"))["error"]["code"] == "unavailable"
+            await speaker.disconnect()
+        assert one.service.failure is None
+    finally:
+        await asyncio.to_thread(backing.kafka.thaw)

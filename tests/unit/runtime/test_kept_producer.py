@@ -186,3 +186,19 @@ async def test_a_client_whose_start_is_cancelled_is_closed(monkeypatch: pytest.M
     await asyncio.wait({using})
     assert using.cancelled()
     assert stopped.is_set()
+
+
+async def test_a_service_stops_though_its_producer_cannot_settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While Kafka is away that may last for longer than any deadline of a stop."""
+    monkeypatch.setattr(kafka, "STOP_HANGS_AFTER_S", 0.01)
+    one = MortalProducer()
+    monkeypatch.setattr(kafka, "new_producer", lambda *_, **__: one)
+    keeper = KeptProducer(KafkaSettings())
+    running = asyncio.create_task(keeper.run())
+    await keeper.ready()
+    running.cancel()
+    await asyncio.wait({running}, timeout=30)
+    stopped = running.done()
+    one.may_stop.set()
+    await asyncio.wait({running})
+    assert stopped
