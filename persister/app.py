@@ -17,8 +17,6 @@ from schemas import documents, topics
 
 async def start(service: Service, settings: PersisterSettings) -> None:
     """Start a persister: first its health, then what it needs, however long that takes to answer."""
-    waiting_for: list[str] = ["Kafka", "the store's indexes"]
-    service.health.ready("start", lambda: f"waiting for {waiting_for[0]}" if waiting_for else None)
     outage = Outage(settings.store_retry_max_ms / 1000)
     service.health.ready("store", outage.fault)
     # Known before a record is read: a restart must not end an alert while nothing is stored.
@@ -29,10 +27,8 @@ async def start(service: Service, settings: PersisterSettings) -> None:
     producer = kafka.KeptProducer(settings)
     service.supervise("producer", producer.run)
     await producer.ready()
-    waiting_for.pop(0)
     store = await service.resources.enter_async_context(open_store(settings))
     await create_indexes(store, outage)
-    waiting_for.pop(0)
 
     dead_letters = DeadLetters(producer, consumer=service.name, partitions=settings.kafka_partitions)
     spans = tracing.start(service, settings)
