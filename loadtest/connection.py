@@ -82,15 +82,19 @@ class Connection(asyncio.Protocol):
 
     def emit(self, name: str, payload: dict[str, Any], on_ack: OnAck) -> None:
         """Send an event. ``on_ack`` gets the ack's argument; it dies with the connection."""
+        if self._transport.is_closing():
+            return
         number = next(self._ack_ids)
         self._acks[number] = on_ack
         self._send(b"42%d%b" % (number, orjson.dumps([name, payload])))
 
     def close(self, reason: str = "closed by us") -> None:
-        """End the connection; ``on_lost`` follows."""
-        self._reason = reason
-        self._transport.write(close_frame())
-        self._transport.close()
+        """End the connection; ``on_lost`` follows. Does nothing where it has ended."""
+        # uvloop's transports raise where they are written to once they are closed.
+        if not self._transport.is_closing():
+            self._reason = reason
+            self._transport.write(close_frame())
+            self._transport.close()
 
     def abort(self, reason: str = "aborted by us") -> None:
         """Drop the connection as a lost network does; ``on_lost`` follows."""

@@ -46,6 +46,10 @@ MTBF = Gauge("chat_probe_mtbf_seconds", "Mean time between failures; NaN without
 MTRS = Gauge("chat_probe_mtrs_seconds", "Mean time to restore service; NaN without any.", registry=REGISTRY)
 
 
+UNEXPECTED: Final = "unexpected"
+"""The step of whatever no step answers for. A probe that never ends goes on after that, too."""
+
+
 class LookFailedError(Exception):
     """A look found it down; ``step`` names where: group, location, connect, joined, ack, message."""
 
@@ -134,6 +138,9 @@ class Probe:
         except LookFailedError as error:
             failed = error.step
             log.warning("down: %s", error)
+        except Exception:
+            failed = UNEXPECTED
+            log.exception("down, by what a look should not meet")
         self._count(began, failed)
         return not failed
 

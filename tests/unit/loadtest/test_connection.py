@@ -1,5 +1,6 @@
 """However an edge's bytes are cut, every student of a process reads the same messages, once, in order."""
 
+import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -7,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_server.frames import event_text, text_frame
-from loadtest.connection import Connection, Owner
+from loadtest.connection import Connection, Owner, connect
 from loadtest.seen_frames import Run, SeenFrames
 from loadtest.websocket import Handshake
 from schemas.client_events import CHAT_MESSAGE, LEFT, ChatMessage, Left
+from tests.unit.loadtest.plain_edge import running_edge
 
 
 class Reader(Owner):
@@ -74,3 +76,31 @@ async def test_what_is_between_messages_is_read_by_everybody_and_leaves_them_kno
         opened(reader, seen).data_received(stream)
         assert (reader.seqs, reader.events, reader.runs) == ([1, 2, 3], [LEFT], known_runs)
     assert {run.data for run in seen.runs.values()} == {frame(1) + frame(2), frame(3)}
+
+
+class Leaver(Reader):
+    """Waits for the end of its connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: list[str] = []
+        self.left = asyncio.Event()
+
+    def on_lost(self, reason: str) -> None:
+        self.reasons.append(reason)
+        self.left.set()
+
+
+async def test_a_connection_that_has_ended_can_be_ended_again_and_takes_nothing_more() -> None:
+    leaver = Leaver()
+    async with running_edge() as edge:
+        connection = await connect(leaver, SeenFrames(), edge.url, {})
+        await edge.io.disconnect(edge.sids[-1])
+        await leaver.left.wait()
+        connection.emit(CHAT_MESSAGE, {}, lambda _: None)
+        connection.close()
+        connection.abort()
+        await asyncio.sleep(0)
+        assert edge.got == []
+    (reason,) = leaver.reasons
+    assert "the edge" in reason

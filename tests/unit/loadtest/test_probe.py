@@ -128,6 +128,28 @@ async def test_a_message_that_does_not_come_back_is_named(monkeypatch: pytest.Mo
         await bad_look(probe, "message", monkeypatch)
 
 
+async def test_an_edge_that_leaves_while_it_is_looked_at_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with probed() as (probe, edge, _):
+
+        def leave(said: dict[str, Any]) -> dict[str, Any]:
+            edge.io.start_background_task(edge.io.disconnect, edge.sids[-1])
+            return {"id": said["id"], "seq": 4, "timestamp": 2}
+
+        edge.answer = leave
+        await bad_look(probe, "message", monkeypatch)
+
+
+async def test_what_nobody_thought_of_is_a_bad_look_and_not_the_last_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with probed() as (probe, _, gateway):
+        good, gateway.locate = gateway.locate, None  # type: ignore[method-assign,assignment]
+        await bad_look(probe, "unexpected", monkeypatch)
+        assert "not callable" in caplog.text
+        gateway.locate = good  # type: ignore[method-assign]
+        assert await probe.look()
+
+
 async def test_an_outage_began_when_the_first_bad_look_did_and_not_when_it_gave_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
