@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Final
@@ -58,9 +57,9 @@ class FitnessRun:
                 per_core = await self._locations(api)
             finally:
                 looking.cancel()
-                with suppress(asyncio.CancelledError):
-                    await looking
-        outcomes = [*_online(online), channel, _unusual(unusual), _uptime(probe)]
+                await asyncio.wait({looking})
+        died = None if looking.cancelled() else looking.exception()
+        outcomes = [*_online(online), channel, _unusual(unusual), _uptime(probe, died)]
         return outcomes, _needs(unusual, per_core)
 
     async def _run(self, name: str) -> Result:
@@ -169,7 +168,10 @@ def _unusual(result: Result) -> Outcome:
     return Outcome(fitness.UNUSUAL, float(sum(wrong.values())), note)
 
 
-def _uptime(probe: Probe) -> Outcome:
+def _uptime(probe: Probe, died: BaseException | None) -> Outcome:
+    """What the probe saw. One that has died saw only the beginning, which says nothing of the rest."""
+    if died is not None:
+        return Outcome(fitness.UPTIME, None, f"the probe died: {died!r}; till then: {probe.summary}")
     seen = probe.availability
     note = f"a probe every {PROBE_EVERY_S:g} s during all of this: {probe.summary}"
     return Outcome(fitness.UPTIME, 100 * seen.uptime if seen.looks else None, note)

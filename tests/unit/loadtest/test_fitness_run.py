@@ -9,6 +9,7 @@ import pytest
 from loadtest import fitness_run
 from loadtest.fitness import Outcome
 from loadtest.fitness_run import FitnessRun
+from loadtest.probe import Probe
 from loadtest.results import Moment, Result
 from loadtest.run import Target
 from loadtest.scenario import Scenario
@@ -74,6 +75,19 @@ async def test_losing_anything_fails_whatever_was_reached(
     for name in ("users online", "channel capacity, each user", "messages lost under unusual load"):
         assert found[name].grade == "FAIL"
         assert "1 doubled" in found[name].note
+
+
+async def test_a_probe_that_died_takes_only_its_own_figure_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def die(_probe: Probe, _every_s: float) -> None:
+        raise RuntimeError("this is a test")
+
+    monkeypatch.setattr(Probe, "run", die)
+    found, _, _ = await outcomes_with(monkeypatch, tmp_path, lambda _: result())
+    assert found["uptime"].grade == "UNKNOWN"
+    assert "this is a test" in found["uptime"].note
+    assert found["channel capacity, each user"].grade == "IDEAL"
 
 
 async def test_a_deployment_that_is_away_is_down_and_what_it_would_need_is_not_known(
