@@ -28,6 +28,7 @@ class Said:
     measured: bool = True
     seq: int | None = None
     answered_at: float | None = None
+    altered: bool = False
 
 
 @dataclass(slots=True)
@@ -141,8 +142,11 @@ class Memory:
         said = self.said.get(message.id)
         if said is None:
             self.seqs[message.room].add(message.seq)
-        elif said.seq != message.seq:
-            self._first(said, message)
+        else:
+            if said.seq != message.seq:
+                self._place_of(said, message.seq)
+            if message.message != said.text or message.up != said.up or message.room != said.room:
+                self._alter(said)
         return said
 
     def forget_old(self) -> None:
@@ -172,17 +176,17 @@ class Memory:
                 _judge(place, in_order[room], found)
         return found
 
-    def _first(self, said: Said, message: ChatMessage) -> None:
-        if (message.room, message.up, message.message) != (said.room, said.up, said.text):
-            self.faults.altered += 1
-        self._place_of(said, message.seq)
-
     def _place_of(self, said: Said, seq: int) -> None:
         """A message has one seq: another one is a second message."""
         if said.seq is not None and said.seq != seq:
-            self.faults.altered += 1
+            self._alter(said)
         said.seq = seq
         self.seqs[said.room].add(seq)
+
+    def _alter(self, said: Said) -> None:
+        """Count a message once, however many members read it otherwise than it was sent."""
+        self.faults.altered += not said.altered
+        said.altered = True
 
 
 def _judge(place: Place, in_order: list[int], found: Faults) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,8 +46,8 @@ class Room:
         return {name: count for name, count in asdict(self.memory.verdict()).items() if count}
 
 
-def message(seq: int, *, text: str = "olá", room: str = "leic") -> ChatMessage:
-    return ChatMessage(id=f"m{seq}", seq=seq, room=room, up=UPS[0], message=text, timestamp=2, sent_at=1)
+def message(seq: int, *, text: str = "olá", room: str = "leic", up: str = UPS[0]) -> ChatMessage:
+    return ChatMessage(id=f"m{seq}", seq=seq, room=room, up=up, message=text, timestamp=2, sent_at=1)
 
 
 some_seqs = st.lists(st.integers(HEAD + 1, HEAD + 60), min_size=2, max_size=20, unique=True).map(sorted)
@@ -108,11 +109,25 @@ def test_other_groups_of_students_who_are_not_ours_alone_are_theirs_and_not_leak
     assert memory.verdict().leaked == 1
 
 
-def test_a_message_that_is_not_as_it_was_sent_is_altered() -> None:
-    room = Room([101])
-    room.memory.said["m101"].seq = None
+@pytest.mark.parametrize("wrong", [{"text": "ola"}, {"up": UPS[1]}, {"room": "lei"}])
+@pytest.mark.parametrize("acked_first", [True, False])
+def test_a_message_that_is_not_as_it_was_sent_is_altered_before_and_after_its_ack(
+    wrong: dict[str, str], acked_first: bool
+) -> None:
+    memory = Memory(dict.fromkeys(UPS, ("leic", "lei")), Clock())
+    memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0))
+    if acked_first:
+        memory.got_acked("m101", 101)
     for up in UPS:
-        room.listeners[up](message(101, text="ola"))
+        memory.listener(up)(message(101, **wrong))
+    assert memory.verdict().altered == 1
+
+
+def test_a_message_of_which_one_member_gets_another_copy_is_altered() -> None:
+    room = Room([101])
+    room.hear(UPS[0], [101])
+    room.listeners[UPS[1]](message(101, text="ola"))
+    room.hear(UPS[2], [101])
     assert room.wrong() == {"altered": 1}
 
 
