@@ -27,7 +27,7 @@ from loadtest.memory import Memory
 from loadtest.news import Job, News, Second, Verdict
 from loadtest.rest import RestApi
 from loadtest.scenario import Scenario
-from loadtest.stored_check import StoredCheck
+from loadtest.stored_check import StoredCheck, UnreadError
 from loadtest.tokens import DAY_S, TokenSource, open_tokens
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ class CrowdProcess:
         self._stored = StoredCheck(api, tokens.token, self._clock)
         self._told = Second(at=0)
         self._is_busy = False
+        self._waits_for = ""
         self._planning: list[asyncio.Task[None]] = []
         self._ended = False
 
@@ -102,8 +103,7 @@ class CrowdProcess:
                 absent = (self._live.began if self._ended else len(arrivals)) - self._live.came
                 if absent:
                     log.error("%d students were never let in: %s", absent, self._live.failed_because)
-                groups = self._crowd.groups[: self._scenario.check_history]
-                not_stored = await self._stored.lacking(groups, self._memory.seqs)
+                history_checked, not_stored, unread = await self._compare_history()
                 reporting.cancel()
                 pausing.cancel()
                 self._tell(int(self._clock()))
@@ -121,7 +121,8 @@ class CrowdProcess:
             absent=absent,
             holes=self._live.holes,
             connections=self._live.connections,
-            history_checked=len(groups),
+            history_checked=history_checked,
+            unread=unread,
             cpu_s=time.process_time(),
             **faults,
         )
@@ -143,8 +144,18 @@ class CrowdProcess:
             ):
                 self._planning.append(playing.create_task(part))
 
+    async def _compare_history(self) -> tuple[int, int, str]:
+        """Return of how many groups it was compared, what it lacks, and why it could not be read, if so."""
+        self._waits_for = "the store"
+        groups = self._crowd.groups[: self._scenario.check_history]
+        try:
+            return len(groups), await self._stored.lacking(groups, self._memory.seqs), ""
+        except UnreadError as error:
+            return 0, 0, str(error)
+
     async def _settle(self, coming: asyncio.Task[None]) -> None:
         """Wait until everybody and everything has come, or nothing has for a while."""
+        self._waits_for = "students, acks and deliveries"
         news, since = -1, self._clock()
         while self._clock() - since < self._scenario.settle_s:
             self._live.note_holes()
@@ -203,6 +214,7 @@ class CrowdProcess:
             other_ack=memory.other_ack.take().pairs(),
             late=self._live.late.take().pairs(),
             cpu_s=time.process_time(),
+            waits_for=self._waits_for,
         )
 
     def _clock(self) -> float:

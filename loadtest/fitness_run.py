@@ -75,7 +75,7 @@ class FitnessRun:
             result = await self._run(name)
             note = f"{result.scenario.students:,} students, to self p99 {result.own.p99:,.0f} ms"
             if not faults(result) and result.own.p99 <= fitness.TO_SELF.least * 1000:
-                return Outcome(fitness.CHANNEL, rate, note)
+                return Outcome(fitness.CHANNEL, _known(result, rate), note + _unread(result))
             note += f"; {said(faults(result))}"
         return Outcome(fitness.CHANNEL, 0.0, note)
 
@@ -140,13 +140,23 @@ def carried(result: Result, per_core: float | None) -> Capacity:
     return Capacity(acked, received, sum(edges) or None, sum(brokers) or None, per_core)
 
 
+def _known(result: Result, value: float) -> float | None:
+    """Without a look at history nobody knows whether something was lost."""
+    return None if result.verdict.unread else value
+
+
+def _unread(result: Result) -> str:
+    return f"; history could not be read: {result.verdict.unread}" if result.verdict.unread else ""
+
+
 def _online(result: Result) -> list[Outcome]:
     wrong = faults(result)
     note = (
         f"groups of {result.scenario.group_size}, {result.deliveries_per_s:,.0f} deliveries/s; {said(wrong)}"
+        f"{_unread(result)}"
     )
     return [
-        Outcome(fitness.ONLINE, result.online_most, note, broken=bool(wrong)),
+        Outcome(fitness.ONLINE, _known(result, result.online_most), note, broken=bool(wrong)),
         Outcome(
             fitness.TO_SELF,
             result.own.p99 / 1000 if result.own.count else None,
@@ -163,9 +173,10 @@ def _unusual(result: Result) -> Outcome:
     shed = sum(moment.repeated for moment in result.moments)
     note = (
         f"up to {tried:,} messages/s sent; carried {acked:,.0f}/s and {most:,.0f} deliveries/s;"
-        f" {shed:,} refused for now and taken later; {said(wrong)}"
+        f" {shed:,} refused for now and taken later; {said(wrong)}{_unread(result)}"
     )
-    return Outcome(fitness.UNUSUAL, float(sum(wrong.values())), note)
+    lost = sum(wrong.values())
+    return Outcome(fitness.UNUSUAL, _known(result, lost), note, broken=lost > 0)
 
 
 def _uptime(probe: Probe, died: BaseException | None) -> Outcome:

@@ -38,6 +38,7 @@ class Second(BaseModel):
     other_ack: list[tuple[int, int]] = []
     late: list[tuple[int, int]] = Field(default=[], description="How late we ourselves were with sending.")
     cpu_s: float = 0.0
+    waits_for: str = Field(default="", description="What is waited for once nothing more is to be said.")
 
 
 class Verdict(BaseModel):
@@ -59,6 +60,7 @@ class Verdict(BaseModel):
     not_acked: int
     not_stored: int
     history_checked: int
+    unread: str = Field(default="", description="Why history could not be read, where it could not.")
     cpu_s: float
 
 

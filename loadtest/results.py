@@ -44,6 +44,7 @@ class Moment(BaseModel):
     ack_p50: float
     ack_p99: float
     generator_cpu: float
+    waits_for: str = ""
 
     @classmethod
     def of(cls, second: Second) -> "Moment":
@@ -62,6 +63,7 @@ class Moment(BaseModel):
             ack_p50=ack.percentile_ms(50),
             ack_p99=ack.percentile_ms(99),
             generator_cpu=second.cpu_s,
+            waits_for=second.waits_for,
         )
 
 
@@ -238,6 +240,15 @@ def judge(result: Result) -> list[Judged]:
             held=not wrong,
         )
     ]
+    if verdict.unread:
+        judged.append(
+            Judged(
+                what="history has all of it",
+                wanted="0 not stored",
+                got=f"history could not be read: {verdict.unread}",
+                held=False,
+            )
+        )
     times = (
         ("send → receive, p50", wanted.p50_ms, result.deliver, result.deliver.p50),
         ("send → receive, p99", wanted.p99_ms, result.deliver, result.deliver.p99),
@@ -248,7 +259,7 @@ def judge(result: Result) -> list[Judged]:
             judged.append(_at_most(what, got, most, "ms"))
         elif most is not None:
             judged.append(Judged(what=what, wanted=f"≤ {most:g} ms", got="nothing came", held=False))
-    if len(judged) > 1:
+    if any(most is not None for _, most, _, _ in times):
         judged.append(_at_most("the generator itself is on time (p99)", result.late.p99, LATE_MS, "ms"))
     most, cost = wanted.server_us_per_delivery, result.server_us_per_delivery
     if most is not None and cost is not None:
@@ -279,8 +290,10 @@ def _at_most(what: str, got: float, most: float, unit: str) -> Judged:
 
 
 def _sum(verdicts: Iterable[Verdict]) -> Verdict:
-    total = dict.fromkeys(Verdict.model_fields, 0.0)
+    total: dict[str, float] = {}
+    unread = ""
     for verdict in verdicts:
-        for name, count in verdict.model_dump().items():
-            total[name] += count
-    return Verdict.model_validate(total)
+        unread = unread or verdict.unread
+        for name, count in verdict.model_dump(exclude={"unread"}).items():
+            total[name] = total.get(name, 0.0) + count
+    return Verdict.model_validate({**total, "unread": unread})

@@ -157,6 +157,8 @@ class LiveLine:
         )
         if moment.refused or moment.repeated:
             line += f" · refused {moment.refused:,} · repeated {moment.repeated:,}"
+        if moment.waits_for:
+            line += f" · waits for {moment.waits_for}"
         self._out.write(f"\r\x1b[K{line}" if self._out.isatty() else f"{line}\n")
         self._out.flush()
 

@@ -2,18 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final
+from typing import Final, TypeVar
 
 from loadtest.crowd import Group
 from loadtest.rest import RestApi
 
 log = logging.getLogger(__name__)
 
+Read = TypeVar("Read")
+
 LOOK_EVERY_S: Final = 0.5
 PATIENCE_S: Final = 60.0
-"""So long may the history of all groups stand still, or not be readable, before what it lacks counts."""
+"""So long may the history of all groups stand still before what it lacks counts, or be out of reach."""
+
+
+class UnreadError(Exception):
+    """History could not be read: what it lacks is not known. The text says why."""
 
 
 class StoredCheck:
@@ -23,10 +29,16 @@ class StoredCheck:
         self._api = api
         self._token_of = token_of
         self._clock = clock
+        self._read_at = 0.0
+        self._warned = False
 
     async def lacking(self, groups: Sequence[Group], wanted: Mapping[str, AbstractSet[int]]) -> int:
-        """Return how many of the wanted seqs (by group's id) the history of these groups lacks."""
+        """Return how many of the wanted seqs (by group's id) the history of these groups lacks.
+
+        Raises `UnreadError` where nothing could be read for too long.
+        """
         said = [group for group in groups if wanted[group.id]]
+        self._read_at = self._clock()
         await self._until_stored({group: max(wanted[group.id]) for group in said})
         return sum([len(wanted[group.id] - await self._stored(group, wanted[group.id])) for group in said])
 
@@ -48,26 +60,29 @@ class StoredCheck:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _stored_up_to(self, group: Group, newest: int) -> int:
-        try:
-            page = await self._api.page(
-                group.id, self._token_of(group.members[0]), after=newest - 1, per_page=1
-            )
-        except OSError as error:
-            log.info("history cannot be read yet: %s", error)
-            return -1
-        return page.storedUpTo
+        token = self._token_of(group.members[0])
+        page = await self._try(self._api.page(group.id, token, after=newest - 1, per_page=1))
+        return -1 if page is None else page.storedUpTo
 
     async def _stored(self, group: Group, wanted: AbstractSet[int]) -> set[int]:
-        since = self._clock()
+        token = self._token_of(group.members[0])
         while True:
-            try:
-                messages, _ = await self._api.history(
-                    group.id, self._token_of(group.members[0]), after=min(wanted) - 1
-                )
-            except OSError as error:
-                log.info("history cannot be read yet: %s", error)
-                if self._clock() - since >= PATIENCE_S:
-                    return set()
-                await asyncio.sleep(LOOK_EVERY_S)
-            else:
-                return {message.seq for message in messages}
+            read = await self._try(self._api.history(group.id, token, after=min(wanted) - 1))
+            if read is not None:
+                return {message.seq for message in read[0]}
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _try(self, reading: Awaitable[Read]) -> Read | None:
+        """Return what is read, or None where it cannot be for now."""
+        try:
+            read = await reading
+        except OSError as error:
+            why = str(error) or "no answer in time"
+            if self._clock() - self._read_at >= PATIENCE_S:
+                raise UnreadError(why) from error
+            if not self._warned:
+                log.warning("history cannot be read (%s): tried again for %.0f s", why, PATIENCE_S)
+            self._warned = True
+            return None
+        self._read_at = self._clock()
+        return read

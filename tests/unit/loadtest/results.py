@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from loadtest.latency import bucket_of
 from loadtest.news import Second, Verdict
@@ -10,10 +11,11 @@ from loadtest.scenario import Objectives, Phase, Scenario
 from loadtest.server_side import MACHINE, ServerMoment
 
 
-def verdict(faults: Mapping[str, int]) -> Verdict:
+def verdict(faults: Mapping[str, Any]) -> Verdict:
     """Return a verdict of one process without other faults than those given."""
-    counts: dict[str, float] = dict.fromkeys(Verdict.model_fields, 0)
-    return Verdict.model_validate(counts | {"students": 10, "said": 50, "cpu_s": 1.0} | dict(faults))
+    counts: dict[str, Any] = dict.fromkeys(Verdict.model_fields, 0)
+    known = {"students": 10, "said": 50, "cpu_s": 1.0, "unread": ""}
+    return Verdict.model_validate(counts | known | dict(faults))
 
 
 def result(
@@ -21,7 +23,7 @@ def result(
     latency_ms: int = 20,
     objectives: Objectives | None = None,
     name: str = "test",
-    faults: Mapping[str, int] = MappingProxyType({}),
+    faults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Result:
     """Return a result of two seconds of coming and ten of talk, 100 deliveries each, with three servers."""
     scenario = Scenario(

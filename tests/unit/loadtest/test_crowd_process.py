@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from loadtest import crowd_process
+from loadtest import crowd_process, stored_check
 from loadtest.crowd_process import CrowdProcess
 from loadtest.news import Job, News, Verdict
 from loadtest.rest import RestApi
@@ -94,6 +94,28 @@ async def test_what_comes_in_the_last_part_of_a_second_is_told_too(
     assert verdict.acked == verdict.received > 0
     cpu_s = sum(one.cpu_s for one in seconds if one is not None)
     assert cpu_s <= time.process_time() - before_s, "what was used before the run is not the first second's"
+
+
+async def test_a_history_that_cannot_be_read_is_waited_for_aloud_and_is_no_history_that_lacks_something(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class WithoutStore(Gateway):
+        async def page(self, *_: object, **__: object) -> None:
+            raise ConnectionError("503")
+
+        history = page
+
+    monkeypatch.setattr(stored_check, "PATIENCE_S", 2.5)
+    short = Scenario(name="short", about="", students=1, phases=(Phase(name="talk", seconds=0.5, burst=1),))
+    async with running_edge() as edge:
+        edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
+        edge.answer = echoing(edge)
+        process = await prepared(short, WithoutStore(edge.url))
+        process._memory.seqs["load-run-0-0"].add(0)
+        verdict = await process.play(time.time())
+    assert (verdict.unread, verdict.history_checked, verdict.not_stored) == ("503", 0, 0)
+    seconds = [News.model_validate_json(line).second for line in capsys.readouterr().out.splitlines()]
+    assert "the store" in {one.waits_for for one in seconds if one is not None}
 
 
 async def test_a_run_that_is_ended_early_judges_what_was_said_and_who_has_come() -> None:

@@ -77,6 +77,15 @@ async def test_losing_anything_fails_whatever_was_reached(
         assert "1 doubled" in found[name].note
 
 
+async def test_what_was_lost_is_not_known_where_history_could_not_be_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found, _, _ = await outcomes_with(monkeypatch, tmp_path, lambda _: result(faults={"unread": "503"}))
+    for name in ("users online", "channel capacity, each user", "messages lost under unusual load"):
+        assert found[name].grade == "UNKNOWN"
+        assert "history could not be read: 503" in found[name].note
+
+
 async def test_a_probe_that_died_takes_only_its_own_figure_with_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -28,6 +28,13 @@ def test_any_fault_breaks_a_run_and_is_named(fault: str) -> None:
     assert one.judged[0].got == f"2 {fault.replace('_', ' ')}"
 
 
+def test_a_run_whose_history_could_not_be_read_has_not_held_and_misses_nothing() -> None:
+    one = result(faults={"unread": "503"})
+    assert [(judged.what, judged.got) for judged in one.judged if not judged.held] == [
+        ("history has all of it", "history could not be read: 503")
+    ]
+
+
 def test_only_measured_seconds_count() -> None:
     one = result(latency_ms=20)
     assert one.deliver.count == 1000
@@ -154,8 +161,8 @@ def test_seconds_of_several_processes_are_added_up() -> None:
     total = added_up(
         [
             Second(at=3, online=2, received=5, deliver=[(1, 2), (9, 1)]),
-            Second(at=3, online=1, received=7, deliver=[(9, 3)]),
+            Second(at=3, online=1, received=7, deliver=[(9, 3)], waits_for="the store"),
         ]
     )
-    assert (total.at, total.online, total.received) == (3, 3, 12)
+    assert (total.at, total.online, total.received, total.waits_for) == (3, 3, 12, "the store")
     assert total.deliver == [(1, 2), (9, 4)]

@@ -1,14 +1,13 @@
 """History is compared once it has caught up: who is late is waited for, as long as anybody comes further."""
 
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import pytest
 
 from loadtest import stored_check
 from loadtest.crowd import Group
-from loadtest.stored_check import StoredCheck
+from loadtest.stored_check import PATIENCE_S, StoredCheck, UnreadError
 from schemas.api import History
 from schemas.client_events import ChatMessage
 
@@ -25,6 +24,10 @@ class Store:
         self._lost = lost
         self.looks = 0
         self.read: list[str] = []
+
+    @property
+    def clock(self) -> float:
+        return float(self.looks + len(self.read))
 
     async def page(self, group: str, _token: str, *, after: int, per_page: int) -> History:
         assert per_page == 1
@@ -46,11 +49,10 @@ class Store:
 
 
 async def lacking(store: Store, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Check with a clock of which every reading is a second later."""
+    """Check with a clock by which every request takes a second."""
     monkeypatch.setattr(stored_check, "LOOK_EVERY_S", 0.0)
-    seconds = count()
     api: Any = store
-    return await StoredCheck(api, lambda _: "a token", lambda: float(next(seconds))).lacking(GROUPS, WANTED)
+    return await StoredCheck(api, lambda _: "a token", lambda: store.clock).lacking(GROUPS, WANTED)
 
 
 async def test_a_group_that_stands_still_is_waited_for_while_another_comes_further(
@@ -73,3 +75,32 @@ async def test_a_store_that_comes_no_further_is_not_waited_for_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert await lacking(Store(lambda group, _: 1 if group == "art" else 7, lost=set()), monkeypatch) == 2
+
+
+class Away(Store):
+    """Cannot be read, all of it or the group of this name."""
+
+    def __init__(self, only: str = "") -> None:
+        super().__init__(lambda _, __: 7, lost=set())
+        self._only = only
+
+    async def page(self, group: str, _token: str, *, after: int, per_page: int) -> History:
+        if group.startswith(self._only):
+            self.looks += 1
+            raise ConnectionError("GET /chat/x/message: 503")
+        return await super().page(group, _token, after=after, per_page=per_page)
+
+    async def history(self, group: str, _token: str, *, after: int) -> tuple[list[ChatMessage], int]:
+        self.read.append(group)
+        raise TimeoutError
+
+
+@pytest.mark.parametrize("only", ["", "maths"])
+async def test_what_cannot_be_read_is_given_up_after_one_patience_for_all_groups_and_is_not_called_lacking(
+    only: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Away(only)
+    with pytest.raises(UnreadError, match="503"):
+        await lacking(store, monkeypatch)
+    assert store.clock <= PATIENCE_S + len(GROUPS) + 1
+    assert caplog.text.count("503") == 1
