@@ -14,7 +14,7 @@ from schemas.api import MAX_SEQ
 from schemas.client_events import ChatMessage
 
 FORGET_AFTER_S: Final = 120.0
-"""A message that was acked so long ago is known by its seq alone from then on."""
+"""A message that was acked so long ago, and that no member is to get any more, is known by its seq alone."""
 
 
 @dataclass(slots=True)
@@ -69,7 +69,11 @@ class Memory:
         self.places: dict[str, dict[str, Place]] = {
             up: {room: Place() for room in theirs} for up, theirs in rooms.items()
         }
-        self.seqs: dict[str, set[int]] = {room: set() for theirs in self.places.values() for room in theirs}
+        self._members: dict[str, list[Place]] = {}
+        for theirs in self.places.values():
+            for room, place in theirs.items():
+                self._members.setdefault(room, []).append(place)
+        self.seqs: dict[str, set[int]] = {room: set() for room in self._members}
         self.said: dict[str, Said] = {}
         self.came: set[str] = set()
         """Students who have been online: the others must get nothing."""
@@ -152,11 +156,16 @@ class Memory:
     def forget_old(self) -> None:
         """Drop what is settled, so that a long run needs no more memory than a short one."""
         before = self._clock() - FORGET_AFTER_S
+        reached: dict[str, int] = {}
         old: list[str] = []
         for message_id, said in self.said.items():
             if said.planned_at > before:
                 break
-            if said.answered_at is not None and said.answered_at <= before:
+            if said.answered_at is None or said.answered_at > before:
+                continue
+            if said.room not in reached:
+                reached[said.room] = self._reached(said.room)
+            if said.seq is None or said.seq <= reached[said.room]:
                 old.append(message_id)
         for message_id in old:
             del self.said[message_id]
@@ -175,6 +184,10 @@ class Memory:
             for room, place in self.places[up].items():
                 _judge(place, in_order[room], found)
         return found
+
+    def _reached(self, room: str) -> int:
+        """Return up to which seq all members have come; who was let in nowhere is sent nothing old."""
+        return min((one.last for one in self._members[room] if one.after is not None), default=MAX_SEQ)
 
     def _place_of(self, said: Said, seq: int) -> None:
         """A message has one seq: another one is a second message."""
