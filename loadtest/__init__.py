@@ -18,6 +18,7 @@ A student has a mind (what and when), a body (how) and a memory (what came, and 
     latency.py        (pure) times as counts in buckets
     results.py        (pure) the result, and whether objectives held
     report.py         (pure) the HTML page; plots.py draws, report.html is its frame
+    keeping.py        writes results, whole or not at all
     fitness.py        (pure) the documented fitness functions, and what more students would need
     fitness_run.py    measures them
     probe.py          looks every few seconds whether a student can chat

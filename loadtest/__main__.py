@@ -19,6 +19,7 @@ from loadtest.crowd import made_up_number
 from loadtest.fitness import AUDIT, Outcome
 from loadtest.fitness import table as fitness_table
 from loadtest.fitness_run import FitnessRun
+from loadtest.keeping import keep, open_folder
 from loadtest.probe import REGISTRY, Probe
 from loadtest.report import write_report
 from loadtest.rest import RestApi
@@ -162,7 +163,7 @@ def show_and_keep(result: Result, folder: Path) -> int:
         + (f"; cores used: {used}" if used else "")
     )
     path = folder / f"load-{result.scenario.name}-{result.started.replace(':', '')[:17]}-{result.run}.json"
-    path.write_text(result.model_dump_json(indent=1))
+    keep(path, result.model_dump_json(indent=1))
     print(f"{path}\n{write_report([result], path.with_suffix('.html'))}")
     return 0 if result.ok else 1
 
@@ -179,7 +180,7 @@ def _run(asked: argparse.Namespace) -> int:
 
 def run_and_keep(scenario: Scenario, target: Target, asked: argparse.Namespace) -> int:
     """Run a scenario, show and keep its result, and return the exit status."""
-    asked.out.mkdir(parents=True, exist_ok=True)
+    open_folder(asked.out)
     live = LiveLine(scenario.seconds)
 
     async def run() -> Result:
@@ -206,7 +207,7 @@ def _fitness(asked: argparse.Namespace) -> int:
 
 def measure_fitness(target: Target, folder: Path, minutes: float, audit: Callable[[], Outcome]) -> int:
     """Measure all fitness functions, print the table, and return the exit status."""
-    folder.mkdir(parents=True, exist_ok=True)
+    open_folder(folder)
 
     def on_scenario(scenario: Scenario) -> Callable[[Moment], None]:
         print(f"\n{scenario.name}: {scenario.about}", flush=True)
@@ -217,9 +218,7 @@ def measure_fitness(target: Target, folder: Path, minutes: float, audit: Callabl
     outcomes.append(audit())
     shown = f"{fitness_table(outcomes)}\n\n{needs}"
     print(f"\n\n{shown}\n")
-    kept = folder / f"fitness-{time.strftime('%Y%m%d-%H%M%S')}.txt"
-    kept.write_text(shown + "\n")
-    print(kept)
+    print(keep(folder / f"fitness-{time.strftime('%Y%m%d-%H%M%S')}.txt", shown + "\n"))
     return int(any(one.grade == "FAIL" for one in outcomes))
 
 

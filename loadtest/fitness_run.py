@@ -13,6 +13,7 @@ import aiohttp
 from loadtest import fitness
 from loadtest.crowd import made_up_number
 from loadtest.fitness import Capacity, Outcome, University
+from loadtest.keeping import keep
 from loadtest.probe import Probe
 from loadtest.rest import RestApi
 from loadtest.results import CARRIERS, FAULTS, Moment, Result, cores_used
@@ -65,7 +66,7 @@ class FitnessRun:
     async def _run(self, name: str) -> Result:
         scenario = load(name).stretched(self._stretch)
         result = await run_scenario(scenario, self._target, on_moment=self._on_scenario(scenario))
-        (self._folder / f"{name}.json").write_text(result.model_dump_json(indent=1))
+        keep(self._folder / f"{name}.json", result.model_dump_json(indent=1))
         return result
 
     async def _channel(self) -> Outcome:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from loadtest.keeping import keep
 from loadtest.plots import Axis, Band, Series, axis_for, plot
 from loadtest.results import Result
 from loadtest.schedule import stretches
@@ -19,8 +20,7 @@ SeriesOf = Callable[[Result], list[Series]]
 
 def write_report(results: Sequence[Result], path: Path) -> Path:
     """Write the page for one result or two, and return where."""
-    path.write_text(page(results))
-    return path
+    return keep(path, page(results))
 
 
 def page(results: Sequence[Result]) -> str:

@@ -11,12 +11,14 @@ from deploy.local.run_folder import run_folder
 from loadtest.__main__ import USUAL_MINUTES, add_size, chosen_scenario, measure_fitness, run_and_keep
 from loadtest.crew import RunFailedError
 from loadtest.fitness import AUDIT, Outcome
+from loadtest.keeping import open_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what was asked for. Returns the exit status."""
     asked = _arguments(argv)
     try:
+        open_folder(asked.out)
         scenario = None if asked.scenario is None else chosen_scenario(asked)
         with (
             run_folder("uni4all-chat-load-") as folder,

@@ -13,6 +13,7 @@ import uvloop
 from deploy.fitness.local_target import local_target
 from deploy.local.run_folder import run_folder
 from loadtest.crew import RunFailedError
+from loadtest.keeping import keep, open_folder
 from loadtest.run import Target, run_scenario
 from loadtest.scenario import Phase, Scenario
 
@@ -25,6 +26,7 @@ GROUP_SIZES: Final = (10, 100, 1_000, 10_000)
 EDGES: Final = (1, 4)
 """Two are there for the group sizes."""
 
+FOLDER: Final = Path("reports")
 HEAD: Final = (
     "| edges | members a group | messages/s | deliveries/s | edges, a delivery | broker, a delivery"
     " | p50 / p99 |\n|---|---|---|---|---|---|---|"
@@ -35,22 +37,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print each row when it is there, write them all. Returns the exit status."""
     argparse.ArgumentParser(prog="python -m deploy.fitness.growth", description=__doc__).parse_args(argv)
     rows: list[dict[str, Any]] = []
-    print(HEAD, flush=True)
     try:
+        open_folder(FOLDER)
+        print(HEAD, flush=True)
         for edges, sizes in ((2, GROUP_SIZES), *((edges, (100,)) for edges in EDGES)):
             for row in _on_edges(edges, sizes):
                 rows.append(row)
                 print(_shown(row), flush=True)
+        print(keep(FOLDER / f"growth-{time.strftime('%Y%m%d-%H%M%S')}.json", json.dumps(rows, indent=1)))
     except (RunFailedError, OSError, RuntimeError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("FAILED: interrupted", file=sys.stderr)
         return 130
-    path = Path("reports") / f"growth-{time.strftime('%Y%m%d-%H%M%S')}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(rows, indent=1))
-    print(path)
     return int(any(row["faults"] for row in rows))
 
 

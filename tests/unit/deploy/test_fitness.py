@@ -41,11 +41,20 @@ def test_an_audit_passes_only_where_everything_was_looked_up(audits: list[Audit]
 
 
 def test_no_system_is_started_for_a_scenario_that_there_is_not(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("deploy.fitness.__main__.local_target", None)
-    assert main(["--scenario", "typo"]) == 2
+    assert main(["--scenario", "typo", "--out", str(tmp_path)]) == 2
     assert "typo is neither a ready scenario nor a file" in capsys.readouterr().err
+
+
+def test_no_system_is_started_for_a_result_that_cannot_be_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("deploy.fitness.__main__.local_target", None)
+    (tmp_path / "taken").write_text("")
+    assert main(["--out", str(tmp_path / "taken")]) == 2
+    assert "taken" in capsys.readouterr().err
 
 
 def test_a_sigterm_stops_the_system_in_order_as_a_ctrl_c_does(

@@ -32,6 +32,16 @@ def test_a_folder_that_cannot_be_had_is_said_before_the_run(ran: list[Scenario],
     assert ran == []
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no folder that takes no file")
+def test_a_folder_that_takes_no_file_is_said_before_the_run(
+    ran: list[Scenario], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (["run", "smoke"], ["fitness"]):
+        assert main([*command, "--gateway", "http://x", "--out", "/proc"]) == 2
+        assert "kept in /proc" in capsys.readouterr().err
+    assert ran == []
+
+
 def test_other_logs_and_another_length_keep_the_rest_of_a_replay(ran: list[Scenario], tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(REPLAY)
     options = ["--gateway", "http://x", "--out", str(tmp_path), "--replay", "others", "--stretch", "2"]
