@@ -5,21 +5,27 @@ from dataclasses import dataclass
 from html import escape
 from json import dumps
 from math import ceil, floor, log10
-from typing import Final
+from typing import Final, Literal
 
 WIDTH: Final = 640
 HEIGHT: Final = 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 18, 24
 
-COLOURS: Final = ("#2f6fde", "#e07b1f", "#c0392b", "#2a9d5c", "#7d4bc9", "#0f97a8", "#a0672e", "#6b7280")
+COLOURS: Final = (
+    *("#2f6fde", "#e07b1f", "#c0392b", "#2a9d5c", "#7d4bc9", "#0f97a8"),
+    *("#a0672e", "#6b7280", "#e0559b", "#b8a400", "#86b83a", "#35c4e8"),
+)
+Style = Literal["solid", "dashed", "dotted"]
+DASHES: Final[dict[Style, str]] = {"solid": "none", "dashed": "7 4", "dotted": "2 3"}
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line: its name and its points (seconds, value)."""
+    """One line: its name and its points (seconds, value). What is not solid takes none of the colours."""
 
     name: str
     points: Sequence[tuple[float, float]]
+    style: Style = "solid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +85,11 @@ def plot(title: str, series: Sequence[Series], axis: Axis, seconds: float, bands
     parts = [_band(band, x(band.starts), x(band.ends)) for band in bands]
     parts += [_tick(y(value), number(value)) for value in axis.ticks()]
     parts += [_time(x(at), f"{at:g}") for at in _times(horizontal)]
-    for index, one in enumerate(series):
+    looks = _looks(series)
+    for one, (colour, style) in zip(series, looks, strict=True):
         points = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in one.points)
-        parts.append(f'<polyline points="{points}" stroke="{colour(index)}"/>')
+        dashes = DASHES[style]
+        parts.append(f'<polyline points="{points}" style="stroke:{colour};stroke-dasharray:{dashes}"/>')
     data = dumps(
         {
             "unit": axis.unit,
@@ -90,8 +98,8 @@ def plot(title: str, series: Sequence[Series], axis: Axis, seconds: float, bands
         }
     )
     legend = "".join(
-        f'<span><i style="background:{colour(index)}"></i>{escape(one.name)}</span>'
-        for index, one in enumerate(series)
+        f'<span><i style="border-top:3px {style} {colour}"></i>{escape(one.name)}</span>'
+        for one, (colour, style) in zip(series, looks, strict=True)
     )
     return (
         f'<figure data-plot="{escape(data)}"><figcaption>{escape(title)} <small>{escape(axis.unit)}</small>'
@@ -102,17 +110,25 @@ def plot(title: str, series: Sequence[Series], axis: Axis, seconds: float, bands
     )
 
 
-def colour(index: int) -> str:
-    """Return the colour of a plot's n-th line."""
-    return COLOURS[index % len(COLOURS)]
-
-
 def number(value: float) -> str:
     """Return a number as an axis shows it."""
     for least, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= least:
             return f"{value / (1e3 if sign == 'k' else least):g}{sign}"
     return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
+
+
+def _looks(series: Sequence[Series]) -> list[tuple[str, Style]]:
+    """Return colour and style of each line. When the colours are used up they come again, dashed."""
+    found: list[tuple[str, Style]] = []
+    solid = 0
+    for one in series:
+        if one.style == "solid":
+            found.append((COLOURS[solid % len(COLOURS)], "solid" if solid < len(COLOURS) else "dashed"))
+            solid += 1
+        else:
+            found.append(("var(--ink)", one.style))
+    return found
 
 
 def _band(band: Band, left: float, right: float) -> str:

@@ -132,8 +132,8 @@ def _cpu(result: Result) -> list[Series]:
     """Cores used between two looks, by server, and by the generator."""
     if not result.servers:
         return []
-    generator = Series("generator", [(one.at, one.generator_cpu) for one in result.moments])
-    machine = [Series("whole machine", points)] if (points := _cores(result, MACHINE)) else []
+    generator = Series("generator", [(one.at, one.generator_cpu) for one in result.moments], "dashed")
+    machine = [Series("whole machine", points, "dotted")] if (points := _cores(result, MACHINE)) else []
     return [*(Series(name, _cores(result, name)) for name in _names(result)), generator, *machine]
 
 

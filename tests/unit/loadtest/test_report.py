@@ -116,5 +116,18 @@ def test_every_value_has_its_place_on_the_axis_and_a_higher_one_is_higher(
     assert 2 <= len(axis.ticks()) <= 25
 
 
+def test_no_two_lines_of_a_plot_look_alike_and_what_is_no_server_has_a_style_of_its_own() -> None:
+    one = result()
+    edges = {f"edge-{number}": one.servers[0].servers["edge-1"] for number in range(20)}
+    looks = [look.model_copy(update={"servers": {**edges, **look.servers}}) for look in one.servers]
+    cpu = re.search(
+        r'aria-label="CPU".*?</svg>', page([one.model_copy(update={"servers": looks})]), re.DOTALL
+    )
+    assert cpu is not None
+    styles = re.findall(r'<polyline [^>]*style="([^"]*)"', cpu[0])
+    assert len(set(styles)) == len(styles) == 20 + len({"kafka", "store", "generator", "whole machine"})
+    assert all("var(--ink)" in style for style in styles[-2:])
+
+
 def test_a_plot_of_nothing_is_a_plot() -> None:
     assert "</figure>" in plot("Nothing", [Series("a", [])], Axis("ms", 0, 1), 0)
