@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.set_defaults(command=_fitness)
     report = commands.add_parser("report", help="make the HTML report of one result, or of two side by side")
     report.add_argument("results", nargs="+", type=Path, help="one or two results (JSON)")
-    report.add_argument("--out", type=Path, help="the page (default: beside the first result)")
+    report.add_argument("--out", type=Path, help="the page (default: beside the first result, named by all)")
     report.set_defaults(command=_report)
     return parser
 
@@ -249,7 +249,8 @@ def _report(asked: argparse.Namespace) -> int:
     if len(asked.results) > 2:
         raise ValueError("one result can be shown, or two side by side")
     results = [Result.model_validate_json(path.read_text()) for path in asked.results]
-    print(write_report(results, asked.out or asked.results[0].with_suffix(".html")))
+    names = "-against-".join(path.stem for path in asked.results)
+    print(write_report(results, asked.out or asked.results[0].with_name(f"{names}.html")))
     return 0
 
 

@@ -8,6 +8,7 @@ import pytest
 from loadtest import __main__ as commands
 from loadtest.__main__ import main
 from loadtest.scenario import Scenario
+from tests.unit.loadtest.results import result
 
 REPLAY = 'name = "logs"\nabout = "a test\'s"\n[replay]\nfolder = "logs"\nseconds = 300\n'
 
@@ -49,6 +50,19 @@ def test_other_logs_and_another_length_keep_the_rest_of_a_replay(ran: list[Scena
     (scenario,) = ran
     assert scenario.replay is not None
     assert (scenario.replay.folder, scenario.replay.seconds) == (Path("others"), 600)
+
+
+def test_a_report_of_two_results_leaves_each_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    for path in (before, after):
+        path.write_text(result(name=path.stem).model_dump_json())
+        assert main(["report", str(path)]) == 0
+    own = before.with_suffix(".html").read_text()
+    assert main(["report", str(before), str(after)]) == 0
+    assert capsys.readouterr().out.split()[-1] == str(tmp_path / "before-against-after.html")
+    assert before.with_suffix(".html").read_text() == own
 
 
 def test_a_run_by_less_than_no_process_is_refused(
