@@ -23,7 +23,7 @@ from loadtest.keeping import keep, open_folder
 from loadtest.probe import REGISTRY, Probe
 from loadtest.report import write_report
 from loadtest.rest import RestApi
-from loadtest.results import Moment, Result
+from loadtest.results import Moment, Result, shown
 from loadtest.run import LiveLine, Target, interrupt_ends, run_scenario
 from loadtest.scenario import Scenario, load, ready_ones
 from loadtest.server_side import Watched, pairs
@@ -156,10 +156,11 @@ def show_and_keep(result: Result, folder: Path) -> int:
     if result.others_cpu is not None:
         cores["everything else"] = result.others_cpu
     used = ", ".join(f"{name} {used:.2f}" for name, used in cores.items())
+    generator = shown(result.generator_us_per_delivery, "µs")
     print(
         f"{result.verdict.received:,} deliveries of {result.verdict.said:,} messages; "
-        f"{result.deliveries_per_s:,.0f}/s while measured; p50 {result.deliver.p50:.1f} ms, "
-        f"p99 {result.deliver.p99:.1f} ms; generator {result.generator_us_per_delivery:.1f} µs a delivery"
+        f"{shown(result.deliveries_per_s, '/s')} while measured; p50 {result.deliver.p50:.1f} ms, "
+        f"p99 {result.deliver.p99:.1f} ms; generator {generator} a delivery"
         + (f"; cores used: {used}" if used else "")
     )
     path = folder / f"load-{result.scenario.name}-{result.started.replace(':', '')[:17]}-{result.run}.json"

@@ -132,9 +132,9 @@ def extrapolate(measured: Capacity, wanted: University) -> str:
 def _edges(measured: Capacity, wanted: University, deliveries: float) -> str:
     by_sockets = ceil(wanted.students / wanted.edge_holds)
     sockets = f"{by_sockets:,} by {wanted.edge_holds:,} sockets each"
-    if measured.edge_cores is None:
+    if measured.edge_cores is None or not measured.deliveries_per_s:
         return f"edges: {sockets}; by CPU {NOT_SEEN}"
-    edge_us = measured.edge_cores / max(1.0, measured.deliveries_per_s) * 1e6
+    edge_us = measured.edge_cores / measured.deliveries_per_s * 1e6
     by_cpu = ceil(deliveries * edge_us / 1e6)
     return (
         f"edges: {max(by_cpu, by_sockets):,} of one core"
@@ -153,9 +153,9 @@ def _gateways(measured: Capacity, wanted: University) -> str:
 
 
 def _brokers(measured: Capacity, messages: float) -> str:
-    if measured.broker_cores is None:
+    if measured.broker_cores is None or not measured.messages_per_s:
         return f"brokers: {NOT_SEEN}"
-    broker_us = measured.broker_cores / max(1.0, measured.messages_per_s) * 1e6
+    broker_us = measured.broker_cores / measured.messages_per_s * 1e6
     return (
         f"brokers: {ceil(messages * broker_us / 1e6):,} cores at {broker_us:.0f} µs a message,"
         " before replication"

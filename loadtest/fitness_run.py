@@ -16,7 +16,7 @@ from loadtest.fitness import Capacity, Outcome, University
 from loadtest.keeping import keep
 from loadtest.probe import Probe
 from loadtest.rest import RestApi
-from loadtest.results import CARRIERS, FAULTS, Moment, Result, cores_used
+from loadtest.results import CARRIERS, FAULTS, Moment, Result, cores_used, shown
 from loadtest.run import Target, run_scenario
 from loadtest.scenario import Scenario, load
 from loadtest.schedule import stretches
@@ -153,8 +153,8 @@ def _unread(result: Result) -> str:
 def _online(result: Result) -> list[Outcome]:
     wrong = faults(result)
     note = (
-        f"groups of {result.scenario.group_size}, {result.deliveries_per_s:,.0f} deliveries/s; {said(wrong)}"
-        f"{_unread(result)}"
+        f"groups of {result.scenario.group_size}, {shown(result.deliveries_per_s, '')} deliveries/s;"
+        f" {said(wrong)}{_unread(result)}"
     )
     return [
         Outcome(fitness.ONLINE, _known(result, result.online_most), note, broken=bool(wrong)),

@@ -8,7 +8,7 @@ from typing import Final
 
 from loadtest.keeping import keep
 from loadtest.plots import Axis, Band, Series, axis_for, plot
-from loadtest.results import Result
+from loadtest.results import Percentiles, Result, shown
 from loadtest.schedule import stretches
 from loadtest.server_side import MACHINE, ServerMoment
 
@@ -56,7 +56,7 @@ def _figures(results: Sequence[Result]) -> str:
     rows = []
     for what, of, unit in _ROWS:
         values = [of(one) for one in results]
-        cells = "".join(f"<td>{_shown(value, unit)}" for value in values)
+        cells = "".join(f"<td>{shown(value, unit)}" for value in values)
         rows.append(f"<tr><td>{what}{cells}{_change(values) if len(values) > 1 else ''}</tr>")
     names = "".join(f"<th>{letter}" for letter in "AB"[: len(results)]) if len(results) > 1 else "<th>"
     change = "<th>B to A" if len(results) > 1 else ""
@@ -166,11 +166,8 @@ def _names(result: Result) -> list[str]:
     return list(dict.fromkeys(name for one in result.servers for name in one.servers if name != MACHINE))
 
 
-def _shown(value: float | None, unit: str) -> str:
-    if value is None:
-        return "unknown"
-    digits = 0 if unit in {"", "/s"} else 2 if unit == "cores" else 1
-    return f"{value:,.{digits}f} {unit}".rstrip()
+def _time(times: Percentiles, name: str) -> float | None:
+    return getattr(times, name) if times.count else None
 
 
 def _change(values: Sequence[float | None]) -> str:
@@ -181,13 +178,13 @@ def _change(values: Sequence[float | None]) -> str:
 
 
 _ROWS: Final[tuple[tuple[str, Callable[[Result], float | None], str], ...]] = (
-    ("send → receive, p50", lambda one: one.deliver.p50, "ms"),
-    ("send → receive, p90", lambda one: one.deliver.p90, "ms"),
-    ("send → receive, p99", lambda one: one.deliver.p99, "ms"),
-    ("send → receive, p99.9", lambda one: one.deliver.p999, "ms"),
-    ("send → receive, worst", lambda one: one.deliver.most, "ms"),
-    ("send → ack, p50", lambda one: one.ack.p50, "ms"),
-    ("send → ack, p99", lambda one: one.ack.p99, "ms"),
+    ("send → receive, p50", lambda one: _time(one.deliver, "p50"), "ms"),
+    ("send → receive, p90", lambda one: _time(one.deliver, "p90"), "ms"),
+    ("send → receive, p99", lambda one: _time(one.deliver, "p99"), "ms"),
+    ("send → receive, p99.9", lambda one: _time(one.deliver, "p999"), "ms"),
+    ("send → receive, worst", lambda one: _time(one.deliver, "most"), "ms"),
+    ("send → ack, p50", lambda one: _time(one.ack, "p50"), "ms"),
+    ("send → ack, p99", lambda one: _time(one.ack, "p99"), "ms"),
     ("deliveries", lambda one: one.deliveries_per_s, "/s"),
     ("messages", lambda one: one.messages_per_s, "/s"),
     ("students online", lambda one: one.online_most, ""),
@@ -195,7 +192,7 @@ _ROWS: Final[tuple[tuple[str, Callable[[Result], float | None], str], ...]] = (
     ("CPU of all servers", lambda one: sum(one.server_cpu.values()) or None, "cores"),
     ("CPU of everything else on that machine", lambda one: one.others_cpu, "cores"),
     ("CPU of the generator a delivery", lambda one: one.generator_us_per_delivery, "µs"),
-    ("the generator's own lateness, p99", lambda one: one.late.p99, "ms"),
+    ("the generator's own lateness, p99", lambda one: _time(one.late, "p99"), "ms"),
     ("messages in all", lambda one: one.verdict.said, ""),
     ("deliveries in all", lambda one: one.verdict.received, ""),
 )

@@ -115,12 +115,13 @@ class Result(BaseModel):
     late: Percentiles
     verdict: Verdict
     online_most: int
-    deliveries_per_s: float
-    messages_per_s: float
+    deliveries_per_s: float | None
+    """None, as all figures of measured seconds, where there was no whole one, or nothing came in it."""
+    messages_per_s: float | None
     server_us_per_delivery: float | None
     server_cpu: dict[str, float]
     others_cpu: float | None = None
-    generator_us_per_delivery: float
+    generator_us_per_delivery: float | None
     ended_early_s: float | None = None
     """When it was told to end, in seconds from its start; nothing after that was measured."""
     judged: list[Judged]
@@ -173,9 +174,9 @@ class Collector:
         verdict = _sum(verdicts)
         cpu = self._server_cpu()
         whole = cpu.pop(MACHINE, None)
-        carried = {prefix: [cpu[name] for name in cpu if name.startswith(prefix)] for prefix in CARRIERS}
-        seconds, received = max(1, self._seconds), max(1, self._received)
-        generator = self._generator_cpu_s / seconds
+        carried = [[used for name, used in cpu.items() if name.startswith(prefix)] for prefix in CARRIERS]
+        carriers_s = sum(map(sum, carried)) * self._seconds if all(carried) else None
+        generator = _each(self._generator_cpu_s, self._seconds)
         result = Result(
             run=run,
             started=started,
@@ -189,14 +190,16 @@ class Collector:
             late=Percentiles.of(self._late),
             verdict=verdict,
             online_most=max((moment.online for moment in self.moments), default=0),
-            deliveries_per_s=self._received / seconds,
-            messages_per_s=self._planned / seconds,
-            server_us_per_delivery=(
-                sum(map(sum, carried.values())) * seconds / received * 1e6 if all(carried.values()) else None
-            ),
+            deliveries_per_s=_each(self._received, self._seconds),
+            messages_per_s=_each(self._planned, self._seconds),
+            server_us_per_delivery=None if carriers_s is None else _each(carriers_s * 1e6, self._received),
             server_cpu=cpu,
-            others_cpu=None if whole is None else max(0.0, whole - sum(cpu.values()) - generator),
-            generator_us_per_delivery=self._generator_cpu_s / received * 1e6,
+            others_cpu=(
+                None
+                if whole is None or generator is None
+                else max(0.0, whole - sum(cpu.values()) - generator)
+            ),
+            generator_us_per_delivery=_each(self._generator_cpu_s * 1e6, self._received),
             ended_early_s=self._ended_early_s,
             judged=[],
             moments=self.moments,
@@ -261,9 +264,11 @@ def judge(result: Result) -> list[Judged]:
             judged.append(Judged(what=what, wanted=f"≤ {most:g} ms", got="nothing came", held=False))
     if any(most is not None for _, most, _, _ in times):
         judged.append(_at_most("the generator itself is on time (p99)", result.late.p99, LATE_MS, "ms"))
-    most, cost = wanted.server_us_per_delivery, result.server_us_per_delivery
-    if most is not None and cost is not None:
-        judged.append(_at_most("CPU of edges and broker a delivery", cost, most, "µs"))
+    most = wanted.server_us_per_delivery
+    if most is not None and _carriers_are_seen(result):
+        judged.append(
+            _at_most("CPU of edges and broker a delivery", result.server_us_per_delivery, most, "µs")
+        )
     if result.ended_early_s is not None:
         judged.append(
             Judged(
@@ -285,8 +290,26 @@ def judge(result: Result) -> list[Judged]:
     return judged
 
 
-def _at_most(what: str, got: float, most: float, unit: str) -> Judged:
-    return Judged(what=what, wanted=f"≤ {most:g} {unit}", got=f"{got:.1f} {unit}", held=got <= most)
+def shown(value: float | None, unit: str) -> str:
+    """Return a figure as it is shown."""
+    if value is None:
+        return "unknown"
+    digits = 0 if unit in {"", "/s"} else 2 if unit == "cores" else 1
+    return f"{value:,.{digits}f} {unit}".rstrip()
+
+
+def _at_most(what: str, got: float | None, most: float, unit: str) -> Judged:
+    held = got is not None and got <= most
+    return Judged(what=what, wanted=f"≤ {most:g} {unit}", got=shown(got, unit), held=held)
+
+
+def _carriers_are_seen(result: Result) -> bool:
+    names = {name for look in result.servers for name in look.servers}
+    return all(any(name.startswith(prefix) for name in names) for prefix in CARRIERS)
+
+
+def _each(total: float, count: int) -> float | None:
+    return total / count if count else None
 
 
 def _sum(verdicts: Iterable[Verdict]) -> Verdict:

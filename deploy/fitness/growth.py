@@ -14,6 +14,7 @@ from deploy.fitness.local_target import local_target
 from deploy.local.run_folder import run_folder
 from loadtest.crew import RunFailedError
 from loadtest.keeping import keep, open_folder
+from loadtest.results import shown
 from loadtest.run import Target, run_scenario
 from loadtest.scenario import Phase, Scenario
 
@@ -85,15 +86,15 @@ def _on_edges(edges: int, sizes: tuple[int, ...]) -> Iterator[dict[str, Any]]:
 def _row(edges: int, members: int, target: Target) -> dict[str, Any]:
     wanted = scenario(members)
     result = uvloop.run(run_scenario(wanted, target, processes=1, on_moment=lambda _: None))
-    cpu, per_s = result.server_cpu, max(1.0, result.deliveries_per_s)
+    cpu, per_s = result.server_cpu, result.deliveries_per_s
     edge_cores = sum(used for name, used in cpu.items() if name.startswith("edge"))
     return {
         "edges": edges,
         "members": members,
         "messages_per_s": result.messages_per_s,
         "deliveries_per_s": result.deliveries_per_s,
-        "edge_us": edge_cores / per_s * 1e6,
-        "broker_us": cpu.get("kafka", 0.0) / per_s * 1e6,
+        "edge_us": edge_cores / per_s * 1e6 if per_s else None,
+        "broker_us": cpu.get("kafka", 0.0) / per_s * 1e6 if per_s else None,
         "p50_ms": result.deliver.p50,
         "p99_ms": result.deliver.p99,
         "generator_us": result.generator_us_per_delivery,
@@ -103,8 +104,9 @@ def _row(edges: int, members: int, target: Target) -> dict[str, Any]:
 
 def _shown(row: dict[str, Any]) -> str:
     return (
-        f"| {row['edges']} | {row['members']:,} | {row['messages_per_s']:,.0f}"
-        f" | {row['deliveries_per_s']:,.0f} | {row['edge_us']:.1f} µs | {row['broker_us']:.1f} µs"
+        f"| {row['edges']} | {row['members']:,} | {shown(row['messages_per_s'], '')}"
+        f" | {shown(row['deliveries_per_s'], '')} | {shown(row['edge_us'], 'µs')}"
+        f" | {shown(row['broker_us'], 'µs')}"
         f" | {row['p50_ms']:.0f} / {row['p99_ms']:.0f} ms |"
     )
 

@@ -5,6 +5,7 @@ import pytest
 from loadtest.crew import added_up
 from loadtest.latency import bucket_of
 from loadtest.news import Second
+from loadtest.report import page
 from loadtest.results import FAULTS, Collector, Result, ServerSecond, judge
 from loadtest.scenario import Objectives, Phase
 from loadtest.server_side import ServerMoment
@@ -52,7 +53,7 @@ def test_what_was_planned_while_measured_counts_however_late_it_comes() -> None:
     one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
     assert broken(one) == ["send → receive, p99", "send → ack, p99"]
     assert one.deliver.p50 == one.own.p50 >= 9_000
-    assert one.deliveries_per_s == 0
+    assert (one.deliveries_per_s, one.generator_us_per_delivery) == (0, None)
 
 
 def test_times_of_nothing_are_not_held() -> None:
@@ -138,6 +139,21 @@ def test_a_deliverys_cpu_is_not_known_where_only_the_edges_were_looked_at() -> N
     assert cpu_of(*looks).server_us_per_delivery is None
     both = [(at, {**used, "kafka": used["edge-1"]}) for at, used in looks]
     assert cpu_of(*both).server_us_per_delivery == pytest.approx(40)
+
+
+def test_what_a_delivery_costs_is_not_known_and_no_objective_held_where_none_came() -> None:
+    collector = Collector(result(objectives=Objectives(server_us_per_delivery=30)).scenario)
+    for at in range(0, 13, 2):
+        servers = {name: ServerMoment(cpu_s=at * 0.002) for name in ("edge-1", "kafka")}
+        collector.servers.append(ServerSecond(at=at, servers=servers))
+    one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    figures = (one.deliveries_per_s, one.messages_per_s, one.server_us_per_delivery, one.others_cpu)
+    assert figures == (None,) * 4
+    assert [(judged.what, judged.got) for judged in one.judged if not judged.held] == [
+        ("CPU of edges and broker a delivery", "unknown")
+    ]
+    assert "unknown" in page([one])
+    assert Result.model_validate_json(one.model_dump_json()) == one
 
 
 def test_what_everything_else_on_the_machine_used_is_told_apart() -> None:
