@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -227,13 +228,16 @@ def _probe(asked: argparse.Namespace) -> int:
     logging.getLogger("loadtest").setLevel(logging.WARNING)
     tokens = open_tokens(asked.tokens)
     up = asked.up or (tokens.ups[0] if tokens.ups else made_up_number(uuid4().hex, 0))
+    tokens.token(up)
     if asked.port is not None:
         start_http_server(asked.port, asked.host, registry=REGISTRY)
 
     async def look() -> Probe:
         async with aiohttp.ClientSession() as session:
             probe = Probe(RestApi(session, asked.gateway), up, tokens.token)
-            await probe.run(asked.every, asked.for_s)
+            # A Ctrl-C cancels: it is how one ends that would look for ever.
+            with suppress(asyncio.CancelledError):
+                await probe.run(asked.every, asked.for_s)
             return probe
 
     probe = uvloop.run(look())

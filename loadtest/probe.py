@@ -5,6 +5,7 @@ It stops at the first step that fails and says which one that was; it never retr
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -34,7 +35,7 @@ LOOKS = Counter(
     ["failed"],
     registry=REGISTRY,
 )
-UP = Gauge("chat_probe_up", "1 where the last look was good.", registry=REGISTRY)
+UP = Gauge("chat_probe_up", "1 where the last look was good; NaN before the first.", registry=REGISTRY)
 SECONDS = Histogram(
     "chat_probe_seconds",
     "From asking where to connect until the message to itself was read back. Rising: look at the edges.",
@@ -46,12 +47,18 @@ MTBF = Gauge("chat_probe_mtbf_seconds", "Mean time between failures; NaN without
 MTRS = Gauge("chat_probe_mtrs_seconds", "Mean time to restore service; NaN without any.", registry=REGISTRY)
 
 
+STEPS: Final = ("group", "location", "connect", "joined", "ack", "message")
 UNEXPECTED: Final = "unexpected"
 """The step of whatever no step answers for. A probe that never ends goes on after that, too."""
 
+for _gauge in (UP, UPTIME, MTBF, MTRS):
+    _gauge.set(math.nan)
+for _failed in ("", *STEPS, UNEXPECTED):
+    LOOKS.labels(failed=_failed)
+
 
 class LookFailedError(Exception):
-    """A look found it down; ``step`` names where: group, location, connect, joined, ack, message."""
+    """A look found it down; ``step`` names where."""
 
     def __init__(self, step: str, why: str) -> None:
         super().__init__(f"{step}: {why}")
@@ -111,7 +118,7 @@ class Probe:
         self.took = Latencies()
 
     async def run(self, every_s: float, for_s: float | None = None) -> None:
-        """Look every few seconds, for ever or for a time. A look that fails is counted, and logged."""
+        """Look every few seconds, until cancelled or for a time. A look that fails is counted, and logged."""
         started = time.monotonic()
         planned = started
         while for_s is None or planned < started + for_s:
@@ -148,7 +155,8 @@ class Probe:
         deadline = asyncio.get_running_loop().time() + LOOK_TIMEOUT_S
         token = self._token_of(self._up)
         if not self._has_group:
-            await _step("group", deadline, self._api.create_group(self._room, [self._up], token))
+            creating = self._api.create_group(self._room, [self._up], token, tries=1)
+            await _step("group", deadline, creating)
             self._has_group = True
         url = await _step("location", deadline, self._api.locate(token))
         visitor = Visitor(self._room)
@@ -198,4 +206,4 @@ async def _or_lost(wanted: "asyncio.Future[Any]", visitor: Visitor) -> Any:
 
 
 def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else value
+    return math.nan if value is None else value

@@ -47,18 +47,20 @@ class RestApi:
         arguments = {"after": str(after), "perPage": str(per_page)}
         return await self._get(History, f"/chat/{group}/message", token, arguments)
 
-    async def create_group(self, group: str, users: Sequence[str], token: str) -> None:
+    async def create_group(
+        self, group: str, users: Sequence[str], token: str, *, tries: int | None = None
+    ) -> None:
         """Create a group of the bearer's, and wait until the log has it. The same again changes nothing."""
         for start in range(0, max(1, len(users)), MAX_NEW_MEMBERS):
             some = list(users[start : start + MAX_NEW_MEMBERS])
-            await self._post("/chat/group", token, {"id": group, "name": group, "users": some})
+            await self._post("/chat/group", token, {"id": group, "name": group, "users": some}, tries)
 
-    async def _post(self, path: str, token: str, body: dict[str, Any]) -> None:
-        """Repeat what is refused for now, with growing pauses."""
+    async def _post(self, path: str, token: str, body: dict[str, Any], tries: int | None) -> None:
+        """Repeat what is refused for now, with growing pauses, at most so often as there are any."""
         headers = {"Authorization": f"Bearer {token}"}
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         said = ""
-        for pause_s in RETRY_PAUSES_S:
+        for pause_s in RETRY_PAUSES_S[:tries]:
             try:
                 async with self._session.post(
                     self._base_url + path, json=body, headers=headers, timeout=timeout

@@ -1,5 +1,6 @@
 """The commands do what their arguments say, and what cannot be carried through is said before the run."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from loadtest import __main__ as commands
 from loadtest.__main__ import main
+from loadtest.probe import Probe
 from loadtest.scenario import Scenario
 from tests.unit.loadtest.results import result
 
@@ -63,6 +65,38 @@ def test_a_report_of_two_results_leaves_each_ones_own(
     assert main(["report", str(before), str(after)]) == 0
     assert capsys.readouterr().out.split()[-1] == str(tmp_path / "before-against-after.html")
     assert before.with_suffix(".html").read_text() == own
+
+
+def test_a_ctrl_c_ends_a_probe_with_what_it_has_seen(
+    ran: list[Scenario], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    look = Probe.look
+
+    async def interrupted_look(probe: Probe) -> bool:
+        if probe.availability.looks == 1:
+            signal.raise_signal(signal.SIGINT)
+        return await look(probe)
+
+    monkeypatch.setattr(Probe, "look", interrupted_look)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        status = main(["probe", "--gateway", "http://127.0.0.1:1", "--every", "0.05"])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    said = capsys.readouterr()
+    assert "0 of 1 looks good" in said.out
+    assert "interrupted" not in said.err
+    assert status == 1, "a look has failed"
+
+
+def test_a_probe_as_a_student_without_a_token_is_refused_before_it_looks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("up201906045 a-token\n")
+    options = ["--gateway", "http://127.0.0.1:1", "--tokens", str(tokens), "--up", "up201906046"]
+    assert main(["probe", *options]) == 2
+    assert "up201906046" in capsys.readouterr().err
 
 
 def test_a_run_by_less_than_no_process_is_refused(

@@ -1,9 +1,11 @@
 """A look is good when the message to itself was read back; otherwise it names the step that failed."""
 
 import asyncio
+import math
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
 from typing import Any, cast
 
@@ -28,7 +30,8 @@ class Gateway:
         self.tokens: list[str] = []
         self.closed = False
 
-    async def create_group(self, group: str, users: list[str], _token: str) -> None:
+    async def create_group(self, group: str, users: list[str], _token: str, *, tries: int) -> None:
+        assert tries == 1, "a look never retries"
         if self.closed:
             raise ConnectionError("no gateway")
         self.groups.append((group, users))
@@ -59,6 +62,18 @@ async def probed() -> AsyncIterator[tuple[Probe, PlainEdge, Gateway]]:
 
 def looks(failed: str) -> float:
     return REGISTRY.get_sample_value("chat_probe_looks_total", {"failed": failed}) or 0.0
+
+
+def test_before_the_first_look_nothing_is_known_and_nothing_has_failed() -> None:
+    spec = spec_from_file_location("a_probe_as_it_starts", probing.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    fresh = module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    for name in ("up", "uptime_ratio", "mtbf_seconds", "mtrs_seconds"):
+        assert math.isnan(fresh.REGISTRY.get_sample_value(f"chat_probe_{name}"))
+    for failed in ("", *probing.STEPS, "unexpected"):
+        assert fresh.REGISTRY.get_sample_value("chat_probe_looks_total", {"failed": failed}) == 0
 
 
 async def test_a_message_that_comes_back_is_a_good_look() -> None:

@@ -135,3 +135,7 @@ async def test_what_is_refused_for_now_is_asked_again_and_what_is_refused_for_go
             with pytest.raises(OSError, match=f"{statuses[-1]} "):
                 await api.create_group("leic", [UP], "a token")
             assert len(asked) == len(statuses)
+    async with creating([503, 201]) as (api, asked):
+        with pytest.raises(OSError, match="503 "):
+            await api.create_group("leic", [UP], "a token", tries=1)
+        assert len(asked) == 1
