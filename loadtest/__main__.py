@@ -14,6 +14,7 @@ from uuid import uuid4
 import aiohttp
 import uvloop
 from prometheus_client import start_http_server
+from pydantic import ValidationError
 
 from loadtest.crew import RunFailedError
 from loadtest.crowd import made_up_number
@@ -27,7 +28,7 @@ from loadtest.rest import RestApi
 from loadtest.results import Moment, Result, shown
 from loadtest.run import LiveLine, Target, interrupt_ends, run_scenario
 from loadtest.scenario import Scenario, load, ready_ones
-from loadtest.server_side import Watched, pairs
+from loadtest.server_side import Watched, pairs, pids
 from loadtest.tokens import open_tokens
 
 USUAL_MINUTES: Final = 6.0
@@ -146,6 +147,10 @@ def chosen_scenario(asked: argparse.Namespace) -> Scenario:
     changed = scenario.model_dump() | {name: value for name, value in changes.items() if value is not None}
     if asked.replay is not None:
         changed["replay"] = (changed["replay"] or {}) | {"folder": asked.replay}
+    if changed["replay"] is not None and (asked.students is not None or asked.group_size is not None):
+        raise ValueError(
+            "who is in which group of a replay is what its logs say: --students and --group-size do not"
+        )
     return Scenario.model_validate(changed)
 
 
@@ -198,8 +203,7 @@ def run_and_keep(scenario: Scenario, target: Target, asked: argparse.Namespace) 
 
 
 def _target(asked: argparse.Namespace) -> Target:
-    watched = Watched(pairs(asked.ops), {name: int(pid) for name, pid in pairs(asked.pid).items()})
-    return Target(asked.gateway, asked.tokens, watched)
+    return Target(asked.gateway, asked.tokens, Watched(pairs(asked.ops), pids(asked.pid)))
 
 
 def _fitness(asked: argparse.Namespace) -> int:
@@ -250,10 +254,18 @@ def _scenarios(_: argparse.Namespace) -> int:
     return 0
 
 
+def read_result(path: Path) -> Result:
+    """Return the result that a file holds. Raises OSError, or ValueError that names the file."""
+    try:
+        return Result.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path} is not the result of a run: {error}") from error
+
+
 def _report(asked: argparse.Namespace) -> int:
     if len(asked.results) > 2:
         raise ValueError("one result can be shown, or two side by side")
-    results = [Result.model_validate_json(path.read_text()) for path in asked.results]
+    results = [read_result(path) for path in asked.results]
     names = "-against-".join(path.stem for path in asked.results)
     print(write_report(results, asked.out or asked.results[0].with_name(f"{names}.html")))
     return 0

@@ -44,11 +44,17 @@ def _head(results: Sequence[Result]) -> str:
         cards.append(
             f"<section><h2>{escape(name)} {badge}</h2><p>{escape(one.scenario.about)}</p>"
             f"<p><small>run {escape(one.run)}, {escape(one.started)}, {escape(one.gateway)}; "
-            f"{one.verdict.students:,} students in groups of {one.scenario.group_size:,}; "
+            f"{one.verdict.students:,} students in {_groups(one)}; "
             f"processes of the generator: {one.processes}, on {escape(one.machine)}</small></p>"
             f"<table><tr><th><th>objective<th>got<th>wanted</tr>{rows}</table></section>"
         )
     return f'<div class="side">{"".join(cards)}</div>'
+
+
+def _groups(result: Result) -> str:
+    return (
+        f"groups of {result.scenario.group_size:,}" if result.scenario.replay is None else "the logs' groups"
+    )
 
 
 def _figures(results: Sequence[Result]) -> str:

@@ -85,6 +85,8 @@ async def run_scenario(
 def _jobs(scenario: Scenario, target: Target, run: str, processes: int) -> list[Job]:
     if processes < 0:
         raise ValueError(f"{processes} processes cannot generate load")
+    if scenario.replay is not None and processes > 1:
+        raise ValueError(f"a replay is said by one process, not by {processes}")
     count = 1 if scenario.replay else processes or min(os.cpu_count() or 1, -(-scenario.students // 500))
     return [
         Job(

@@ -105,6 +105,8 @@ def load(name_or_path: str) -> Scenario:
         return Scenario.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
         raise ValueError(f"{name_or_path} is neither a ready scenario nor a file: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no scenario: {error}") from error
 
 
 def ready_ones() -> list[Scenario]:

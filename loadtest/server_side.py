@@ -111,6 +111,15 @@ def pairs(given: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def pids(given: Iterable[str]) -> dict[str, int]:
+    """Return ``name=pid`` arguments as a dictionary. Raises ValueError where one is not."""
+    found = pairs(given)
+    for name, pid in found.items():
+        if not pid.isdecimal():
+            raise ValueError(f"{name}={pid}: a process is given by its number")
+    return {name: int(pid) for name, pid in found.items()}
+
+
 async def _page(session: aiohttp.ClientSession, url: str) -> ServerMoment | None:
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     try:

@@ -45,7 +45,10 @@ def open_tokens(
     Raises ValueError where there is neither a file nor a secret.
     """
     if file is not None:
-        pairs = [line.split() for line in file.read_text().splitlines() if line.strip()]
+        try:
+            pairs = [line.split() for line in file.read_text().splitlines() if line.strip()]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{file}: {error}") from error
         if not pairs or any(len(pair) != 2 for pair in pairs):
             raise ValueError(f"{file}: a line is a UP number and a token, with a space between")
         return TokenSource("", {up.lower(): token for up, token in pairs})

@@ -43,7 +43,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--minutes", type=float, default=USUAL_MINUTES, help="the fitness functions' length (%(default)g)"
     )
     add_size(parser)
-    return parser.parse_args(argv)
+    asked = parser.parse_args(argv)
+    if asked.edges < 1:
+        parser.error(f"--edges {asked.edges}: students need an edge at least")
+    return asked
 
 
 def audit() -> Outcome:

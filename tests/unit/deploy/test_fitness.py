@@ -57,6 +57,12 @@ def test_no_system_is_started_for_a_result_that_cannot_be_kept(
     assert "taken" in capsys.readouterr().err
 
 
+def test_a_system_without_an_edge_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--edges", "0"])
+    assert "--edges 0" in capsys.readouterr().err
+
+
 def test_a_sigterm_stops_the_system_in_order_as_a_ctrl_c_does(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -67,6 +67,41 @@ def test_a_report_of_two_results_leaves_each_ones_own(
     assert before.with_suffix(".html").read_text() == own
 
 
+@pytest.mark.parametrize("option", ["--students", "--group-size", "--processes"])
+def test_a_replay_is_not_said_to_be_of_another_size_than_its_logs(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOKEN_SECRET", "a secret of a test, longer than 32 bytes")
+    options = ["--gateway", "http://127.0.0.1:1", "--out", str(tmp_path), "--replay", str(tmp_path)]
+    assert main(["run", "irc", *options, option, "2"]) == 2
+    assert "a replay" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"name", b"\xff", b"name = 'no phases'"])
+def test_what_is_wrong_with_a_file_is_said_with_its_name(
+    content: bytes, ran: list[Scenario], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "given"
+    file.write_bytes(content)
+    for command in (
+        ["run", str(file), "--gateway", "http://x", "--out", str(tmp_path)],
+        ["run", "smoke", "--gateway", "http://x", "--out", str(tmp_path), "--tokens", str(file)],
+        ["report", str(file)],
+    ):
+        assert main(command) == 2
+        assert str(file) in capsys.readouterr().err
+    assert ran == []
+
+
+def test_a_process_is_given_by_its_number(
+    ran: list[Scenario], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--gateway", "http://x", "--out", str(tmp_path)]
+    assert main(["run", "smoke", *options, "--pid", "kafka=abc"]) == 2
+    assert "kafka=abc" in capsys.readouterr().err
+    assert ran == []
+
+
 def test_a_ctrl_c_ends_a_probe_with_what_it_has_seen(
     ran: list[Scenario], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

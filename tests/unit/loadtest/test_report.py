@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from loadtest.plots import Axis, Series, axis_for, plot
 from loadtest.report import page, write_report
 from loadtest.results import ServerSecond
-from loadtest.scenario import Objectives
+from loadtest.scenario import Objectives, Replay
 from tests.unit.loadtest.results import result
 
 VOID = {"meta", "rect", "line", "polyline", "br", "tr", "td", "th", "p"}
@@ -76,6 +76,13 @@ def test_how_far_the_store_is_behind_is_shown_only_where_it_was_seen() -> None:
     assert lag is not None
     ((_, points),) = json.loads(unescape(lag[1]))["series"]
     assert {behind for _, behind in points} == {3}, "a persister that does not answer has not caught up"
+
+
+def test_a_replay_is_in_the_groups_of_its_logs() -> None:
+    one = result()
+    replay = one.scenario.model_copy(update={"replay": Replay(folder=Path("logs"))})
+    assert "in groups of 30" in page([one])
+    assert "groups of 30" not in page([one.model_copy(update={"scenario": replay})])
 
 
 def test_two_runs_stand_side_by_side_with_the_change_between_them() -> None:
