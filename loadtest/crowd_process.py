@@ -51,7 +51,7 @@ class CrowdProcess:
         self._job = job
         self._tokens = tokens
         self._api = api
-        self._scenario = Scenario.model_validate_json(job.scenario)
+        self._scenario = job.scenario
         self._crowd, self._lines = _plan(self._scenario, job, tokens.ups)
         self._started = 0.0
         # The students of a token file are somebody: a probe may be one of them, and people may write to them.
@@ -263,7 +263,7 @@ def _first(error: Exception) -> Exception:
 async def _main() -> None:
     async with _input() as lines, aiohttp.ClientSession() as session:
         job = Job.model_validate_json(await lines.readline())
-        lasts_s = DAY_S + Scenario.model_validate_json(job.scenario).seconds
+        lasts_s = DAY_S + job.scenario.seconds
         tokens = open_tokens(Path(job.tokens_file) if job.tokens_file else None, lasts_s=lasts_s)
         process = CrowdProcess(job, tokens, RestApi(session, job.gateway))
         await process.prepare()

@@ -5,11 +5,13 @@ Seconds are those of the run's clock: 0 is when the first student comes.
 
 from pydantic import BaseModel, Field
 
+from loadtest.scenario import Scenario
+
 
 class Job(BaseModel):
     """What a process is to do; it gets this as the first line of its input."""
 
-    scenario: str = Field(description="The scenario, as JSON.")
+    scenario: Scenario
     gateway: str
     run: str
     number: int

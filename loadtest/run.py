@@ -90,7 +90,7 @@ def _jobs(scenario: Scenario, target: Target, run: str, processes: int) -> list[
     count = 1 if scenario.replay else processes or min(os.cpu_count() or 1, -(-scenario.students // 500))
     return [
         Job(
-            scenario=scenario.model_dump_json(),
+            scenario=scenario,
             gateway=target.gateway,
             run=run,
             number=number,

@@ -9,9 +9,9 @@ import pytest
 from loadtest import crew
 from loadtest.crew import Crew, RunFailedError
 from loadtest.news import Job, News, Second
-from tests.unit.loadtest.results import verdict
+from tests.unit.loadtest.results import result, verdict
 
-JOB = Job(scenario="", gateway="", run="", number=0, of=2)
+JOB = Job(scenario=result().scenario, gateway="", run="", number=0, of=2)
 
 
 def says(monkeypatch: pytest.MonkeyPatch, *processes: list[News]) -> None:

@@ -36,7 +36,7 @@ class Gateway:
 
 
 async def prepared(scenario: Scenario, api: Gateway) -> CrowdProcess:
-    job = Job(scenario=scenario.model_dump_json(), gateway="", run="run", number=0, of=1)
+    job = Job(scenario=scenario, gateway="", run="run", number=0, of=1)
     process = CrowdProcess(job, TokenSource(SECRET, {}), cast("RestApi", api))
     await process.prepare()
     return process
