@@ -116,6 +116,7 @@ def _say_where_things_are(system: LocalSystem, university: University, guest: St
   table        {ops["dispatcher"]}/table   (Authorization: Bearer {system.dispatcher_token})
   internal API {system.internal_url}/docs   (Authorization: Bearer {system.service_token})
   metrics      {"  ".join(f"{url}/metrics" for url in ops.values())}
+  load test    TOKEN_SECRET={system.token_secret} python -m loadtest run smoke --gateway {system.public_url}
 
 To try it in another terminal as {guest.name} ({guest.up}):
 
