@@ -21,6 +21,7 @@
     stored_progress.py   up to where MongoDB holds the log, and waiting for it
     store_reads.py       reads from MongoDB within bounds
     openapi.py           rows to OpenAPI 3.1
+    asyncapi_page.py     the events and topics as a page
     pages.py             files for browsers: the web client and Swagger UI
 
 It writes to Kafka only, and reads MongoDB; it holds no socket of a chat.

@@ -1,6 +1,7 @@
 """The edge: holds the clients' sockets, writes what they send to the log, hands on what stands in the log.
 
-The way of a message through these files:
+app.py puts the parts together, settings.py says what an edge can be told. The way of a message through the
+others:
 
     socket_server.py     python-socketio, and what we change of it
     pings.py             when clients are pinged, and who has not answered
@@ -31,6 +32,6 @@ Who belongs to another edge goes there:
     drain.py             whether all have to go: this edge stops, or an operator asked for it
 
 Beside it: clients.py and rooms.py (who is here, and in which room), catch_up.py (what a room's joiner has
-missed), another_log.py (cursors that this log never gave), token_expiry.py, status_report.py (tells the
-dispatcher how full we are).
+missed), another_log.py (cursors that this log never gave), presence.py (who is shown as online),
+token_expiry.py, status_report.py (tells the dispatcher how full we are).
 """

@@ -2,6 +2,7 @@
 
     __main__.py      `make fitness` and `make loadtest`
     local_target.py  a local system as a target of `loadtest`
+    growth.py        what a delivery costs as groups and edges grow
 
 What is judged, and how, stands in `loadtest`; here it only gets something to judge.
 """

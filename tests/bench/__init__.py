@@ -8,14 +8,18 @@
     http_load.py           requests over connections that stay open
     reference_socketio.py  python-socketio alone, as a server
     reference_http.py      an empty aiohttp handler, as a server
+    reference_writes.py    a bare loop of writes, as a server
 
     fan_out.py        CPU a delivery
     message_in.py     a message in, and its ack
     skimming.py       a record for nobody here
     latency.py        from sending to receiving on another edge
+    loaded.py         two edges whose members all talk
     store_rate.py     how fast the persister drains a backlog
     history_pages.py  pages of history
     location.py       where to connect
+    connecting.py     a connect, and an idle connection
+    peer.py           beside centrifuge
 
 Real processes, a real broker and a real store. Nothing here judges: it prints figures.
 """

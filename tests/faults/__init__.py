@@ -8,6 +8,8 @@
     stage.py            the system that is disturbed: a handle to every process
     tcp_proxy.py        a network between two of them that can be made bad
     dying_persister.py  a persister that dies at a given step
+    flooder.py          clients that keep no rules
+    service_figures.py  what a service's metrics, and the kernel, say of it
     outcomes.py         (pure) what a fault did, as a row of the report
 
 Each ``test_*.py`` is a fault. `docs/reliability.md` tells what they prove and how to run them.
