@@ -66,12 +66,6 @@ def test_a_page_names_only_modules_and_files_that_exist(page: Path) -> None:
         assert (REPOSITORY / path).exists(), path
 
 
-@each_page
-def test_every_link_leads_to_a_page_or_picture(page: Path) -> None:
-    for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
-        assert (page.parent / link).exists(), link
-
-
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
 def test_the_commands_of_a_page_are_such_that_a_shell_takes_them(page: Path) -> None:

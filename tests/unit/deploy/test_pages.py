@@ -1,0 +1,71 @@
+"""Every page leads where it says, and names what exists: links, anchors, defaults, limits, make's targets."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+from deploy.local.kafka_native import REPOSITORY
+from tests.unit.deploy.known_settings import SETTINGS
+
+DOCS = REPOSITORY / "docs"
+PAGES = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
+IN_PRODUCTION = DOCS / "kubernetes.md"
+"""It names what production sets, which other tests hold against its files."""
+UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+
+
+def prose(page: Path) -> str:
+    """Return a page without its blocks of commands and programs."""
+    return re.sub(r"(?ms)^ *```.*?^ *```", "", page.read_text())
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a link may name after ``#``, as GitHub makes it of the headings."""
+    headings = re.findall(r"(?m)^#+ (.+)$", prose(page))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def defaults(name: str) -> set[object]:
+    """Return what a variable is in the services that know it, where nothing is said."""
+    fields = [kind.model_fields.get(name.lower()) for kind in SETTINGS.values()]
+    return {field.get_default() for field in fields if field is not None} - {PydanticUndefined}
+
+
+@each_page
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!http)([^)\s]+)\)", prose(page)):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@each_page
+def test_a_default_that_is_named_is_the_code_s(page: Path) -> None:
+    if page == IN_PRODUCTION:
+        return
+    for name, number, unit in re.findall(r"`([A-Z]+(?:_[A-Z]+)+)` \(([\d ]*\d) ?(s|[KM]iB|)\)", prose(page)):
+        assert defaults(name) == {int(number.replace(" ", "")) * UNITS[unit]}, name
+
+
+@each_page
+def test_a_page_names_only_targets_of_make_that_exist(page: Path) -> None:
+    targets = set(re.findall(r"(?m)^\.PHONY: ([\w-]+)$", (REPOSITORY / "Makefile").read_text()))
+    commands = re.findall(r"(?m)(?:`|^ *)make ([a-z-]+)(?=[ `]| *$)", page.read_text())
+    assert set(commands) <= targets
+
+
+def test_the_page_of_limits_names_every_limit_that_is_counted() -> None:
+    files = [file for service in ("runtime", *SETTINGS) for file in (REPOSITORY / service).rglob("*.py")]
+    counted = {
+        limit
+        for file in files
+        for limit in re.findall(r'LIMIT_HITS\.labels\(limit="(.+?)"\)', file.read_text())
+    }
+    named = set(re.findall(r"`([a-z ]+)`", (DOCS / "security.md").read_text()))
+    assert "events" in counted
+    assert counted <= named
