@@ -79,7 +79,13 @@ ON_TOPICS: Final = (
         "edges, operators, the leading dispatcher",
         "dispatcher",
     ),
-    OnTopic(topics.ASSIGNMENTS, (TableAssigned,), "table", "the leading dispatcher", "gateways, edges"),
+    OnTopic(
+        topics.ASSIGNMENTS,
+        (TableAssigned,),
+        "table",
+        "the leading dispatcher",
+        "gateways, edges, dispatchers",
+    ),
     OnTopic(
         topics.DEAD_LETTERS,
         (records.DeadLetter,),
