@@ -59,7 +59,9 @@ class GatewaySettings(
         default=8, ge=1, description="Reads of history that one user may have under way at the same time."
     )
     new_members_per_s_per_user: float = Field(
-        default=20.0, gt=0, description="Members that one user may add to groups in a second."
+        default=20.0,
+        gt=0,
+        description="Members that one user may add to groups in a second; removing who is none counts, too.",
     )
     new_members_burst_per_user: int = Field(
         default=10_000,
