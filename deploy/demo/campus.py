@@ -152,8 +152,11 @@ def _say_failure(task: "asyncio.Task[None]") -> None:
 
 
 def _say_who_ended(system: LocalSystem, known: set[str]) -> None:
+    """Say it once of each that ended, and again of one that was started again meanwhile."""
     for process in (*(one.process for one in system.services.values()), *system.backing.processes):
-        if not process.alive and process.name not in known:
+        if process.returncode is None:
+            known.discard(process.name)
+        elif process.name not in known:
             known.add(process.name)
             ended = f"{process.name} has ended with status {process.returncode}"
             print("\n".join((ended, *process.last_log_lines())), flush=True)

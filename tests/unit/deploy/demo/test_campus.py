@@ -1,13 +1,16 @@
 """What the demo prints is enough to use it by."""
 
+from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
-from deploy.demo.campus import _say_where_things_are
+from deploy.demo.campus import _say_where_things_are, _say_who_ended
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.university import small_university
+from deploy.local.processes import ManagedProcess
+from tests.unit.deploy.process_states import SLEEPER
 
 
 def test_a_load_test_can_be_pointed_at_a_demo(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,3 +28,23 @@ def test_a_load_test_can_be_pointed_at_a_demo(capsys: pytest.CaptureFixture[str]
     _say_where_things_are(cast("LocalSystem", system), university, university.students[0])
     wanted = "TOKEN_SECRET=the secret of tokens python -m loadtest run smoke --gateway http://gateway"
     assert wanted in capsys.readouterr().out
+
+
+def test_each_end_of_a_process_is_said_once_and_one_that_is_yet_to_start_has_not_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = ManagedProcess("edge-3", SLEEPER, log_file=tmp_path / "edge-3.log")
+    system: Any = SimpleNamespace(
+        services={"edge-3": SimpleNamespace(process=process)}, backing=SimpleNamespace(processes=[])
+    )
+    known: set[str] = set()
+    for _ in range(2):
+        _say_who_ended(system, known)
+        process.start()
+        _say_who_ended(system, known)
+        assert capsys.readouterr().out == ""
+        process.kill()
+        _say_who_ended(system, known)
+        assert capsys.readouterr().out.startswith("edge-3 has ended with status -9\n")
+        _say_who_ended(system, known)
+        assert capsys.readouterr().out == ""
