@@ -58,10 +58,11 @@ def test_at_every_moment_the_turns_given_are_a_prefix_of_the_log(
     assert turns == seqs[: len(turns)]
 
 
-@given(st.integers(0, 1000), st.integers(1, 50))
-def test_an_ack_that_continues_the_order_has_its_turn_at_once(start: int, count: int) -> None:
-    _, turns = play(start, [("acked", start + n) for n in range(count)])
-    assert turns == list(range(start, start + count))
+@given(st.integers(0, 1000), st.integers(1, 50).flatmap(lambda count: st.permutations(range(count))))
+def test_acks_that_continue_the_order_have_their_turns_at_once(start: int, acks: list[int]) -> None:
+    order, turns = play(start, [("acked", start + n) for n in acks])
+    assert turns == list(range(start, start + len(acks)))
+    assert order.waiting == 0
 
 
 def test_an_acked_record_that_the_log_lacks_is_lost_and_has_no_turn() -> None:
