@@ -17,9 +17,11 @@ MESSAGE: dict[str, Any] = {"id": "m7", "group": "g", "up": "up202000001", "messa
 groups = st.lists(st.sampled_from(["a", "b", "c"]), max_size=60)
 
 
-def filled(of: list[str], *, max_records: int = 10_000, max_bytes: int = 10**9) -> RecentLog:
+def filled(
+    of: list[str], *, max_records: int = 10_000, max_bytes: int = 10**9, sure_from: int = 0
+) -> RecentLog:
     window = RecentLog(max_bytes=max_bytes, max_records=max_records)
-    window.begin(0, 0)
+    window.begin(0, sure_from)
     for seq, group in enumerate(of):
         assert window.add(entry(seq, group=group))
     return window
@@ -44,12 +46,15 @@ def test_it_never_grows_past_its_bounds(of: list[str], records: int, size: int) 
     assert 0 <= window.bytes <= size
 
 
-@given(groups, st.integers(0, 20))
-def test_it_reaches_exactly_back_to_the_oldest_record_that_it_holds(of: list[str], records: int) -> None:
-    window = filled(of, max_records=records)
-    evicted = len(of) - len(window)
-    assert window.reaches(0, evicted - 1)
-    assert evicted == 0 or not window.reaches(0, evicted - 2)
+@given(groups, st.integers(0, 20), st.integers(0, 40))
+def test_it_reaches_exactly_back_to_the_oldest_record_that_it_holds_and_is_sure_of(
+    of: list[str], records: int, sure_from: int
+) -> None:
+    window = filled(of, max_records=records, sure_from=sure_from)
+    assert len(window) == min(len(of), records)
+    oldest = max(len(of) - len(window), sure_from)
+    assert window.reaches(0, oldest - 1)
+    assert oldest == 0 or not window.reaches(0, oldest - 2)
 
 
 def test_a_partition_that_never_began_is_not_reached() -> None:
