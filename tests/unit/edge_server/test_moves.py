@@ -1,6 +1,7 @@
 """Laws of moving: who belongs elsewhere is told once, at a bounded rate, and closed only after that."""
 
 from dataclasses import dataclass
+from math import inf
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,3 +125,5 @@ def test_with_little_time_left_as_many_are_told_as_it_takes(
     hurried = pace(per_s, waiting=waiting, left_s=left_s)
     assert hurried >= per_s
     assert hurried * left_s >= waiting - 1e-6
+    assert hurried == per_s or hurried * left_s <= waiting + 1e-6, "the others let in no more than it takes"
+    assert per_s <= pace(per_s, waiting=waiting, left_s=-left_s) < inf
