@@ -56,6 +56,7 @@ def test_what_the_store_lacks_is_read_again_and_nothing_else_is(
     committed: int | None, stored: int | None, first: int
 ) -> None:
     lacks = lacking({TP: committed}, {} if stored is None else {TP: stored})
+    assert bool(lacks) == (committed is not None and (stored or 0) < committed)
     found = position(committed, first, 1_000 + first, stored or 0, lacks.get(TP))
     if committed is None:
         assert found.offset == first
