@@ -1,5 +1,7 @@
 """Progress: noted ends are taken whole, and never go back in the store."""
 
+import asyncio
+
 from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,18 @@ async def test_what_is_noted_is_taken_once_with_the_latest_of_each_partition(
     assert await written.take() == expected
     written.note({})
     assert await written.take() == {}
+
+
+async def test_who_has_taken_all_waits_until_something_is_noted() -> None:
+    """A taker that did not wait would commit nothing, again and again, and let nobody else have a turn."""
+    written = Written()
+    written.note({TopicPartition("a", 0): 5})
+    await written.take()
+    taking = asyncio.create_task(written.take())
+    await asyncio.sleep(0)
+    assert not taking.done()
+    written.note({TopicPartition("a", 0): 6})
+    assert await taking == {TopicPartition("a", 0): 6}
 
 
 async def test_what_is_dropped_is_not_taken() -> None:
