@@ -70,6 +70,14 @@ async def test_a_batch_that_is_not_full_waits_until_it_is_due() -> None:
     assert ids(await between.take()) == ["m3"]
 
 
+async def test_after_a_full_batch_nobody_takes_the_next_one_for_full() -> None:
+    between = handover(3, age_s=3600.0)
+    await between.add(0, TP, log_of(3))
+    assert ids(await between.take()) == ["m0", "m1", "m2"]
+    await between.add(0, TP, log_of(1, first=3))
+    assert not between._full.is_set(), "whoever waits for that would go round without end"
+
+
 async def test_records_of_an_epoch_that_is_over_are_dropped() -> None:
     between = handover(10)
     await between.add(0, TP, log_of(2))
