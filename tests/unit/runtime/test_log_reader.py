@@ -1,7 +1,7 @@
 """When a reader has stalled, and what it knows of the log's end."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from runtime import metrics
 from runtime.log_reader import FETCHES_AT_ONCE, LogReader, Stalled
 from runtime.log_requests import MOST_COST
+from runtime.service import Fatal
 from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.log_records import MemberJoined
@@ -78,12 +79,16 @@ class Reader(LogReader):
     """A reader of two partitions, checked when the test says so."""
 
     def __init__(self) -> None:
-        super().__init__(KafkaSettings(kafka_partitions=2), topics.MESSAGES, lambda _, __: None)
+        super().__init__(KafkaSettings(kafka_partitions=2), topics.MESSAGES, self._take)
         self.consumer = Consumer()
+        self.taken: list[tuple[int, int]] = []
         self._before: dict[int, int] = {}
 
     def _consumer(self) -> Any:
         return self.consumer
+
+    def _take(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
+        self.taken += [(partition, one.offset) for one in records]
 
     async def check(self) -> None:
         self.positions = {tp.partition: position for tp, position in self.consumer.positions.items()}
@@ -185,6 +190,44 @@ async def test_a_new_consumer_goes_on_where_the_last_one_was_though_a_partition_
     reader.consumer.leaderless = {IDLE}
     await reader._seek(reader.consumer)
     assert reader.consumer.positions == {IDLE: 100, BUSY: 57}
+
+
+async def test_what_is_fetched_is_handed_over_once_and_a_new_consumer_goes_on_after_it() -> None:
+    reader = Reader()
+    await reader._seek(reader.consumer)
+    watching = asyncio.create_task(asyncio.sleep(3600))
+    reading = asyncio.create_task(reader._read(reader.consumer, watching))
+    await reader.consumer.resting.wait()
+    reading.cancel()
+    watching.cancel()
+    await asyncio.wait({reading, watching})
+    assert reader.taken == [(1, offset) for offset in range(1, reader.consumer.fetches + 1)]
+    await reader._seek(reader.consumer)
+    assert reader.consumer.positions == {IDLE: 0, BUSY: reader.consumer.fetches + 1}
+
+
+async def test_it_has_caught_up_once_it_has_read_what_stood_in_the_log_at_its_start() -> None:
+    reader = Reader()
+    await reader._seek(reader.consumer)
+    reader.consumer.ends = {IDLE: 200, BUSY: 200}
+    for idle, busy, fault in [
+        (99, 50, "reading chat.messages"),
+        (100, 49, "reading chat.messages"),
+        (100, 50, None),
+    ]:
+        reader.consumer.positions = {IDLE: idle, BUSY: busy}
+        await reader._see_whether_caught_up(reader.consumer)
+        assert reader.ready_fault() == fault
+
+
+async def test_a_log_that_ends_before_what_was_read_of_it_is_another_log() -> None:
+    reader = Reader()
+    await reader.check()
+    reader.consumer.ends[IDLE] = 99
+    with pytest.raises(Fatal, match=r"chat.messages/0 ends at 99"):
+        await reader.check()
+    reader._settings = KafkaSettings(kafka_durable=False)
+    await reader.check()
 
 
 async def test_what_is_read_while_the_log_says_where_it_ends_does_not_look_like_another_log() -> None:
