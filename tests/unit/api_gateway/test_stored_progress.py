@@ -61,6 +61,19 @@ async def test_everyone_who_waits_is_told_as_soon_as_their_record_is_stored() ->
     poller.cancel()
 
 
+async def test_who_wrote_to_several_partitions_waits_for_all_of_them() -> None:
+    reads = FakeReads()
+    stored = progress(reads, wait_stored_ms=1_000_000)
+    poller = asyncio.create_task(stored.run())
+    waiting = asyncio.create_task(stored.wait([Written("t", 0, 0, 0), Written("t", 1, 0, 0)]))
+    reads.next["t/0"] = 1
+    await stored.wait([Written("t", 0, 0, 0)])
+    assert not waiting.done()
+    reads.next["t/1"] = 1
+    assert await waiting is True
+    poller.cancel()
+
+
 async def test_the_store_is_asked_only_while_somebody_waits() -> None:
     reads = FakeReads()
     reads.next["t/0"] = 1
