@@ -102,4 +102,9 @@ def test_what_edges_that_die_together_said_last_is_known_until_the_next_die() ->
     names = [f"e{n}" for n in range(MAX_GONE + 50)]
     reports = heard(*names)
     assert len(reports.silent(100.0)) == len(names)
+    assert reports.silent(100.0) == []
     assert all(reports.edges[name].report for name in names)
+    reports.take(report("last"), 100.0)
+    reports.silent(200.0)
+    assert len(reports.edges) == MAX_GONE + 1
+    assert "e0" not in reports.edges
