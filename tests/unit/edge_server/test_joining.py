@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+from aiokafka import ConsumerRecord
+
 from edge_server.clients import Client
 from edge_server.delivery import Delivery
 from edge_server.fan_out import FanOut
@@ -12,6 +14,7 @@ from edge_server.settings import EdgeSettings
 from runtime.kafka import partition_of
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
+from schemas.log_records import MessageSent
 from tests.unit.edge_server.entries import entry
 from tests.unit.edge_server.producers import passes
 from tests.unit.edge_server.test_fan_out import EngineSocket, Transport, seqs_on
@@ -24,16 +27,22 @@ class Lobby:
         made = EdgeSettings(**settings)
         self.here, window = Rooms(), RecentLog(max_bytes=10**9, max_records=10**9)
         memberships, self.fan_out = Memberships(), FanOut(self.here)
-        delivery = Delivery(self.here, window, self.fan_out, starts=lambda _: 0, sure_from=lambda _: 0)
-        self.joining = Joining(made, self.here, window, delivery, self.fan_out, memberships)
+        self.delivery = Delivery(self.here, window, self.fan_out, starts=lambda _: 0, sure_from=lambda _: 0)
+        self.joining = Joining(made, self.here, window, self.delivery, self.fan_out, memberships)
         self.client = Client(
             "sid", Identity("up202000001", 0.0), EngineSocket(), max_bytes=10**9, max_packets=10**9
         )
         memberships.set_member("g", self.client.up, True)
-        partition = partition_of(b"g", made.kafka_partitions)
-        window.begin(partition, 0)
+        self.partition = partition_of(b"g", made.kafka_partitions)
+        window.begin(self.partition, 0)
         for seq in range(10):
-            assert window.add(entry(seq, message="x" * 100, partition=partition))
+            assert window.add(entry(seq, message="x" * 100, partition=self.partition))
+
+
+def consumed(seq: int, partition: int) -> ConsumerRecord:
+    sent = MessageSent(id=f"m{seq}", group="g", up="up202000001", message="hello", sent_at=1)
+    headers = [("ce_type", MessageSent.ce_type.encode()), ("ce_id", b"up202000001/m%d" % seq)]
+    return ConsumerRecord("chat.messages", partition, seq, 1, 1, b"g", sent.value(), None, 1, 1, headers)
 
 
 async def test_nothing_newer_comes_before_what_was_missed() -> None:
@@ -46,6 +55,22 @@ async def test_nothing_newer_comes_before_what_was_missed() -> None:
     lobby.fan_out.put(entry(10))
     await passes()
     assert seqs_on(b"".join(transport.wire)) == list(range(11))
+
+
+async def test_who_has_seen_what_had_no_turn_here_yet_gets_only_what_is_newer() -> None:
+    lobby = Lobby()
+    joined = lobby.joining.join(lobby.client, "g", 0)
+    assert (joined.head, lobby.here.late("g")) == (-1, {lobby.client: 0})
+
+
+async def test_what_others_have_written_comes_once_and_in_the_order_of_the_log() -> None:
+    lobby = Lobby()
+    lobby.client.transport = cast(Any, transport := Transport())
+    lobby.joining.join(lobby.client, "g", None)
+    for seq in (10, 11, 11, 10, 12):
+        lobby.delivery.take(lobby.partition, [consumed(seq, lobby.partition)])
+    await passes()
+    assert seqs_on(b"".join(transport.wire)) == [10, 11, 12]
 
 
 async def test_who_asks_for_the_same_again_and_again_is_sent_to_history() -> None:
