@@ -10,6 +10,7 @@ from aiokafka import ConsumerRecord
 from edge_server import publish
 from edge_server.delivery import Delivery
 from edge_server.fan_out import FanOut
+from edge_server.log_writer import NOT_SAID
 from edge_server.publish import Publisher
 from edge_server.recent_log import Entry, RecentLog
 from edge_server.rooms import Rooms
@@ -173,6 +174,20 @@ async def test_a_partition_that_does_not_answer_holds_up_its_own_groups_alone(
     await passes()
     assert edge.outcomes == [0, "unavailable", 1]
     looking.cancel()
+
+
+async def test_where_the_brokers_no_longer_know_the_offset_reading_the_log_tells_it() -> None:
+    edge = Edge()
+    edge.say("a")
+    edge.say("b")
+    await passes()
+    (sent,) = edge.producer.sent
+    sent.written(NOT_SAID)
+    await passes()
+    assert edge.outcomes == []
+    edge.consumes(sent.partition, 6, id="a")
+    edge.consumes(sent.partition, 7, id="b")
+    assert edge.outcomes == [6, 7]
 
 
 async def test_what_the_brokers_have_lost_is_refused_and_may_be_sent_again() -> None:
