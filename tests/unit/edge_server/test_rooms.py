@@ -17,7 +17,8 @@ steps = st.lists(
         st.sampled_from(["g", "h"]),
         st.integers(0, 9),
     ),
-    max_size=40,
+    min_size=20,
+    max_size=60,
 )
 
 
