@@ -4,7 +4,7 @@ A connection is an arrival until its handshake has succeeded. What a refusal cos
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Container, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 from urllib.parse import parse_qs
@@ -85,17 +85,23 @@ class Arrivals:
 
 
 class Bodies:
-    """Polled bodies that are being read: only so many at once, and none for too long."""
+    """Polled bodies that are being read: only so many at once, and none for too long.
+
+    Past half of that only students' are read: whoever is none yet must not keep them from speaking.
+    """
 
     def __init__(self, settings: EdgeSettings) -> None:
         self._most = settings.max_bodies
         self._within_s = settings.body_within_s
         self._reading = 0
 
-    async def read(self, request: web.Request) -> None:
+    async def read(self, request: web.Request, *, is_newcomer: bool) -> None:
         """Read a whole body; the request keeps it. Raises `Refused`."""
         if "Content-Encoding" in request.headers:
             raise Refused(UNSUPPORTED_ENCODING)
+        if self._reading >= (self._most + 1) // 2 and is_newcomer:
+            metrics.LIMIT_HITS.labels(limit="bodies").inc()
+            raise refusing.NoRoom
         if self._reading >= self._most:
             metrics.LIMIT_HITS.labels(limit="bodies").inc()
             raise Refused(OVERLOADED)
@@ -134,10 +140,13 @@ class Polls:
             self._waiting.discard(eio_sid)
 
 
-def gate(arrivals: Arrivals, bodies: Bodies, origins: str | Collection[str]) -> Middleware:
+def gate(
+    arrivals: Arrivals, bodies: Bodies, sessions: Container[str], origins: str | Collection[str]
+) -> Middleware:
     """Return the middleware that refuses newcomers, polls and bodies past their bounds.
 
-    Pages of these ``origins`` may read why, as they may what engine.io answers; ``*`` are all.
+    Nothing is read for whoever has none of the ``sessions``: engine.io refuses that without its body. Pages
+    of these ``origins`` may read why, as they may what engine.io answers; ``*`` are all.
     """
     polls = Polls()
 
@@ -145,10 +154,12 @@ def gate(arrivals: Arrivals, bodies: Bodies, origins: str | Collection[str]) -> 
     async def pass_through(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             with ExitStack() as during:
+                eio_sid = _session(request)
                 if request.method == "POST":
-                    await bodies.read(request)
+                    if eio_sid is None or eio_sid not in sessions:
+                        return await _refused_unread(request, handler)
+                    await bodies.read(request, is_newcomer=eio_sid in arrivals)
                 elif request.method == "GET":
-                    eio_sid = _session(request)
                     if eio_sid is None:
                         _require_small_head(request)
                         arrivals.require_room(asyncio.get_running_loop().time())
@@ -159,6 +170,12 @@ def gate(arrivals: Arrivals, bodies: Bodies, origins: str | Collection[str]) -> 
             return _refusal(refused, _reader(request, origins))
 
     return pass_through
+
+
+async def _refused_unread(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    response.force_close()
+    return response
 
 
 def _require_small_head(request: web.Request) -> None:

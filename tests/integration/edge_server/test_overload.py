@@ -187,7 +187,7 @@ async def test_a_bad_token_does_not_buy_more_time(log: Log) -> None:
 
 
 async def test_bodies_that_come_too_slowly_are_refused_and_bounded_in_number(log: Log) -> None:
-    async with edge(max_bodies=3, body_within_s=1.0) as here, AsyncExitStack() as stack:
+    async with edge(max_bodies=6, body_within_s=1.0) as here, AsyncExitStack() as stack:
         others = await stack.enter_async_context(conversation(log, here))
         async with aiohttp.ClientSession() as session:
             sid = json.loads((await (await session.get(here.url + POLL)).text())[1:])["sid"]

@@ -84,7 +84,7 @@ class Edge:
 
     async def start(self, service: Service) -> None:
         origins = allowed_origins(self._settings.allowed_origins)
-        way_in = gate(self.server.arrivals, Bodies(self._settings), origins)
+        way_in = gate(self.server.arrivals, Bodies(self._settings), self.server.eio.sockets, origins)
         app = web.Application(middlewares=[way_in])
         self.server.attach(app, "socket.io")
         service.supervise("close late arrivals", self.server.close_late)

@@ -6,6 +6,7 @@ The socket server has nothing behind it here: `tests/integration/security` tries
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, closing
 from io import BytesIO
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from edge_server.clients import Client
 from runtime import metrics
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
-from tests.unit.edge_server.gated_edge import an_edge, is_closed
+from tests.unit.edge_server.gated_edge import Edge, an_edge, is_closed
 from tests.unit.edge_server.test_fan_out import EngineSocket
 
 
@@ -98,6 +99,31 @@ async def test_a_newcomer_without_room_is_no_refusal_that_wakes_somebody(
         async with edge.session.get(f"{edge.url}?EIO=4&transport=polling") as refused:
             assert (refused.status, (await refused.json())["error"]["code"]) == (503, "overloaded")
     assert [count._value.get() - had for count, had in zip(counts, before, strict=True)] == [1, 0]
+
+
+async def test_who_is_no_student_does_not_keep_students_from_speaking_by_bodies_that_never_come() -> None:
+    """A stranger's body is not read at all, and a newcomer's only where there is room enough."""
+    async with an_edge(max_bodies=2) as edge, AsyncExitStack() as stack:
+        student, newcomer = await edge.poller(), await edge.poller(join=False)
+        for sid in (*["nobody"] * 5, newcomer.sid):
+            stack.enter_context(closing(await stalled_body(edge, sid)))
+        refusals = metrics.REFUSALS.labels(code="overloaded")
+        before = refusals._value.get()
+        late = await edge.poller(join=False)
+        while await late.say("40{}") != 503:
+            pass
+        assert await student.say('42["hello"]') == 200
+        assert refusals._value.get() == before
+
+
+async def stalled_body(edge: Edge, sid: str) -> asyncio.StreamWriter:
+    """Announce a body for a session, and send none of it."""
+    url = urlsplit(edge.url)
+    _, writer = await asyncio.open_connection(url.hostname, url.port)
+    path = f"{url.path}?EIO=4&transport=polling&sid={sid}"
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n".encode())
+    await writer.drain()
+    return writer
 
 
 @pytest.mark.parametrize("listed", ["*", "https://chat.example/, https://app.example"])
