@@ -17,6 +17,8 @@ from aiohttp.http import HttpVersion
 WRITE_EVERY_S: Final = 1.0
 MAX_LINES: Final = 10_000
 """So many lines are written before their time."""
+MAX_FIELD_CHARS: Final = 512
+"""Of what a client has sent: what can be written only escaped takes six times as much, and its time."""
 
 
 class AccessLog:
@@ -66,6 +68,7 @@ class AccessLog:
 
 def _field(text: str) -> str:
     """Return what a client has sent such that it can end neither its field nor its line, as Apache does."""
+    text = text[:MAX_FIELD_CHARS]
     if text.isprintable() and '"' not in text and "\\" not in text:
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
