@@ -24,6 +24,8 @@ class CatchUp:
     missed: Sequence[Entry] = ()
     not_before: int | None = None
     """Set where the client has seen more than this edge: it gets only what is newer."""
+    bytes_in_vain: float = 0.0
+    """What was looked through, as frames, before it was too much to be sent."""
 
     @property
     def bytes(self) -> int:
@@ -48,4 +50,6 @@ def catch_up(
     if not window.reaches(partition, since):
         return CatchUp(head=head, recovered=False)
     missed = window.after(group, since, most_bytes=most_bytes)
-    return CatchUp(head=head, recovered=missed is not None, missed=missed or ())
+    if missed is None:
+        return CatchUp(head=head, recovered=False, bytes_in_vain=max(0.0, most_bytes))
+    return CatchUp(head=head, recovered=True, missed=missed)

@@ -72,15 +72,15 @@ class Joining:
         return _room_joined(joined)
 
     def _join(self, client: Client, group: str, since: int | None, most_bytes: float) -> CatchUp:
-        """Let a client in. What it is sent again is its user's to spend: the rest is in history."""
+        """Let a client in. What is looked through for it is its user's to spend: the rest is in history."""
         now = asyncio.get_running_loop().time()
         most_bytes = min(most_bytes, self._resumed.left(client.up, now))
         partition = partition_of(group.encode(), self._partitions)
         head = self._delivery.head(partition)
         joined = catch_up(self._window, group, partition, head=head, since=since, most_bytes=most_bytes)
         self._rooms.join(client, group, not_before=joined.not_before)
-        if joined.missed:
-            self._resumed.spend(client.up, now, joined.bytes)
+        if looked_through := joined.bytes + joined.bytes_in_vain:
+            self._resumed.spend(client.up, now, looked_through)
         if since is not None:
             metrics.RECOVERIES.labels(outcome="recovered" if joined.recovered else "hole").inc()
             metrics.RECOVERED_MESSAGES.inc(len(joined.missed))

@@ -102,3 +102,9 @@ async def test_who_is_closed_for_being_slow_while_it_joins_is_in_no_room() -> No
     lobby.fan_out.put(entry(11))
     lobby.fan_out.flush()
     assert closed == [client]
+
+
+async def test_a_hole_that_was_found_by_looking_costs_as_much_as_what_was_looked_through() -> None:
+    lobby = Lobby(resumed_bytes_per_s_per_user=0.001, resumed_bytes_burst_per_user=2_048)
+    recovered = [lobby.joining.join(lobby.client, "g", since).recovered for since in (8, -1, 8)]
+    assert recovered == [True, False, False]
