@@ -6,7 +6,7 @@ It is called by python-socketio, or for a chat message by short_way.py. What an 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -38,6 +38,9 @@ from schemas.refusals import (
 
 Event = TypeVar("Event", bound=events.ClientEvent)
 Answer = dict[str, Any]
+
+BYTES_PER_MESSAGE: Final = 1_024
+"""So many bytes of a text count as one more message: every edge keeps them for all who come back."""
 
 
 class SocketEvents:
@@ -106,11 +109,13 @@ class SocketEvents:
         return events.Ok()
 
     async def _join_room(self, client: Client, event: events.JoinRoom) -> events.JoinRoomOk:
+        self._spend(client)
         self._require_member(client, event.room)
         joined = self._joining.join(client, event.room, event.since)
         return events.JoinRoomOk(**joined.model_dump())
 
     async def _leave_room(self, client: Client, event: events.LeaveRoom) -> events.Ok:
+        self._spend(client)
         self._require_member(client, event.room)
         self._rooms.leave(client, event.room)
         return events.Ok()
@@ -136,9 +141,9 @@ class SocketEvents:
         self._spend(client)
         self._send(client, _read(events.SendMessage, client, (payload,)), tell)
 
-    def _spend(self, client: Client) -> None:
-        """Count what a user writes, good or bad. Raises `Refused`; who goes on all the same is closed."""
-        left = self._messages.spend(client.up, time.monotonic())
+    def _spend(self, client: Client, amount: float = 1.0) -> None:
+        """Count what a user asks for, good or bad. Raises `Refused`; who goes on all the same is closed."""
+        left = self._messages.spend(client.up, time.monotonic(), amount)
         if left < 0:
             metrics.LIMIT_HITS.labels(limit="messages").inc()
             if left <= self._most_debt:
@@ -150,8 +155,11 @@ class SocketEvents:
     ) -> None:
         """Check a message and publish it. Raises `Refused`."""
         self._require_member(client, event.room)
-        if len(event.message.encode(errors="surrogatepass")) > MAX_TEXT_BYTES:
+        size = len(event.message.encode(errors="surrogatepass"))
+        if size > MAX_TEXT_BYTES:
             raise Refused(TOO_LARGE, f"A message has at most {MAX_TEXT_BYTES} bytes.")
+        if size >= BYTES_PER_MESSAGE:
+            self._spend(client, size // BYTES_PER_MESSAGE)
         if client.unacked >= self._max_unacked:
             metrics.LIMIT_HITS.labels(limit="unacked messages of a connection").inc()
             raise Refused(RATE_LIMITED, "Too many messages wait for their ack.")

@@ -60,14 +60,14 @@ class Server:
 class Edge:
     """One way into an edge, with one client."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.rooms, memberships = Rooms(), Memberships()
         memberships.set_member("g", UP, True)
         self.published = Published()
         self.server = Server()
-        nothing: Any = None
+        made, nothing = EdgeSettings(**settings), cast(Any, None)
         events = SocketEvents(
-            EdgeSettings(), self.rooms, memberships, nothing, cast(Any, self.published), nothing, nothing
+            made, self.rooms, memberships, nothing, cast(Any, self.published), nothing, nothing
         )
         events.start(cast(Any, self.server))
         self.client = Client("sid", Identity(UP, 0.0), None, max_bytes=10**6, max_packets=10)
@@ -306,3 +306,25 @@ async def test_a_frame_that_breaks_the_protocol_is_never_taken_and_closes_with_i
     assert isinstance(error, WebSocketError)
     assert error.code == code
     assert not taken
+
+
+@pytest.mark.parametrize(("bytes_", "fit"), [(10, 20), (1_023, 20), (1_024, 10), (16_384, 1)])
+async def test_a_long_message_counts_once_more_for_each_kib(bytes_: int, fit: int) -> None:
+    """All edges keep texts for who comes back: one student could fill that, and others found holes."""
+    edge = Edge(messages_per_s_per_user=0.001, messages_burst_per_user=20)
+    said = {"message": "x" * bytes_, "up": UP, "room": "g", "timestamp": 1}
+    for n in range(fit):
+        assert "error" not in (await edge.ordinary(f"42{n}" + chat(said)))[1]
+    assert (await edge.ordinary("42" + f"{fit}" + chat(said)))[1]["error"]["code"] == "rate_limited"
+
+
+@pytest.mark.parametrize("event", ["join room", "leave room"])
+async def test_joining_and_leaving_are_a_user_s_to_spend_as_messages_are(event: str) -> None:
+    edge = Edge(messages_per_s_per_user=0.001, messages_burst_per_user=3)
+    text = orjson.dumps([event, {"up": UP, "room": "foreign"}]).decode()
+    codes = [(await edge.ordinary(f"42{n}{text}"))[1]["error"]["code"] for n in range(5)]
+    assert codes == ["not_a_member"] * 3 + ["rate_limited"] * 2
+
+
+def chat(said: dict[str, Any]) -> str:
+    return orjson.dumps(["chat message", said]).decode()
