@@ -90,7 +90,7 @@ async def test_after_its_producer_has_failed_for_good_an_edge_writes_through_ano
 async def test_a_client_that_does_not_read_is_closed_and_its_neighbours_do_not_notice(log: Log) -> None:
     group = new_group()
     # More than the reader may have to catch up on: it lives in the edge's own loop here.
-    async with edge(max_buffered_bytes=1_048_576) as one:
+    async with edge(max_buffered_bytes=1_048_576, messages_burst_per_user=1_000_000) as one:
         reader = await ready(log, group, ChatClient(new_up()), one, transports=["websocket"])
         lazy = await ready(log, group, ChatClient(new_up()), one, transports=["websocket"])
         lazy.stop_reading()

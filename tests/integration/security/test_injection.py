@@ -147,9 +147,12 @@ async def test_a_compressed_body_is_refused_without_being_unpacked(log: Log) -> 
                 "POST", "/chat/group", bearer=token(up), data=bomb, **{"Content-Encoding": encoding}
             )
             assert (answer.status, answer.code) == (415, "unsupported_encoding")
-        url = f"{there.url}/socket.io/?EIO=4&transport=polling&sid=x"
-        async with session.post(url, data=bomb, headers={"Content-Encoding": "gzip"}) as polled:
-            assert polled.status == 415
+        url = f"{there.url}/socket.io/?EIO=4&transport=polling"
+        sid = json.loads((await (await session.get(url)).text())[1:])["sid"]
+        for whose, status in ((sid, 415), ("nobody's", 400)):
+            headers = {"Content-Encoding": "gzip"}
+            async with session.post(f"{url}&sid={whose}", data=bomb, headers=headers) as polled:
+                assert polled.status == status
 
 
 async def test_a_websocket_never_compresses(log: Log) -> None:

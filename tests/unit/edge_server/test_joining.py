@@ -23,11 +23,13 @@ from tests.unit.edge_server.test_fan_out import EngineSocket, Transport, seqs_on
 class Lobby:
     """Lets one member into a room in which ten messages stand."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, head: int = -1, **settings: Any) -> None:
         made = EdgeSettings(**settings)
         self.here, window = Rooms(), RecentLog(max_bytes=10**9, max_records=10**9)
         memberships, self.fan_out = Memberships(), FanOut(self.here)
-        self.delivery = Delivery(self.here, window, self.fan_out, starts=lambda _: 0, sure_from=lambda _: 0)
+        self.delivery = Delivery(
+            self.here, window, self.fan_out, starts=lambda _: head + 1, sure_from=lambda _: 0
+        )
         self.joining = Joining(made, self.here, window, self.delivery, self.fan_out, memberships)
         self.client = Client(
             "sid", Identity("up202000001", 0.0), EngineSocket(), max_bytes=10**9, max_packets=10**9
@@ -105,6 +107,6 @@ async def test_who_is_closed_for_being_slow_while_it_joins_is_in_no_room() -> No
 
 
 async def test_a_hole_that_was_found_by_looking_costs_as_much_as_what_was_looked_through() -> None:
-    lobby = Lobby(resumed_bytes_per_s_per_user=0.001, resumed_bytes_burst_per_user=2_048)
+    lobby = Lobby(head=9, resumed_bytes_per_s_per_user=0.001, resumed_bytes_burst_per_user=2_048)
     recovered = [lobby.joining.join(lobby.client, "g", since).recovered for since in (8, -1, 8)]
     assert recovered == [True, False, False]
