@@ -76,6 +76,12 @@ class Client:
         """Whose connection this is."""
         return self.identity.up
 
+    def may_leave_unread(self, more_bytes: int) -> None:
+        """Let so much more wait for this client before it counts as slow."""
+        self._max_bytes += more_bytes
+        if isinstance(self._socket.queue, WriteThrough):
+            self._socket.queue.max_bytes += more_bytes
+
     def send(self, text: bytes, frame: bytes | None = None) -> None:
         """Send one event, given as Socket.IO text and, where the caller has it, as a frame.
 

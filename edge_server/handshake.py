@@ -6,7 +6,8 @@ Joining a room is one step without an await between what was missed and what com
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -27,6 +28,13 @@ from schemas.client_events import JOINED, LEFT, ConnectAuth, Joined, Left, RoomJ
 from schemas.refusals import INVALID_PAYLOAD, MISSING_TOKEN, Refused, first_fault
 
 log = logging.getLogger(__name__)
+
+MOST_ROOMS_TOLD: Final = 500
+"""Rooms in one ``joined``: nobody has to take in more than some 60 KB before the first message that they have
+missed. In a usual number of groups there is one part."""
+
+ROOM_BYTES: Final = 192
+"""What a room takes in ``joined`` at most, the longest id and the frame included."""
 
 
 class Joining:
@@ -62,6 +70,8 @@ class Joining:
             room_for -= joins[group].bytes
         # This edge may learn later than the last one that the user has become a member.
         client.cursors = {group: seq for group, seq in since.items() if group not in joins}
+        # Its user's groups are no fault of its own: it would be cut off for them at every connect.
+        client.may_leave_unread(ROOM_BYTES * len(joins))
         self._tell(client, joins)
 
     def join(self, client: Client, group: str, since: int | None) -> RoomJoined:
@@ -95,10 +105,14 @@ class Joining:
         metrics.RECOVERIES.labels(outcome="hole").inc()
 
     def _tell(self, client: Client, joins: Mapping[str, CatchUp]) -> None:
-        rooms = {group: _room_joined(join) for group, join in joins.items()}
-        client.send(event_text(JOINED, Joined(rooms=rooms)))
-        for join in joins.values():
-            self._fan_out.send_to(client, join.missed)
+        """Tell a client its rooms, each part of them with what it has missed there. One part may be empty."""
+        rest = iter(joins.items())
+        for _ in range(0, max(1, len(joins)), MOST_ROOMS_TOLD):
+            part = dict(islice(rest, MOST_ROOMS_TOLD))
+            rooms = {group: _room_joined(join) for group, join in part.items()}
+            client.send(event_text(JOINED, Joined(rooms=rooms)))
+            for join in part.values():
+                self._fan_out.send_to(client, join.missed)
 
     def _follow(self, group: str, up: str, member: bool) -> None:
         """A membership has changed: the user's clients here follow at once."""

@@ -87,8 +87,8 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
     max_buffered_bytes: int = Field(
         default=1_048_576,
         ge=65_536,
-        description="A client with more unread bytes than this is closed; one that has missed more than half "
-        "as many is told of a hole.",
+        description="A client with more unread bytes than this, and 192 for each group that it came with, is "
+        "closed; one that has missed more than half as many is told of a hole.",
     )
     max_queued_packets: int = Field(
         default=5_000,

@@ -19,7 +19,8 @@ class WriteThrough:
     def __init__(self, transport: asyncio.Transport, end: Callable[[], None], max_bytes: int) -> None:
         self._transport = transport
         self._end = end
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
+        """With more unread bytes than this the client is cut off."""
         self._together: list[bytes] | None = []
 
     def put_nowait(self, item: packet.Packet | None) -> None:
@@ -70,6 +71,6 @@ class WriteThrough:
         if self._transport.is_closing():
             return
         self._transport.write(frames)
-        if self._transport.get_write_buffer_size() > self._max_bytes:
+        if self._transport.get_write_buffer_size() > self.max_bytes:
             metrics.SLOW_CLIENTS.inc()
             self._transport.abort()

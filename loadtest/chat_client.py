@@ -34,7 +34,7 @@ class ChatClient(Owner):
         """By room: the seq up to which everything was received. It is what resuming starts from."""
         self.connected = asyncio.Event()
         self.joined = asyncio.Event()
-        """Set when the edge has said, on this connection, which rooms the student is in."""
+        """Set when the edge has said, on this connection, which rooms the student is in (the first 500)."""
         self.connections = 0
         self.lost_because = ""
         """Why the last connection ended."""

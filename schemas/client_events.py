@@ -95,7 +95,10 @@ class JoinRoomOk(RoomJoined):
 
 
 class Joined(BaseModel):
-    """``joined`` from the edge: after connecting, and whenever the user becomes a member of a group."""
+    """``joined`` from the edge: after connecting, and whenever the user becomes a member of a group.
+
+    Who is in more than 500 groups is told them in several, each before what was missed of its own rooms.
+    """
 
     rooms: dict[GroupId, RoomJoined]
 

@@ -1,20 +1,29 @@
 """What a user is sent again comes first, and is bounded: who asks again and again is sent to history."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
+import orjson
 from aiokafka import ConsumerRecord
+from engineio import packet
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_server.clients import Client
 from edge_server.delivery import Delivery
 from edge_server.fan_out import FanOut
-from edge_server.handshake import Joining
+from edge_server.frames import event_text, text_frame
+from edge_server.handshake import MOST_ROOMS_TOLD, ROOM_BYTES, Joining
 from edge_server.recent_log import RecentLog
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
+from edge_server.write_through import WriteThrough
 from runtime.kafka import partition_of
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
-from schemas.log_records import MessageSent
+from schemas.client_events import JOINED, Joined, RoomJoined
+from schemas.log_records import MAX_TEXT_BYTES, MessageSent
+from tests.frame_reader import FrameReader
 from tests.unit.edge_server.entries import entry
 from tests.unit.edge_server.producers import passes
 from tests.unit.edge_server.test_fan_out import EngineSocket, Transport, seqs_on
@@ -27,6 +36,7 @@ class Lobby:
         made = EdgeSettings(**settings)
         self.here, window = Rooms(), RecentLog(max_bytes=10**9, max_records=10**9)
         memberships, self.fan_out = Memberships(), FanOut(self.here)
+        self.settings, self.window, self.memberships = made, window, memberships
         self.delivery = Delivery(
             self.here, window, self.fan_out, starts=lambda _: head + 1, sure_from=lambda _: 0
         )
@@ -110,3 +120,121 @@ async def test_a_hole_that_was_found_by_looking_costs_as_much_as_what_was_looked
     lobby = Lobby(head=9, resumed_bytes_per_s_per_user=0.001, resumed_bytes_burst_per_user=2_048)
     recovered = [lobby.joining.join(lobby.client, "g", since).recovered for since in (8, -1, 8)]
     assert recovered == [True, False, False]
+
+
+HALF = 1_048_576 // 2 // MAX_TEXT_BYTES
+"""Messages that make about half of what may be unread: what is left for them after those that were missed."""
+
+
+class UnreadTransport(Transport):
+    """A transport whose other end reads nothing."""
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.unread += len(data)
+
+
+class CrowdedLobby(Lobby):
+    """Lets somebody in who is in very many groups and reads nothing; the edge's bound is the usual one."""
+
+    def __init__(self, groups: int = 15_000) -> None:
+        super().__init__()
+        for number in range(groups):
+            self.memberships.set_member(f"{number:05}".ljust(64, "x"), self.client.up, True)
+        self.socket = EngineSocket()
+        self.socket.transport = UnreadTransport()
+        most = self.settings.max_buffered_bytes
+        self.client = Client(
+            "sid",
+            self.client.identity,
+            self.socket,
+            max_bytes=most,
+            max_packets=self.settings.max_queued_packets,
+        )
+        self.here.add(self.client)
+        self.closed: list[Client] = []
+        self.fan_out.on_slow(self.closed.append)
+
+    def begin_by_websocket(self) -> None:
+        """Take the place of engine.io's queue, as websockets.py does."""
+        transport, most = self.socket.transport, self.settings.max_buffered_bytes
+        self.socket.queue = cast(Any, WriteThrough(cast(Any, transport), lambda: None, most))
+        self.socket.upgrade()
+
+    def welcome(self, since: Mapping[str, int]) -> None:
+        """Do what sessions.py does with whom it has let in."""
+        self.joining.join_all(self.client, since)
+        self.client.try_direct()
+
+    def say(self, messages: int, *, group: str = "g") -> None:
+        """Say so much in a room of theirs."""
+        for _ in range(messages):
+            self.fan_out.put(entry(1_000, group=group, message="x" * MAX_TEXT_BYTES))
+            self.fan_out.flush()
+
+
+def test_no_room_takes_more_in_joined_than_is_counted_for_it() -> None:
+    room = RoomJoined(head=2**63 - 1, recovered=False, missed=200_000)
+    assert len(text_frame(event_text(JOINED, Joined(rooms={"x" * 64: room})))) <= ROOM_BYTES
+
+
+async def test_who_is_in_very_many_groups_is_not_slow_for_that_by_websocket() -> None:
+    lobby = CrowdedLobby()
+    lobby.begin_by_websocket()
+    lobby.welcome({})
+    transport = lobby.socket.transport
+    assert transport.unread > lobby.settings.max_buffered_bytes
+    cast(WriteThrough, lobby.socket.queue).put_nowait(packet.Packet(packet.PING))
+    lobby.say(HALF)
+    assert not transport.is_closing()
+    assert lobby.closed == []
+    assert lobby.client.transport is cast(Any, transport)
+    lobby.say(5 * HALF)
+    assert lobby.closed[0] is lobby.client
+
+
+async def test_who_is_in_very_many_groups_is_not_slow_for_that_while_it_polls_or_upgrades() -> None:
+    for upgrades in (False, True):
+        lobby = CrowdedLobby()
+        if upgrades:
+            lobby.socket.upgrade()
+            lobby.client.try_direct()
+        lobby.welcome({})
+        lobby.say(HALF)
+        assert lobby.closed == []
+        lobby.say(5 * HALF)
+        assert lobby.closed[0] is lobby.client
+
+
+@given(
+    st.sampled_from([0, 1, MOST_ROOMS_TOLD, MOST_ROOMS_TOLD + 1, 2 * MOST_ROOMS_TOLD + 1]),
+    st.sets(st.integers(0, 2 * MOST_ROOMS_TOLD), max_size=5),
+)
+async def test_rooms_are_told_in_parts_each_with_what_was_missed_there_and_before_anything_live(
+    groups: int, busy: set[int]
+) -> None:
+    lobby = CrowdedLobby(groups)
+    rooms = sorted(lobby.memberships.groups_of(lobby.client.up))
+    missed = [room for number, room in enumerate(rooms) if number in busy and room != "g"]
+    for seq, room in enumerate(missed):
+        partition = partition_of(room.encode(), lobby.settings.kafka_partitions)
+        lobby.window.begin(partition, 0)
+        assert lobby.window.add(entry(seq, group=room, partition=partition))
+    lobby.begin_by_websocket()
+    lobby.welcome(dict.fromkeys(missed, -1))
+    for room in missed[:1]:
+        lobby.say(1, group=room)
+    told: list[str] = []
+    resumed: list[str] = []
+    heard: list[str] = []
+    for _, text in FrameReader().feed(b"".join(lobby.socket.transport.wire)):
+        name, said = orjson.loads(text[2:])
+        if name == JOINED:
+            assert heard == [room for room in missed if room in told]
+            assert len(said["rooms"]) <= MOST_ROOMS_TOLD
+            told += said["rooms"]
+            resumed += [room for room, how in said["rooms"].items() if how["missed"] == 1]
+        else:
+            heard.append(said["room"])
+    assert (told, resumed) == (rooms, missed)
+    assert heard == missed + missed[:1]
