@@ -6,8 +6,8 @@ It says who somebody is, never what they may do.
 import hmac
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
 from runtime import metrics
 from runtime.budgets import Budgets
@@ -17,10 +17,14 @@ from schemas.refusals import (
     INVALID_TOKEN,
     MISSING_TOKEN,
     NOT_A_MEMBER,
+    NOT_ALLOWED,
     RATE_LIMITED,
     UNAVAILABLE,
     Refused,
 )
+
+MOST_NAMED: Final = 10
+"""Users that a refusal names."""
 
 Identify = Callable[[str | None], str]
 """Takes the Authorization header, returns the caller. Raises `Refused`."""
@@ -164,6 +168,13 @@ class MembersOnly:
         self.require_ready()
         return sorted(self._memberships.members_of(group))
 
+    def require_room(self, group: str, ups: Iterable[str], *, most: int) -> None:
+        """Raise `Refused` where somebody would be new in the group and is in ``most`` groups or more."""
+        full = [up for up in ups if not self.is_member(group, up) and self._memberships.count_of(up) >= most]
+        if full:
+            metrics.LIMIT_HITS.labels(limit="groups of a user").inc()
+            raise Refused(NOT_ALLOWED, f"In too many groups already ({most}): {_some(full)}.")
+
     def fold(self, group: str, up: str, *, member: bool) -> None:
         """Take a change of our own, durable by now, before it has been read back."""
         self._memberships.set_member(group, up, member)
@@ -172,3 +183,9 @@ class MembersOnly:
         """Raise `Refused` while the log is being read for the first time: nobody is known fully yet."""
         if self._not_ready() is not None:
             raise Refused(UNAVAILABLE, "This server is still starting. Try again.")
+
+
+def _some(ups: Sequence[str]) -> str:
+    """Name a few: a request may hold thousands."""
+    others = f" and {len(ups) - MOST_NAMED} others" if len(ups) > MOST_NAMED else ""
+    return ", ".join(ups[:MOST_NAMED]) + others

@@ -104,7 +104,15 @@ class _Parts:
         new_members = NewMembers(
             per_s=settings.new_members_per_s_per_user, burst=settings.new_members_burst_per_user
         )
-        groups = Groups(members, self._directory, writer, self._progress, positions, new_members)
+        groups = Groups(
+            members,
+            self._directory,
+            writer,
+            self._progress,
+            positions,
+            new_members,
+            settings.max_groups_per_user,
+        )
         posting = Posting(members, writer, self._progress, history)
         users = Users(reads, writer, self._progress)
         reads_of_users = ReadsOfUsers(settings.max_reads_per_user)

@@ -35,6 +35,7 @@ class Groups:
         progress: StoredProgress,
         positions: Positions,
         new_members: NewMembers,
+        max_groups_per_user: int,
     ) -> None:
         self._members = members
         self._directory = directory
@@ -42,6 +43,7 @@ class Groups:
         self._progress = progress
         self._positions = positions
         self._new_members = new_members
+        self._max_groups_per_user = max_groups_per_user
         self._being_created: dict[str, str] = {}
         """Who is creating which group right now: the log may take seconds with it."""
 
@@ -69,12 +71,14 @@ class Groups:
     async def create_for(self, caller: str, new: NewGroup) -> tuple[GroupAccepted, HTTPStatus]:
         """Create a group for a student, who is its first member and may remove others.
 
-        The same id again, from the same student, repeats an attempt. Anybody else's group is refused.
+        The same id again, from the same student, repeats an attempt. Anybody else's group is refused, and so
+        is one for somebody who is in too many.
         """
         self._members.require_ready()
         group = new.id or new_id()
         self._require_free(group, caller)
         users = dict.fromkeys([caller, *new.users])
+        self._members.require_room(group, users, most=self._max_groups_per_user)
         self._new_members.spend(caller, len(users))
         self._being_created[group] = caller
         try:
@@ -91,8 +95,9 @@ class Groups:
         return await self._create(group, new.name, dict.fromkeys(new.users), created_by=created_by)
 
     async def add(self, caller: str, group: str, up: str) -> tuple[MemberAccepted, HTTPStatus]:
-        """Add somebody to a group of the caller's."""
+        """Add somebody to a group of the caller's, unless they are in too many."""
         self._members.require(group, caller)
+        self._members.require_room(group, [up], most=self._max_groups_per_user)
         self._new_members.spend(caller, 1)
         written = await self._join(group, [up])
         return await self._member_accepted(group, up, written, member=True)

@@ -68,6 +68,11 @@ class GatewaySettings(
         ge=1,
         description="Members that one user may add at once; past that they wait until it is made up for.",
     )
+    max_groups_per_user: int = Field(
+        default=1_000,
+        ge=1,
+        description="Groups past which students let a user into no more; the internal API does.",
+    )
     known_tokens: int = Field(default=20_000, ge=1, description="Verified tokens that are remembered.")
     known_token_s: float = Field(
         default=60.0, gt=0, description="Seconds after which a remembered token is verified again."

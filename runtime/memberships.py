@@ -41,6 +41,10 @@ class Memberships:
         """Return the groups of a user."""
         return frozenset(self._groups.get(up, _NOBODY))
 
+    def count_of(self, up: str) -> int:
+        """Return how many groups a user is in."""
+        return len(self._groups.get(up, _NOBODY))
+
     def members_of(self, group: str) -> frozenset[str]:
         """Return the members of a group."""
         return frozenset(self._members.get(group, _NOBODY))

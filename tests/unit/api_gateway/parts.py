@@ -89,7 +89,7 @@ class FakeProgress:
 class GroupParts:
     """`Groups`, and what they are made of."""
 
-    def __init__(self, *, members_per_s: float = 1e9) -> None:
+    def __init__(self, *, members_per_s: float = 1e9, max_groups: int = 1_000) -> None:
         self.memberships = Memberships()
         self.directory = GroupDirectory()
         self.writer = FakeWriter()
@@ -104,6 +104,7 @@ class GroupParts:
             self.progress,  # type: ignore[arg-type]
             self.positions,
             NewMembers(per_s=members_per_s, burst=5_000),
+            max_groups,
         )
 
     def read_back(self, topic: str, written: Sequence[Written], records: Sequence[Encoded]) -> None:

@@ -303,3 +303,50 @@ async def test_removing_who_is_no_member_is_bounded_as_adding_is_and_removing_me
     await parts.groups.remove(A, "x", many[0])
     await parts.groups.remove(A, "x", A)
     assert len(parts.writer.records) == written + 2
+
+
+async def test_students_let_nobody_into_more_groups_than_are_allowed_and_the_solution_does() -> None:
+    """Whoever is let in is not asked: others must not be able to fill their chat."""
+    parts = GroupParts(max_groups=2)
+    hits = metrics.LIMIT_HITS.labels(limit="groups of a user")._value
+    for group in ("x", "y"):
+        await parts.groups.create_for(A, NewGroup(name="n", users=[B], id=group))
+    await parts.groups.create_for(C, NewGroup(name="n", id="z"))
+    before, written = hits.get(), len(parts.writer.records)
+    for adding, named in (
+        (parts.groups.add(C, "z", B), [B]),
+        (parts.groups.create_for(C, NewGroup(name="n", users=[A, B], id="w")), [A, B]),
+        (parts.groups.create_for(A, NewGroup(name="n", users=[C], id="w")), [A]),
+    ):
+        with pytest.raises(Refused) as refused:
+            await adding
+        assert refused.value.refusal is NOT_ALLOWED
+        assert [up for up in (A, B, C) if up in str(refused.value)] == named
+    assert hits.get() == before + 3
+    assert len(parts.writer.records) == written
+
+    await parts.groups.add(A, "x", B)
+    await parts.groups.create_for(A, NewGroup(name="n", users=[B], id="x"))
+    await parts.groups.create(NewGroup(name="n", users=[A], id="ours"))
+    assert parts.memberships.count_of(A) == 3
+    await parts.groups.remove(B, "x", B)
+    await parts.groups.add(C, "z", B)
+
+
+async def test_of_many_who_are_in_too_many_groups_a_few_are_named() -> None:
+    parts = GroupParts(max_groups=1)
+    many = [f"up{n:09}" for n in range(MAX_NEW_MEMBERS)]
+    await parts.groups.create(NewGroup(name="n", users=many))
+    with pytest.raises(Refused, match=f"{many[0]}, .* and {MAX_NEW_MEMBERS - 10} others") as refused:
+        await parts.groups.create_for(A, NewGroup(name="n", users=many))
+    assert len(str(refused.value)) < 500
+
+
+@given(steps)
+async def test_whatever_students_do_nobody_is_in_more_groups_than_are_allowed(
+    taken: list[tuple[str, str, str, str]],
+) -> None:
+    parts = GroupParts(max_groups=1)
+    for step, caller, group, up in taken:
+        await take(parts, step, caller, group, up)
+        assert all(parts.memberships.count_of(one) <= 1 for one in (A, B, C))
