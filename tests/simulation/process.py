@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 
 from runtime.health import Health
@@ -20,6 +21,7 @@ class Process:
         """What came out of a task: our own code is not supposed to fail."""
         self.on_death: Callable[[], None] = lambda: None
         self.health = Health("edge_server")
+        self.resources = AsyncExitStack()
         self._tasks: dict[asyncio.Task[Any], None] = {}
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:

@@ -160,6 +160,7 @@ class SimulatedEdge:
         self.accepting = False
         await self.publisher.drain(self.settings.settle_on_stop_ms / 1000)
         await self.sessions.close_all("stopping")
+        await self.process.resources.aclose()
         await asyncio.sleep(NOTICED_WITHIN_S)
         self.process.kill()
 
