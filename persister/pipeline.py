@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 READER_NAME: Final = "persister"
 WATCH_EVERY_S: Final = 2.0
+CUT_OFF_AFTER_S: Final = 5 * WATCH_EVERY_S
+"""Who has had no part in the group for longer, or not heard where its partitions end, may lack records."""
 
 NewReader = Callable[[PersisterSettings, Callable[[int], None]], GroupReader]
 """Makes a reader of the group, from the settings and what to call when partitions are taken away."""
@@ -57,6 +59,8 @@ class Pipeline:
         limits = Limits(
             settings.flush_after_records, settings.flush_after_bytes, settings.flush_after_ms / 1000
         )
+        self._clock = clock
+        self._in_touch_at = clock()
         self._handover = Handover(limits, clock)
         self._written = Written()
         self._writing: Batch | None = None
@@ -146,6 +150,8 @@ class Pipeline:
             # One that says nothing takes as long as a request may.
             async with asyncio.timeout(2 * self._settings.kafka_request_timeout_ms / 1000):
                 offsets = await self._reader.offsets()
+            if self.fault() is None and len(offsets) == len(self._reader.starts):
+                self._in_touch_at = self._clock()
             self._show_lag({tp: end for tp, (_, end) in offsets.items()})
             if found := stalls.see(Look(offsets, self._reader.empty_polls)):
                 raise Stalled(", ".join(f"{tp.topic}/{tp.partition}" for tp in found))
@@ -159,7 +165,9 @@ class Pipeline:
 
     def _unstored_age_s(self) -> float:
         waiting = [batch for batch in (self._writing, self._handover.open) if batch and batch.records]
-        return max([self._outage.lasts_s(), *(time.time() - batch.oldest_ms / 1000 for batch in waiting)])
+        ages = (time.time() - batch.oldest_ms / 1000 for batch in waiting)
+        cut_off_s = self._clock() - self._in_touch_at
+        return max([self._outage.lasts_s(), *ages, cut_off_s if cut_off_s > CUT_OFF_AFTER_S else 0.0])
 
     def _is_ours(self, batch: Batch) -> bool:
         return batch.epoch == self._reader.epoch

@@ -30,8 +30,11 @@ class Reader(GroupReader):
         super().__init__(*arguments)
         self.starts = {TP: 0}
         self.leaks = False
+        self.ends = {TP: (0, 0)}
+        self.looks = 0
+        self.in_group = True
         self.committed: list[Ends] = []
-        self._polled = False
+        self.said = True
 
     async def start(self, _: Any) -> None:
         """Nobody else is in the group."""
@@ -40,9 +43,9 @@ class Reader(GroupReader):
         """As above."""
 
     async def poll(self, _: int) -> Polled:
-        if self._polled:
+        if not self.said:
             await asyncio.Event().wait()
-        self._polled = True
+        self.said = False
         return Polled(self.epoch, {TP: [consumed(topics.MESSAGES, make.message(), offset=0)]})
 
     async def commit(self, ends: Ends) -> None:
@@ -51,7 +54,11 @@ class Reader(GroupReader):
         self.committed.append(ends)
 
     async def offsets(self) -> dict[TopicPartition, tuple[int, int]]:
-        return {}
+        self.looks += 1
+        return self.ends
+
+    def fault(self) -> str | None:
+        return None if self.in_group else "not in the consumer group"
 
 
 class Writer:
@@ -102,10 +109,11 @@ async def test_where_reading_begins_counts_as_reached_though_no_record_comes() -
     await asyncio.wait({running})
 
 
-async def test_before_a_record_is_read_what_is_not_stored_is_as_old_as_the_outage() -> None:
-    def age() -> float | None:
-        return REGISTRY.get_sample_value("chat_persister_unstored_age_seconds")
+def age() -> float | None:
+    return REGISTRY.get_sample_value("chat_persister_unstored_age_seconds")
 
+
+async def test_before_a_record_is_read_what_is_not_stored_is_as_old_as_the_outage() -> None:
     now = 0.0
     store: Any = ModelStore()
     store.away = 10**9
@@ -119,3 +127,42 @@ async def test_before_a_record_is_read_what_is_not_stored_is_as_old_as_the_outag
     store.away = 0
     await waiting
     assert age() == 0, "a member that has nothing to store lacks nothing"
+
+
+async def test_who_is_cut_off_from_the_log_may_lack_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "WATCH_EVERY_S", 0.0)
+    now = 0.0
+    readers: list[Reader] = []
+
+    def new_reader(*arguments: Any) -> Reader:
+        readers.append(Reader(*arguments))
+        readers[-1].said = False
+        return readers[-1]
+
+    async def looked() -> None:
+        before = readers[-1].looks
+        await eventually("it has looked", lambda: readers[-1].looks >= before + 2)
+
+    store: Any = ModelStore()
+    settings = PersisterSettings(log_dir="")
+    pipeline = Pipeline(settings, store, Writer(), Outage(0.0), lambda: now, new_reader)  # type: ignore[arg-type]
+    assert age() == 0
+    now = steps.CUT_OFF_AFTER_S
+    assert age() == 0, "a rebalance takes a moment"
+    now = 100.0
+    assert age() == 100, "it never had a part in the group"
+    running = asyncio.create_task(pipeline.run())
+    await eventually("it runs", lambda: len(readers) == 2)
+    await looked()
+    assert age() == 0
+    for in_group, starts, ends in ((False, {TP: 0}, {TP: (0, 0)}), (True, {TP: 0, QUIET: 0}, {TP: (0, 0)})):
+        readers[-1].in_group, readers[-1].starts, readers[-1].ends = in_group, starts, ends
+        await looked()
+        now += 50
+        await looked()
+        assert age() == 50
+        readers[-1].in_group, readers[-1].starts, readers[-1].ends = True, {}, {}
+        await looked()
+        assert age() == 0, "who was given no partitions lacks nothing"
+    running.cancel()
+    await asyncio.wait({running})
