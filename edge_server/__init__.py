@@ -30,6 +30,7 @@ Who belongs to another edge goes there:
     moves.py             (pure) who is told when, and who has stayed too long
     moving.py            tells them, and closes those who stay
     drain.py             whether all have to go: this edge stops, or an operator asked for it
+    cut_off.py           or the log does not answer: then they are closed, once
 
 Beside it: clients.py and rooms.py (who is here, and in which room), catch_up.py (what a room's joiner has
 missed), another_log.py (cursors that this log never gave), presence.py (who is shown as online),

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from edge_server.another_log import AnotherLog
 from edge_server.arrivals import Bodies, gate
+from edge_server.cut_off import CutOff
 from edge_server.delivery import Delivery
 from edge_server.drain import Drain
 from edge_server.elsewhere import Elsewhere
@@ -69,9 +70,8 @@ async def start(service: Service, settings: EdgeSettings) -> str:
 
     server = ChatSocketServer(settings)
     joining = Joining(settings, rooms, window, delivery, fan_out, memberships)
-    handshake = Handshake(settings, tokens)
     elsewhere = Elsewhere(settings.edge_name, assignments)
-    sessions = Sessions(settings, server, rooms, handshake, joining, presence, elsewhere)
+    sessions = Sessions(settings, server, rooms, Handshake(settings, tokens), joining, presence, elsewhere)
     sessions.start(service)
     fan_out.on_slow(sessions.close_slow)
     drain = Drain(elsewhere, rooms)
@@ -83,6 +83,7 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     service.health.ready("name", partial(elsewhere.name_fault, url))
     report = StatusReport(settings, url, producer, rooms, drain, messages=_messages_in)
     service.supervise("report status", report.run)
+    CutOff(settings, rooms, report.silent_s, sessions.close).start(service)
     AnotherLog(rooms, partial(_end_of, messages, settings), joining.tell_hole).start(service)
     service.resources.push_async_callback(_leave, service, settings, drain, report, publisher, sessions)
     return url

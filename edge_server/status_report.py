@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 
 from edge_server.drain import Drain
 from edge_server.rooms import Rooms
@@ -48,6 +49,7 @@ class StatusReport:
         rooms: Rooms,
         drain: Drain,
         messages: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._url = url
@@ -56,6 +58,12 @@ class StatusReport:
         self._drain = drain
         self._messages = Rate(messages)
         self._stopped = False
+        self._clock = clock
+        self._silent_since: float | None = None
+
+    def silent_s(self) -> float:
+        """Return for how long the log has taken no report."""
+        return 0.0 if self._silent_since is None else self._clock() - self._silent_since
 
     @property
     def state(self) -> State:
@@ -82,11 +90,20 @@ class StatusReport:
             spread=spread_of(point_of(client.up) for client in self._rooms.clients.values()),
         )
         record = encode(report, key=report.edge, source=self._settings.edge_name)
+        began = self._clock()
         try:
             async with asyncio.timeout(self._settings.report_every_ms / 1000):
-                await (await write(self._producer, topics.EDGE_STATUS, record, 1))
+                taken = await write(self._producer, topics.EDGE_STATUS, record, 1)
+                taken.add_done_callback(self._hear)
+                # A log that is slow answers late: that is heard, too.
+                await asyncio.shield(taken)
         except (KafkaError, OSError, TimeoutError) as error:
+            self._silent_since = began if self._silent_since is None else self._silent_since
             log.warning("a status report is not written", extra=logs.facts(error=repr(error)))
+
+    def _hear(self, taken: "asyncio.Future[RecordMetadata]") -> None:
+        if not taken.cancelled() and taken.exception() is None:
+            self._silent_since = None
 
     async def stopped(self) -> None:
         """Say that this edge is gone."""

@@ -98,7 +98,8 @@ CONNECTS = Counter(
 )
 DISCONNECTS = Counter(
     "chat_edge_disconnects_total",
-    "Clients that went, by reason. 'ping timeout' rising: the network, or an edge that is short of CPU.",
+    "Clients that went, by reason. 'ping timeout' rising: the network, or an edge that is short of CPU. "
+    "'cut off': the edge did not reach Kafka, see its /readyz.",
     ["reason"],
 )
 MESSAGES_IN = Counter("chat_edge_messages_in_total", "Messages that clients sent and the log took.")

@@ -7,6 +7,7 @@ import pytest
 from aiokafka.structs import TopicPartition
 
 from deploy.local.backing import RunningBacking
+from edge_server import cut_off
 from runtime import kafka
 from runtime.kafka import new_producer
 from runtime.settings import KafkaSettings
@@ -29,8 +30,10 @@ async def say_until_acked(client: ChatClient, group: str, text: str) -> tuple[in
 
 @pytest.mark.parametrize(("outage", "lasts_s"), [("stopped", 20.0), ("frozen", 0.0)])
 async def test_without_kafka_sends_are_refused_and_nothing_acked_is_lost(
-    backing: RunningBacking, log: Log, outage: str, lasts_s: float
+    backing: RunningBacking, log: Log, outage: str, lasts_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Until the broker has started again it may take so long that clients have to connect anew.
+    monkeypatch.setattr(cut_off, "CUT_OFF_AFTER_S", 3600.0)
     group = new_group()
     async with edge(send_timeout_ms=1500, refuse_when_waiting_ms=500) as one, edge() as two:
         speaker = await ready(log, group, ChatClient(new_up()), one)
@@ -60,6 +63,29 @@ async def test_without_kafka_sends_are_refused_and_nothing_acked_is_lost(
             assert sorted(client.texts) == sorted(["before", *(f"away-{n}" for n in range(10)), "after"])
             assert client.texts == speaker.texts
             await client.disconnect()
+
+
+async def test_clients_of_an_edge_that_is_cut_off_from_the_log_are_closed_once_in_each_outage(
+    backing: RunningBacking, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cut_off, "CUT_OFF_AFTER_S", 3.0)
+    group = new_group()
+    async with edge() as one:
+        client = await ready(log, group, ChatClient(new_up()), one)
+        for outage in ("first", "second"):
+            await eventually("it is well", lambda: not one.service.health.faults(readiness=True))
+            await asyncio.to_thread(backing.kafka.freeze)
+            try:
+                await eventually("everybody is closed", lambda: one.connected() == 0)
+                assert "taken no report" in one.service.health.faults(readiness=True)["log"]
+                client = await ChatClient(client.up).connect(one, since={group: -1})
+                await asyncio.sleep(2.0)
+                assert client.disconnects == 0, "who was sent here again stays"
+            finally:
+                await asyncio.to_thread(backing.kafka.thaw)
+            await say_until_acked(client, group, outage)
+            await client.heard(outage)
+        await client.disconnect()
 
 
 async def test_after_its_producer_has_failed_for_good_an_edge_writes_through_another(

@@ -1,8 +1,18 @@
-"""What a report says of an edge."""
+"""What a report says of an edge, and for how long none was taken."""
 
+import asyncio
 from collections.abc import Iterator
+from typing import Any, cast
 
-from edge_server.status_report import Rate
+from aiokafka.errors import ProducerClosed
+
+from edge_server.drain import Drain
+from edge_server.elsewhere import Elsewhere
+from edge_server.rooms import Rooms
+from edge_server.settings import EdgeSettings
+from edge_server.status_report import Rate, StatusReport
+from runtime.assignments import Assignments
+from runtime.kafka import KeptProducer
 
 
 def test_a_rate_is_the_growth_since_it_was_asked_last() -> None:
@@ -11,3 +21,43 @@ def test_a_rate_is_the_growth_since_it_was_asked_last() -> None:
     rate = Rate(lambda: next(counts), lambda: next(moments))
     assert [rate.per_s(), rate.per_s()] == [10.0, 0.0]
     assert rate.per_s() == 1000.0, "two looks at the same moment divide by no zero"
+
+
+class Log:
+    """A producer whose log answers when the test says so, or refuses at once."""
+
+    def __init__(self) -> None:
+        self.refuses = False
+        self.answers: list[asyncio.Future[None]] = []
+
+    async def send(self, _topic: str, **_record: Any) -> "asyncio.Future[None]":
+        if self.refuses:
+            raise ProducerClosed
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return self.answers[-1]
+
+
+async def test_the_log_is_silent_from_the_first_report_that_it_did_not_take_until_it_takes_any() -> None:
+    now, log, rooms = 0.0, Log(), Rooms()
+    drain = Drain(Elsewhere("a", Assignments()), rooms)
+    settings, producer = EdgeSettings(report_every_ms=50), cast(KeptProducer, log)
+    report = StatusReport(settings, "http://a", producer, rooms, drain, lambda: 0.0, lambda: now)
+    now = 100.0
+    assert report.silent_s() == 0, "none was written yet"
+    await report.report()
+    now = 110.0
+    log.refuses = True
+    await report.report()
+    now = 130.0
+    assert report.silent_s() == 30
+    log.answers[0].set_result(None)
+    await asyncio.sleep(0)
+    assert report.silent_s() == 0, "it was slow"
+    await report.report()
+    now = 140.0
+    assert report.silent_s() == 10
+    log.refuses = False
+    await report.report()
+    log.answers[-1].set_exception(ProducerClosed())
+    await asyncio.sleep(0)
+    assert report.silent_s() == 10
