@@ -6,6 +6,7 @@
     shard_draft.py    a table while one event changes it (pure)
     load_rule.py      the rule for load: full edges split, halves come together again (pure)
     load_draft.py     a table while load changes it (pure)
+    given_back.py     what an edge that was silent and comes back with its clients gets back (pure)
     load_shares.py    what edges that come and go take and leave while many are connected (pure)
     ranking.py        edges in the order of a figure that changes (pure)
     crowd.py          whose each client is by the table, from what edges report (pure)

@@ -20,6 +20,9 @@ LEAST: Final = 1 / 8
 MOST: Final = 3 / 4
 """No part has more of a shard's clients, or of an edge's, however they stand: the rest must be worth it."""
 
+ENOUGH: Final = 1 / 3
+"""Of what the fullest has left: a newcomer that has so much takes no more. A half, give or take a third."""
+
 MAX_PARTS: Final = 16
 """So many parts an edge gives away at one time; what is still too much goes the next time."""
 
@@ -125,7 +128,7 @@ class LoadDraft:
         near = (1 - share * 4 / 3, 1 - share, 1 - share * 2 / 3)
         low, goal, high = (atom_at(point) for point in self.crowd.cuts(edge, start, end, near))
         low, high = max(low, atom_at(start) + 1), min(high, atom_at(end) - 1)
-        return point_of_atom(_roundest(low, goal, high)) if low <= high else None
+        return point_of_atom(roundest(low, goal, high)) if low <= high else None
 
     def _room(self, edge: str) -> float:
         """Return how many clients it can take before it is full."""
@@ -148,7 +151,7 @@ class LoadDraft:
         return self._fullest.first()
 
 
-def _roundest(low: int, goal: int, high: int) -> int:
+def roundest(low: int, goal: int, high: int) -> int:
     """Return the nearest to ``goal`` of the roundest atoms in ``[low, high]``; digits are all as round."""
     step = DIGIT
     while -(-low // step) * step > high:

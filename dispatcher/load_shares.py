@@ -7,7 +7,7 @@ crowded digit has no room for more of it.
 from typing import Final
 
 from dispatcher.crowd import Load, Loads
-from dispatcher.load_draft import MAX_PARTS, LoadDraft, Marks
+from dispatcher.load_draft import ENOUGH, MAX_PARTS, LoadDraft, Marks
 from dispatcher.shard_draft import Piece, atom_at, point_of_atom
 from schemas.assignments import Shard
 
@@ -16,9 +16,6 @@ CROWDED: Final = 0.1
 
 CRUMB: Final = 1 / 32
 """Of its taker's capacity: a part with fewer clients is not divided any more."""
-
-ENOUGH: Final = 1 / 3
-"""Of what the fullest has left: a newcomer that has so much takes no more. A half, give or take a third."""
 
 
 def shared_by_load(

@@ -71,6 +71,14 @@ class Draft:
         """Return the spans that none of the holders has."""
         return self.spans_of(None)
 
+    def within(self, piece: Piece) -> list[tuple[Piece, str | None]]:
+        """Return what ``piece`` has of each span, in order, and who holds it."""
+        return [
+            (Piece(max(start, piece.start), min(end, piece.end)), self._edge[start])
+            for start, end in sorted(self._end.items())
+            if start < piece.end and piece.start < end
+        ]
+
     def spans_of(self, edge: str | None) -> list[Piece]:
         """Return what ``edge`` holds, in order."""
         return [Piece(start, self._end[start]) for start in sorted(self._starts_of.get(edge, ()))]

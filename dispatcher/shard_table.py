@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from dispatcher.crowd import Loads
+from dispatcher.given_back import Held, given_back
 from dispatcher.load_shares import shared_by_load
 from dispatcher.shard_draft import ATOMS, Draft, Piece
 from schemas.assignments import Shard, shard_label
@@ -54,11 +55,14 @@ class ShardTable:
 Change = tuple[ShardTable, tuple[Move, ...]]
 
 
-def edges_changed(table: ShardTable, states: Mapping[str, str], loads: Loads | None = None) -> Change:
+def edges_changed(
+    table: ShardTable, states: Mapping[str, str], loads: Loads | None = None, held: Held | None = None
+) -> Change:
     """Return the table when these edges are serving, draining, or gone for any other reason.
 
     ``loads`` are the last reports of all edges, of those that left too: their clients will be back. With them
-    parts are shared out by clients, without them or with few clients by width.
+    parts are shared out by clients, without them or with few clients by width. ``held`` is what edges held
+    before they fell silent: those that come back with their clients get it back.
     """
     changed = frozenset(states)
     serving = frozenset(edge for edge, state in states.items() if state == "serving")
@@ -66,7 +70,10 @@ def edges_changed(table: ShardTable, states: Mapping[str, str], loads: Loads | N
     known = replace(
         table, serving=table.serving - changed | serving, draining=table.draining - changed | draining
     )
-    shards = shared_by_load(table.shards, known.serving, loads) if loads and known.serving else None
+    if loads and known.serving:
+        coming = serving - {shard.edge for shard in table.shards}
+        known = replace(known, shards=given_back(table.shards, coming, loads, held or {}))
+    shards = shared_by_load(known.shards, known.serving, loads) if loads and known.serving else None
     after = replace(known, shards=shards or _shared_by_width(known))
     moves = moves_between(table, after, "joined")
     left = states.keys() - serving

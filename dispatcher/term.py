@@ -13,7 +13,7 @@ from dispatcher.crowd import Load
 from dispatcher.edge_reports import EdgeReports
 from dispatcher.load_rule import balanced
 from dispatcher.shard_table import Move, ShardTable, edges_changed
-from schemas.assignments import TableAssigned
+from schemas.assignments import Shard, TableAssigned
 from schemas.log_records import DrainAsked, EdgeReported, EdgesAsked
 
 MAX_MOVES: Final = 100
@@ -54,6 +54,8 @@ class Term:
         self._began = self._balanced_at = now
         self._moved_at: dict[str, float] = {}
         self._changed: dict[str, str] = {}
+        self._held: dict[str, tuple[Shard, ...]] = {}
+        """What edges held when they had to leave it last, in that order: they may come back with clients."""
         if published is not None:
             self._take_over(published, now)
 
@@ -95,10 +97,14 @@ class Term:
     def settle(self, now: float) -> tuple[Move, ...]:
         """Let the table follow from what was noted, from silence and, now and then, from load."""
         self._changed |= {event.edge: event.state for event in self.reports.silent(now)}
-        changed, self._changed = self._changed, {}
+        waiting = self._waiting()
+        changed = {edge: state for edge, state in self._changed.items() if edge not in waiting}
+        self._changed = dict.fromkeys(waiting, "serving")
         moves: tuple[Move, ...] = ()
         if changed:
-            self.table, moves = edges_changed(self.table, changed, self._loads(changed))
+            before = self.table
+            self.table, moves = edges_changed(before, changed, self._loads(changed), self._held)
+            self._remember_held(before)
             self._note(moves, now)
         if now - self._balanced_at >= self._pace.balance_every_s:
             self._balanced_at = now
@@ -121,6 +127,27 @@ class Term:
             edges_asked=self.edges_asked,
             leader=self.name,
         )
+
+    def _waiting(self) -> frozenset[str]:
+        """Return who came with clients, while a new leader has yet to hear where those of others stand."""
+        edges = self.reports.edges
+        coming = frozenset(
+            edge
+            for edge, state in self._changed.items()
+            if state == "serving" and (report := edges[edge].report) is not None and report.connected
+        )
+        unheard = (known.state == "serving" and known.report is None for known in edges.values())
+        return coming if coming and any(unheard) else frozenset()
+
+    def _remember_held(self, before: ShardTable) -> None:
+        """Keep what edges held that had to leave it just now, as long as these edges are known."""
+        gone = (before.serving | before.draining) - self.table.serving
+        lost: dict[str, tuple[Shard, ...]] = {}
+        for shard in before.shards if gone else ():
+            if shard.edge in gone:
+                lost[shard.edge] = (*lost.get(shard.edge, ()), shard)
+        edges = self.reports.edges.keys() - lost.keys()
+        self._held = {edge: shards for edge, shards in self._held.items() if edge in edges} | lost
 
     def _balance(self, now: float) -> tuple[Move, ...]:
         if not self.table.serving:

@@ -1,0 +1,109 @@
+"""What an edge that comes back with its clients gets back, before shares are counted. Pure.
+
+An edge that was silent for a few seconds counts as dead, and may still have all its clients. Like an empty
+newcomer it would get any part of the circle: its own clients had to move, and those of that part, too.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby, pairwise
+
+from dispatcher.crowd import Loads
+from dispatcher.load_draft import ENOUGH, LEAST, roundest
+from dispatcher.shard_draft import ATOMS, Draft, Piece, atom_at, point_of_atom
+from schemas.assignments import Shard
+
+Held = Mapping[str, Sequence[Shard]]
+"""What edges held when they had to leave it last; who had to first stands first."""
+
+Part = tuple[Piece, str | None]
+"""A piece of one span, and who holds it."""
+
+
+def given_back(
+    shards: tuple[Shard, ...], coming: Iterable[str], loads: Loads, held: Held
+) -> tuple[Shard, ...]:
+    """Return the shards when those of the ``coming`` edges that have clients hold again where these stand.
+
+    That is what they held, where that is known, but nothing where others have more clients by now. One that
+    others have taken the place of gets nothing here: it is a newcomer.
+    """
+    back = [edge for edge in sorted(coming) if edge in loads and _points(loads, edge)]
+    if not back:
+        return shards
+    draft = Draft(shards, {shard.edge for shard in shards if shard.edge is not None}.union(back))
+    borders = sorted({at for parts in held.values() for part in parts for at in (part.start, part.end)})
+    for edge in back:
+        known = edge in held
+        parts = _once_held(draft, edge, loads, held, borders) if known else _stands(draft, edge, loads)
+        for piece, _ in list(parts):
+            draft.give(piece, edge)
+    return draft.shards()
+
+
+def _once_held(draft: Draft, edge: str, loads: Loads, held: Held, borders: Sequence[int]) -> list[Part]:
+    """Return where it still has more clients than who holds it now, if most of its clients stand there.
+
+    Each piece between two ``borders`` is judged by itself: part of it may be what another one lost before.
+    """
+    back, clients = [], 0.0
+    for shard in held[edge]:
+        inside = borders[bisect_left(borders, shard.start) : bisect_right(borders, shard.end)]
+        for piece, holder in (
+            part for ends in pairwise(inside) for part in draft.within(Piece.between(*ends))
+        ):
+            own, others = _clients(loads, edge, piece), _clients(loads, holder, piece)
+            if own > others or (own == others and not _lost_it_first(holder, edge, piece, held)):
+                back.append((piece, holder))
+                clients += own
+    return back if 2 * clients > loads[edge].connected else []
+
+
+def _lost_it_first(holder: str | None, edge: str, piece: Piece, held: Held) -> bool:
+    """Say whether ``holder`` has lost the piece before ``edge`` did, and may well have got it back."""
+    first = next((one for one in held if one in (holder, edge)), edge)
+    start, end = (point_of_atom(atom) for atom in piece)
+    return first != edge and any(shard.start <= start and end <= shard.end for shard in held[first])
+
+
+def _stands(draft: Draft, edge: str, loads: Loads) -> Iterator[Part]:
+    """Yield the stretches in which, by what is known, nobody but clients of ``edge`` stands.
+
+    They end at the roundest borders: the ones that were there before most likely. Crumbs are left alone.
+    """
+    own = _points(loads, edge)
+    if loads[edge].connected < ENOUGH * max(load.connected for load in loads.values()):
+        return
+    for span, holder in draft.within(Piece(0, ATOMS)):
+        if holder is not None and holder not in loads:
+            continue
+        mine, others = _inside(own, span), _inside(_points(loads, holder), span)
+        for n, run in groupby(mine, key=partial(bisect_left, others)):
+            points = list(run)
+            start = _border(others[n - 1], points[0]) if n > 0 else span.start
+            end = _border(points[-1], others[n]) if n < len(others) else span.end
+            if start < end and len(points) >= LEAST * len(own):
+                yield Piece(start, end), holder
+
+
+def _border(left: int, right: int) -> int:
+    """Return the roundest atom between two points, of which ``left`` stays below it."""
+    low, high = atom_at(left + 1), atom_at(right + 1) - 1
+    return roundest(low, (low + high) // 2, high) if low <= high else low
+
+
+def _points(loads: Loads, edge: str | None) -> Sequence[int]:
+    return loads[edge].spread or () if edge is not None and edge in loads else ()
+
+
+def _inside(points: Sequence[int], piece: Piece) -> Sequence[int]:
+    start, end = (bisect_left(points, point_of_atom(atom)) for atom in piece)
+    return points[start:end]
+
+
+def _clients(loads: Loads, edge: str | None, piece: Piece) -> float:
+    points = _points(loads, edge)
+    if edge is None or not points:
+        return 0.0
+    return len(_inside(points, piece)) * loads[edge].connected / len(points)

@@ -1,0 +1,116 @@
+"""The laws of edges that were taken for dead and come back with their clients."""
+
+from math import inf
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from dispatcher.given_back import given_back
+from dispatcher.shard_table import Move, ShardTable
+from dispatcher.term import Pace, Term
+from schemas.log_records import EdgeReported
+from schemas.up_number import CIRCLE
+from tests.unit.dispatcher.crowds import CAPACITY, Size, crowd_of, reported, sizes
+from tests.unit.dispatcher.events import edge_gone, grown
+from tests.unit.dispatcher.reports import report
+
+DEAD_AFTER_S = 3.0
+PACE = Pace(dead_after_s=DEAD_AFTER_S, balance_every_s=inf)
+"""Load alone moves nobody here: a move is the fault of who fell silent."""
+
+
+def home(table: ShardTable, point: int) -> str | None:
+    return next(shard.edge for shard in table.shards if shard.start <= point < shard.end)
+
+
+def homes(table: ShardTable, crowd: list[int]) -> list[str | None]:
+    return [home(table, point) for point in crowd]
+
+
+def at_home(table: ShardTable, crowd: list[int]) -> list[EdgeReported]:
+    """Return what the edges say when everybody is connected by the table."""
+    points: dict[str | None, list[int]] = {edge: [] for edge in sorted(table.serving)}
+    for point in crowd:
+        points.setdefault(home(table, point), []).append(point)
+    return [report(edge, points=own, capacity=CAPACITY) for edge, own in points.items() if edge is not None]
+
+
+def even_crowd(count: int) -> list[int]:
+    return [(2 * n + 1) * CIRCLE // (2 * count) for n in range(count)]
+
+
+def settled(term: Term, now: float, reports: list[EdgeReported]) -> tuple[Move, ...]:
+    for one in reports:
+        term.take(one, now)
+    return term.settle(now)
+
+
+def led(edges: int, crowd: list[int]) -> Term:
+    """Return the term of a leader under which so many edges joined one by one, among these clients."""
+    term = Term(None, PACE)
+    for n in range(edges):
+        new = report(f"edge-{n:02d}", points=(), capacity=CAPACITY)
+        settled(term, 0.0, [*at_home(term.table, crowd), new])
+    return term
+
+
+silences = st.dictionaries(st.integers(0, 11), st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1)
+
+
+@given(st.integers(1, 12), sizes(1500), silences)
+@settings(max_examples=150)
+def test_an_edge_that_is_silent_for_a_while_and_comes_back_costs_nobody_a_move(
+    edges: int, size: Size, silent: dict[int, tuple[int, int]]
+) -> None:
+    """Each of ``silent`` says nothing from one second on, for so many; its clients stay with it."""
+    crowd = crowd_of(*size)
+    term = led(edges, crowd)
+    before = homes(term.table, crowd)
+    said = {report.edge: report for report in at_home(term.table, crowd)}
+    assume({shard.edge for shard in term.table.shards} == set(said))
+    spans = {f"edge-{n:02d}": span for n, span in silent.items()}
+    assume(all(said[edge].connected for edge in spans.keys() & said.keys()))
+    for second in range(1, 30):
+        quiet = {edge for edge, (since, length) in spans.items() if since <= second < since + length}
+        settled(term, float(second), [report for edge, report in said.items() if edge not in quiet])
+        now = zip(before, homes(term.table, crowd), strict=True)
+        assert all(was == is_now for was, is_now in now if was not in spans)
+    assert homes(term.table, crowd) == before
+
+
+@given(st.integers(2, 10), st.data())
+def test_a_new_leader_gives_back_where_clients_stand_once_it_has_heard_everybody(
+    edges: int, data: st.DataObject
+) -> None:
+    crowd = even_crowd(600)
+    term = led(edges, crowd)
+    assume({shard.edge for shard in term.table.shards} == term.table.serving)
+    reports = data.draw(st.permutations(at_home(term.table, crowd)))
+    back, before = reports[0], homes(term.table, crowd)
+    settled(term, DEAD_AFTER_S + 1, reports[1:])
+    assert back.edge not in term.table.serving
+    term = Term(term.next_table(), PACE)
+    for n, one in enumerate(reports):
+        settled(term, n / edges, [one])
+    moved = sum(was != now for was, now in zip(before, homes(term.table, crowd), strict=True))
+    assert moved <= len(crowd) / 50
+
+
+def test_who_comes_back_under_a_new_leader_waits_no_longer_than_until_silent_edges_are_dead() -> None:
+    term = Term(led(2, []).next_table(), PACE)
+    back = report("new", connected=5)
+    assert [settled(term, now, [back]) for now in (0.0, 1.0, 3.0)] == [()] * 3
+    settled(term, DEAD_AFTER_S + 0.1, [back])
+    assert {shard.edge for shard in term.table.shards} == {"new"}
+
+
+@given(st.integers(2, 10), st.integers(200, 1500), st.integers(0, 3))
+def test_an_edge_whose_clients_have_gone_elsewhere_is_a_newcomer(edges: int, size: int, left: int) -> None:
+    crowd = even_crowd(size)
+    whole = grown(edges)
+    held = {"edge-00": tuple(shard for shard in whole.shards if shard.edge == "edge-00")}
+    table, _ = edge_gone(whole, "edge-00", reported(whole, crowd))
+    loads = reported(table, crowd)
+    loads["edge-00"] = reported(whole, crowd[:left])["edge-00"]
+    for known in (held, {}):
+        assert given_back(table.shards, ["edge-00"], loads, known) == table.shards
