@@ -14,6 +14,9 @@ State = Literal["serving", "draining", "stopped", "dead"]
 MAX_GONE: Final = 200
 """Edges that are gone and still shown to operators; the oldest are forgotten first."""
 
+MAX_REPLACED: Final = 8
+"""Earlier processes of an edge that are known again when they report; the oldest are forgotten first."""
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeEvent:
@@ -31,11 +34,29 @@ class KnownEdge:
     url: str
     heard_at: float
     report: EdgeReported | None = None
+    replaced: tuple[str, ...] = ()
+    """Processes of this name and URL that reported before the one of ``report``."""
 
     @property
     def alive(self) -> bool:
         """Whether it still answers clients, as far as is known."""
         return self.state in ("serving", "draining")
+
+    @property
+    def process(self) -> str | None:
+        """Which process of the edge reported last."""
+        return None if self.report is None else self.report.process
+
+    def is_not(self, report: EdgeReported) -> bool:
+        """Whether another edge reports, at another URL, or a process in whose place this one has come.
+
+        A process that was not heard before is this edge, restarted, unless it is about to end.
+        """
+        if report.url != self.url:
+            return True
+        if None in (self.process, report.process) or self.process == report.process:
+            return False
+        return report.process in self.replaced or (self.state == "serving" and report.state != "serving")
 
 
 class EdgeReports:
@@ -65,13 +86,13 @@ class EdgeReports:
         return True
 
     def note_namesake(self, report: EdgeReported, now: float) -> bool:
-        """Note who else reports under a living edge's name, at another URL. Return whether this one does so.
+        """Note who else reports under a living edge's name. Return whether this one does so.
 
-        By the reports of both all clients would go from one to the other and back, once a second: while the
-        first one lives, what the other says is not taken.
+        By the reports of both all clients would go from one to the other and back, once a second: while
+        the one lives, what the other says is not taken.
         """
         known = self.edges.get(report.edge)
-        if known is None or not known.alive or known.url == report.url:
+        if known is None or not known.alive or not known.is_not(report):
             return False
         if now - known.heard_at > self._dead_after_s:
             return False
@@ -81,7 +102,10 @@ class EdgeReports:
     def take(self, report: EdgeReported, now: float) -> EdgeEvent | None:
         """Note a report; return the event where the edge's state is another than before."""
         known = self.edges.pop(report.edge, None)
-        self.edges[report.edge] = KnownEdge(report.state, report.url, now, report)
+        replaced = () if known is None else known.replaced
+        if known is not None and known.process is not None and known.process != report.process:
+            replaced = (*replaced, known.process)[-MAX_REPLACED:]
+        self.edges[report.edge] = KnownEdge(report.state, report.url, now, report, replaced)
         if known is not None and known.state == report.state:
             return None
         if report.state == "stopped" and (known is None or not known.alive):

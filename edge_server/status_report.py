@@ -15,6 +15,7 @@ from edge_server.settings import EdgeSettings
 from runtime import logs
 from runtime.kafka import KeptProducer, write
 from schemas import topics
+from schemas.ids import new_id
 from schemas.log_records import EdgeReported, encode, spread_of
 from schemas.up_number import point_of
 
@@ -57,6 +58,7 @@ class StatusReport:
         self._rooms = rooms
         self._drain = drain
         self._messages = Rate(messages)
+        self._process = new_id()
         self._stopped = False
         self._clock = clock
         self._silent_since: float | None = None
@@ -86,6 +88,7 @@ class StatusReport:
             capacity=self._settings.edge_capacity,
             connected=len(self._rooms.clients),
             state=self.state,
+            process=self._process,
             messages_per_s=round(self._messages.per_s(), 1),
             spread=spread_of(point_of(client.up) for client in self._rooms.clients.values()),
         )

@@ -227,7 +227,7 @@ EDGES = Gauge(
 )
 EDGE_NAMESAKES = Gauge(
     "chat_dispatcher_edge_namesakes",
-    "Names that a second running edge has, too, on the leader; nobody is sent there. Above 0: rename it.",
+    "Names that a second edge or process that runs has, too, on the leader: not heard. Above 0: rename it.",
 )
 MOVED_SHARDS = Counter(
     "chat_dispatcher_moved_shards_total",

@@ -166,6 +166,12 @@ class EdgeReported(Record):
     messages_per_s: float | None = Field(
         default=None, ge=0, description="Messages that its clients sent and the log took, lately."
     )
+    process: str | None = Field(
+        default=None,
+        max_length=64,
+        description="One process of the edge, from its start on: a restart has another one. Where two report "
+        "in turn, the dispatcher hears the one that came last. None: not known.",
+    )
     spread: tuple[Annotated[int, Field(ge=0, lt=CIRCLE)], ...] | None = Field(
         default=None,
         max_length=MAX_SPREAD,

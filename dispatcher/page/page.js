@@ -245,7 +245,9 @@ function paintButton(row) {
 function paintRow(row, edge, labels, leading) {
   const gone = edge.state === "dead" || edge.state === "stopped";
   row.tr.classList.toggle("gone", gone);
-  row.tr.title = edge.namesake ? `${edge.url}; nobody is sent to ${edge.namesake}, which has the same name` : edge.url;
+  row.tr.title = !edge.namesake ? edge.url : edge.namesake === edge.url
+    ? `${edge.url}; an older process of this edge still reports, and is not heard`
+    : `${edge.url}; nobody is sent to ${edge.namesake}, which has the same name`;
   const tone = { serving: "good", draining: "warn", dead: "bad", stopped: "" }[edge.state];
   const drained = edge.state === "draining" && edge.asked_to_drain && edge.connected === 0;
   row.chip.className = `chip ${edge.namesake ? "bad" : tone}`;

@@ -11,6 +11,7 @@ def report(
     state: Literal["serving", "draining", "stopped"] = "serving",
     *,
     url: str | None = None,
+    process: str | None = None,
     connected: int = 0,
     capacity: int = 100,
     points: Sequence[int] | None = None,
@@ -22,5 +23,6 @@ def report(
         capacity=capacity,
         connected=connected if points is None else len(points),
         state=state,
+        process=process,
         spread=None if points is None else spread_of(points),
     )

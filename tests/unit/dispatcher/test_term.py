@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from tests.unit.dispatcher.reports import report
 
 PACE = Pace(dead_after_s=3.0, balance_every_s=1.0, rest_s=10.0)
 LONG_AFTER = 100.0
+STATES: list[Literal["serving", "draining", "stopped"]] = ["serving", "draining", "stopped"]
 
 LOWER, UPPER = range(0, CIRCLE // 2, CIRCLE // 190), range(CIRCLE // 2, CIRCLE, CIRCLE // 10)
 """Where clients stand: 95 in the lower half of the circle, 5 in the upper."""
@@ -95,6 +97,48 @@ def test_of_two_edges_with_one_name_the_table_has_one_until_that_one_is_silent_o
         if held is None or now - heard_at > PACE.dead_after_s or held == url:
             held, heard_at = url, now
         assert term.next_table().urls["a"] == held
+
+
+@given(st.sampled_from(STATES[:2]), st.lists(st.tuples(st.booleans(), st.floats(0, 1)), max_size=20))
+def test_of_two_processes_of_one_edge_the_one_that_came_last_is_heard(
+    state: Literal["serving", "draining"], said: list[tuple[bool, float]]
+) -> None:
+    """A pod deleted with force still drains, while the new one of its name and URL serves."""
+    term, now = first_term("b"), 0.0
+    old, new = report("a", state, process="old"), report("a", process="new")
+    settled(term, now, report("a", process="old"))
+    settled(term, now, new)
+    before = term.content()
+    for old_first, pause in said:
+        now += pause
+        for one in (old, new) if old_first else (new, old):
+            settled(term, now, report("b"), one)
+            assert term.content() == before
+        assert term.reports.namesakes(now) == {"a": "http://a"}
+    settled(term, now, report("a", "stopped", process="old"))
+    assert term.content() == before
+
+
+@pytest.mark.parametrize("last", ["serving", "draining", "stopped", None])
+def test_an_edge_that_was_restarted_is_no_namesake(
+    last: Literal["serving", "draining", "stopped"] | None,
+) -> None:
+    term = first_term("b")
+    settled(term, 0.0, report("a", process="old"))
+    if last is not None:
+        settled(term, 1.0, report("a", last, process="old"))
+    now = 2.0 if last else 5.0
+    settled(term, now, report("b"), report("a", process="new"))
+    assert term.reports.namesakes(now) == {}
+    assert term.table.serving == {"a", "b"}
+
+
+def test_after_a_new_leader_who_drains_takes_no_place_of_one_that_serves() -> None:
+    term = first_term("a", "b")
+    term = successor(term.next_table())
+    settled(term, 0.5, report("b"), report("a", process="new"))
+    settled(term, 1.0, report("a", "draining", process="old"))
+    assert term.table.serving == {"a", "b"}
 
 
 def test_an_edge_that_comes_back_at_another_url_is_heard_once_the_old_one_is_silent_or_has_stopped() -> None:
@@ -233,7 +277,6 @@ def test_wishes_are_bounded_and_the_oldest_goes() -> None:
 
 
 EDGES = "abcd"
-STATES: list[Literal["serving", "draining", "stopped"]] = ["serving", "draining", "stopped"]
 said = st.builds(
     lambda edge, state, connected: report(edge, state, connected=connected),
     st.sampled_from(EDGES),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
 from aiokafka.errors import ProducerClosed
 
@@ -13,6 +13,7 @@ from edge_server.settings import EdgeSettings
 from edge_server.status_report import Rate, StatusReport
 from runtime.assignments import Assignments
 from runtime.kafka import KeptProducer
+from schemas.log_records import EdgeReported
 
 
 def test_a_rate_is_the_growth_since_it_was_asked_last() -> None:
@@ -28,11 +29,13 @@ class Log:
 
     def __init__(self) -> None:
         self.refuses = False
+        self.reports: list[EdgeReported] = []
         self.answers: list[asyncio.Future[None]] = []
 
-    async def send(self, _topic: str, **_record: Any) -> "asyncio.Future[None]":
+    async def send(self, _topic: str, *, value: bytes, **_more: object) -> "asyncio.Future[None]":
         if self.refuses:
             raise ProducerClosed
+        self.reports.append(EdgeReported.read_value(value))
         self.answers.append(asyncio.get_running_loop().create_future())
         return self.answers[-1]
 
@@ -61,3 +64,16 @@ async def test_the_log_is_silent_from_the_first_report_that_it_did_not_take_unti
     log.answers[-1].set_exception(ProducerClosed())
     await asyncio.sleep(0)
     assert report.silent_s() == 10
+
+
+async def test_each_process_of_an_edge_says_another_name_than_the_one_before_and_always_the_same() -> None:
+    log, rooms = Log(), Rooms()
+    drain = Drain(Elsewhere("a", Assignments()), rooms)
+    settings, producer = EdgeSettings(report_every_ms=50), cast(KeptProducer, log)
+    for _ in range(2):
+        one = StatusReport(settings, "http://a", producer, rooms, drain, lambda: 0.0)
+        await one.report()
+        await one.stopped()
+    first, last, restarted, _ = (report.process for report in log.reports)
+    assert first == last != restarted
+    assert None not in (first, restarted)
