@@ -9,8 +9,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.kafka_native import native_kafka_cluster
+from runtime import log_reader
 from runtime.kafka import ensure_topics, started_producer
-from runtime.log_reader import PROGRESS_CHECK_S, LogReader
+from runtime.log_reader import LogReader
 from runtime.settings import KafkaSettings
 from schemas import topics
 from tests.faults.stage import require_native
@@ -19,12 +20,16 @@ from tests.integration.backing import eventually
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(600)]
 
 REQUEST_TIMEOUT_MS: Final = 3_000
-WATCHED_S: Final = 2 * (PROGRESS_CHECK_S + REQUEST_TIMEOUT_MS / 1000)
+CHECK_EVERY_S: Final = 1.0
+WATCHED_S: Final = 2 * (CHECK_EVERY_S + REQUEST_TIMEOUT_MS / 1000)
 """The reader asks twice meanwhile where all partitions end, and hears nothing of the one."""
 
 
-async def test_what_the_other_partitions_hold_is_read_while_one_has_no_leader(tmp_path: Path) -> None:
+async def test_what_the_other_partitions_hold_is_read_while_one_has_no_leader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require_native()
+    monkeypatch.setattr(log_reader, "PROGRESS_CHECK_S", CHECK_EVERY_S)
     with native_kafka_cluster(tmp_path, 3) as brokers:
         settings = KafkaSettings(
             kafka_bootstrap_servers=",".join(broker.address for broker in brokers),

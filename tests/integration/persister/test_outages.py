@@ -115,7 +115,7 @@ async def test_a_persister_starts_without_a_store_and_stops_cleanly_without_it(
     await persister.start()
 
     async def says_what_it_waits_for() -> bool:
-        return "the store's indexes" in (await persister.get("/readyz"))[1]
+        return "the store is away" in (await persister.get("/readyz"))[1]
 
     async def shows_for_how_long() -> bool:
         return await persister.metric("chat_persister_unstored_age_seconds") > 0
