@@ -25,6 +25,13 @@ def minutes() -> float:
 
 
 @pytest.fixture
+def long_only(minutes: float) -> None:
+    """Skip a test that starts a system of its own, but in the long form: all tests together take minutes."""
+    if not minutes:
+        pytest.skip("in the long form only: make faults")
+
+
+@pytest.fixture
 def seed() -> int:
     """What decides everything in a test; it is printed."""
     seed = int(os.environ.get("FAULTS_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)

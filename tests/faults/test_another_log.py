@@ -22,7 +22,12 @@ from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage, open_stage, require_native
 from tests.integration.backing import eventually
 
-pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.backing,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("long_only"),
+]
 
 TOLD_WITHIN_S: Final = 180.0
 """Clients whose cursors may only be ahead are told after a minute."""

@@ -17,7 +17,12 @@ from schemas import topics
 from tests.faults.stage import require_native
 from tests.integration.backing import eventually
 
-pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.backing,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("long_only"),
+]
 
 REQUEST_TIMEOUT_MS: Final = 3_000
 CHECK_EVERY_S: Final = 1.0

@@ -28,7 +28,7 @@ async def say_until_acked(client: ChatClient, group: str, text: str) -> tuple[in
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize(("outage", "lasts_s"), [("stopped", 20.0), ("frozen", 0.0)])
+@pytest.mark.parametrize(("outage", "lasts_s"), [("stopped", 5.0), ("frozen", 0.0)])
 async def test_without_kafka_sends_are_refused_and_nothing_acked_is_lost(
     backing: RunningBacking, log: Log, outage: str, lasts_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
