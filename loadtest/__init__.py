@@ -16,6 +16,7 @@ A student has a mind (what and when), a body (how) and a memory (what came, and 
     server_side.py    what the servers use meanwhile
     run.py            a run, from scenario to result
     latency.py        (pure) times as counts in buckets
+    collector.py      (pure) what processes and servers say becomes the result
     results.py        (pure) the result, and whether objectives held
     report.py         (pure) the HTML page; plots.py draws, report.html is its frame
     keeping.py        writes results, whole or not at all

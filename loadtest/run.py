@@ -17,9 +17,10 @@ from uuid import uuid4
 
 import aiohttp
 
+from loadtest.collector import Collector
 from loadtest.crew import START_IN_S, Crew
 from loadtest.news import Job, Second
-from loadtest.results import Collector, Moment, Result, ServerSecond
+from loadtest.results import Moment, Result, ServerSecond
 from loadtest.scenario import Scenario
 from loadtest.server_side import Watched, look
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from loadtest.collector import Collector
 from loadtest.latency import bucket_of
 from loadtest.news import Second, Verdict
-from loadtest.results import Collector, Result, ServerSecond
+from loadtest.results import Result, ServerSecond
 from loadtest.scenario import Objectives, Phase, Scenario
 from loadtest.server_side import MACHINE, ServerMoment
 

@@ -2,11 +2,12 @@
 
 import pytest
 
+from loadtest.collector import Collector
 from loadtest.crew import added_up
 from loadtest.latency import bucket_of
 from loadtest.news import Second
 from loadtest.report import page
-from loadtest.results import FAULTS, Collector, Result, ServerSecond, judge
+from loadtest.results import FAULTS, Result, ServerSecond, judge
 from loadtest.scenario import Objectives, Phase
 from loadtest.server_side import ServerMoment
 from tests.unit.loadtest.results import result, verdict
