@@ -99,12 +99,9 @@ class Bodies:
         """Read a whole body; the request keeps it. Raises `Refused`."""
         if "Content-Encoding" in request.headers:
             raise Refused(UNSUPPORTED_ENCODING)
-        if self._reading >= (self._most + 1) // 2 and is_newcomer:
+        if self._reading >= ((self._most + 1) // 2 if is_newcomer else self._most):
             metrics.LIMIT_HITS.labels(limit="bodies").inc()
-            raise refusing.NoRoom
-        if self._reading >= self._most:
-            metrics.LIMIT_HITS.labels(limit="bodies").inc()
-            raise Refused(OVERLOADED)
+            raise refusing.NoRoom if is_newcomer else Refused(OVERLOADED)
         self._reading += 1
         try:
             async with asyncio.timeout(self._within_s):
