@@ -181,13 +181,13 @@ def _ready() -> str:
 
 
 def _run(asked: argparse.Namespace) -> int:
+    open_folder(asked.out)
     open_tokens(asked.tokens)
     return run_and_keep(chosen_scenario(asked), _target(asked), asked)
 
 
 def run_and_keep(scenario: Scenario, target: Target, asked: argparse.Namespace) -> int:
-    """Run a scenario, show and keep its result, and return the exit status."""
-    open_folder(asked.out)
+    """Run a scenario, show and keep its result in an open folder, and return the exit status."""
     live = LiveLine(scenario.seconds)
 
     async def run() -> Result:
@@ -207,13 +207,13 @@ def _target(asked: argparse.Namespace) -> Target:
 
 
 def _fitness(asked: argparse.Namespace) -> int:
+    open_folder(asked.out)
     audit = Outcome(AUDIT, None, "run `make audit` in a checkout")
     return measure_fitness(_target(asked), asked.out, asked.minutes, lambda: audit)
 
 
 def measure_fitness(target: Target, folder: Path, minutes: float, audit: Callable[[], Outcome]) -> int:
-    """Measure all fitness functions, print the table, and return the exit status."""
-    open_folder(folder)
+    """Measure all fitness functions, print the table and keep it, and return the exit status."""
 
     def on_scenario(scenario: Scenario) -> Callable[[Moment], None]:
         print(f"\n{scenario.name}: {scenario.about}", flush=True)
@@ -222,9 +222,9 @@ def measure_fitness(target: Target, folder: Path, minutes: float, audit: Callabl
     run = FitnessRun(target, folder, stretch=minutes / USUAL_MINUTES, on_scenario=on_scenario)
     outcomes, needs = uvloop.run(run.run())
     outcomes.append(audit())
-    shown = f"{fitness_table(outcomes)}\n\n{needs}"
-    print(f"\n\n{shown}\n")
-    print(keep(folder / f"fitness-{time.strftime('%Y%m%d-%H%M%S')}.txt", shown + "\n"))
+    table = f"{fitness_table(outcomes)}\n\n{needs}"
+    print(f"\n\n{table}\n")
+    print(keep(folder / f"fitness-{time.strftime('%Y%m%d-%H%M%S')}.txt", table + "\n"))
     return int(any(one.grade == "FAIL" for one in outcomes))
 
 
