@@ -116,7 +116,7 @@ class _Parts:
         posting = Posting(members, writer, self._progress, history)
         users = Users(reads, writer, self._progress)
         reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
-        self.public = PublicApi(Locations(self._assignments), history, groups, members, reads_of_users)
+        self.public = PublicApi(Locations(self._assignments), history, groups, members, users, reads_of_users)
         self.internal = InternalApi(history, groups, posting, users)
 
     async def follow(self, service: Service, settings: GatewaySettings) -> None:

@@ -9,6 +9,7 @@ from api_gateway.history import History
 from api_gateway.location import Locations
 from api_gateway.reading_turns import ReadsOfUsers
 from api_gateway.routing import Reply, Route, reply
+from api_gateway.users import Users
 from schemas import api
 from schemas.refusals import (
     HISTORY_UNAVAILABLE,
@@ -34,12 +35,14 @@ class PublicApi:
         history: History,
         groups: Groups,
         members: MembersOnly,
+        users: Users,
         reads: ReadsOfUsers,
     ) -> None:
         self._locations = locations
         self._history = history
         self._groups = groups
         self._members = members
+        self._users = users
         self._reads_of_users = reads
 
     def routes(self) -> list[Route[Any]]:
@@ -108,6 +111,15 @@ class PublicApi:
                 refusals=(NOT_A_MEMBER, UNAVAILABLE),
             ),
             Route(
+                "GET",
+                "/chat/group/{group}/member",
+                "The names of who is in one of my groups, and whether they are online.",
+                api.GroupMembersPage,
+                api.UserList,
+                self.members,
+                refusals=READING,
+            ),
+            Route(
                 "PUT",
                 "/chat/group/{group}/member/{up}",
                 "Add somebody to one of my groups.",
@@ -150,6 +162,11 @@ class PublicApi:
 
     async def group(self, up: str, wanted: api.OneGroup) -> Reply:
         return reply(self._groups.one_for(up, wanted.group))
+
+    async def members(self, up: str, page: api.GroupMembersPage) -> Reply:
+        self._members.require(page.group, up)
+        with self._reads_of_users.one(up):
+            return reply(await self._users.among(self._members.members_of(page.group), page))
 
     async def add_member(self, up: str, wanted: api.OneMember) -> Reply:
         return reply(*await self._groups.add(up, wanted.group, wanted.up))

@@ -1,10 +1,12 @@
 """What the solution knows of users: their names and whether they are online, written through the log."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from api_gateway.log_writer import SOURCE, LogWriter
 from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
+from runtime.mongo import Document
 from schemas import topics
 from schemas.api import ListPage, User, UserAccepted, UserList, UserStateOf
 from schemas.documents import USERS
@@ -24,16 +26,17 @@ class Users:
         found = await self._reads.find(
             USERS, {}, sort=[("_id", 1)], skip=page.page * page.perPage, limit=page.perPage + 1
         )
-        users = [
-            User(
-                up=document["_id"],
-                username=document.get("username"),
-                name=document.get("name"),
-                online=document.get("online", False),
-            )
-            for document in found[: page.perPage]
-        ]
+        users = [_shown(document) for document in found[: page.perPage]]
         return UserList(users=users, nextPage=page.page + 1 if len(found) > page.perPage else None)
+
+    async def among(self, ups: Sequence[str], page: ListPage) -> UserList:
+        """Return a page of these users, in their order; whom nobody has named has no names."""
+        begin, end = page.page * page.perPage, (page.page + 1) * page.perPage
+        wanted = ups[begin:end]
+        found = await self._reads.find(USERS, {"_id": {"$in": list(wanted)}})
+        known = {document["_id"]: document for document in found}
+        users = [_shown(known.get(up, {"_id": up})) for up in wanted]
+        return UserList(users=users, nextPage=page.page + 1 if len(ups) > end else None)
 
     async def set(self, state: UserStateOf) -> tuple[UserAccepted, HTTPStatus]:
         """Write a user's names and presence, each under its own key."""
@@ -53,3 +56,12 @@ class Users:
             stored=stored,
         )
         return accepted, HTTPStatus.OK if stored else HTTPStatus.ACCEPTED
+
+
+def _shown(document: Document) -> User:
+    return User(
+        up=document["_id"],
+        username=document.get("username"),
+        name=document.get("name"),
+        online=document.get("online", False),
+    )

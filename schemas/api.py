@@ -107,6 +107,12 @@ class OneGroup(Request):
     group: GroupId
 
 
+class GroupMembersPage(ListPage):
+    """Which page of a group's members."""
+
+    group: GroupId
+
+
 class OneGroupById(Request):
     """A group, as the internal API names it."""
 

@@ -1,7 +1,7 @@
 // A small client of the public contracts, and nothing else: where to connect and what was said over REST, live
 // messages over Socket.IO.
 
-import { $, focusGroup, isRead, NEAR_PX, paintAvatar, paintSoon, showGroups, showMembers, showRoom, showStatus } from "./paint.js";
+import { $, focusGroup, isRead, NEAR_PX, paintSoon, showGroups, showMe, showMembers, showRoom, showStatus } from "./paint.js";
 import { keep, newGroup, sortedGroups, state } from "./state.js";
 
 const PAGE = 50;
@@ -10,6 +10,7 @@ const RETRY_SEND_MS = 2000;
 const MAX_BACKOFF_MS = 8000;
 const LOOK_FOR_STORED_MS = 250;
 const MAX_CURSORS = 1000;
+const SEEN_FIRST = 20; // groups in the list before anybody scrolls
 const LASTING = new Set(["unavailable", "history_unavailable", "overloaded", "rate_limited"]);
 const TOKEN_CODES = new Set(["missing_token", "invalid_token", "expired_token"]);
 
@@ -80,10 +81,10 @@ async function logIn(token) {
   sessionStorage.setItem("token", token);
   $("login").hidden = true;
   $("chat").hidden = false;
-  $("my-up").textContent = state.up;
-  paintAvatar($("my-avatar"), state.up);
+  showMe();
   showGroups();
   connect(state.session);
+  nameAuthors();
   const first = sortedGroups()[0];
   if (first && matchMedia("(min-width: 761px)").matches) openGroup(first.id);
 }
@@ -93,7 +94,7 @@ function logOut(why = "") {
   state.session += 1;
   hangUp();
   closeRoom();
-  Object.assign(state, { token: null, failures: 0, groups: new Map() });
+  Object.assign(state, { token: null, failures: 0, groups: new Map(), people: new Map() });
   showGroups();
   $("new-group").close();
   $("chat").hidden = true;
@@ -137,6 +138,7 @@ function openGroup(id) {
   $("add-member").reset();
   showPeople(!$("people").hidden);
   loadNewest(group);
+  loadNames(group);
 }
 
 function forget(id) {
@@ -235,6 +237,7 @@ function onMessage(message) {
   group.cursor = Math.max(group.cursor ?? -1, message.seq);
   if (!keep(group, message)) return;
   if (!isRead(group) && message.up !== state.up) group.unread += 1;
+  if (!state.people.has(message.up)) loadNames(group);
   paintSoon();
 }
 
@@ -374,6 +377,37 @@ function onJoined(rooms) {
   paintSoon();
 }
 
+// --- Names: until they are known, and where nobody has given one, numbers stand for people ---
+
+/** Read what a group's people are called, and who is online. */
+async function loadNames(group) {
+  if (group.naming) return;
+  group.naming = true;
+  try {
+    for (let page = 0; page !== null; ) {
+      const { users, nextPage } = await read(`/chat/group/${inPath(group.id)}/member?page=${page}`);
+      for (const { up, name, online } of users) state.people.set(up, { name, online });
+      page = nextPage;
+    }
+  } catch (error) {
+    explain(error); // numbers do as well
+  } finally {
+    group.naming = false;
+  }
+  showMe();
+  if (group.id === state.open) showMembers(group);
+  paintSoon();
+}
+
+/** Name whoever wrote last in the groups that are seen first. Who is in one group is often in the next, too. */
+async function nameAuthors() {
+  const { session } = state;
+  for (const group of sortedGroups().slice(0, SEEN_FIRST)) {
+    const last = group.messages.at(-1);
+    if (last && session === state.session && !state.people.has(last.up)) await loadNames(group);
+  }
+}
+
 // --- Members ---
 
 function showPeople(shown) {
@@ -391,6 +425,7 @@ function leavePeople() {
 
 async function loadPeople(group) {
   showMembers(group);
+  loadNames(group);
   await withPeople(group, async () => {
     group.users = (await read(`/chat/group/${inPath(group.id)}`)).users;
     if (group.id !== state.open) return;

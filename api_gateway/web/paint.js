@@ -1,6 +1,6 @@
 // What is seen. What people wrote is only ever set as text, never as markup.
 
-import { sortedGroups, state } from "./state.js";
+import { nameOf, sortedGroups, state } from "./state.js";
 
 export const NEAR_PX = 120;
 const SAME_BREATH_MS = 5 * 60 * 1000;
@@ -18,9 +18,9 @@ function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-export function paintAvatar(node, name, extra = "") {
+function paintAvatar(node, name, hueOf, extra = "") {
   let hash = 0;
-  for (const letter of name) hash = (hash * 31 + letter.codePointAt(0)) >>> 0;
+  for (const letter of hueOf) hash = (hash * 31 + letter.codePointAt(0)) >>> 0;
   node.className = `avatar hue-${hash % 8} ${extra}`;
   const words = name.split(/\s+/).filter((word) => /\p{L}|\d/u.test(word));
   const isUp = /^up\d{9}$/.test(name);
@@ -29,6 +29,9 @@ export function paintAvatar(node, name, extra = "") {
   return node;
 }
 
+/** Somebody keeps their colour when their name becomes known. */
+const paintFace = (node, up, extra) => paintAvatar(node, nameOf(up), up, extra);
+
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
@@ -36,6 +39,12 @@ const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "sh
 export function showStatus(text, live = false) {
   $("status").textContent = text;
   $("status").classList.toggle("live", live);
+}
+
+export function showMe() {
+  setText($("my-name"), nameOf(state.up));
+  $("my-name").title = state.up;
+  paintFace($("my-avatar"), state.up);
 }
 
 /** Paint once a frame, however many messages come in it. */
@@ -101,10 +110,10 @@ function paintGroup(item, { group }) {
   const last = group.messages.at(-1);
   const isToday = last && new Date(last.timestamp).toDateString() === new Date().toDateString();
   button.setAttribute("aria-current", String(group.id === state.open));
-  paintAvatar(button.firstChild, group.name);
+  paintAvatar(button.firstChild, group.name, group.name);
   setText(name, group.name);
   setText(when, last ? (isToday ? clock : shortDay).format(last.timestamp) : "");
-  setText(preview, last ? `${last.up === state.up ? "You" : last.up}: ${last.message.slice(0, 200)}` : "Nothing yet");
+  setText(preview, last ? `${last.up === state.up ? "You" : nameOf(last.up)}: ${last.message.slice(0, 200)}` : "Nothing yet");
   setText(unread, group.unread > 99 ? "99+" : String(group.unread));
   unread.hidden = group.unread === 0;
 }
@@ -133,13 +142,24 @@ export function showRoom({ toBottom = false, keepPlace = false } = {}) {
 }
 
 export function showMembers(group) {
-  paintList($("members"), (group.users ?? []).map((up) => ({ key: `${group.id} ${up}`, up })), memberNode, () => {});
+  const byName = (one, other) => nameOf(one).localeCompare(nameOf(other));
+  paintList($("members"), [...(group.users ?? [])].sort(byName).map((up) => ({ key: `${group.id} ${up}`, up })), memberNode, paintMember);
 }
 
-function memberNode({ up }) {
-  const item = make("li");
-  item.append(paintAvatar(make("span"), up, "small"), make("span", "", up === state.up ? `${up} (you)` : up));
+function memberNode() {
+  const [item, lines] = [make("li"), make("span", "lines")];
+  lines.append(make("span", "name"), make("small"));
+  item.append(make("span"), lines, make("span", "online", "online"));
   return item;
+}
+
+function paintMember(item, { up }) {
+  const [face, lines, online] = item.children;
+  const [name, number] = lines.children;
+  paintFace(face, up, "small");
+  setText(name, up === state.up ? `${nameOf(up)} (you)` : nameOf(up));
+  setText(number, nameOf(up) === up ? "" : up);
+  online.hidden = !state.people.get(up)?.online;
 }
 
 /** The messages and what is about to be one, under the same keys, and the days that they begin. */
@@ -164,7 +184,7 @@ function roomNode({ day, message }) {
   if (day) return node;
   const { id, up, message: text } = message;
   node.dataset.id = id;
-  if (up !== state.up) node.append(paintAvatar(make("span"), up, "small"), make("span", "who", up));
+  if (up !== state.up) node.append(make("span"), make("span", "who"));
   const bubble = make("div", "bubble", text);
   bubble.append(make("time"), make("span", "state"));
   if (up === state.up) bubble.append(make("button", "", "Edit")); // seen once it is refused
@@ -177,6 +197,7 @@ function paintRoomNode(node, { day, message, isFirst }) {
     node.className = "day";
     return setText(node, day);
   }
+  if (message.up !== state.up) paintAuthor(node, message.up);
   const [time, sending] = node.lastChild.children;
   const isSaid = message.seq !== undefined;
   const looks = ["message", message.up === state.up && "mine", isFirst && "first"];
@@ -185,4 +206,12 @@ function paintRoomNode(node, { day, message, isFirst }) {
   time.dateTime = new Date(message.timestamp).toISOString();
   setText(time, isSaid ? clock.format(message.timestamp) : "");
   setText(sending, isSaid ? "" : { sending: "sending", waiting: "waiting to be sent", failed: message.why }[message.state]);
+}
+
+function paintAuthor(node, up) {
+  const [face, who] = node.children;
+  if (who.textContent === nameOf(up)) return;
+  paintFace(face, up, "small");
+  setText(who, nameOf(up));
+  who.title = up;
 }

@@ -6,6 +6,7 @@ export const state = {
   token: null,
   up: null,
   groups: new Map(), // by id: see newGroup
+  people: new Map(), // by UP number: what the gateway has said of them, a name or null and whether they are online
   open: null, // the id of the group that is shown
   socket: null,
   failures: 0,
@@ -28,8 +29,12 @@ export function newGroup(id, name) {
     draft: "", // what is in the box and not sent
     pending: [], // of mine, not acked yet, in the order of writing
     users: null,
+    naming: false, // whether the names of its people are being read
   };
 }
+
+/** What somebody is called: by their number, until a name is known. */
+export const nameOf = (up) => state.people.get(up)?.name ?? up;
 
 export function sortedGroups() {
   const newest = (group) => group.messages.at(-1)?.timestamp ?? 0;

@@ -43,6 +43,8 @@ class Stage:
         self.history: list[dict[str, Any]] = []
         self.stored_up_to = -1
         self.users = {"g": [UP, "up202000002"]}
+        self.names: dict[str, str] = {}
+        """What users are called; who has a name is online."""
         self.reads = 0
         self.refused: dict[str, Refusal] = {}
         """What REST refuses, by path."""
@@ -95,6 +97,7 @@ class Stage:
         api.serve("GET", "/chat/location", self._location)
         api.serve("GET", "/chat/group", self._groups)
         api.serve("GET", "/chat/group/{group}", self._members)
+        api.serve("GET", "/chat/group/{group}/member", self._names)
         api.serve("GET", "/chat/message", self._previews)
         api.serve("GET", "/chat/{group}/message", self._page)
         return api.application()
@@ -110,6 +113,12 @@ class Stage:
         self._refuse(request.path)
         group = request.match_info["group"]
         return _json({"id": group, "name": f"Group {group}", "users": self.users[group]})
+
+    async def _names(self, request: web.Request) -> ReadyResponse:
+        self._refuse(request.path)
+        page, ups = int(request.query["page"]), self.users.get(request.match_info["group"], [])
+        users = [{"up": up, "name": self.names.get(up), "online": up in self.names} for up in ups]
+        return _json({"users": users[page : page + 1], "nextPage": page + 1 if page + 1 < len(ups) else None})
 
     async def _previews(self, _: web.Request) -> ReadyResponse:
         self._refuse("/chat/message")

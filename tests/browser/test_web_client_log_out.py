@@ -33,7 +33,7 @@ async def test_who_logs_in_next_sees_nothing_of_who_was_there(is_expired: bool) 
         stage.groups = []
         await page.get_by_label("Token", exact=True).fill(NEXT)
         await page.get_by_role("button", name="Open my chats").click()
-        await expect(page.locator("#my-up")).to_have_text("up202000003")
+        await expect(page.locator("#my-name")).to_have_text("up202000003")
         for left in ("messages", "members", "groups"):
             await expect(page.locator(f"#{left} li")).to_have_count(0)
         await expect(page.locator("#room-name")).to_have_text("")

@@ -150,6 +150,23 @@ async def test_members_come_and_go_and_only_members_read_and_let_others_in(store
         assert (await here.as_user(friend, "GET", "/chat/group")).said == {"groups": []}
 
 
+async def test_members_see_who_is_who_and_who_is_online_page_by_page(stored: str) -> None:
+    me, ana, unnamed = sorted(new_up() for _ in range(3))
+    async with gateway(mongodb_database=stored) as here:
+        group = await group_of(here, me, ana, unnamed)
+        told = {"username": "ana", "name": "Ana Ç.", "online": True}
+        await here.as_solution("POST", f"/user/{ana}", told)
+        await here.as_solution("POST", f"/user/{new_up()}", told)
+        nothing = {"username": None, "name": None, "online": False}
+        everybody = [{"up": me, **nothing}, {"up": ana, **told}, {"up": unnamed, **nothing}]
+        names = f"/chat/group/{group}/member"
+        assert (await here.as_user(me, "GET", names)).said == {"users": everybody, "nextPage": None}
+        for page, (users, following) in enumerate([(everybody[:2], 1), (everybody[2:], None), ([], None)]):
+            shown = await here.as_user(me, "GET", f"{names}?perPage=2&page={page}")
+            assert shown.said == {"users": users, "nextPage": following}
+        assert (await here.as_user(new_up(), "GET", names)).code == "not_a_member"
+
+
 async def test_another_gateway_follows_changes_of_members(log: Log, stored: str) -> None:
     me, friend = new_up(), new_up()
     async with gateway(mongodb_database=stored) as one, gateway(mongodb_database=stored) as two:

@@ -25,7 +25,7 @@ from tests.unit.api_gateway.parts import UNBOUNDED, GroupParts
 UP = "up201906045"
 NOTHING: Any = None
 SETTINGS = GatewaySettings(token_secret=SecretStr("x" * 32))
-PUBLIC = PublicApi(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING).routes()
+PUBLIC = PublicApi(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING).routes()
 INTERNAL = InternalApi(NOTHING, NOTHING, NOTHING, NOTHING).routes()
 
 both = pytest.mark.parametrize("routes", [PUBLIC, INTERNAL], ids=["public", "internal"])
@@ -121,7 +121,7 @@ def routes_of(parts: GroupParts) -> list[Route[Any]]:
     writer: Any = parts.writer
     history, users = History(away, away, SETTINGS), Users(away, writer, away)
     posting = Posting(parts.members, writer, away, history)
-    public = PublicApi(Locations(Assignments()), history, parts.groups, parts.members, ReadsOfUsers(1))
+    public = PublicApi(Locations(Assignments()), history, parts.groups, parts.members, users, ReadsOfUsers(1))
     return [*public.routes(), *InternalApi(history, parts.groups, posting, users).routes()]
 
 

@@ -12,7 +12,7 @@ from api_gateway.public_routes import PublicApi
 from api_gateway.reading_turns import BundleTurns, ReadsOfUsers
 from api_gateway.routing import Reply
 from runtime import metrics
-from schemas.api import BundlePage, GroupHistoryPage
+from schemas.api import BundlePage, GroupHistoryPage, GroupMembersPage
 from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
 from tests.unit.api_gateway.parts import GroupParts
 
@@ -99,28 +99,29 @@ class WaitingHistory:
         await self.ends.wait()
         return {}
 
-    bundle = page
+    bundle = among = page
 
 
-async def test_pages_and_bundles_of_one_student_count_together_and_others_read_on() -> None:
+async def test_pages_bundles_and_names_of_one_student_count_together_and_others_read_on() -> None:
     parts, history = GroupParts(), WaitingHistory()
     for up in (A, B):
         parts.memberships.set_member("maths", up, member=True)
     nothing: Any = None
     shown: Any = history
-    here = PublicApi(nothing, shown, parts.groups, parts.members, ReadsOfUsers(2))
+    here = PublicApi(nothing, shown, parts.groups, parts.members, shown, ReadsOfUsers(3))
 
     def reads_of(up: str) -> list[asyncio.Task[Reply]]:
         page = here.history(up, GroupHistoryPage(group="maths"))
-        return [asyncio.create_task(one) for one in (page, here.bundle(up, BundlePage()))]
+        names = here.members(up, GroupMembersPage(group="maths"))
+        return [asyncio.create_task(one) for one in (page, here.bundle(up, BundlePage()), names)]
 
     hits = metrics.LIMIT_HITS.labels(limit="reads of a user")._value
     before = hits.get()
     under_way, more, others = reads_of(A), reads_of(A), reads_of(B)
     await settled()
-    assert [one.done() for one in (*under_way, *more, *others)] == [False, False, True, True, False, False]
+    assert [one.done() for one in (*under_way, *more, *others)] == [False] * 3 + [True] * 3 + [False] * 3
     history.ends.set()
     await asyncio.gather(*under_way, *others, *reads_of(A))
     refused = [one.exception() for one in more]
-    assert [one.refusal for one in refused if isinstance(one, Refused)] == [RATE_LIMITED] * 2
-    assert hits.get() == before + 2
+    assert [one.refusal for one in refused if isinstance(one, Refused)] == [RATE_LIMITED] * 3
+    assert hits.get() == before + 3
