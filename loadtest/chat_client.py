@@ -12,7 +12,7 @@ from typing import Any, Final
 from loadtest.connection import Connection, ConnectRefusedError, Owner, connect
 from loadtest.outbox import TRY_AGAIN, Outbox, Outgoing
 from loadtest.seen_frames import Run, SeenFrames
-from schemas.client_events import CHAT_MESSAGE, JOINED, LEFT, MOVE, ChatMessage, SendMessageOk
+from schemas.client_events import CHAT_MESSAGE, JOINED, LEFT, MOVE, ONLINE, ChatMessage, SendMessageOk
 
 RECONNECT_FIRST_S: Final = 0.25
 RECONNECT_MOST_S: Final = 5.0
@@ -42,6 +42,8 @@ class ChatClient(Owner):
         """Why the last try to connect failed, where one has."""
         self.holes: list[tuple[str, int, int]] = []
         """Rooms that could not be resumed: room, last seq received, the head it goes on from."""
+        self.shows_online = False
+        """Whether others are told, on each connection, that the student is online."""
         self.on_joined: Callable[[str, int], None] = lambda _, __: None
         """Called when a room is joined for the first time: room, and the head after which all must come."""
         self.on_chat: Callable[[ChatMessage], None] = lambda _: None
@@ -133,6 +135,8 @@ class ChatClient(Owner):
         self._connection = connection
         self.connections += 1
         self.connected.set()
+        if self.shows_online:
+            connection.emit(ONLINE, {"up": self.up}, lambda _: None)
         self._flush()
         if self._moved_to is not None:
             connection.close("moved")

@@ -100,7 +100,10 @@ async def _in_background(works: Iterable[Callable[[], Coroutine[Any, Any, None]]
 
 def _clients(system: LocalSystem, session: aiohttp.ClientSession, ups: Sequence[str]) -> list[ChatClient]:
     api, seen = RestApi(session, system.public_url), SeenFrames()
-    return [ChatClient(up, system.mint_token(up), locate=api.locate, seen=seen) for up in ups]
+    clients = [ChatClient(up, system.mint_token(up), locate=api.locate, seen=seen) for up in ups]
+    for client in clients:
+        client.shows_online = True
+    return clients
 
 
 def _say_where_things_are(system: LocalSystem, university: University, guest: Student) -> None:

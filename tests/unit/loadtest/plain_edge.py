@@ -7,7 +7,7 @@ from typing import Any
 import socketio
 from aiohttp import web
 
-from schemas.client_events import CHAT_MESSAGE, JOINED
+from schemas.client_events import CHAT_MESSAGE, JOINED, ONLINE
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -19,6 +19,8 @@ class PlainEdge:
         self.auths: list[dict[str, Any]] = []
         self.sids: list[str] = []
         self.got: list[dict[str, Any]] = []
+        self.online: list[str] = []
+        """The connections that have said that their student is online."""
         self.answer: Answer = lambda _: {"id": "m", "seq": 0, "timestamp": 0}
         self.joined: dict[str, Any] = {}
         self.refuse: dict[str, str] | None = None
@@ -26,6 +28,7 @@ class PlainEdge:
         self.io = socketio.AsyncServer(async_mode="aiohttp")
         self.io.on("connect", self._connect)
         self.io.on(CHAT_MESSAGE, self._message)
+        self.io.on(ONLINE, lambda sid, _: self.online.append(sid))
 
     async def locate(self, _token: str) -> str:
         """Every student is ours."""

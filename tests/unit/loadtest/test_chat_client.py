@@ -79,6 +79,18 @@ async def test_after_a_lost_connection_it_resumes_from_the_last_message_it_got()
             assert client.holes == []
 
 
+@pytest.mark.parametrize("shown", [True, False])
+async def test_it_says_that_it_is_online_on_each_connection_where_it_is_told_to(shown: bool) -> None:
+    async with running_edge() as edge, student(edge) as client:
+        client.shows_online = shown
+        for connections in (2, 3):
+            client.drop_connection()
+            await until(lambda connections=connections: client.connections == connections)  # type: ignore[misc]
+        client.post("leic", "olá", message_id="m", sent_at=1)
+        await until(lambda: bool(edge.got))
+        assert edge.online == (edge.sids[1:] if shown else [])
+
+
 async def test_a_hole_is_never_silent() -> None:
     async with running_edge() as edge:
         edge.joined = {"leic": joined(41)}
