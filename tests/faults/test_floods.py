@@ -22,7 +22,7 @@ from tests.faults.stage import Stage
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(900)]
 
-LASTS_S: Final = 5.0
+LASTS_S: Final = 3.0
 LASTS_LONG_S: Final = 30.0
 FLOODED: Final = "edge-2"
 LIMITS: Final = {"CONNECTS_PER_S": "20", "CONNECTS_BURST": "100"}

@@ -18,7 +18,7 @@ from tests.integration.persister.processes import until
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(1800)]
 
-CONNECTS: Final = 2_000
+CONNECTS: Final = 1_000
 CONNECTS_LONG: Final = 20_000
 """The first half warms up."""
 
