@@ -37,7 +37,8 @@ backing: setup ## Start only Kafka and the store, and print the variables that l
 ##@ Check
 .PHONY: test
 test: setup ## Run all tests; args="-k edge" for some, BACKING=native|pip|docker to force the services
-	@$(PY) -m pytest --numprocesses=3 --dist=loadfile $(args)
+	@# Folder by folder, so that each worker ends the systems of one before it begins the next.
+	@$(PY) -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(args)
 
 .PHONY: faults
 faults: setup ## Try every fault for half an hour and more, kills and bad networks by MINUTES=10; writes reports/faults-*.md

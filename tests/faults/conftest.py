@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests: one disturbed system a run, and the report of a long one.
+"""Fixtures of the fault tests: one disturbed system for all of them, and the report of a long run.
 
 FAULTS_MINUTES makes the long form; FAULTS_SEED repeats a run's decisions.
 """
@@ -26,7 +26,7 @@ def minutes() -> float:
 
 @pytest.fixture
 def long_only(minutes: float) -> None:
-    """Skip a test that starts a system of its own, but in the long form: all tests together take minutes."""
+    """Skip a test but in the long form: all tests together take minutes."""
     if not minutes:
         pytest.skip("in the long form only: make faults")
 
@@ -39,9 +39,9 @@ def seed() -> int:
     return seed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The disturbed system, started once."""
+    """The disturbed system, started once. An idle one takes a sixth of a core from the tests after these."""
     require_native()
     with open_stage(tmp_path_factory.mktemp("stage")) as opened:
         yield opened

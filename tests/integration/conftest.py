@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: one broker and one store a run."""
+"""Fixtures of the integration tests: one broker and one store for all of them."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,7 +10,7 @@ from tests.integration.backing import Log, open_log, running_backing
 from tests.integration.demo.system import Campus, open_campus, running_system
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def backing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBacking]:
     """The real broker and store; the environment points to them."""
     with running_backing(tmp_path_factory.mktemp("backing")) as running:
@@ -24,7 +24,7 @@ async def log(backing: RunningBacking) -> AsyncIterator[Log]:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     """The whole system with two edges, every service a real process. Who disturbs it puts it right again."""
     with running_system(tmp_path_factory.mktemp("system")) as system:
