@@ -27,23 +27,18 @@ async def test_edges_that_report_share_the_circle_and_a_dead_one_loses_its_part(
     assert {edge["edge"]: edge["state"] for edge in shown["edges"]}[dead] == "dead"
 
 
-async def test_a_draining_edge_gives_everything_away_while_it_lives(here: World) -> None:
-    here.start()
-    here.edges.report("a", "b")
-    await here.until_held_by("a", "b")
-    here.edges.report("b", state="draining")
-    await here.until_held_by("a")
-    here.edges.report("b")
-    await here.until_held_by("a", "b")
-
-
-async def test_nothing_is_published_while_nothing_changes(here: World) -> None:
+async def test_nothing_is_published_until_an_edge_drains_and_gives_everything_away(here: World) -> None:
     here.start()
     here.edges.report("a", "b")
     await here.until_held_by("a", "b")
     published, rounds = len(here.tables.all), here.edges.rounds
     await eventually("edges have gone on reporting", lambda: here.edges.rounds >= rounds + 4)
     assert len(here.tables.all) == published
+
+    here.edges.report("b", state="draining")
+    await here.until_held_by("a")
+    here.edges.report("b")
+    await here.until_held_by("a", "b")
 
 
 async def test_a_full_edge_gives_a_part_away_and_with_few_clients_fewer_edges_would_do(here: World) -> None:
@@ -93,16 +88,11 @@ async def test_operators_ask_any_dispatcher_and_the_table_says_what_was_granted(
     assert (await leader.post(f"/edges/{a}/drain", token=None))[0] == 401
 
 
-async def test_only_operators_with_the_token_see_the_table(here: World) -> None:
+async def test_only_operators_with_the_token_see_the_table_and_it_ends_cleanly(here: World) -> None:
     dispatcher = here.start()
     await dispatcher.until_leading()
     for token, code in ((None, "missing_token"), ("wrong", "invalid_token")):
         status, body = await dispatcher.get("/table", token=token)
         assert (status, body["error"]["code"]) == (401, code)
-
-
-async def test_it_ends_cleanly_when_it_is_told_to(here: World) -> None:
-    dispatcher = here.start()
-    await dispatcher.until_leading()
     await asyncio.to_thread(dispatcher.process.stop)
     assert dispatcher.process.returncode == 0, dispatcher.log()

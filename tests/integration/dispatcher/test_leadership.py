@@ -23,14 +23,6 @@ def assert_readers_saw_only_newer_tables(here: World) -> None:
     assert here.tables.ages() == sorted(set(here.tables.ages()))
 
 
-async def test_a_dispatcher_that_joins_takes_nothing_over(here: World) -> None:
-    leader, _ = await two(here)
-    here.start()
-    await here.dispatchers[-1].until_standing_by()
-    assert (await leader.until_leading())["leading"]
-    assert len({table.epoch for table in here.tables.all[1:]}) == 1
-
-
 async def test_when_the_leader_is_killed_the_other_leads_and_nobody_moves(here: World) -> None:
     leader, standby = await two(here)
     before = here.tables.newest
@@ -55,8 +47,10 @@ async def test_an_edge_that_dies_with_the_leader_is_replaced_by_the_new_one(here
     assert_readers_saw_only_newer_tables(here)
 
 
-async def test_a_leader_that_stops_in_order_is_followed_at_once(here: World) -> None:
+async def test_who_joins_takes_nothing_over_and_follows_a_leader_that_stops_at_once(here: World) -> None:
     leader, standby = await two(here)
+    assert (await leader.until_leading())["leading"]
+    assert len({table.epoch for table in here.tables.all[1:]}) == 1
     await asyncio.to_thread(leader.process.stop)
     await standby.until_leading()
     assert leader.process.returncode == 0
