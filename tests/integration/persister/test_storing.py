@@ -159,7 +159,7 @@ async def test_kills_at_any_moment_lose_nothing_and_double_nothing(
     groups = [new_group() for _ in range(3)]
     said = await say_many(log, groups, 700)
     moments = random.Random(5)
-    for _ in range(3):
+    for _ in range(2):
         persister = new_persister(FLUSH_AFTER_RECORDS="50")
         await persister.start()
 
