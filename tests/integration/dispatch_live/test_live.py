@@ -17,6 +17,7 @@ from tests.integration.dispatch_live.far_crowd import FarCrowds, Student, open_f
 from tests.integration.dispatch_live.live_system import (
     DEADLINE_S,
     FORM,
+    SHORT,
     Live,
     eventually,
     live_system,
@@ -28,6 +29,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(3600 if FORM.rounds > 1 else 300),
 ]
+
+LONG_ONLY = pytest.mark.skipif(FORM is SHORT, reason="in the long form only: make faults")
 
 CALM_S = 5.0
 
@@ -124,7 +127,7 @@ async def test_a_killed_edge_s_clients_are_back_elsewhere_and_the_others_see_not
         await live.all_serve()
 
 
-@pytest.mark.parametrize("end", ["killed", "frozen"])
+@pytest.mark.parametrize("end", ["frozen", pytest.param("killed", marks=LONG_ONLY)])
 async def test_while_the_leader_is_gone_location_answers_and_the_next_one_splits_on(
     live: Live, end: str
 ) -> None:
