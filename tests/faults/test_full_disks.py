@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(900)]
 
 DISK: Final = "256m"
 MEGABYTE: Final = b"\0" * 1_048_576
-WITHOUT_STORE: Final = 50
+WITHOUT_STORE: Final = 20
 """Messages that reach everybody while the store's disk is full."""
 
 
