@@ -1,5 +1,6 @@
 """The laws of edges that were taken for dead and come back with their clients."""
 
+from bisect import bisect_right
 from math import inf
 
 from hypothesis import assume, given, settings
@@ -19,19 +20,16 @@ PACE = Pace(dead_after_s=DEAD_AFTER_S, balance_every_s=inf)
 """Load alone moves nobody here: a move is the fault of who fell silent."""
 
 
-def home(table: ShardTable, point: int) -> str | None:
-    return next(shard.edge for shard in table.shards if shard.start <= point < shard.end)
-
-
 def homes(table: ShardTable, crowd: list[int]) -> list[str | None]:
-    return [home(table, point) for point in crowd]
+    starts = [shard.start for shard in table.shards]
+    return [table.shards[bisect_right(starts, point) - 1].edge for point in crowd]
 
 
 def at_home(table: ShardTable, crowd: list[int]) -> list[EdgeReported]:
     """Return what the edges say when everybody is connected by the table."""
     points: dict[str | None, list[int]] = {edge: [] for edge in sorted(table.serving)}
-    for point in crowd:
-        points.setdefault(home(table, point), []).append(point)
+    for point, edge in zip(crowd, homes(table, crowd), strict=True):
+        points.setdefault(edge, []).append(point)
     return [report(edge, points=own, capacity=CAPACITY) for edge, own in points.items() if edge is not None]
 
 
