@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.demo.local_system import LocalSystem
+from deploy.demo.local_system import LocalSystem, stop_together
 from deploy.demo.students import Students
 from deploy.local.kafka_native import REPOSITORY
 from loadtest.chat_client import ChatClient
@@ -46,11 +46,12 @@ def grow(env: dict[str, str], partitions: int) -> "subprocess.CompletedProcess[s
 
 def start_grown(system: LocalSystem) -> None:
     """Start every service with what the command says, the persister once more."""
+    stop_together(list(system.services.values()))
     for service in system.services.values():
-        service.stop()
         service.process.env |= GROWN
+        service.launch()
     for service in system.services.values():
-        service.start()
+        service.wait_ready()
     system.wait_until_spread()
 
 
@@ -99,8 +100,8 @@ async def test_after_growing_history_goes_on_and_clients_hear_of_the_hole(system
         assert moved
         before = Talk(campus, ups, {})
         await before.say(groups, "one", "two", "three")
-        for name in ("edge-1", "api_gateway"):
-            await asyncio.to_thread(system.services[name].stop)
+        writers = [system.services[name] for name in ("edge-1", "api_gateway")]
+        await asyncio.to_thread(stop_together, writers)
         env = dict(system.services["persister"].process.env)
         done = await asyncio.to_thread(grow, env, AFTER)
         assert done.stderr == ""
@@ -114,9 +115,10 @@ async def test_after_growing_history_goes_on_and_clients_hear_of_the_hole(system
             history = await stored(campus, group, token, 4)
             assert [text for _, text in history] == ["one", "two", "three", "four"]
             assert [seq for seq, _ in history] == sorted({seq for seq, _ in history})
-        fewer = await asyncio.to_thread(grow, env, BEFORE - 1)
+        fewer, again = await asyncio.gather(
+            *(asyncio.to_thread(grow, env, partitions) for partitions in (BEFORE - 1, AFTER + 1))
+        )
         assert fewer.stderr == f"not grown: there are {BEFORE} partitions: {BEFORE - 1} are not more\n"
         assert fewer.returncode == 1
-        again = await asyncio.to_thread(grow, env, AFTER + 1)
         assert again.returncode == 1
         assert "is there already" in again.stderr
