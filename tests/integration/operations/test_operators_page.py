@@ -1,7 +1,5 @@
 """An operator looks at the dispatcher's page, drains an edge by its button, and the clients move."""
 
-from collections.abc import Iterator
-
 import aiohttp
 import pytest
 from playwright.async_api import expect
@@ -14,34 +12,26 @@ from loadtest.seen_frames import SeenFrames
 from schemas.up_number import CIRCLE, up_at
 from tests.browser.browsers import fits, page_of
 from tests.integration.backing import eventually
-from tests.integration.demo.system import running_system
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(180)]
 
 STUDENTS = 12
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
-    """Two edges and all that they need."""
-    with running_system(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
-
-
 async def test_an_edge_is_drained_by_its_button_its_clients_move_and_it_serves_again(
-    system: LocalSystem,
+    local_system: LocalSystem,
 ) -> None:
-    page_url = system.services["dispatcher"].ops_url
+    page_url = local_system.services["dispatcher"].ops_url
     async with page_of() as page, aiohttp.ClientSession() as session:
-        api, seen = RestApi(session, system.public_url), SeenFrames()
+        api, seen = RestApi(session, local_system.public_url), SeenFrames()
         clients = [
-            ChatClient(up, system.mint_token(up), locate=api.locate, seen=seen)
+            ChatClient(up, local_system.mint_token(up), locate=api.locate, seen=seen)
             for up in (up_at(n * CIRCLE // STUDENTS) for n in range(STUDENTS))
         ]
         async with Students(clients) as students:
             await students.connect()
             await page.goto(page_url)
-            await page.get_by_label("Operators' token").fill(system.dispatcher_token)
+            await page.get_by_label("Operators' token").fill(local_system.dispatcher_token)
             await page.get_by_role("button", name="Open").click()
 
             drained = page.get_by_role("row").filter(has_text="edge-1")
@@ -54,7 +44,9 @@ async def test_an_edge_is_drained_by_its_button_its_clients_move_and_it_serves_a
             await expect(drained).to_contain_text("drained", timeout=30_000)
             await expect(other).to_contain_text(f"{STUDENTS} of 10,000", timeout=30_000)
             assert {student.connections for student in clients} == {1, 2}
-            assert {await api.locate(student.token) for student in clients} == {system.edge_urls["edge-2"]}
+            assert {await api.locate(student.token) for student in clients} == {
+                local_system.edge_urls["edge-2"]
+            }
             await expect(page.locator("#moves")).to_contain_text("draining")
 
             await drained.get_by_role("button", name="Serve again").click()
@@ -62,12 +54,12 @@ async def test_an_edge_is_drained_by_its_button_its_clients_move_and_it_serves_a
             await eventually(
                 "both edges have clients", lambda: sum(one.connections for one in clients) > 2 * STUDENTS - 6
             )
-            assert system.dispatcher_token not in page.url
+            assert local_system.dispatcher_token not in page.url
 
 
-async def test_a_wrong_token_shows_nothing_and_says_so(system: LocalSystem) -> None:
+async def test_a_wrong_token_shows_nothing_and_says_so(local_system: LocalSystem) -> None:
     async with page_of(forgiven="401") as page:
-        await page.goto(system.services["dispatcher"].ops_url)
+        await page.goto(local_system.services["dispatcher"].ops_url)
         await page.get_by_label("Operators' token").fill("not the operators' token")
         await page.get_by_role("button", name="Open").click()
         await expect(page.get_by_role("alert").filter(has_text="not the operators'")).to_be_visible()
@@ -75,11 +67,11 @@ async def test_a_wrong_token_shows_nothing_and_says_so(system: LocalSystem) -> N
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-async def test_the_page_fits_a_desk_and_a_phone(system: LocalSystem, width: int) -> None:
+async def test_the_page_fits_a_desk_and_a_phone(local_system: LocalSystem, width: int) -> None:
     async with page_of(width=width) as page:
-        await page.goto(system.services["dispatcher"].ops_url)
+        await page.goto(local_system.services["dispatcher"].ops_url)
         assert await fits(page)
-        await page.get_by_label("Operators' token").fill(system.dispatcher_token)
+        await page.get_by_label("Operators' token").fill(local_system.dispatcher_token)
         await page.get_by_role("button", name="Open").click()
         await expect(page.get_by_role("row").filter(has_text="edge-2")).to_be_visible()
         assert await fits(page)
