@@ -14,6 +14,7 @@ PY := $(VENV)/bin/python
 PACKAGES := $(VENV)/.packages-installed
 KAFKA_LIBS := .backing/kafka-libs
 JARS := .backing/.kafka-jars-copied
+CLASSES := .backing/.kafka-classes-kept
 JS_CLIENT := tests/integration/socketio_js
 JS_CLIENT_PACKAGES := $(if $(wildcard $(JS_CLIENT)/package-lock.json),$(JS_CLIENT)/node_modules/.installed)
 
@@ -84,7 +85,7 @@ fitness: setup ## Measure the documented fitness functions on a system started h
 
 ##@ Prepare
 .PHONY: setup
-setup: $(PACKAGES) $(JARS) $(JS_CLIENT_PACKAGES) ## Install packages and the broker's jars (the others do it first)
+setup: $(PACKAGES) $(CLASSES) $(JS_CLIENT_PACKAGES) ## Install packages and the broker's jars (the others do it first)
 	@:
 
 .PHONY: requirements
@@ -114,6 +115,9 @@ $(JARS): deploy/kafka/pom.xml
 	mvn --quiet --batch-mode --no-transfer-progress --file $< dependency:copy-dependencies \
 	  -DincludeScope=runtime -DoutputDirectory="$(CURDIR)/$(KAFKA_LIBS)" 2>&1 | sed $$'s/\x1b\\[[0-9;]*m//g'; \
 	touch $@
+
+$(CLASSES): $(JARS) | $(PACKAGES)
+	@if [ -f $(JARS) ]; then $(PY) -m deploy.local.kafka_classes; touch $@; fi
 
 $(JS_CLIENT)/node_modules/.installed: $(JS_CLIENT)/package-lock.json
 	@if ! command -v npm >/dev/null; then \

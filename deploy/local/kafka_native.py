@@ -23,6 +23,8 @@ from deploy.local.service import BackingProcess
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KAFKA_LIBS = REPOSITORY / ".backing" / "kafka-libs"
+CLASSES = REPOSITORY / ".backing" / "kafka-classes.jsa"
+"""The broker's classes as Java maps them, where `make setup` has kept them: they need no loading then."""
 LOG_CONFIG = REPOSITORY / "deploy" / "kafka" / "log4j2.properties"
 OLDEST_JAVA = 17
 HOST = "127.0.0.1"
@@ -226,6 +228,7 @@ def _java(place: BrokerPlace, heap: str, *program: str) -> list[str]:
         # Such a broker lives for minutes: compiling its code well would cost more than it saves.
         "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",
+        *([f"-XX:SharedArchiveFile={CLASSES}"] if CLASSES.exists() else []),
         "-cp",
         f"{KAFKA_LIBS}/*",
         *program,

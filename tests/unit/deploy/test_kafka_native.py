@@ -64,6 +64,16 @@ def test_the_version_of_java_is_read_from_what_it_prints(said: str, version: int
     assert parse_java_version(said) == version
 
 
+def test_classes_that_were_kept_are_mapped_by_the_broker_and_its_tools(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(kafka_native, "CLASSES", tmp_path / "kept.jsa")
+    (place,) = places(1)
+    assert "SharedArchiveFile" not in " ".join(kafka_native._java(place, "-Xmx1m", "kafka.Kafka"))
+    (tmp_path / "kept.jsa").touch()
+    assert f"-XX:SharedArchiveFile={tmp_path}/kept.jsa" in kafka_native._java(place, "-Xmx1m", "kafka.Kafka")
+
+
 def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert missing_for_native_kafka() == "no java on the PATH"

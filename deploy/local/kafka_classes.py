@@ -1,0 +1,46 @@
+"""``python -m deploy.local.kafka_classes``: lets Java keep the broker's classes, so that it starts sooner.
+
+An archive that no longer fits, of another Java or of other jars, is passed over by Java itself.
+"""
+
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from deploy.local.kafka_native import CLASSES, missing_for_native_kafka, plan_cluster
+from deploy.local.signals import interrupt_on_signals
+
+KEEP_DEADLINE_S = 120.0
+
+
+def main() -> None:
+    """Start a broker, and keep what it has loaded by its end. Brokers start without it all the same."""
+    if missing_for_native_kafka() is not None:
+        return
+    CLASSES.unlink(missing_ok=True)
+    interrupt_on_signals()
+    print("letting Java keep the broker's classes", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            _keep(Path(name))
+        except (RuntimeError, OSError) as error:
+            print(f"not kept, brokers will start later for it: {error}", file=sys.stderr)
+
+
+def _keep(folder: Path) -> None:
+    kept = folder / CLASSES.name
+    (broker,) = plan_cluster(folder, brokers=1)
+    broker.process.argv.insert(1, f"-XX:ArchiveClassesAtExit={kept}")
+    try:
+        broker.start()
+    finally:
+        broker.process.stop(KEEP_DEADLINE_S)
+    # Written by a broker that had to be killed, it would be half an archive.
+    if broker.process.returncode != -signal.SIGKILL and kept.exists():
+        shutil.move(kept, CLASSES)
+
+
+if __name__ == "__main__":
+    main()
