@@ -3,7 +3,6 @@
 An archive that no longer fits, of another Java or of other jars, is passed over by Java itself.
 """
 
-import shutil
 import signal
 import sys
 import tempfile
@@ -30,16 +29,16 @@ def main() -> None:
 
 
 def _keep(folder: Path) -> None:
-    kept = folder / CLASSES.name
+    kept = CLASSES.with_suffix(".new")
     (broker,) = plan_cluster(folder, brokers=1)
     broker.process.argv.insert(1, f"-XX:ArchiveClassesAtExit={kept}")
     try:
         broker.start()
     finally:
         broker.process.stop(KEEP_DEADLINE_S)
-    # Written by a broker that had to be killed, it would be half an archive.
+    # Java dies of half an archive, which a broker that had to be killed would have left.
     if broker.process.returncode != -signal.SIGKILL and kept.exists():
-        shutil.move(kept, CLASSES)
+        kept.replace(CLASSES)
 
 
 if __name__ == "__main__":
