@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
-from playwright.async_api import Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 # Nothing but the page under test is asked for; tests run as root in containers, without a display.
@@ -22,25 +22,41 @@ FLAGS: Final = (
 
 
 @asynccontextmanager
-async def page_of(width: int = 1280, *, forgiven: str | None = None) -> AsyncIterator[Page]:
-    """Open an empty page. At the end nothing may have gone wrong in it, but for errors that say ``forgiven``.
-
-    Skips where there is no browser.
-    """
+async def a_browser() -> AsyncIterator[Browser]:
+    """Run a browser. Skips where there is none."""
     browser_path = next((path for name in NAMES if (path := shutil.which(name))), None)
     if browser_path is None:
         pytest.skip(f"none of {', '.join(NAMES)} is here")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
-        page = await browser.new_page(viewport=ViewportSize(width=width, height=900))
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         try:
-            yield page
+            yield browser
         finally:
             await browser.close()
-        assert [error for error in errors if forgiven is None or forgiven not in error] == []
+
+
+@asynccontextmanager
+async def page_in(browser: Browser, width: int = 1280, *, forgiven: str | None = None) -> AsyncIterator[Page]:
+    """Open an empty page that shares nothing with others.
+
+    At the end nothing may have gone wrong in it, but for errors that say ``forgiven``.
+    """
+    page = await browser.new_page(viewport=ViewportSize(width=width, height=900))
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    try:
+        yield page
+    finally:
+        await page.close()
+    assert [error for error in errors if forgiven is None or forgiven not in error] == []
+
+
+@asynccontextmanager
+async def page_of(width: int = 1280, *, forgiven: str | None = None) -> AsyncIterator[Page]:
+    """Open a page in a browser of its own."""
+    async with a_browser() as browser, page_in(browser, width, forgiven=forgiven) as page:
+        yield page
 
 
 async def fits(page: Page) -> bool:

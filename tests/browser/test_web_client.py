@@ -1,19 +1,19 @@
 """The web client keeps to the rules of docs/connect-a-client.md: it is the example that people read."""
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from schemas.client_events import MAX_CURSORS
 from schemas.refusals import OVERLOADED, TOO_LARGE, TOO_MANY_CONNECTIONS, UNAVAILABLE, Refusal
-from tests.browser.browsers import page_of
+from tests.browser.browsers import page_in
 from tests.browser.chat_stage import TOKEN, Stage, a_stage, message
 from tests.integration.backing import eventually
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 
-async def test_a_page_that_was_replaced_says_so_and_stays_away() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_a_page_that_was_replaced_says_so_and_stays_away(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         await page.clock.install()
         await stage.open(page)
         row = TOO_MANY_CONNECTIONS
@@ -24,8 +24,8 @@ async def test_a_page_that_was_replaced_says_so_and_stays_away() -> None:
         assert len(stage.sinces) == 1
 
 
-async def test_a_page_that_was_moved_goes_there_once_and_stays() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_a_page_that_was_moved_goes_there_once_and_stays(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         await page.clock.install()
         await stage.open(page)
         await stage.tell("chat message", message(7, "olá"))
@@ -38,8 +38,8 @@ async def test_a_page_that_was_moved_goes_there_once_and_stays() -> None:
         assert len(stage.sinces) == 2
 
 
-async def test_a_page_that_was_lost_comes_back_with_its_cursors() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_a_page_that_was_lost_comes_back_with_its_cursors(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         await stage.open(page)
         await stage.tell("chat message", message(7, "olá"))
         await expect(page.locator("#messages")).to_contain_text("olá")
@@ -48,8 +48,10 @@ async def test_a_page_that_was_lost_comes_back_with_its_cursors() -> None:
         assert stage.sinces == [{}, {"g": 7}]
 
 
-async def test_who_is_in_more_groups_than_an_edge_takes_cursors_comes_back_all_the_same() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_who_is_in_more_groups_than_an_edge_takes_cursors_comes_back_all_the_same(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         stage.groups = [f"g{n}" for n in range(MAX_CURSORS + 1)]
         await stage.open(page)
         await expect(page.locator("#status")).to_contain_text("edge-1")
@@ -61,8 +63,8 @@ async def test_who_is_in_more_groups_than_an_edge_takes_cursors_comes_back_all_t
         assert stage.sinces[1]["g1000"] == 7
 
 
-async def test_a_message_that_comes_twice_is_shown_once_where_history_has_it() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_a_message_that_comes_twice_is_shown_once_where_history_has_it(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         await stage.open(page)
         for seq, text in ((5, "first"), (6, "between"), (9, "first"), (10, "last")):
             await stage.tell("chat message", message(seq, text, id=text))
@@ -71,8 +73,8 @@ async def test_a_message_that_comes_twice_is_shown_once_where_history_has_it() -
         await expect(shown).to_have_count(3)
 
 
-async def test_what_was_said_before_it_listened_is_read_however_late_it_is_stored() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_what_was_said_before_it_listened_is_read_however_late_it_is_stored(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         stage.history, stage.head = [message(7, "said before")], 7
         await page.clock.install()
         await stage.open(page)
@@ -92,15 +94,15 @@ async def _until_read_so_often(page: Page, stage: Stage, reads: int) -> None:
 
 
 @pytest.mark.parametrize("row", [OVERLOADED, TOO_LARGE], ids=lambda row: row.code)
-async def test_nobody_is_kept_out_for_want_of_previews(row: Refusal) -> None:
-    async with a_stage() as stage, page_of(forgiven=str(row.status)) as page:
+async def test_nobody_is_kept_out_for_want_of_previews(browser: Browser, row: Refusal) -> None:
+    async with a_stage() as stage, page_in(browser, forgiven=str(row.status)) as page:
         stage.refused["/chat/message"] = row
         await stage.open(page)
         await expect(page.locator("#groups")).to_contain_text("Group g")
 
 
-async def test_a_token_that_could_not_be_used_yet_is_still_there_to_try_again() -> None:
-    async with a_stage() as stage, page_of(forgiven="503") as page:
+async def test_a_token_that_could_not_be_used_yet_is_still_there_to_try_again(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser, forgiven="503") as page:
         stage.refused["/chat/group"] = UNAVAILABLE
         await page.goto(f"{stage.url}#token={TOKEN}")
         await expect(page.get_by_role("alert").first).to_have_text(UNAVAILABLE.message)
@@ -109,8 +111,8 @@ async def test_a_token_that_could_not_be_used_yet_is_still_there_to_try_again() 
         await expect(page.locator("#groups")).to_contain_text("Group g")
 
 
-async def test_the_focus_is_seen_on_the_log_where_the_keys_scroll_it() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_the_focus_is_seen_on_the_log_where_the_keys_scroll_it(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         await stage.open(page)
         await page.get_by_role("button", name="Members").focus()
         await page.keyboard.press("Tab")

@@ -1,19 +1,19 @@
 """What a student sees of a group is that group's alone: people, what is unread, half written, or failed."""
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from schemas.refusals import HISTORY_UNAVAILABLE, NOT_FOUND, TOO_LARGE, UNAVAILABLE
-from tests.browser.browsers import fits, page_of
+from tests.browser.browsers import fits, page_in
 from tests.browser.chat_stage import UP, a_stage, message
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 PHONE = 390
 
 
-async def test_on_a_phone_a_group_that_was_left_for_the_list_shows_what_is_unread() -> None:
-    async with a_stage() as stage, page_of(PHONE) as page:
+async def test_on_a_phone_a_group_that_was_left_for_the_list_shows_what_is_unread(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser, PHONE) as page:
         await stage.open(page)
         group = page.get_by_role("button", name="Group g")
         await group.click()
@@ -29,8 +29,8 @@ async def test_on_a_phone_a_group_that_was_left_for_the_list_shows_what_is_unrea
         await expect(group.locator(".unread")).to_be_hidden()
 
 
-async def test_a_draft_is_its_group_s_alone_and_waits_there() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_a_draft_is_its_group_s_alone_and_waits_there(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         stage.groups = ["g", "h"]
         await stage.open(page)
         box = page.get_by_label("Message", exact=True)
@@ -50,8 +50,8 @@ async def test_a_draft_is_its_group_s_alone_and_waits_there() -> None:
         await expect(box).to_have_value("")
 
 
-async def test_the_members_are_those_of_the_open_group_also_while_history_is_away() -> None:
-    async with a_stage() as stage, page_of(forgiven="503") as page:
+async def test_the_members_are_those_of_the_open_group_also_while_history_is_away(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser, forgiven="503") as page:
         stage.groups, stage.users["h"] = ["g", "h"], ["up202000007"]
         stage.refused["/chat/h/message"] = UNAVAILABLE
         await stage.open(page)
@@ -65,8 +65,8 @@ async def test_the_members_are_those_of_the_open_group_also_while_history_is_awa
         await expect(page.get_by_label("UP number", exact=True)).to_have_value("")
 
 
-async def test_a_group_whose_members_cannot_be_read_shows_nobody_else_s() -> None:
-    async with a_stage() as stage, page_of(forgiven="404") as page:
+async def test_a_group_whose_members_cannot_be_read_shows_nobody_else_s(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser, forgiven="404") as page:
         stage.groups = ["g", "h"]
         stage.refused["/chat/group/h"] = NOT_FOUND
         await stage.open(page)
@@ -80,8 +80,8 @@ async def test_a_group_whose_members_cannot_be_read_shows_nobody_else_s() -> Non
         await expect(page.locator("#members li")).to_have_count(2)
 
 
-async def test_that_history_cannot_be_read_is_said_until_it_can() -> None:
-    async with a_stage() as stage, page_of(forgiven="503") as page:
+async def test_that_history_cannot_be_read_is_said_until_it_can(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser, forgiven="503") as page:
         stage.groups, stage.history, stage.stored_up_to = ["g", "h"], [message(1, "said before")], 1
         stage.refused["/chat/h/message"] = HISTORY_UNAVAILABLE
         await page.clock.install()
@@ -102,8 +102,8 @@ async def test_that_history_cannot_be_read_is_said_until_it_can() -> None:
         await expect(facts).to_have_text("")
 
 
-async def test_on_a_phone_the_members_cover_the_messages_until_they_are_closed() -> None:
-    async with a_stage() as stage, page_of(PHONE) as page:
+async def test_on_a_phone_the_members_cover_the_messages_until_they_are_closed(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser, PHONE) as page:
         await stage.open(page)
         await page.get_by_role("button", name="Group g").click()
         box = page.get_by_label("Message", exact=True)
@@ -121,8 +121,10 @@ async def test_on_a_phone_the_members_cover_the_messages_until_they_are_closed()
             assert await page.evaluate("messages.clientWidth") == PHONE
 
 
-async def test_what_is_said_behind_the_members_on_a_phone_is_unread_until_they_are_closed() -> None:
-    async with a_stage() as stage, page_of(PHONE) as page:
+async def test_what_is_said_behind_the_members_on_a_phone_is_unread_until_they_are_closed(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser, PHONE) as page:
         await stage.open(page)
         await page.get_by_role("button", name="Group g").click()
         await page.get_by_role("button", name="Members", exact=True).click()
@@ -132,8 +134,8 @@ async def test_what_is_said_behind_the_members_on_a_phone_is_unread_until_they_a
         await expect(page.locator("#groups .unread")).to_have_text("0")
 
 
-async def test_what_was_refused_can_be_edited_and_is_sent_as_another_message() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_what_was_refused_can_be_edited_and_is_sent_as_another_message(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         await stage.open(page)
         box = page.get_by_label("Message", exact=True)
         await box.fill("too long")

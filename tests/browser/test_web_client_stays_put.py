@@ -1,12 +1,12 @@
 """What is shown stays where it is while others write: people click, select and hear what they meant to."""
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.browser.browsers import page_of
+from tests.browser.browsers import page_in
 from tests.browser.chat_stage import Stage, a_stage, message
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 # Counts the nodes that come into the log, or move in it: each is read aloud.
 COUNT = """
@@ -17,8 +17,10 @@ COUNT = """
 """
 
 
-async def test_a_click_on_a_group_counts_whatever_others_write_while_the_button_is_down() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_a_click_on_a_group_counts_whatever_others_write_while_the_button_is_down(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         stage.groups = ["g", "h", "i"]
         await stage.open(page)
         await page.get_by_role("button", name="Group h").hover()
@@ -29,8 +31,10 @@ async def test_a_click_on_a_group_counts_whatever_others_write_while_the_button_
         await expect(page.locator("#groups .name")).to_have_text(["Group g", "Group h", "Group i"])
 
 
-async def test_a_click_on_a_group_that_is_left_while_the_button_is_down_opens_nothing() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_a_click_on_a_group_that_is_left_while_the_button_is_down_opens_nothing(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         stage.groups = ["g", "h"]
         await stage.open(page)
         await page.get_by_role("button", name="Group h").hover()
@@ -42,8 +46,8 @@ async def test_a_click_on_a_group_that_is_left_while_the_button_is_down_opens_no
         await expect(page.locator("#room-name")).to_have_text("Group g")
 
 
-async def test_the_focus_stays_on_a_group_also_while_it_moves_up() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_the_focus_stays_on_a_group_also_while_it_moves_up(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         stage.groups = ["g", "h", "i"]
         await stage.open(page)
         chosen = page.get_by_role("button", name="Group h")
@@ -55,8 +59,8 @@ async def test_the_focus_stays_on_a_group_also_while_it_moves_up() -> None:
         await expect(chosen).to_be_focused()
 
 
-async def test_only_what_is_new_comes_into_the_log_and_a_selection_stays() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_only_what_is_new_comes_into_the_log_and_a_selection_stays(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         await stage.open(page)
         await _hear(stage, page, message(1, "first"))
         await page.locator("#messages .bubble").last.click(click_count=3)
@@ -67,8 +71,8 @@ async def test_only_what_is_new_comes_into_the_log_and_a_selection_stays() -> No
         assert await page.evaluate("came") == 4  # each hearing ends with a message of its own
 
 
-async def test_a_message_of_mine_is_one_node_from_the_key_to_the_ack() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_a_message_of_mine_is_one_node_from_the_key_to_the_ack(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         await stage.open(page)
         await page.evaluate(COUNT)
         await page.get_by_label("Message", exact=True).fill("olá")

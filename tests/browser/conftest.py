@@ -1,0 +1,15 @@
+"""One browser for a file of tests: starting it takes longer than most of them."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.browser.browsers import a_browser
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """A browser; the tests that open pages in it run in its event loop."""
+    async with a_browser() as running:
+        yield running
