@@ -1,6 +1,7 @@
 """Laws of writing: each message is told of once, in order; a partition has one batch on its way at a time."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, cast
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.log_writer import LogWriter, Outgoing, Written
+from edge_server.log_writer import NOT_SAID, LogWriter, Outgoing, Written
 from runtime.kafka import partition_of
 from runtime.log_requests import cost_of
 from tests.integration.backing import eventually
@@ -25,9 +26,11 @@ class Told:
     def __init__(self) -> None:
         self.written: list[tuple[Outgoing, int, int]] = []
         self.failed: list[Outgoing] = []
+        self.timestamps: list[int] = []
 
     def on_written(self, batch: Sequence[Outgoing], where: Written) -> None:
         self.written += [(message, where.partition, where.offset + n) for n, message in enumerate(batch)]
+        self.timestamps.append(where.timestamp)
 
     def on_failed(self, batch: Sequence[Outgoing], _error: BaseException) -> None:
         self.failed += batch
@@ -99,6 +102,7 @@ async def _live(of: list[bytes | str]) -> None:
         lost = [one for one in told.failed if one in mine]
         assert [one for one in mine if one not in lost] == [one for one, _ in stored]
     assert len(told.written) + len(told.failed) == len(put)
+    assert not writing._tasks
 
 
 async def test_what_comes_while_a_batch_is_on_its_way_goes_with_the_next_one() -> None:
@@ -121,7 +125,7 @@ async def test_past_so_many_rounds_a_second_a_message_waits_for_the_next_one() -
     writing.put(message(0, b"a"))
     await passes()
     writing.put(message(1, b"b"))
-    await passes()
+    await asyncio.sleep(0.01)
     assert [sent.values for sent in producer.sent] == [[b"0"]]
     writing.close()
 
@@ -151,6 +155,37 @@ async def test_what_waits_for_a_round_leaves_with_it_whatever_its_partition() ->
     assert sorted(value for sent in producer.sent for value in sent.values) == [
         b"%d" % number for number in range(len(others) + 1)
     ]
+
+
+async def test_a_writer_that_closes_writes_no_more_and_tells_nobody() -> None:
+    producer, told, waits = Producer(), Told(), asyncio.Event()
+    on_its_way, for_a_producer, for_a_round = (writer(producer, told) for _ in range(3))
+    on_its_way.put(message(0))
+    await passes()
+    producer.ready = waits.wait  # type: ignore[assignment,method-assign]
+    for_a_producer.put(message(1))
+    await passes()
+    for_a_round.put(message(2))
+    for writing in (on_its_way, for_a_producer, for_a_round):
+        writing.close()
+    waits.set()
+    await asyncio.sleep(0.01)
+    assert [sent.values for sent in producer.sent] == [[b"0"]]
+    assert (told.written, told.failed) == ([], [])
+
+
+async def test_a_message_stands_since_the_broker_says_or_since_it_left_where_that_says_nothing() -> None:
+    producer, told = Producer(), Told()
+    writing = writer(producer, told)
+    began = time.time()
+    for offset, says in enumerate([NOT_SAID, 7]):
+        writing.put(message(offset))
+        await passes()
+        producer.sent[-1].written(offset, timestamp=says)
+        await passes()
+    left, said = told.timestamps
+    assert int(1000 * began) <= left <= 1000 * time.time()
+    assert said == 7
 
 
 async def test_a_message_larger_than_a_batch_goes_alone() -> None:
