@@ -8,11 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from api_gateway.access import KnownTokens, MembersOnly, ServiceToken
+from api_gateway.access import KnownTokens, MembersOnly, NewMembers, Paced, ServiceToken
 from runtime.memberships import Memberships
 from runtime.settings import TokenSettings
 from runtime.tokens import Identity, TokenVerifier
-from schemas.refusals import EXPIRED_TOKEN, INVALID_TOKEN, MISSING_TOKEN, NOT_A_MEMBER, UNAVAILABLE, Refused
+from schemas.refusals import (
+    EXPIRED_TOKEN,
+    INVALID_TOKEN,
+    MISSING_TOKEN,
+    NOT_A_MEMBER,
+    RATE_LIMITED,
+    UNAVAILABLE,
+    Refused,
+)
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 A_DAY_S = 86_400
@@ -75,10 +83,11 @@ def test_known_tokens_never_grow_past_their_bound_and_never_mix_up_bearers(ups: 
         assert len(tokens) <= size
 
 
-def test_a_refused_token_is_not_kept() -> None:
+def test_a_token_is_not_kept_once_it_is_refused() -> None:
     verifier = CountingVerifier()
-    verifier.now = 10
     tokens = known_tokens(verifier)
+    tokens.identify("Bearer up1 5")
+    verifier.now = 10
     with pytest.raises(Refused):
         tokens.identify("Bearer up1 5")
     assert len(tokens) == 0
@@ -100,7 +109,8 @@ def test_the_most_recently_used_tokens_stay() -> None:
     for up in ("up1", "up2", "up1", "up3"):
         tokens.identify(f"Bearer {up} 1000")
     asked = verifier.asked
-    tokens.identify("Bearer up1 1000")
+    for up in ("up1", "up3"):
+        tokens.identify(f"Bearer {up} 1000")
     assert verifier.asked == asked
 
 
@@ -162,3 +172,36 @@ def test_only_members_are_let_through_and_nobody_before_the_log_was_read() -> No
     with pytest.raises(Refused) as refused:
         members.require("maths", "up201906046")
     assert refused.value.refusal is NOT_A_MEMBER
+
+
+def test_the_groups_of_a_user_are_shown_in_order() -> None:
+    memberships, groups = Memberships(), [f"group-{n}" for n in range(9)]
+    for group in reversed(groups):
+        memberships.set_member(group, "up201906045", member=True)
+    assert MembersOnly(memberships, lambda: None).groups_of("up201906045") == groups
+
+
+def test_a_caller_within_their_budget_passes_whoever_else_is_past_theirs() -> None:
+    now = 0.0
+    paced = Paced(lambda header: header or "", per_s=0.5, burst=2, clock=lambda: now)
+    assert [paced.identify("up1") for _ in range(2)] == ["up1", "up1"]
+    with pytest.raises(Refused) as refused:
+        paced.identify("up1")
+    assert refused.value.refusal is RATE_LIMITED
+    assert paced.identify("up2") == "up2"
+    now = 4.0
+    assert paced.identify("up1") == "up1"
+
+
+def test_who_has_anything_left_adds_many_members_and_waits_for_as_many_before_the_next() -> None:
+    now = 0.0
+    new_members = NewMembers(per_s=2.0, burst=10, clock=lambda: now)
+    new_members.spend("up1", 9)
+    new_members.spend("up1", 15)
+    now = 7.0
+    with pytest.raises(Refused) as refused:
+        new_members.spend("up1", 1)
+    assert refused.value.refusal is RATE_LIMITED
+    new_members.spend("up2", 1)
+    now = 7.5
+    new_members.spend("up1", 1)
