@@ -1,7 +1,8 @@
 """The laws of pages: together they are the log, each of them in its order."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -17,13 +18,12 @@ from api_gateway.history import (
     History,
     bundle_pipeline,
     messages_of,
-    slice_of,
 )
 from api_gateway.settings import GatewaySettings
 from schemas.api import MAX_PER_BUNDLE, BundlePage, HistoryBundle, HistoryPage, Page
 from schemas.api import History as HistoryModel
 from schemas.client_events import ChatMessage
-from schemas.documents import MESSAGES, message_document
+from schemas.documents import MESSAGES, message_document, message_key
 from schemas.log_records import MAX_TEXT_BYTES, MessageSent
 from schemas.refusals import NOT_FOUND, TOO_LARGE, Refused
 
@@ -40,53 +40,45 @@ def document(seq: int, group: str = "maths") -> Document:
     return dict(message_document(sent, seq=seq, timestamp=1_000 + seq))
 
 
-def run(log: Collection[int], page: HistoryPage) -> list[int]:
-    """Run a page's slice as a store does, and return the seqs in the order of the answer."""
-    wanted = slice_of("maths", page)
-    bounds = wanted.query.get("seq", {})
-    inside = [s for s in log if s < bounds.get("$lt", 10**9) and s > bounds.get("$gt", -1)]
-    ordered = sorted(inside, reverse=wanted.direction < 0)[wanted.skip : wanted.skip + wanted.limit]
-    return [one["seq"] for one in wanted.in_log_order([document(seq) for seq in ordered])]
+async def run(log: Collection[int], page: HistoryPage) -> list[int]:
+    """Return the seqs of a page, in the order of the answer."""
+    shown, _ = history([document(seq) for seq in log] + [document(seq, "art") for seq in log])
+    return [one["seq"] for one in (await shown.page("maths", page))["messages"]]
 
 
 @given(logs, sizes)
-def test_the_pages_of_a_group_are_its_log_newest_page_first_each_in_log_order(
+async def test_the_pages_of_a_group_are_its_log_newest_page_first_each_in_log_order(
     log: list[int], size: int
 ) -> None:
-    pages = [run(log, HistoryPage(page=n, perPage=size)) for n in range(len(log) // size + 2)]
+    pages = [await run(log, HistoryPage(page=n, perPage=size)) for n in range(len(log) // size + 2)]
     assert pages[0] == log[-size:]
     assert [seq for page in reversed(pages) for seq in page] == log
 
 
 @given(logs, sizes)
-def test_going_back_by_before_gives_the_whole_log(log: list[int], size: int) -> None:
+async def test_going_back_by_before_gives_the_whole_log(log: list[int], size: int) -> None:
     read: list[int] = []
-    page = run(log, HistoryPage(perPage=size))
+    page = await run(log, HistoryPage(perPage=size))
     while page:
         read = page + read
-        page = run(log, HistoryPage(perPage=size, before=page[0]))
+        page = await run(log, HistoryPage(perPage=size, before=page[0]))
     assert read == log
 
 
 @given(logs, sizes, st.integers(-1, 500))
-def test_going_on_by_after_gives_everything_later(log: list[int], size: int, start: int) -> None:
+async def test_going_on_by_after_gives_everything_later(log: list[int], size: int, start: int) -> None:
     read: list[int] = []
-    page = run(log, HistoryPage(perPage=size, after=start))
+    page = await run(log, HistoryPage(perPage=size, after=start))
     while page:
         read += page
-        page = run(log, HistoryPage(perPage=size, after=page[-1]))
+        page = await run(log, HistoryPage(perPage=size, after=page[-1]))
     assert read == [seq for seq in log if seq > start]
 
 
 @given(logs, st.integers(0, 500), st.integers(-1, 500))
-def test_before_and_after_together_bound_the_pages(log: list[int], before: int, after: int) -> None:
+async def test_before_and_after_together_bound_the_pages(log: list[int], before: int, after: int) -> None:
     inside = [seq for seq in log if after < seq < before]
-    assert run(log, HistoryPage(perPage=20, before=before, after=after)) == inside[-20:]
-
-
-@given(sizes, st.one_of(st.none(), st.integers(0, 500)))
-def test_a_bounded_first_page_skips_nothing(size: int, before: int | None) -> None:
-    assert slice_of("maths", HistoryPage(perPage=size, before=before)).skip == 0
+    assert await run(log, HistoryPage(perPage=20, before=before, after=after)) == inside[-20:]
 
 
 def test_a_message_in_history_has_the_shape_that_live_ones_have() -> None:
@@ -109,16 +101,34 @@ def test_a_bundle_is_one_aggregation_that_takes_groups_as_words_not_as_expressio
     assert sum(stage.get("$skip", 0) for stage in inner) == page * size
 
 
+def meets(value: Any, wanted: Any) -> bool:
+    """Say whether a store finds the value: it is the one wanted, or within the bounds."""
+    if not isinstance(wanted, dict):
+        return bool(value == wanted)
+    return bool(wanted.get("$gt", -1) < value < wanted.get("$lt", 10**9))
+
+
 class FakeReads:
-    """Answers with what it is given, and notes the order of the questions."""
+    """Finds in what it is given, and notes the order of the questions."""
 
     def __init__(self, found: list[Document]) -> None:
         self.found = found
         self.asked: list[str] = []
 
-    async def find(self, collection: str, _query: Document, **_how: Any) -> list[Document]:
+    async def find(
+        self,
+        collection: str,
+        query: Document,
+        *,
+        sort: Sequence[tuple[str, int]] = (),
+        skip: int = 0,
+        limit: int,
+    ) -> list[Document]:
         self.asked.append(collection)
-        return self.found
+        found = [one for one in self.found if all(meets(one[name], query[name]) for name in query)]
+        for name, direction in reversed(sort):
+            found.sort(key=itemgetter(name), reverse=direction < 0)
+        return found[skip : skip + limit]
 
     async def aggregate(self, collection: str, _pipeline: list[Document]) -> list[Document]:
         self.asked.append(collection)
@@ -218,6 +228,28 @@ async def test_few_bundles_are_put_together_at_the_same_time_and_pages_need_not_
     assert reads.asked.count("bundle") == BUNDLES_AT_ONCE
     goes_on.set()
     assert len(await asyncio.gather(*bundles)) == BUNDLES_AT_ONCE + 2
+
+
+@given(logs, sizes)
+async def test_the_newest_of_all_groups_are_everything_newest_page_first(log: list[int], size: int) -> None:
+    shown, _ = history([document(seq, "maths" if seq % 2 else "art") for seq in reversed(log)])
+    pages = [
+        [one["seq"] for one in (await shown.newest(Page(page=n, perPage=size)))["messages"]]
+        for n in range(len(log) // size + 2)
+    ]
+    assert pages[0] == log[-size:]
+    assert [seq for page in reversed(pages) for seq in page] == log
+
+
+async def test_a_message_is_found_by_its_id_and_by_whose_it_is_in_which_group() -> None:
+    """Several may have chosen one id: the earliest has it."""
+    shown, _ = history([document(1), document(2), {**document(3), "id": "m2"}, document(2, "art")][::-1])
+    assert (await shown.one("m2"))["seq"] == 2
+    for group in ("maths", "art"):
+        found = await shown.by_key(message_key(group, "up201906045", "m2"))
+        assert found is not None
+        assert (found["room"], found["id"]) == (group, "m2")
+    assert await shown.by_key(message_key("maths", "up201906045", "m4")) is None
 
 
 async def test_a_message_that_is_not_there_is_not_found() -> None:
