@@ -6,7 +6,7 @@ All moments are planned before the run, in seconds from its start: nothing here 
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappush, heapreplace, merge
+from heapq import heapify, heapreplace, merge
 from itertools import pairwise
 from typing import Final
 
@@ -116,10 +116,11 @@ def _steady(rng: random.Random, stretch: Stretch, comes: Sequence[float]) -> Ite
     every_s = stretch.phase.each_s
     if every_s is None:
         return
-    heap: list[tuple[float, int]] = []
-    for student, at_s in enumerate(comes):
-        if at_s <= stretch.ends_s:
-            heappush(heap, (max(at_s, stretch.starts_s) + rng.random() * every_s, student))
+    heap = [
+        (max(at_s, stretch.starts_s) + rng.random() * every_s, student)
+        for student, at_s in enumerate(comes)
+        if at_s <= stretch.ends_s
+    ]
     heapify(heap)
     while heap and heap[0][0] < stretch.ends_s:
         at_s, student = heap[0]
