@@ -102,8 +102,8 @@ def test_a_bundle_is_one_aggregation_that_takes_groups_as_words_not_as_expressio
 
 
 def meets(value: Any, wanted: Any) -> bool:
-    """Say whether a store finds the value: it is the one wanted, or within the bounds."""
-    if not isinstance(wanted, dict):
+    """Say whether a store finds the value: it is the one wanted, or within the bounds, if there are any."""
+    if not isinstance(wanted, dict) or not wanted:
         return bool(value == wanted)
     return bool(wanted.get("$gt", -1) < value < wanted.get("$lt", 10**9))
 
