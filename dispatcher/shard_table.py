@@ -70,10 +70,11 @@ def edges_changed(
     known = replace(
         table, serving=table.serving - changed | serving, draining=table.draining - changed | draining
     )
+    shards = None
     if loads and known.serving:
         coming = serving - {shard.edge for shard in table.shards}
         known = replace(known, shards=given_back(table.shards, coming, loads, held or {}))
-    shards = shared_by_load(known.shards, known.serving, loads) if loads and known.serving else None
+        shards = shared_by_load(known.shards, known.serving, loads)
     after = replace(known, shards=shards or _shared_by_width(known))
     moves = moves_between(table, after, "joined")
     left = states.keys() - serving
