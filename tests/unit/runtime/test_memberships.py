@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime import metrics
 from runtime.memberships import Memberships
+from schemas import topics
 from schemas.ids import membership_key
 from schemas.log_records import Encoded, MemberJoined, encode, tombstone
 
@@ -21,7 +23,7 @@ class Read:
     record: Encoded
     partition: int = 0
     offset: int = 0
-    key: bytes = field(init=False)
+    key: bytes | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.key, self.value, self.headers = self.record
@@ -59,14 +61,16 @@ def test_the_last_record_of_each_membership_counts_and_listeners_hear_of_changes
     assert set(memberships._groups) == {up for _, up in there}
 
 
-def test_a_record_that_cannot_be_read_changes_nothing_and_the_rest_goes_on() -> None:
-    memberships = Memberships()
+def test_a_record_that_cannot_be_read_is_counted_and_changes_nothing_and_the_rest_goes_on() -> None:
+    memberships, bad = Memberships(), metrics.BAD_RECORDS.labels(topic=topics.MEMBERSHIPS)._value
+    before = bad.get()
     poison = record("a", "up000000001", True)
     poison.value = b"{"
     wrong_key = record("a", "up000000001", True)
     wrong_key.key = b"b/up000000001"
     no_key = record("a", "up000000001", False)
-    no_key.key = b""
+    no_key.key = None
     memberships.take(0, [poison, wrong_key, no_key, record("c", "up000000002", True)])
+    assert bad.get() == before + 3
     assert memberships.groups_of("up000000001") == frozenset()
     assert memberships.groups_of("up000000002") == {"c"}
