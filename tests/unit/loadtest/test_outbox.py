@@ -115,6 +115,14 @@ def test_silence_is_a_reason_to_write_again() -> None:
     assert outbox.take_due(ACK_TIMEOUT_S) == [message(1)]
 
 
+def test_nobody_is_woken_before_anything_can_be_written() -> None:
+    outbox = new_outbox()
+    for number in range(WINDOW + 1):
+        outbox.post(message(number))
+        outbox.take_due(float(number))
+    assert outbox.next_due() == ACK_TIMEOUT_S
+
+
 def test_a_late_ack_of_an_earlier_try_ends_the_message() -> None:
     outbox = new_outbox()
     outbox.post(message(1))
