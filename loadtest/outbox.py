@@ -35,8 +35,7 @@ class Outbox:
         self._window = window
         self._retry_after_s = retry_after_s
         self._ack_timeout_s = ack_timeout_s
-        self._numbers: dict[str, int] = {}
-        self._messages: dict[str, Outgoing] = {}
+        self._messages: dict[str, tuple[int, Outgoing]] = {}
         self._waiting: list[tuple[int, str]] = []
         self._under_way: dict[str, float] = {}
         self._not_before = 0.0
@@ -54,8 +53,7 @@ class Outbox:
         if message.id in self._messages:
             raise ValueError(f"{message.id} is posted already")
         self._posted += 1
-        self._numbers[message.id] = self._posted
-        self._messages[message.id] = message
+        self._messages[message.id] = self._posted, message
         heappush(self._waiting, (self._posted, message.id))
 
     def take_due(self, now: float) -> list[Outgoing]:
@@ -67,7 +65,7 @@ class Outbox:
             _, message_id = heappop(self._waiting)
             if message_id in self._messages:
                 self._under_way[message_id] = now + self._ack_timeout_s
-                due.append(self._messages[message_id])
+                due.append(self._messages[message_id][1])
         return due
 
     def next_due(self) -> float | None:
@@ -81,8 +79,8 @@ class Outbox:
         """Return the message that is done, or None where an earlier try was acked already."""
         self._refusals = 0
         self._under_way.pop(message_id, None)
-        self._numbers.pop(message_id, None)
-        return self._messages.pop(message_id, None)
+        _, message = self._messages.pop(message_id, (0, None))
+        return message
 
     def refused(self, message_id: str, code: str, now: float) -> Outgoing | None:
         """Take a refusal. Returns the message where it is final; others are tried again later.
@@ -107,4 +105,4 @@ class Outbox:
     def _put_back(self, message_id: str) -> None:
         if self._under_way.pop(message_id, None) is not None:
             self.retries += 1
-            heappush(self._waiting, (self._numbers[message_id], message_id))
+            heappush(self._waiting, (self._messages[message_id][0], message_id))
