@@ -123,6 +123,15 @@ def test_nobody_is_woken_before_anything_can_be_written() -> None:
     assert outbox.next_due() == ACK_TIMEOUT_S
 
 
+def test_a_new_connection_does_not_wait_for_what_the_one_before_was_refused() -> None:
+    outbox = new_outbox()
+    outbox.post(message(1))
+    outbox.take_due(0.0)
+    outbox.refused("m1", "overloaded", now=0.0)
+    outbox.disconnected()
+    assert outbox.take_due(0.0) == [message(1)]
+
+
 def test_a_late_ack_of_an_earlier_try_ends_the_message() -> None:
     outbox = new_outbox()
     outbox.post(message(1))
