@@ -62,6 +62,7 @@ def test_all_messages_once_and_in_order_are_right(seqs: list[int]) -> None:
     assert room.memory.outstanding() == 0
     assert room.memory.received == len(seqs) * len(UPS) == room.memory.deliver.total
     assert room.memory.own.total == len(seqs), "only the sender reads their own"
+    assert room.memory.acked == len(seqs) == room.memory.ack.total
 
 
 @given(some_seqs, st.data())
@@ -72,6 +73,12 @@ def test_a_dropped_message_is_missing(seqs: list[int], data: st.DataObject) -> N
     room.hear(UPS[2], seqs)
     assert room.wrong() == {"missing": 1}
     assert room.memory.outstanding() == 1
+
+
+@given(some_seqs)
+def test_what_was_acked_and_nobody_got_is_missing_for_everybody(seqs: list[int]) -> None:
+    room = Room(seqs)
+    assert room.wrong() == {"missing": len(seqs) * len(UPS)} == {"missing": room.memory.outstanding()}
 
 
 @given(some_seqs, st.data())
@@ -158,30 +165,43 @@ def test_what_was_before_a_member_joined_is_not_theirs() -> None:
 
 
 def test_who_came_and_was_let_into_no_room_misses_everything_and_who_never_came_misses_nothing() -> None:
-    room = Room([101, 102])
+    room = Room([0, 1, 101, 102])
     for up in UPS[:2]:
         room.hear(up, [101, 102])
     room.memory.places[UPS[2]]["leic"].after = None
-    assert room.wrong() == {"missing": 2}
+    assert room.wrong() == {"missing": 4}
     room.memory.came.remove(UPS[2])
     assert room.wrong() == {}
 
 
-def test_a_hole_that_the_edge_owned_up_to_is_not_missing() -> None:
-    room = Room([101, 102, 103])
+@given(some_seqs, st.integers(HEAD, HEAD + 60), st.integers(HEAD, HEAD + 60))
+def test_a_hole_that_the_edge_owned_up_to_is_not_missing(seqs: list[int], after: int, up_to: int) -> None:
+    room, lost = Room(seqs), [seq for seq in seqs if after < seq <= up_to]
     for up in UPS[:2]:
-        room.hear(up, [101, 102, 103])
-    room.hear(UPS[2], [101, 103])
-    assert room.wrong() == {"missing": 1}
-    room.memory.places[UPS[2]]["leic"].holes = [(101, 102)]
-    assert room.wrong() == {}
+        room.hear(up, seqs)
+    room.hear(UPS[2], [seq for seq in seqs if seq not in lost])
+    assert room.memory.verdict() == Faults(missing=len(lost))
+    room.memory.places[UPS[2]]["leic"].holes = [(after, up_to)]
+    assert room.memory.verdict() == Faults()
 
 
-def test_latency_counts_from_the_planned_moment() -> None:
-    room = Room([101])
-    room.clock.now = 2.0
-    room.hear(UPS[1], [101])
-    assert 2000 <= room.memory.deliver.percentile_ms(50) <= 2000 * 1.016
+def test_what_somebody_else_said_is_missing_for_members_who_did_not_get_it_as_others_did() -> None:
+    room = Room([])
+    room.messages = {seq: message(seq) for seq in (101, 102)}
+    room.hear(UPS[0], [101, 102])
+    room.hear(UPS[1], [102])
+    assert room.wrong() == {"missing": 3}
+
+
+def test_latencies_count_from_the_planned_moment() -> None:
+    room = Room([])
+    room.messages[101] = message(101)
+    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=1.0))
+    room.clock.now = 3.0
+    room.memory.got_acked("m101", 101)
+    room.hear(UPS[0], [101])
+    for latencies in (room.memory.ack, room.memory.deliver, room.memory.own):
+        assert 2000 <= latencies.percentile_ms(50) <= 2000 * 1.016
 
 
 def test_what_was_not_planned_to_be_measured_is_timed_apart() -> None:
@@ -234,3 +254,20 @@ def test_what_all_members_have_is_forgotten_and_still_judged() -> None:
     room.hear(UPS[1], [102])
     room.hear(UPS[2], [101, 102])
     assert room.wrong() == {"doubled": 1}
+
+
+def test_what_is_not_acked_or_not_for_long_or_not_at_all_members_is_not_forgotten() -> None:
+    room = Room([])
+    room.messages = {seq: message(seq) for seq in range(101, 106)}
+    for name in ("m102", "m101", "m103", "refused", "m105", "m104"):
+        room.memory.say(name, Said("leic", UPS[0], "olá", planned_at=0.0))
+    room.memory.got_refused("refused")
+    for seq in (101, 104, 105):
+        room.memory.got_acked(f"m{seq}", seq)
+    for up in UPS:
+        room.hear(up, [101, 102, 103, 104, 105] if up != UPS[2] else [101, 102, 103, 104])
+    room.clock.now = FORGET_AFTER_S + 1
+    room.memory.got_acked("m103", 103)
+    room.memory.forget_old()
+    assert set(room.memory.said) == {"m102", "m103", "m105"}
+    assert room.wrong() == {"missing": 1, "not_acked": 1}
