@@ -75,10 +75,12 @@ async def test_going_on_by_after_gives_everything_later(log: list[int], size: in
     assert read == [seq for seq in log if seq > start]
 
 
-@given(logs, st.integers(0, 500), st.integers(-1, 500))
-async def test_before_and_after_together_bound_the_pages(log: list[int], before: int, after: int) -> None:
+@given(logs, sizes, st.integers(0, 500), st.integers(-1, 500))
+async def test_before_and_after_together_bound_the_pages(
+    log: list[int], size: int, before: int, after: int
+) -> None:
     inside = [seq for seq in log if after < seq < before]
-    assert await run(log, HistoryPage(perPage=20, before=before, after=after)) == inside[-20:]
+    assert await run(log, HistoryPage(perPage=size, before=before, after=after)) == inside[-size:]
 
 
 def test_a_message_in_history_has_the_shape_that_live_ones_have() -> None:
