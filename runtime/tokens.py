@@ -29,6 +29,7 @@ JWKS_TIMEOUT_S: Final = 10.0
 MAX_TOKEN_CHARS: Final = 8_192
 
 _UP = TypeAdapter[str](UpNumber)
+_UNREADABLE: Final = (OSError, aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWTError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,12 @@ class TokenVerifier:
             raise Fatal("TOKEN_JWKS must be set where RS256 or ES256 is accepted")
 
     async def start(self, service: Service) -> None:
-        """Load the public keys and keep them fresh, where there are any."""
+        """Load the public keys and keep them fresh, where there are any. Raises `Fatal` where that fails."""
         if self._settings.token_jwks is not None:
-            self._keys = await _load_keys(self._settings.token_jwks)
+            try:
+                self._keys = await _load_keys(self._settings.token_jwks)
+            except _UNREADABLE as error:
+                raise Fatal(f"the keys at TOKEN_JWKS cannot be read: {error!r}") from error
             service.supervise("refresh token keys", self._refresh)
 
     def verify(self, token: str | None) -> Identity:
@@ -116,13 +120,7 @@ class TokenVerifier:
             await asyncio.sleep(JWKS_EVERY_S)
             try:
                 self._keys = await _load_keys(self._settings.token_jwks or "")
-            except (
-                OSError,
-                aiohttp.ClientError,
-                TimeoutError,
-                ValueError,
-                jwt.PyJWTError,
-            ) as error:
+            except _UNREADABLE as error:
                 log.warning("token keys cannot be refreshed", extra=logs.facts(error=repr(error)))
 
 
@@ -131,7 +129,10 @@ async def _load_keys(source: str) -> dict[str | None, jwt.PyJWK]:
         text = await _fetch(source)
     else:
         text = await asyncio.to_thread(Path(source).read_text)
-    return {key.key_id: key for key in jwt.PyJWKSet.from_dict(json.loads(text)).keys}
+    keys = json.loads(text)
+    if not isinstance(keys, dict):
+        raise ValueError("no JWKS")  # noqa: TRY004 - it was read, and is no more one than a broken text
+    return {key.key_id: key for key in jwt.PyJWKSet.from_dict(keys).keys}
 
 
 async def _fetch(url: str) -> str:

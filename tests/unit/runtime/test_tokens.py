@@ -109,6 +109,19 @@ async def test_public_keys_are_chosen_by_kid_and_never_serve_as_a_secret(tmp_pat
         await service.resources.aclose()
 
 
+@pytest.mark.parametrize("content", [None, "no JSON", "[]", "{}", '{"keys": []}'])
+async def test_a_service_without_keys_does_not_start_and_says_why(
+    tmp_path: Path, content: str | None
+) -> None:
+    jwks = tmp_path / "jwks.json"
+    jwks.write_text(content or "")
+    verifier = TokenVerifier(settings(token_algorithms=("RS256",), token_jwks=str(jwks)))
+    if content is None:
+        jwks.unlink()
+    with pytest.raises(Fatal, match="TOKEN_JWKS"):
+        await verifier.start(Service("test", ServiceSettings(ops_port=0, log_dir="")))
+
+
 def forged_with_public_key(public: rsa.RSAPublicKey) -> str:
     """Sign with HS256 and the public key's text as the secret: the classic confusion of algorithms."""
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
