@@ -114,7 +114,7 @@ class _Parts:
             settings.max_groups_per_user,
         )
         posting = Posting(members, writer, self._progress, history)
-        users = Users(reads, writer, self._progress)
+        users = Users(reads, writer, self._progress, self._assignments)
         reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
         self.public = PublicApi(Locations(self._assignments), history, groups, members, users, reads_of_users)
         self.internal = InternalApi(history, groups, posting, users)

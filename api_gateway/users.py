@@ -6,27 +6,31 @@ from http import HTTPStatus
 from api_gateway.log_writer import SOURCE, LogWriter
 from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
+from runtime.assignments import Assignments
 from runtime.mongo import Document
 from schemas import topics
 from schemas.api import ListPage, User, UserAccepted, UserList, UserStateOf
-from schemas.documents import USERS
+from schemas.documents import ONLINE_EDGE, USERS
 from schemas.log_records import PresenceChanged, ProfileChanged, encode
 
 
 class Users:
     """Reads and writes users."""
 
-    def __init__(self, reads: StoreReads, writer: LogWriter, progress: StoredProgress) -> None:
+    def __init__(
+        self, reads: StoreReads, writer: LogWriter, progress: StoredProgress, assignments: Assignments
+    ) -> None:
         self._reads = reads
         self._writer = writer
         self._progress = progress
+        self._assignments = assignments
 
     async def all(self, page: ListPage) -> UserList:
         """Return a page of all users, by UP number."""
         found = await self._reads.find(
             USERS, {}, sort=[("_id", 1)], skip=page.page * page.perPage, limit=page.perPage + 1
         )
-        users = [_shown(document) for document in found[: page.perPage]]
+        users = [self._shown(document) for document in found[: page.perPage]]
         return UserList(users=users, nextPage=page.page + 1 if len(found) > page.perPage else None)
 
     async def among(self, ups: Sequence[str], page: ListPage) -> UserList:
@@ -35,7 +39,7 @@ class Users:
         wanted = ups[begin:end]
         found = await self._reads.find(USERS, {"_id": {"$in": list(wanted)}})
         known = {document["_id"]: document for document in found}
-        users = [_shown(known.get(up, {"_id": up})) for up in wanted]
+        users = [self._shown(known.get(up, {"_id": up})) for up in wanted]
         return UserList(users=users, nextPage=page.page + 1 if len(ups) > end else None)
 
     async def set(self, state: UserStateOf) -> tuple[UserAccepted, HTTPStatus]:
@@ -57,11 +61,13 @@ class Users:
         )
         return accepted, HTTPStatus.OK if stored else HTTPStatus.ACCEPTED
 
-
-def _shown(document: Document) -> User:
-    return User(
-        up=document["_id"],
-        username=document.get("username"),
-        name=document.get("name"),
-        online=document.get("online", False),
-    )
+    def _shown(self, document: Document) -> User:
+        """Return what the store knows of a user. Who came by an edge that has died since is not online."""
+        table, edge = self._assignments.table, document.get(ONLINE_EDGE)
+        lives = edge is None or table is None or edge in table.urls
+        return User(
+            up=document["_id"],
+            username=document.get("username"),
+            name=document.get("name"),
+            online=lives and document.get("online", False),
+        )

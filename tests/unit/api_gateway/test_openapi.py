@@ -119,7 +119,7 @@ def routes_of(parts: GroupParts) -> list[Route[Any]]:
     """Return all rows, in front of these groups, a store that is away and no table."""
     away: Any = Away()
     writer: Any = parts.writer
-    history, users = History(away, away, SETTINGS), Users(away, writer, away)
+    history, users = History(away, away, SETTINGS), Users(away, writer, away, Assignments())
     posting = Posting(parts.members, writer, away, history)
     public = PublicApi(Locations(Assignments()), history, parts.groups, parts.members, users, ReadsOfUsers(1))
     return [*public.routes(), *InternalApi(history, parts.groups, posting, users).routes()]
