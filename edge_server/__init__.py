@@ -4,6 +4,7 @@ app.py puts the parts together, settings.py says what an edge can be told. The w
 others:
 
     socket_server.py     python-socketio, and what we change of it
+    engine_requests.py   a request as the library wants to see it
     pings.py             when clients are pinged, and who has not answered
     websockets.py        a websocket is accepted
     direct_websocket.py  one that began as such: frames come in, and no task waits

@@ -12,6 +12,7 @@ from edge_server.cut_off import CutOff
 from edge_server.delivery import Delivery
 from edge_server.drain import Drain
 from edge_server.elsewhere import Elsewhere
+from edge_server.engine_requests import allowed_origins
 from edge_server.fan_out import FanOut
 from edge_server.handshake import Handshake, Joining
 from edge_server.moving import Moving
@@ -22,7 +23,7 @@ from edge_server.rooms import Rooms
 from edge_server.sessions import Sessions
 from edge_server.settings import EdgeSettings
 from edge_server.socket_events import SocketEvents
-from edge_server.socket_server import ChatSocketServer, allowed_origins
+from edge_server.socket_server import ChatSocketServer
 from edge_server.status_report import StatusReport
 from edge_server.traced_delivery import TracedDelivery
 from runtime import logs, metrics, tracing

@@ -1,6 +1,6 @@
 """python-socketio, bent in six places: websockets are our own (websockets.py); polled bodies are read to
-their end; frames that can't be read are answered by a named refusal, and so are events that ask for no ack;
-nothing binary is taken in; no rooms.
+their end (engine_requests.py); frames that can't be read are answered by a named refusal, and so are events
+that ask for no ack; nothing binary is taken in; no rooms.
 
 The overridden methods are the libraries' own extension of each other (python-socketio on engine.io); their
 versions are pinned, and tests with the official client hold them.
@@ -14,19 +14,15 @@ from typing import Any, Final
 
 import orjson
 import socketio
-from aiohttp.web import Request
-from engineio import packet
-from engineio.exceptions import EngineIOError
-from engineio.payload import Payload
 
 from edge_server.arrivals import LOOK_EVERY_S, Arrivals
 from edge_server.clients import Client
+from edge_server.engine_requests import allowed_origins, environ_of
 from edge_server.pings import Engine
 from edge_server.settings import EdgeSettings
 from edge_server.websockets import FramedWebSocket
 from runtime import metrics, refusing
 from runtime.budgets import Budgets
-from runtime.settings import origins_of
 from schemas.client_events import REFUSED
 from schemas.refusals import (
     BAD_JSON,
@@ -38,10 +34,6 @@ from schemas.refusals import (
     Refused,
 )
 
-# engine.io drops a polled body of more packets than this (its default is 16) and answers OK all the same:
-# what a standard client may collect between two polls has to fit.
-Payload.max_decode_packets = 2_000
-
 for _library in ("engineio.server", "socketio.server"):
     # Where no level is set they print to stderr, beside our lines.
     logging.getLogger(_library).setLevel(logging.ERROR)
@@ -50,19 +42,6 @@ _ACK_ID: Final = re.compile(r"2(?:/[^,]{0,64},)?(\d{1,9})\[")
 _HELLO: Final = re.compile(r"0(/[^,?]{0,64})?")
 _BINARY: Final = ("5", "6")
 _NOT_FOR_CLIENTS: Final = frozenset({"connect", "disconnect", "*"})
-
-_HEADERS: Final = (
-    ("Accept-Encoding", "HTTP_ACCEPT_ENCODING"),
-    ("Access-Control-Request-Headers", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS"),
-    ("Connection", "HTTP_CONNECTION"),
-    ("Content-Length", "CONTENT_LENGTH"),
-    ("Host", "HTTP_HOST"),
-    ("Origin", "HTTP_ORIGIN"),
-    ("Upgrade", "HTTP_UPGRADE"),
-    ("X-Forwarded-Host", "HTTP_X_FORWARDED_HOST"),
-    ("X-Forwarded-Proto", "HTTP_X_FORWARDED_PROTO"),
-)
-"""The headers that engine.io looks at, and what it calls them."""
 
 
 class Json:
@@ -74,49 +53,6 @@ class Json:
         return orjson.dumps(value).decode()
 
     loads = staticmethod(orjson.loads)
-
-
-class WholeBody:
-    """A polled body, which was read to its end before: aiohttp's ``read(n)`` returns what has arrived."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    async def read(self, _size: int) -> bytes:
-        """Return all of it: engine.io asks for nothing where a body in chunks does not say its length.
-
-        Raises what engine.io answers by 400 where they are no packets: whatever else it meets it takes for a
-        failure of its own, and says that all is well.
-        """
-        body = await self._request.read()
-        try:
-            packets = Payload(encoded_payload=body.decode()).packets
-        except (ValueError, LookupError, TypeError) as error:
-            raise EngineIOError from error
-        if any(one.packet_type > packet.NOOP for one in packets):
-            raise EngineIOError
-        return body
-
-
-def environ_of(request: Request) -> dict[str, Any]:
-    """Return what engine.io wants to know of a request. It keeps that for as long as the connection lives."""
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": request.method,
-        "QUERY_STRING": request.query_string,
-        "wsgi.url_scheme": request.headers.get("X-Forwarded-Proto", "http"),
-        "wsgi.input": WholeBody(request),
-        "aiohttp.request": request,
-    }
-    for header, key in _HEADERS:
-        if header in request.headers:
-            environ[key] = ",".join(request.headers.getall(header))
-    return environ
-
-
-def allowed_origins(setting: str) -> str | list[str]:
-    """Return the origins of a setting as engine.io takes them."""
-    origins = origins_of(setting)
-    return "*" if "*" in origins else sorted(origins)
 
 
 class Sids(socketio.AsyncManager):  # type: ignore[misc]

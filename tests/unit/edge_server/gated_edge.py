@@ -12,8 +12,9 @@ from aiohttp import (
 )
 
 from edge_server.arrivals import Bodies, gate
+from edge_server.engine_requests import allowed_origins
 from edge_server.settings import EdgeSettings
-from edge_server.socket_server import ChatSocketServer, allowed_origins
+from edge_server.socket_server import ChatSocketServer
 from runtime.service import Service, running
 from tests.integration.backing import eventually
 

@@ -6,7 +6,7 @@ from engineio.async_drivers.aiohttp import translate_request
 from multidict import CIMultiDict
 
 from api_gateway.answers import Cors
-from edge_server.socket_server import allowed_origins, environ_of
+from edge_server.engine_requests import allowed_origins, environ_of
 
 # Engine.io's server asks for these, and for nothing else.
 ASKED = (

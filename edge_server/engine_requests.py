@@ -1,0 +1,70 @@
+"""A request as engine.io wants to see it: what it looks at, all of a polled body, and who may come."""
+
+from typing import Any, Final
+
+from aiohttp.web import Request
+from engineio import packet
+from engineio.exceptions import EngineIOError
+from engineio.payload import Payload
+
+from runtime.settings import origins_of
+
+# engine.io drops a polled body of more packets than this (its default is 16) and answers OK all the same:
+# what a standard client may collect between two polls has to fit.
+Payload.max_decode_packets = 2_000
+
+_HEADERS: Final = (
+    ("Accept-Encoding", "HTTP_ACCEPT_ENCODING"),
+    ("Access-Control-Request-Headers", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS"),
+    ("Connection", "HTTP_CONNECTION"),
+    ("Content-Length", "CONTENT_LENGTH"),
+    ("Host", "HTTP_HOST"),
+    ("Origin", "HTTP_ORIGIN"),
+    ("Upgrade", "HTTP_UPGRADE"),
+    ("X-Forwarded-Host", "HTTP_X_FORWARDED_HOST"),
+    ("X-Forwarded-Proto", "HTTP_X_FORWARDED_PROTO"),
+)
+"""The headers that engine.io looks at, and what it calls them."""
+
+
+class WholeBody:
+    """A polled body, which was read to its end before: aiohttp's ``read(n)`` returns what has arrived."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    async def read(self, _size: int) -> bytes:
+        """Return all of it: engine.io asks for nothing where a body in chunks does not say its length.
+
+        Raises what engine.io answers by 400 where they are no packets: whatever else it meets it takes for a
+        failure of its own, and says that all is well.
+        """
+        body = await self._request.read()
+        try:
+            packets = Payload(encoded_payload=body.decode()).packets
+        except (ValueError, LookupError, TypeError) as error:
+            raise EngineIOError from error
+        if any(one.packet_type > packet.NOOP for one in packets):
+            raise EngineIOError
+        return body
+
+
+def environ_of(request: Request) -> dict[str, Any]:
+    """Return what engine.io wants to know of a request. It keeps that for as long as the connection lives."""
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "QUERY_STRING": request.query_string,
+        "wsgi.url_scheme": request.headers.get("X-Forwarded-Proto", "http"),
+        "wsgi.input": WholeBody(request),
+        "aiohttp.request": request,
+    }
+    for header, key in _HEADERS:
+        if header in request.headers:
+            environ[key] = ",".join(request.headers.getall(header))
+    return environ
+
+
+def allowed_origins(setting: str) -> str | list[str]:
+    """Return the origins of a setting as engine.io takes them."""
+    origins = origins_of(setting)
+    return "*" if "*" in origins else sorted(origins)
