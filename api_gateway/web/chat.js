@@ -94,7 +94,7 @@ function logOut(why = "") {
   state.session += 1;
   hangUp();
   closeRoom();
-  Object.assign(state, { token: null, failures: 0, groups: new Map(), people: new Map() });
+  Object.assign(state, { token: null, failures: 0, groups: new Map(), people: new Map(), toName: new Set() });
   showGroups();
   $("new-group").close();
   $("chat").hidden = true;
@@ -237,7 +237,10 @@ function onMessage(message) {
   group.cursor = Math.max(group.cursor ?? -1, message.seq);
   if (!keep(group, message)) return;
   if (!isRead(group) && message.up !== state.up) group.unread += 1;
-  if (!state.people.has(message.up)) loadNames(group);
+  if (!state.people.has(message.up)) {
+    state.people.set(message.up, {}); // asked for once: they may have left
+    loadNames(group);
+  }
   paintSoon();
 }
 
@@ -379,24 +382,36 @@ function onJoined(rooms) {
 
 // --- Names: until they are known, and where nobody has given one, numbers stand for people ---
 
-/** Read what a group's people are called, and who is online. */
+/** Read what a group's people are called, and who is online: one group after another, however many wait. */
 async function loadNames(group) {
-  if (group.naming) return;
-  group.naming = true;
-  try {
-    for (let page = 0; page !== null; ) {
-      const { users, nextPage } = await read(`/chat/group/${inPath(group.id)}/member?page=${page}`);
-      for (const { up, name, online } of users) state.people.set(up, { name, online });
-      page = nextPage;
-    }
-  } catch (error) {
-    explain(error); // numbers do as well
-  } finally {
-    group.naming = false;
+  const { toName } = state;
+  const isGoingOn = toName.size > 0;
+  toName.add(group);
+  if (isGoingOn) return;
+  for (const next of toName) {
+    await readNames(next);
+    toName.delete(next);
+    showMe();
+    if (next === state.groups.get(state.open)) showMembers(next);
+    paintSoon();
   }
-  showMe();
-  if (group.id === state.open) showMembers(group);
-  paintSoon();
+}
+
+async function readNames(group) {
+  while (state.groups.get(group.id) === group) {
+    try {
+      for (let page = 0; page !== null; ) {
+        const { users, nextPage } = await read(`/chat/group/${inPath(group.id)}/member?page=${page}`);
+        for (const { up, name, online } of users) state.people.set(up, { name, online });
+        page = nextPage;
+      }
+      return;
+    } catch (error) {
+      explain(error); // numbers do as well
+      if (error instanceof Refusal && !LASTING.has(error.code)) return;
+      await pause(error.retryAfterMs || 2000);
+    }
+  }
 }
 
 /** Name whoever wrote last in the groups that are seen first. Who is in one group is often in the next, too. */

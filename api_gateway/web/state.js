@@ -6,7 +6,8 @@ export const state = {
   token: null,
   up: null,
   groups: new Map(), // by id: see newGroup
-  people: new Map(), // by UP number: what the gateway has said of them, a name or null and whether they are online
+  people: new Map(), // by UP number: what the gateway has said of them; nothing yet, or no more, of some
+  toName: new Set(), // the groups whose people's names are to be read; the first one's are being read
   open: null, // the id of the group that is shown
   socket: null,
   failures: 0,
@@ -29,7 +30,6 @@ export function newGroup(id, name) {
     draft: "", // what is in the box and not sent
     pending: [], // of mine, not acked yet, in the order of writing
     users: null,
-    naming: false, // whether the names of its people are being read
   };
 }
 

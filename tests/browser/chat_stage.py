@@ -46,6 +46,7 @@ class Stage:
         self.names: dict[str, str] = {}
         """What users are called; who has a name is online."""
         self.reads = 0
+        self.reads_of_names = 0
         self.refused: dict[str, Refusal] = {}
         """What REST refuses, by path."""
         self.acks: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -115,6 +116,7 @@ class Stage:
         return _json({"id": group, "name": f"Group {group}", "users": self.users[group]})
 
     async def _names(self, request: web.Request) -> ReadyResponse:
+        self.reads_of_names += 1
         self._refuse(request.path)
         page, ups = int(request.query["page"]), self.users.get(request.match_info["group"], [])
         users = [{"up": up, "name": self.names.get(up), "online": up in self.names} for up in ups]

@@ -1,11 +1,14 @@
 """People are called by their names; where there is none, or the store is away, by their numbers."""
 
+from typing import Any
+
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from schemas.refusals import HISTORY_UNAVAILABLE
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import UP, a_stage, message
+from tests.browser.chat_stage import UP, Stage, a_stage, message
+from tests.integration.backing import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -41,18 +44,43 @@ async def test_who_wrote_last_in_another_group_is_named_there_too(browser: Brows
         await expect(page.locator("#groups")).to_contain_text("Rui: olá")
 
 
-async def test_while_names_cannot_be_read_numbers_stand_for_people(browser: Browser) -> None:
+async def test_while_names_cannot_be_read_numbers_stand_for_people_and_no_message_asks_again(
+    browser: Browser,
+) -> None:
     async with a_stage() as stage, page_in(browser, forgiven="503") as page:
         names = "/chat/group/g/member"
         stage.names, stage.refused[names] = {ANA: "Ana Ç."}, HISTORY_UNAVAILABLE
+        await page.clock.install(time=0)
         await stage.open(page)
-        await stage.tell("chat message", message(1, "olá", up=ANA))
-        await expect(page.locator("#messages .who")).to_have_text(ANA)
+        await page.clock.pause_at(3_600)
+        for seq, up in enumerate([ANA, UNNAMED, ANA, UNNAMED, "up202000004", ANA]):
+            await _hear(stage, page, message(seq, f"olá {seq}", up=up))
+        await expect(page.locator("#messages .who").first).to_have_text(ANA)
         await page.get_by_role("button", name="Members").click()
         await expect(page.locator("#members .name")).to_have_text([f"{UP} (you)", ANA])
         await expect(page.locator("#people-error")).to_be_hidden()
+        assert stage.reads_of_names <= 2  # one more where it was refused before the clock moved on
         del stage.refused[names]
-        await page.get_by_role("button", name="Close the members").click()
-        await page.get_by_role("button", name="Members").click()
+        await page.clock.run_for(10_000)
         await expect(page.locator("#members .name")).to_have_text(["Ana Ç.", f"{UP} (you)"])
-        await expect(page.locator("#messages .who")).to_have_text("Ana Ç.")
+        await page.clock.run_for(100)
+        await expect(page.locator("#messages .who").first).to_have_text("Ana Ç.")
+
+
+async def test_who_has_left_is_asked_for_once(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.users["g"] = [UP]
+        await stage.open(page)
+        await eventually("my name is read", lambda: stage.reads_of_names == 1)
+        for seq in range(5):
+            await stage.tell("chat message", message(seq, f"olá {seq}", up=ANA))
+            await expect(page.locator("#messages")).to_contain_text(f"olá {seq}")
+            await page.evaluate("fetch('/web/icon.svg').then((answer) => answer.text())")
+        assert stage.reads_of_names == 2
+
+
+async def _hear(stage: Stage, page: Page, said: dict[str, Any]) -> None:
+    """Let the page hear a message and paint it, while its clock stands still."""
+    await stage.tell("chat message", said)
+    while said["message"] not in await page.locator("#messages").inner_text():
+        await page.clock.run_for(20)
