@@ -115,7 +115,7 @@ class PublicApi:
                 "/chat/group/{group}/member",
                 "The names of who is in one of my groups, and whether they are online.",
                 api.GroupMembersPage,
-                api.UserList,
+                api.MemberPage,
                 self.members,
                 refusals=READING,
             ),

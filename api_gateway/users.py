@@ -9,7 +9,7 @@ from api_gateway.stored_progress import StoredProgress
 from runtime.assignments import Assignments
 from runtime.mongo import Document
 from schemas import topics
-from schemas.api import ListPage, User, UserAccepted, UserList, UserStateOf
+from schemas.api import ListPage, Member, MemberPage, User, UserAccepted, UserList, UserStateOf
 from schemas.documents import ONLINE_EDGE, USERS
 from schemas.log_records import PresenceChanged, ProfileChanged, encode
 
@@ -30,17 +30,25 @@ class Users:
         found = await self._reads.find(
             USERS, {}, sort=[("_id", 1)], skip=page.page * page.perPage, limit=page.perPage + 1
         )
-        users = [self._shown(document) for document in found[: page.perPage]]
+        users = [
+            User(
+                up=document["_id"],
+                username=document.get("username"),
+                name=document.get("name"),
+                online=self._is_online(document),
+            )
+            for document in found[: page.perPage]
+        ]
         return UserList(users=users, nextPage=page.page + 1 if len(found) > page.perPage else None)
 
-    async def among(self, ups: Sequence[str], page: ListPage) -> UserList:
-        """Return a page of these users, in their order; whom nobody has named has no names."""
+    async def among(self, ups: Sequence[str], page: ListPage) -> MemberPage:
+        """Return a page of these users, in their order; whom nobody has named has no name."""
         begin, end = page.page * page.perPage, (page.page + 1) * page.perPage
         wanted = ups[begin:end]
         found = await self._reads.find(USERS, {"_id": {"$in": list(wanted)}})
         known = {document["_id"]: document for document in found}
-        users = [self._shown(known.get(up, {"_id": up})) for up in wanted]
-        return UserList(users=users, nextPage=page.page + 1 if len(ups) > end else None)
+        users = [self._member(up, known.get(up, {})) for up in wanted]
+        return MemberPage(users=users, nextPage=page.page + 1 if len(ups) > end else None)
 
     async def set(self, state: UserStateOf) -> tuple[UserAccepted, HTTPStatus]:
         """Write a user's names and presence, each under its own key."""
@@ -61,13 +69,11 @@ class Users:
         )
         return accepted, HTTPStatus.OK if stored else HTTPStatus.ACCEPTED
 
-    def _shown(self, document: Document) -> User:
-        """Return what the store knows of a user. Who came by an edge that has died since is not online."""
+    def _member(self, up: str, document: Document) -> Member:
+        return Member(up=up, name=document.get("name"), online=self._is_online(document))
+
+    def _is_online(self, document: Document) -> bool:
+        """Say whether a user is online. Who came by an edge that has died since is not."""
         table, edge = self._assignments.table, document.get(ONLINE_EDGE)
         lives = edge is None or table is None or edge in table.urls
-        return User(
-            up=document["_id"],
-            username=document.get("username"),
-            name=document.get("name"),
-            online=lives and document.get("online", False),
-        )
+        return lives and bool(document.get("online", False))

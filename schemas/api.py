@@ -261,6 +261,21 @@ class UserList(BaseModel):
     nextPage: int | None = Field(description="The page to ask for next; null on the last one.")
 
 
+class Member(BaseModel):
+    """A user as who shares a group with them sees them; the name is None until somebody told us."""
+
+    up: UpNumber
+    name: str | None
+    online: bool
+
+
+class MemberPage(BaseModel):
+    """A page of a group's members, by UP number."""
+
+    users: list[Member]
+    nextPage: int | None = Field(description="The page to ask for next; null on the last one.")
+
+
 class MemberAccepted(BaseModel):
     """A membership, or its end, that is durable in the log."""
 

@@ -30,6 +30,7 @@ ANSWERS = {
         api.HistoryBundle,
         api.Location,
         api.MemberAccepted,
+        api.MemberPage,
         api.MessageAccepted,
         api.MessageList,
         api.UserAccepted,

@@ -157,8 +157,9 @@ async def test_members_see_who_is_who_and_who_is_online_page_by_page(stored: str
         told = {"username": "ana", "name": "Ana Ç.", "online": True}
         await here.as_solution("POST", f"/user/{ana}", told)
         await here.as_solution("POST", f"/user/{new_up()}", told)
-        nothing = {"username": None, "name": None, "online": False}
-        everybody = [{"up": me, **nothing}, {"up": ana, **told}, {"up": unnamed, **nothing}]
+        nothing = {"name": None, "online": False}
+        known = {"up": ana, "name": "Ana Ç.", "online": True}
+        everybody = [{"up": me, **nothing}, known, {"up": unnamed, **nothing}]
         names = f"/chat/group/{group}/member"
         assert (await here.as_user(me, "GET", names)).said == {"users": everybody, "nextPage": None}
         for page, (users, following) in enumerate([(everybody[:2], 1), (everybody[2:], None), ([], None)]):

@@ -6,7 +6,7 @@ import pytest
 
 from api_gateway.users import Users
 from runtime.assignments import Assignments
-from schemas.api import ListPage, UserList
+from schemas.api import ListPage, MemberPage, UserList
 from schemas.assignments import Shard, TableAssigned
 from schemas.documents import ONLINE_EDGE
 from schemas.up_number import CIRCLE
@@ -32,14 +32,12 @@ def users_of(*edges: str) -> Users:
     here: Any = Assignments()
     if edges:
         shards = (Shard(start=0, end=CIRCLE, edge=edges[0]),)
-        here.table = TableAssigned(
-            epoch=1, version=1, shards=shards, urls=dict.fromkeys(edges, "http://e")
-        )
+        here.table = TableAssigned(epoch=1, version=1, shards=shards, urls=dict.fromkeys(edges, "http://e"))
     stored: Any = Stored()
     return Users(stored, stored, stored, here)
 
 
-def online(shown: UserList) -> set[str]:
+def online(shown: UserList | MemberPage) -> set[str]:
     return {user.up for user in shown.users if user.online}
 
 
@@ -62,3 +60,9 @@ async def test_members_come_in_the_order_asked_for_whether_anybody_knows_them_or
     assert [
         user.up for user in (await users_of().among([unknown, D, C, A], ListPage(perPage=3, page=1))).users
     ] == [A]
+
+
+async def test_only_the_solution_is_told_usernames() -> None:
+    users = users_of()
+    assert [user.username for user in (await users.all(ListPage())).users if user.up == C] == ["c"]
+    assert "username" not in (await users.among([C], ListPage())).model_dump_json()
