@@ -31,11 +31,14 @@ async function ask(method, path, body) {
   const { session } = state;
   const headers = { authorization: `Bearer ${state.token}` };
   if (body) headers["content-type"] = "application/json";
-  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
-  const said = await answer.json();
-  if (session !== state.session) return new Promise(() => {}); // it was for who has logged out: nobody hears of it
-  if (answer.ok) return said;
-  throw new Refusal(answer.status, said.error, Number(answer.headers.get("retry-after")) || 0);
+  try {
+    const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+    const said = await answer.json();
+    if (answer.ok) return said;
+    throw new Refusal(answer.status, said.error, Number(answer.headers.get("retry-after")) || 0);
+  } finally {
+    if (session !== state.session) await new Promise(() => {}); // it was for who has logged out: nobody hears of it
+  }
 }
 
 const read = (path) => ask("GET", path);

@@ -69,3 +69,30 @@ async def test_a_group_that_was_made_for_who_has_logged_out_is_not_shown_to_the_
             may_answer.set()
         await page.evaluate("new Promise((done) => setTimeout(done))")
         await expect(page.locator("#groups .name")).to_have_text(["Group g"])
+
+
+async def test_what_could_not_be_read_for_who_has_logged_out_is_no_error_of_the_next() -> None:
+    async with a_stage() as stage, page_of(forgiven="ERR_FAILED") as page:
+        asked, may_fail = asyncio.Event(), asyncio.Event()
+
+        async def lost(route: Route) -> None:
+            if asked.is_set():
+                await route.continue_()
+                return
+            asked.set()
+            await may_fail.wait()
+            await route.abort()
+
+        await page.route("**/chat/group/g", lost)
+        await stage.open(page)
+        await page.get_by_role("button", name="Members").click()
+        await asked.wait()
+        await page.get_by_role("button", name="Forget the token").click()
+        await page.get_by_label("Token", exact=True).fill(NEXT)
+        await page.get_by_role("button", name="Open my chats").click()
+        await page.get_by_role("button", name="Members").click()
+        await expect(page.locator("#members li")).to_have_count(2)
+        async with page.expect_event("requestfailed"):
+            may_fail.set()
+        await page.evaluate("new Promise((done) => setTimeout(done))")
+        await expect(page.locator("#people-error")).to_be_hidden()
