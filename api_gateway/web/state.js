@@ -33,8 +33,8 @@ export function newGroup(id, name) {
   };
 }
 
-/** What somebody is called: by their number, until a name is known. */
-export const nameOf = (up) => state.people.get(up)?.name ?? up;
+/** What somebody is called: by their number, until a name is known; the log may hold one that is empty. */
+export const nameOf = (up) => state.people.get(up)?.name || up;
 
 export function sortedGroups() {
   const newest = (group) => group.messages.at(-1)?.timestamp ?? 0;

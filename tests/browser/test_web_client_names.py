@@ -44,6 +44,16 @@ async def test_who_wrote_last_in_another_group_is_named_there_too(browser: Brows
         await expect(page.locator("#groups")).to_contain_text("Rui: olá")
 
 
+async def test_who_is_called_nothing_by_the_log_goes_by_their_number(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.names = {ANA: ""}
+        await stage.open(page)
+        await eventually("names are read", lambda: stage.reads_of_names == 2)
+        await stage.tell("chat message", message(1, "olá", up=ANA))
+        await expect(page.locator("#messages .who")).to_have_text(ANA)
+        await expect(page.locator("#messages .avatar")).to_have_text("002")
+
+
 async def test_while_names_cannot_be_read_numbers_stand_for_people_and_no_message_asks_again(
     browser: Browser,
 ) -> None:
