@@ -87,7 +87,6 @@ async function logIn(token) {
   showMe();
   showGroups();
   connect(state.session);
-  nameAuthors();
   const first = sortedGroups()[0];
   if (first && matchMedia("(min-width: 761px)").matches) openGroup(first.id);
 }
@@ -119,6 +118,7 @@ async function loadGroups() {
   await loadPreviews().catch((error) => {
     if (TOKEN_CODES.has(error.code)) throw error;
   });
+  nameAuthors();
 }
 
 async function loadPreviews() {

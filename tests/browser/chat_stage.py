@@ -41,6 +41,8 @@ class Stage:
         self.groups = ["g"]
         self.head = -1
         self.history: list[dict[str, Any]] = []
+        self.newest: list[dict[str, Any]] = []
+        """The newest message of each group that has any."""
         self.stored_up_to = -1
         self.users = {"g": [UP, "up202000002"]}
         self.names: dict[str, str] = {}
@@ -124,7 +126,7 @@ class Stage:
 
     async def _previews(self, _: web.Request) -> ReadyResponse:
         self._refuse("/chat/message")
-        return _json({"groups": []})
+        return _json({"groups": [{"group": one["room"], "messages": [one]} for one in self.newest]})
 
     async def _page(self, request: web.Request) -> ReadyResponse:
         self.reads += 1

@@ -44,6 +44,21 @@ async def test_who_wrote_last_in_another_group_is_named_there_too(browser: Brows
         await expect(page.locator("#groups")).to_contain_text("Rui: olá")
 
 
+async def test_who_wrote_last_is_named_where_a_group_was_there_before_and_where_one_is_let_into_it_later(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.groups, stage.users = ["g", "h"], {"g": [UP], "h": [UP, ANA], "i": [UP, UNNAMED]}
+        stage.names = {ANA: "Ana", UNNAMED: "Rui"}
+        stage.newest = [message(1, "olá", up=ANA, room="h")]
+        await stage.open(page)
+        await expect(page.locator("#groups")).to_contain_text("Ana: olá")
+        stage.groups.append("i")
+        stage.newest.append(message(2, "oi", up=UNNAMED, room="i"))
+        await stage.tell("joined", {"rooms": {"i": {"head": 2, "recovered": True, "missed": 0}}})
+        await expect(page.locator("#groups")).to_contain_text("Rui: oi")
+
+
 async def test_who_is_called_nothing_by_the_log_goes_by_their_number(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser) as page:
         stage.names = {ANA: ""}
