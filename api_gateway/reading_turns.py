@@ -1,4 +1,4 @@
-"""Who reads history at the same time: a student so often, and few bundles of all.
+"""Who reads history and names at the same time: a student so often, and few bundles of all.
 
 What is read for an answer stands in memory until it is put together, and only the gateway pays for that.
 """

@@ -56,7 +56,7 @@ class GatewaySettings(
         default=500, ge=1, description="Requests to the public API that one user may make at once."
     )
     max_reads_per_user: int = Field(
-        default=8, ge=1, description="Reads of history that one user may have under way at the same time."
+        default=8, ge=1, description="Reads of history and names that one user may have under way at once."
     )
     new_members_per_s_per_user: float = Field(
         default=20.0,
