@@ -6,13 +6,15 @@ import jwt
 import pytest
 from playwright.async_api import Route, expect
 
-from schemas.refusals import EXPIRED_TOKEN
+from schemas.refusals import EXPIRED_TOKEN, HISTORY_UNAVAILABLE
 from tests.browser.browsers import page_of
-from tests.browser.chat_stage import a_stage, message
+from tests.browser.chat_stage import UP, a_stage, message
+from tests.integration.backing import eventually
 
 pytestmark = pytest.mark.timeout(120)
 
-NEXT = jwt.encode({"sub": "up202000003"}, "nobody looks at the signature here 0123456789")
+NEXT_UP = "up202000003"
+NEXT = jwt.encode({"sub": NEXT_UP}, "nobody looks at the signature here 0123456789")
 
 
 @pytest.mark.parametrize("is_expired", [False, True], ids=["by choice", "by an expired token"])
@@ -96,3 +98,23 @@ async def test_what_could_not_be_read_for_who_has_logged_out_is_no_error_of_the_
             may_fail.set()
         await page.evaluate("new Promise((done) => setTimeout(done))")
         await expect(page.locator("#people-error")).to_be_hidden()
+
+
+async def test_whoever_logs_in_next_is_named_also_while_names_for_who_was_there_are_waited_for() -> None:
+    async with a_stage() as stage, page_of(forgiven="503") as page:
+        names = "/chat/group/g/member"
+        stage.users["g"], stage.names = [UP, NEXT_UP], {NEXT_UP: "Rui"}
+        stage.refused[names] = HISTORY_UNAVAILABLE
+        await page.clock.install(time=0)
+        await stage.open(page)
+        await eventually("names were asked for", lambda: stage.reads_of_names == 1)
+        await page.clock.pause_at(3_600)
+        del stage.refused[names]
+        await page.get_by_role("button", name="Forget the token").click()
+        await page.get_by_label("Token", exact=True).fill(NEXT)
+        await page.get_by_role("button", name="Open my chats").click()
+        await expect(page.locator("#my-name")).to_have_text("Rui")
+        asked = stage.reads_of_names
+        await page.clock.run_for(20_000)
+        await page.evaluate("fetch('/web/icon.svg').then((answer) => answer.text())")
+        assert stage.reads_of_names == asked
