@@ -52,7 +52,7 @@ class Draft:
     """The spans of a table, and how many atoms each of its holders has."""
 
     def __init__(self, shards: Iterable[Shard], holders: Iterable[str]) -> None:
-        self.held: dict[str, int] = dict.fromkeys(sorted(holders), 0)
+        self.held: dict[str, int] = dict.fromkeys(holders, 0)
         self._old = {shard.start: shard for shard in shards}
         self._end: dict[int, int] = {}
         self._start: dict[int, int] = {}
@@ -82,10 +82,6 @@ class Draft:
     def spans_of(self, edge: str | None) -> list[Piece]:
         """Return what ``edge`` holds, in order."""
         return [Piece(start, self._end[start]) for start in sorted(self._starts_of.get(edge, ()))]
-
-    def beside(self, edge: str) -> list[tuple[Piece, str]]:
-        """Return the spans of others that touch those of ``edge``, and whose they are."""
-        return [(span, owner) for owner, span in self._touching(edge)]
 
     def finest(self) -> int:
         """Return the largest power of two that divides every border, in atoms."""
@@ -117,18 +113,11 @@ class Draft:
         return min(touching, default=first)
 
     def next_to_take(self, donor: str, amount: int, *, beside: str) -> Piece:
-        """Return at most ``amount`` atoms of ``donor``, next to ``beside``, or else so as to cut little."""
+        """Return at most ``amount`` atoms of ``donor``, next to ``beside``, or else of its narrowest span."""
         for edge, span in self._touching(beside):
             if edge == donor:
                 return _end_of(span, amount, upper=self._edge.get(span.end) == beside)
-        spans = sorted(
-            (Piece(start, self._end[start]) for start in self._starts_of[donor]),
-            key=lambda span: (span.width, span.start),
-        )
-        whole = [span for span in spans if span.width <= amount]
-        if whole:
-            return whole[-1]
-        span = spans[0]
+        span = min(self.spans_of(donor), key=lambda span: span.width)
         upper = _roundness(span.end - amount) >= _roundness(span.start + amount)
         return _end_of(span, amount, upper=upper)
 
@@ -160,10 +149,8 @@ class Draft:
     def _touching(self, edge: str) -> Iterator[tuple[str, Piece]]:
         """Yield the spans of others that touch those of ``edge``, in order."""
         for start in sorted(self._starts_of.get(edge, ())):
-            before, after = self._start.get(start), self._end[start]
-            for other in (before, after):
-                owner = self._edge.get(other) if other is not None else None
-                if other is not None and owner is not None:
+            for other in (self._start.get(start), self._end[start]):
+                if other is not None and (owner := self._edge.get(other)) is not None:
                     yield owner, Piece(other, self._end[other])
 
     def _joined(self, piece: Piece, edge: str | None) -> Piece:
@@ -216,4 +203,4 @@ def _end_of(span: Piece, amount: int, *, upper: bool) -> Piece:
 
 
 def _roundness(atom: int) -> int:
-    return atom & -atom or ATOMS
+    return atom & -atom

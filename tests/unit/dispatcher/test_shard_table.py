@@ -135,7 +135,7 @@ def test_a_table_that_only_grew_has_no_more_shards_than_it_needs(order: list[str
     table = ShardTable()
     for edge in order[:count]:
         table, _ = edge_joined(table, edge)
-    assert len(table.shards) <= max(count, 10)
+    assert len(table.shards) <= count + (4 < count < 10)
 
 
 def test_one_edge_has_all_digits_and_ten_have_one_each() -> None:
@@ -160,6 +160,13 @@ def test_halves_come_together_again() -> None:
     for n in range(22, 9, -1):
         table, _ = edges_changed(table, {f"edge-{n:02d}": "stopped"})
     assert [shard.label for shard in table.shards] == list("0123456789")
+
+
+def test_what_an_edge_leaves_goes_to_who_makes_a_whole_digit_of_it() -> None:
+    halves = grown(20)
+    for shard in halves.shards:
+        table, _ = edges_changed(halves, {shard.edge or "": "dead"})
+        assert shard.label[0] in {one.label for one in table.shards}
 
 
 def test_the_last_edge_keeps_its_shards_while_it_drains() -> None:
