@@ -42,9 +42,9 @@ class Piece(NamedTuple):
         """Return the atoms between two points."""
         return cls(atom_at(start), atom_at(end))
 
-    def halves(self) -> tuple[Self, Self]:
-        """Cut in the middle."""
-        middle = (self.start + self.end) // 2
+    def halves(self, step: int) -> tuple[Self, Self]:
+        """Cut in the middle, or before it: at a multiple of ``step``, as its ends are."""
+        middle = (self.start + self.end) // 2 // step * step
         return self._replace(end=middle), self._replace(start=middle)
 
 

@@ -125,7 +125,7 @@ def _give_orphans(draft: Draft, bounds: Bounds) -> None:
         piece = waiting.pop()
         edge = _receiver(draft, bounds, piece, spare)
         if edge is None and piece.width > finest:
-            waiting.extend(reversed(piece.halves()))
+            waiting.extend(reversed(piece.halves(finest)))
             continue
         edge = edge or draft.emptiest()
         spare -= piece.width - min(piece.width, max(0, bounds.least - draft.held[edge]))

@@ -20,7 +20,7 @@ def test_atoms_are_in_the_order_of_their_points(atom: int) -> None:
 def test_digits_and_their_halves_begin_at_round_points() -> None:
     digit = ATOMS // 10
     assert [point_of_atom(n * digit) for n in range(11)] == [n * CIRCLE // 10 for n in range(11)]
-    assert [half.start for half in Piece(3 * digit, 4 * digit).halves()] == [
+    assert [half.start for half in Piece(3 * digit, 4 * digit).halves(1)] == [
         atom_at(300_000_000),
         atom_at(350_000_000),
     ]
