@@ -121,7 +121,7 @@ class Draft:
         upper = _roundness(span.end - amount) >= _roundness(span.start + amount)
         return _end_of(span, amount, upper=upper)
 
-    def give(self, piece: Piece, edge: str | None) -> None:
+    def give(self, piece: Piece, edge: str) -> None:
         """Let ``edge`` hold a piece that lies within one span."""
         start = piece.start if piece.start in self._end else self._start.get(piece.end)
         start = self._span_around(piece.start) if start is None else start
@@ -153,10 +153,8 @@ class Draft:
                 if other is not None and (owner := self._edge.get(other)) is not None:
                     yield owner, Piece(other, self._end[other])
 
-    def _joined(self, piece: Piece, edge: str | None) -> Piece:
-        """Take in the spans of ``edge`` on either side; nobody's spans stay apart, so that each is found."""
-        if edge is None:
-            return piece
+    def _joined(self, piece: Piece, edge: str) -> Piece:
+        """Take in the spans of ``edge`` on either side."""
         before, after = self._start.get(piece.start), piece.end
         if before is not None and self._edge[before] == edge:
             self._remove(Piece(before, piece.start))
