@@ -34,7 +34,7 @@ class Stranger:
 
 
 class EdgeA:
-    """What moves the clients of edge a, by tables that have edges a and b."""
+    """What moves the clients of edge a, by tables that have other edges, too."""
 
     def __init__(self, draining: tuple[str, ...] = ()) -> None:
         self._assignments, self.rooms = Assignments(), Rooms()
@@ -42,12 +42,19 @@ class EdgeA:
         self._version = 0
         self.take_table("a", "b", draining)
         self.drain = Drain(elsewhere, self.rooms)
-        self.moving = Moving(EdgeSettings(), self.rooms, elsewhere, self.drain, lambda _client, _why: None)
+        self.closed: list[tuple[Client, str]] = []
+        self.moving = Moving(
+            EdgeSettings(),
+            self.rooms,
+            elsewhere,
+            self.drain,
+            lambda client, why: self.closed.append((client, why)),
+        )
 
     def take_table(self, lower: str, upper: str, draining: tuple[str, ...] = ()) -> None:
         self._version += 1
         shards = (Shard(start=0, end=HALF, edge=lower), Shard(start=HALF, end=CIRCLE, edge=upper))
-        urls = {"a": "http://a", "b": "http://b"}
+        urls = {"a": "http://a", "b": "http://b", "c": "http://c"}
         table = TableAssigned(epoch=1, version=self._version, shards=shards, urls=urls, draining=draining)
         self._assignments.take(0, [record(table)])
 
@@ -93,6 +100,9 @@ async def test_a_stopping_edge_has_told_everybody_while_there_is_time_for_the_sl
     began = asyncio.get_running_loop().time()
     for tenths in range(round(10 * IN_TIME * deadline_s) + 5):
         edge.step(began + tenths / 10)
+        if tenths == 20:
+            told = [n for n, stranger in enumerate(strangers) if stranger.told]
+            assert told != list(range(len(told))), "in the order of their connecting, group by group"
     assert all(stranger.told for stranger in strangers)
 
 
@@ -107,3 +117,39 @@ async def test_who_came_while_a_table_gave_this_edge_more_leaves_when_the_next_o
     edge.take_table("a", "b")
     edge.step(now + 1.0)
     assert len(newcomer.told) == 1
+
+
+async def test_who_was_told_and_stays_is_closed() -> None:
+    edge, newcomer = EdgeA(), Stranger()
+    now = asyncio.get_running_loop().time()
+    edge.step(now)
+    edge.moving.look_at(cast(Client, newcomer))
+    told_at = now + STRAY_AFTER_S + 1.0
+    edge.step(told_at)
+    (told,) = newcomer.told
+    assert b'"reason":"balance"' in told
+    edge.step(told_at + EdgeSettings().move_within_s - 0.1)
+    assert edge.closed == []
+    edge.step(told_at + EdgeSettings().move_within_s)
+    assert edge.closed == [(cast(Client, newcomer), "moved")]
+
+
+@pytest.mark.parametrize("draining", [(), ("a",)])
+async def test_a_table_that_leaves_an_edge_what_it_holds_may_send_its_leavers_elsewhere(
+    draining: tuple[str, ...],
+) -> None:
+    """An edge that drains has told everybody, and yet they are still there; another one's leaver waits."""
+    edge, leaver = EdgeA(draining), Stranger()
+    now = asyncio.get_running_loop().time()
+    edge.step(now)
+    edge.add(leaver)
+    edge.moving.look_at(cast(Client, leaver))
+    if draining:
+        edge.step(now + STRAY_AFTER_S + 1.0)
+        assert b"http://b" in leaver.told.pop()
+        edge.step(now + STRAY_AFTER_S + 1.1)
+    edge.take_table("a", "c", draining)
+    edge.step(now + STRAY_AFTER_S + 2.0)
+    (told,) = leaver.told
+    assert b"http://c" in told
+    assert (b'"reason":"draining"' in told) == bool(draining)
