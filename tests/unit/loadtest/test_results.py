@@ -20,7 +20,9 @@ def broken(of: Result) -> list[str]:
 def test_without_faults_and_objectives_a_run_holds() -> None:
     one = result()
     assert one.ok
-    assert [judged.what for judged in one.judged] == ["everything arrives once, in order"]
+    assert [(judged.what, judged.got) for judged in one.judged] == [
+        ("everything arrives once, in order", "0 faults")
+    ]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -37,12 +39,13 @@ def test_a_run_whose_history_could_not_be_read_has_not_held_and_misses_nothing()
     ]
 
 
-def test_only_measured_seconds_count() -> None:
+def test_only_measured_seconds_count_and_all_are_shown() -> None:
     one = result(latency_ms=20)
     assert one.deliver.count == 1000
     assert 20 <= one.deliver.p50 <= one.deliver.most <= 20 * 1.016
     assert one.deliveries_per_s == 100
     assert one.messages_per_s == 10
+    assert min(one.moments[0].p50, one.moments[0].ack_p50) >= 5_000
 
 
 def test_what_was_planned_while_measured_counts_however_late_it_comes() -> None:
