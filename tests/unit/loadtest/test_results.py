@@ -7,7 +7,7 @@ from loadtest.crew import added_up
 from loadtest.latency import bucket_of
 from loadtest.news import Second
 from loadtest.report import page
-from loadtest.results import FAULTS, Result, ServerSecond, judge
+from loadtest.results import FAULTS, Result, ServerSecond, judge, shown
 from loadtest.scenario import Objectives, Phase
 from loadtest.server_side import ServerMoment
 from tests.unit.loadtest.results import result, verdict
@@ -140,7 +140,11 @@ def test_what_a_server_does_between_measured_stretches_is_not_counted() -> None:
 
 def test_a_deliverys_cpu_is_not_known_where_only_the_edges_were_looked_at() -> None:
     looks = [(float(at), {"edge-1": at * 0.002}) for at in range(0, 11, 2)]
-    assert cpu_of(*looks).server_us_per_delivery is None
+    edges_only = cpu_of(*looks)
+    assert edges_only.server_us_per_delivery is None
+    wanted = {"objectives": Objectives(server_us_per_delivery=1)}
+    wants = edges_only.model_copy(update={"scenario": edges_only.scenario.model_copy(update=wanted)})
+    assert broken(wants.model_copy(update={"judged": judge(wants)})) == []
     both = [(at, {**used, "kafka": used["edge-1"]}) for at, used in looks]
     assert cpu_of(*both).server_us_per_delivery == pytest.approx(40)
 
@@ -186,3 +190,8 @@ def test_seconds_of_several_processes_are_added_up() -> None:
     )
     assert (total.at, total.online, total.received, total.waits_for) == (3, 3, 12, "the store")
     assert total.deliver == [(1, 2), (9, 4)]
+
+
+def test_figures_are_shown_as_finely_as_they_mean_something() -> None:
+    given = ((1234.56, "ms"), (1234.56, "/s"), (1234.56, ""), (1.234, "cores"), (None, "ms"))
+    assert [shown(*one) for one in given] == ["1,234.6 ms", "1,235 /s", "1,235", "1.23 cores", "unknown"]
