@@ -17,6 +17,7 @@ from runtime.kafka import partition_of
 from schemas import topics
 from schemas.api import BundlePage, HistoryPage, Page
 from schemas.documents import MESSAGES
+from schemas.log_records import MAX_TEXT_BYTES
 from schemas.refusals import NOT_FOUND, TOO_LARGE, Refused
 
 Document = dict[str, Any]
@@ -25,8 +26,10 @@ GROUPS_AT_ONCE: Final = 10
 """So many groups, with the longest messages on the largest pages, are 8 MiB of text."""
 MAX_BUNDLE_BYTES: Final = 16_777_216
 """Of the answer: JSON writes one character in up to six bytes."""
-BUNDLES_AT_ONCE: Final = 4
-"""Each holds the texts of `GROUPS_AT_ONCE` groups, and as much of its answer as there is."""
+MESSAGES_AT_ONCE: Final = 2_048
+"""In all bundles that are put together at the same time: 32 MiB of text, six times that as JSON at worst."""
+MOST_OF_A_BUNDLE: Final = MAX_BUNDLE_BYTES // MAX_TEXT_BYTES
+"""Among these: an answer has no room for more of the longest messages."""
 
 OLDEST_FIRST: Final = 1
 NEWEST_FIRST: Final = -1
@@ -115,7 +118,7 @@ class History:
         self._reads = reads
         self._progress = progress
         self._partitions = settings.kafka_partitions
-        self._turns = BundleTurns(BUNDLES_AT_ONCE, max_waiting=settings.max_pending_reads)
+        self._turns = BundleTurns(MESSAGES_AT_ONCE, max_waiting=settings.max_pending_reads)
 
     async def page(self, group: str, page: HistoryPage) -> Document:
         """Return a `History`."""
@@ -135,7 +138,8 @@ class History:
 
         Raises `Refused` also where it would be too large: nothing bounds how many groups there are.
         """
-        async with self._turns.one():
+        messages = min(len(groups) * page.perPage, MOST_OF_A_BUNDLE)
+        async with self._turns.one(messages):
             return {"groups": await self._bundle(sorted(groups), page)}
 
     async def newest(self, page: Page) -> Document:

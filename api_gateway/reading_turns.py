@@ -1,4 +1,4 @@
-"""Who reads history and names at the same time: a student so often, and few bundles of all.
+"""Who reads history and names at the same time: a student so often, and bundles of so many messages of all.
 
 What is read for an answer stands in memory until it is put together, and only the gateway pays for that.
 """
@@ -13,28 +13,39 @@ from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
 
 
 class BundleTurns:
-    """So many bundles at the same time. Others wait, which costs nothing, and only so many of them."""
+    """Bundles of so many messages at the same time. Others wait, which costs nothing, and only so many."""
 
-    def __init__(self, at_once: int, *, max_waiting: int) -> None:
-        self._free = asyncio.Semaphore(at_once)
+    def __init__(self, most_messages: int, *, max_waiting: int) -> None:
+        self._left = most_messages
         self._max_waiting = max_waiting
         self._waiting = 0
+        self._next = asyncio.Lock()
+        self._given_back = asyncio.Event()
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Hold a turn for the length of the block. Raises `Refused`, overloaded, where too many wait."""
+    async def one(self, messages: int) -> AsyncIterator[None]:
+        """Hold a turn for so many messages, no more than there are at all, for the length of the block.
+
+        Who came first is first: small bundles would keep a large one waiting for ever. Raises `Refused`,
+        overloaded, where too many wait.
+        """
         if self._waiting >= self._max_waiting:
             metrics.LIMIT_HITS.labels(limit="bundles").inc()
             raise Refused(OVERLOADED)
         self._waiting += 1
         try:
-            await self._free.acquire()
+            async with self._next:
+                while self._left < messages:
+                    self._given_back.clear()
+                    await self._given_back.wait()
+                self._left -= messages
         finally:
             self._waiting -= 1
         try:
             yield
         finally:
-            self._free.release()
+            self._left += messages
+            self._given_back.set()
 
 
 class ReadsOfUsers:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from api_gateway.history import (
-    BUNDLES_AT_ONCE,
     GROUPS_AT_ONCE,
     MAX_BUNDLE_BYTES,
+    MESSAGES_AT_ONCE,
+    MOST_OF_A_BUNDLE,
     History,
     bundle_pipeline,
     messages_of,
@@ -213,7 +214,10 @@ async def test_no_more_is_read_of_a_bundle_that_is_too_large_already() -> None:
     assert reads.asked == ["up to", MESSAGES]
 
 
-async def test_few_bundles_are_put_together_at_the_same_time_and_pages_need_not_wait_for_them() -> None:
+@pytest.mark.parametrize(("groups", "messages"), [(7, 350), (100, MOST_OF_A_BUNDLE)])
+async def test_few_bundles_are_put_together_at_the_same_time_and_pages_need_not_wait_for_them(
+    groups: int, messages: int
+) -> None:
     shown, reads = history([document(1)])
     goes_on = asyncio.Event()
 
@@ -223,13 +227,15 @@ async def test_few_bundles_are_put_together_at_the_same_time_and_pages_need_not_
         return []
 
     reads.aggregate = aggregate  # type: ignore[assignment,method-assign]
-    bundles = [asyncio.create_task(bundle_of(shown, ["maths"])) for _ in range(BUNDLES_AT_ONCE + 2)]
+    at_once, ids = MESSAGES_AT_ONCE // messages, [f"group-{n}" for n in range(groups)]
+    page = BundlePage(perPage=MAX_PER_BUNDLE)
+    bundles = [asyncio.create_task(shown.bundle(ids, page)) for _ in range(at_once + 2)]
     for _ in range(20):
         await asyncio.sleep(0)
     assert await shown.page("maths", HistoryPage())
-    assert reads.asked.count("bundle") == BUNDLES_AT_ONCE
+    assert reads.asked.count("bundle") == at_once
     goes_on.set()
-    assert len(await asyncio.gather(*bundles)) == BUNDLES_AT_ONCE + 2
+    assert len(await asyncio.gather(*bundles)) == at_once + 2
 
 
 @given(logs, sizes)

@@ -25,13 +25,15 @@ class Crowd:
     def __init__(self, turns: BundleTurns) -> None:
         self._turns = turns
         self.now = 0
+        self.begun: list[int] = []
         self.ends = asyncio.Event()
 
-    async def take(self) -> None:
-        async with self._turns.one():
-            self.now += 1
+    async def take(self, messages: int = 10) -> None:
+        async with self._turns.one(messages):
+            self.now += messages
+            self.begun.append(messages)
             await self.ends.wait()
-            self.now -= 1
+            self.now -= messages
 
 
 async def settled() -> None:
@@ -43,10 +45,10 @@ async def settled() -> None:
 async def test_others_wait_for_a_turn_and_those_past_the_bound_are_refused() -> None:
     hits = metrics.LIMIT_HITS.labels(limit="bundles")._value
     before = hits.get()
-    crowd = Crowd(BundleTurns(2, max_waiting=3))
+    crowd = Crowd(BundleTurns(29, max_waiting=3))
     tasks = [asyncio.create_task(crowd.take()) for _ in range(5)]
     await settled()
-    assert crowd.now == 2
+    assert crowd.now == 20
     with pytest.raises(Refused) as refused:
         await crowd.take()
     assert refused.value.refusal is OVERLOADED
@@ -57,7 +59,7 @@ async def test_others_wait_for_a_turn_and_those_past_the_bound_are_refused() -> 
 
 
 async def test_whoever_is_gone_while_waiting_or_reading_leaves_their_turn_to_the_next() -> None:
-    crowd = Crowd(BundleTurns(1, max_waiting=2))
+    crowd = Crowd(BundleTurns(10, max_waiting=2))
     reading, waiting, next_one = tasks = [asyncio.create_task(crowd.take()) for _ in range(3)]
     await settled()
     for gone in (waiting, reading):
@@ -67,6 +69,27 @@ async def test_whoever_is_gone_while_waiting_or_reading_leaves_their_turn_to_the
     await next_one
     assert [task.cancelled() for task in tasks] == [True, True, False]
     await crowd.take()
+
+
+@given(st.lists(st.integers(0, 10), max_size=20), st.integers(10, 30))
+async def test_whatever_size_they_are_no_more_is_read_than_there_may_be_and_who_came_first_is_first(
+    sizes: list[int], most: int
+) -> None:
+    crowd = Crowd(BundleTurns(most, max_waiting=len(sizes) + 1))
+    tasks = [asyncio.create_task(crowd.take(size)) for size in sizes]
+    while True:
+        await settled()
+        assert crowd.now <= most
+        if len(crowd.begun) == len(sizes):
+            break
+        assert crowd.now + sizes[len(crowd.begun)] > most, "the next one has room, and waits"
+        crowd.ends.set()
+        await asyncio.sleep(0)
+        crowd.ends.clear()
+    crowd.ends.set()
+    await asyncio.gather(*tasks)
+    assert crowd.begun == sizes
+    assert crowd.now == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=40), st.integers(1, 4))
