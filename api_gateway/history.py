@@ -62,7 +62,7 @@ def slice_of(group: str, page: HistoryPage) -> Slice:
     return Slice(
         query,
         OLDEST_FIRST if forwards else NEWEST_FIRST,
-        skip=page.page * page.perPage,
+        skip=page.skip,
         limit=page.perPage,
     )
 
@@ -77,7 +77,7 @@ def bundle_pipeline(groups: Collection[str], page: Page) -> list[Document]:
     """
     newest = [
         {"$sort": {"seq": NEWEST_FIRST}},
-        *([{"$skip": page.page * page.perPage}] if page.page else []),
+        *([{"$skip": page.skip}] if page.page else []),
         {"$limit": page.perPage},
     ]
     lookup = {
@@ -148,7 +148,7 @@ class History:
             MESSAGES,
             {},
             sort=[("timestamp", NEWEST_FIRST), ("_id", NEWEST_FIRST)],
-            skip=page.page * page.perPage,
+            skip=page.skip,
             limit=page.perPage,
         )
         return {"messages": messages_of(found[::-1])}

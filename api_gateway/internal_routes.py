@@ -144,9 +144,8 @@ class InternalApi:
         ]
 
     async def groups(self, _: str, page: api.ListPage) -> Reply:
-        skip = page.page * page.perPage
-        found = self._groups.all(skip=skip, limit=page.perPage + 1)
-        following = page.page + 1 if len(found) > page.perPage else None
+        found = self._groups.all(skip=page.skip, limit=page.perPage + 1)
+        following = page.following(page.skip + len(found))
         return reply(api.GroupPage(groups=found[: page.perPage], nextPage=following))
 
     async def create_group(self, _: str, new: api.NewGroup) -> Reply:

@@ -27,9 +27,7 @@ class Users:
 
     async def all(self, page: ListPage) -> UserList:
         """Return a page of all users, by UP number."""
-        found = await self._reads.find(
-            USERS, {}, sort=[("_id", 1)], skip=page.page * page.perPage, limit=page.perPage + 1
-        )
+        found = await self._reads.find(USERS, {}, sort=[("_id", 1)], skip=page.skip, limit=page.perPage + 1)
         users = [
             User(
                 up=document["_id"],
@@ -39,16 +37,15 @@ class Users:
             )
             for document in found[: page.perPage]
         ]
-        return UserList(users=users, nextPage=page.page + 1 if len(found) > page.perPage else None)
+        return UserList(users=users, nextPage=page.following(page.skip + len(found)))
 
     async def among(self, ups: Sequence[str], page: ListPage) -> MemberPage:
         """Return a page of these users, in their order; whom nobody has named has no name."""
-        begin, end = page.page * page.perPage, (page.page + 1) * page.perPage
-        wanted = ups[begin:end]
+        wanted = ups[page.skip : page.skip + page.perPage]
         found = await self._reads.find(USERS, {"_id": {"$in": list(wanted)}})
         known = {document["_id"]: document for document in found}
         users = [self._member(up, known.get(up, {})) for up in wanted]
-        return MemberPage(users=users, nextPage=page.page + 1 if len(ups) > end else None)
+        return MemberPage(users=users, nextPage=page.following(len(ups)))
 
     async def set(self, state: UserStateOf) -> tuple[UserAccepted, HTTPStatus]:
         """Write a user's names and presence, each under its own key."""

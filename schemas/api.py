@@ -69,6 +69,15 @@ class Page(Request):
     page: int = Field(default=0, ge=0, le=MAX_PAGE)
     perPage: int = Field(default=50, ge=1, le=MAX_PER_PAGE)
 
+    @property
+    def skip(self) -> int:
+        """How much of the list stands on the pages before this one."""
+        return self.page * self.perPage
+
+    def following(self, end: int) -> int | None:
+        """Return the page after this one in a list known up to ``end``; None where this is the last."""
+        return self.page + 1 if end > self.skip + self.perPage else None
+
 
 class BundlePage(Page):
     """Which page of each of the user's groups. Pages are smaller here: there are many of them."""
