@@ -47,7 +47,7 @@ class PublicApi:
 
     def routes(self) -> list[Route[Any]]:
         """Return the rows."""
-        return [*self._reads(), *self._group_routes()]
+        return [*self._reads(), *self._group_routes(), *self._member_routes()]
 
     def _reads(self) -> list[Route[Any]]:
         return [
@@ -110,6 +110,10 @@ class PublicApi:
                 self.group,
                 refusals=(NOT_A_MEMBER, UNAVAILABLE),
             ),
+        ]
+
+    def _member_routes(self) -> list[Route[Any]]:
+        return [
             Route(
                 "GET",
                 "/chat/group/{group}/member",
