@@ -4,22 +4,22 @@ import asyncio
 
 import jwt
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import Browser, Route, expect
 
 from schemas.refusals import EXPIRED_TOKEN, HISTORY_UNAVAILABLE
-from tests.browser.browsers import page_of
+from tests.browser.browsers import page_in
 from tests.browser.chat_stage import UP, a_stage, message
 from tests.integration.backing import eventually
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 NEXT_UP = "up202000003"
 NEXT = jwt.encode({"sub": NEXT_UP}, "nobody looks at the signature here 0123456789")
 
 
 @pytest.mark.parametrize("is_expired", [False, True], ids=["by choice", "by an expired token"])
-async def test_who_logs_in_next_sees_nothing_of_who_was_there(is_expired: bool) -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_who_logs_in_next_sees_nothing_of_who_was_there(browser: Browser, is_expired: bool) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         await stage.open(page)
         await page.get_by_role("button", name="Members").click()
         await expect(page.locator("#members li")).to_have_count(2)
@@ -44,8 +44,10 @@ async def test_who_logs_in_next_sees_nothing_of_who_was_there(is_expired: bool) 
         await expect(page.locator("#empty")).to_be_visible()
 
 
-async def test_a_group_that_was_made_for_who_has_logged_out_is_not_shown_to_the_next() -> None:
-    async with a_stage() as stage, page_of() as page:
+async def test_a_group_that_was_made_for_who_has_logged_out_is_not_shown_to_the_next(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
         asked, may_answer = asyncio.Event(), asyncio.Event()
 
         async def late(route: Route) -> None:
@@ -73,8 +75,10 @@ async def test_a_group_that_was_made_for_who_has_logged_out_is_not_shown_to_the_
         await expect(page.locator("#groups .name")).to_have_text(["Group g"])
 
 
-async def test_what_could_not_be_read_for_who_has_logged_out_is_no_error_of_the_next() -> None:
-    async with a_stage() as stage, page_of(forgiven="ERR_FAILED") as page:
+async def test_what_could_not_be_read_for_who_has_logged_out_is_no_error_of_the_next(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser, forgiven="ERR_FAILED") as page:
         asked, may_fail = asyncio.Event(), asyncio.Event()
 
         async def lost(route: Route) -> None:
@@ -100,8 +104,10 @@ async def test_what_could_not_be_read_for_who_has_logged_out_is_no_error_of_the_
         await expect(page.locator("#people-error")).to_be_hidden()
 
 
-async def test_whoever_logs_in_next_is_named_also_while_names_for_who_was_there_are_waited_for() -> None:
-    async with a_stage() as stage, page_of(forgiven="503") as page:
+async def test_whoever_logs_in_next_is_named_also_while_names_for_who_was_there_are_waited_for(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser, forgiven="503") as page:
         names = "/chat/group/g/member"
         stage.users["g"], stage.names = [UP, NEXT_UP], {NEXT_UP: "Rui"}
         stage.refused[names] = HISTORY_UNAVAILABLE
