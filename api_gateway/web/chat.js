@@ -43,6 +43,23 @@ async function ask(method, path, body) {
 
 const read = (path) => ask("GET", path);
 const inPath = encodeURIComponent;
+const messagesOf = (group) => `/chat/${inPath(group.id)}/message?perPage=${PAGE}`;
+
+const isHere = (group) => state.groups.get(group.id) === group;
+
+/** Read as long as it is wanted, and tell of each try in vain. Returns null where it was refused for good. */
+async function readPatiently(path, isWanted, tell) {
+  while (isWanted()) {
+    try {
+      return await read(path);
+    } catch (error) {
+      tell(error);
+      if (error instanceof Refusal && !LASTING.has(error.code)) return null;
+      await pause(error.retryAfterMs || 2000);
+    }
+  }
+  return null;
+}
 
 /** Say why a request was in vain. Without a good token nothing else can be done here. */
 function explain(error) {
@@ -179,10 +196,12 @@ function closeRoom() {
 async function loadNewest(group) {
   if (group.loaded) return;
   const load = (group.loads += 1);
+  const isWanted = () => isHere(group) && load === group.loads;
   const until = group.cursor ?? -1;
   for (let waitMs = LOOK_FOR_STORED_MS; ; waitMs = Math.min(2 * waitMs, MAX_BACKOFF_MS)) {
-    const page = await readPatiently(group);
-    if (!page || load !== group.loads) return;
+    const page = await readPatiently(messagesOf(group), isWanted, (error) => report(error, group));
+    if (!page || !isWanted()) return;
+    group.fault = "";
     startFrom(group, page.messages);
     group.loaded = true;
     if (group.id === state.open) showRoom({ toBottom: waitMs === LOOK_FOR_STORED_MS });
@@ -199,31 +218,12 @@ function startFrom(group, page) {
   for (const message of page) keep(group, message);
 }
 
-async function readPatiently(group) {
-  const { session } = state;
-  while (session === state.session) {
-    try {
-      return await readPage(group);
-    } catch (error) {
-      report(error, group);
-      if (!LASTING.has(error.code)) return null;
-      await pause(error.retryAfterMs || 2000);
-    }
-  }
-  return null;
-}
-
-async function readPage(group, where = "") {
-  const page = await read(`/chat/${inPath(group.id)}/message?perPage=${PAGE}${where}`);
-  group.fault = "";
-  return page;
-}
-
 async function loadOlder(group) {
   if (group.complete || group.loading || !group.messages.length) return;
   group.loading = true;
   try {
-    const { messages } = await readPage(group, `&before=${group.messages[0].seq}`);
+    const { messages } = await read(`${messagesOf(group)}&before=${group.messages[0].seq}`);
+    group.fault = "";
     group.complete = messages.length < PAGE;
     for (const message of messages) keep(group, message);
     if (group.id === state.open) showRoom({ keepPlace: true });
@@ -401,19 +401,12 @@ async function loadNames(group) {
 }
 
 async function readNames(group) {
-  while (state.groups.get(group.id) === group) {
-    try {
-      for (let page = 0; page !== null; ) {
-        const { users, nextPage } = await read(`/chat/group/${inPath(group.id)}/member?page=${page}`);
-        for (const { up, name, online } of users) state.people.set(up, { name, online });
-        page = nextPage;
-      }
-      return;
-    } catch (error) {
-      explain(error); // numbers do as well
-      if (error instanceof Refusal && !LASTING.has(error.code)) return;
-      await pause(error.retryAfterMs || 2000);
-    }
+  for (let page = 0; page !== null; ) {
+    const path = `/chat/group/${inPath(group.id)}/member?page=${page}`;
+    const said = await readPatiently(path, () => isHere(group), explain); // numbers do as well
+    if (!said) return;
+    for (const { up, name, online } of said.users) state.people.set(up, { name, online });
+    page = said.nextPage;
   }
 }
 

@@ -6,6 +6,7 @@ from playwright.async_api import Browser, expect
 from schemas.refusals import HISTORY_UNAVAILABLE, NOT_FOUND, TOO_LARGE, UNAVAILABLE
 from tests.browser.browsers import fits, page_in
 from tests.browser.chat_stage import UP, a_stage, message
+from tests.integration.backing import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -100,6 +101,40 @@ async def test_that_history_cannot_be_read_is_said_until_it_can(browser: Browser
         await page.clock.run_for(60_000)
         await expect(page.locator("#messages")).to_contain_text("said before")
         await expect(facts).to_have_text("")
+
+
+async def test_messages_that_a_lost_network_kept_away_come_by_themselves(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser, forgiven="ERR_INTERNET_DISCONNECTED") as page:
+        stage.groups, stage.history, stage.stored_up_to = ["g", "h"], [message(1, "said before")], 1
+        await page.clock.install()
+        await stage.open(page)
+        await expect(page.locator("#messages")).to_contain_text("said before")
+        await page.context.set_offline(True)
+        await page.get_by_role("button", name="Group h").click()
+        await expect(page.locator("#room-facts")).to_have_text("The server does not answer.")
+        await page.context.set_offline(False)
+        await page.clock.run_for(60_000)
+        await expect(page.locator("#messages")).to_contain_text("said before")
+        await expect(page.locator("#room-facts")).to_have_text("")
+
+
+async def test_a_group_that_is_opened_often_while_history_is_away_is_not_asked_for_more_often(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser, forgiven="503") as page:
+        stage.groups = ["g", "h"]
+        stage.refused["/chat/h/message"] = HISTORY_UNAVAILABLE
+        await page.clock.install(time=0)
+        await stage.open(page)
+        await page.clock.pause_at(3_600)
+        for name in 10 * ["Group h", "Group g"]:
+            await page.get_by_role("button", name=name).click()
+        await eventually("all are answered", lambda: stage.reads >= 11)
+        before = stage.reads
+        await page.clock.run_for(6_000)
+        await eventually("it is asked for again", lambda: stage.reads > before)
+        await page.evaluate("fetch('/web/icon.svg').then((answer) => answer.text())")
+        assert stage.reads <= before + 2
 
 
 async def test_on_a_phone_the_members_cover_the_messages_until_they_are_closed(browser: Browser) -> None:
