@@ -123,10 +123,11 @@ def _entry(record: ConsumerRecord) -> Entry:
     """
     ce_type = ce_id = b""
     for name, value in reversed(record.headers):
+        # Kafka knows headers without a value.
         if name == "ce_type":
-            ce_type = value
+            ce_type = value or b""
         elif name == "ce_id":
-            ce_id = value
+            ce_id = value or b""
     key = record.key or b""
     return Entry(
         _group(key),

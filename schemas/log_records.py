@@ -17,7 +17,8 @@ from schemas.ids import EdgeId, GroupId, MessageId, new_id
 from schemas.refusals import first_fault
 from schemas.up_number import CIRCLE, UpNumber
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+"""Names and values; Kafka knows headers without a value."""
 
 MAX_TEXT_BYTES: Final = 16 * 1024
 MAX_NAME_CHARS: Final = 200
@@ -243,7 +244,7 @@ class Encoded(NamedTuple):
 
     key: bytes
     value: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: Headers
 
 
 def header(headers: Headers, name: str) -> bytes | None:

@@ -47,6 +47,14 @@ def poison_of(group: str, up: str) -> dict[str, tuple[Encoded, str]]:
         "wrong key": (Encoded(key + b"x", good.value, good.headers), "the key is not"),
         "20 KB of text": (message(group, up, "é" * 10_000)[1], "larger than"),
         "900 KB": (Encoded(key, b"x" * 900_000, good.headers), "(cut here:"),
+        "a type without a value": (
+            Encoded(key, good.value, [("ce_type", None), *good.headers]),
+            "no ce_type",
+        ),
+        "an id without a value": (
+            Encoded(key, good.value, [("ce_id", None), *good.headers]),
+            "ce_id does not name",
+        ),
         "no headers": (Encoded(key, good.value, []), "no ce_type header"),
         "tombstone": (Encoded(key, None, good.headers), "no value"),
     }
@@ -108,7 +116,8 @@ async def poison_all(crowd: Crowd, rng: random.Random, write_to: Write) -> dict[
 async def test_poison_is_set_aside_and_can_be_sent_again(
     stage: Stage, seed: int, minutes: float, outcome: Outcome
 ) -> None:
-    """poison: bad JSON, unknown version, two types or ids, wrong key, 20 and 900 KB, no headers, tombstone"""
+    """poison: bad JSON, unknown version, two types or ids, ones without a value, wrong key, 20 and 900 KB,
+    no headers, tombstone"""
     rng = random.Random(seed)
     settings = KafkaSettings(kafka_bootstrap_servers=stage.broker.address)
     async with open_crowd(stage.system, seed) as crowd, started_producer(settings) as producer:
@@ -139,7 +148,7 @@ async def write_and_resend(stage: Stage, crowd: Crowd, write_to: Write, poison: 
         consumer="test",
         key_base64=b64(record.key),
         value_base64=b64(record.value),
-        headers=[(name, value.decode()) for name, value in record.headers],
+        headers=[(name, (value or b"").decode()) for name, value in record.headers],
     )
     name = f"{topics.MESSAGES}/0/{2**40}"
     headers = headers_of(DeadLetter.ce_type, source="test", ce_id=name)

@@ -12,7 +12,7 @@ from aiokafka.structs import RecordMetadata
 
 from runtime.kafka import KeptProducer
 from runtime.settings import KafkaSettings
-from schemas.log_records import Encoded
+from schemas.log_records import Encoded, Headers
 from tests.simulation.process import Process
 from tests.simulation.simulated_log import Route, Sent, SimulatedLog
 
@@ -40,7 +40,7 @@ class SimulatedProducer:
         *,
         value: bytes | None,
         key: bytes,
-        headers: Sequence[tuple[str, bytes]],
+        headers: Headers,
         partition: int,
         fence: int | None = None,
     ) -> "Future[RecordMetadata]":
@@ -107,9 +107,7 @@ class SimulatedBatch:
     def __init__(self) -> None:
         self.records: list[Encoded] = []
 
-    def append(
-        self, *, timestamp: int, key: bytes, value: bytes | None, headers: Sequence[tuple[str, bytes]]
-    ) -> object:
+    def append(self, *, timestamp: int, key: bytes, value: bytes | None, headers: Headers) -> object:
         """Take a record; None: the batch is full."""
         if len(self.records) == self.MAX_RECORDS:
             return None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edge_server.delivery import _entry
 from persister.read_records import NewMessage, read
 from schemas import topics
-from schemas.log_records import MAX_TEXT_BYTES, Encoded, MessageSent, encode
+from schemas.log_records import MAX_TEXT_BYTES, Encoded, Headers, MessageSent, encode
 
 Damage = Callable[[Encoded], Encoded]
 
@@ -19,13 +19,13 @@ def good(text: str) -> Encoded:
     return encode(sent, key="g", source="test")
 
 
-def with_headers(change: Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]]) -> Damage:
+def with_headers(change: Callable[[Headers], Headers]) -> Damage:
     return lambda record: record._replace(headers=change(list(record.headers)))
 
 
 header = st.tuples(
     st.sampled_from(["ce_type", "ce_id", "x"]),
-    st.sampled_from([b"", b"other", b"up000000001/m", MessageSent.ce_type.encode()]),
+    st.sampled_from([None, b"", b"other", b"up000000001/m", MessageSent.ce_type.encode()]),
 )
 damages = st.one_of(
     header.map(lambda one: with_headers(lambda known: [one, *known])),

@@ -19,16 +19,16 @@ from schemas.log_records import DeadLetter
 from schemas.topics import MAX_RECORD_BYTES
 
 
-def record(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> ConsumerRecord:
+def record(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> ConsumerRecord:
     return ConsumerRecord("chat.messages", 3, 17, 0, 1, key, value, None, -1, -1, tuple(headers))
 
 
-headers = st.lists(st.tuples(st.text(max_size=9), st.binary(max_size=9)), max_size=5)
+headers = st.lists(st.tuples(st.text(max_size=9), st.none() | st.binary(max_size=9)), max_size=5)
 
 
 @given(st.none() | st.binary(max_size=40), st.none() | st.binary(max_size=40), headers)
 def test_a_dead_letter_holds_the_record_under_its_own_key(
-    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]
 ) -> None:
     written = dead_letter(Poison(record(key, value, headers), "why"), "persister")
     letter = DeadLetter.read(written.headers, written.value)
