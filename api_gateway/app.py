@@ -28,7 +28,8 @@ from api_gateway.unread_answers import UnreadAnswers
 from api_gateway.users import Users
 from runtime import logs, tracing
 from runtime.assignments import Assignments
-from runtime.kafka import KeptProducer, ensure_topics
+from runtime.kafka import KeptProducer
+from runtime.kafka_topics import ensure_topics
 from runtime.log_reader import LogReader
 from runtime.memberships import Memberships
 from runtime.mongo import open_store

@@ -7,7 +7,7 @@ from dispatcher.routes import Operators
 from dispatcher.settings import DispatcherSettings
 from runtime import logs
 from runtime.assignments import Assignments
-from runtime.kafka import ensure_topics
+from runtime.kafka_topics import ensure_topics
 from runtime.log_reader import LogReader
 from runtime.service import Service
 from schemas import topics

@@ -28,7 +28,8 @@ from edge_server.status_report import StatusReport
 from edge_server.traced_delivery import TracedDelivery
 from runtime import logs, metrics, tracing
 from runtime.assignments import Assignments
-from runtime.kafka import KeptProducer, ensure_topics, partition_of
+from runtime.kafka import KeptProducer, partition_of
+from runtime.kafka_topics import ensure_topics
 from runtime.log_reader import LogReader
 from runtime.memberships import Memberships
 from runtime.service import Service

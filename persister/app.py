@@ -10,6 +10,7 @@ from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
 from persister.traced_writer import TracedWriter
 from runtime import kafka, metrics, tracing
+from runtime.kafka_topics import ensure_topics
 from runtime.mongo import Store, open_store
 from runtime.service import Service
 from schemas import documents, topics
@@ -23,7 +24,7 @@ async def start(service: Service, settings: PersisterSettings) -> None:
     metrics.UNSTORED_AGE_SECONDS.set_function(outage.lasts_s)
     await service.open_ops()
 
-    await kafka.ensure_topics(settings, (*TOPICS, topics.DEAD_LETTERS))
+    await ensure_topics(settings, (*TOPICS, topics.DEAD_LETTERS))
     producer = kafka.KeptProducer(settings)
     service.supervise("producer", producer.run)
     await producer.ready()

@@ -28,7 +28,7 @@ from persister.growing_topics import (
 from persister.progress import begin_progress, read_progress
 from persister.settings import PersisterSettings
 from runtime import logs
-from runtime.kafka import ensure_topics
+from runtime.kafka_topics import ensure_topics
 from runtime.mongo import Store, StoreUnavailable, open_store
 from runtime.service import Fatal
 from runtime.settings import MAX_PARTITIONS, load

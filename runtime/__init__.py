@@ -9,7 +9,8 @@
     metrics.py         every metric of the system, one row each
     budgets.py         so many a second, and so many at once (pure)
     tokens.py          who a token says that its bearer is
-    kafka.py           producers, topics, and which partition a key has
+    kafka.py           producers, and which partition a key has
+    kafka_topics.py    topics are made where they are missing, and checked where they exist
     log_reader.py      reading a topic whole, without a consumer group
     log_requests.py    what a request to the log counts, as there may be only so many a second (pure)
     log_folds.py       reading records of compacted topics, but for those that cannot be read

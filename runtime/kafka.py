@@ -1,25 +1,24 @@
-"""Kafka: producers with the guarantees that we promise, the topics, and which partition a key has.
+"""Kafka: producers with the guarantees that we promise, which partition a key has, and waiting for brokers.
 
-The client library's own defaults are neither ``acks=all`` nor idempotent nor ``read_committed``: everything
-that talks to Kafka is made here or in log_reader.py.
+The client library's own defaults are neither ``acks=all`` nor idempotent nor ``read_committed``: whoever
+makes a client says all that it needs of these.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from runtime import logs, metrics
 from runtime.health import waiting_for
-from runtime.service import Fatal, is_being_cancelled
+from runtime.service import is_being_cancelled
 from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.log_records import Encoded
@@ -29,7 +28,6 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_S: Final = 1.0
 STOP_HANGS_AFTER_S: Final = 3.0
 """Less than a service's ``SHUTDOWN_DEADLINE_S`` leaves it, also an edge's after its drain."""
-ADMIN_CLIENT: Final = "admin client"
 MAX_BATCH_BYTES: Final = 262_144
 """The library's own 16 KB make many writers who wait quadratic: each batch that leaves wakes all of them."""
 
@@ -63,7 +61,7 @@ async def started_producer(
 
     What it had taken is settled then; whoever is cancelled waits for that no longer than a service can.
     """
-    producer = await _until_reached(
+    producer = await until_reached(
         lambda: new_producer(settings, transactional_id=transactional_id), "producer"
     )
     try:
@@ -207,78 +205,7 @@ async def ends_of(consumer: Any, partitions: Collection[TopicPartition]) -> dict
     return ends
 
 
-async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
-    """Create the topics that are missing, and check those that exist.
-
-    Raises `Fatal` where ``seq`` would lose its meaning: where a topic has another number of partitions, or is
-    missing in a later generation, which must begin behind all that was.
-    """
-    wanted = [topics.ALL[name] for name in names]
-    while True:
-        admin = await _until_reached(
-            lambda: AIOKafkaAdminClient(
-                bootstrap_servers=settings.kafka_bootstrap_servers,
-                request_timeout_ms=settings.kafka_request_timeout_ms,
-            ),
-            ADMIN_CLIENT,
-        )
-        try:
-            for topic in wanted:
-                await _ensure_topic(admin, topic, settings)
-        except (KafkaError, OSError) as error:
-            # The broker that was asked may have died just now: the client asks any that it once heard of.
-            _report_unreachable(ADMIN_CLIENT, error)
-        else:
-            return
-        finally:
-            await admin.close()
-        await asyncio.sleep(RETRY_AFTER_S)
-
-
-async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings) -> None:
-    partitions = topic.partitions(settings.kafka_partitions)
-    name = settings.topic(topic.name)
-    found = await _count_partitions(admin, name)
-    if found == 0 and name != topic.name:
-        raise Fatal(f"topic {name} is missing: only `python -m persister.grow` makes it")
-    with waiting_for(f"topic {name}") as tell:
-        while found == 0:
-            refusal = await _create(admin, topic, name, settings)
-            if refusal is not None:
-                tell(f"it cannot be created: {refusal}")
-            await asyncio.sleep(RETRY_AFTER_S if refusal else RETRY_AFTER_S / 10)
-            found = await _count_partitions(admin, name)
-    if found < partitions or (found > partitions and not topic.grows):
-        raise Fatal(
-            f"topic {name} has {found} partitions, not {partitions}: "
-            "the number of partitions must never change in place"
-        )
-
-
-async def _count_partitions(admin: Any, name: str) -> int:
-    """Return 0 for a topic that is missing. Asking for one by name makes some brokers create it."""
-    if name not in await admin.list_topics():
-        return 0
-    (described,) = await admin.describe_topics([name])
-    return len(described["partitions"])
-
-
-async def _create(admin: Any, topic: topics.Topic, name: str, settings: KafkaSettings) -> str | None:
-    """Return why the topic cannot be created; None where it will be there in a moment."""
-    config = dict(topic.config)
-    replicas = settings.kafka_replication_factor
-    if replicas >= 3:
-        config["min.insync.replicas"] = "2"
-    new = NewTopic(name, topic.partitions(settings.kafka_partitions), replicas, topic_configs=config)
-    ((_, code, *_),) = (await admin.create_topics([new])).topic_errors
-    error = for_code(code)
-    if code and error is not TopicAlreadyExistsError:
-        log.warning("a topic cannot be created", extra=logs.facts(topic=name, error=error.__name__))
-        return str(error.__name__)
-    return None
-
-
-async def _until_reached(make: Any, what: str) -> Any:
+async def until_reached(make: Any, what: str) -> Any:
     """Return a started client. While no broker answers, say so and try again: services outlive Kafka."""
     with waiting_for("Kafka") as tell:
         while True:
@@ -289,12 +216,13 @@ async def _until_reached(make: Any, what: str) -> Any:
                     await client.start()
                 except (KafkaError, OSError) as error:
                     tell(type(error).__name__)
-                    _report_unreachable(what, error)
+                    report_unreachable(what, error)
                 else:
                     unless_started.pop_all()
                     return client
             await asyncio.sleep(RETRY_AFTER_S)
 
 
-def _report_unreachable(client: str, error: Exception) -> None:
+def report_unreachable(client: str, error: Exception) -> None:
+    """Say that a client does not reach Kafka for now."""
     log.warning("Kafka is not reachable", extra=logs.facts(client=client, error=repr(error)))

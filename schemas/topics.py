@@ -4,6 +4,7 @@ A topic whose offsets mean something in the store gets more partitions only as a
 generation. Code names topics as they are named here; Kafka, the store and its progress know generations.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,16 +38,31 @@ class Topic:
         """Return the number of partitions this topic has where the deployment's number is given."""
         return 1 if self.single else deployment
 
+    def misfit(self, found: Mapping[str, str]) -> str | None:
+        """Return what of a topic's configuration its readers cannot live with; None where they can.
+
+        How long it is kept is the operators' choice, as long as what is kept is of the same kind.
+        """
+        for name in ("cleanup.policy", "message.timestamp.type"):
+            if found.get(name, self.config[name]) != self.config[name]:
+                return f"{name}={found[name]}, not {self.config[name]}"
+        compression = found.get("compression.type", "producer")
+        if compression not in READABLE:
+            return f"compression.type={compression}, which is not read here"
+        return None
+
+
+READABLE: Final = frozenset({"uncompressed", "producer", "gzip"})
+"""What all services read: theirs is not compressed, and the client library knows few of the others."""
+
+_EVERY: Final = {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"}
+
 
 def _kept(for_ms: int) -> dict[str, str]:
-    return {
-        "cleanup.policy": "delete",
-        "retention.ms": str(for_ms),
-        "message.timestamp.type": "LogAppendTime",
-    }
+    return {**_EVERY, "cleanup.policy": "delete", "retention.ms": str(for_ms)}
 
 
-_COMPACTED: Final = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
+_COMPACTED: Final = {**_EVERY, "cleanup.policy": "compact"}
 
 _COMPACTED_HOURLY: Final = {**_COMPACTED, "segment.ms": str(HOUR_MS)}
 """Only closed segments are compacted, and whoever starts reads the whole topic: tables are many and large."""

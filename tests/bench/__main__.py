@@ -19,7 +19,7 @@ from typing import Final
 import uvloop
 
 from deploy.local.backing import RunningBacking
-from runtime.kafka import ensure_topics
+from runtime.kafka_topics import ensure_topics
 from runtime.settings import KafkaSettings
 from schemas import topics
 from tests.bench import (

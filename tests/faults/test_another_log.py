@@ -14,7 +14,7 @@ from deploy.demo.service_process import ServiceProcess
 from deploy.local.processes import wait_until
 from edge_server.catch_up import MAX_AHEAD
 from loadtest.rest import RestApi
-from runtime.kafka import ensure_topics
+from runtime.kafka_topics import ensure_topics
 from runtime.settings import KafkaSettings
 from schemas import topics
 from tests.faults.crowd import Crowd, open_crowd

@@ -10,7 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.kafka_native import native_kafka_cluster
 from runtime import log_reader
-from runtime.kafka import ensure_topics, started_producer
+from runtime.kafka import started_producer
+from runtime.kafka_topics import ensure_topics
 from runtime.log_reader import LogReader
 from runtime.settings import KafkaSettings
 from schemas import topics

@@ -11,7 +11,8 @@ from uuid import uuid4
 import jwt
 
 from deploy.local.backing import RunningBacking, backing_services
-from runtime.kafka import ensure_topics, started_producer, write
+from runtime.kafka import started_producer, write
+from runtime.kafka_topics import ensure_topics
 from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.ids import membership_key

@@ -14,7 +14,8 @@ from aiokafka.errors import KafkaError
 
 from deploy.local.ports import free_ports
 from deploy.local.processes import ManagedProcess
-from runtime.kafka import ensure_topics, new_producer, write
+from runtime.kafka import new_producer, write
+from runtime.kafka_topics import ensure_topics
 from runtime.log_reader import LogReader
 from runtime.settings import KafkaSettings
 from schemas import topics

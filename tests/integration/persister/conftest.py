@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.backing import RunningBacking
 from persister.growing_topics import GrowingTopics
-from runtime.kafka import ensure_topics
+from runtime.kafka_topics import ensure_topics
 from runtime.settings import KafkaSettings
 from schemas import topics
 from tests.integration.persister.processes import History, Persister, open_history

@@ -10,11 +10,12 @@ from aiokafka.errors import (
     KafkaConnectionError,
     NodeNotReadyError,
     RequestTimedOutError,
+    TopicAuthorizationFailedError,
 )
 
-from runtime import kafka
+from runtime import kafka, kafka_topics
 from runtime.health import waits
-from runtime.kafka import ensure_topics
+from runtime.kafka_topics import ensure_topics
 from runtime.service import Fatal
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -28,6 +29,9 @@ class Admin:
     def __init__(self, partitions: dict[str, int], refusal: int = 0) -> None:
         self.partitions = partitions
         self.away: list[Exception] = []
+        self.config: dict[str, str] = {}
+        """What is configured otherwise than services would."""
+        self.config_refused = 0
         self._refusal = refusal
 
     async def start(self) -> None:
@@ -44,6 +48,11 @@ class Admin:
     async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
         return [{"partitions": [None] * self.partitions[name]} for name in names]
 
+    async def describe_configs(self, asked: list[Any]) -> list[Any]:
+        config = {**topics.ALL[topics.of_any_generation(asked[0].name)].config, **self.config}
+        entries: list[Any] = [(name, value, False, 1, False, []) for name, value in config.items()]
+        return [SimpleNamespace(resources=[(self.config_refused, None, 2, asked[0].name, entries)])]
+
     async def create_topics(self, new: list[Any]) -> Any:
         if not self._refusal:
             self.partitions |= {topic.name: topic.num_partitions for topic in new}
@@ -51,7 +60,7 @@ class Admin:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, admin: Admin) -> None:
-    monkeypatch.setattr(kafka, "AIOKafkaAdminClient", lambda **_: admin)
+    monkeypatch.setattr(kafka_topics, "AIOKafkaAdminClient", lambda **_: admin)
 
 
 async def test_what_is_missing_is_made_with_the_deployment_s_number_of_partitions(
@@ -80,7 +89,8 @@ async def test_the_topics_of_a_later_generation_are_never_made_here(
 
 
 async def test_a_broker_that_dies_meanwhile_is_outlived(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "RETRY_AFTER_S", 0.0)
+    for module in (kafka, kafka_topics):
+        monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
     admin = Admin({})
     admin.away = [NodeNotReadyError(), RequestTimedOutError(), ConnectionResetError()]
     use(monkeypatch, admin)
@@ -130,8 +140,51 @@ async def test_readiness_says_that_kafka_is_waited_for_and_why(monkeypatch: pyte
                 raise KafkaConnectionError("of 10.0.0.1, which is nobody's business")
 
     said: list[str | None] = []
-    monkeypatch.setattr(kafka, "RETRY_AFTER_S", 0.0)
+    for module in (kafka, kafka_topics):
+        monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
     use(monkeypatch, Away({}))
     await ensure_topics(SETTINGS, [topics.MESSAGES])
     assert said == ["Kafka: not there yet", *["Kafka: KafkaConnectionError"] * 2]
     assert waits() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "otherwise", "fault"),
+    [
+        (topics.MEMBERSHIPS, {"cleanup.policy": "delete"}, "cleanup.policy=delete, not compact"),
+        (topics.MESSAGES, {"cleanup.policy": "compact"}, "cleanup.policy=compact, not delete"),
+        (topics.USERS, {"cleanup.policy": "compact,delete"}, "cleanup.policy=compact,delete, not compact"),
+        (topics.MESSAGES, {"message.timestamp.type": "CreateTime"}, "CreateTime, not LogAppendTime"),
+        (topics.MESSAGES, {"compression.type": "zstd"}, "compression.type=zstd, which is not read here"),
+    ],
+)
+async def test_a_topic_that_is_kept_otherwise_than_its_readers_need_is_refused(
+    name: str, otherwise: dict[str, str], fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = Admin({name: 12})
+    admin.config = otherwise
+    use(monkeypatch, admin)
+    with pytest.raises(Fatal, match=f"topic {name} has .*{fault}"):
+        await ensure_topics(SETTINGS, [name])
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [{"retention.ms": "1209600000"}, {"segment.ms": "77"}, {"compression.type": "producer"}],
+    ids=lambda one: next(iter(one)),
+)
+async def test_how_long_and_in_what_pieces_a_topic_is_kept_is_the_operators_choice(
+    otherwise: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = Admin(dict.fromkeys(topics.OF_GENERATIONS, 12))
+    admin.config = otherwise
+    use(monkeypatch, admin)
+    await ensure_topics(SETTINGS, topics.OF_GENERATIONS)
+
+
+async def test_who_may_not_read_how_a_topic_is_kept_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = Admin({topics.MESSAGES: 12})
+    admin.config = {"cleanup.policy": "compact"}
+    admin.config_refused = TopicAuthorizationFailedError.errno
+    use(monkeypatch, admin)
+    await ensure_topics(SETTINGS, [topics.MESSAGES])

@@ -1,0 +1,109 @@
+"""The topics, at the start of each service: made where they are missing, checked where they exist."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from runtime import logs
+from runtime.health import waiting_for
+from runtime.kafka import RETRY_AFTER_S, report_unreachable, until_reached
+from runtime.service import Fatal
+from runtime.settings import KafkaSettings
+from schemas import topics
+
+log = logging.getLogger(__name__)
+
+ADMIN_CLIENT: Final = "admin client"
+
+
+async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
+    """Create the topics that are missing, and check those that exist.
+
+    Raises `Fatal` where ``seq`` would lose its meaning: where a topic has another number of partitions, or is
+    missing in a later generation, which must begin behind all that was. And where it is kept otherwise than
+    its readers need: a broker that makes topics by itself gives them its own defaults.
+    """
+    wanted = [topics.ALL[name] for name in names]
+    while True:
+        admin = await until_reached(
+            lambda: AIOKafkaAdminClient(
+                bootstrap_servers=settings.kafka_bootstrap_servers,
+                request_timeout_ms=settings.kafka_request_timeout_ms,
+            ),
+            ADMIN_CLIENT,
+        )
+        try:
+            for topic in wanted:
+                await _ensure_topic(admin, topic, settings)
+        except (KafkaError, OSError) as error:
+            # The broker that was asked may have died just now: the client asks any that it once heard of.
+            report_unreachable(ADMIN_CLIENT, error)
+        else:
+            return
+        finally:
+            await admin.close()
+        await asyncio.sleep(RETRY_AFTER_S)
+
+
+async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings) -> None:
+    partitions = topic.partitions(settings.kafka_partitions)
+    name = settings.topic(topic.name)
+    found = await _count_partitions(admin, name)
+    if found == 0 and name != topic.name:
+        raise Fatal(f"topic {name} is missing: only `python -m persister.grow` makes it")
+    with waiting_for(f"topic {name}") as tell:
+        while found == 0:
+            refusal = await _create(admin, topic, name, settings)
+            if refusal is not None:
+                tell(f"it cannot be created: {refusal}")
+            await asyncio.sleep(RETRY_AFTER_S if refusal else RETRY_AFTER_S / 10)
+            found = await _count_partitions(admin, name)
+    if found < partitions or (found > partitions and not topic.grows):
+        raise Fatal(
+            f"topic {name} has {found} partitions, not {partitions}: "
+            "the number of partitions must never change in place"
+        )
+    if settings.kafka_durable:
+        await _check_config(admin, topic, name)
+
+
+async def _count_partitions(admin: Any, name: str) -> int:
+    """Return 0 for a topic that is missing. Asking for one by name makes some brokers create it."""
+    if name not in await admin.list_topics():
+        return 0
+    (described,) = await admin.describe_topics([name])
+    return len(described["partitions"])
+
+
+async def _check_config(admin: Any, topic: topics.Topic, name: str) -> None:
+    (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    ((code, _, _, _, entries),) = answer.resources
+    if code:
+        # Not everybody lets services read this, and nothing is wrong with the topic by that.
+        log.warning(
+            "how a topic is kept is not known", extra=logs.facts(topic=name, error=for_code(code).__name__)
+        )
+        return
+    fault = topic.misfit({entry[0]: entry[1] for entry in entries})
+    if fault is not None:
+        raise Fatal(f"topic {name} has {fault}: change it by kafka-configs.sh --alter before you go on")
+
+
+async def _create(admin: Any, topic: topics.Topic, name: str, settings: KafkaSettings) -> str | None:
+    """Return why the topic cannot be created; None where it will be there in a moment."""
+    config = dict(topic.config)
+    replicas = settings.kafka_replication_factor
+    if replicas >= 3:
+        config["min.insync.replicas"] = "2"
+    new = NewTopic(name, topic.partitions(settings.kafka_partitions), replicas, topic_configs=config)
+    ((_, code, *_),) = (await admin.create_topics([new])).topic_errors
+    error = for_code(code)
+    if code and error is not TopicAlreadyExistsError:
+        log.warning("a topic cannot be created", extra=logs.facts(topic=name, error=error.__name__))
+        return str(error.__name__)
+    return None
