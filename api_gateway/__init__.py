@@ -18,6 +18,7 @@
     group_directory.py   names and creators of groups, folded from the log
     users.py             what the solution knows of users
     log_writer.py        writes to Kafka within bounds
+    fallen_behind.py     whether others follow the log of members, and this gateway does not
     stored_progress.py   up to where MongoDB holds the log, and waiting for it
     store_reads.py       reads from MongoDB within bounds
     openapi.py           rows to OpenAPI 3.1

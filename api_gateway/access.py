@@ -180,9 +180,9 @@ class MembersOnly:
         self._memberships.set_member(group, up, member)
 
     def require_ready(self) -> None:
-        """Raise `Refused` while the log is being read for the first time: nobody is known fully yet."""
+        """Raise `Refused` where members are not known: the log is still being read, or can be no more."""
         if self._not_ready() is not None:
-            raise Refused(UNAVAILABLE, "This server is still starting. Try again.")
+            raise Refused(UNAVAILABLE, "This server does not know all members yet. Try again.")
 
 
 def _some(ups: Sequence[str]) -> str:

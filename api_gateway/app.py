@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from api_gateway import openapi, pages
 from api_gateway.access import Identify, KnownTokens, MembersOnly, NewMembers, Paced, ServiceToken
 from api_gateway.answers import Api, Cors
+from api_gateway.fallen_behind import FallenBehind
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
 from api_gateway.history import History
@@ -99,9 +100,12 @@ class _Parts:
         self._producer = KeptProducer(settings)
         writer = LogWriter(settings, self._producer, spans)
         self._progress = StoredProgress(reads, settings)
+        positions = {reader.topic: reader.positions for reader in self._readers}
+        self._behind = FallenBehind(
+            self._progress, {topic: positions[topic] for topic in (topics.GROUPS, topics.MEMBERSHIPS)}
+        )
         members = MembersOnly(self._memberships, self._groups_fault)
         history = History(reads, self._progress, settings)
-        positions = {reader.topic: reader.positions for reader in self._readers}
         new_members = NewMembers(
             per_s=settings.new_members_per_s_per_user, burst=settings.new_members_burst_per_user
         )
@@ -124,14 +128,16 @@ class _Parts:
         """Follow the log and keep a producer, as soon as Kafka answers."""
         for reader in self._readers:
             service.health.ready(f"following {reader.topic}", reader.ready_fault)
+        service.health.ready("members", self._behind.fault)
         service.supervise("progress", self._progress.run)
+        service.supervise("compare with the store", self._behind.run)
         await ensure_topics(settings, topics.ALL)
         service.supervise("producer", self._producer.run)
         for reader in self._readers:
             service.supervise(f"follow {reader.topic}", reader.run)
 
     def _groups_fault(self) -> str | None:
-        return self._readers[1].ready_fault() or self._readers[2].ready_fault()
+        return self._readers[1].ready_fault() or self._readers[2].ready_fault() or self._behind.fault()
 
 
 async def _serve_internal(

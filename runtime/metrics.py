@@ -214,6 +214,11 @@ WRITES_ANSWERED = Counter(
     "Durable writes, by whether the store had them in time. 'no' rising: look at the persister's lag.",
     ["stored"],
 )
+BEHIND_STORE_SECONDS = Gauge(
+    "chat_gateway_behind_store_seconds",
+    "For how long the store has known of groups and members what this gateway has not read. Rising: it alone "
+    "is cut off from Kafka, and not ready.",
+)
 
 # --- dispatcher ---
 LEADING = Gauge(

@@ -1,0 +1,80 @@
+"""A gateway is behind where the store stays further and its own reading stands still; never otherwise."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_gateway import fallen_behind
+from api_gateway.fallen_behind import FallenBehind, StandingStill
+from schemas import topics
+from schemas.refusals import HISTORY_UNAVAILABLE, Refused
+from tests.integration.backing import eventually
+
+ONE: Final = ("t", 0)
+OTHER: Final = ("t", 1)
+
+looks = st.lists(
+    st.tuples(
+        st.fixed_dictionaries({}, optional={ONE: st.integers(0, 3), OTHER: st.integers(0, 3)}),
+        st.fixed_dictionaries({}, optional={ONE: st.integers(0, 3), OTHER: st.integers(0, 3)}),
+    ),
+    max_size=12,
+)
+
+
+@given(looks)
+def test_it_counts_from_the_first_of_the_looks_that_saw_the_same_position_behind_the_store(
+    seen: list[tuple[dict[fallen_behind.Partition, int], dict[fallen_behind.Partition, int]]],
+) -> None:
+    still = StandingStill()
+    for now, (stored, positions) in enumerate(seen):
+        still.look(now, stored, positions)
+    last = max(len(seen) - 1, 0)
+    longest = 0
+    for one in (ONE, OTHER):
+        stood = 0
+        for stored, positions in reversed(seen):
+            same = positions.get(one) == seen[-1][1].get(one) is not None
+            if not (same and stored.get(one, -1) >= positions[one]):
+                break
+            stood += 1
+        longest = max(longest, stood - 1)
+    assert still.for_s(last) == longest
+
+
+class Progress:
+    """What the store says, to all who ask."""
+
+    def __init__(self) -> None:
+        self.stored = -1
+        self.is_away = False
+
+    async def up_to(self, _topic: str, partitions: Collection[int]) -> dict[int, int]:
+        if self.is_away:
+            raise Refused(HISTORY_UNAVAILABLE)
+        return dict.fromkeys(partitions, self.stored)
+
+
+async def test_it_says_so_until_the_log_is_read_again_also_while_the_store_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fallen_behind, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(fallen_behind, "BEHIND_AFTER_S", 0.01)
+    progress, read = Progress(), {0: 7}
+    behind = FallenBehind(progress, {topics.MEMBERSHIPS: read})  # type: ignore[arg-type]
+    running = asyncio.create_task(behind.run())
+    progress.stored = 6
+    await asyncio.sleep(0.05)
+    assert behind.fault() is None
+    progress.stored = 7
+    await eventually("it is behind", lambda: behind.fault() is not None)
+    progress.is_away = True
+    await asyncio.sleep(0.05)
+    assert behind.fault() is not None
+    progress.is_away, read[0] = False, 8
+    await eventually("it has caught up", lambda: behind.fault() is None)
+    running.cancel()
