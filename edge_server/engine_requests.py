@@ -13,6 +13,12 @@ from runtime.settings import origins_of
 # what a standard client may collect between two polls has to fit.
 Payload.max_decode_packets = 2_000
 
+_BESIDE_MESSAGES: Final[tuple[list[int], ...]] = (
+    [], [packet.PONG], [packet.CLOSE], [packet.PONG, packet.CLOSE],
+)  # fmt: skip
+"""What a polled body may hold besides messages: a ping waits for the answer to the last one, nobody goes
+twice, and all else is a websocket's or a server's to say."""
+
 _HEADERS: Final = (
     ("Accept-Encoding", "HTTP_ACCEPT_ENCODING"),
     ("Access-Control-Request-Headers", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS"),
@@ -36,15 +42,16 @@ class WholeBody:
     async def read(self, _size: int) -> bytes:
         """Return all of it: engine.io asks for nothing where a body in chunks does not say its length.
 
-        Raises what engine.io answers by 400 where they are no packets: whatever else it meets it takes for a
-        failure of its own, and says that all is well.
+        Raises what engine.io answers by 400 where no client that polls would say that: whatever else it meets
+        it takes for a failure of its own, and says that all is well.
         """
         body = await self._request.read()
         try:
             packets = Payload(encoded_payload=body.decode()).packets
         except (ValueError, LookupError, TypeError) as error:
             raise EngineIOError from error
-        if any(one.packet_type > packet.NOOP for one in packets):
+        kinds = [one.packet_type for one in packets]
+        if [kind for kind in kinds if kind != packet.MESSAGE] not in _BESIDE_MESSAGES:
             raise EngineIOError
         return body
 

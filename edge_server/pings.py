@@ -14,6 +14,8 @@ from aiohttp import web
 from engineio import packet
 from engineio.async_socket import AsyncSocket
 
+from edge_server.packet_queue import PacketQueue
+
 LOOK_EVERY_S: Final = 0.1
 
 
@@ -58,7 +60,7 @@ class Pings:
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]
-    """engine.io's server, whose pings wait together, and whose closing waits for nobody."""
+    """engine.io's server: pings wait together, queues are looked at, and closing waits for nobody."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -69,6 +71,10 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         if getattr(target, "__func__", None) is AsyncSocket._send_ping:  # noqa: SLF001 - there is no other hook
             return self._pings.begin(target.__self__, asyncio.get_running_loop().time())
         return super().start_background_task(target, *args, **kwargs)
+
+    def create_queue(self, *_args: Any, **_kwargs: Any) -> PacketQueue:
+        """Return the queue of a new session."""
+        return PacketQueue()
 
     async def disconnect(self, sid: str | None = None) -> None:
         """Close a session without waiting until somebody has taken what it still had: that may be never."""

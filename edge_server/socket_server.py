@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -117,6 +118,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     async def _handle_eio_connect(self, eio_sid: str, environ: Any) -> None:
         self.arrivals.begin(eio_sid, asyncio.get_running_loop().time())
+        self.eio.sockets[eio_sid].queue.on_put = partial(self._close_unread, eio_sid)
         await super()._handle_eio_connect(eio_sid, environ)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
@@ -194,9 +196,6 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             return await self._refuse(eio_sid, data, Refused(INVALID_PAYLOAD, "Only text events are taken."))
         if len(data) > self._settings.max_event_bytes:
             return await self._refuse(eio_sid, data, Refused(TOO_LARGE))
-        if self._reads_no_answers(eio_sid):
-            metrics.SLOW_CLIENTS.inc()
-            return await self._close(eio_sid)
         try:
             await super()._handle_eio_message(eio_sid, data)
         except Refused as refused:
@@ -204,9 +203,13 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         except (ValueError, TypeError, IndexError, KeyError):
             await self._refuse(eio_sid, data, Refused(BAD_JSON))
 
-    def _reads_no_answers(self, eio_sid: str) -> bool:
+    async def _close_unread(self, eio_sid: str) -> None:
+        """Close whoever leaves too much in engine.io's queue, whatever it is and whoever they are."""
         socket = self.eio.sockets.get(eio_sid)
-        return socket is not None and socket.queue.qsize() > self._settings.max_queued_packets
+        if socket is None or socket.closing or socket.queue.qsize() <= self._settings.max_queued_packets:
+            return
+        metrics.SLOW_CLIENTS.inc()
+        await self._close(eio_sid)
 
     async def _refuse_flood(self, eio_sid: str, data: object, left: float) -> None:
         """Who listens to refusals is served again in a moment; who does not is closed."""

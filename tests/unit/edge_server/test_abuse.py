@@ -16,6 +16,7 @@ from aiohttp import (
     WSMsgType,
     WSServerHandshakeError,
 )
+from engineio import packet
 
 from edge_server import socket_server
 from edge_server.clients import Client
@@ -220,8 +221,11 @@ async def test_many_messages_after_an_upgrade_are_not_one_that_never_ends() -> N
         await socket.close()
 
 
-@pytest.mark.parametrize("body", ["6", "0", "2", "z", "4\x1ez", "9", "d="])
-async def test_a_body_that_is_no_packet_is_answered_and_ends_its_session(
+@pytest.mark.parametrize(
+    "body",
+    ["6", "0", "2", "z", "4\x1ez", "9", "d=", "5", "40{}\x1e5", "3\x1e3", "1\x1e1", "1\x1e3"],
+)
+async def test_a_body_that_no_client_would_send_is_answered_and_ends_its_session(
     body: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with an_edge() as edge:
@@ -230,6 +234,16 @@ async def test_a_body_that_is_no_packet_is_answered_and_ends_its_session(
         assert await client.say("40{}") == 400
         await edge.is_empty()
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_the_answer_to_a_ping_and_a_goodbye_may_come_with_messages() -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        assert await client.say('421["anything"]', "3") == 200
+        assert "answered" in await client.poll()
+        assert await client.say("3", '42["anything"]', "1") == 200
+        await edge.is_empty()
+        assert edge.ends == ["client disconnect"]
 
 
 async def test_a_body_that_is_too_long_is_refused_by_name_and_counted() -> None:
@@ -301,6 +315,29 @@ async def test_who_polls_no_answers_is_closed() -> None:
             pass
         await edge.is_empty()
         assert len(edge.ends) == 1
+
+
+@pytest.mark.parametrize("kind", ["ends of polls", "pings", "answers to upgrades"])
+async def test_whatever_an_edge_queues_for_a_client_is_bounded(kind: str) -> None:
+    async with an_edge(max_queued_packets=10, handshake_within_s=60.0) as edge:
+        client = await edge.poller(join=kind != "ends of polls")
+        (session,) = edge.server.eio.sockets.values()
+        before = metrics.SLOW_CLIENTS._value.get()
+        if kind == "answers to upgrades":
+            await client.upgraded()
+        for _ in range(11):
+            assert not session.closed
+            if kind == "ends of polls":
+                broken = await client.upgrade()
+                await broken.send_str("2probe")
+                await broken.send_str("no upgrade")
+                await is_closed(broken)
+            elif kind == "pings":
+                await edge.server.eio._ping(session, now=0.0)
+            else:
+                await session.receive(packet.Packet(packet.UPGRADE))
+        assert session.closed
+        assert metrics.SLOW_CLIENTS._value.get() == before + 1
 
 
 @pytest.mark.parametrize("goes", ["41", "41/,"])
