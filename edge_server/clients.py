@@ -53,8 +53,8 @@ class Client:
         self.sid = sid
         self.identity = identity
         self.rooms: set[str] = set()
-        self.cursors: dict[str, int] = {}
-        """Where to resume rooms that this edge does not know the user to be in yet."""
+        self.cursors: dict[str, int] | None = None
+        """Where to resume rooms that the user is not known to be in yet; None before the welcome."""
         self.unacked = 0
         self.transport: asyncio.Transport | None = None
         """The websocket's transport once the client is direct; None before."""

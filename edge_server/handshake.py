@@ -115,15 +115,18 @@ class Joining:
                 self._fan_out.send_to(client, join.missed)
 
     def _follow(self, group: str, up: str, member: bool) -> None:
-        """A membership has changed: the user's clients here follow at once."""
+        """A membership has changed: the user's clients here follow at once.
+
+        Who is still to be welcomed is let into all rooms then, from its cursors on, and into none before.
+        """
         self._fan_out.flush()
         for client in self._rooms.of_user(up):
-            if member:
-                since = client.cursors.pop(group, None)
-                self._tell(client, {group: self._join(client, group, since, self._most_missed)})
-            else:
+            if not member:
                 self._rooms.leave(client, group)
                 client.send(event_text(LEFT, Left(room=group)))
+            elif client.cursors is not None:
+                since = client.cursors.pop(group, None)
+                self._tell(client, {group: self._join(client, group, since, self._most_missed)})
 
 
 class Handshake:

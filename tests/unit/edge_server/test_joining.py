@@ -85,6 +85,31 @@ async def test_what_others_have_written_comes_once_and_in_the_order_of_the_log()
     assert seqs_on(b"".join(transport.wire)) == [10, 11, 12]
 
 
+async def test_what_was_missed_comes_once_and_first_where_a_membership_is_read_before_the_welcome() -> None:
+    lobby = Lobby(head=9)
+    client, memberships = lobby.client, lobby.memberships
+    memberships.set_member("g", client.up, False)
+    client.transport = cast(Any, transport := Transport())
+    lobby.here.add(client)
+    memberships.set_member("g", client.up, True)
+    lobby.delivery.take(lobby.partition, [consumed(10, lobby.partition)])
+    lobby.joining.join_all(client, {"g": 5, "late": 3})
+    memberships.set_member("late", client.up, True)
+    lobby.delivery.take(lobby.partition, [consumed(11, lobby.partition)])
+    await passes()
+    assert seqs_on(b"".join(transport.wire)) == [6, 7, 8, 9, 10, 11]
+    assert client.rooms == {"g", "late"}
+
+
+async def test_who_has_joined_before_the_welcome_leaves_with_the_membership_all_the_same() -> None:
+    lobby = Lobby()
+    lobby.here.add(lobby.client)
+    lobby.joining.join(lobby.client, "g", None)
+    lobby.memberships.set_member("g", lobby.client.up, False)
+    lobby.joining.join_all(lobby.client, {})
+    assert not lobby.here.is_watched("g")
+
+
 async def test_who_asks_for_the_same_again_and_again_is_sent_to_history() -> None:
     lobby = Lobby(resumed_bytes_per_s_per_user=0.001, resumed_bytes_burst_per_user=8_000)
     recovered = [lobby.joining.join(lobby.client, "g", -1).recovered for _ in range(10)]
