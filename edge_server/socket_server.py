@@ -1,6 +1,9 @@
-"""python-socketio, bent in six places: websockets are our own (websockets.py); polled bodies are read to
-their end (engine_requests.py); frames that can't be read are answered by a named refusal, and so are events
-that ask for no ack; nothing binary is taken in; no rooms.
+"""python-socketio, as an edge needs it.
+
+Here: who is nobody's client for too long is closed, and who leaves too much unread; events have budgets;
+what can't be read is answered by a named refusal, and so are events that ask for no ack; nothing binary, no
+name of the library's own and no other namespace is taken in; no rooms. What else is ours it is given here:
+websockets (websockets.py), polled bodies (engine_requests.py), pings, closing and queues (pings.py).
 
 The overridden methods are the libraries' own extension of each other (python-socketio on engine.io); their
 versions are pinned, and tests with the official client hold them.
