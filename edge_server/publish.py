@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 from edge_server.delivery import Delivery
 from edge_server.frames import message_frame
 from edge_server.log_writer import NOT_SAID, LogWriter, Outgoing, Written
-from edge_server.recent_log import Entry, RecentLog, message_key
+from edge_server.recent_log import Entry, RecentLog
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
 from runtime.kafka import KeptProducer, partition_of
 from runtime.service import Service
 from schemas import topics
 from schemas.client_events import SendMessage
+from schemas.documents import message_key
 from schemas.log_records import message_value
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refused
 
@@ -96,7 +97,7 @@ class Publisher:
         past the bound of pending messages, ``unavailable`` while others of its partition wait for too long
         already.
         """
-        key = message_key(sent.room, sent.up, message_id)
+        key = message_key(sent.room, sent.up, message_id).encode()
         entry = self._window.find(key)
         if entry is not None and entry.frame is not None:
             tell(entry)

@@ -9,6 +9,7 @@ from typing import Final
 
 from edge_server.frames import message_frame, text_of
 from runtime import metrics
+from schemas.documents import message_key
 from schemas.log_records import BadRecord, MessageSent
 
 ENTRY_OVERHEAD_BYTES: Final = 450
@@ -38,7 +39,7 @@ class Entry:
     ) -> None:
         self.group = group
         self.key = key
-        """What makes the message unique: group, sender and id. The key of a retry is the same."""
+        """The message's ``_id`` in the store: group, sender and id. The key of a retry is the same."""
         self.partition = partition
         self.seq = seq
         self.timestamp = timestamp
@@ -64,7 +65,7 @@ class Entry:
     def _make_frame(self) -> None:
         try:
             sent = MessageSent.read_value(self._value)
-            if message_key(sent.group, sent.up, sent.id) != self.key:
+            if message_key(sent.group, sent.up, sent.id).encode() != self.key:
                 raise BadRecord("key and ce_id do not name the message")
         except BadRecord as error:
             self.bad = str(error)
@@ -74,11 +75,6 @@ class Entry:
                 timestamp=self.timestamp, sent_at=sent.sent_at,
             )  # fmt: skip
         self._value = None
-
-
-def message_key(group: str, up: str, message_id: str) -> bytes:
-    """Return the key under which retries of a message are noticed."""
-    return f"{group}/{up}/{message_id}".encode()
 
 
 class RecentLog:
