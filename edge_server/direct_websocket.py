@@ -19,7 +19,6 @@ from edge_server.clients import Client
 from edge_server.frames import close_frame, pong_frame
 from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
-from edge_server.short_way import DATA
 from edge_server.unfinished import BoundedReader, count_if_long
 from runtime import metrics
 from runtime.budgets import Budget
@@ -35,17 +34,37 @@ CLOSE_WITHIN_S: Final = 10.0
 
 NORMAL: Final = 1000
 
+DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
+"""The frames that make a message."""
+
 Take = Callable[[Client, str], bool]
 """Takes a client's message the short way; False: it has to go the ordinary one."""
 
 Ended = Callable[[], None]
 
 
+class FrameBudget(Budget):
+    """What a websocket may send besides messages that go the short way, which count for themselves."""
+
+    __slots__ = ("_most_debt", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, settings: EdgeSettings) -> None:
+        super().__init__(settings.events_per_s_per_client, settings.events_burst_per_client)
+        self._most_debt = -settings.events_burst_per_client
+        self._transport = transport
+
+    def spend_on_frame(self) -> None:
+        """Count a frame. Who has spent all, and as much again, is cut off."""
+        if self.spend(asyncio.get_running_loop().time()) <= self._most_debt:
+            metrics.LIMIT_HITS.labels(limit="frames").inc()
+            self._transport.abort()
+
+
 class DirectWebSocket(asyncio.Protocol):
     """One websocket and the engine.io socket that it carries."""
 
     __slots__ = (
-        "_ahead", "_budget", "_client", "_closer", "_ended", "_most_debt", "_socket", "_take",
+        "_ahead", "_budget", "_client", "_closer", "_ended", "_socket", "_take",
         "_waiting", "_work", "reader", "reading", "transport",
     )  # fmt: skip
 
@@ -57,8 +76,7 @@ class DirectWebSocket(asyncio.Protocol):
         self._socket = socket
         self._take = take
         self._ended = ended
-        self._most_debt = -settings.events_burst_per_client
-        self._budget = Budget(settings.events_per_s_per_client, settings.events_burst_per_client)
+        self._budget = FrameBudget(transport, settings)
         size = settings.max_frame_bytes
         reader = WebSocketReader(_Inbox(self), size, compress=False, decode_text=True)
         too_big = partial(self.fail, WSCloseCode.MESSAGE_TOO_BIG)
@@ -99,9 +117,7 @@ class DirectWebSocket(asyncio.Protocol):
             self.reader.message_ended()
         if self._closer is None and self._taken_short(message):
             return
-        if self._budget.spend(asyncio.get_running_loop().time()) <= self._most_debt:
-            metrics.LIMIT_HITS.labels(limit="frames").inc()
-            self.transport.abort()
+        self._budget.spend_on_frame()
         if not self.transport.is_closing():
             self._receive(message)
 

@@ -8,30 +8,66 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from aiohttp import WSCloseCode
+from aiohttp import WSCloseCode, WSMsgType
+from aiohttp._websocket.reader import WebSocketDataQueue
 from aiohttp.http_websocket import WebSocketReader
 from aiohttp.web import Request, Response, StreamResponse, WebSocketResponse
 from engineio.async_drivers import aiohttp as aiohttp_driver
 
 from edge_server.arrivals import Arrivals
 from edge_server.clients import Client
-from edge_server.direct_websocket import DirectWebSocket, Take
+from edge_server.direct_websocket import DATA, DirectWebSocket, FrameBudget, Take
 from edge_server.frames import close_frame, text_frame
 from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
-from edge_server.short_way import Inbox
-from edge_server.unfinished import BoundedReader
+from edge_server.unfinished import BoundedReader, count_if_long
 from edge_server.write_through import WriteThrough
 from runtime import metrics
-from runtime.budgets import Budget
 
 READ_AHEAD_BYTES: Final = 65_536
 """What a websocket may hold that has been read and not taken, before it reads no more."""
 
 _NO_PACKET: Final = (ValueError, IndexError, TypeError)
 """What engine.io's packets raise for bytes that are none."""
+
+
+class Inbox(WebSocketDataQueue):
+    """What an upgraded websocket's reader writes into. Messages that go the short way never wait in it."""
+
+    take: Callable[[str], bool] | None = None
+    """Takes a text the short way; False: it has to go the ordinary one."""
+
+    def __init__(self, reading: Reading, settings: EdgeSettings) -> None:
+        super().__init__(cast(Any, reading), READ_AHEAD_BYTES, loop=asyncio.get_running_loop())
+        self._budget = FrameBudget(reading.transport, settings)
+        self._busy = False
+        self.message_ended: Callable[[], None] = lambda: None
+        """Called for each message before it is taken."""
+
+    def feed_data(self, data: Any, size: int) -> None:
+        """Take a message. Called by the reader: it must not fail.
+
+        Nothing overtakes what still waits here, or is being handed on. What goes the short way is counted
+        there; all else is counted here, whatever kind of frame it is.
+        """
+        if data[0] in DATA:
+            self.message_ended()
+        if self.take is None or self._busy or data[0] is not WSMsgType.TEXT or not self.take(data[1]):
+            self._busy = True
+            self._budget.spend_on_frame()
+            super().feed_data(data, size)
+
+    def set_exception(self, exc: BaseException, *cause: Any) -> None:
+        """The client has sent what is no websocket frame, or too much."""
+        count_if_long(exc)
+        super().set_exception(exc, *cause)
+
+    def asked_for_more(self) -> None:
+        """All that was taken from here has been handed on, and has begun."""
+        if not self._buffer:
+            self._busy = False
 
 
 class ChatWebSocket(WebSocketResponse):
@@ -47,10 +83,8 @@ class ChatWebSocket(WebSocketResponse):
     def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
         self._ws_protocol = protocol
         self._writer = writer
-        burst = self._settings.events_burst_per_client
-        budget = Budget(self._settings.events_per_s_per_client, burst)
         self.reading = Reading(request.transport)
-        self._reader = self.inbox = Inbox(self.reading, READ_AHEAD_BYTES, budget, -burst)
+        self._reader = self.inbox = Inbox(self.reading, self._settings)
         reader = WebSocketReader(self.inbox, self._max_msg_size, compress=False, decode_text=True)
         self.reader = BoundedReader(reader, self._settings, partial(_end_too_big, request.transport))
         self.inbox.message_ended = self.reader.message_ended

@@ -17,11 +17,10 @@ from edge_server.reading import Reading
 from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
-from edge_server.short_way import Inbox
 from edge_server.socket_events import SocketEvents
 from edge_server.socket_server import Json
+from edge_server.websockets import Inbox
 from runtime import metrics
-from runtime.budgets import Budget
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
 from schemas.client_events import SendMessage
@@ -222,7 +221,7 @@ def test_however_frames_are_cut_all_arrive_once_and_nothing_overtakes_what_waits
 
 
 async def _read_cut(said: list[tuple[str, str, int, bool]], cuts: list[int]) -> None:
-    inbox = Inbox(Reading(cast(Any, Transport())), 10**6, Budget(1.0, 1e6), -1e6)
+    inbox = Inbox(Reading(cast(Any, Transport())), EdgeSettings(events_burst_per_client=10**6))
     reader = WebSocketReader(inbox, 10**6, compress=False, decode_text=True)
     taken: list[str] = []
 
@@ -249,7 +248,7 @@ async def _read_cut(said: list[tuple[str, str, int, bool]], cuts: list[int]) -> 
 
 
 async def test_no_message_overtakes_what_has_left_the_inbox_and_has_yet_to_begin() -> None:
-    inbox = Inbox(Reading(cast(Any, Transport())), 10**6, Budget(1.0, 1e6), -1e6)
+    inbox = Inbox(Reading(cast(Any, Transport())), EdgeSettings(events_burst_per_client=10**6))
     reader = WebSocketReader(inbox, 10**6, compress=False, decode_text=True)
     reader.feed_data(frames_of("first", 0, ping=False))
     inbox.take = lambda _text: True
@@ -289,7 +288,7 @@ def frames_of(text: str, parts: int, ping: bool) -> bytes:
 async def test_a_frame_that_breaks_the_protocol_is_never_taken_and_closes_with_its_code(
     wire: bytes, code: int
 ) -> None:
-    inbox = Inbox(Reading(cast(Any, Transport())), 10**6, Budget(1.0, 1e6), -1e6)
+    inbox = Inbox(Reading(cast(Any, Transport())), EdgeSettings(events_burst_per_client=10**6))
     reader = WebSocketReader(inbox, 100, compress=False, decode_text=True)
     taken: list[str] = []
 
