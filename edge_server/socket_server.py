@@ -42,7 +42,8 @@ for _library in ("engineio.server", "socketio.server"):
     # Where no level is set they print to stderr, beside our lines.
     logging.getLogger(_library).setLevel(logging.ERROR)
 
-_ACK_ID: Final = re.compile(r"2(?:/[^,]{0,64},)?(\d{1,9})\[")
+_ACK_ID: Final = re.compile(r"(?:2|5\d{1,9}-)(?:/[^,]{0,64},)?(\d{1,9})\[")
+"""Which ack an event asks for, also one that says how many binary attachments follow it."""
 _HELLO: Final = re.compile(r"0(/[^,?]{0,64})?")
 _BINARY: Final = ("5", "6")
 _NOT_FOR_CLIENTS: Final = frozenset({"connect", "disconnect", "*"})

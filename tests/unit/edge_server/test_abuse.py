@@ -68,6 +68,14 @@ async def test_a_connection_that_is_refused_early_is_told_so_as_a_client_can_hea
         assert edge.connects == 0
 
 
+async def test_an_event_with_something_binary_is_refused_by_the_ack_that_it_asks_for() -> None:
+    async with an_edge() as edge:
+        socket = await edge.websocket()
+        await socket.send_str('4512-17["chat message",{"_placeholder":true,"num":0}]')
+        assert (await socket.receive_str()).startswith('4317[{"error":{"code":"invalid_payload"')
+        await socket.close()
+
+
 async def test_half_of_a_surrogate_pair_is_refused_as_what_it_is() -> None:
     """JavaScript cuts emoji so, and its JSON is JSON all the same: "not valid JSON" alone would mislead."""
     async with an_edge() as edge:
