@@ -172,6 +172,12 @@ class TokenSettings(BaseSettings):
     token_audience: str | None = Field(default=None, description="Required aud claim, when set.")
     token_issuer: str | None = Field(default=None, description="Required iss claim, when set.")
     token_up_claim: str = Field(default="sub", min_length=1, description="The claim with the UP number.")
+    token_leeway_s: float = Field(
+        default=10.0,
+        ge=0,
+        le=300,
+        description="Seconds that the issuer's clock may be ahead of ours: for nbf and iat, never for exp.",
+    )
 
     @field_validator("token_algorithms", mode="before")
     @classmethod

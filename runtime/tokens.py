@@ -7,6 +7,7 @@ from a JWKS file or URL, which is read again every few minutes so that rotated k
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 import aiohttp
 import jwt
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from runtime import logs
 from runtime.service import Fatal, Service
@@ -29,6 +30,7 @@ JWKS_TIMEOUT_S: Final = 10.0
 MAX_TOKEN_CHARS: Final = 8_192
 
 _UP = TypeAdapter[str](UpNumber)
+_SECONDS = TypeAdapter[float](FiniteFloat)
 _UNREADABLE: Final = (OSError, aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWTError)
 
 
@@ -70,11 +72,13 @@ class TokenVerifier:
             raise Refused(INVALID_TOKEN)
         try:
             claims = self._decode(token)
-            return Identity(_UP.validate_python(claims[self._settings.token_up_claim]), float(claims["exp"]))
-        except jwt.ExpiredSignatureError as error:
-            raise Refused(EXPIRED_TOKEN) from error
+            up = _UP.validate_python(claims[self._settings.token_up_claim])
+            expires_at = _SECONDS.validate_python(claims["exp"])
         except (jwt.PyJWTError, ValidationError, KeyError, ValueError, TypeError) as error:
             raise Refused(INVALID_TOKEN) from error
+        if expires_at <= time.time():
+            raise Refused(EXPIRED_TOKEN)
+        return Identity(up, expires_at)
 
     def verify_header(self, authorization: str | None) -> Identity:
         """Return who sent ``Authorization: Bearer <token>``."""
@@ -90,8 +94,11 @@ class TokenVerifier:
             algorithms=[algorithm],
             audience=settings.token_audience,
             issuer=settings.token_issuer,
+            leeway=settings.token_leeway_s,
             options={
                 "require": ["exp", settings.token_up_claim],
+                # The end has no leeway: sockets are closed by it, and who is closed must not get in again.
+                "verify_exp": False,
                 "verify_aud": settings.token_audience is not None,
             },
         )

@@ -93,6 +93,17 @@ def test_a_token_is_not_kept_once_it_is_refused() -> None:
     assert len(tokens) == 0
 
 
+def test_a_token_that_was_refused_once_is_looked_at_anew() -> None:
+    """It may have come before its time."""
+    verifier = CountingVerifier()
+    tokens = known_tokens(verifier)
+    verifier.now = 10
+    with pytest.raises(Refused):
+        tokens.identify("Bearer up1 5")
+    verifier.now = 0
+    assert tokens.identify("Bearer up1 5") == "up1"
+
+
 def test_one_token_takes_one_place_however_it_is_spaced() -> None:
     """Otherwise one student's headers, of 8 KiB of spaces each, would push everybody's tokens out."""
     claims = {"sub": "up201906045", "exp": time.time() + A_DAY_S}

@@ -34,6 +34,7 @@ def said_of(kind: type[BaseSettings], name: str) -> list[str]:
     [
         (TokenSettings, "TOKEN_ALGORITHMS", "HS256"),
         (TokenSettings, "TOKEN_SECRET", ""),
+        (TokenSettings, "TOKEN_LEEWAY_S", "10.0"),
         (KafkaSettings, "KAFKA_DURABLE", "true"),
         (ServiceSettings, "OPS_PORT", "9100"),
     ],
@@ -136,6 +137,16 @@ def test_keys_are_at_an_https_url_or_in_a_file_that_is_there(
     assert capsys.readouterr().err.startswith("edge_server: TOKEN_JWKS: ")
     monkeypatch.setenv("TOKEN_JWKS", "https://id.example/keys")
     assert TokenSettings().token_jwks == "https://id.example/keys"
+
+
+@pytest.mark.parametrize("given", ["-1", "301", "nan", "inf", ""])
+def test_no_token_is_good_long_before_its_time(
+    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOKEN_LEEWAY_S", given)
+    with pytest.raises(SystemExit):
+        load(EdgeSettings, "edge_server", [])
+    assert "edge_server: TOKEN_LEEWAY_S: " in capsys.readouterr().err
 
 
 def test_a_dispatcher_s_session_is_as_long_as_brokers_take(

@@ -2,6 +2,8 @@
 
 import json
 import time
+from contextlib import suppress
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
@@ -55,6 +57,7 @@ def test_a_good_token_names_its_bearer_in_the_one_written_form() -> None:
         (signed(sub="root"), "invalid_token"),
         (signed(sub="up20200000\N{FULLWIDTH DIGIT ONE}"), "invalid_token"),
         (signed(nbf=time.time() + A_DAY_S), "invalid_token"),
+        (signed(iat=time.time() + A_DAY_S), "invalid_token"),
         pytest.param(signed("none", None), "invalid_token", id="algorithm none"),
         (signed("HS512", SECRET * 2), "invalid_token"),
         (signed(key="another-secret-of-32-bytes-or-more-1"), "invalid_token"),
@@ -71,6 +74,54 @@ def test_audience_and_issuer_must_be_ours_where_they_are_set() -> None:
     assert verifier.verify(signed(aud="chat", iss="uni")).up == UP
     for claims in ({}, {"aud": "chat"}, {"iss": "uni"}, {"aud": "mail", "iss": "uni"}):
         assert refusal(verifier, signed(**claims)) == "invalid_token"
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+def test_a_fresh_token_of_an_issuer_whose_clock_is_ahead_is_good_within_the_leeway(claim: str) -> None:
+    def ahead_by(seconds: float) -> str:
+        claims: dict[str, Any] = {claim: time.time() + seconds}
+        return signed(**claims)
+
+    assert TokenVerifier(settings()).verify(ahead_by(5)).up == UP
+    assert refusal(TokenVerifier(settings()), ahead_by(200)) == "invalid_token"
+    assert TokenVerifier(settings(token_leeway_s=300)).verify(ahead_by(200)).up == UP
+
+
+def test_the_end_of_a_token_has_no_leeway() -> None:
+    verifier = TokenVerifier(settings(token_leeway_s=300))
+    assert refusal(verifier, signed(exp=time.time() - 0.1)) == "expired_token"
+    expires_at = time.time() + A_DAY_S + 0.5
+    assert verifier.verify(signed(exp=expires_at)).expires_at == expires_at
+
+
+def test_who_is_nobody_here_is_not_told_that_their_token_has_expired() -> None:
+    assert refusal(TokenVerifier(settings()), signed(sub="root", exp=time.time() - 5)) == "invalid_token"
+
+
+HUGE = 10**400
+moments = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-HUGE, HUGE),
+    st.floats(),
+    st.text(max_size=5),
+    st.integers(-HUGE, HUGE).map(str),
+    st.floats().map(str),
+    st.lists(st.integers(), max_size=1),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["exp", "iat", "nbf"]), moments))
+@example({"exp": HUGE})
+@example({"exp": str(HUGE)})
+def test_whatever_a_signed_token_says_of_time_it_is_refused_or_ends_at_some_moment(
+    times: dict[str, Any],
+) -> None:
+    claims = {"sub": UP, "exp": time.time() + A_DAY_S, **times}
+    token = jwt.PyJWS().encode(json.dumps(claims).encode(), SECRET, "HS256")
+    with suppress(Refused):
+        assert isfinite(TokenVerifier(settings()).verify(token).expires_at)
 
 
 @given(st.text(max_size=200))
