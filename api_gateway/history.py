@@ -3,7 +3,7 @@
 It decides nothing about who may read.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -133,14 +133,18 @@ class History:
         )
         return _history(group, wanted.in_log_order(found), stored[group])
 
-    async def bundle(self, groups: Collection[str], page: BundlePage) -> Document:
-        """Return a `HistoryBundle` of these groups, each of them encoded.
+    async def bundle(
+        self, groups: Collection[str], page: BundlePage, may_read: Callable[[str], bool]
+    ) -> Document:
+        """Return a `HistoryBundle` of these groups, each of them encoded, without those that may not be read.
+
+        ``may_read`` is asked of each page once it has been read: a bundle waits for its turn, however long.
 
         Raises `Refused` also where it would be too large: nothing bounds how many groups there are.
         """
         messages = min(len(groups) * page.perPage, MOST_OF_A_BUNDLE)
         async with self._turns.one(messages):
-            return {"groups": await self._bundle(sorted(groups), page)}
+            return {"groups": await self._bundle(sorted(groups), page, may_read)}
 
     async def newest(self, page: Page) -> Document:
         """Return a `MessageList` of all groups."""
@@ -167,14 +171,16 @@ class History:
         found = await self._reads.find(MESSAGES, {"_id": key}, limit=1)
         return messages_of(found)[0] if found else None
 
-    async def _bundle(self, groups: Sequence[str], page: BundlePage) -> list[orjson.Fragment]:
+    async def _bundle(
+        self, groups: Sequence[str], page: BundlePage, may_read: Callable[[str], bool]
+    ) -> list[orjson.Fragment]:
         stored = await self._stored_up_to(groups)
         pages, left = list[orjson.Fragment](), MAX_BUNDLE_BYTES
         for first in range(0, len(groups), GROUPS_AT_ONCE):
             some = groups[first : first + GROUPS_AT_ONCE]
             pipeline = bundle_pipeline(some, page)
             read = {one["group"]: one["messages"] for one in await self._reads.aggregate(MESSAGES, pipeline)}
-            for group in some:
+            for group in filter(may_read, some):
                 # Texts go as they are encoded, so that they are not there while the next ones are read.
                 encoded = orjson.dumps(_history(group, read.pop(group, [])[::-1], stored[group]))
                 left -= len(encoded)

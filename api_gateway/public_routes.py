@@ -1,5 +1,8 @@
 """The rows of the public API. A handler here only joins arguments, deeds and answers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -149,14 +152,14 @@ class PublicApi:
         return Reply(self._locations.find(up))
 
     async def history(self, up: str, page: api.GroupHistoryPage) -> Reply:
-        self._members.require(page.group, up)
-        with self._reads_of_users.one(up):
+        with self._reading(page.group, up):
             return reply(await self._history.page(page.group, page))
 
     async def bundle(self, up: str, page: api.BundlePage) -> Reply:
         groups = self._members.groups_of(up)
         with self._reads_of_users.one(up):
-            return reply(await self._history.bundle(groups, page))
+            may_read = partial(self._members.is_member, up=up)
+            return reply(await self._history.bundle(groups, page, may_read))
 
     async def my_groups(self, up: str, _: api.NoArguments) -> Reply:
         return reply(api.GroupList(groups=self._groups.of_user(up)))
@@ -168,8 +171,7 @@ class PublicApi:
         return reply(self._groups.one_for(up, wanted.group))
 
     async def members(self, up: str, page: api.GroupMembersPage) -> Reply:
-        self._members.require(page.group, up)
-        with self._reads_of_users.one(up):
+        with self._reading(page.group, up):
             return reply(await self._users.among(self._members.members_of(page.group), page))
 
     async def add_member(self, up: str, wanted: api.OneMember) -> Reply:
@@ -177,3 +179,14 @@ class PublicApi:
 
     async def remove_member(self, up: str, wanted: api.OneMember) -> Reply:
         return reply(*await self._groups.remove(up, wanted.group, wanted.up))
+
+    @contextmanager
+    def _reading(self, group: str, up: str) -> Iterator[None]:
+        """Let only a member read during the block.
+
+        Raises `Refused` after it, too: the store may be slow, and who was removed is told nothing since.
+        """
+        self._members.require(group, up)
+        with self._reads_of_users.one(up):
+            yield
+        self._members.require(group, up)

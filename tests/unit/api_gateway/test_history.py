@@ -162,9 +162,14 @@ async def test_how_far_is_stored_is_read_before_the_messages_so_that_no_promise_
     assert page.storedUpTo == 41
 
 
+def everything(_group: str) -> bool:
+    """Let all groups be read."""
+    return True
+
+
 async def bundle_of(shown: History, groups: Collection[str]) -> list[HistoryModel]:
     """Return what the client reads of a bundle."""
-    answer = orjson.dumps(await shown.bundle(groups, BundlePage()))
+    answer = orjson.dumps(await shown.bundle(groups, BundlePage(), everything))
     return HistoryBundle.model_validate_json(answer).groups
 
 
@@ -191,7 +196,7 @@ async def bundle_of_longest(character: str, groups: int) -> bytes:
     page = [{**document(n), "message": text} for n in range(MAX_PER_BUNDLE)]
     names = [f"group-{n}" for n in range(groups)]
     shown, _ = history([{"group": group, "messages": page} for group in names])
-    return orjson.dumps(await shown.bundle(names, BundlePage()))
+    return orjson.dumps(await shown.bundle(names, BundlePage(), everything))
 
 
 @pytest.mark.parametrize(("character", "fit"), [("x", 20), ("\x01", 3), ("🎓", 20)])
@@ -209,7 +214,7 @@ async def test_no_more_is_read_of_a_bundle_that_is_too_large_already() -> None:
     long = {**document(1), "message": "x" * (MAX_BUNDLE_BYTES // 2)}
     shown, reads = history([{"group": "group-0", "messages": [long, long]}])
     with pytest.raises(Refused) as refused:
-        await shown.bundle([f"group-{n}" for n in range(5 * GROUPS_AT_ONCE)], BundlePage())
+        await shown.bundle([f"group-{n}" for n in range(5 * GROUPS_AT_ONCE)], BundlePage(), everything)
     assert refused.value.refusal is TOO_LARGE
     assert reads.asked == ["up to", MESSAGES]
 
@@ -229,7 +234,7 @@ async def test_few_bundles_are_put_together_at_the_same_time_and_pages_need_not_
     reads.aggregate = aggregate  # type: ignore[assignment,method-assign]
     at_once, ids = MESSAGES_AT_ONCE // messages, [f"group-{n}" for n in range(groups)]
     page = BundlePage(perPage=MAX_PER_BUNDLE)
-    bundles = [asyncio.create_task(shown.bundle(ids, page)) for _ in range(at_once + 2)]
+    bundles = [asyncio.create_task(shown.bundle(ids, page, everything)) for _ in range(at_once + 2)]
     for _ in range(20):
         await asyncio.sleep(0)
     assert await shown.page("maths", HistoryPage())

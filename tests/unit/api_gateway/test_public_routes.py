@@ -1,0 +1,139 @@
+"""Only members read, and who has been removed while they waited for an answer is none."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from api_gateway.history import GROUPS_AT_ONCE, MESSAGES_AT_ONCE, MOST_OF_A_BUNDLE, History
+from api_gateway.public_routes import PublicApi
+from api_gateway.reading_turns import ReadsOfUsers
+from api_gateway.routing import Reply
+from api_gateway.settings import GatewaySettings
+from schemas.api import (
+    MAX_PER_BUNDLE,
+    BundlePage,
+    GroupHistoryPage,
+    GroupMembersPage,
+    HistoryBundle,
+    MemberPage,
+)
+from schemas.refusals import NOT_A_MEMBER, Refused
+from tests.unit.api_gateway.parts import GroupParts, until
+
+A, B = "up200000001", "up200000002"
+
+
+class SlowStore:
+    """Answers nothing until it is let, and holds one message of each group then."""
+
+    def __init__(self) -> None:
+        self.asked: list[Collection[str]] = []
+        self.goes_on = asyncio.Event()
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def up_to(self, _topic: str, partitions: Collection[int]) -> Mapping[int, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def find(self, _collection: str, query: dict[str, Any], **_: Any) -> list[dict[str, Any]]:
+        await self._asked_for([query["group"]])
+        return [_message(query["group"])]
+
+    async def aggregate(self, _collection: str, pipeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        groups = pipeline[1]["$project"]["group"]["$literal"]
+        await self._asked_for(groups)
+        return [{"group": group, "messages": [_message(group)]} for group in groups]
+
+    async def among(self, ups: Sequence[str], _page: object) -> MemberPage:
+        await self._asked_for(ups)
+        return MemberPage(users=[], nextPage=None)
+
+    async def _asked_for(self, what: Collection[str]) -> None:
+        self.asked.append(what)
+        await self.goes_on.wait()
+        self.meanwhile()
+
+
+def _message(group: str) -> dict[str, Any]:
+    return {"id": "m", "seq": 1, "group": group, "up": B, "message": "", "timestamp": 1, "sentAt": 1}
+
+
+class Api:
+    """A student's API of real parts, on a slow store."""
+
+    def __init__(self) -> None:
+        self.parts, self.store = GroupParts(), SlowStore()
+        shown: Any = self.store
+        settings = GatewaySettings(token_secret=SecretStr("x" * 32))
+        history = History(shown, shown, settings)
+        nothing: Any = None
+        parts = self.parts
+        self.routes = PublicApi(nothing, history, parts.groups, parts.members, shown, ReadsOfUsers(100))
+
+    def join(self, up: str, *groups: str) -> None:
+        for group in groups:
+            self.parts.memberships.set_member(group, up, member=True)
+
+    def remove(self, up: str, *groups: str) -> None:
+        for group in groups:
+            self.parts.memberships.set_member(group, up, member=False)
+
+
+def shown_in(answer: Reply) -> list[str]:
+    return [one.group for one in HistoryBundle.model_validate_json(answer.body).groups]
+
+
+async def test_a_bundle_that_waits_for_its_turn_is_of_the_groups_that_its_reader_is_still_in() -> None:
+    api = Api()
+    api.join(B, *(f"group-{n}" for n in range(1_000)))
+    api.join(A, "art", "maths")
+    large = BundlePage(perPage=MAX_PER_BUNDLE)
+    others = [api.routes.bundle(B, large) for _ in range(MESSAGES_AT_ONCE // MOST_OF_A_BUNDLE)]
+    before = [asyncio.create_task(one) for one in others]
+    await until(lambda: len(api.store.asked) == len(before))
+    mine = asyncio.create_task(api.routes.bundle(A, BundlePage()))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(api.store.asked) == len(before), "it has its turn already"
+    api.remove(A, "maths")
+    api.join(A, "new here")
+    api.store.goes_on.set()
+    await asyncio.gather(*before)
+    assert shown_in(await mine) == ["art"]
+
+
+async def test_what_a_bundle_reads_is_shown_only_of_groups_that_its_reader_was_in_when_it_was_read() -> None:
+    api = Api()
+    groups = [f"group-{n:02}" for n in range(3 * GROUPS_AT_ONCE)]
+    first, second, third = (groups[n : n + GROUPS_AT_ONCE] for n in range(0, len(groups), GROUPS_AT_ONCE))
+    api.join(A, *groups)
+    removed = [[first[0], third[0]], [first[1]], []]
+    api.store.meanwhile = lambda: api.remove(A, *removed.pop(0))
+    api.store.goes_on.set()
+    assert shown_in(await api.routes.bundle(A, BundlePage())) == [*first[1:], *second, *third[1:]]
+    assert not removed
+
+
+Ask = Callable[[PublicApi], Awaitable[Reply]]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda routes: routes.history(A, GroupHistoryPage(group="maths")),
+        lambda routes: routes.members(A, GroupMembersPage(group="maths")),
+    ],
+    ids=["history", "members"],
+)
+async def test_who_is_removed_while_the_store_is_slow_is_told_nothing_of_what_came_since(ask: Ask) -> None:
+    api = Api()
+    api.join(A, "maths")
+    asked = asyncio.ensure_future(ask(api.routes))
+    await until(lambda: api.store.asked)
+    api.remove(A, "maths")
+    api.store.goes_on.set()
+    with pytest.raises(Refused) as refused:
+        await asked
+    assert refused.value.refusal is NOT_A_MEMBER
