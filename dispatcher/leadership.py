@@ -14,10 +14,11 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from dispatcher.keep_leader import KeepLeader
-from dispatcher.leading import STOP_DEADLINE_S, Leader, Stalled
+from dispatcher.leading import STOP_DEADLINE_S, Leader
 from dispatcher.settings import DispatcherSettings
 from runtime import logs, metrics
 from runtime.kafka import RETRY_AFTER_S, stop_within
+from runtime.log_reader import Stalled
 from schemas import topics
 
 log = logging.getLogger(__name__)

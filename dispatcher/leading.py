@@ -20,6 +20,7 @@ from dispatcher.shard_table import Move
 from dispatcher.term import Pace, Term
 from runtime import logs, metrics
 from runtime.kafka import new_producer, stop_within, write
+from runtime.log_reader import Stalled
 from schemas import topics
 from schemas.assignments import TABLE_KEY
 from schemas.ids import new_id
@@ -49,10 +50,6 @@ KINDS: Final[dict[bytes, type[Record]]] = {
     kind.ce_type.encode(): kind for kind in (EdgeReported, LeaderTicked, DrainAsked, EdgesAsked)
 }
 """What may stand among the edges' reports."""
-
-
-class Stalled(RuntimeError):
-    """The consumer no longer brings what the log has taken."""
 
 
 class Owner(Protocol):
