@@ -48,7 +48,8 @@ READER_LAG = Gauge(
 )
 BAD_RECORDS = Counter(
     "chat_bad_records_total",
-    "Records that a reader could not take. Rising: look at the dead letters for the reason.",
+    "Records that a reader could not take. Rising: look at the dead letters for the reason; for those of "
+    "edge.status and dispatch.assignments, which never get there, at the reader's log.",
     ["topic"],
 )
 SPANS = Counter(
