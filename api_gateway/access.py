@@ -3,19 +3,17 @@
 It says who somebody is, never what they may do.
 """
 
-import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from runtime import metrics
+from runtime.bearer import check_bearer
 from runtime.budgets import Budgets
 from runtime.memberships import Memberships
 from runtime.tokens import TokenVerifier
 from schemas.refusals import (
-    INVALID_TOKEN,
-    MISSING_TOKEN,
     NOT_A_MEMBER,
     NOT_ALLOWED,
     RATE_LIMITED,
@@ -129,15 +127,11 @@ class ServiceToken:
     """The one token of the solution's own services."""
 
     def __init__(self, secret: str) -> None:
-        self._secret = secret.encode()
+        self._secret = secret
 
     def identify(self, authorization: str | None) -> str:
-        """Return the solution's name. The comparison takes the same time for every wrong token."""
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Refused(MISSING_TOKEN)
-        if not hmac.compare_digest(token.strip().encode(errors="surrogateescape"), self._secret):
-            raise Refused(INVALID_TOKEN)
+        """Return the solution's name. Raises `Refused`: missing or invalid token."""
+        check_bearer(authorization, self._secret)
         return "solution"
 
 

@@ -4,7 +4,6 @@ The page itself holds no secret; everything else wants the operators' token. It 
 """
 
 from collections.abc import Awaitable, Callable
-from hmac import compare_digest
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +15,11 @@ from dispatcher.settings import DispatcherSettings
 from dispatcher.shown import Shown, show_published, show_term
 from dispatcher.wishes import Wishes
 from runtime.assignments import Assignments
+from runtime.bearer import check_bearer
 from runtime.refusing import answer
 from schemas.log_records import EdgesAsked
 from schemas.refusals import (
     INVALID_PAYLOAD,
-    INVALID_TOKEN,
-    MISSING_TOKEN,
     NOT_FOUND,
     Refused,
 )
@@ -62,7 +60,7 @@ class Operators:
     def _answered(self, ask: Ask) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             try:
-                check_token(request.headers.get("Authorization"), self._token)
+                check_bearer(request.headers.get("Authorization"), self._token)
                 return web.json_response(await ask(request))
             except Refused as refused:
                 return web.json_response(answer(refused), status=refused.refusal.status)
@@ -96,15 +94,6 @@ class Operators:
             raise Refused(INVALID_PAYLOAD, 'The body is not like {"edges": 3}.') from error
         await self._wishes.edges(asked.edges)
         return {"ok": True}
-
-
-def check_token(authorization: str | None, token: str) -> None:
-    """Raise `Refused` where ``Authorization`` is not this bearer token."""
-    scheme, _, given = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer" or not given:
-        raise Refused(MISSING_TOKEN)
-    if not compare_digest(given.strip().encode(errors="surrogateescape"), token.encode()):
-        raise Refused(INVALID_TOKEN)
 
 
 def _file(path: Path) -> Callable[[web.Request], Awaitable[web.FileResponse]]:

@@ -8,6 +8,7 @@
     access_log.py      a line a request, written together
     metrics.py         every metric of the system, one row each
     budgets.py         so many a second, and so many at once (pure)
+    bearer.py          what an Authorization header bears
     tokens.py          who a token says that its bearer is
     kafka.py           producers, and which partition a key has
     kafka_topics.py    topics are made where they are missing, and checked where they exist

@@ -18,6 +18,7 @@ import jwt
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from runtime import logs
+from runtime.bearer import bearer
 from runtime.service import Fatal, Service
 from runtime.settings import MIN_SECRET_BYTES, TokenSettings
 from schemas.refusals import EXPIRED_TOKEN, INVALID_TOKEN, MISSING_TOKEN, Refused
@@ -82,8 +83,7 @@ class TokenVerifier:
 
     def verify_header(self, authorization: str | None) -> Identity:
         """Return who sent ``Authorization: Bearer <token>``."""
-        scheme, _, token = (authorization or "").partition(" ")
-        return self.verify(token.strip() if scheme.lower() == "bearer" else None)
+        return self.verify(bearer(authorization))
 
     def _decode(self, token: str) -> Mapping[str, Any]:
         settings = self._settings

@@ -10,34 +10,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
-from dispatcher.routes import Operators, check_token
+from dispatcher.routes import Operators
 from dispatcher.settings import DispatcherSettings
 from runtime.assignments import Assignments
-from schemas.refusals import INVALID_TOKEN, MISSING_TOKEN, Refusal, Refused
 
 TOKEN = "only-for-tests-0123456789"
-
-
-@pytest.mark.parametrize(
-    ("header", "refusal"),
-    [
-        (None, MISSING_TOKEN),
-        ("", MISSING_TOKEN),
-        (f"Basic {TOKEN}", MISSING_TOKEN),
-        ("Bearer ", MISSING_TOKEN),
-        ("Bearer wrong", INVALID_TOKEN),
-        (f"Bearer {TOKEN}x", INVALID_TOKEN),
-        ("Bearer ü", INVALID_TOKEN),
-    ],
-)
-def test_without_the_token_nothing_is_shown(header: str | None, refusal: Refusal) -> None:
-    with pytest.raises(Refused) as refused:
-        check_token(header, TOKEN)
-    assert refused.value.refusal is refusal
-
-
-def test_the_token_opens() -> None:
-    check_token(f"bearer {TOKEN}", TOKEN)
 
 
 class Leadership:
