@@ -92,16 +92,15 @@ class Store:
                 raise Rejected(_unencodable(documents), certain=True) from error
             return 0
 
-    async def apply_newer(self, collection: str, changes: Sequence[Change]) -> int:
+    async def apply_newer(self, collection: str, changes: Sequence[Change]) -> None:
         """Apply changes in no order, at most one a guard of a document; a missing document is made.
 
-        Returns how many did not apply: what the store has is as new, or not like it must be. Raises as
-        `insert_new` does.
+        What the store has that is as new, or not like it must be, stays. Raises as `insert_new` does.
         """
         operations = {n: _guarded(change) for n, change in enumerate(changes)}
         not_applied = await self._apply(collection, operations)
         # A document that was made at the same moment looks like a newer one: only a second look tells.
-        return len(await self._apply(collection, {n: operations[n] for n in not_applied}))
+        await self._apply(collection, {n: operations[n] for n in not_applied})
 
     async def _apply(self, collection: str, operations: Mapping[int, UpdateOne]) -> list[int]:
         if not operations:

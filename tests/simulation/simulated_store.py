@@ -26,11 +26,10 @@ class SimulatedStore:
         await self._process.step()
         return known
 
-    async def apply_newer(self, collection: str, changes: Sequence[Change]) -> int:
+    async def apply_newer(self, collection: str, changes: Sequence[Change]) -> None:
         await self._reach()
-        old = await self._shared.apply_newer(collection, changes)
+        await self._shared.apply_newer(collection, changes)
         await self._process.step()
-        return old
 
     async def upsert(self, collection: str, updates: Sequence[tuple[str, Document]]) -> None:
         await self._reach()

@@ -30,10 +30,11 @@ class ModelStore:
         self._refuse(keys, known)
         return known
 
-    async def apply_newer(self, collection: str, changes: Sequence[Change]) -> int:
+    async def apply_newer(self, collection: str, changes: Sequence[Change]) -> None:
         self._answer()
         self._refuse([change.key for change in changes])
-        return sum(not self._apply(self.documents(collection), change) for change in changes)
+        for change in changes:
+            self._apply(self.documents(collection), change)
 
     async def upsert(self, collection: str, updates: Sequence[tuple[str, Document]]) -> None:
         self._answer()
@@ -53,13 +54,12 @@ class ModelStore:
         if refused:
             raise Rejected(refused, certain=self.certain, known=known)
 
-    def _apply(self, found: dict[str, Document], change: Change) -> bool:
+    def _apply(self, found: dict[str, Document], change: Change) -> None:
         document = found.setdefault(change.key, {"_id": change.key})
         if document.get(change.guard, -1) >= change.version:
-            return False
+            return
         if any(document.get(field) not in wanted["$in"] for field, wanted in (change.only or {}).items()):
-            return False
+            return
         document.update(change.update.get("$set", {}), **{change.guard: change.version})
         for field in change.update.get("$unset", {}):
             document.pop(field, None)
-        return True
