@@ -1,8 +1,11 @@
 """Settings of the gateway."""
 
+from typing import Annotated
+
 from pydantic import Field, SecretStr
 
 from runtime.settings import (
+    EMPTY_IS_UNSET,
     KafkaSettings,
     MongoSettings,
     SendSettings,
@@ -23,9 +26,8 @@ class GatewaySettings(
         default="127.0.0.1", description="Where the solution-internal API listens; never public."
     )
     internal_port: int = Field(default=3000, ge=0, le=65535, description="Port of the solution-internal API.")
-    service_token: SecretStr | None = Field(
+    service_token: Annotated[Annotated[SecretStr, Field(min_length=16)] | None, EMPTY_IS_UNSET] = Field(
         default=None,
-        min_length=16,
         description="What callers of the internal API must show; without it that API is off.",
     )
     allowed_origins: str = Field(

@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeVar, get_args, get_origin
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas import topics
@@ -154,6 +162,10 @@ class MongoSettings(BaseSettings):
         return uri
 
 
+EMPTY_IS_UNSET: Final = BeforeValidator(lambda given: given or None)
+"""Of a setting that need not be: compose and templates set what nobody has given to nothing."""
+
+
 class TokenSettings(BaseSettings):
     """Which tokens are believed."""
 
@@ -166,11 +178,15 @@ class TokenSettings(BaseSettings):
     token_secret: SecretStr | None = Field(
         default=None, description="Shared secret of HS256, 32 bytes or more."
     )
-    token_jwks: str | None = Field(
+    token_jwks: Annotated[str | None, EMPTY_IS_UNSET] = Field(
         default=None, description="File or https URL of the public keys of RS256 and ES256."
     )
-    token_audience: str | None = Field(default=None, description="Required aud claim, when set.")
-    token_issuer: str | None = Field(default=None, description="Required iss claim, when set.")
+    token_audience: Annotated[str | None, EMPTY_IS_UNSET] = Field(
+        default=None, description="Required aud claim, when set."
+    )
+    token_issuer: Annotated[str | None, EMPTY_IS_UNSET] = Field(
+        default=None, description="Required iss claim, when set."
+    )
     token_up_claim: str = Field(default="sub", min_length=1, description="The claim with the UP number.")
     token_leeway_s: float = Field(
         default=10.0,

@@ -19,6 +19,7 @@ from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from runtime import logs
 from runtime.bearer import bearer
+from runtime.health import waiting_for
 from runtime.service import Fatal, Service
 from runtime.settings import MIN_SECRET_BYTES, TokenSettings
 from schemas.refusals import EXPIRED_TOKEN, INVALID_TOKEN, MISSING_TOKEN, Refused
@@ -27,6 +28,7 @@ from schemas.up_number import UpNumber
 log = logging.getLogger(__name__)
 
 JWKS_EVERY_S: Final = 300.0
+JWKS_AGAIN_S: Final = 2.0
 JWKS_TIMEOUT_S: Final = 10.0
 MAX_TOKEN_CHARS: Final = 8_192
 
@@ -57,12 +59,12 @@ class TokenVerifier:
             raise Fatal("TOKEN_JWKS must be set where RS256 or ES256 is accepted")
 
     async def start(self, service: Service) -> None:
-        """Load the public keys and keep them fresh, where there are any. Raises `Fatal` where that fails."""
+        """Load the public keys and keep them fresh, where there are any.
+
+        Whoever serves them at a URL is waited for. Raises `Fatal` where they cannot be had from a file.
+        """
         if self._settings.token_jwks is not None:
-            try:
-                self._keys = await _load_keys(self._settings.token_jwks)
-            except _UNREADABLE as error:
-                raise Fatal(f"the keys at TOKEN_JWKS cannot be read: {error!r}") from error
+            await self._first_keys(self._settings.token_jwks)
             service.supervise("refresh token keys", self._refresh)
 
     def verify(self, token: str | None) -> Identity:
@@ -122,6 +124,20 @@ class TokenVerifier:
             raise jwt.InvalidKeyError("no such key")
         return algorithm, key
 
+    async def _first_keys(self, source: str) -> None:
+        with waiting_for("TOKEN_JWKS") as tell:
+            while True:
+                try:
+                    self._keys = await _load_keys(source)
+                except _UNREADABLE as error:
+                    if not _is_url(source):
+                        raise Fatal(f"the keys at TOKEN_JWKS cannot be read: {error!r}") from error
+                    tell(type(error).__name__)
+                    log.warning("token keys cannot be read yet", extra=logs.facts(error=repr(error)))
+                else:
+                    return
+                await asyncio.sleep(JWKS_AGAIN_S)
+
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(JWKS_EVERY_S)
@@ -132,7 +148,7 @@ class TokenVerifier:
 
 
 async def _load_keys(source: str) -> dict[str | None, jwt.PyJWK]:
-    if source.startswith("https://"):
+    if _is_url(source):
         text = await _fetch(source)
     else:
         text = await asyncio.to_thread(Path(source).read_text)
@@ -140,6 +156,10 @@ async def _load_keys(source: str) -> dict[str | None, jwt.PyJWK]:
     if not isinstance(keys, dict):
         raise ValueError("no JWKS")  # noqa: TRY004 - it was read, and is no more one than a broken text
     return {key.key_id: key for key in jwt.PyJWKSet.from_dict(keys).keys}
+
+
+def _is_url(source: str) -> bool:
+    return source.startswith("https://")
 
 
 async def _fetch(url: str) -> str:

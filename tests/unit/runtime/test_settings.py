@@ -139,6 +139,13 @@ def test_keys_are_at_an_https_url_or_in_a_file_that_is_there(
     assert TokenSettings().token_jwks == "https://id.example/keys"
 
 
+@pytest.mark.parametrize("name", ["token_jwks", "token_audience", "token_issuer", "service_token"])
+def test_what_need_not_be_set_is_unset_where_it_is_empty(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN_SECRET", "x" * 32)
+    monkeypatch.setenv(name.upper(), "")
+    assert getattr(GatewaySettings(), name) is None
+
+
 @pytest.mark.parametrize("given", ["-1", "301", "nan", "inf", ""])
 def test_no_token_is_good_long_before_its_time(
     given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

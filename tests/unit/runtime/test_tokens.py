@@ -15,6 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from runtime import tokens
+from runtime.health import waits
 from runtime.service import Fatal, Service
 from runtime.settings import ServiceSettings, TokenSettings
 from runtime.tokens import TokenVerifier
@@ -171,6 +173,33 @@ async def test_a_service_without_keys_does_not_start_and_says_why(
         jwks.unlink()
     with pytest.raises(Fatal, match="TOKEN_JWKS"):
         await verifier.start(Service("test", ServiceSettings(ops_port=0, log_dir="")))
+
+
+@pytest.mark.parametrize("answer", [OSError("away"), TimeoutError(), "busy, come back later", '{"keys": []}'])
+async def test_keys_that_come_by_a_url_are_waited_for(
+    answer: Exception | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key())), "kid": "r", "alg": "RS256"}
+    answers: list[Exception | str] = [answer, answer, json.dumps({"keys": [key]})]
+    waited_for: list[str | None] = []
+
+    async def fetch(_url: str) -> str:
+        waited_for.append(waits())
+        one = answers.pop(0)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    monkeypatch.setattr(tokens, "_fetch", fetch)
+    monkeypatch.setattr(tokens, "JWKS_AGAIN_S", 0.0)
+    verifier = TokenVerifier(settings(token_algorithms=("RS256",), token_jwks="https://id.example/keys"))
+    service = Service("test", ServiceSettings(ops_port=0, log_dir=""))
+    await verifier.start(service)
+    assert verifier.verify(signed("RS256", private, "r")).up == UP
+    assert all(one and one.startswith("TOKEN_JWKS: ") for one in waited_for)
+    assert (len(waited_for), waits()) == (3, None)
+    await service.resources.aclose()
 
 
 def forged_with_public_key(public: rsa.RSAPublicKey) -> str:
