@@ -4,10 +4,12 @@ import asyncio
 from typing import Any, cast
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
-from dispatcher.leadership import Leadership, Ownership
-from dispatcher.leading import FAULT_AFTER_S, Leader
+from dispatcher import leadership as module
+from dispatcher.leadership import PARTITION, Leadership, Ownership
+from dispatcher.leading import FAULT_AFTER_S, Leader, Stalled
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Pace, Term
 from runtime import metrics
@@ -41,3 +43,42 @@ async def test_only_one_who_hears_what_it_writes_is_said_to_lead(monkeypatch: py
     assert leading() == 1.0
     leadership.leader = None
     assert leading() == 0.0
+
+
+async def test_a_dispatcher_takes_part_again_whatever_ended_its_last_try_and_says_when_kafka_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = [ProducerFenced(), KafkaConnectionError(), OSError(), Stalled(), TimeoutError()]
+    leadership, faults = Leadership(SETTINGS), list[str | None]()
+
+    async def take_part(*_: Any) -> None:
+        faults.append(leadership.fault())
+        raise ends[len(faults) - 1] if len(faults) <= len(ends) else asyncio.CancelledError
+
+    monkeypatch.setattr(leadership, "_take_part", take_part)
+    monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
+    with pytest.raises(asyncio.CancelledError):
+        await leadership.run()
+    assert faults == ["not yet in the group"] * 2 + ["Kafka is away"] * 4
+
+
+def test_who_keeps_the_partition_reads_on_where_it_was_and_who_lost_it_begins_anew() -> None:
+    """What is not read would be lost: reports come again, wishes do not."""
+    sought: list[tuple[TopicPartition, int]] = []
+
+    class Consumer:
+        def seek(self, partition: TopicPartition, offset: int) -> None:
+            sought.append((partition, offset))
+
+    ownership = Ownership(cast(AIOKafkaConsumer, Consumer()))
+    ownership.on_partitions_assigned([PARTITION])
+    assert (ownership.held, sought) == (True, [])
+    ownership.next_offset = 7
+    ownership.on_partitions_revoked([PARTITION])
+    assert (ownership.held, sought) == (True, []), "it may be given back"
+    ownership.on_partitions_assigned([PARTITION])
+    assert (ownership.held, sought) == (True, [(PARTITION, 7)])
+    ownership.on_partitions_assigned([])
+    assert (ownership.held, len(sought)) == (False, 1)
+    ownership.on_partitions_assigned([PARTITION])
+    assert (ownership.held, sought) == (True, [(PARTITION, 7)])

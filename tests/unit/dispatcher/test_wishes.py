@@ -1,6 +1,7 @@
 """A wish is granted or refused in time, whatever Kafka does."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,14 @@ from dispatcher import wishes
 from dispatcher.settings import DispatcherSettings
 from dispatcher.wishes import Wishes
 from runtime.assignments import Assignments
+from schemas import topics
+from schemas.assignments import Shard, TableAssigned
+from schemas.log_records import DrainAsked, EdgesAsked, Record
 from schemas.refusals import UNAVAILABLE, Refused
+from schemas.up_number import CIRCLE
+from tests.unit.dispatcher.records import record
+
+SETTINGS = DispatcherSettings(dispatcher_token=SecretStr("x" * 16))
 
 
 class FrozenProducer:
@@ -32,8 +40,69 @@ async def test_a_wish_is_refused_in_time_though_the_producer_does_not_stop(
     monkeypatch.setattr(wishes, "new_producer", lambda *_, **__: FrozenProducer())
     monkeypatch.setattr(wishes, "GRANT_DEADLINE_S", 0.01)
     monkeypatch.setattr(wishes, "STOP_DEADLINE_S", 0.01)
-    asked = Wishes(DispatcherSettings(dispatcher_token=SecretStr("x" * 16)), Assignments())
+    asked = Wishes(SETTINGS, Assignments())
     async with asyncio.timeout(60):
         with pytest.raises(Refused) as refused:
             await asked.edges(3)
     assert refused.value.refusal is UNAVAILABLE
+
+
+class TakingProducer:
+    """One whose brokers take everything at once."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, bytes | None, list[tuple[str, bytes]]]] = []
+
+    async def start(self) -> None:
+        pass
+
+    async def send(self, topic: str, **sent: Any) -> "asyncio.Future[Any]":
+        self.taken.append((topic, sent["value"], sent["headers"]))
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    async def stop(self) -> None:
+        pass
+
+
+def table(version: int, *, draining: tuple[str, ...] = (), edges_asked: int = 0) -> TableAssigned:
+    whole = Shard(start=0, end=CIRCLE, edge="a")
+    return TableAssigned(
+        epoch=1, version=version, shards=(whole,), urls={}, draining=draining, edges_asked=edges_asked
+    )
+
+
+@pytest.mark.parametrize(
+    ("ask", "wish", "before", "granting"),
+    [
+        (lambda w: w.drain("a", True), DrainAsked(edge="a", drain=True), {}, {"draining": ("a",)}),
+        (lambda w: w.drain("a", False), DrainAsked(edge="a", drain=False), {"draining": ("a",)}, {}),
+        (lambda w: w.edges(3), EdgesAsked(edges=3), {"edges_asked": 4}, {"edges_asked": 3}),
+    ],
+)
+async def test_a_wish_stands_in_the_log_and_is_granted_by_the_first_table_that_shows_it(
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[Wishes], Awaitable[None]],
+    wish: DrainAsked | EdgesAsked,
+    before: dict[str, Any],
+    granting: dict[str, Any],
+) -> None:
+    producer, published = TakingProducer(), Assignments()
+    monkeypatch.setattr(wishes, "new_producer", lambda *_, **__: producer)
+    monkeypatch.setattr(wishes, "GRANT_DEADLINE_S", 60.0)
+    asking = asyncio.ensure_future(ask(Wishes(SETTINGS, published)))
+
+    async def granted_by(shown: Record | None) -> bool:
+        published.take(0, [] if shown is None else [record(shown)])
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return asking.done()
+
+    assert not await granted_by(None), "nothing is published yet"
+    [(topic, value, headers)] = producer.taken
+    assert (topic, type(wish).read(headers, value)) == (topics.EDGE_STATUS, wish)
+    for version in (1, 2):
+        assert not await granted_by(table(version, **before)), "it is as it was"
+    assert await granted_by(table(3, **granting))
+    await asking
