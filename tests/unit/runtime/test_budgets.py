@@ -1,5 +1,6 @@
 """Budgets: nobody gets more than so many at once and so many a second, and who waits is served."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,16 @@ def test_each_spender_has_a_budget_of_their_own() -> None:
     budgets = Budgets(per_s=1, burst=2)
     assert [budgets.spend("a", 0.0) for _ in range(3)] == [1, 0, -1]
     assert budgets.spend("b", 0.0) == 1
+    assert [budgets.left(spender, 0.0) for spender in "abc"] == [-1, 1, 2]
+
+
+@given(per_s=rates, burst=bursts, now=st.floats(0, 1e6), seconds=st.floats(0, 1e3))
+def test_who_has_spent_all_gets_back_so_much_a_second_and_never_more_than_the_burst(
+    per_s: float, burst: int, now: float, seconds: float
+) -> None:
+    budget = Budget(per_s, burst)
+    assert budget.spend(now, burst) == 0
+    assert budget.left(now + seconds) == pytest.approx(min(burst, seconds * per_s), abs=1e-6)
 
 
 def test_the_idle_are_forgotten_and_debts_are_not() -> None:
@@ -62,7 +73,7 @@ def test_the_idle_are_forgotten_and_debts_are_not() -> None:
         budgets.spend(f"passer-by {n}", 5.0 + n / SWEEP_FROM)
     assert len(budgets) < 30 * SWEEP_FROM
     fresh = Budgets(per_s=0.001, burst=2)
+    debt = [fresh.spend("debtor", 0.0) for _ in range(6)][-1]
     for n in range(3 * SWEEP_FROM):
-        fresh.spend("debtor", 0.0)
         fresh.spend(str(n), 0.0)
-    assert fresh.spend("debtor", 0.0) < 0
+    assert fresh.left("debtor", 0.0) == debt
