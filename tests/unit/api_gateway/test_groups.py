@@ -92,6 +92,36 @@ async def test_only_what_the_rules_allow_changes_a_group_and_the_log_says_the_sa
     assert all(folded.members_of(one) == model.members.get(one, set()) for one in ("x", "y"))
 
 
+async def test_a_group_that_the_solution_renames_keeps_its_members_and_its_creator() -> None:
+    parts = GroupParts()
+    await parts.groups.create_for(A, NewGroup(name="old", users=[B], id="x"))
+    await parts.groups.create(NewGroup(name="new", users=[C], id="x"))
+    assert parts.groups.one("x").model_dump() == {"id": "x", "name": "new", "users": [A, B, C]}
+    assert not await take(parts, "remove", B, "x", C)
+    assert await take(parts, "remove", A, "x", C)
+
+
+@given(st.dictionaries(st.sampled_from("uvwxyz"), st.sets(students)), st.integers(1, 4))
+async def test_the_pages_of_groups_are_all_of_them_once_and_students_see_only_their_own(
+    wanted: dict[str, set[str]], size: int
+) -> None:
+    parts = GroupParts()
+    for group, users in wanted.items():
+        await parts.groups.create(NewGroup(name=group.upper(), users=sorted(users), id=group))
+    pages = [parts.groups.all(skip=skip, limit=size) for skip in range(0, len(wanted) + 1, size)]
+    assert [(one.id, one.name) for page in pages for one in page] == [(g, g.upper()) for g in sorted(wanted)]
+    for up in (A, B, C):
+        own = {(group, group.upper()) for group, users in wanted.items() if up in users}
+        assert {(one.id, one.name) for one in parts.groups.of_user(up)} == own
+        for group, users in wanted.items():
+            if up in users:
+                assert parts.groups.one_for(up, group).users == sorted(users)
+            else:
+                with pytest.raises(Refused) as refused:
+                    parts.groups.one_for(up, group)
+                assert refused.value.refusal is NOT_A_MEMBER
+
+
 async def test_a_write_that_the_log_refuses_changes_nothing() -> None:
     parts = GroupParts()
     await parts.groups.create_for(A, NewGroup(name="n", id="x"))
