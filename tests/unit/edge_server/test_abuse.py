@@ -23,7 +23,7 @@ from edge_server.clients import Client
 from runtime import metrics
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
-from tests.unit.edge_server.gated_edge import Edge, an_edge, is_closed
+from tests.unit.edge_server.gated_edge import SOON_S, Edge, an_edge, is_closed
 from tests.unit.edge_server.test_fan_out import EngineSocket
 
 
@@ -115,7 +115,8 @@ async def test_who_is_no_student_does_not_keep_students_from_speaking_by_bodies_
     async with an_edge(max_bodies=2) as edge, AsyncExitStack() as stack:
         student, newcomer = await edge.poller(), await edge.poller(join=False)
         for sid in (*["nobody"] * 5, newcomer.sid):
-            stack.enter_context(closing(await stalled_body(edge, sid)))
+            _, writer = await stalled_body(edge, sid)
+            stack.enter_context(closing(writer))
         refusals = metrics.REFUSALS.labels(code="overloaded")
         before = refusals._value.get()
         late = await edge.poller(join=False)
@@ -125,14 +126,27 @@ async def test_who_is_no_student_does_not_keep_students_from_speaking_by_bodies_
         assert refusals._value.get() == before
 
 
-async def stalled_body(edge: Edge, sid: str) -> asyncio.StreamWriter:
+async def test_a_body_that_does_not_come_in_time_is_given_up_and_leaves_its_place_to_the_next() -> None:
+    hits = metrics.LIMIT_HITS.labels(limit="slow bodies")._value
+    before = hits.get()
+    async with an_edge(max_bodies=1, body_within_s=SOON_S) as edge:
+        late, student = await edge.poller(), await edge.poller()
+        reader, writer = await stalled_body(edge, late.sid)
+        assert b" 408 " in await reader.readline()
+        assert b'"slow_request"' in await reader.read(), "and its connection is closed"
+        writer.close()
+        assert await student.say('42["hello"]') == 200
+    assert hits.get() == before + 1
+
+
+async def stalled_body(edge: Edge, sid: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Announce a body for a session, and send none of it."""
     url = urlsplit(edge.url)
-    _, writer = await asyncio.open_connection(url.hostname, url.port)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
     path = f"{url.path}?EIO=4&transport=polling&sid={sid}"
     writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n".encode())
     await writer.drain()
-    return writer
+    return reader, writer
 
 
 @pytest.mark.parametrize("listed", ["*", "https://chat.example/, https://app.example"])

@@ -9,7 +9,7 @@ import pytest
 import socketio
 from aiohttp import WebSocketError
 from aiohttp.http_websocket import WebSocketReader
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
@@ -117,7 +117,14 @@ payloads: st.SearchStrategy[Any] = st.one_of(
 )
 
 
+def saying(message: str) -> dict[str, Any]:
+    return {"message": message, "up": UP, "room": "g", "timestamp": 1}
+
+
 @given(payloads, st.sampled_from(["0", "7", "123456789"]))
+@example(saying("olá"), "0")
+@example(saying("late"), "7")
+@example(saying("overload"), "7")
 def test_both_ways_give_the_same_acks_and_the_same_records(payload: Any, number: str) -> None:
     asyncio.run(_say_both_ways(f"42{number}" + orjson.dumps(["chat message", payload]).decode(), payload))
 
@@ -176,7 +183,9 @@ async def test_what_comes_when_its_connection_is_closed_already_is_to_be_said_ag
     """Nobody has looked at it: a code that means "not like this" would make its client give it up."""
     edge = Edge()
     edge.rooms.remove(edge.client)
+    edge.client.gone = True
     text = "421" + Json.dumps(["chat message", {"message": "m", "up": UP, "room": "g", "timestamp": 1}])
+    assert edge.short(text) is None
     (_, answer) = await edge.ordinary(text)
     assert answer["error"]["code"] == RATE_LIMITED.code
     assert not edge.published.messages
@@ -190,7 +199,10 @@ async def test_who_was_told_to_wait_is_not_read_until_then_and_what_was_read_get
     assert edge.transport.paused
     edge.client.unacked = 0
     edge.transport.wire.clear()
+    hits = metrics.LIMIT_HITS.labels(limit="resting")._value
+    before = hits.get()
     assert edge.short(text) == told
+    assert hits.get() == before + 1
     assert not edge.published.messages
     await eventually("it is read again", lambda: not edge.transport.paused)
     edge.transport.wire.clear()
@@ -255,9 +267,11 @@ async def test_no_message_overtakes_what_has_left_the_inbox_and_has_yet_to_begin
     assert (await inbox.read()).data == "first"
     reader.feed_data(frames_of("second", 0, ping=False))
     inbox.asked_for_more()
-    assert (await inbox.read()).data == "second"
-    inbox.asked_for_more()
     reader.feed_data(frames_of("third", 0, ping=False))
+    for waited in ("second", "third"):
+        assert (await inbox.read()).data == waited
+        inbox.asked_for_more()
+    reader.feed_data(frames_of("fourth", 0, ping=False))
     assert not inbox._buffer
 
 
