@@ -32,6 +32,9 @@ def test_a_value_that_was_reached_by_losing_messages_is_a_failure() -> None:
 def test_the_documented_bounds_are_the_documented_ones() -> None:
     assert (fitness.ONLINE.least, fitness.TO_SELF.least, fitness.TO_SELF.ideal) == (10_000, 10, 1)
     assert (fitness.CHANNEL.least, fitness.CHANNEL.ideal) == (1 / 5, 1)
+    assert (fitness.UPTIME.least, fitness.UPTIME.ideal) == (99, 99.9)
+    for none_is_allowed in (fitness.UNUSUAL, fitness.AUDIT):
+        assert [none_is_allowed.grade(count) for count in (0, 1)] == ["IDEAL", "FAIL"]
 
 
 def test_the_table_has_a_row_a_function_and_says_grades() -> None:
@@ -40,6 +43,7 @@ def test_the_table_has_a_row_a_function_and_says_grades() -> None:
     assert "least" in header
     assert first.startswith("IDEAL")
     assert "12,345" in first
+    assert ("≥ 10" in first, "≤ 10" in second) == (True, True)
     assert second.startswith("UNKNOWN")
     assert second.endswith("nobody looked")
 
@@ -52,6 +56,7 @@ def test_a_larger_university_needs_what_its_load_divided_by_what_a_core_carries_
     assert "20,000 messages/s, 600,000 deliveries/s" in needs
     assert "edges: 10 of one core (6 by CPU at 10.0 µs a delivery, 10 by 10,000 sockets each)" in needs
     assert "brokers: 2 cores at 100 µs a message" in needs
+    assert "gateways: 1 cores, for all to log in within 60 min (28 requests/s)" in needs
     assert "not as it is built" not in needs
 
 
@@ -59,7 +64,9 @@ def test_where_every_edge_can_no_longer_read_everything_it_says_so() -> None:
     needs = extrapolate(MEASURED, University())
     assert "edges: 1,200 " not in needs
     assert "edges: 2,000 of one core (1,200 by CPU" in needs
+    assert "gateways: 2 cores" in needs
     assert "not as it is built: every edge would spend 16.0 cores" in needs
+    assert "Past 62,500 messages/s" in needs
 
 
 def test_what_was_carried_is_taken_from_the_servers_while_most_was_received() -> None:

@@ -32,6 +32,17 @@ def test_any_fault_breaks_a_run_and_is_named(fault: str) -> None:
     assert one.judged[0].got == f"2 {fault.replace('_', ' ')}"
 
 
+def test_what_any_process_lost_or_could_not_read_breaks_the_run_of_all() -> None:
+    found = [verdict(faults) for faults in ({"missing": 2}, {"missing": 1, "unread": "503"}, {})]
+    for verdicts in (found, found[::-1]):
+        one = Collector(result().scenario).result(
+            run="", started="", machine="", gateway="", verdicts=verdicts
+        )
+        assert (one.processes, one.verdict.missing, one.verdict.students) == (3, 3, 30)
+        assert broken(one) == ["everything arrives once, in order", "history has all of it"]
+        assert one.verdict.unread == "503"
+
+
 def test_a_run_whose_history_could_not_be_read_has_not_held_and_misses_nothing() -> None:
     one = result(faults={"unread": "503"})
     assert [(judged.what, judged.got) for judged in one.judged if not judged.held] == [
