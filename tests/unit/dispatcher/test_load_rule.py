@@ -216,6 +216,11 @@ def test_one_edge_fewer_is_wanted_only_where_the_others_stay_roomy() -> None:
     assert edges_wanted(table, even(table, 540)) == 9
     assert edges_wanted(table, even(table, 541)) == 10
     assert edges_wanted(table, even(table, 899)) == 10
+    two = grown(2)
+    assert edges_wanted(two, even(two, 0)) == 1
+    emptiest_is_large = {"edge-00": Load(100, 10_000), "edge-01": Load(500, 1000)}
+    assert edges_wanted(two, emptiest_is_large) == 1
+    assert edges_wanted(two, {**emptiest_is_large, "edge-01": Load(501, 1000)}) == 2
     assert edges_wanted(grown(1), even(grown(1), 0)) == 1
     assert edges_wanted(ShardTable(), {}) == 1
     assert edges_wanted(table, {}) == 10
