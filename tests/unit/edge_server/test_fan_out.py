@@ -134,6 +134,24 @@ def test_the_goodbye_to_a_client_that_has_just_upgraded_is_written_unless_it_rea
     assert (b"".join(seen).count(b"refused"), here.transport) == (0 if slow else 1, None)
 
 
+@pytest.mark.parametrize("takes", [False, True])
+@pytest.mark.parametrize("upgrades", [False, True])
+@pytest.mark.parametrize(("max_bytes", "max_packets"), [(200, 1000), (10_000, 15)])
+def test_who_leaves_too_much_waiting_is_slow_while_it_polls_or_upgrades_and_who_takes_it_is_not(
+    max_bytes: int, max_packets: int, upgrades: bool, takes: bool
+) -> None:
+    socket, seen = EngineSocket(), list[bytes]()
+    here = client(socket, max_bytes=max_bytes, max_packets=max_packets)
+    if upgrades:
+        socket.upgrade()
+    for n in range(40):
+        assert n > 10 or not here.slow
+        here.send(b'42["any",7]')
+        while takes and not socket.queue.empty():
+            socket.write_one(seen)
+    assert here.slow is not takes
+
+
 async def test_messages_of_one_pass_leave_in_one_write_a_member() -> None:
     rooms = Rooms()
     fan_out = FanOut(rooms)
