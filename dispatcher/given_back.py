@@ -29,7 +29,7 @@ def given_back(
     That is what they held, where that is known, but nothing where others have more clients by now. One that
     others have taken the place of gets nothing here: it is a newcomer.
     """
-    back = [edge for edge in sorted(coming) if edge in loads and _points(loads, edge)]
+    back = [edge for edge in sorted(coming) if _points(loads, edge)]
     if not back:
         return shards
     draft = Draft(shards, {shard.edge for shard in shards if shard.edge is not None}.union(back))
