@@ -85,7 +85,8 @@ class TestEveryKindOfRecord:
         assert not isinstance(read(consumed(topic, record)), Poison)
 
     def test_is_poison_under_another_key(self, topic: str, record: Encoded) -> None:
-        for key in (None, b"", b"g9", b"\xff", record.key + b"x", record.key.upper()):
+        somebody_elses = (b"g9", b"g1/up201900009", b"up201900009", b"up201900009/online")
+        for key in (None, b"", b"\xff", *somebody_elses, record.key + b"x", record.key.upper()):
             reason(topic, Encoded(key, record.value, record.headers))  # type: ignore[arg-type]
 
     def test_is_poison_without_headers_or_of_another_type(self, topic: str, record: Encoded) -> None:
