@@ -133,7 +133,10 @@ async def test_a_body_that_does_not_come_in_time_is_given_up_and_leaves_its_plac
         late, student = await edge.poller(), await edge.poller()
         reader, writer = await stalled_body(edge, late.sid)
         assert b" 408 " in await reader.readline()
-        assert b'"slow_request"' in await reader.read(), "and its connection is closed"
+        await reader.readuntil(b'"slow_request"')
+        writer.close()
+        reader, writer = await stalled_body(edge, "nobody")
+        assert b"connection: close" in (await reader.readuntil(b"\r\n\r\n")).lower(), "its body is not read"
         writer.close()
         assert await student.say('42["hello"]') == 200
     assert hits.get() == before + 1
@@ -304,13 +307,20 @@ async def test_after_its_end_a_session_is_not_begun_again() -> None:
         assert (edge.connects, manager.rooms, manager.pending_connect) == (0, {}, {})
 
 
-async def test_a_session_polls_once_at_a_time() -> None:
+@pytest.mark.parametrize("headers", [{}, {"Connection": "keep-alive, upgrade"}, {"Upgrade": "websocket"}])
+async def test_a_session_polls_once_at_a_time(headers: dict[str, str]) -> None:
+    """Nor does half a word of an upgrade let it poll more often."""
     async with an_edge() as edge:
         client = await edge.poller()
+
+        async def poll() -> str:
+            async with edge.session.get(client.url, headers=headers) as answer:
+                return await answer.text()
+
         first = asyncio.create_task(client.poll())
         answers = set[str]()
         while not any("rate_limited" in answer for answer in answers):
-            waiting = asyncio.create_task(client.poll())
+            waiting = asyncio.create_task(poll())
             await asyncio.wait([waiting], timeout=0.05)
             if waiting.done():
                 answers.add(waiting.result())
