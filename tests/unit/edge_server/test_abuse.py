@@ -388,14 +388,18 @@ async def test_a_goodbye_before_the_handshake_buys_no_more_time() -> None:
         await edge.is_empty()
 
 
+@pytest.mark.parametrize("upgraded", [False, True])
 @pytest.mark.parametrize("kind", ["packets", "pings"])
-async def test_frames_that_are_no_events_are_counted_too(kind: str) -> None:
+async def test_frames_that_are_no_events_are_counted_too(kind: str, upgraded: bool) -> None:
+    hits = metrics.LIMIT_HITS.labels(limit="frames")._value
+    before = hits.get()
     async with an_edge(events_per_s_per_client=0.001, events_burst_per_client=20) as edge:
-        socket = await edge.websocket()
+        socket = await ((await edge.poller()).upgraded() if upgraded else edge.websocket())
         for _ in range(60):
             await (socket.ping() if kind == "pings" else socket.send_str("6"))
         await is_closed(socket)
         await edge.is_empty()
+    assert hits.get() > before
 
 
 async def test_who_leaves_too_many_bytes_in_its_queue_is_slow_and_who_takes_them_is_not() -> None:
