@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persister.outage import NoLongerOursError, Outage, pause_s
+from persister import outage as module
+from persister.outage import FIRST_PAUSE_S, NoLongerOursError, Outage, pause_s
 from runtime.mongo import StoreUnavailable
 
 
@@ -31,10 +32,35 @@ def test_pauses_are_bounded_and_never_nothing(failures: int, longest_s: float, c
     assert 0 < pause_s(failures, longest_s=longest_s, chance=chance) <= longest_s
 
 
+@given(st.floats(0.05, 60), st.floats(0, 1, exclude_max=True))
+def test_pauses_begin_short_and_grow_to_between_half_of_the_longest_and_all_of_it(
+    longest_s: float, chance: float
+) -> None:
+    """Who comes back early from a short outage loses little, and a store that is away is left in peace."""
+    assert pause_s(1, longest_s=longest_s, chance=chance) <= FIRST_PAUSE_S
+    assert pause_s(30, longest_s=longest_s, chance=chance) == pytest.approx(longest_s * (1 + chance) / 2)
+
+
 @given(st.integers(1, 100), st.floats(0, 1, exclude_max=True))
 def test_a_later_pause_is_never_bounded_lower(failures: int, chance: float) -> None:
     earlier = pause_s(failures, longest_s=5.0, chance=chance)
     assert earlier <= pause_s(failures + 1, longest_s=5.0, chance=chance)
+
+
+async def test_pauses_grow_with_the_failures_in_a_row_and_begin_short_after_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paused: list[int] = []
+
+    def pause(failures: int, **_: float) -> float:
+        paused.append(failures)
+        return 0.0
+
+    monkeypatch.setattr(module, "pause_s", pause)
+    outage = Outage(longest_pause_s=60.0)
+    for failures in (4, 2):
+        await outage.outlast("test", Flaky(failures, outage))
+    assert paused == [1, 2, 3, 4, 1, 2]
 
 
 @given(st.integers(0, 20))
@@ -86,6 +112,18 @@ async def test_a_wait_that_is_begun_anew_goes_on_with_the_outage_it_was_in() -> 
         waiting.cancel()
         await asyncio.wait({waiting})
         assert outage.lasts_s() == 0, "nothing waits for it"
+
+
+async def test_a_store_that_has_just_taken_something_has_been_away_for_no_time_whatever_else_waits() -> None:
+    outage = Outage(longest_pause_s=60.0, clock=lambda: 5.0)
+    waiting = asyncio.create_task(outage.outlast("one", Flaky(10**9, outage)))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert await outage.outlast("another", Flaky(0, outage)) == "done"
+    assert outage.fault(), "one waits all the same"
+    assert outage.lasts_s() == 0
+    waiting.cancel()
+    await asyncio.wait({waiting})
 
 
 async def test_an_outage_that_was_left_to_others_is_not_gone_on_with() -> None:
