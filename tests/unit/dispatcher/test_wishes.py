@@ -52,6 +52,7 @@ class TakingProducer:
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, bytes | None, list[tuple[str, bytes]]]] = []
+        self.stopped = False
 
     async def start(self) -> None:
         pass
@@ -63,7 +64,7 @@ class TakingProducer:
         return done
 
     async def stop(self) -> None:
-        pass
+        self.stopped = True
 
 
 def table(version: int, *, draining: tuple[str, ...] = (), edges_asked: int = 0) -> TableAssigned:
@@ -102,6 +103,7 @@ async def test_a_wish_stands_in_the_log_and_is_granted_by_the_first_table_that_s
     assert not await granted_by(None), "nothing is published yet"
     [(topic, value, headers)] = producer.taken
     assert (topic, type(wish).read(headers, value)) == (topics.EDGE_STATUS, wish)
+    assert producer.stopped, "each wish has one of its own"
     for version in (1, 2):
         assert not await granted_by(table(version, **before)), "it is as it was"
     assert await granted_by(table(3, **granting))
