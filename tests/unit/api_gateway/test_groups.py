@@ -244,6 +244,7 @@ async def test_before_the_log_was_read_no_group_can_be_created_or_shown() -> Non
         with pytest.raises(Refused) as refused:
             await change()
         assert refused.value.refusal is UNAVAILABLE
+    assert parts.writer.records == []
     for show in (
         lambda: parts.groups.of_user(A),
         lambda: parts.groups.one("x"),
@@ -271,6 +272,23 @@ async def test_the_status_says_whether_the_store_has_it() -> None:
         assert (made.stored, status) == (stored, created)
         joined, status = await parts.groups.add(A, made.id, B)
         assert (joined.stored, status) == (stored, changed)
+
+
+async def test_a_group_that_everybody_has_left_is_still_its_creator_s() -> None:
+    parts = GroupParts()
+    await parts.groups.create_for(A, NewGroup(name="n", id="x"))
+    await parts.groups.remove(A, "x", A)
+    assert parts.groups.one("x").model_dump() == {"id": "x", "name": "n", "users": []}
+    assert not await take(parts, "create", B, "x", B)
+    assert await take(parts, "create", A, "x", B)
+
+
+async def test_from_a_group_whose_creator_is_not_known_students_remove_only_themselves() -> None:
+    parts = GroupParts()
+    for up in (A, B):
+        parts.memberships.set_member("x", up, member=True)
+    assert not await take(parts, "remove", A, "x", B)
+    assert await take(parts, "remove", A, "x", A)
 
 
 async def test_a_group_without_a_name_is_shown_by_its_id_and_one_without_anything_is_not_found() -> None:
