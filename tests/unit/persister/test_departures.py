@@ -58,13 +58,16 @@ async def write(store: ModelStore, log: list[ConsumerRecord]) -> None:
         ([(True, None), (False, "A")], False),
     ],
 )
-@pytest.mark.parametrize("each_alone", [True, False])
+@pytest.mark.parametrize("size_of_first", [1, 99])
+@pytest.mark.parametrize("size_of_others", [1, 99])
 async def test_a_departure_counts_only_where_its_edge_was_the_last_to_say_online(
-    steps: list[Said], online: bool, each_alone: bool
+    steps: list[Said], online: bool, size_of_first: int, size_of_others: int
 ) -> None:
     store, log = ModelStore(), log_of(steps)
-    for part in [[record] for record in log] if each_alone else [log]:
-        await write(store, part)
+    first, others = log[:size_of_first], log[size_of_first:]
+    await write(store, first)
+    for n in range(0, len(others), size_of_others):
+        await write(store, others[n : n + size_of_others])
     assert store.documents(documents.USERS)[UP]["online"] is online
 
 
