@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
 from dispatcher import leadership as module
+from dispatcher.keep_leader import KeepLeader
 from dispatcher.leadership import PARTITION, Leadership, Ownership
 from dispatcher.leading import FAULT_AFTER_S, Leader, Stalled
 from dispatcher.settings import DispatcherSettings
@@ -82,3 +83,47 @@ def test_who_keeps_the_partition_reads_on_where_it_was_and_who_lost_it_begins_an
     assert (ownership.held, len(sought)) == (False, 1)
     ownership.on_partitions_assigned([PARTITION])
     assert (ownership.held, sought) == (True, [(PARTITION, 7)])
+
+
+async def test_a_standby_says_whether_the_group_answers_until_it_is_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leadership, faults = Leadership(SETTINGS), list[str | None]()
+
+    class Consumer:
+        async def getmany(self, **_: Any) -> None:
+            faults.append(leadership.fault())
+            ownership.held = len(faults) == 4
+
+        async def end_offsets(self, _: object) -> None:
+            if len(faults) == 2:
+                await asyncio.Event().wait()
+
+    consumer = cast(AIOKafkaConsumer, Consumer())
+    ownership = Ownership(consumer)
+    monkeypatch.setattr(module, "PROBE_TIMEOUT_S", 0.01)
+    await leadership._stand_by(consumer, ownership)
+    assert faults == ["not yet in the group", None, "the group does not answer", None]
+
+
+async def test_one_who_leads_no_longer_shows_nothing_of_what_it_led(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for the most of all dispatchers would go on reading it."""
+
+    class Fenced:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        async def run(self, group: KeepLeader) -> None:
+            group.leads_in_epoch = 7
+            metrics.EDGES_WANTED.set(3)
+            metrics.EDGE_NAMESAKES.set(1)
+            metrics.EDGES.labels(state="serving").set(3)
+            raise ProducerFenced
+
+    monkeypatch.setattr(module, "Leader", Fenced)
+    leadership, group, nothing = Leadership(SETTINGS), KeepLeader(), cast(AIOKafkaConsumer, None)
+    with pytest.raises(ProducerFenced):
+        await leadership._lead(nothing, Ownership(nothing), group)
+    assert (leadership.leader, group.leads_in_epoch) == (None, None)
+    assert (metrics.EDGES_WANTED._value.get(), metrics.EDGE_NAMESAKES._value.get()) == (0, 0)
+    assert [gauge.samples for gauge in metrics.EDGES.collect()] == [[]]
