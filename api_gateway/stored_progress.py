@@ -43,7 +43,7 @@ class StoredProgress:
         stale = [key for key in keys.values() if self._read_at.get(key, -1.0) < old]
         if stale:
             await self._read(stale)
-        return {partition: self._next.get(key, 0) - 1 for partition, key in keys.items()}
+        return {partition: self._next[key] - 1 for partition, key in keys.items()}
 
     async def wait(self, written: Sequence[Written]) -> bool:
         """Return whether MongoDB holds these records, as soon as it does or the bound of time is over.

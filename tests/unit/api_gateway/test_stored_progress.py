@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from api_gateway.log_writer import Written
 from api_gateway.settings import GatewaySettings
 from api_gateway.stored_progress import StoredProgress, needs_of
+from runtime import metrics
 from schemas.refusals import HISTORY_UNAVAILABLE, Refused
 
 writes = st.lists(
@@ -49,8 +50,12 @@ def progress(reads: FakeReads, **settings: int) -> StoredProgress:
     return StoredProgress(reads, given_)  # type: ignore[arg-type]
 
 
+def answered(stored: str) -> float:
+    return float(metrics.WRITES_ANSWERED.labels(stored=stored)._value.get())
+
+
 async def test_everyone_who_waits_is_told_as_soon_as_their_record_is_stored() -> None:
-    reads = FakeReads()
+    reads, before = FakeReads(), answered("yes")
     stored = progress(reads)
     poller = asyncio.create_task(stored.run())
     waiting = [asyncio.create_task(stored.wait([Written("t", 0, offset, 0)])) for offset in range(5)]
@@ -58,6 +63,7 @@ async def test_everyone_who_waits_is_told_as_soon_as_their_record_is_stored() ->
         reads.next["t/0"] = upto
         assert await waiting[upto - 1] is True
         assert [task.done() for task in waiting] == [n < upto for n in range(5)]
+    assert answered("yes") == before + 5
     poller.cancel()
 
 
@@ -90,9 +96,10 @@ async def test_the_store_is_asked_only_while_somebody_waits() -> None:
 
 
 async def test_a_write_that_is_not_stored_in_time_is_answered_all_the_same() -> None:
-    stored = progress(FakeReads(), wait_stored_ms=20)
+    stored, before = progress(FakeReads(), wait_stored_ms=20), answered("no")
     poller = asyncio.create_task(stored.run())
     assert await stored.wait([Written("t", 0, 0, 0)]) is False
+    assert answered("no") == before + 1
     poller.cancel()
 
 
@@ -105,13 +112,23 @@ async def test_while_the_store_is_away_nobody_waits_for_it() -> None:
     poller.cancel()
 
 
-async def test_past_the_bound_and_where_the_offset_is_unknown_nobody_waits() -> None:
+async def test_past_the_bound_nobody_waits() -> None:
     stored = progress(FakeReads(), wait_stored_ms=1_000_000, max_waiting_writes=1)
     first = asyncio.create_task(stored.wait([Written("t", 0, 0, 0)]))
     await asyncio.sleep(0)
     assert await stored.wait([Written("t", 0, 1, 0)]) is False
     first.cancel()
-    assert await progress(FakeReads()).wait([Written("t", 0, -1, 0)]) is False
+
+
+async def test_nobody_waits_for_a_write_whose_offset_is_not_known_and_none_is_said_to_be_stored() -> None:
+    reads = FakeReads()
+    reads.next["t/0"] = 1
+    stored = progress(reads, wait_stored_ms=1_000_000)
+    poller = asyncio.create_task(stored.run())
+    for others in ([], [Written("t", 0, 0, 0)]):
+        assert await stored.wait([*others, Written("t", 0, -1, 0)]) is False
+    assert reads.asked == []
+    poller.cancel()
 
 
 @given(st.lists(st.dictionaries(st.sampled_from([0, 1]), st.integers(1, 9)), max_size=6))
