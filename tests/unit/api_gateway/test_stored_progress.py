@@ -74,6 +74,8 @@ async def test_who_wrote_to_several_partitions_waits_for_all_of_them() -> None:
     waiting = asyncio.create_task(stored.wait([Written("t", 0, 0, 0), Written("t", 1, 0, 0)]))
     reads.next["t/0"] = 1
     await stored.wait([Written("t", 0, 0, 0)])
+    for _ in range(20):
+        await asyncio.sleep(0)
     assert not waiting.done()
     reads.next["t/1"] = 1
     assert await waiting is True
