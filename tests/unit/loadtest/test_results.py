@@ -9,7 +9,7 @@ from loadtest.news import Second
 from loadtest.report import page
 from loadtest.results import FAULTS, Result, ServerSecond, judge, shown
 from loadtest.scenario import Objectives, Phase
-from loadtest.server_side import ServerMoment
+from loadtest.server_side import MACHINE, ServerMoment
 from tests.unit.loadtest.results import result, verdict
 
 
@@ -163,7 +163,7 @@ def test_a_deliverys_cpu_is_not_known_where_only_the_edges_were_looked_at() -> N
 def test_what_a_delivery_costs_is_not_known_and_no_objective_held_where_none_came() -> None:
     collector = Collector(result(objectives=Objectives(server_us_per_delivery=30)).scenario)
     for at in range(0, 13, 2):
-        servers = {name: ServerMoment(cpu_s=at * 0.002) for name in ("edge-1", "kafka")}
+        servers = {name: ServerMoment(cpu_s=at * 0.002) for name in ("edge-1", "kafka", MACHINE)}
         collector.servers.append(ServerSecond(at=at, servers=servers))
     one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
     figures = (one.deliveries_per_s, one.messages_per_s, one.server_us_per_delivery, one.others_cpu)
@@ -180,11 +180,12 @@ def test_what_everything_else_on_the_machine_used_is_told_apart() -> None:
 
 
 def test_a_generator_that_is_late_itself_breaks_what_it_measured() -> None:
-    one = result(objectives=Objectives(p99_ms=30))
-    late = one.model_copy(update={"late": one.late.model_copy(update={"p99": 51.0})})
-    assert [judged.what for judged in judge(late) if not judged.held] == [
-        "the generator itself is on time (p99)"
-    ]
+    collector = Collector(result(objectives=Objectives(p99_ms=30)).scenario)
+    for at in range(12):
+        once = [(bucket_of(1_000), 1)]
+        collector.take(Second(at=at, received=1, deliver=once, late=[(bucket_of(51_000), 1)]))
+    late = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    assert broken(late) == ["the generator itself is on time (p99)"]
 
 
 def test_a_result_survives_its_file() -> None:
