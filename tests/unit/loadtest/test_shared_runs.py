@@ -26,7 +26,8 @@ class Listening:
         for up in UPS:
             self.memory.came.add(up)
             self.memory.got_joined(up, "leic", HEAD)
-        for n, seq in enumerate(seqs):
+        for seq in seqs:
+            n = seq - HEAD - 1
             self.memory.say(f"m{seq}", Said("leic", UPS[n % 3], "olá", planned_at=0.0, measured=n % 12 < 8))
             self.memory.got_acked(f"m{seq}", seq)
         self._take_run = {up: self._shared.listener(up) for up in UPS}
@@ -58,8 +59,11 @@ def said(seq: int) -> ChatMessage:
     return message(seq).model_copy(update={"up": UPS[(seq - HEAD - 1) % 3]})
 
 
-def listen(cuts: dict[str, Cuts], *, by_runs: bool) -> Listening:
-    listening = Listening(list(range(HEAD + 1, HEAD + 13)), by_runs=by_runs)
+EVERYTHING = frozenset(range(HEAD + 1, HEAD + 13))
+
+
+def listen(cuts: dict[str, Cuts], *, by_runs: bool, said_here: frozenset[int] = EVERYTHING) -> Listening:
+    listening = Listening(sorted(said_here), by_runs=by_runs)
     for turn in range(max(map(len, cuts.values()), default=0)):
         for up, mine in cuts.items():
             if turn < len(mine):
@@ -72,9 +76,28 @@ some_cuts: st.SearchStrategy[Cuts] = st.lists(
 )
 
 
-@given(st.fixed_dictionaries(dict.fromkeys(UPS, some_cuts)))
-def test_reads_say_what_their_messages_say_whatever_comes(cuts: dict[str, Cuts]) -> None:
-    assert listen(cuts, by_runs=True).found() == listen(cuts, by_runs=False).found()
+some_seqs = st.frozensets(st.sampled_from(sorted(EVERYTHING)))
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(UPS, some_cuts)), some_seqs)
+def test_reads_say_what_their_messages_say_whatever_comes(
+    cuts: dict[str, Cuts], others_said: frozenset[int]
+) -> None:
+    here = EVERYTHING - others_said
+    by_runs, by_messages = (listen(cuts, by_runs=each, said_here=here).found() for each in (True, False))
+    assert by_runs == by_messages
+
+
+def test_who_reads_much_later_makes_nobody_else_late() -> None:
+    listening = listen({UPS[0]: [[HEAD + 1]]}, by_runs=True)
+    listening.clock.now = 2.0
+    for up in UPS[1:]:
+        listening.hear(up, [HEAD + 1])
+    assert listening.found()["counted"] == 3
+    delivered, own = listening.memory.deliver, listening.memory.own
+    assert delivered.percentile_ms(0) < 1
+    assert delivered.percentile_ms(100) >= 2_000
+    assert 0.4 < own.percentile_ms(100) < 1, "its sender was the first"
 
 
 def test_a_read_is_counted_as_late_as_the_last_who_read_it_with_others() -> None:
