@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 from aiohttp import ClientSession, web
@@ -11,6 +12,7 @@ from aiohttp.test_utils import BaseTestServer, TestServer
 from api_gateway.answers import Api
 from api_gateway.ready_response import ReadyResponse
 from api_gateway.unread_answers import UnreadAnswers
+from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
 from tests.unit.api_gateway.parts import until
 
 LARGE = 8 * 2**20
@@ -93,3 +95,28 @@ async def test_who_does_not_read_an_answer_in_time_is_closed(mute: list[socket.s
         await until(lambda: unread.bytes > 0)
         await until(lambda: unread.bytes == 0)
         await until(lambda: not server.handler.connections)
+
+
+async def test_a_first_answer_is_always_kept_and_more_of_one_caller_up_to_their_share() -> None:
+    read = asyncio.Event()
+
+    class Writer:
+        async def write_eof(self, _: bytes) -> None:
+            await read.wait()
+
+    class Request:
+        writer = Writer()
+
+    unread = UnreadAnswers(most_bytes=100, share=0.3, within_s=3600)
+    unread.admit("a", 100)
+    sending = asyncio.create_task(unread.send(cast(web.BaseRequest, Request()), "a", b"x" * 20))
+    await asyncio.sleep(0)
+    for caller, fits, refusal in (("a", 10, RATE_LIMITED), ("b", 80, OVERLOADED)):
+        unread.admit(caller, fits)
+        with pytest.raises(Refused) as refused:
+            unread.admit(caller, fits + 1)
+        assert refused.value.refusal is refusal
+    read.set()
+    await sending
+    unread.admit("a", 100)
+    assert not unread._of_callers, "who has read all is forgotten"
