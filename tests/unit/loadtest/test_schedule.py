@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from loadtest import schedule
 from loadtest.crowd import made_up_number, make_crowd, replay_crowd, share_of
 from loadtest.irc_logs import parse
-from loadtest.scenario import Phase, Scenario, load, ready_ones
+from loadtest.scenario import Phase, Replay, Scenario, load, ready_ones
 from schemas.ids import GroupId
 from schemas.log_records import MAX_TEXT_BYTES
 from schemas.up_number import UpNumber
@@ -95,6 +95,17 @@ def test_a_burst_is_said_by_everybody_within_its_time() -> None:
     assert all(5 <= line.at_s <= 7 for line in lines)
 
 
+def test_in_a_burst_nobody_speaks_who_has_yet_to_come() -> None:
+    wanted = scenario(
+        Phase(name="nobody", seconds=5, online=0, each_s=1),
+        Phase(name="half", seconds=5, online=0.5, measured=False),
+        Phase(name="break", seconds=10, burst=3, burst_within_s=2),
+    )
+    crowd = make_crowd(wanted, "run", 0, 1)
+    lines = list(schedule.talk(wanted, crowd, "seed"))
+    assert Counter(line.up for line in lines) == dict.fromkeys(crowd.students[:30], 3)
+
+
 def test_a_burst_ends_with_its_phase_so_that_nothing_later_is_held_up() -> None:
     wanted = scenario(
         Phase(name="come", seconds=5, measured=False),
@@ -142,6 +153,8 @@ def test_only_measured_time_counts_and_touching_stretches_are_one() -> None:
         Phase(name="e", seconds=5),
     )
     assert schedule.measured_between(wanted) == [(1, 6), (10, 15)]
+    replay = Replay(folder=Path("logs"), seconds=90)
+    assert schedule.measured_between(wanted.model_copy(update={"replay": replay})) == [(1, 6), (10, 105)]
 
 
 def test_a_replay_says_every_line_of_the_logs_within_its_time() -> None:
