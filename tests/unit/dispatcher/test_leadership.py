@@ -10,10 +10,11 @@ from aiokafka.errors import KafkaConnectionError, ProducerFenced
 from dispatcher import leadership as module
 from dispatcher.keep_leader import KeepLeader
 from dispatcher.leadership import PARTITION, Leadership, Ownership
-from dispatcher.leading import FAULT_AFTER_S, Leader, Stalled
+from dispatcher.leading import FAULT_AFTER_S, Leader
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Pace, Term
 from runtime import metrics
+from runtime.log_reader import Stalled
 
 SETTINGS = DispatcherSettings.model_validate({"dispatcher_token": "only-for-tests-0123456789"})
 
