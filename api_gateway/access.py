@@ -97,9 +97,10 @@ class Paced:
     def identify(self, authorization: str | None) -> str:
         """Return the caller. Raises `Refused`: what identifying refuses, and rate limited."""
         caller = self._identify(authorization)
-        if self._budgets.spend(caller, self._clock()) < 0:
+        now = self._clock()
+        if self._budgets.spend(caller, now) < 0:
             metrics.LIMIT_HITS.labels(limit="requests").inc()
-            raise Refused(RATE_LIMITED)
+            raise Refused(RATE_LIMITED, retry_after_s=self._budgets.wait_s(caller, now))
         return caller
 
 
@@ -119,7 +120,12 @@ class NewMembers:
         now = self._clock()
         if self._budgets.left(caller, now) <= 0:
             metrics.LIMIT_HITS.labels(limit="new members").inc()
-            raise Refused(RATE_LIMITED, "You have changed many members. Wait before you change more.")
+            wait_s = self._budgets.wait_s(caller, now)
+            raise Refused(
+                RATE_LIMITED,
+                "You have changed many members. Wait before you change more.",
+                retry_after_s=wait_s,
+            )
         self._budgets.spend(caller, now, count)
 
 

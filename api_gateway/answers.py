@@ -165,8 +165,8 @@ def refused_response(error: Exception, *, api: str, request: web.Request) -> Rea
     row = INTERNAL if known is None else known.refusal
     response = ReadyResponse(orjson.dumps(answer), status=row.status)
     response.request_id = answer["error"]["request_id"]
-    if row.retry_after_s is not None:
-        response.lines += f"Retry-After: {row.retry_after_s}\r\n"
+    if known is not None and known.retry_after_s is not None:
+        response.lines += f"Retry-After: {known.retry_after_s}\r\n"
     if row.status == MISSING_TOKEN.status:
         response.lines += "WWW-Authenticate: Bearer\r\n"
     if isinstance(error, web.HTTPMethodNotAllowed):

@@ -4,6 +4,7 @@ Whoever goes on although nothing is left runs into debt, and is refused until it
 refusal is served again at once, and who does not shows it by the debt.
 """
 
+import math
 from typing import Final
 
 SWEEP_FROM: Final = 1_024
@@ -62,6 +63,10 @@ class Budgets:
                 self._sweep(now)
             budget = self._budgets[spender] = Budget(self._per_s, self._burst)
         return budget.spend(now, amount)
+
+    def wait_s(self, spender: str, now: float) -> int:
+        """Return after how many whole seconds a spender has one to spend, if nothing is spent meanwhile."""
+        return max(1, math.ceil((1.0 - self.left(spender, now)) / self._per_s))
 
     def _sweep(self, now: float) -> None:
         """Forget the idle. It is done again when as many more have come: a constant cost a spender."""

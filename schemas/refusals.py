@@ -97,8 +97,12 @@ class ErrorAnswer(BaseModel):
 class Refused(Exception):
     """Raised where a request or an event is refused; the outermost layer turns it into an answer."""
 
-    def __init__(self, refusal: Refusal, detail: str | None = None) -> None:
+    def __init__(
+        self, refusal: Refusal, detail: str | None = None, *, retry_after_s: int | None = None
+    ) -> None:
         self.refusal = refusal
+        self.retry_after_s = refusal.retry_after_s if retry_after_s is None else retry_after_s
+        """The row's own, where nobody knows how long it takes."""
         self.detail = detail and detail[:MAX_DETAIL_CHARS]
         super().__init__(f"{refusal.code}: {self.detail or refusal.message}")
 
@@ -109,5 +113,5 @@ class Refused(Exception):
             code=self.refusal.code,
             message=message,
             request_id=request_id,
-            retry_after=self.refusal.retry_after_s,
+            retry_after=self.retry_after_s,
         )

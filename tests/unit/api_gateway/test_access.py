@@ -199,6 +199,7 @@ def test_a_caller_within_their_budget_passes_whoever_else_is_past_theirs() -> No
     with pytest.raises(Refused) as refused:
         paced.identify("up1")
     assert refused.value.refusal is RATE_LIMITED
+    assert refused.value.retry_after_s == 4
     assert paced.identify("up2") == "up2"
     now = 4.0
     assert paced.identify("up1") == "up1"
@@ -213,6 +214,19 @@ def test_who_has_anything_left_adds_many_members_and_waits_for_as_many_before_th
     with pytest.raises(Refused) as refused:
         new_members.spend("up1", 1)
     assert refused.value.refusal is RATE_LIMITED
+    assert refused.value.retry_after_s == 1
     new_members.spend("up2", 1)
     now = 7.5
+    new_members.spend("up1", 1)
+
+
+def test_who_has_added_many_members_is_told_how_long_that_takes_to_make_up_for() -> None:
+    now = 0.0
+    new_members = NewMembers(per_s=20, burst=10_000, clock=lambda: now)
+    for _ in range(3):
+        new_members.spend("up1", 4_999)
+    with pytest.raises(Refused) as refused:
+        new_members.spend("up1", 1)
+    assert refused.value.retry_after_s == 250
+    now = 250.0
     new_members.spend("up1", 1)

@@ -50,6 +50,12 @@ async def test_every_refusal_is_answered_as_its_row_says(row: refusals.Refusal) 
     assert ("WWW-Authenticate" in answer.headers) == (row.status == 401)
 
 
+async def test_a_refusal_that_knows_how_long_to_wait_says_so_in_head_and_body() -> None:
+    answer, body = await ask(Refused(refusals.RATE_LIMITED, retry_after_s=250))
+    assert ErrorAnswer.model_validate_json(body).error.retry_after == 250
+    assert answer.headers["Retry-After"] == "250"
+
+
 @pytest.mark.parametrize(
     "error", [RuntimeError(SECRET), KeyError(SECRET), web.HTTPInternalServerError(text=SECRET)]
 )

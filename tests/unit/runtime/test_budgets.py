@@ -31,6 +31,20 @@ def test_who_waits_for_the_debt_and_one_more_is_served(steps: list[float], per_s
     assert budget.spend(now + (2 * burst + 1) / per_s + 1e-6) >= 0
 
 
+@given(steps=steps, per_s=rates, burst=bursts)
+def test_who_waits_as_long_as_is_said_is_served_and_a_second_earlier_is_not(
+    steps: list[float], per_s: float, burst: int
+) -> None:
+    budgets, now = Budgets(per_s, burst), 0.0
+    for step in steps:
+        now += step
+        budgets.spend("a", now)
+    wait_s = budgets.wait_s("a", now)
+    assert budgets.left("a", now + wait_s + 1e-6) >= 1
+    assert wait_s == 1 or budgets.left("a", now + wait_s - 1) < 1
+    assert budgets.wait_s("who has not spent", now) == 1
+
+
 @given(per_s=rates, burst=bursts, count=st.integers(min_value=1, max_value=300))
 def test_debt_tells_how_often_a_refusal_was_not_heeded(per_s: float, burst: int, count: int) -> None:
     budget = Budget(per_s, burst)
