@@ -6,7 +6,8 @@ They are read once and kept, small as they are. Their policy lets no inline or f
 import gzip
 import hashlib
 import mimetypes
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,9 @@ _LINES: Final = (
 )
 
 
+_TAGS: Final = re.compile(r'(?:W/)?("[^"]*")')
+
+
 @dataclass(frozen=True)
 class Page:
     """A file as it is served."""
@@ -51,6 +55,15 @@ def page_of(content: bytes, content_type: str) -> Page:
     """Return a file ready to be served."""
     etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
     return Page(content, gzip.compress(content, mtime=0), content_type, etag)
+
+
+def is_known(etag: str, if_none_match: Sequence[str]) -> bool:
+    """Say whether a client has this version by its If-None-Match: compared weakly, as RFC 9110 has it.
+
+    A proxy that compresses makes a tag a weak one.
+    """
+    given = ", ".join(if_none_match)
+    return given.strip() == "*" or etag in _TAGS.findall(given)
 
 
 def read_page(path: Path) -> Page:
@@ -95,7 +108,7 @@ def _handler(page: Page) -> Callable[[web.Request], Awaitable[ReadyResponse]]:
     plain = f"{known}{line('Content-Type', page.content_type)}"
 
     async def handle(request: web.Request) -> ReadyResponse:
-        if request.headers.get("If-None-Match") == page.etag:
+        if is_known(page.etag, request.headers.getall("If-None-Match", ())):
             return ReadyResponse(b"", known, status=304)
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             return ReadyResponse(page.zipped, f"{plain}Content-Encoding: gzip\r\n")

@@ -1,0 +1,47 @@
+"""Files for browsers are sent once: who shows that they have a version is told so, whatever lies between."""
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from multidict import CIMultiDict
+
+from api_gateway import pages
+from api_gateway.answers import Api
+from tests.unit.api_gateway.parts import UNBOUNDED
+
+PAGE = pages.page_of(b"{}", "application/json")
+
+
+async def status_for(*if_none_match: str) -> int:
+    api = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
+    pages._serve(api, "/page", PAGE)
+    headers = CIMultiDict[str]()
+    for one in if_none_match:
+        headers.add("If-None-Match", one)
+    async with (
+        TestClient[web.Request, web.Application](TestServer(api.application())) as client,
+        client.get("/page", headers=headers) as answer,
+    ):
+        assert await answer.read() == (b"" if answer.status == 304 else b"{}")
+        return answer.status
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (PAGE.etag,),
+        (f"W/{PAGE.etag}",),
+        ("*",),
+        (f'"older", W/"old",{PAGE.etag}',),
+        ('W/"a, b"', f"W/{PAGE.etag}"),
+    ],
+)
+async def test_who_has_a_page_is_not_sent_it_again(given: tuple[str, ...]) -> None:
+    assert await status_for(*given) == 304
+
+
+@pytest.mark.parametrize(
+    "given", [(), ("",), ('"older"',), (PAGE.etag.strip('"'),), ('"*"',), (f"w/x{PAGE.etag[:-1]}",)]
+)
+async def test_who_has_another_version_or_none_is_sent_the_page(given: tuple[str, ...]) -> None:
+    assert await status_for(*given) == 200
