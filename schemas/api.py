@@ -4,10 +4,11 @@ Field names are those of the wire. Pages start at 0; page 0 holds the newest mes
 messages stand in log order.
 """
 
+import re
 import unicodedata
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from schemas.client_events import ChatMessage
@@ -53,10 +54,25 @@ Name = Annotated[
 """What people read in lists. Whatever stands in the log already is read as it is."""
 
 
-class Request(BaseModel):
-    """A request's arguments; unknown ones are refused, so that a typing error is noticed."""
+_WHOLE: Final = re.compile(r"-?[0-9]{1,20}")
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+def _from_query(given: object) -> object:
+    """Return a whole number as such: in a query it is text."""
+    return int(given) if isinstance(given, str) and _WHOLE.fullmatch(given) else given
+
+
+Whole = Annotated[int, BeforeValidator(_from_query)]
+"""A whole number, in a query or in JSON."""
+
+
+class Request(BaseModel):
+    """A request's arguments; unknown ones are refused, so that a typing error is noticed.
+
+    Nothing is taken for what it is not: no ``true`` for 1, and no ``"yes"`` for ``true``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class NoArguments(Request):
@@ -66,8 +82,8 @@ class NoArguments(Request):
 class Page(Request):
     """Which page of a list."""
 
-    page: int = Field(default=0, ge=0, le=MAX_PAGE)
-    perPage: int = Field(default=50, ge=1, le=MAX_PER_PAGE)
+    page: Whole = Field(default=0, ge=0, le=MAX_PAGE)
+    perPage: Whole = Field(default=50, ge=1, le=MAX_PER_PAGE)
 
     @property
     def skip(self) -> int:
@@ -82,20 +98,20 @@ class Page(Request):
 class BundlePage(Page):
     """Which page of each of the user's groups. Pages are smaller here: there are many of them."""
 
-    perPage: int = Field(default=20, ge=1, le=MAX_PER_BUNDLE)
+    perPage: Whole = Field(default=20, ge=1, le=MAX_PER_BUNDLE)
 
 
 class ListPage(Page):
     """Which page of a list that most callers want whole."""
 
-    perPage: int = Field(default=MAX_PER_LIST, ge=1, le=MAX_PER_LIST)
+    perPage: Whole = Field(default=MAX_PER_LIST, ge=1, le=MAX_PER_LIST)
 
 
 class HistoryPage(Page):
     """Which messages of a group: a page, or those before or after a seq (cheap at any depth)."""
 
-    before: int | None = Field(default=None, ge=0, le=MAX_SEQ)
-    after: int | None = Field(default=None, ge=-1, le=MAX_SEQ)
+    before: Whole | None = Field(default=None, ge=0, le=MAX_SEQ)
+    after: Whole | None = Field(default=None, ge=-1, le=MAX_SEQ)
 
 
 class GroupHistoryPage(HistoryPage):

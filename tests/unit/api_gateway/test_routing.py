@@ -52,6 +52,13 @@ async def test_a_get_takes_its_arguments_as_a_json_body_too() -> None:
     assert by_body == await ask("GET", "/chat/maths/message?page=2&before=9")
 
 
+@pytest.mark.parametrize("given", [True, 1.5, 1.0, [1], {"$gt": 1}, "1_0"])
+async def test_what_is_no_whole_number_in_a_body_is_none(given: object) -> None:
+    status, error = await ask("GET", "/chat/maths/message", orjson.dumps({"perPage": given}))
+    assert (status, error["code"]) == (422, "invalid_payload")
+    assert error["message"].startswith("perPage: ")
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/nothing/", "/chat/maths/message", "/chat/maths/message/"])
 async def test_a_slash_at_the_end_changes_nothing(path: str) -> None:
     assert (await ask("GET", path))[0] == 200
@@ -76,11 +83,19 @@ BAD_BODIES: list[tuple[str, bytes | dict[str, Any], str, str]] = [
     ("/message/", {**A_MESSAGE, "message": "x" * 1_000_000}, "too_large", "larger"),
     ("/user/up201906045", {**A_STATE, "up": "up201906046"}, "invalid_payload", "up"),
     ("/user/somebody", A_STATE, "invalid_payload", "up"),
+    *(
+        ("/user/up201906045", {**A_STATE, "online": online}, "invalid_payload", "online")
+        for online in ("yes", "true", 1, 0.0, "off")
+    ),
 ]
 BAD_URLS = [
     ("GET", "/chat/maths/message?page=-1", "invalid_payload", "page"),
     ("GET", "/chat/maths/message?perPage=1000000", "invalid_payload", "perPage"),
     ("GET", "/chat/maths/message?page=two", "invalid_payload", "page"),
+    *(
+        ("GET", f"/chat/maths/message?perPage={text}", "invalid_payload", "perPage")
+        for text in ("1_0", "1%0a", "%201", "1.0", "1e1", "%D9%A1", "--1", "", "true", "9" * 5_000)
+    ),
     ("GET", "/chat/maths/message?pgae=1", "invalid_payload", "pgae"),
     ("GET", "/chat/maths/message?before=9223372036854775808", "invalid_payload", "before"),
     ("GET", "/chat/maths/message?after=-2", "invalid_payload", "after"),
