@@ -17,6 +17,7 @@ from prometheus_client import Counter, Histogram
 from api_gateway.ready_response import ReadyResponse, line
 from api_gateway.unread_answers import SMALL_BYTES, UnreadAnswers
 from runtime import metrics, refusing
+from runtime.bounded_runner import UNREAD_HEADERS
 from runtime.settings import origins_of
 from schemas.refusals import (
     INTERNAL,
@@ -30,6 +31,7 @@ from schemas.refusals import (
 
 Handler = Callable[[web.Request], Awaitable[ReadyResponse]]
 
+SERVER: Final = "uni4all"
 UNMATCHED: Final = "unmatched"
 MAX_LOGGED_PATH: Final = 200
 PREFLIGHT_LINES: Final = (
@@ -46,6 +48,10 @@ class Cors:
     def __init__(self, allowed_origins: str) -> None:
         self._origins = origins_of(allowed_origins)
         self._all = "*" in self._origins
+
+    def for_all(self) -> dict[str, str]:
+        """Return the headers that each answer has, whoever asks: also what could not be read is answered."""
+        return dict(one.split(": ") for one in self.lines(None).splitlines())
 
     def lines(self, origin: str | None) -> str:
         """Return the header lines for a page of this origin; none that lets it call where it may not."""
@@ -120,8 +126,10 @@ class Api:
 
     def application(self) -> web.Application:
         """Return the application. Call it last: what no other path has taken is refused from here on."""
-        refuse = self._within(UNMATCHED, _refuse_unmatched)
-        self._app.router.add_route("*", "/{path:.*}", refuse, name=UNMATCHED)
+        others = _Others("/{path:.*}", name=UNMATCHED)
+        self._app.router.register_resource(others)
+        others.add_route("*", self._within(UNMATCHED, _refuse_unmatched))
+        self._app[UNREAD_HEADERS] = {"Server": SERVER, **({} if self._cors is None else self._cors.for_all())}
         return self._app
 
     def _within(self, route: str, handler: Handler) -> Handler:
@@ -142,11 +150,18 @@ class Api:
                     response = refused_response(error, api=self._name, request=request)
             allowed = "" if cors is None else cors.lines(request.headers.get("Origin"))
             request_id = response.request_id or self._ids.next()
-            response.lines += f"Server: uni4all\r\nX-Request-Id: {request_id}\r\n{allowed}"
+            response.lines += f"Server: {SERVER}\r\nX-Request-Id: {request_id}\r\n{allowed}"
             meter.note(response.status, time.perf_counter() - started)
             return response
 
         return around
+
+
+class _Others(web.DynamicResource):
+    """Everything that no other path has taken, also what is no path: ``OPTIONS *``."""
+
+    async def resolve(self, _request: web.Request) -> tuple[web.UrlMappingMatchInfo, set[str]]:
+        return web.UrlMappingMatchInfo({}, next(iter(self))), set()
 
 
 async def _refuse_unmatched(request: web.Request) -> ReadyResponse:

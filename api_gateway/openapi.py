@@ -12,6 +12,7 @@ from api_gateway.ready_response import JSON
 from api_gateway.routing import Route
 from schemas.refusals import (
     BAD_JSON,
+    BAD_REQUEST,
     EXPIRED_TOKEN,
     INTERNAL,
     INVALID_PAYLOAD,
@@ -31,6 +32,7 @@ Document = dict[str, Any]
 REF: Final = "#/components/schemas/{model}"
 EVERYWHERE: Final = (
     BAD_JSON,
+    BAD_REQUEST,
     INVALID_PAYLOAD,
     TOO_LARGE,
     UNSUPPORTED_ENCODING,

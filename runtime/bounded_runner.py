@@ -3,20 +3,29 @@
 The kernel takes little ahead for each: megabytes for whoever once read fast, of which no bound would know.
 
 How long a request's head may be, and take, is for the library to bound; who reaches that is counted here.
+Whose head cannot be read is told so by a row of the table of refusals, and nothing of what they sent.
 """
 
 import asyncio
 import socket
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
-from runtime import metrics
+from runtime import metrics, refusing
+from schemas.refusals import BAD_REQUEST, TOO_LARGE, Refused
 
 KERNEL_AHEAD_BYTES: Final = 131_072
 """So much that is not sent yet may be the kernel's; more waits in the process, where it is counted."""
+
+MAX_FIELD_BYTES: Final = 8_448
+"""Of a field of a head, its name included: the longest token that is looked at fits, with `Bearer`."""
+
+UNREAD_HEADERS: Final = web.AppKey("UNREAD_HEADERS", Mapping[str, str])
+"""What an application says along with the refusal of a request that could not be read, beside its id."""
 
 _OPEN: Final = metrics.LIMIT_HITS.labels(limit="open connections")
 _LONG_HEADS: Final = metrics.LIMIT_HITS.labels(limit="long heads")
@@ -27,8 +36,9 @@ class BoundedRunner(web.AppRunner):
     """aiohttp's runner, whose sites ask it for what serves each connection."""
 
     def __init__(self, app: web.Application, *, most: int, **options: Any) -> None:
-        super().__init__(app, **options)
+        super().__init__(app, max_field_size=MAX_FIELD_BYTES, **options)
         self._most = most
+        self._unread_headers = app.get(UNREAD_HEADERS, {})
 
     @property
     def server(self) -> Any:
@@ -41,7 +51,7 @@ class BoundedRunner(web.AppRunner):
             _OPEN.inc()
             return _TurnedAway()
         options = server._kwargs  # noqa: SLF001 - the server would make its own class by them
-        return _Connection(server, loop=asyncio.get_running_loop(), **options)
+        return _Connection(server, self._unread_headers, loop=asyncio.get_running_loop(), **options)
 
 
 class _TurnedAway(asyncio.Protocol):
@@ -50,7 +60,11 @@ class _TurnedAway(asyncio.Protocol):
 
 
 class _Connection(RequestHandler):
-    __slots__ = ()
+    __slots__ = ("_unread_headers",)
+
+    def __init__(self, server: web.Server, unread_headers: Mapping[str, str], **options: Any) -> None:
+        super().__init__(server, **options)
+        self._unread_headers = unread_headers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection."""
@@ -65,9 +79,18 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        if _is_too_long(exc):
+        """Answer what no handler has answered. The library's own text repeats what it could not read."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        too_long = _is_too_long(exc)
+        if too_long:
             _LONG_HEADS.inc()
-        return super().handle_error(request, status, exc, message)
+        row = TOO_LARGE if too_long else BAD_REQUEST
+        said = refusing.answer(Refused(row), fault=type(exc).__name__)
+        headers = {"X-Request-Id": said["error"]["request_id"], **self._unread_headers}
+        answer = web.json_response(said, status=row.status, headers=headers)
+        answer.force_close()
+        return answer
 
     def _process_keepalive(self) -> None:
         super()._process_keepalive()

@@ -17,7 +17,6 @@ from typing import Any
 
 import uvloop
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage
 
 from runtime import logs, metrics
 from runtime.access_log import AccessLog
@@ -100,7 +99,6 @@ class Service:
             keepalive_timeout=IDLE_CONNECTION_S,
             auto_decompress=False,
         )
-        logging.getLogger("aiohttp.server").addFilter(_is_ours)
         self.resources.callback(access_log.write)
         await runner.setup()
         self.resources.push_async_callback(runner.cleanup)
@@ -143,11 +141,6 @@ class Service:
         finally:
             recovered.cancel()
         raise RuntimeError(f"{name} ended by itself")
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    """Say whether an error of the web server is one. Bytes that are no HTTP are answered: 400, and closed."""
-    return not (record.exc_info and isinstance(record.exc_info[1], BadHttpMessage))
 
 
 def is_being_cancelled() -> bool:

@@ -28,6 +28,7 @@ class Refusal:
 
 
 BAD_JSON: Final = Refusal("bad_json", 400, "This is not valid JSON of valid Unicode.")
+BAD_REQUEST: Final = Refusal("bad_request", 400, "This is no HTTP request that can be read.", floods=True)
 INVALID_PAYLOAD: Final = Refusal("invalid_payload", 422, "A field is missing or not as it should be.")
 TOO_LARGE: Final = Refusal("too_large", 413, "This is larger than is allowed.")
 UNKNOWN_EVENT: Final = Refusal("unknown_event", 400, "There is no such event.")

@@ -1,5 +1,6 @@
 """The outermost layer: nothing of the inside gets out, and every answer has its name."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -11,9 +12,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from api_gateway.answers import Api, Cors, Meter, RequestIds, as_refused
 from api_gateway.ready_response import ReadyResponse
 from runtime import metrics
+from runtime.service import Service, running
+from runtime.settings import ServiceSettings
 from schemas import refusals
-from schemas.refusals import INTERNAL, TABLE, ErrorAnswer, Refused
-from tests.unit.api_gateway.parts import UNBOUNDED
+from schemas.refusals import INTERNAL, TABLE, ErrorAnswer, RefusalBody, Refused
+from tests.unit.api_gateway.parts import UNBOUNDED, until
 
 SECRET = "mongodb://admin:hunter2@10.0.0.7"
 
@@ -154,6 +157,50 @@ async def test_what_is_not_served_is_refused_by_a_row_of_the_table(
     answer, body = await ask(None, method=method, path=path)
     assert (answer.status, answer.headers.get("Allow")) == (status, allow)
     assert orjson.loads(body)["error"]["request_id"] == answer.headers["X-Request-Id"]
+
+
+async def told(sent: bytes, cors: Cors | None, monkeypatch: pytest.MonkeyPatch) -> tuple[str, RefusalBody]:
+    """Send bytes to a gateway's port; return the head of the answer, and its refusal."""
+    monkeypatch.setenv("LOG_DIR", "")
+    application = Api("public", cors, max_body_bytes=1_000, unread=UNBOUNDED).application()
+    ports: list[int] = []
+
+    async def start(service: Service) -> None:
+        ports.append(await service.serve(application, "127.0.0.1", 0))
+
+    async with running(Service("test", ServiceSettings(ops_port=0)), start):
+        await until(lambda: ports)
+        reader, writer = await asyncio.open_connection("127.0.0.1", ports[0])
+        writer.write(sent)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+    return head.decode(), ErrorAnswer.model_validate_json(body).error
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (b"OPTIONS * HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", "not_found"),
+        (b"GET / HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer " + b"x" * 9_000 + b"\r\n\r\n", "too_large"),
+        (b"FOO / HTTP/1.1\r\nHost: here\r\n\r\n", "bad_request"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("cors", "line"),
+    [
+        (None, ""),
+        (Cors("*"), "Access-Control-Allow-Origin: *"),
+        (Cors("https://a.example"), "Vary: Origin"),
+    ],
+)
+async def test_what_no_route_hears_of_is_answered_like_everything_else(
+    sent: bytes, code: str, cors: Cors | None, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, refused = await told(sent, cors, monkeypatch)
+    lines = head.split("\r\n")
+    assert refused.code == code
+    assert {f"X-Request-Id: {refused.request_id}", "Server: uni4all", line} <= {*lines, ""}
+    assert ("Access-Control-Allow-Origin" in head) == ("*" in line)
 
 
 def test_requests_are_counted_by_route_and_status() -> None:

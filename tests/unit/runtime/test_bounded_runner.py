@@ -4,6 +4,7 @@ Heads are bounded, too, and what reaches a bound is counted.
 """
 
 import asyncio
+import logging
 import socket
 from contextlib import suppress
 
@@ -13,6 +14,8 @@ from aiohttp import web
 from runtime import metrics, service
 from runtime.service import Service, running
 from runtime.settings import ServiceSettings
+from runtime.tokens import MAX_TOKEN_CHARS
+from schemas.refusals import TABLE, ErrorAnswer, RefusalBody
 from tests.integration.backing import eventually
 
 MOST = 10
@@ -132,6 +135,41 @@ async def answer_to(sent: bytes, monkeypatch: pytest.MonkeyPatch, *, idle_s: flo
     return answer
 
 
+def refusal_in(answer: bytes) -> RefusalBody:
+    """Return what an answer says, which the table has, and which names itself in its head, too."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    refused = ErrorAnswer.model_validate_json(body, extra="forbid").error
+    lines = head.decode().split("\r\n")
+    assert lines[0].split(" ")[1] == str(TABLE[refused.code].status)
+    assert refused.message == TABLE[refused.code].message
+    assert f"X-Request-Id: {refused.request_id}" in lines
+    assert "Connection: close" in lines or lines[0].startswith("HTTP/1.0 ")
+    return refused
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"SECRET / HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"get /SECRET HTTP/1.1\r\nHost: here\r\n\r\n",
+        b"GET /SECRET HTTP/1.1\r\n\r\n",
+        b"GET /SECR\xc3\x89T/SECRET HTTP/1.1\r\nHost: here\r\n\r\n",
+        HEAD + b"SECRET\r\n\r\n",
+        HEAD + b"Content-Length: SECRET\r\n\r\n",
+        HEAD + b"Authorization: Bearer SECRET" + b"SECRET" * 2_000 + b"\r\n\r\n",
+        b"SECRET\r\n\r\n",
+    ],
+)
+async def test_who_sends_what_cannot_be_read_is_told_so_by_the_table_and_nothing_of_it(
+    head: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await answer_to(head, monkeypatch)
+    assert refusal_in(answer).code == ("too_large" if len(head) > 8_192 else "bad_request")
+    for said in (answer.decode(), caplog.text):
+        assert "SECRET" not in said.upper()
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
 def head_hits() -> dict[str, float]:
     return {
         limit: metrics.LIMIT_HITS.labels(limit=limit)._value.get() for limit in ("long heads", "slow heads")
@@ -151,8 +189,15 @@ async def test_a_head_that_is_too_long_is_answered_and_counted(
     head: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = head_hits()
-    assert b" 400 " in await answer_to(head, monkeypatch)
+    refused = refusal_in(await answer_to(head, monkeypatch))
+    assert refused.code == "too_large"
     assert head_hits() == {**before, "long heads": before["long heads"] + 1}
+
+
+async def test_the_longest_token_that_is_looked_at_fits_into_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = b"Authorization: Bearer " + b"x" * MAX_TOKEN_CHARS + b"\r\n"
+    answer = await answer_to(HEAD + b"Connection: close\r\n" + longest + b"\r\n", monkeypatch)
+    assert b" 404 " in answer.partition(b"\r\n")[0]
 
 
 @pytest.mark.parametrize("begun", [b"", HEAD + b"X-A: "])
