@@ -3,6 +3,7 @@
 It decides nothing about who may read.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,12 +14,13 @@ from api_gateway.reading_turns import BundleTurns
 from api_gateway.settings import GatewaySettings
 from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
+from runtime import metrics
 from runtime.kafka import partition_of
 from schemas import topics
 from schemas.api import BundlePage, HistoryPage, Page
 from schemas.documents import MESSAGES
 from schemas.log_records import MAX_TEXT_BYTES
-from schemas.refusals import NOT_FOUND, TOO_LARGE, Refused
+from schemas.refusals import NOT_FOUND, OVERLOADED, TOO_LARGE, Refused
 
 Document = dict[str, Any]
 
@@ -118,6 +120,7 @@ class History:
         self._reads = reads
         self._progress = progress
         self._partitions = settings.kafka_partitions
+        self._bundle_within_s = settings.bundle_within_s
         self._turns = BundleTurns(MESSAGES_AT_ONCE, max_waiting=settings.max_pending_reads)
 
     async def page(self, group: str, page: HistoryPage) -> Document:
@@ -134,17 +137,22 @@ class History:
         return _history(group, wanted.in_log_order(found), stored[group])
 
     async def bundle(
-        self, groups: Collection[str], page: BundlePage, may_read: Callable[[str], bool]
+        self, up: str, groups: Collection[str], page: BundlePage, may_read: Callable[[str], bool]
     ) -> Document:
-        """Return a `HistoryBundle` of these groups, each of them encoded, without those that may not be read.
+        """Return a `HistoryBundle` for ``up``: of these groups, each encoded, those that may be read.
 
-        ``may_read`` is asked of each page once it has been read: a bundle waits for its turn, however long.
+        ``may_read`` is asked of each page once it has been read: a bundle waits for its turn.
 
-        Raises `Refused` also where it would be too large: nothing bounds how many groups there are.
+        Raises `Refused` also where it would be too large, or takes too long: nothing bounds how many groups
+        there are.
         """
         messages = min(len(groups) * page.perPage, MOST_OF_A_BUNDLE)
-        async with self._turns.one(messages):
-            return {"groups": await self._bundle(sorted(groups), page, may_read)}
+        try:
+            async with asyncio.timeout(self._bundle_within_s), self._turns.one(up, messages):
+                return {"groups": await self._bundle(sorted(groups), page, may_read)}
+        except TimeoutError as error:
+            metrics.LIMIT_HITS.labels(limit="slow bundles").inc()
+            raise Refused(OVERLOADED) from error
 
     async def newest(self, page: Page) -> Document:
         """Return a `MessageList` of all groups."""

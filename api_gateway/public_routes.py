@@ -159,7 +159,7 @@ class PublicApi:
         groups = self._members.groups_of(up)
         with self._reads_of_users.one(up):
             may_read = partial(self._members.is_member, up=up)
-            return reply(await self._history.bundle(groups, page, may_read))
+            return reply(await self._history.bundle(up, groups, page, may_read))
 
     async def my_groups(self, up: str, _: api.NoArguments) -> Reply:
         return reply(api.GroupList(groups=self._groups.of_user(up)))

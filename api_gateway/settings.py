@@ -60,6 +60,11 @@ class GatewaySettings(
     max_reads_per_user: int = Field(
         default=8, ge=1, description="Reads of history and names that one user may have under way at once."
     )
+    bundle_within_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds that a page of each of a user's groups may take, its wait for a turn included.",
+    )
     new_members_per_s_per_user: float = Field(
         default=20.0,
         gt=0,

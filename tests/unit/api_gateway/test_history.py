@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from operator import itemgetter
 from typing import Any
 
@@ -21,15 +22,17 @@ from api_gateway.history import (
     messages_of,
 )
 from api_gateway.settings import GatewaySettings
+from runtime import metrics
 from schemas.api import MAX_PER_BUNDLE, BundlePage, HistoryBundle, HistoryPage, Page
 from schemas.api import History as HistoryModel
 from schemas.client_events import ChatMessage
 from schemas.documents import MESSAGES, message_document, message_key
 from schemas.log_records import MAX_TEXT_BYTES, MessageSent
-from schemas.refusals import NOT_FOUND, TOO_LARGE, Refused
+from schemas.refusals import NOT_FOUND, OVERLOADED, TOO_LARGE, Refused
 
 Document = dict[str, Any]
 
+UP = "up200000001"
 SETTINGS = GatewaySettings(token_secret=SecretStr("x" * 32), max_pending_reads=3)
 
 logs = st.sets(st.integers(0, 500), max_size=60).map(sorted)
@@ -149,9 +152,9 @@ class FakeProgress:
         return dict.fromkeys(partitions, 41)
 
 
-def history(found: list[Document]) -> tuple[History, FakeReads]:
+def history(found: list[Document], settings: GatewaySettings = SETTINGS) -> tuple[History, FakeReads]:
     reads = FakeReads(found)
-    return History(reads, FakeProgress(reads), SETTINGS), reads  # type: ignore[arg-type]
+    return History(reads, FakeProgress(reads), settings), reads  # type: ignore[arg-type]
 
 
 async def test_how_far_is_stored_is_read_before_the_messages_so_that_no_promise_is_broken() -> None:
@@ -169,7 +172,7 @@ def everything(_group: str) -> bool:
 
 async def bundle_of(shown: History, groups: Collection[str]) -> list[HistoryModel]:
     """Return what the client reads of a bundle."""
-    answer = orjson.dumps(await shown.bundle(groups, BundlePage(), everything))
+    answer = orjson.dumps(await shown.bundle(UP, groups, BundlePage(), everything))
     return HistoryBundle.model_validate_json(answer).groups
 
 
@@ -196,7 +199,7 @@ async def bundle_of_longest(character: str, groups: int) -> bytes:
     page = [{**document(n), "message": text} for n in range(MAX_PER_BUNDLE)]
     names = [f"group-{n}" for n in range(groups)]
     shown, _ = history([{"group": group, "messages": page} for group in names])
-    return orjson.dumps(await shown.bundle(names, BundlePage(), everything))
+    return orjson.dumps(await shown.bundle(UP, names, BundlePage(), everything))
 
 
 @pytest.mark.parametrize(("character", "fit"), [("x", 20), ("\x01", 3), ("🎓", 20)])
@@ -214,9 +217,33 @@ async def test_no_more_is_read_of_a_bundle_that_is_too_large_already() -> None:
     long = {**document(1), "message": "x" * (MAX_BUNDLE_BYTES // 2)}
     shown, reads = history([{"group": "group-0", "messages": [long, long]}])
     with pytest.raises(Refused) as refused:
-        await shown.bundle([f"group-{n}" for n in range(5 * GROUPS_AT_ONCE)], BundlePage(), everything)
+        await shown.bundle(UP, [f"group-{n}" for n in range(5 * GROUPS_AT_ONCE)], BundlePage(), everything)
     assert refused.value.refusal is TOO_LARGE
     assert reads.asked == ["up to", MESSAGES]
+
+
+@pytest.mark.parametrize("waits_for", ["the store", "a turn"])
+async def test_a_bundle_that_takes_too_long_is_refused_and_leaves_its_turn_whatever_it_waits_for(
+    waits_for: str,
+) -> None:
+    shown, reads = history([document(1)], SETTINGS.model_copy(update={"bundle_within_s": 0.05}))
+    hits = metrics.LIMIT_HITS.labels(limit="slow bundles")._value
+    before = hits.get()
+    never = asyncio.Event()
+
+    async def aggregate(*_: Any) -> Any:
+        await never.wait()
+
+    reads.aggregate = aggregate  # type: ignore[assignment,method-assign]
+    async with AsyncExitStack() as held:
+        if waits_for == "a turn":
+            await held.enter_async_context(shown._turns.one("somebody", MESSAGES_AT_ONCE))
+        with pytest.raises(Refused) as refused:
+            await shown.bundle(UP, ["maths"], BundlePage(), everything)
+    assert refused.value.refusal is OVERLOADED
+    assert hits.get() == before + 1
+    async with shown._turns.one(UP, MESSAGES_AT_ONCE):
+        pass
 
 
 @pytest.mark.parametrize(("groups", "messages"), [(7, 350), (100, MOST_OF_A_BUNDLE)])
@@ -234,7 +261,7 @@ async def test_few_bundles_are_put_together_at_the_same_time_and_pages_need_not_
     reads.aggregate = aggregate  # type: ignore[assignment,method-assign]
     at_once, ids = MESSAGES_AT_ONCE // messages, [f"group-{n}" for n in range(groups)]
     page = BundlePage(perPage=MAX_PER_BUNDLE)
-    bundles = [asyncio.create_task(shown.bundle(ids, page, everything)) for _ in range(at_once + 2)]
+    bundles = [asyncio.create_task(shown.bundle(str(n), ids, page, everything)) for n in range(at_once + 2)]
     for _ in range(20):
         await asyncio.sleep(0)
     assert await shown.page("maths", HistoryPage())

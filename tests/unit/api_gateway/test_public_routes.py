@@ -87,11 +87,12 @@ def shown_in(answer: Reply) -> list[str]:
 
 async def test_a_bundle_that_waits_for_its_turn_is_of_the_groups_that_its_reader_is_still_in() -> None:
     api = Api()
-    api.join(B, *(f"group-{n}" for n in range(1_000)))
+    before_me = [f"up20000010{n}" for n in range(MESSAGES_AT_ONCE // MOST_OF_A_BUNDLE)]
+    for up in before_me:
+        api.join(up, *(f"group-{n}" for n in range(1_000)))
     api.join(A, "art", "maths")
     large = BundlePage(perPage=MAX_PER_BUNDLE)
-    others = [api.routes.bundle(B, large) for _ in range(MESSAGES_AT_ONCE // MOST_OF_A_BUNDLE)]
-    before = [asyncio.create_task(one) for one in others]
+    before = [asyncio.create_task(api.routes.bundle(up, large)) for up in before_me]
     await until(lambda: len(api.store.asked) == len(before))
     mine = asyncio.create_task(api.routes.bundle(A, BundlePage()))
     for _ in range(20):

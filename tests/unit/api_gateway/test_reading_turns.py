@@ -1,6 +1,7 @@
 """Few read at the same time, and nobody waits for ever because of who was refused or went."""
 
 import asyncio
+import itertools
 from contextlib import ExitStack
 from typing import Any
 
@@ -26,14 +27,25 @@ class Crowd:
         self._turns = turns
         self.now = 0
         self.begun: list[int] = []
+        self.whose: list[str] = []
+        """Of whom these are."""
+        self.reading: list[str] = []
+        self._strangers = itertools.count()
         self.ends = asyncio.Event()
 
-    async def take(self, messages: int = 10) -> None:
-        async with self._turns.one(messages):
+    async def take(self, messages: int = 10, up: str | None = None) -> None:
+        """Hold a turn, as somebody new where nobody is named."""
+        up = up or f"somebody {next(self._strangers)}"
+        async with self._turns.one(up, messages):
             self.now += messages
             self.begun.append(messages)
-            await self.ends.wait()
-            self.now -= messages
+            self.whose.append(up)
+            self.reading.append(up)
+            try:
+                await self.ends.wait()
+            finally:
+                self.reading.remove(up)
+                self.now -= messages
 
 
 async def settled() -> None:
@@ -90,6 +102,38 @@ async def test_whatever_size_they_are_no_more_is_read_than_there_may_be_and_who_
     await asyncio.gather(*tasks)
     assert crowd.begun == sizes
     assert crowd.now == 0
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.booleans()), max_size=20),
+    st.integers(5, 20),
+)
+async def test_a_student_reads_one_bundle_at_a_time_and_nobody_waits_for_two_of_somebody_else_s(
+    bundles: list[tuple[str, int, bool]], most: int
+) -> None:
+    crowd = Crowd(BundleTurns(most, max_waiting=len(bundles) + 2))
+    tasks = [asyncio.create_task(crowd.take(size, up)) for up, size, _ in bundles]
+    await settled()
+    for task, (_, _, gives_up) in zip(tasks, bundles, strict=True):
+        if gives_up:
+            task.cancel()
+    await settled()
+    earlier = len(crowd.whose)
+    mine = asyncio.create_task(crowd.take(5, "me"))
+    while not mine.done():
+        await settled()
+        assert len(set(crowd.reading)) == len(crowd.reading)
+        assert crowd.now <= most
+        crowd.ends.set()
+        await asyncio.sleep(0)
+        crowd.ends.clear()
+    before_mine = crowd.whose[earlier : crowd.whose.index("me")]
+    assert len(set(before_mine)) == len(before_mine)
+    crowd.ends.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert sorted(task.cancelled() for task in tasks) == sorted(gives_up for _, _, gives_up in bundles)
+    assert crowd.now == 0
+    assert not crowd._turns._of_users, "somebody without a bundle is remembered"
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=40), st.integers(1, 4))
