@@ -3,6 +3,7 @@
 Whatever goes wrong inside becomes a row of the table of refusals; nothing of the inside is ever shown.
 """
 
+import asyncio
 import itertools
 import secrets
 import time
@@ -17,7 +18,7 @@ from prometheus_client import Counter, Histogram
 from api_gateway.ready_response import ReadyResponse, line
 from api_gateway.unread_answers import SMALL_BYTES, UnreadAnswers
 from runtime import metrics, refusing
-from runtime.bounded_runner import UNREAD_HEADERS
+from runtime.bounded_runner import ENDS_READS, UNREAD_HEADERS
 from runtime.settings import origins_of
 from schemas.refusals import (
     INTERNAL,
@@ -33,6 +34,8 @@ Handler = Callable[[web.Request], Awaitable[ReadyResponse]]
 
 SERVER: Final = "uni4all"
 UNMATCHED: Final = "unmatched"
+CLIENT_GONE: Final = 499
+"""What a read is counted as that nobody waits for any more, as other servers do; nobody is answered so."""
 MAX_LOGGED_PATH: Final = 200
 PREFLIGHT_LINES: Final = (
     "Access-Control-Allow-Methods: GET, POST, PUT, DELETE\r\n"
@@ -129,6 +132,7 @@ class Api:
         others = _Others("/{path:.*}", name=UNMATCHED)
         self._app.router.register_resource(others)
         others.add_route("*", self._within(UNMATCHED, _refuse_unmatched))
+        self._app[ENDS_READS] = True
         self._app[UNREAD_HEADERS] = {"Server": SERVER, **({} if self._cors is None else self._cors.for_all())}
         return self._app
 
@@ -145,6 +149,9 @@ class Api:
                     if len(response.body) > SMALL_BYTES:
                         self._unread.admit(response.caller, len(response.body))
                         response.unread = self._unread
+                except asyncio.CancelledError:
+                    meter.note(CLIENT_GONE, time.perf_counter() - started)
+                    raise
                 # The last layer before the client: whatever it is becomes a row of the table, and is logged.
                 except Exception as error:  # noqa: BLE001
                     response = refused_response(error, api=self._name, request=request)

@@ -90,6 +90,16 @@ class StoreReads:
         if not self._breaker.admits(loop.time()):
             raise Refused(HISTORY_UNAVAILABLE)
         self._pending += 1
+        begun = asyncio.ensure_future(self._in_time(read))
+        try:
+            return await asyncio.shield(begun)
+        except asyncio.CancelledError:
+            # The driver's thread reads on: until then whoever is gone keeps their place, and takes no other.
+            await asyncio.wait({begun})
+            raise
+
+    async def _in_time(self, read: Read) -> Found:
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout_s):
                 found = await read()

@@ -8,7 +8,7 @@ Whose head cannot be read is told so by a row of the table of refusals, and noth
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -24,8 +24,12 @@ KERNEL_AHEAD_BYTES: Final = 131_072
 MAX_FIELD_BYTES: Final = 8_448
 """Of a field of a head, its name included: the longest token that is looked at fits, with `Bearer`."""
 
-UNREAD_HEADERS: Final = web.AppKey("UNREAD_HEADERS", Mapping[str, str])
+UNREAD_HEADERS: Final = web.AppKey("UNREAD_HEADERS", dict[str, str])
 """What an application says along with the refusal of a request that could not be read, beside its id."""
+
+ENDS_READS: Final = web.AppKey("ENDS_READS", bool)
+"""Set by an application whose reads end where their client has gone. Of a write nobody may do half."""
+READING: Final = frozenset({"GET", "HEAD"})
 
 _OPEN: Final = metrics.LIMIT_HITS.labels(limit="open connections")
 _LONG_HEADS: Final = metrics.LIMIT_HITS.labels(limit="long heads")
@@ -38,7 +42,6 @@ class BoundedRunner(web.AppRunner):
     def __init__(self, app: web.Application, *, most: int, **options: Any) -> None:
         super().__init__(app, max_field_size=MAX_FIELD_BYTES, **options)
         self._most = most
-        self._unread_headers = app.get(UNREAD_HEADERS, {})
 
     @property
     def server(self) -> Any:
@@ -51,7 +54,7 @@ class BoundedRunner(web.AppRunner):
             _OPEN.inc()
             return _TurnedAway()
         options = server._kwargs  # noqa: SLF001 - the server would make its own class by them
-        return _Connection(server, self._unread_headers, loop=asyncio.get_running_loop(), **options)
+        return _Connection(server, self.app, loop=asyncio.get_running_loop(), **options)
 
 
 class _TurnedAway(asyncio.Protocol):
@@ -60,17 +63,24 @@ class _TurnedAway(asyncio.Protocol):
 
 
 class _Connection(RequestHandler):
-    __slots__ = ("_unread_headers",)
+    __slots__ = ("_app",)
 
-    def __init__(self, server: web.Server, unread_headers: Mapping[str, str], **options: Any) -> None:
+    def __init__(self, server: web.Server, app: web.Application, **options: Any) -> None:
         super().__init__(server, **options)
-        self._unread_headers = unread_headers
+        self._app = app
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection."""
         super().connection_made(transport)
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_AHEAD_BYTES)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let go of a connection, and of what was being read for it."""
+        request, task = self._current_request, self._task_handler
+        super().connection_lost(exc)
+        if task is not None and request is not None and request.method in READING and ENDS_READS in self._app:
+            task.cancel()
 
     def handle_error(
         self,
@@ -80,14 +90,16 @@ class _Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what no handler has answered. The library's own text repeats what it could not read."""
-        if not isinstance(exc, HttpProcessingError):
+        if status != HTTPStatus.BAD_REQUEST or not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         too_long = _is_too_long(exc)
         if too_long:
             _LONG_HEADS.inc()
         row = TOO_LARGE if too_long else BAD_REQUEST
         said = refusing.answer(Refused(row), fault=type(exc).__name__)
-        headers = {"X-Request-Id": said["error"]["request_id"], **self._unread_headers}
+        headers = {"X-Request-Id": said["error"]["request_id"]}
+        if own := self._app.get(UNREAD_HEADERS):
+            headers |= own
         answer = web.json_response(said, status=row.status, headers=headers)
         answer.force_close()
         return answer

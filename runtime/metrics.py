@@ -196,7 +196,11 @@ HTTP_SECONDS = Histogram(
     ["api", "route"],
     buckets=LATENCY_BUCKETS,
 )
-HTTP_REQUESTS = Counter("chat_gateway_requests_total", "Requests answered.", ["api", "route", "status"])
+HTTP_REQUESTS = Counter(
+    "chat_gateway_requests_total",
+    "Requests answered; 499 are reads whose client went before.",
+    ["api", "route", "status"],
+)
 PENDING_READS = Gauge(
     "chat_gateway_pending_reads",
     "Reads of the store that are under way. At MAX_PENDING_READS others are refused: look at the store.",

@@ -1,18 +1,20 @@
 """What students ask for: where to connect, what was said, and their groups. Members only."""
 
+import asyncio
 import time
 from typing import Any
 
 import jwt
 import pytest
 
+from api_gateway.store_reads import StoreReads
 from schemas import topics
 from schemas.assignments import TABLE_KEY, Shard, TableAssigned
 from schemas.documents import MESSAGES, message_document
 from schemas.log_records import MessageSent, encode
 from schemas.up_number import CIRCLE
 from tests.integration.api_gateway.gateways import Answer, Gateway, gateway
-from tests.integration.backing import TOKEN_SECRET, Log, new_group, new_up, token
+from tests.integration.backing import TOKEN_SECRET, Log, eventually, new_group, new_up, token
 from tests.integration.persister.processes import open_history
 
 
@@ -108,6 +110,31 @@ async def test_the_bundle_holds_a_page_of_each_of_my_groups_and_of_no_other(stor
         assert await bundle("?perPage=2&page=2") == {quiet: [], loud: ["text 0"]}
         nobody = await here.as_user(new_up(), "GET", "/chat/message")
         assert nobody.said == {"groups": []}
+
+
+async def test_who_gives_up_on_a_bundle_leaves_their_places_to_themselves_and_others(
+    stored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had gone on to be read for, whole: a few who gave up early kept all the others waiting."""
+    me, other = new_up(), new_up()
+    asked = list[str]()
+
+    async def never(*_: object) -> Any:
+        asked.append("a bundle")
+        await asyncio.Event().wait()
+
+    async with gateway(mongodb_database=stored, max_reads_per_user=1, bundle_within_s=3_600) as here:
+        group = await group_of(here, me, other)
+        with monkeypatch.context() as slow:
+            slow.setattr(StoreReads, "aggregate", never)
+            gives_up = asyncio.create_task(here.as_user(me, "GET", "/chat/message"))
+            await eventually("a bundle is under way", lambda: bool(asked))
+            assert (await here.as_user(me, "GET", f"/chat/{group}/message")).code == "rate_limited"
+            gives_up.cancel()
+            await here.answers(me, f"/chat/{group}/message", lambda it: it.status == 200)
+        for up in (me, other):
+            bundle = await here.as_user(up, "GET", "/chat/message")
+            assert [one["group"] for one in bundle.said["groups"]] == [group]
 
 
 async def test_the_bundle_of_a_store_that_was_just_restored_shows_what_is_there(

@@ -203,6 +203,33 @@ async def test_what_no_route_hears_of_is_answered_like_everything_else(
     assert ("Access-Control-Allow-Origin" in head) == ("*" in line)
 
 
+async def test_a_read_that_nobody_waits_for_any_more_is_counted_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOG_DIR", "")
+    begun = asyncio.Event()
+
+    async def handle(_: web.Request) -> ReadyResponse:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    api = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
+    api.serve("GET", "/slow", handle)
+    application = api.application()
+
+    async def start(service: Service) -> None:
+        port = await service.serve(application, "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: here\r\n\r\n")
+        await begun.wait()
+        writer.close()
+
+    row: Any = metrics.HTTP_REQUESTS.labels(api="public", route="/slow", status=499)
+    async with running(Service("test", ServiceSettings(ops_port=0)), start):
+        await until(lambda: row._value.get() == 1)
+
+
 def test_requests_are_counted_by_route_and_status() -> None:
     meter = Meter("public", "/counted")
 

@@ -116,7 +116,25 @@ async def test_a_caller_that_goes_away_does_not_make_the_store_count_as_away() -
     task = asyncio.create_task(code_of(reading.find("messages", {})))
     await until(lambda: store.asked)
     task.cancel()
+    store.answers.set()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert await code_of(reading.find("messages", {})) is None
+
+
+async def test_a_caller_that_goes_away_has_not_left_before_their_read_has_ended() -> None:
+    """The driver cannot be told to stop: who comes and goes would have more reads than anybody may."""
+    store = FakeStore()
+    store.answers.clear()
+    reading = reads(store)
+    gone = [asyncio.create_task(code_of(reading.find("messages", {}))) for _ in range(3)]
+    await until(lambda: store.asked == 3)
+    for task in gone:
+        task.cancel()
+    await asyncio.wait(gone, timeout=0)
+    assert not any(task.done() for task in gone)
+    assert await code_of(reading.find("messages", {})) == OVERLOADED.code
     store.answers.set()
+    await asyncio.wait(gone)
+    assert all(task.cancelled() for task in gone)
     assert await code_of(reading.find("messages", {})) is None

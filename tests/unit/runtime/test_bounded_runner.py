@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from runtime import metrics, service
+from runtime.bounded_runner import ENDS_READS
 from runtime.service import Service, running
 from runtime.settings import ServiceSettings
 from runtime.tokens import MAX_TOKEN_CHARS
@@ -112,6 +113,45 @@ async def test_of_what_a_client_does_not_read_the_kernel_takes_little(
         await eventually("all was tried", lambda: service.started or service.failure is not None)
         assert service.failure is None
     assert taken[0] < 4 * RECEIVED_AHEAD
+
+
+@pytest.mark.parametrize(
+    ("method", "ends_reads", "goes_on"),
+    [("GET", True, False), ("HEAD", True, False), ("POST", True, True), ("GET", False, True)],
+)
+async def test_a_read_ends_where_its_client_has_gone_and_a_write_never(
+    method: str, ends_reads: bool, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_DIR", "")
+    gone, asked, ended = asyncio.Event(), list[web.Request](), list[str]()
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request)
+        try:
+            await gone.wait()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+        ended.append("whole")
+        return web.Response()
+
+    async def start(service: Service) -> None:
+        app = web.Application()
+        app.router.add_route("*", "/", handle)
+        if ends_reads:
+            app[ENDS_READS] = True
+        port = await service.serve(app, "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(ASK.replace(b"GET", method.encode()))
+        await eventually("it has begun", lambda: bool(asked))
+        writer.transport.abort()
+        await eventually("the client is gone", lambda: asked[0].transport is None)
+        gone.set()
+
+    async with running(Service("test", ServiceSettings(ops_port=0)), start) as service:
+        await eventually("it has ended", lambda: bool(ended) or service.failure is not None)
+        assert service.failure is None
+    assert ended == ["whole" if goes_on else "cancelled"]
 
 
 HEAD = ASK.removesuffix(b"\r\n")
