@@ -154,6 +154,34 @@ async def test_a_read_ends_where_its_client_has_gone_and_a_write_never(
     assert ended == ["whole" if goes_on else "cancelled"]
 
 
+async def test_a_read_that_is_under_way_when_the_service_stops_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LOG_DIR", "")
+    asked = list[web.Request]()
+    client = list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]()
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request)
+        await made.stopping.wait()
+        return web.Response(text="whole")
+
+    async def start(service: Service) -> None:
+        app = web.Application()
+        app.router.add_get("/", handle)
+        app[ENDS_READS] = True
+        port = await service.serve(app, "127.0.0.1", 0)
+        client.append(await asyncio.open_connection("127.0.0.1", port))
+        client[0][1].write(ASK)
+
+    made = Service("test", ServiceSettings(ops_port=0))
+    async with running(made, start):
+        await eventually("it is asked", lambda: bool(asked))
+    reader, writer = client[0]
+    assert (await reader.read()).endswith(b"whole")
+    writer.close()
+
+
 HEAD = ASK.removesuffix(b"\r\n")
 
 
