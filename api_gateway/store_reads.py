@@ -96,6 +96,7 @@ class StoreReads:
         except asyncio.CancelledError:
             # The driver's thread reads on: until then whoever is gone keeps their place, and takes no other.
             await asyncio.wait({begun})
+            begun.exception()  # nobody is there any more to hear it
             raise
 
     async def _in_time(self, read: Read) -> Found:
