@@ -6,8 +6,13 @@ from pydantic import Field, SecretStr
 
 from runtime.settings import (
     EMPTY_IS_UNSET,
+    Bytes,
+    Count,
     KafkaSettings,
+    Milliseconds,
     MongoSettings,
+    PerSecond,
+    Seconds,
     SendSettings,
     ServiceSettings,
     TokenSettings,
@@ -35,74 +40,73 @@ class GatewaySettings(
         description="Origins of web pages that may call the public API, with commas between; "
         "* for all: identity is a token, never a cookie.",
     )
-    max_body_bytes: int = Field(
+    max_body_bytes: Bytes = Field(
         default=131_072,
         ge=32_768,
         description="Larger request bodies are refused without being parsed.",
     )
-    body_within_s: float = Field(
+    body_within_s: Seconds = Field(
         default=10.0, gt=0, description="Seconds in which a request's body must have been sent."
     )
-    max_unread_bytes: int = Field(
+    max_unread_bytes: Bytes = Field(
         default=67_108_864,
         ge=33_554_432,
         description="Bytes of large answers that clients have yet to read; past that they are refused.",
     )
-    answer_within_s: float = Field(
+    answer_within_s: Seconds = Field(
         default=30.0, gt=0, description="Seconds in which a client must have read a large answer."
     )
-    requests_per_s_per_user: float = Field(
-        default=100.0, gt=0, description="Requests to the public API that one user may make in a second."
+    requests_per_s_per_user: PerSecond = Field(
+        default=100.0, description="Requests to the public API that one user may make in a second."
     )
-    requests_burst_per_user: int = Field(
+    requests_burst_per_user: Count = Field(
         default=500, ge=1, description="Requests to the public API that one user may make at once."
     )
-    max_reads_per_user: int = Field(
+    max_reads_per_user: Count = Field(
         default=8, ge=1, description="Reads of history and names that one user may have under way at once."
     )
-    bundle_within_s: float = Field(
+    bundle_within_s: Seconds = Field(
         default=30.0,
         gt=0,
         description="Seconds that a page of each of a user's groups may take, its wait for a turn included.",
     )
-    new_members_per_s_per_user: float = Field(
+    new_members_per_s_per_user: PerSecond = Field(
         default=20.0,
-        gt=0,
         description="Members that one user may add to groups in a second; removing who is none counts, too.",
     )
-    new_members_burst_per_user: int = Field(
+    new_members_burst_per_user: Count = Field(
         default=10_000,
         ge=1,
         description="Members that one user may add at once; past that they wait until it is made up for.",
     )
-    max_groups_per_user: int = Field(
+    max_groups_per_user: Count = Field(
         default=1_000,
         ge=1,
         description="Groups past which students let a user into no more; the internal API does.",
     )
-    known_tokens: int = Field(default=20_000, ge=1, description="Verified tokens that are remembered.")
-    known_token_s: float = Field(
+    known_tokens: Count = Field(default=20_000, ge=1, description="Verified tokens that are remembered.")
+    known_token_s: Seconds = Field(
         default=60.0, gt=0, description="Seconds after which a remembered token is verified again."
     )
-    max_pending_writes: int = Field(
+    max_pending_writes: Count = Field(
         default=10_000, ge=1, description="Records that may wait for their ack at the same time."
     )
-    wait_stored_ms: int = Field(
+    wait_stored_ms: Milliseconds = Field(
         default=5_000,
         ge=0,
         description="Milliseconds that a write waits until MongoDB shows it, before it answers 202.",
     )
-    poll_stored_ms: int = Field(
+    poll_stored_ms: Milliseconds = Field(
         default=20,
         ge=1,
         description="Milliseconds between two looks at what is stored, while a write waits.",
     )
-    max_waiting_writes: int = Field(
+    max_waiting_writes: Count = Field(
         default=2_000, ge=1, description="Writes that may wait for MongoDB; others answer 202."
     )
-    read_timeout_ms: int = Field(
+    read_timeout_ms: Milliseconds = Field(
         default=4_000, ge=100, description="Milliseconds after which a read has failed."
     )
-    max_pending_reads: int = Field(
+    max_pending_reads: Count = Field(
         default=256, ge=1, description="Reads of MongoDB that may be under way at the same time."
     )

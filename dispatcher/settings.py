@@ -4,7 +4,14 @@ from socket import gethostname
 
 from pydantic import Field, SecretStr
 
-from runtime.settings import MIN_SESSION_TIMEOUT_MS, KafkaSettings, ServiceSettings
+from runtime.settings import (
+    MAX_SESSION_TIMEOUT_MS,
+    MIN_SESSION_TIMEOUT_MS,
+    Count,
+    KafkaSettings,
+    Seconds,
+    ServiceSettings,
+)
 
 
 class DispatcherSettings(ServiceSettings, KafkaSettings):
@@ -32,20 +39,21 @@ class DispatcherSettings(ServiceSettings, KafkaSettings):
     dispatcher_session_timeout_ms: int = Field(
         default=6_000,
         ge=MIN_SESSION_TIMEOUT_MS,
+        le=MAX_SESSION_TIMEOUT_MS,
         description="Milliseconds after which a silent leader is replaced; brokers take 6000 or more.",
     )
-    edge_report_interval_s: float = Field(
+    edge_report_interval_s: Seconds = Field(
         default=1.0, gt=0, description="Seconds between an edge's reports: the edges' REPORT_EVERY_MS."
     )
-    edge_missed_reports: int = Field(
+    edge_missed_reports: Count = Field(
         default=3, ge=1, description="An edge that misses so many reports in a row is dead."
     )
-    edge_grace_s: float = Field(
+    edge_grace_s: Seconds = Field(
         default=5.0,
         ge=0,
         description="Seconds more that edges get to be heard after Kafka was away.",
     )
-    edge_rest_s: float = Field(
+    edge_rest_s: Seconds = Field(
         default=10.0,
         ge=0,
         description="Seconds after a move in which its edges take part in no other that can wait.",

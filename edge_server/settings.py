@@ -5,7 +5,18 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from runtime.settings import KafkaSettings, SendSettings, ServiceSettings, TokenSettings, TracingSettings
+from runtime.settings import (
+    Bytes,
+    Count,
+    KafkaSettings,
+    Milliseconds,
+    PerSecond,
+    Seconds,
+    SendSettings,
+    ServiceSettings,
+    TokenSettings,
+    TracingSettings,
+)
 from schemas.ids import EdgeId
 
 
@@ -20,111 +31,111 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
         max_length=500,
         description="Where clients reach this edge, by http or https; empty: http://host:port.",
     )
-    edge_capacity: int = Field(default=10_000, ge=1, description="Clients that this edge can hold.")
+    edge_capacity: Count = Field(default=10_000, ge=1, description="Clients that this edge can hold.")
     allowed_origins: str = Field(
         default="*",
         description="Origins of web pages that may connect, with commas between; * for all: "
         "identity is a token, never a cookie.",
     )
-    ping_interval_s: float = Field(default=25.0, gt=0, description="Seconds between pings to a client.")
-    ping_timeout_s: float = Field(default=20.0, gt=0, description="Seconds that a pong may take.")
-    max_frame_bytes: int = Field(
+    ping_interval_s: Seconds = Field(default=25.0, gt=0, description="Seconds between pings to a client.")
+    ping_timeout_s: Seconds = Field(default=20.0, gt=0, description="Seconds that a pong may take.")
+    max_frame_bytes: Bytes = Field(
         default=2_097_152, ge=65_536, description="Larger frames close the connection (code 1009)."
     )
-    max_event_bytes: int = Field(
+    max_event_bytes: Bytes = Field(
         default=131_072, ge=32_768, description="Larger events are refused without being parsed."
     )
-    max_connections_per_user: int = Field(
+    max_connections_per_user: Count = Field(
         default=20, ge=1, description="Connections of one user; the oldest is closed where more come."
     )
-    max_pending_sends: int = Field(
+    max_pending_sends: Count = Field(
         default=20_000, ge=1, description="Messages that may wait for their ack at the same time."
     )
-    max_pending_sends_per_client: int = Field(
+    max_pending_sends_per_client: Count = Field(
         default=200, ge=1, description="Messages of one client that may wait for their ack."
     )
-    events_per_s_per_client: float = Field(
-        default=200.0, gt=0, description="Events that one connection may send in a second."
+    events_per_s_per_client: PerSecond = Field(
+        default=200.0, description="Events that one connection may send in a second."
     )
-    events_burst_per_client: int = Field(
+    events_burst_per_client: Count = Field(
         default=1_000,
         ge=1,
         description="Events that one connection may send at once; one that goes on after as many refusals "
         "is closed.",
     )
-    messages_per_s_per_user: float = Field(
-        default=200.0, gt=0, description="Messages that one user may send in a second, over all connections."
+    messages_per_s_per_user: PerSecond = Field(
+        default=200.0, description="Messages that one user may send in a second, over all connections."
     )
-    messages_burst_per_user: int = Field(
+    messages_burst_per_user: Count = Field(
         default=1_000, ge=1, description="Messages that one user may send at once."
     )
-    resumed_bytes_per_s_per_user: float = Field(
+    resumed_bytes_per_s_per_user: PerSecond = Field(
         default=1_048_576.0,
-        gt=0,
         description="Bytes of missed messages that one user is sent in a second; the others are in history.",
     )
-    resumed_bytes_burst_per_user: int = Field(
+    resumed_bytes_burst_per_user: Bytes = Field(
         default=16_777_216, ge=0, description="Bytes of missed messages that one user is sent at once."
     )
-    connects_per_s: float = Field(
-        default=1_000.0, gt=0, description="Connections that may begin in a second; others are told to wait."
+    connects_per_s: PerSecond = Field(
+        default=1_000.0, description="Connections that may begin in a second; others are told to wait."
     )
-    connects_burst: int = Field(
+    connects_burst: Count = Field(
         default=5_000, ge=1, description="Connections that may begin at once, after a quiet time."
     )
-    max_handshakes: int = Field(
+    max_handshakes: Count = Field(
         default=2_000, ge=1, description="Connections whose handshake may be under way at the same time."
     )
-    handshake_within_s: float = Field(
+    handshake_within_s: Seconds = Field(
         default=20.0, gt=0, description="Seconds in which a connection must have shown its token."
     )
-    max_bodies: int = Field(
+    max_bodies: Count = Field(
         default=200, ge=1, description="Bodies of polling clients that may be read at the same time."
     )
-    body_within_s: float = Field(
+    body_within_s: Seconds = Field(
         default=10.0, gt=0, description="Seconds in which a body must have been sent."
     )
-    max_buffered_bytes: int = Field(
+    max_buffered_bytes: Bytes = Field(
         default=1_048_576,
         ge=65_536,
         description="A client with more unread bytes than this, and 192 for each group that it came with, is "
         "closed; one that has missed more than half as many is told of a hole.",
     )
-    max_queued_packets: int = Field(
+    max_queued_packets: Count = Field(
         default=5_000,
         ge=10,
         description="A polling client with more unread packets than this is closed.",
     )
-    window_bytes: int = Field(
+    window_bytes: Bytes = Field(
         default=67_108_864,
         ge=0,
         description="Size of the recent log that is kept for resuming clients.",
     )
-    window_records: int = Field(
+    window_records: Count = Field(
         default=200_000,
         ge=0,
         description="Records of the recent log that are kept for resuming clients.",
     )
-    report_every_ms: int = Field(default=1_000, ge=50, description="Milliseconds between status reports.")
-    move_clients_per_s: float = Field(
+    report_every_ms: Milliseconds = Field(
+        default=1_000, ge=50, description="Milliseconds between status reports."
+    )
+    move_clients_per_s: PerSecond = Field(
         default=100.0,
-        gt=0,
         description="Clients that are told to move in a second; more only where DRAIN_DEADLINE_S needs it.",
     )
-    move_within_s: float = Field(
+    move_within_s: Seconds = Field(
         default=10.0, gt=0, description="Seconds after which a client that was told to move is closed."
     )
-    drain_deadline_s: float = Field(
+    drain_deadline_s: Seconds = Field(
         default=30.0,
         ge=0,
         description="Seconds that a stopping edge waits for its clients to move away; 0: none.",
     )
-    shutdown_deadline_s: float = Field(
+    shutdown_deadline_s: Seconds = Field(
         default=45.0,
         gt=0,
         description="Seconds that a clean stop may take, the drain included, before the process ends anyway.",
     )
-    settle_on_stop_ms: int = Field(
+    settle_on_stop_ms: Milliseconds = Field(
         default=3_000,
         ge=0,
         description="Milliseconds that pending messages may take when stopping.",

@@ -3,8 +3,10 @@
 from pydantic import Field
 
 from runtime.settings import (
+    MAX_SESSION_TIMEOUT_MS,
     MIN_SESSION_TIMEOUT_MS,
     KafkaSettings,
+    Milliseconds,
     MongoSettings,
     ServiceSettings,
     TracingSettings,
@@ -20,6 +22,7 @@ class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSe
     session_timeout_ms: int = Field(
         default=10_000,
         ge=MIN_SESSION_TIMEOUT_MS,
+        le=MAX_SESSION_TIMEOUT_MS,
         description="Milliseconds of silence after which the group gives a persister's partitions away; "
         "brokers take 6000 or more.",
     )
@@ -44,8 +47,9 @@ class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSe
     fetch_max_bytes: int = Field(
         default=8_388_608,
         ge=1_048_576,
+        le=2**31 - 1,
         description="Bytes that one fetch may bring: what is read ahead of the batches.",
     )
-    store_retry_max_ms: int = Field(
+    store_retry_max_ms: Milliseconds = Field(
         default=2_000, ge=10, description="Longest pause between two tries while the store is away."
     )

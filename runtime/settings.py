@@ -31,13 +31,27 @@ MAX_PARTITIONS: Final = 4096
 MIN_SESSION_TIMEOUT_MS: Final = 6_000
 """Kafka's own bound, ``group.min.session.timeout.ms``: with less, a member is never let into its group."""
 
+MAX_SESSION_TIMEOUT_MS: Final = 1_800_000
+"""Kafka's own bound, too: ``group.max.session.timeout.ms``."""
+
+# Nobody needs more than these. Past them a library's own bound would be met later, by a part that dies of it.
+Milliseconds = Annotated[int, Field(le=86_400_000)]
+Seconds = Annotated[float, Field(le=86_400)]
+PerSecond = Annotated[float, Field(ge=0.001, le=1e9)]
+Bytes = Annotated[int, Field(le=2**40)]
+Count = Annotated[int, Field(le=10**9)]
+
 _BROKER: Final = re.compile(r"(?:\[[^\s\]]+\]|[^\s:;/]+):([0-9]{1,5})")
 
 
-class ServiceSettings(BaseSettings):
-    """What every service can be told."""
+class SettingsPart(BaseSettings):
+    """What holds for all settings: they are read once, and their numbers are finite."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class ServiceSettings(SettingsPart):
+    """What every service can be told."""
 
     ops_host: str = Field(default="127.0.0.1", description="Where health and metrics listen.")
     ops_port: int = Field(default=9100, ge=0, le=65535, description="Port of health and metrics.")
@@ -48,23 +62,21 @@ class ServiceSettings(BaseSettings):
     log_stdout: Literal["json", "text", "none"] = Field(
         default="json", description="How lines are written to stdout."
     )
-    max_open_connections: int = Field(
+    max_open_connections: Count = Field(
         default=20_000,
         ge=10,
         description="HTTP connections that a port holds at once; one more is closed unread. Websockets do "
         "not count, but those of clients that began by polling.",
     )
-    shutdown_deadline_s: float = Field(
+    shutdown_deadline_s: Seconds = Field(
         default=10.0,
         gt=0,
         description="Seconds that a clean stop may take before the process ends anyway.",
     )
 
 
-class KafkaSettings(BaseSettings):
+class KafkaSettings(SettingsPart):
     """How to reach Kafka, and what the deployment's log is like."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     kafka_bootstrap_servers: str = Field(
         default="127.0.0.1:9092",
@@ -91,7 +103,7 @@ class KafkaSettings(BaseSettings):
     kafka_replication_factor: int = Field(
         default=1, ge=1, le=9, description="Replicas of the topics that we create; 3 in production."
     )
-    kafka_request_timeout_ms: int = Field(
+    kafka_request_timeout_ms: Milliseconds = Field(
         default=15_000,
         ge=1_000,
         description="Milliseconds after which an unanswered request has failed.",
@@ -112,17 +124,15 @@ class KafkaSettings(BaseSettings):
         return topics.in_generation(name, self.kafka_generation)
 
 
-class SendSettings(BaseSettings):
+class SendSettings(SettingsPart):
     """How long the log may take with what somebody waits for."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
-
-    send_timeout_ms: int = Field(
+    send_timeout_ms: Milliseconds = Field(
         default=5_000,
         ge=100,
         description="Milliseconds that what is written may wait for its durable ack.",
     )
-    refuse_when_waiting_ms: int = Field(
+    refuse_when_waiting_ms: Milliseconds = Field(
         default=2_000,
         ge=100,
         description="Writes are refused at once while the oldest of their partition waits this many "
@@ -136,10 +146,8 @@ class SendSettings(BaseSettings):
         return self
 
 
-class MongoSettings(BaseSettings):
+class MongoSettings(SettingsPart):
     """How to reach MongoDB."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     mongodb_uri: SecretStr = Field(
         default=SecretStr("mongodb://127.0.0.1:27017"), description="The store's URI."
@@ -149,7 +157,7 @@ class MongoSettings(BaseSettings):
         pattern=r"""^[^/\\. "$*<>:|?]{1,63}$""",
         description="The database's name, as MongoDB allows it.",
     )
-    mongodb_timeout_ms: int = Field(
+    mongodb_timeout_ms: Milliseconds = Field(
         default=3_000, ge=100, description="Milliseconds after which an operation has failed."
     )
 
@@ -166,10 +174,8 @@ EMPTY_IS_UNSET: Final = BeforeValidator(lambda given: given or None)
 """Of a setting that need not be: compose and templates set what nobody has given to nothing."""
 
 
-class TokenSettings(BaseSettings):
+class TokenSettings(SettingsPart):
     """Which tokens are believed."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     token_algorithms: Annotated[tuple[Literal["HS256", "RS256", "ES256"], ...], NoDecode] = Field(
         default=("HS256",),
@@ -219,10 +225,8 @@ class TokenSettings(BaseSettings):
         return jwks
 
 
-class TracingSettings(BaseSettings):
+class TracingSettings(SettingsPart):
     """Whether traces are made. Their other OTEL_* variables (headers, queue sizes, ...) hold, too."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     otel_exporter_otlp_endpoint: str = Field(
         default="",

@@ -93,6 +93,27 @@ def test_whatever_is_given_to_a_setting_is_said_by_its_name_and_ends_no_start_ot
     assert set(said) <= {*names, "settings"}
 
 
+@pytest.mark.parametrize("given", ["inf", "-inf", "nan", "1e999", "9" * 30])
+@pytest.mark.parametrize("kind", [DispatcherSettings, EdgeSettings, GatewaySettings, PersisterSettings])
+def test_a_number_without_an_end_is_refused_in_one_line_by_every_setting(
+    kind: type[ServiceSettings],
+    given: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TOKEN_SECRET", "x" * 32)
+    monkeypatch.setenv("DISPATCHER_TOKEN", "only-for-tests-0123456789")
+    numbers = [name.upper() for name, field in kind.model_fields.items() if field.annotation in (int, float)]
+    assert {"OPS_PORT", "SHUTDOWN_DEADLINE_S"} <= set(numbers)
+    for name in numbers:
+        monkeypatch.setenv(name, given)
+        with pytest.raises(SystemExit):
+            load(kind, "service", [])
+        monkeypatch.delenv(name)
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith(f"service: {name}: Input should be ")
+
+
 @pytest.mark.parametrize("given", ["HS256,RS256", "HS256, RS256", '["HS256", "RS256"]'])
 def test_a_list_is_given_with_commas_between_or_as_json(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN_ALGORITHMS", given)
