@@ -25,7 +25,10 @@ def facts(**values: object) -> dict[str, Any]:
 
 
 def install(service: str, settings: ServiceSettings) -> None:
-    """Send all logs of this process to the files and to stdout, as the settings say."""
+    """Send all logs of this process to the files and to stdout, as the settings say.
+
+    Raises `OSError` where the files cannot be written.
+    """
     root = logging.getLogger()
     root.setLevel(settings.log_level.upper())
     root.handlers.clear()
@@ -52,7 +55,7 @@ def _add_files(root: logging.Logger, folder: Path) -> None:
 
 
 def _file(path: Path, level: int, formatter: logging.Formatter) -> logging.Handler:
-    handler = RotatingFileHandler(path, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, delay=True)
+    handler = RotatingFileHandler(path, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES)
     handler.setLevel(level)
     handler.setFormatter(formatter)
     return handler

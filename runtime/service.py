@@ -161,8 +161,15 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
 
 
 def run(name: str, settings: ServiceSettings, start: Start) -> None:
-    """Run a service until SIGTERM or SIGINT, then exit: 0 after a clean stop, 1 after a failure."""
-    logs.install(name, settings)
+    """Run a service until SIGTERM or SIGINT, then exit: 0 after a clean stop, 1 after a failure.
+
+    Where no logs can be written that is said, and the code is 2, as of any setting that is wrong.
+    """
+    try:
+        logs.install(name, settings)
+    except OSError as error:
+        sys.stderr.write(f"{name}: LOG_DIR: {error}\n")
+        sys.exit(2)
     sys.exit(uvloop.run(_live(name, settings, start)))
 
 
