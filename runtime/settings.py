@@ -55,7 +55,11 @@ class ServiceSettings(SettingsPart):
 
     ops_host: str = Field(default="127.0.0.1", description="Where health and metrics listen.")
     ops_port: int = Field(default=9100, ge=0, le=65535, description="Port of health and metrics.")
-    log_dir: str = Field(default="logs", description="Folder of the log files; empty: no files.")
+    log_dir: str = Field(
+        default="logs",
+        description="Folder of the log files, another for each process: two would rotate each other's away. "
+        "Empty: no files.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe lines that are logged."
     )
