@@ -71,7 +71,7 @@ class Leadership:
             except ProducerFenced:
                 log.warning("fenced: another dispatcher leads")
             except (KafkaError, OSError, Stalled, TimeoutError) as error:
-                self._fault = "Kafka is away"
+                self._fault = f"not in the group: {type(error).__name__}"
                 log.warning("taking part is interrupted", extra=logs.facts(error=repr(error)))
             await asyncio.sleep(RETRY_AFTER_S)
 

@@ -7,6 +7,7 @@ resets offsets in silence and leaves the group for good when it isn't polled: ea
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 START_HANGS_AFTER_S: Final = 60.0
 POLL_HANGS_AFTER_S: Final = 60.0
+ASK_EVERY_S: Final = 1.0
 COMMIT_HANGS_AFTER_S: Final = 30.0
 STOP_HANGS_AFTER_S: Final = 5.0
 FAILED_COMMITS: Final = 5
@@ -113,12 +115,20 @@ class GroupReader:
         Raises `KafkaError`, `TimeoutError`, or `Fatal` where the log is not the one that was committed.
         """
         async with asyncio.timeout(POLL_HANGS_AFTER_S):
-            await self._positioned.wait()
+            await self._until_positioned()
             if self._broken is not None:
                 raise self._broken
             records = await self._next_records(max_records)
         self.empty_polls += not records
         return Polled(self.epoch, records)
+
+    async def _until_positioned(self) -> None:
+        """The library says only to who fetches that a broker will never let us in, and then waits there."""
+        while not self._positioned.is_set():
+            self._consumer._coordinator.check_errors()  # noqa: SLF001 - nothing else asks and goes on
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_EVERY_S):
+                    await self._positioned.wait()
 
     async def _next_records(self, max_records: int) -> dict[TopicPartition, list[ConsumerRecord]]:
         """While new partitions are being taken up nothing counts: `_take_up` seeks to where they begin."""

@@ -65,13 +65,15 @@ class Pipeline:
         self._written = Written()
         self._writing: Batch | None = None
         self._stored: Ends = {}
+        self._interrupted_by: str | None = None
         self._new_reader = new_reader
         self._reader = new_reader(settings, self._drop)
         metrics.UNSTORED_AGE_SECONDS.set_function(self._unstored_age_s)
 
     def fault(self) -> str | None:
-        """Say whether we have no part in the group, for a readiness check."""
-        return self._reader.fault()
+        """Say whether we have no part in the group, for a readiness check, and what ended it if we know."""
+        fault = self._reader.fault()
+        return f"{fault}: {self._interrupted_by}" if fault and self._interrupted_by else fault
 
     async def run(self) -> None:
         """Store what the log holds, for ever. Raises `Fatal` where the log is not the one it was."""
@@ -82,6 +84,7 @@ class Pipeline:
                 await self._reader.start(self._read_progress)
                 await asyncio.create_task(self._run_steps())
             except (KafkaError, OSError, Stalled, TimeoutError) as error:
+                self._interrupted_by = type(error).__name__
                 metrics.READER_REBUILDS.labels(topic=READER_NAME).inc()
                 log.warning("the reader is rebuilt", extra=logs.facts(error=repr(error)))
             finally:
@@ -112,6 +115,7 @@ class Pipeline:
         while True:
             room = await self._handover.wait_for_room()
             epoch, taken = await self._reader.poll(room)
+            self._interrupted_by = None
             if epoch != begun and (starts := {tp: n for tp, n in self._reader.starts.items() if n}):
                 begun = epoch
                 self._written.note(starts)

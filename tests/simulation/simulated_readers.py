@@ -154,6 +154,13 @@ class GroupConsumer(SimulatedConsumer):
     def is_dead(self) -> bool:
         return not self._process.alive
 
+    @property
+    def _coordinator(self) -> "GroupConsumer":
+        return self
+
+    def check_errors(self) -> None:
+        """No broker refuses a member for good."""
+
     def subscribe(self, _topics: Sequence[str], listener: Any) -> None:
         self._listener = listener
         self._process.spawn(self._follow())

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import InvalidSessionTimeoutError
 from aiokafka.util import commit_structure_validate
 
 from persister.group_reader import GroupReader
@@ -43,3 +44,20 @@ async def test_only_what_the_group_has_left_us_is_committed(
     consumer = reader._consumer = Consumer([KEPT])
     await reader.commit(ends)
     assert consumer.committed == committed
+
+
+class RefusedConsumer:
+    """As of aiokafka, where a broker lets it into no group: it never gets partitions."""
+
+    def __init__(self) -> None:
+        self._coordinator = self
+
+    def check_errors(self) -> None:
+        raise InvalidSessionTimeoutError
+
+
+async def test_who_is_refused_by_the_group_hears_why_and_does_not_wait_for_partitions() -> None:
+    reader = GroupReader(PersisterSettings(), lambda _: None)
+    reader._consumer = RefusedConsumer()
+    with pytest.raises(InvalidSessionTimeoutError):
+        await reader.poll(1)

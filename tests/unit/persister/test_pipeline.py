@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import InvalidSessionTimeoutError
 from prometheus_client import REGISTRY
 
 from persister import pipeline as steps
@@ -89,6 +90,30 @@ async def test_a_step_that_a_library_cancels_is_begun_anew_with_all_others(
     running.cancel()
     await asyncio.wait({running})
     assert running.cancelled()
+
+
+async def test_readiness_says_what_keeps_a_persister_out_of_the_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(steps, "RETRY_AFTER_S", 0.0)
+    refused = True
+
+    class Refused(Reader):
+        async def poll(self, room: int) -> Polled:
+            self.in_group = not refused
+            if refused:
+                raise InvalidSessionTimeoutError
+            return await super().poll(room)
+
+    settings, store = PersisterSettings(log_dir=""), ModelStore()
+    pipeline = Pipeline(settings, store, Writer(), Outage(0.0), new_reader=Refused)  # type: ignore[arg-type]
+    running = asyncio.create_task(pipeline.run())
+    said = "not in the consumer group: InvalidSessionTimeoutError"
+    await eventually("it is said", lambda: pipeline.fault() == said)
+    refused = False
+    await eventually("it is let in", lambda: pipeline.fault() is None)
+    running.cancel()
+    await asyncio.wait({running})
 
 
 async def test_where_reading_begins_counts_as_reached_though_no_record_comes() -> None:
