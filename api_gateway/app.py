@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 
 PUBLIC_ABOUT = "Where to connect, what was said, and who is in a group. Live chat goes over Socket.IO."
 INTERNAL_ABOUT = "For the solution's own services. A GET takes its arguments as a JSON body, too."
+FINISH_SHARE = 0.6
+"""How much of a stop's deadline the requests under way may take: longer than a write waits for its ack, and
+the producer has yet to be stopped after them."""
 STUDENTS_SHARE = 0.25
 """How much of the unread answers one student may have; all strangers, who read only pages, are one."""
 
@@ -74,12 +77,11 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
     pages.add_docs(api, openapi.document("Uni4all Chat", PUBLIC_ABOUT, parts.public.routes()))
     pages.add_asyncapi(api, asyncapi.for_clients())
     pages.add_web_client(api)
-    port = await service.serve(
-        api.application(), settings.gateway_host, settings.public_port, log_requests=True
-    )
+    port = await _serve(service, settings, api, settings.gateway_host, settings.public_port)
     log.info("the public API listens", extra=logs.facts(host=settings.gateway_host, port=port))
     internal_port = await _serve_internal(service, settings, parts.internal.routes(), spans)
     await parts.follow(service, settings)
+    service.resources.push_async_callback(_leave, service, parts.progress)
     return Ports(port, internal_port)
 
 
@@ -99,13 +101,13 @@ class _Parts:
         ]
         self._producer = KeptProducer(settings)
         writer = LogWriter(settings, self._producer, spans)
-        self._progress = StoredProgress(reads, settings)
+        self.progress = StoredProgress(reads, settings)
         positions = {reader.topic: reader.positions for reader in self._readers}
         self._behind = FallenBehind(
-            self._progress, {topic: positions[topic] for topic in (topics.GROUPS, topics.MEMBERSHIPS)}
+            self.progress, {topic: positions[topic] for topic in (topics.GROUPS, topics.MEMBERSHIPS)}
         )
         members = MembersOnly(self._memberships, self._groups_fault)
-        history = History(reads, self._progress, settings)
+        history = History(reads, self.progress, settings)
         new_members = NewMembers(
             per_s=settings.new_members_per_s_per_user, burst=settings.new_members_burst_per_user
         )
@@ -113,13 +115,13 @@ class _Parts:
             members,
             self._directory,
             writer,
-            self._progress,
+            self.progress,
             positions,
             new_members,
             settings.max_groups_per_user,
         )
-        posting = Posting(members, writer, self._progress, history)
-        users = Users(reads, writer, self._progress, self._assignments)
+        posting = Posting(members, writer, self.progress, history)
+        users = Users(reads, writer, self.progress, self._assignments)
         reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
         self.public = PublicApi(Locations(self._assignments), history, groups, members, users, reads_of_users)
         self.internal = InternalApi(history, groups, posting, users)
@@ -129,7 +131,7 @@ class _Parts:
         for reader in self._readers:
             service.health.ready(f"following {reader.topic}", reader.ready_fault)
         service.health.ready("members", self._behind.fault)
-        service.supervise("progress", self._progress.run)
+        service.supervise("progress", self.progress.run)
         service.supervise("compare with the store", self._behind.run)
         await ensure_topics(settings, topics.ALL)
         service.supervise("producer", self._producer.run)
@@ -138,6 +140,12 @@ class _Parts:
 
     def _groups_fault(self) -> str | None:
         return self._readers[1].ready_fault() or self._readers[2].ready_fault() or self._behind.fault()
+
+
+async def _leave(service: Service, progress: StoredProgress) -> None:
+    """What is under way is answered while all that it needs still runs; nobody waits until it is stored."""
+    progress.wait_no_more()
+    await service.stop_serving()
 
 
 async def _serve_internal(
@@ -150,11 +158,14 @@ async def _serve_internal(
     api = _api("internal", settings, routes, token.identify, cors=None, spans=spans)
     pages.add_docs(api, openapi.document("Uni4all Chat, internal", INTERNAL_ABOUT, routes))
     pages.add_asyncapi(api, asyncapi.for_the_solution())
-    port = await service.serve(
-        api.application(), settings.internal_host, settings.internal_port, log_requests=True
-    )
+    port = await _serve(service, settings, api, settings.internal_host, settings.internal_port)
     log.info("the internal API listens", extra=logs.facts(host=settings.internal_host, port=port))
     return port
+
+
+async def _serve(service: Service, settings: GatewaySettings, api: Api, host: str, port: int) -> int:
+    within_s = FINISH_SHARE * settings.shutdown_deadline_s
+    return await service.serve(api.application(), host, port, log_requests=True, finish_within_s=within_s)
 
 
 def _api(

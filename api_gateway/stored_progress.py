@@ -32,6 +32,7 @@ class StoredProgress:
         self._read_at: dict[str, float] = {}
         self._waiting: dict[Future[bool], dict[str, int]] = {}
         self._somebody_waits = asyncio.Event()
+        self._stopping = False
 
     async def up_to(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
         """Return the newest stored offset of each partition; -1 where nothing is stored.
@@ -48,7 +49,8 @@ class StoredProgress:
     async def wait(self, written: Sequence[Written]) -> bool:
         """Return whether MongoDB holds these records, as soon as it does or the bound of time is over.
 
-        False at once where the store is away, or too many wait already: the records are durable anyway.
+        False at once where the store is away, too many wait already, or the service stops: the records are
+        durable anyway.
         """
         stored = await self._wait(written)
         metrics.WRITES_ANSWERED.labels(stored="yes" if stored else "no").inc()
@@ -61,8 +63,15 @@ class StoredProgress:
             await self._look()
             await asyncio.sleep(self._poll_s)
 
+    def wait_no_more(self) -> None:
+        """Let nobody wait from now on, and tell those who do that it is not known yet."""
+        self._stopping = True
+        self._answer(list(self._waiting), stored=False)
+
     async def _wait(self, written: Sequence[Written]) -> bool:
-        if any(one.offset < 0 for one in written) or len(self._waiting) >= self._max_waiting:
+        if self._stopping or any(one.offset < 0 for one in written):
+            return False
+        if len(self._waiting) >= self._max_waiting:
             return False
         done: Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[done] = needs_of(written)

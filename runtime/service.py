@@ -34,6 +34,7 @@ WELL_AFTER_S = 30.0
 LOOP_LAG_INTERVAL_S = 0.25
 LEAVE_PART_AFTER_S = 0.1
 """Once the deadline of a stop has passed, each part that has yet to be closed gets no more than this."""
+FINISH_WITHIN_S = 4.0
 IDLE_CONNECTION_S = 60.0
 """A connection without a whole request head for so long is closed: also one that sends it byte by byte."""
 GC_THRESHOLDS = (50_000, 20, 100)
@@ -59,6 +60,7 @@ class Service:
         self.ops = web.Application()
         self.health.add_routes(self.ops)
         self.resources = AsyncExitStack()
+        self._runners: list[BoundedRunner] = []
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
         self.started = False
@@ -86,8 +88,23 @@ class Service:
         self.failure = self.failure or error
         self.stopping.set()
 
-    async def serve(self, app: web.Application, host: str, port: int, *, log_requests: bool = False) -> int:
-        """Serve ``app`` until the service stops. Returns the port, which matters where 0 was asked for."""
+    async def stop_serving(self) -> None:
+        """Take no more requests on any port but the ops one, answer those under way, and close the ports."""
+        await asyncio.gather(*(runner.cleanup() for runner in self._runners))
+
+    async def serve(
+        self,
+        app: web.Application,
+        host: str,
+        port: int,
+        *,
+        log_requests: bool = False,
+        finish_within_s: float = FINISH_WITHIN_S,
+    ) -> int:
+        """Serve ``app`` until the service stops. Returns the port, which matters where 0 was asked for.
+
+        At a stop requests under way must be read in half of ``finish_within_s``, and answered in all of it.
+        """
         logger = logging.getLogger(logs.ACCESS_LOG)
         access_log = AccessLog(logger)
         runner = BoundedRunner(
@@ -95,13 +112,15 @@ class Service:
             most=self.settings.max_open_connections,
             access_log=logger if log_requests else None,
             access_log_class=access_log.logger_class(),
-            shutdown_timeout=2.0,
+            shutdown_timeout=finish_within_s / 2,
             keepalive_timeout=IDLE_CONNECTION_S,
             auto_decompress=False,
         )
         self.resources.callback(access_log.write)
         await runner.setup()
         self.resources.push_async_callback(runner.cleanup)
+        if app is not self.ops:
+            self._runners.append(runner)
         site = web.TCPSite(runner, host, port, backlog=4096)
         await site.start()
         return int(runner.addresses[0][1])

@@ -114,6 +114,15 @@ async def test_while_the_store_is_away_nobody_waits_for_it() -> None:
     poller.cancel()
 
 
+async def test_nobody_waits_for_a_service_that_stops() -> None:
+    stored = progress(FakeReads(), wait_stored_ms=1_000_000)
+    waiting = asyncio.create_task(stored.wait([Written("t", 0, 0, 0)]))
+    await asyncio.sleep(0)
+    stored.wait_no_more()
+    assert await waiting is False
+    assert await stored.wait([Written("t", 0, 1, 0)]) is False
+
+
 async def test_past_the_bound_nobody_waits() -> None:
     stored = progress(FakeReads(), wait_stored_ms=1_000_000, max_waiting_writes=1)
     first = asyncio.create_task(stored.wait([Written("t", 0, 0, 0)]))
