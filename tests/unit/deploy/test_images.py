@@ -81,6 +81,15 @@ def test_packages_are_installed_by_their_hashes_and_nothing_runs_as_root() -> No
     assert not re.search(r"(?m)^FROM \S+:latest|^FROM [^:\s]+( |$)", DOCKERFILE)
 
 
+def test_a_service_is_not_process_1_which_would_miss_a_sigterm_before_it_listens_for_it() -> None:
+    (entrypoint,) = re.findall(r"(?m)^ENTRYPOINT (\[.+\])$", DOCKERFILE)
+    init, *started = json.loads(entrypoint)
+    assert started == ["--", "python", "-m"]
+    *_, last_stage = DOCKERFILE.split("\nFROM ")
+    assert re.search(rf"apt-get install .*'{init}=", last_stage)
+    assert not any("entrypoint" in one for compose in (COMPOSE, DEV) for one in compose["services"].values())
+
+
 def test_the_image_sets_only_variables_that_a_service_knows() -> None:
     known = set().union(*(variables(service) for service in SETTINGS))
     of_python = {"PATH", "PYTHONDONTWRITEBYTECODE"}
