@@ -44,8 +44,8 @@ class Groups:
         self._positions = positions
         self._new_members = new_members
         self._max_groups_per_user = max_groups_per_user
-        self._being_created: dict[str, str] = {}
-        """Who is creating which group right now: the log may take seconds with it."""
+        self._being_created: dict[str, str | None] = {}
+        """Who is creating which group right now, None for the solution: the log may take seconds with it."""
 
     def of_user(self, up: str) -> list[Group]:
         """Return a user's groups."""
@@ -80,19 +80,19 @@ class Groups:
         users = dict.fromkeys([caller, *new.users])
         self._members.require_room(group, users, most=self._max_groups_per_user)
         self._new_members.spend(caller, len(users))
-        self._being_created[group] = caller
-        try:
-            return await self._create(group, new.name, users, created_by=caller)
-        finally:
-            self._being_created.pop(group, None)
+        return await self._create(group, new.name, users, created_by=caller)
 
     async def create(self, new: NewGroup) -> tuple[GroupAccepted, HTTPStatus]:
-        """Create a group for the solution, or rename one and add members. Its creator stays who it was."""
+        """Create a group for the solution, which has no creator, or rename one of these and add members.
+
+        A student's group is refused: whoever chose its id first would read what the new members say.
+        """
         self._members.require_ready()
         group = new.id or new_id()
         known = self._directory.find(group)
-        created_by = None if known is None else known.created_by
-        return await self._create(group, new.name, dict.fromkeys(new.users), created_by=created_by)
+        if (known is not None and known.created_by is not None) or self._being_created.get(group) is not None:
+            raise Refused(NOT_ALLOWED, "A student has made a group with this id.")
+        return await self._create(group, new.name, dict.fromkeys(new.users), created_by=None)
 
     async def add(self, caller: str, group: str, up: str) -> tuple[MemberAccepted, HTTPStatus]:
         """Add somebody to a group of the caller's, unless they are in too many."""
@@ -144,12 +144,16 @@ class Groups:
     ) -> tuple[GroupAccepted, HTTPStatus]:
         if group in RESERVED_IDS:
             raise Refused(INVALID_PAYLOAD, "id: This id is reserved")
-        created = GroupCreated(group=group, name=name, created_by=created_by)
-        written = await self._writer.write(topics.GROUPS, encode(created, key=group, source=SOURCE))
-        if self._is_unread(topics.GROUPS, written[0]):
-            self._directory.put(created)
-        written += await self._join(group, users)
-        stored = await self._progress.wait(written)
+        self._being_created[group] = created_by
+        try:
+            created = GroupCreated(group=group, name=name, created_by=created_by)
+            written = await self._writer.write(topics.GROUPS, encode(created, key=group, source=SOURCE))
+            if self._is_unread(topics.GROUPS, written[0]):
+                self._directory.put(created)
+            written += await self._join(group, users)
+            stored = await self._progress.wait(written)
+        finally:
+            self._being_created.pop(group, None)
         shown = GroupAccepted(id=group, name=name, users=self._members.members_of(group), stored=stored)
         return shown, HTTPStatus.CREATED if stored else HTTPStatus.ACCEPTED
 

@@ -13,6 +13,7 @@ from schemas.client_events import ChatMessage
 from schemas.refusals import (
     HISTORY_UNAVAILABLE,
     NOT_A_MEMBER,
+    NOT_ALLOWED,
     NOT_FOUND,
     OVERLOADED,
     UNAVAILABLE,
@@ -52,12 +53,12 @@ class InternalApi:
             Route(
                 "POST",
                 "/group/",
-                "Create a group; with the id of one that exists, rename it and add members.",
+                "Create a group; with the id of one that no student has made, rename it and add members.",
                 api.NewGroup,
                 api.GroupAccepted,
                 self.create_group,
                 statuses=CREATED,
-                refusals=WRITING,
+                refusals=(NOT_ALLOWED, *WRITING),
             ),
             Route(
                 "GET",

@@ -68,14 +68,20 @@ async def test_groups_and_users_are_read_at_once_where_they_were_written(stored:
             assert {"up": up, **told} in users.said["users"]
 
 
-async def test_the_solution_cannot_take_a_creator_s_rights_by_renaming(stored: str) -> None:
-    creator, friend = new_up(), new_up()
+async def test_a_student_who_chooses_an_id_first_has_no_group_of_the_solution(stored: str) -> None:
+    creator, member = new_up(), new_up()
     async with gateway(mongodb_database=stored) as here:
-        new = {"name": "Maths", "users": [friend], "id": new_group()}
-        await here.as_user(creator, "POST", "/chat/group", new)
-        await here.as_solution("POST", "/group/", {"id": new["id"], "name": "Algebra", "users": []})
-        removed = await here.as_user(creator, "DELETE", f"/chat/group/{new['id']}/member/{friend}")
-        assert removed.status == 200
+        mine = {"name": "Maths", "users": [], "id": new_group()}
+        await here.as_user(creator, "POST", "/chat/group", mine)
+        official = {"id": mine["id"], "name": "Algebra", "users": [member]}
+        refused = await here.as_solution("POST", "/group/", official)
+        assert (refused.status, refused.code) == (403, "not_allowed")
+        shown = await here.as_solution("GET", f"/group/{mine['id']}/")
+        assert shown.said == {"id": mine["id"], "name": "Maths", "users": [creator]}
+        ours = {**official, "id": new_group()}
+        for name in ("Algebra", "Algebra I"):
+            assert (await here.as_solution("POST", "/group/", {**ours, "name": name})).status == 201
+        assert (await here.as_user(creator, "POST", "/chat/group", {**mine, "id": ours["id"]})).status == 403
 
 
 async def test_lists_are_given_in_pages(stored: str) -> None:

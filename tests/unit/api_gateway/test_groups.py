@@ -92,13 +92,57 @@ async def test_only_what_the_rules_allow_changes_a_group_and_the_log_says_the_sa
     assert all(folded.members_of(one) == model.members.get(one, set()) for one in ("x", "y"))
 
 
-async def test_a_group_that_the_solution_renames_keeps_its_members_and_its_creator() -> None:
+async def test_a_group_of_the_solution_that_it_renames_keeps_its_members_and_has_no_creator() -> None:
     parts = GroupParts()
-    await parts.groups.create_for(A, NewGroup(name="old", users=[B], id="x"))
+    await parts.groups.create(NewGroup(name="old", users=[A, B], id="x"))
     await parts.groups.create(NewGroup(name="new", users=[C], id="x"))
     assert parts.groups.one("x").model_dump() == {"id": "x", "name": "new", "users": [A, B, C]}
-    assert not await take(parts, "remove", B, "x", C)
-    assert await take(parts, "remove", A, "x", C)
+    for up in (A, B, C):
+        assert not await take(parts, "create", up, "x", up)
+        assert not await take(parts, "remove", up, "x", A if up != A else B)
+
+
+async def test_the_solution_lets_nobody_into_a_group_whose_id_a_student_has_chosen_first() -> None:
+    """It would be that student's: they would read it, rename it and remove its members."""
+    parts = GroupParts()
+    await parts.groups.create_for(A, NewGroup(name="mine", id="x"))
+    await parts.groups.create_for(A, NewGroup(name="left", id="y"))
+    await parts.groups.remove(A, "y", A)
+    written = len(parts.writer.records)
+    for group in ("x", "y"):
+        with pytest.raises(Refused, match="A student has made a group with this id") as refused:
+            await parts.groups.create(NewGroup(name="official", users=[B, C], id=group))
+        assert refused.value.refusal is NOT_ALLOWED
+    assert len(parts.writer.records) == written
+    assert parts.groups.one("x").model_dump() == {"id": "x", "name": "mine", "users": [A]}
+
+
+@pytest.mark.parametrize("student_is_first", [True, False])
+async def test_of_a_student_and_the_solution_who_create_the_same_id_at_once_the_first_has_it(
+    student_is_first: bool,
+) -> None:
+    parts, durable = GroupParts(), asyncio.Event()
+    write = parts.writer.write
+
+    async def write_slowly(topic: str, *records: Encoded) -> list[Written]:
+        await durable.wait()
+        return await write(topic, *records)
+
+    parts.writer.write = write_slowly  # type: ignore[method-assign]
+    both = [
+        parts.groups.create_for(A, NewGroup(name="n", id="x")),
+        parts.groups.create(NewGroup(name="n", id="x", users=[B])),
+    ]
+    tasks = []
+    for one in both if student_is_first else reversed(both):
+        tasks.append(asyncio.create_task(one))
+        await asyncio.sleep(0)
+    durable.set()
+    created, refused = await asyncio.gather(*tasks, return_exceptions=True)
+    assert not isinstance(created, BaseException)
+    assert isinstance(refused, Refused)
+    assert refused.refusal is NOT_ALLOWED
+    assert parts.members.members_of("x") == ([A] if student_is_first else [B])
 
 
 @given(st.dictionaries(st.sampled_from("uvwxyz"), st.sets(students)), st.integers(1, 4))
