@@ -9,6 +9,7 @@
     traced_requests.py   a span for each request, where traces are wanted
     ready_response.py    an answer, whole, in one write
     unread_answers.py    how much of all answers clients may leave unread, and for how long
+    bodies.py            how much of all bodies may be on its way, and for how long
     access.py            who is calling
     location.py          which edge a student connects to
     history.py           reading messages

@@ -35,7 +35,7 @@ Handler = Callable[[web.Request], Awaitable[ReadyResponse]]
 SERVER: Final = "uni4all"
 UNMATCHED: Final = "unmatched"
 CLIENT_GONE: Final = 499
-"""What a read is counted as that nobody waits for any more, as other servers do; nobody is answered so."""
+"""What is counted where a client has gone before its read was done or its body whole; nobody is told this."""
 MAX_LOGGED_PATH: Final = 200
 PREFLIGHT_LINES: Final = (
     "Access-Control-Allow-Methods: GET, POST, PUT, DELETE\r\n"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from api_gateway import openapi, pages
 from api_gateway.access import Identify, KnownTokens, MembersOnly, NewMembers, Paced, ServiceToken
 from api_gateway.answers import Api, Cors
+from api_gateway.bodies import Bodies
 from api_gateway.fallen_behind import FallenBehind
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
@@ -49,7 +50,8 @@ FINISH_SHARE = 0.6
 """How much of a stop's deadline the requests under way may take: longer than a write waits for its ack, and
 the producer has yet to be stopped after them."""
 STUDENTS_SHARE = 0.25
-"""How much of the unread answers one student may have; all strangers, who read only pages, are one."""
+"""How much of the unread answers, and of the bodies on their way, one student may have. Strangers read only
+pages, and all of them are one."""
 
 
 class Ports(NamedTuple):
@@ -177,11 +179,16 @@ def _api(
     spans: "Spans | None",
 ) -> Api:
     around = [] if spans is None else [traced(spans, callers_are_trusted=cors is None)]
+    share = 1.0 if cors is None else STUDENTS_SHARE
     unread = UnreadAnswers(
-        most_bytes=settings.max_unread_bytes,
-        share=1.0 if cors is None else STUDENTS_SHARE,
-        within_s=settings.answer_within_s,
+        most_bytes=settings.max_unread_bytes, share=share, within_s=settings.answer_within_s
+    )
+    bodies = Bodies(
+        most_bytes=settings.max_bodies_bytes,
+        share=share,
+        longest_bytes=settings.max_body_bytes,
+        within_s=settings.body_within_s,
     )
     api = Api(name, cors, max_body_bytes=settings.max_body_bytes, unread=unread, around=around)
-    add_routes(api, routes, identify, body_within_s=settings.body_within_s)
+    add_routes(api, routes, identify, bodies)
     return api

@@ -3,7 +3,6 @@
 It reads and checks a request's arguments; it knows no route itself.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,12 @@ from pydantic import BaseModel, ValidationError
 
 from api_gateway.access import Identify
 from api_gateway.answers import Api
+from api_gateway.bodies import Bodies
 from api_gateway.ready_response import ReadyResponse
-from runtime import metrics
 from schemas.api import NoArguments, Request
 from schemas.refusals import (
     BAD_JSON,
     INVALID_PAYLOAD,
-    SLOW_REQUEST,
-    UNSUPPORTED_ENCODING,
     Refusal,
     Refused,
     first_fault,
@@ -32,7 +29,6 @@ from schemas.refusals import (
 A = TypeVar("A", bound=Request)
 
 MAX_WHERE_CHARS = 100
-BODY_WITHIN_S = 10.0
 
 
 class Reply(NamedTuple):
@@ -75,19 +71,18 @@ def add_routes(
     api: Api,
     routes: Sequence[Route[Any]],
     identify: Identify,
-    *,
-    body_within_s: float = BODY_WITHIN_S,
+    bodies: Bodies,
 ) -> None:
     """Serve the rows, each with and without a slash at its end."""
     for route in routes:
-        handler = _handler(route, identify, body_within_s)
+        handler = _handler(route, identify, bodies)
         bare = route.path.rstrip("/")
         for path in (bare, f"{bare}/"):
             api.serve(route.method, path, handler)
 
 
 def _handler(
-    route: Route[Any], identify: Identify, body_within_s: float
+    route: Route[Any], identify: Identify, bodies: Bodies
 ) -> Callable[[web.Request], Awaitable[ReadyResponse]]:
     nothing = NoArguments() if route.takes is NoArguments else None
 
@@ -96,15 +91,15 @@ def _handler(
         if nothing is not None and "?" not in request.raw_path and not request.can_read_body:
             body, status = await route.handle(caller, nothing)
         else:
-            body, status = await route.handle(caller, await _arguments(route, request, body_within_s))
+            body, status = await route.handle(caller, await _arguments(route, request, caller, bodies))
         return ReadyResponse(body, status=status, caller=caller)
 
     return handle
 
 
-async def _arguments(route: Route[A], request: web.Request, body_within_s: float) -> A:
+async def _arguments(route: Route[A], request: web.Request, caller: str, bodies: Bodies) -> A:
     """Return the checked arguments: path, query (GET only) and body. Raises `Refused`."""
-    given = await _body(request, body_within_s)
+    given = await _body(request, caller, bodies)
     if route.method == "GET":
         given = _joined(_query(request), given)
     elif request.query:
@@ -130,8 +125,8 @@ def _query(request: web.Request) -> dict[str, Any]:
     return given
 
 
-async def _body(request: web.Request, within_s: float) -> dict[str, Any]:
-    raw = await _raw_body(request, within_s) if request.can_read_body else b""
+async def _body(request: web.Request, caller: str, bodies: Bodies) -> dict[str, Any]:
+    raw = await bodies.read(request, caller) if request.can_read_body else b""
     if not raw:
         return {}
     try:
@@ -141,17 +136,6 @@ async def _body(request: web.Request, within_s: float) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise Refused(INVALID_PAYLOAD, "body: Input should be an object")
     return given
-
-
-async def _raw_body(request: web.Request, within_s: float) -> bytes:
-    if "Content-Encoding" in request.headers:
-        raise Refused(UNSUPPORTED_ENCODING)
-    try:
-        async with asyncio.timeout(within_s):
-            return await request.read()
-    except TimeoutError as error:
-        metrics.LIMIT_HITS.labels(limit="slow bodies").inc()
-        raise Refused(SLOW_REQUEST) from error
 
 
 def _joined(some: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,11 @@ class GatewaySettings(
         ge=32_768,
         description="Larger request bodies are refused without being parsed.",
     )
+    max_bodies_bytes: Bytes = Field(
+        default=33_554_432,
+        ge=1_048_576,
+        description="Bytes of request bodies that may be on their way; past that they are refused unread.",
+    )
     body_within_s: Seconds = Field(
         default=10.0, gt=0, description="Seconds in which a request's body must have been sent."
     )

@@ -198,7 +198,7 @@ HTTP_SECONDS = Histogram(
 )
 HTTP_REQUESTS = Counter(
     "chat_gateway_requests_total",
-    "Requests answered; 499 are reads whose client went before.",
+    "Requests answered; 499 are those whose client went before, while it was read for or sent a body.",
     ["api", "route", "status"],
 )
 PENDING_READS = Gauge(

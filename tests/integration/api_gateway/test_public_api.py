@@ -3,6 +3,7 @@
 import asyncio
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -14,7 +15,7 @@ from schemas.documents import MESSAGES, message_document
 from schemas.log_records import MessageSent, encode
 from schemas.up_number import CIRCLE
 from tests.integration.api_gateway.gateways import Answer, Gateway, gateway
-from tests.integration.backing import TOKEN_SECRET, Log, eventually, new_group, new_up, token
+from tests.integration.backing import DEADLINE_S, TOKEN_SECRET, Log, eventually, new_group, new_up, token
 from tests.integration.persister.processes import open_history
 
 
@@ -276,6 +277,33 @@ async def test_bad_input_is_refused_by_name_and_nobody_else_notices(
         refused = await here.as_user(new_up(), method, path, data)
         assert refused.code == code
         assert (await here.as_user(new_up(), "GET", "/chat/group")).status == 200
+
+
+async def test_bodies_that_never_become_whole_take_little_room_and_none_of_others(stored: str) -> None:
+    greedy, other = new_up(), new_up()
+    bounds = {"max_bodies_bytes": 2**20, "body_within_s": 3600, "requests_burst_per_user": 1_000_000}
+    async with gateway(mongodb_database=stored, **bounds) as here:
+        address = urlsplit(here.public.url)
+        head = f"POST /chat/group HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token(greedy)}\r\n"
+        unfinished = []
+        for length in ("Content-Length: 131072", "Transfer-Encoding: chunked"):
+            _, writer = await asyncio.open_connection(address.hostname, address.port)
+            writer.write(f"{head}{length}\r\n\r\n".encode())
+            unfinished.append(writer)
+
+        async def makes(up: str) -> Answer:
+            return await here.as_user(up, "POST", "/chat/group", {"name": "Maths"})
+
+        end = asyncio.get_running_loop().time() + DEADLINE_S
+        while (refused := await makes(greedy)).status != 429:
+            assert asyncio.get_running_loop().time() < end
+        assert refused.code == "rate_limited"
+        assert (await makes(other)).status == 201
+        assert (await here.as_solution("POST", "/group/", {"name": "Maths"})).status == 201
+        for writer in unfinished:
+            writer.close()
+        while (await makes(greedy)).status != 201:
+            assert asyncio.get_running_loop().time() < end
 
 
 async def test_pages_for_browsers_need_no_token_and_ask_no_other_host(stored: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from api_gateway.access import MembersOnly, NewMembers
+from api_gateway.bodies import Bodies
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
 from api_gateway.log_writer import Written
@@ -20,6 +21,8 @@ Document = dict[str, Any]
 DEADLINE_S = 30.0
 UNBOUNDED = UnreadAnswers(most_bytes=2**40, share=1.0, within_s=3600)
 """For tests of other things than unread answers."""
+ANY_BODIES = Bodies(most_bytes=2**40, share=1.0, longest_bytes=2**20, within_s=3600)
+"""For tests of other things than bodies."""
 
 
 async def until(holds: Callable[[], object]) -> None:

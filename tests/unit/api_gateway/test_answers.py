@@ -10,11 +10,14 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from api_gateway.answers import Api, Cors, Meter, RequestIds, as_refused
+from api_gateway.bodies import Bodies
 from api_gateway.ready_response import ReadyResponse
+from api_gateway.routing import Reply, Route, add_routes
 from runtime import metrics
 from runtime.service import Service, running
 from runtime.settings import ServiceSettings
 from schemas import refusals
+from schemas.api import Location, NoArguments
 from schemas.refusals import INTERNAL, TABLE, ErrorAnswer, RefusalBody, Refused
 from tests.unit.api_gateway.parts import UNBOUNDED, until
 
@@ -228,6 +231,39 @@ async def test_a_read_that_nobody_waits_for_any_more_is_counted_as_such(
     row: Any = metrics.HTTP_REQUESTS.labels(api="public", route="/slow", status=499)
     async with running(Service("test", ServiceSettings(ops_port=0)), start):
         await until(lambda: row._value.get() == 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_who_goes_before_their_body_is_whole_is_no_failure_of_ours(
+    method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LOG_DIR", "")
+    bodies = Bodies(most_bytes=100, share=1.0, longest_bytes=100, within_s=3600)
+    path = f"/{method}/never"
+
+    async def handle(_caller: str, _arguments: NoArguments) -> Reply:
+        raise AssertionError
+
+    public = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
+    add_routes(public, [Route(method, path, "", NoArguments, Location, handle)], lambda _: "up1", bodies)
+    application = public.application()
+
+    async def start(service: Service) -> None:
+        port = await service.serve(application, "127.0.0.1", 0, log_requests=True)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"{method} {path} HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\n{{".encode())
+        await until(lambda: bodies.bytes == 10)
+        writer.close()
+
+    def count(status: int) -> float:
+        row: Any = metrics.HTTP_REQUESTS.labels(api="public", route=path, status=status)
+        return float(row._value.get())
+
+    async with running(Service("test", ServiceSettings(ops_port=0)), start):
+        await until(lambda: bodies.bytes == 0)
+        await until(lambda: count(499) + count(500))
+    assert (count(499), count(500)) == (1, 0)
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
 
 
 def test_requests_are_counted_by_route_and_status() -> None:

@@ -20,7 +20,7 @@ from api_gateway.settings import GatewaySettings
 from api_gateway.users import Users
 from runtime.assignments import Assignments
 from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED, TABLE, Refused
-from tests.unit.api_gateway.parts import UNBOUNDED, GroupParts
+from tests.unit.api_gateway.parts import ANY_BODIES, UNBOUNDED, GroupParts
 
 UP = "up201906045"
 NOTHING: Any = None
@@ -53,7 +53,7 @@ def operation_of(route: Route[Any]) -> dict[str, Any]:
 @both
 def test_what_is_served_is_what_is_documented(routes: list[Route[Any]]) -> None:
     api = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
-    add_routes(api, routes, lambda _: "up201906045")
+    add_routes(api, routes, lambda _: "up201906045", ANY_BODIES)
     served = {
         (one.method, one.resource.canonical.rstrip("/"))
         for one in api.application().router.routes()

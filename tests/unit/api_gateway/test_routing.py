@@ -12,7 +12,7 @@ from api_gateway.answers import Api
 from api_gateway.routing import Reply, Route, add_routes, checked, reply
 from schemas import api
 from schemas.refusals import INVALID_PAYLOAD, TABLE, Refused
-from tests.unit.api_gateway.parts import UNBOUNDED
+from tests.unit.api_gateway.parts import ANY_BODIES, UNBOUNDED
 
 
 async def echo(caller: str, arguments: api.Request) -> Reply:
@@ -32,7 +32,7 @@ ROUTES: list[Route[Any]] = [
 async def ask(method: str, path: str, data: bytes | None = None) -> tuple[int, Any]:
     """Return the status and the arguments that the handler saw, or the error."""
     api = Api("public", None, max_body_bytes=32_768, unread=UNBOUNDED)
-    add_routes(api, ROUTES, lambda _: "up201906045")
+    add_routes(api, ROUTES, lambda _: "up201906045", ANY_BODIES)
     async with (
         TestClient(TestServer(api.application())) as client,
         client.request(method, path, data=data) as answer,
