@@ -4,6 +4,7 @@ It says who somebody is, never what they may do.
 """
 
 import time
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
@@ -147,6 +148,10 @@ class MembersOnly:
     def __init__(self, memberships: Memberships, not_ready: Callable[[], str | None]) -> None:
         self._memberships = memberships
         self._not_ready = not_ready
+        self._in_order: dict[str, list[str]] = {}
+        """The members of groups that somebody has asked for: ten thousand are sorted in 2 ms, and any of them
+        may ask a hundred times a second."""
+        memberships.on_change(self._keep_in_order)
 
     def require(self, group: str, up: str) -> None:
         """Raise `Refused` unless ``up`` is a member. A group that doesn't exist has no members."""
@@ -166,7 +171,12 @@ class MembersOnly:
     def members_of(self, group: str) -> list[str]:
         """Return the members of a group, in order."""
         self.require_ready()
-        return sorted(self._memberships.members_of(group))
+        known = self._in_order.get(group)
+        if known is None:
+            known = sorted(self._memberships.members_of(group))
+            if known:
+                self._in_order[group] = known
+        return known.copy()
 
     def require_room(self, group: str, ups: Iterable[str], *, most: int) -> None:
         """Raise `Refused` where somebody would be new in the group and is in ``most`` groups or more."""
@@ -178,6 +188,18 @@ class MembersOnly:
     def fold(self, group: str, up: str, *, member: bool) -> None:
         """Take a change of our own, durable by now, before it has been read back."""
         self._memberships.set_member(group, up, member)
+
+    def _keep_in_order(self, group: str, up: str, member: bool) -> None:
+        known = self._in_order.get(group)
+        if known is None:
+            return
+        at = bisect_left(known, up)
+        if member:
+            known.insert(at, up)
+        else:
+            del known[at]
+        if not known:
+            del self._in_order[group]
 
     def require_ready(self) -> None:
         """Raise `Refused` where members are not known: the log is still being read, or can be no more."""

@@ -192,6 +192,45 @@ def test_the_groups_of_a_user_are_shown_in_order() -> None:
     assert MembersOnly(memberships, lambda: None).groups_of("up201906045") == groups
 
 
+ups = st.sampled_from([f"up20190000{n}" for n in range(6)])
+ASK = st.none()
+"""Instead of a user: the group's members are asked for."""
+
+
+@given(st.lists(st.tuples(st.sampled_from("xy"), ASK | ups, st.booleans()), max_size=60))
+def test_the_members_of_a_group_are_shown_in_order_whatever_changes_between_two_looks(
+    steps: list[tuple[str, str | None, bool]],
+) -> None:
+    memberships = Memberships()
+    members = MembersOnly(memberships, lambda: None)
+    for group, up, joins in steps:
+        if up is not None:
+            memberships.set_member(group, up, joins)
+        else:
+            shown = members.members_of(group)
+            assert shown == sorted(memberships.members_of(group))
+            shown.clear()
+    assert all(members._in_order.values()), "a group that all have left is forgotten"
+
+
+def test_members_are_sorted_once_however_often_somebody_looks() -> None:
+    """A student who asks for ten thousand of them a hundred times a second would slow everybody's gateway."""
+
+    class Counted(Memberships):
+        looked = 0
+
+        def members_of(self, group: str) -> frozenset[str]:
+            self.looked += 1
+            return super().members_of(group)
+
+    memberships = Counted()
+    members = MembersOnly(memberships, lambda: None)
+    for n in range(9):
+        memberships.set_member("maths", f"up20190000{n}", member=True)
+        assert len(members.members_of("maths")) == n + 1
+    assert memberships.looked == 1
+
+
 def test_a_caller_within_their_budget_passes_whoever_else_is_past_theirs() -> None:
     now = 0.0
     paced = Paced(lambda header: header or "", per_s=0.5, burst=2, clock=lambda: now)

@@ -344,6 +344,15 @@ async def test_a_group_without_a_name_is_shown_by_its_id_and_one_without_anythin
     assert refused.value.refusal is NOT_FOUND
 
 
+async def test_members_that_the_log_s_follower_has_taken_are_not_validated_again() -> None:
+    """Of a large group that was half of what a read of it cost."""
+    parts = GroupParts()
+    parts.memberships.set_member("x", "whoever", member=True)
+    assert parts.groups.one("x").users == ["whoever"]
+    created, _ = await parts.groups.create(NewGroup(name="n", id="x"))
+    assert created.users == ["whoever"]
+
+
 def test_the_directory_keeps_the_newest_record_and_a_tombstone_ends_a_group() -> None:
     parts = GroupParts()
     old, new = (
