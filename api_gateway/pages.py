@@ -39,6 +39,7 @@ _LINES: Final = (
 
 
 _TAGS: Final = re.compile(r'(?:W/)?("[^"]*")')
+_NOUGHT: Final = re.compile(r"q\s*=\s*0(\.0*)?")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,15 @@ def is_known(etag: str, if_none_match: Sequence[str]) -> bool:
     """
     given = ", ".join(if_none_match)
     return given.strip() == "*" or etag in _TAGS.findall(given)
+
+
+def takes_gzip(accept_encoding: Sequence[str]) -> bool:
+    """Say whether a client takes gzip by its Accept-Encoding: by name, or as any; a weight of 0 means no."""
+    taken = {}
+    for one in ",".join(accept_encoding).lower().split(","):
+        coding, *parameters = (part.strip() for part in one.split(";"))
+        taken[coding] = not any(_NOUGHT.fullmatch(part) for part in parameters)
+    return taken.get("gzip", taken.get("*", False))
 
 
 def read_page(path: Path) -> Page:
@@ -110,7 +120,7 @@ def _handler(page: Page) -> Callable[[web.Request], Awaitable[ReadyResponse]]:
     async def handle(request: web.Request) -> ReadyResponse:
         if is_known(page.etag, request.headers.getall("If-None-Match", ())):
             return ReadyResponse(b"", known, status=304)
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
+        if takes_gzip(request.headers.getall("Accept-Encoding", ())):
             return ReadyResponse(page.zipped, f"{plain}Content-Encoding: gzip\r\n")
         return ReadyResponse(page.plain, plain)
 

@@ -45,3 +45,34 @@ async def test_who_has_a_page_is_not_sent_it_again(given: tuple[str, ...]) -> No
 )
 async def test_who_has_another_version_or_none_is_sent_the_page(given: tuple[str, ...]) -> None:
     assert await status_for(*given) == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "zipped"),
+    [
+        ((), False),
+        (("gzip",), True),
+        (("br, GZip;q=0.5",), True),
+        (("br", "gzip"), True),
+        (("*",), True),
+        (("gzip;q=0.001",), True),
+        (("gzip, *;q=0",), True),
+        (("*, gzip;q=0",), False),
+        (("gzip;q=0",), False),
+        (("gzip ; Q=0.000, identity",), False),
+        (("*;q=0",), False),
+        (("br, notgzip",), False),
+    ],
+)
+async def test_a_page_comes_zipped_only_to_who_takes_that(given: tuple[str, ...], zipped: bool) -> None:
+    api = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
+    pages._serve(api, "/page", PAGE)
+    headers = CIMultiDict([("Accept-Encoding", one) for one in given])
+    async with (
+        TestClient[web.Request, web.Application](
+            TestServer(api.application()), skip_auto_headers=["Accept-Encoding"]
+        ) as client,
+        client.get("/page", headers=headers) as answer,
+    ):
+        assert (answer.headers.get("Content-Encoding") == "gzip") is zipped
+        assert await answer.read() == b"{}"
