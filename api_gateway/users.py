@@ -9,7 +9,7 @@ from api_gateway.stored_progress import StoredProgress
 from runtime.assignments import Assignments
 from runtime.mongo import Document
 from schemas import topics
-from schemas.api import ListPage, Member, MemberPage, User, UserAccepted, UserList, UserStateOf
+from schemas.api import ListPage, User, UserAccepted, UserList, UserStateOf
 from schemas.documents import ONLINE_EDGE, USERS
 from schemas.log_records import PresenceChanged, ProfileChanged, encode
 
@@ -39,13 +39,16 @@ class Users:
         ]
         return UserList(users=users, nextPage=page.following(page.skip + len(found)))
 
-    async def among(self, ups: Sequence[str], page: ListPage) -> MemberPage:
-        """Return a page of these users, in their order; whom nobody has named has no name."""
+    async def among(self, ups: Sequence[str], page: ListPage) -> Document:
+        """Return a `MemberPage` of these users, in their order; whom nobody has named has no name.
+
+        Models of so many, whom any member may ask for often, would cost more than all the rest of it.
+        """
         wanted = ups[page.skip : page.skip + page.perPage]
         found = await self._reads.find(USERS, {"_id": {"$in": list(wanted)}})
         known = {document["_id"]: document for document in found}
         users = [self._member(up, known.get(up, {})) for up in wanted]
-        return MemberPage(users=users, nextPage=page.following(len(ups)))
+        return {"users": users, "nextPage": page.following(len(ups))}
 
     async def set(self, state: UserStateOf) -> tuple[UserAccepted, HTTPStatus]:
         """Write a user's names and presence, each under its own key."""
@@ -66,8 +69,8 @@ class Users:
         )
         return accepted, HTTPStatus.OK if stored else HTTPStatus.ACCEPTED
 
-    def _member(self, up: str, document: Document) -> Member:
-        return Member(up=up, name=document.get("name"), online=self._is_online(document))
+    def _member(self, up: str, document: Document) -> Document:
+        return {"up": up, "name": document.get("name"), "online": self._is_online(document)}
 
     def _is_online(self, document: Document) -> bool:
         """Say whether a user is online. Who came by an edge that has died since is not."""
