@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from engineio import packet as eio_packet
 
-from edge_server.frames import text_frame
+from edge_server.frames import text_of
 from edge_server.reading import Reading
 from edge_server.write_through import WriteThrough
 from runtime import metrics
@@ -29,14 +29,30 @@ _CONNECTIONS: Final = {
 class Noticed(eio_packet.Packet):  # type: ignore[misc]
     """A packet for engine.io's queue that says when it is taken out of it, and all before it has been."""
 
-    def __init__(self, kind: int, data: str | None, on_taken: Callable[[], None]) -> None:
-        super().__init__(kind, data)
+    def __init__(self, kind: int, on_taken: Callable[[], None]) -> None:
+        super().__init__(kind)
         self._on_taken = on_taken
 
     def encode(self, b64: bool = False) -> Any:
         """Called by engine.io's writer after it has written all earlier packets."""
         self._on_taken()
         return super().encode(b64=b64)
+
+
+class NoticedEvent(Noticed):
+    """An event in that queue. It refers to the frame that its message has for everybody, until it is taken.
+
+    A text of its own would be as many copies as clients wait for it, of four bytes a character at worst.
+    """
+
+    def __init__(self, frame: bytes, on_taken: Callable[[], None]) -> None:
+        super().__init__(eio_packet.MESSAGE, on_taken)
+        self.frame = frame
+
+    def encode(self, b64: bool = False) -> Any:
+        """Return the text in the frame, which names the kind of packet, too."""
+        super().encode(b64=b64)
+        return text_of(self.frame).decode()
 
 
 class Client:
@@ -82,28 +98,24 @@ class Client:
         if isinstance(self._socket.queue, WriteThrough):
             self._socket.queue.max_bytes += more_bytes
 
-    def send(self, text: bytes, frame: bytes | None = None) -> None:
-        """Send one event, given as Socket.IO text and, where the caller has it, as a frame.
-
-        Nothing is sent to one that is gone.
-        """
+    def send(self, frame: bytes) -> None:
+        """Send one event, given as a frame. Nothing is sent to one that is gone."""
         if self.gone:
             return
         if self.transport is not None:
-            self.write(self.transport, frame or text_frame(text))
+            self.write(self.transport, frame)
             return
         if isinstance(self._socket.queue, WriteThrough):
-            self._socket.queue.put_frame(frame or text_frame(text))
+            self._socket.queue.put_frame(frame)
             return
         if self._held is None:
             self.try_direct()
         if self._held is not None:
-            self._hold(self._held, frame or text_frame(text))
+            self._hold(self._held, frame)
         else:
-            size = len(text)
+            size = len(frame)
             self._wait(size, self._socket.queue.qsize())
-            taken = partial(self._wait, -size, 0)
-            self._socket.queue.put_nowait(Noticed(eio_packet.MESSAGE, text[1:].decode(), taken))
+            self._socket.queue.put_nowait(NoticedEvent(frame, partial(self._wait, -size, 0)))
 
     def send_frame(self, frame: bytes) -> None:
         """Answer a client that is direct, unless it is gone. Who does not read its answers is cut off."""
@@ -158,7 +170,7 @@ class Client:
             self._go_direct(websocket)
             return
         self._held = []
-        barrier = Noticed(eio_packet.NOOP, None, partial(self._go_direct, websocket))
+        barrier = Noticed(eio_packet.NOOP, partial(self._go_direct, websocket))
         self._socket.queue.put_nowait(barrier)
 
     def _go_direct(self, websocket: Any) -> None:

@@ -83,8 +83,8 @@ class FanOut:
     def send_to(self, client: Client, entries: Sequence[Entry]) -> None:
         """Send entries to one client, in order."""
         for entry in entries:
-            if entry.text is not None:
-                client.send(entry.text, entry.frame)
+            if entry.frame is not None:
+                client.send(entry.frame)
         self._look_at(client)
 
     def _deliver(self, room: str, entries: list[Entry]) -> int:
@@ -96,7 +96,7 @@ class FanOut:
             transport = client.transport
             if transport is None:
                 for entry in entries:
-                    client.send(entry.text or b"", entry.frame)
+                    client.send(entry.frame or b"")
             else:
                 client.write(transport, frames)
             if client.slow:

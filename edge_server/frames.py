@@ -27,6 +27,11 @@ def event_text(name: str, payload: BaseModel | dict[str, Any]) -> bytes:
     return b"42" + orjson.dumps([name, data])
 
 
+def event_frame(name: str, payload: BaseModel | dict[str, Any]) -> bytes:
+    """Return an event of the default namespace as a frame."""
+    return text_frame(event_text(name, payload))
+
+
 def text_frame(text: bytes) -> bytes:
     """Return one unmasked text frame around UTF-8 bytes."""
     size = len(text)
@@ -72,7 +77,7 @@ def message_frame(
         "timestamp": timestamp,
         "sentAt": sent_at,
     }
-    return text_frame(event_text(CHAT_MESSAGE, event))
+    return event_frame(CHAT_MESSAGE, event)
 
 
 def message_ack(ack_id: str, message_id: str, seq: int, timestamp: int) -> bytes:

@@ -15,7 +15,7 @@ from edge_server.catch_up import CatchUp, catch_up
 from edge_server.clients import POLLING, Client
 from edge_server.delivery import Delivery
 from edge_server.fan_out import FanOut
-from edge_server.frames import event_text
+from edge_server.frames import event_frame
 from edge_server.recent_log import RecentLog
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
@@ -110,7 +110,7 @@ class Joining:
         for _ in range(0, max(1, len(joins)), MOST_ROOMS_TOLD):
             part = dict(islice(rest, MOST_ROOMS_TOLD))
             rooms = {group: _room_joined(join) for group, join in part.items()}
-            client.send(event_text(JOINED, Joined(rooms=rooms)))
+            client.send(event_frame(JOINED, Joined(rooms=rooms)))
             for join in part.values():
                 self._fan_out.send_to(client, join.missed)
 
@@ -123,7 +123,7 @@ class Joining:
         for client in self._rooms.of_user(up):
             if not member:
                 self._rooms.leave(client, group)
-                client.send(event_text(LEFT, Left(room=group)))
+                client.send(event_frame(LEFT, Left(room=group)))
             elif client.cursors is not None:
                 since = client.cursors.pop(group, None)
                 self._tell(client, {group: self._join(client, group, since, self._most_missed)})

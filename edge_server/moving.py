@@ -12,7 +12,7 @@ from typing import Final
 from edge_server.clients import Client
 from edge_server.drain import Drain
 from edge_server.elsewhere import Elsewhere
-from edge_server.frames import event_text
+from edge_server.frames import event_frame
 from edge_server.moves import Bucket, Moves, pace
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
@@ -93,7 +93,7 @@ class Moving:
         per_s = pace(self._per_s, waiting=self._moves.waiting, left_s=self._drain.left_to_tell_s(now))
         step = self._moves.step(now, self._bucket.take(now, per_s))
         for client, url in step.tell:
-            client.send(event_text(MOVE, Moved(url=url, reason=self._reason, within_s=self._within_s)))
+            client.send(event_frame(MOVE, Moved(url=url, reason=self._reason, within_s=self._within_s)))
         for client in step.close:
             self._close(client, CLOSED_BECAUSE)
         metrics.MOVES_TOLD.inc(len(step.tell))

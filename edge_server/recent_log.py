@@ -7,7 +7,7 @@ client's retry). Whatever leaves the window is history: clients are told to read
 from collections import defaultdict, deque
 from typing import Final
 
-from edge_server.frames import message_frame, text_of
+from edge_server.frames import message_frame
 from runtime import metrics
 from schemas.documents import message_key
 from schemas.log_records import BadRecord, MessageSent
@@ -56,11 +56,6 @@ class Entry:
         if self._frame is None and self.bad is None:
             self._make_frame()
         return self._frame
-
-    @property
-    def text(self) -> bytes | None:
-        """The event as Socket.IO text, for clients that poll; None where the record can't be read."""
-        return None if self.frame is None else text_of(self.frame)
 
     def _make_frame(self) -> None:
         try:

@@ -11,7 +11,7 @@ from socketio.exceptions import ConnectionRefusedError as Rejected
 
 from edge_server.clients import Client
 from edge_server.elsewhere import Elsewhere
-from edge_server.frames import event_text
+from edge_server.frames import event_frame
 from edge_server.handshake import Handshake, Joining
 from edge_server.presence import Presence
 from edge_server.rooms import Rooms
@@ -145,7 +145,7 @@ class Sessions:
     def _refuse(self, client: Client, refusal: Refusal) -> None:
         """Say why, and close."""
         body = refusing.answer(Refused(refusal), sid=client.sid)["error"]
-        client.send(event_text(REFUSED, body))
+        client.send(event_frame(REFUSED, body))
         self.close(client, refusal.code)
 
     def _forget(self, client: Client, reason: str) -> None:

@@ -20,6 +20,7 @@ from engineio import packet
 
 from edge_server import socket_server
 from edge_server.clients import Client
+from edge_server.frames import text_frame
 from runtime import metrics
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
@@ -406,11 +407,11 @@ async def test_who_leaves_too_many_bytes_in_its_queue_is_slow_and_who_takes_them
     socket = EngineSocket()
     client = Client("sid", Identity("up202000001", 0.0), socket, max_bytes=100, max_packets=1_000)
     for _ in range(5):
-        client.send(b"4" + b"x" * 70)
+        client.send(text_frame(b"4" + b"x" * 70))
         assert not client.slow
         socket.queue.get_nowait().encode()
-    client.send(b"4" + b"x" * 70)
-    client.send(b"4" + b"x" * 70)
+    client.send(text_frame(b"4" + b"x" * 70))
+    client.send(text_frame(b"4" + b"x" * 70))
     assert client.slow
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge_server.clients import Client
 from edge_server.fan_out import MAX_REST_S, REST_FACTOR, FanOut, rest_after
+from edge_server.frames import event_frame, text_frame, text_of
 from edge_server.reading import Reading
 from edge_server.rooms import Rooms
 from runtime import metrics
@@ -92,7 +93,7 @@ def test_nothing_overtakes_anything_while_a_client_upgrades(steps: list[str]) ->
     for step in steps:
         if step == "message":
             made = entry(sent)
-            here.send(made.text or b"", made.frame)
+            here.send(made.frame or b"")
             sent += 1
         elif step == "upgrade":
             socket.upgrade()
@@ -107,12 +108,12 @@ def test_nothing_overtakes_anything_while_a_client_upgrades(steps: list[str]) ->
 def test_a_client_that_is_gone_is_sent_nothing_and_never_counted_again() -> None:
     socket = EngineSocket()
     here = client(socket)
-    here.send(b"42[]")
+    here.send(text_frame(b"42[]"))
     socket.upgrade()
     here.try_direct()
     here.gone = True
     here.count_as(None)
-    here.send(b"42[]")
+    here.send(text_frame(b"42[]"))
     seen: list[bytes] = []
     while not socket.queue.empty():
         socket.write_one(seen)
@@ -126,7 +127,7 @@ def test_the_goodbye_to_a_client_that_has_just_upgraded_is_written_unless_it_rea
     socket = EngineSocket()
     here = client(socket)
     socket.upgrade()
-    here.send(b'42["refused",{}]')
+    here.send(event_frame("refused", {}))
     here.gone, here.slow = True, slow
     seen: list[bytes] = []
     socket.write_one(seen)
@@ -146,10 +147,24 @@ def test_who_leaves_too_much_waiting_is_slow_while_it_polls_or_upgrades_and_who_
         socket.upgrade()
     for n in range(40):
         assert n > 10 or not here.slow
-        here.send(b'42["any",7]')
+        here.send(text_frame(b'42["any",7]'))
         while takes and not socket.queue.empty():
             socket.write_one(seen)
     assert here.slow is not takes
+
+
+async def test_what_waits_for_clients_that_poll_is_there_once_and_a_text_when_it_is_taken() -> None:
+    rooms, made = Rooms(), entry(0, message="olá 😀")
+    fan_out, sockets = FanOut(rooms), [EngineSocket() for _ in range(3)]
+    for socket in sockets:
+        rooms.join(client(socket, max_bytes=1000), "g")
+    fan_out.put(made)
+    fan_out.flush()
+    for socket in sockets:
+        packet = socket.queue.get_nowait()
+        assert packet.frame is made.frame
+        assert packet.data is None
+        assert packet.encode(b64=True).encode() == text_of(made.frame or b"")
 
 
 async def test_messages_of_one_pass_leave_in_one_write_a_member() -> None:
