@@ -19,7 +19,7 @@ from edge_server.clients import Client
 from edge_server.frames import close_frame, pong_frame
 from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
-from edge_server.unfinished import BoundedReader, count_if_long
+from edge_server.unfinished import BoundedReader, Unfinished, count_if_long
 from runtime import metrics
 from runtime.budgets import Budget
 
@@ -69,7 +69,13 @@ class DirectWebSocket(asyncio.Protocol):
     )  # fmt: skip
 
     def __init__(
-        self, transport: asyncio.Transport, socket: Any, take: Take, ended: Ended, settings: EdgeSettings
+        self,
+        transport: asyncio.Transport,
+        socket: Any,
+        take: Take,
+        ended: Ended,
+        settings: EdgeSettings,
+        unfinished: Unfinished,
     ) -> None:
         self.transport = transport
         self.reading = Reading(transport)
@@ -80,7 +86,7 @@ class DirectWebSocket(asyncio.Protocol):
         size = settings.max_frame_bytes
         reader = WebSocketReader(_Inbox(self), size, compress=False, decode_text=True)
         too_big = partial(self.fail, WSCloseCode.MESSAGE_TOO_BIG)
-        self.reader: BoundedReader | None = BoundedReader(reader, settings, too_big)
+        self.reader: BoundedReader | None = BoundedReader(reader, settings, unfinished, too_big)
         """None once the connection is gone."""
         self._client: Client | None = None
         self._waiting: list[str | bytes] = []
@@ -108,6 +114,8 @@ class DirectWebSocket(asyncio.Protocol):
         """The connection is gone, for whatever reason."""
         if self._closer is not None:
             self._closer.cancel()
+        if self.reader is not None:
+            self.reader.message_ended()
         self._client = self.reader = None
         self._ended()
 

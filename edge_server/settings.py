@@ -45,6 +45,12 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
     max_event_bytes: Bytes = Field(
         default=131_072, ge=32_768, description="Larger events are refused without being parsed."
     )
+    max_unfinished_bytes: Bytes = Field(
+        default=67_108_864,
+        ge=0,
+        description="Bytes of unfinished messages, over all websockets; with more than this, messages longer "
+        "than MAX_EVENT_BYTES close their connections (code 1009) before they have ended.",
+    )
     max_connections_per_user: Count = Field(
         default=20, ge=1, description="Connections of one user; the oldest is closed where more come."
     )

@@ -24,6 +24,7 @@ from edge_server.clients import Client
 from edge_server.engine_requests import allowed_origins, environ_of
 from edge_server.pings import Engine
 from edge_server.settings import EdgeSettings
+from edge_server.unfinished import Unfinished
 from edge_server.websockets import FramedWebSocket
 from runtime import metrics, refusing
 from runtime.budgets import Budgets
@@ -95,6 +96,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self.take: Callable[[Client, str], bool] = lambda _client, _text: False
         """What takes messages of direct clients; False: this one has to go the ordinary way."""
         self.arrivals = Arrivals(settings)
+        self._unfinished = Unfinished(settings)
         self._endings: set[asyncio.Task[None]] = set()
         self._events = Budgets(settings.events_per_s_per_client, settings.events_burst_per_client)
         self._most_debt = -settings.events_burst_per_client
@@ -152,7 +154,9 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             self.arrivals.end(eio_sid)
 
     def _websocket(self, handler: Any, server: Any) -> FramedWebSocket:
-        return FramedWebSocket(handler, server, self.arrivals, self.take, self._ended, self._settings)
+        return FramedWebSocket(
+            handler, server, self.arrivals, self.take, self._ended, self._settings, self._unfinished
+        )
 
     def _engineio_server_class(self) -> type[Engine]:
         return Engine

@@ -1,6 +1,7 @@
 """How much of a message may be read before it ends: little, until it is known who sends it.
 
-A frame says how long it is, and one in parts may go on for ever. No decision about whole messages.
+A frame says how long it is, and one in parts may go on for ever; and many who are known could hold as much
+together as there is memory. No decision about whole messages.
 """
 
 from collections.abc import Callable
@@ -16,21 +17,41 @@ HEADS_FACTOR: Final = 2
 """A message may come in parts about as long as their heads; who sends empty ones for ever ends here."""
 
 _UNFINISHED: Final = metrics.LIMIT_HITS.labels(limit="unfinished messages")
+_OF_EDGE: Final = metrics.LIMIT_HITS.labels(limit="unfinished messages of an edge")
 _LONG_FRAMES: Final = metrics.LIMIT_HITS.labels(limit="long frames")
+
+
+class Unfinished:
+    """What all websockets of an edge have been sent of messages that have not ended, together."""
+
+    __slots__ = ("_most", "bytes")
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self.bytes = 0
+        self._most = settings.max_unfinished_bytes
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether only what could be taken may grow: an event, and nothing that would be refused anyway."""
+        return self.bytes > self._most
 
 
 class BoundedReader:
     """A websocket's reader that gives up on a message that does not end.
 
-    Before login nothing is taken that is longer than an event, so that as much is enough to read.
+    Before login nothing is taken that is longer than an event, so that as much is enough to read; afterwards
+    nothing is either, and only so that it can be refused by name more is read while there is room.
     """
 
-    __slots__ = ("_give_up", "_most", "_most_known", "_reader", "_unread")
+    __slots__ = ("_give_up", "_most", "_most_known", "_most_taken", "_reader", "_together", "_unread")
 
-    def __init__(self, reader: Any, settings: EdgeSettings, give_up: Callable[[], None]) -> None:
+    def __init__(
+        self, reader: Any, settings: EdgeSettings, together: Unfinished, give_up: Callable[[], None]
+    ) -> None:
         self._reader = reader
-        self._most = settings.max_event_bytes
+        self._most = self._most_taken = settings.max_event_bytes
         self._most_known = HEADS_FACTOR * settings.max_frame_bytes
+        self._together = together
         self._give_up = give_up
         self._unread = 0
 
@@ -39,15 +60,20 @@ class BoundedReader:
         self._most = self._most_known
 
     def message_ended(self) -> None:
-        """A text or binary message has been read."""
+        """A text or binary message has been read, or never will be: the connection is gone."""
+        self._together.bytes -= self._unread
         self._unread = 0
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Read bytes; what ends a message is to call `message_ended`."""
         self._unread += len(data)
+        self._together.bytes += len(data)
         fed: tuple[bool, bytes] = self._reader.feed_data(data)
         if self._unread > self._most:
             _UNFINISHED.inc()
+            self._give_up()
+        elif self._unread > self._most_taken and self._together.is_too_much:
+            _OF_EDGE.inc()
             self._give_up()
         return fed
 

@@ -22,7 +22,7 @@ from edge_server.direct_websocket import DATA, DirectWebSocket, FrameBudget, Tak
 from edge_server.frames import close_frame, text_frame
 from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
-from edge_server.unfinished import BoundedReader, count_if_long
+from edge_server.unfinished import BoundedReader, Unfinished, count_if_long
 from edge_server.write_through import WriteThrough
 from runtime import metrics
 
@@ -44,7 +44,7 @@ class Inbox(WebSocketDataQueue):
         self._budget = FrameBudget(reading.transport, settings)
         self._busy = False
         self.message_ended: Callable[[], None] = lambda: None
-        """Called for each message before it is taken."""
+        """Called for each message before it is taken, and when no more can come."""
 
     def feed_data(self, data: Any, size: int) -> None:
         """Take a message. Called by the reader: it must not fail.
@@ -64,6 +64,11 @@ class Inbox(WebSocketDataQueue):
         count_if_long(exc)
         super().set_exception(exc, *cause)
 
+    def feed_eof(self) -> None:
+        """The connection is gone."""
+        self.message_ended()
+        super().feed_eof()
+
     def asked_for_more(self) -> None:
         """All that was taken from here has been handed on, and has begun."""
         if not self._buffer:
@@ -73,12 +78,13 @@ class Inbox(WebSocketDataQueue):
 class ChatWebSocket(WebSocketResponse):
     """A websocket that does not compress, and whose reader puts what comes into our inbox."""
 
-    def __init__(self, settings: EdgeSettings) -> None:
+    def __init__(self, settings: EdgeSettings, unfinished: Unfinished) -> None:
         super().__init__(max_msg_size=settings.max_frame_bytes, compress=False, autoping=True)
         self.inbox: Inbox
         self.reading: Reading
         self.reader: BoundedReader
         self._settings = settings
+        self._unfinished = unfinished
 
     def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
         self._ws_protocol = protocol
@@ -86,7 +92,8 @@ class ChatWebSocket(WebSocketResponse):
         self.reading = Reading(request.transport)
         self._reader = self.inbox = Inbox(self.reading, self._settings)
         reader = WebSocketReader(self.inbox, self._max_msg_size, compress=False, decode_text=True)
-        self.reader = BoundedReader(reader, self._settings, partial(_end_too_big, request.transport))
+        too_big = partial(_end_too_big, request.transport)
+        self.reader = BoundedReader(reader, self._settings, self._unfinished, too_big)
         self.inbox.message_ended = self.reader.message_ended
         request.protocol.set_parser(self.reader)
         request.protocol.keep_alive(False)
@@ -118,12 +125,14 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
         take: Take,
         ended: Callable[[Any], None],
         settings: EdgeSettings,
+        unfinished: Unfinished,
     ) -> None:
         super().__init__(handler, server)
         self._arrivals = arrivals
         self._take = take
         self._ended = ended
         self._settings = settings
+        self._unfinished = unfinished
 
     async def __call__(self, environ: dict[str, Any]) -> StreamResponse:
         """Accept the websocket, and make it known to its engine.io socket."""
@@ -135,7 +144,7 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
             return Response(status=HTTPStatus.CONFLICT)
         socket.upgrading = True
         try:
-            self._sock = ChatWebSocket(self._settings)
+            self._sock = ChatWebSocket(self._settings, self._unfinished)
             await self._sock.prepare(request)
             if socket.sid not in self._arrivals:
                 self._sock.reader.sender_is_known()
@@ -176,7 +185,8 @@ class FramedWebSocket(aiohttp_driver.WebSocket):  # type: ignore[misc]
         return accepted
 
     def _direct(self, transport: Any, socket: Any) -> DirectWebSocket:
-        return DirectWebSocket(transport, socket, self._take, partial(self._ended, socket), self._settings)
+        ended = partial(self._ended, socket)
+        return DirectWebSocket(transport, socket, self._take, ended, self._settings, self._unfinished)
 
     async def _upgrade(self, socket: Any) -> None:
         """Let engine.io take a polling client over to this websocket, in good time, and serve it."""

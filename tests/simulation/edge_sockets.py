@@ -17,6 +17,7 @@ from edge_server.clients import Client
 from edge_server.direct_websocket import DirectWebSocket
 from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
+from edge_server.unfinished import Unfinished
 from edge_server.write_through import WriteThrough
 from tests.simulation.network import Transport, client_frame
 from tests.simulation.process import Process
@@ -72,7 +73,7 @@ class DirectSocket:
         bytes_of: Any = transport
         self._sid = sid
         self._server = server
-        websocket = DirectWebSocket(bytes_of, self, server.take, self._ended, settings)
+        websocket = DirectWebSocket(bytes_of, self, server.take, self._ended, settings, Unfinished(settings))
         self.framed_websocket = websocket
         self.queue = WriteThrough(bytes_of, websocket.close, settings.max_buffered_bytes)
 

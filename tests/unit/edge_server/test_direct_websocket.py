@@ -12,7 +12,7 @@ from edge_server.clients import Client
 from edge_server.direct_websocket import READ_AHEAD_CHARS, DirectWebSocket
 from edge_server.frames import close_frame
 from edge_server.settings import EdgeSettings
-from edge_server.unfinished import HEADS_FACTOR
+from edge_server.unfinished import HEADS_FACTOR, Unfinished
 from tests.integration.backing import eventually
 from tests.unit.edge_server.test_fan_out import EngineSocket, Transport, client
 from tests.unit.edge_server.test_short_way import frames_of
@@ -64,7 +64,9 @@ async def test_however_frames_are_cut_all_are_taken_once_and_in_order(
             return True
         return False
 
-    websocket = DirectWebSocket(cast(Any, Closed()), socket, take, lambda: None, SETTINGS)
+    websocket = DirectWebSocket(
+        cast(Any, Closed()), socket, take, lambda: None, SETTINGS, Unfinished(SETTINGS)
+    )
     websocket.take_short_way(client(socket))
     texts = [("short " if short else "other ") + text for short, text, _, _ in said]
     wire = b"".join(
@@ -97,7 +99,9 @@ async def test_no_message_overtakes_an_event_that_has_yet_to_begin() -> None:
         return True
 
     socket = Tasked(taken, [0])
-    websocket = DirectWebSocket(cast(Any, Closed()), socket, take, lambda: None, SETTINGS)
+    websocket = DirectWebSocket(
+        cast(Any, Closed()), socket, take, lambda: None, SETTINGS, Unfinished(SETTINGS)
+    )
     websocket.data_received(frames_of("4first", 0, ping=False))
     websocket.take_short_way(client(socket))
     while websocket.is_working:  # noqa: ASYNC110 - not a pass later
@@ -109,7 +113,7 @@ async def test_no_message_overtakes_an_event_that_has_yet_to_begin() -> None:
 async def test_who_sends_what_is_no_frame_is_told_so_and_closed_without_waiting_for_an_answer() -> None:
     transport = Closed()
     websocket = DirectWebSocket(
-        cast(Any, transport), EngineSocket(), lambda *_: False, lambda: None, SETTINGS
+        cast(Any, transport), EngineSocket(), lambda *_: False, lambda: None, SETTINGS, Unfinished(SETTINGS)
     )
     websocket.data_received(b"\x83\x80\x00\x00\x00\x00")
     assert transport.wire == [close_frame(1002), b"CLOSED"]
@@ -123,7 +127,9 @@ TOO_BIG = [close_frame(1009), b"CLOSED"]
 @pytest.mark.parametrize("known", [False, True])
 async def test_a_stranger_may_send_no_more_of_a_message_than_an_event_has(known: bool) -> None:
     transport, socket = Closed(), Carried([], [0])
-    websocket = DirectWebSocket(cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS)
+    websocket = DirectWebSocket(
+        cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS, Unfinished(SETTINGS)
+    )
     if known:
         websocket.take_short_way(client(socket))
     message = frames_of("4" + "x" * (SETTINGS.max_event_bytes + 100), 3, ping=False)
@@ -134,7 +140,9 @@ async def test_a_stranger_may_send_no_more_of_a_message_than_an_event_has(known:
 
 async def test_a_message_in_parts_that_never_end_is_given_up_on() -> None:
     transport, socket = Closed(), Carried([], [0])
-    websocket = DirectWebSocket(cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS)
+    websocket = DirectWebSocket(
+        cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS, Unfinished(SETTINGS)
+    )
     websocket.take_short_way(client(socket))
     websocket.data_received(b"\x01\x80\x00\x00\x00\x00")
     for _ in range(HEADS_FACTOR * SETTINGS.max_frame_bytes // (1000 * len(EMPTY_PART)) + 1):
@@ -147,7 +155,9 @@ async def test_a_message_in_parts_that_never_end_is_given_up_on() -> None:
 async def test_no_more_is_read_than_can_be_worked_off_and_nothing_from_who_was_told_to_wait() -> None:
     transport, taken = Closed(), list[str]()
     socket = Carried(taken, [1])
-    websocket = DirectWebSocket(cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS)
+    websocket = DirectWebSocket(
+        cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS, Unfinished(SETTINGS)
+    )
     here = client(socket)
     here.reading = websocket.reading
     websocket.take_short_way(here)
