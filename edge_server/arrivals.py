@@ -87,21 +87,25 @@ class Arrivals:
 class Bodies:
     """Polled bodies that are being read: only so many at once, and none for too long.
 
-    Past half of that only students' are read: whoever is none yet must not keep them from speaking.
+    Past half of that only students' are read: whoever is none yet must not keep them from speaking. Nor may
+    they send more than an event has: no CONNECT is longer.
     """
 
     def __init__(self, settings: EdgeSettings) -> None:
         self._most = settings.max_bodies
+        self._most_of_newcomer = settings.max_event_bytes
         self._within_s = settings.body_within_s
         self._reading = 0
 
-    async def read(self, request: web.Request, *, is_newcomer: bool) -> None:
-        """Read a whole body; the request keeps it. Raises `Refused`."""
+    async def read(self, request: web.Request, *, is_newcomer: bool) -> web.Request:
+        """Read a whole body; return the request that keeps it. Raises `Refused`."""
         if "Content-Encoding" in request.headers:
             raise Refused(UNSUPPORTED_ENCODING)
         if self._reading >= ((self._most + 1) // 2 if is_newcomer else self._most):
             metrics.LIMIT_HITS.labels(limit="bodies").inc()
             raise refusing.NoRoom if is_newcomer else Refused(OVERLOADED)
+        if is_newcomer:
+            request = request.clone(client_max_size=self._most_of_newcomer)
         self._reading += 1
         try:
             async with asyncio.timeout(self._within_s):
@@ -116,6 +120,7 @@ class Bodies:
             raise Refused(SLOW_REQUEST) from error
         finally:
             self._reading -= 1
+        return request
 
 
 class Polls:
@@ -155,7 +160,7 @@ def gate(
                 if request.method == "POST":
                     if eio_sid is None or eio_sid not in sessions:
                         return await _refused_unread(request, handler)
-                    await bodies.read(request, is_newcomer=eio_sid in arrivals)
+                    request = await bodies.read(request, is_newcomer=eio_sid in arrivals)
                 elif request.method == "GET":
                     if eio_sid is None:
                         _require_small_head(request)
