@@ -25,7 +25,7 @@ from runtime.kafka import partition_of
 from runtime.memberships import Memberships
 from runtime.tokens import Identity, TokenVerifier
 from schemas.client_events import JOINED, LEFT, ConnectAuth, Joined, Left, RoomJoined
-from schemas.refusals import INVALID_PAYLOAD, MISSING_TOKEN, Refused, first_fault
+from schemas.refusals import INVALID_PAYLOAD, MISSING_TOKEN, RATE_LIMITED, Refused, first_fault
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ missed. In a usual number of groups there is one part."""
 
 ROOM_BYTES: Final = 192
 """What a room takes in ``joined`` at most, the longest id and the frame included."""
+
+GROUPS_A_CONNECT: Final = 100
+"""With so many groups a connect costs its user twice as much as with none: about 1 ms of the edge each."""
 
 
 class Joining:
@@ -53,12 +56,24 @@ class Joining:
         # The other half of what a client may leave unread is for what comes live meanwhile.
         self._most_missed = settings.max_buffered_bytes // 2
         self._resumed = Budgets(settings.resumed_bytes_per_s_per_user, settings.resumed_bytes_burst_per_user)
+        self._connects = Budgets(settings.connects_per_s_per_user, settings.connects_burst_per_user)
         self._rooms = rooms
         self._window = window
         self._delivery = delivery
         self._fan_out = fan_out
         self._memberships = memberships
         memberships.on_change(self._follow)
+
+    def require_budget(self, up: str) -> None:
+        """Let a user pay for a connect as much as it costs, which is mostly its rooms. Raises `Refused`.
+
+        Only who gets in pays: devices that ask again and again must not keep each other out.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._connects.left(up, now) < 1:
+            metrics.LIMIT_HITS.labels(limit="connects of a user").inc()
+            raise Refused(RATE_LIMITED, retry_after_s=self._connects.wait_s(up, now))
+        self._connects.spend(up, now, 1 + self._memberships.count_of(up) / GROUPS_A_CONNECT)
 
     def join_all(self, client: Client, since: Mapping[str, int]) -> None:
         """Let a new client into all its user's rooms; tell it so; then send what it has missed."""

@@ -105,6 +105,7 @@ class Sessions:
             metrics.LIMIT_HITS.labels(limit="clients").inc()
             raise refusing.NoRoom
         identity, since = self._handshake.authenticate(auth)
+        self._joining.require_budget(identity.up)
         return self._handshake.client(sid, identity, self._engine_socket(sid)), since
 
     def _close_oldest(self, up: str) -> None:

@@ -88,6 +88,17 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
     connects_burst: Count = Field(
         default=5_000, ge=1, description="Connections that may begin at once, after a quiet time."
     )
+    connects_per_s_per_user: PerSecond = Field(
+        default=2.0,
+        description="Connects of one user in a second, over all devices; each counts 1, and 1 more for every "
+        "100 of its user's groups.",
+    )
+    connects_burst_per_user: Count = Field(
+        default=250,
+        ge=1,
+        description="Connects of one user at once, counted so. What is usual must never meet it: after a "
+        "restart or a move all devices come at once; 20 of a user in 1000 groups count 220.",
+    )
     max_handshakes: Count = Field(
         default=2_000, ge=1, description="Connections whose handshake may be under way at the same time."
     )

@@ -85,6 +85,7 @@ class Rig:
         env = {"EDGE_NAME": name, "EDGE_PORT": str(port), "PING_INTERVAL_S": LONG_S, "DRAIN_DEADLINE_S": "0"}
         env |= {"MESSAGES_PER_S_PER_USER": NO_LIMIT, "EVENTS_PER_S_PER_CLIENT": NO_LIMIT}
         env |= {"CONNECTS_PER_S": NO_LIMIT, "CONNECTS_BURST": NO_LIMIT}
+        env |= {"CONNECTS_PER_S_PER_USER": NO_LIMIT, "CONNECTS_BURST_PER_USER": NO_LIMIT}
         return await self._start(name, "edge_server", port, ops_port, env)
 
     async def gateway(self, database: str) -> Server:

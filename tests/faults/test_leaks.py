@@ -41,6 +41,8 @@ LOOK_S: Final = 0.05
 ALL_MAY_COME: Final = {
     "CONNECTS_PER_S": "100000",
     "CONNECTS_BURST": "100000",
+    "CONNECTS_PER_S_PER_USER": "100000",
+    "CONNECTS_BURST_PER_USER": "100000",
     "MAX_HANDSHAKES": "100000",
     # What is given up without a word is noticed soon.
     "HANDSHAKE_WITHIN_S": "2",

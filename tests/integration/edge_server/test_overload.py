@@ -5,9 +5,11 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
 
 import aiohttp
 import pytest
+from socketio.exceptions import ConnectionError as RefusedConnection
 
 from runtime import metrics, service
 from tests.integration.backing import Log, eventually, new_group, new_up, token
@@ -233,6 +235,30 @@ async def test_of_too_many_connections_of_a_user_the_oldest_is_told_and_closed(l
         assert hits("connections of a user") == before + 1
         assert not any(one.is_closed for one in others)
         assert here.connected() == 2
+
+
+async def test_a_user_who_connects_all_the_time_is_told_to_wait_and_who_waits_gets_in(log: Log) -> None:
+    group, up = new_group(), new_up()
+    await log.join(group, up)
+    async with edge(connects_per_s_per_user=0.05, connects_burst_per_user=3) as here:
+        before, opened = hits("connects of a user"), metrics.CONNECTS._value.get()
+        told: dict[str, Any] = {}
+        while not told:
+            client = ChatClient(up)
+            with suppress(RefusedConnection):
+                await client.connect(here)
+            told = (client.connect_error or {}).get("data", {})
+            await client.disconnect()
+        assert told["code"] == "rate_limited"
+        assert "url" not in told
+        assert hits("connects of a user") == before + 1
+        assert metrics.CONNECTS._value.get() >= opened + 2
+        other = await ChatClient(new_up()).connect(here)
+        await asyncio.sleep(told["retry_after"])
+        client = await ChatClient(up).connect(here)
+        await eventually("in the room", lambda: group in client.joined)
+        await client.disconnect()
+        await other.disconnect()
 
 
 async def test_a_huge_frame_closes_its_own_connection_alone(log: Log) -> None:
