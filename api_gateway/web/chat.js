@@ -359,7 +359,7 @@ function listen(session, url, status) {
     else if (error.data?.url && state.failures === 0) {
       state.failures = 1;
       listen(session, error.data.url, "connected elsewhere");
-    } else tryAgain(session);
+    } else tryAgain(session, 1000 * (error.data?.retry_after ?? 0));
   }));
   socket.on("disconnect", ifCurrent(() => tryAgain(session)));
 }
