@@ -98,7 +98,8 @@ class Memory:
         ack = self.ack if said.measured else self.other_ack
         ack.record(int((now - said.planned_at) * 1e6))
         said.answered_at = now
-        self._place_of(said, seq)
+        if said.seq != seq:
+            self._place_of(said, seq)
 
     def got_refused(self, message_id: str) -> None:
         """Take a refusal that is final. The message may stand in the log all the same."""
@@ -190,11 +191,12 @@ class Memory:
         return min((one.last for one in self._members[room] if one.after is not None), default=MAX_SEQ)
 
     def _place_of(self, said: Said, seq: int) -> None:
-        """A message has one seq: another one is a second message."""
-        if said.seq is not None and said.seq != seq:
+        """A message has one seq, which no other one has. It is called where a message's seq is news."""
+        seqs = self.seqs[said.room]
+        if said.seq is not None or seq in seqs:
             self._alter(said)
         said.seq = seq
-        self.seqs[said.room].add(seq)
+        seqs.add(seq)
 
     def _alter(self, said: Said) -> None:
         """Count a message once, however many members read it otherwise than it was sent."""

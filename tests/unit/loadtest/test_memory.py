@@ -146,6 +146,20 @@ def test_one_message_at_two_places_of_the_log_is_altered() -> None:
     assert "altered" in room.wrong()
 
 
+@pytest.mark.parametrize("settled", [False, True])
+def test_two_messages_at_one_place_of_the_log_are_altered_as_one_of_them_is_lost(settled: bool) -> None:
+    room = Room([101])
+    for up in UPS:
+        room.hear(up, [101])
+    if settled:
+        room.clock.now = FORGET_AFTER_S + 1
+        room.memory.forget_old()
+        assert room.memory.said == {}
+    room.memory.say("lost", Said("leic", UPS[0], "olá", planned_at=0.0))
+    room.memory.got_acked("lost", 101)
+    assert room.wrong() == {"altered": 1}
+
+
 def test_a_message_without_an_answer_is_not_acked_and_a_refused_one_is_answered() -> None:
     room = Room([])
     for name in ("lost", "refused"):
