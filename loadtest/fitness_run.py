@@ -109,9 +109,9 @@ class FitnessRun:
         return answered / used_s if answered and used_s > 0 else None
 
 
-def faults(result: Result, *, shed: bool = True) -> dict[str, int]:
-    """Return what went wrong in a run, by name. Without ``shed``, refusing is none."""
-    counted = {name: getattr(result.verdict, name) for name in FAULTS if shed or name != "refused"}
+def faults(result: Result) -> dict[str, int]:
+    """Return what went wrong in a run, by name. What was refused for now was said again, and is none."""
+    counted = {name: getattr(result.verdict, name) for name in FAULTS}
     return {name: count for name, count in counted.items() if count}
 
 
@@ -167,7 +167,7 @@ def _online(result: Result) -> list[Outcome]:
 
 
 def _unusual(result: Result) -> Outcome:
-    wrong = faults(result, shed=False)
+    wrong = faults(result)
     most = max((before.received + after.received) / 2 for before, after in pairwise(result.moments))
     acked = max((before.acked + after.acked) / 2 for before, after in pairwise(result.moments))
     tried = max(moment.planned for moment in result.moments)

@@ -4,7 +4,7 @@ import pytest
 
 from loadtest import fitness
 from loadtest.fitness import Capacity, Function, Outcome, University, extrapolate
-from loadtest.fitness_run import carried, faults
+from loadtest.fitness_run import _unusual, carried
 from loadtest.results import ServerSecond
 from loadtest.server_side import ServerMoment
 from tests.unit.loadtest.results import result
@@ -88,9 +88,12 @@ def test_what_was_not_looked_at_is_not_known_and_never_nothing() -> None:
     assert "brokers: not known" in needs
 
 
-def test_refusing_under_unusual_load_is_no_loss_and_losing_is() -> None:
-    one = result(faults={"refused": 5})
-    assert faults(one) == {"refused": 5}
-    assert faults(one, shed=False) == {}
-    lost = one.model_copy(update={"verdict": one.verdict.model_copy(update={"missing": 1})})
-    assert faults(lost, shed=False) == {"missing": 1}
+def test_refusing_for_now_under_unusual_load_is_no_loss_and_refusing_for_good_is() -> None:
+    one = result()
+    one.moments[5].repeated = 7
+    assert _unusual(one).grade == "IDEAL"
+    assert "7 refused for now and taken later; nothing lost" in _unusual(one).note
+    for fault in ("refused", "missing"):
+        lost = _unusual(result(faults={fault: 5}))
+        assert (lost.grade, lost.value) == ("FAIL", 5)
+        assert f"5 {fault}" in lost.note
