@@ -56,13 +56,14 @@ class CrowdProcess:
         self._started = 0.0
         # The students of a token file are somebody: a probe may be one of them, and people may write to them.
         ours = f"load-{job.run}-" if tokens.ups else ""
-        self._memory = Memory(self._crowd.rooms, self._clock, ours=ours)
+        prefix = f"{job.run}-{job.number}-"
+        self._memory = Memory(self._crowd.rooms, self._clock, prefix=prefix, ours=ours)
         self._live = LiveCrowd(
             self._crowd.students,
             tokens.token,
             api.locate,
             self._memory,
-            prefix=f"{job.run}-{job.number}",
+            prefix=prefix,
             clock=self._clock,
         )
         self._stored = StoredCheck(api, tokens.token, self._clock)

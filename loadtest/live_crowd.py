@@ -41,7 +41,7 @@ class LiveCrowd:
     ) -> None:
         self._memory = memory
         self._clock = clock
-        self._ids = (f"{prefix}-{number}" for number in count())
+        self._ids = (f"{prefix}{number}" for number in count())
         self._tasks: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(CONNECTING_AT_ONCE)
         self.failure: str | None = None
@@ -164,10 +164,10 @@ class LiveCrowd:
         self.planned += 1
         if line.measured:
             self.late.record(int((self._clock() - line.at_s) * 1e6))
-        self._memory.say(message_id, Said(line.room, line.up, line.text, line.at_s, line.measured))
-        self.clients[line.up].post(
-            line.room, line.text, message_id=message_id, sent_at=int(time.time() * 1000)
-        )
+        sent_at = int(time.time() * 1000)
+        said = Said(line.room, line.up, line.text, line.at_s, sent_at, measured=line.measured)
+        self._memory.say(message_id, said)
+        self.clients[line.up].post(line.room, line.text, message_id=message_id, sent_at=sent_at)
 
     async def _until(self, moment: float) -> None:
         wait_s = moment - self._clock()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from loadtest.live_crowd import LiveCrowd
 from loadtest.memory import Memory
 from loadtest.schedule import Line
+from schemas.client_events import CHAT_MESSAGE
 from tests.unit.loadtest.plain_edge import PlainEdge, running_edge
 
 UPS = ("up000000001", "up000000002", "up000000003")
@@ -27,7 +28,7 @@ async def crowd(edge: PlainEdge) -> AsyncIterator[tuple[LiveCrowd, Memory]]:
     edge.joined = {"leic": {"head": 5, "missed": 0, "recovered": True}}
     edge.answer = lambda said: {"id": said["id"], "seq": 6 + len(edge.got), "timestamp": 1}
     live = LiveCrowd(
-        UPS, lambda up: up, edge.locate, memory, prefix="run-0", clock=lambda: time.monotonic() - started
+        UPS, lambda up: up, edge.locate, memory, prefix="run-0-", clock=lambda: time.monotonic() - started
     )
     try:
         yield live, memory
@@ -45,6 +46,22 @@ async def test_students_come_and_what_they_say_is_acked_under_ids_of_their_own()
         assert live.planned == live.late.total == 2
         assert [said["message"] for said in edge.got] == ["um", "dois"]
         assert len({said["id"] for said in edge.got}) == 2
+
+
+async def test_what_comes_back_is_held_against_the_id_and_the_clock_that_were_sent() -> None:
+    async with running_edge() as edge, crowd(edge) as (live, memory):
+        await live.come([0.0])
+        await live.talk([Line(0.0, UPS[0], "leic", "um")])
+        await until(lambda: memory.acked == 1)
+        (said,) = edge.got
+        back = {**said, "seq": 7, "sentAt": said["timestamp"]}
+        await edge.emit(CHAT_MESSAGE, back)
+        await until(lambda: memory.received == 1)
+        assert memory.verdict().altered == 0
+        await edge.emit(CHAT_MESSAGE, {**back, "id": "forged", "seq": 8})
+        await edge.emit(CHAT_MESSAGE, {**back, "sentAt": 5, "seq": 7})
+        await until(lambda: memory.received == 3)
+        assert memory.verdict().altered == 2
 
 
 async def test_only_those_whose_turn_it_is_come() -> None:

@@ -1,6 +1,7 @@
 """The memory finds nothing wrong with what is right, and each planted fault by its name."""
 
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,13 +29,13 @@ class Room:
 
     def __init__(self, seqs: list[int]) -> None:
         self.clock = Clock()
-        self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock)
+        self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock, prefix="m")
         self.messages = {seq: message(seq) for seq in seqs}
         for up in UPS:
             self.memory.came.add(up)
             self.memory.got_joined(up, "leic", HEAD)
         for seq in seqs:
-            self.memory.say(f"m{seq}", Said("leic", UPS[0], "olá", planned_at=0.0))
+            self.memory.say(f"m{seq}", Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
             self.memory.got_acked(f"m{seq}", seq)
         self.listeners = {up: self.memory.listener(up) for up in UPS}
 
@@ -46,8 +47,10 @@ class Room:
         return {name: count for name, count in asdict(self.memory.verdict()).items() if count}
 
 
-def message(seq: int, *, text: str = "olá", room: str = "leic", up: str = UPS[0]) -> ChatMessage:
-    return ChatMessage(id=f"m{seq}", seq=seq, room=room, up=up, message=text, timestamp=2, sent_at=1)
+def message(
+    seq: int, *, text: str = "olá", room: str = "leic", up: str = UPS[0], sent_at: int = 1
+) -> ChatMessage:
+    return ChatMessage(id=f"m{seq}", seq=seq, room=room, up=up, message=text, timestamp=2, sent_at=sent_at)
 
 
 some_seqs = st.lists(st.integers(HEAD + 1, HEAD + 60), min_size=2, max_size=20, unique=True).map(sorted)
@@ -116,13 +119,13 @@ def test_other_groups_of_students_who_are_not_ours_alone_are_theirs_and_not_leak
     assert memory.verdict().leaked == 1
 
 
-@pytest.mark.parametrize("wrong", [{"text": "ola"}, {"up": UPS[1]}, {"room": "lei"}])
+@pytest.mark.parametrize("wrong", [{"text": "ola"}, {"up": UPS[1]}, {"room": "lei"}, {"sent_at": 5}])
 @pytest.mark.parametrize("acked_first", [True, False])
 def test_a_message_that_is_not_as_it_was_sent_is_altered_before_and_after_its_ack(
-    wrong: dict[str, str], acked_first: bool
+    wrong: dict[str, Any], acked_first: bool
 ) -> None:
     memory = Memory(dict.fromkeys(UPS, ("leic", "lei")), Clock())
-    memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0))
+    memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
     if acked_first:
         memory.got_acked("m101", 101)
     for up in UPS:
@@ -155,7 +158,7 @@ def test_two_messages_at_one_place_of_the_log_are_altered_as_one_of_them_is_lost
         room.clock.now = FORGET_AFTER_S + 1
         room.memory.forget_old()
         assert room.memory.said == {}
-    room.memory.say("lost", Said("leic", UPS[0], "olá", planned_at=0.0))
+    room.memory.say("lost", Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
     room.memory.got_acked("lost", 101)
     assert room.wrong() == {"altered": 1}
 
@@ -163,7 +166,7 @@ def test_two_messages_at_one_place_of_the_log_are_altered_as_one_of_them_is_lost
 def test_a_message_without_an_answer_is_not_acked_and_a_refused_one_is_answered() -> None:
     room = Room([])
     for name in ("lost", "refused"):
-        room.memory.say(name, Said("leic", UPS[0], "olá", planned_at=0.0))
+        room.memory.say(name, Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
     room.memory.got_refused("refused")
     assert room.wrong() == {"not_acked": 1}
     assert room.memory.refused == 1
@@ -171,11 +174,21 @@ def test_a_message_without_an_answer_is_not_acked_and_a_refused_one_is_answered(
 
 def test_what_was_before_a_member_joined_is_not_theirs() -> None:
     room = Room([101, 102])
+    room.memory.places[UPS[2]]["leic"].after = None
     room.memory.got_joined(UPS[2], "leic", 101)
     for up in UPS[:2]:
         room.hear(up, [101, 102])
     room.hear(UPS[2], [102])
     assert room.wrong() == {}
+
+
+def test_what_was_due_before_a_member_was_said_to_have_left_and_joined_again_is_still_theirs() -> None:
+    room = Room([101, 102, 103])
+    for up in UPS[:2]:
+        room.hear(up, [101, 102, 103])
+    room.hear(UPS[2], [101])
+    room.memory.got_joined(UPS[2], "leic", 103)
+    assert room.wrong() == {"missing": 2}
 
 
 def test_who_came_and_was_let_into_no_room_misses_everything_and_who_never_came_misses_nothing() -> None:
@@ -199,18 +212,39 @@ def test_a_hole_that_the_edge_owned_up_to_is_not_missing(seqs: list[int], after:
     assert room.memory.verdict() == Faults()
 
 
-def test_what_somebody_else_said_is_missing_for_members_who_did_not_get_it_as_others_did() -> None:
+def test_what_nobody_said_is_altered_and_missing_for_members_who_did_not_get_it_as_others_did() -> None:
     room = Room([])
     room.messages = {seq: message(seq) for seq in (101, 102)}
     room.hear(UPS[0], [101, 102])
     room.hear(UPS[1], [102])
-    assert room.wrong() == {"missing": 3}
+    assert room.wrong() == {"missing": 3, "altered": 2}
+
+
+@pytest.mark.parametrize("other_id", ["forged", "m103", "m", "m-1", "m0101", "m²", "n101"])
+def test_a_message_under_an_id_that_we_never_gave_is_altered(other_id: str) -> None:
+    room = Room([101, 102])
+    for up in UPS[:2]:
+        room.hear(up, [101, 102])
+    room.hear(UPS[2], [101])
+    room.listeners[UPS[2]](message(102).model_copy(update={"id": other_id}))
+    assert room.wrong() == {"altered": 1}
+
+
+def test_a_forgotten_message_at_another_place_than_any_of_ours_is_altered() -> None:
+    room = Room([101, 102])
+    for up in UPS:
+        room.hear(up, [101, 102])
+    room.clock.now = FORGET_AFTER_S + 1
+    room.memory.forget_old()
+    assert room.memory.said == {}
+    room.listeners[UPS[0]](message(102).model_copy(update={"seq": 103}))
+    assert room.wrong() == {"missing": 2, "altered": 1}
 
 
 def test_latencies_count_from_the_planned_moment() -> None:
     room = Room([])
     room.messages[101] = message(101)
-    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=1.0))
+    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=1.0, sent_at=1))
     room.clock.now = 3.0
     room.memory.got_acked("m101", 101)
     room.hear(UPS[0], [101])
@@ -220,7 +254,7 @@ def test_latencies_count_from_the_planned_moment() -> None:
 
 def test_what_was_not_planned_to_be_measured_is_timed_apart() -> None:
     room = Room([])
-    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0, measured=False))
+    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1, measured=False))
     room.messages[101] = message(101)
     room.memory.got_acked("m101", 101)
     for up in UPS:
@@ -232,7 +266,7 @@ def test_what_was_not_planned_to_be_measured_is_timed_apart() -> None:
 
 def test_what_was_acked_late_is_still_known_when_its_members_get_it() -> None:
     room = Room([])
-    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0))
+    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
     room.messages[101] = message(101)
     room.clock.now = FORGET_AFTER_S + 60
     room.memory.got_acked("m101", 101)
@@ -274,7 +308,7 @@ def test_what_is_not_acked_or_not_for_long_or_not_at_all_members_is_not_forgotte
     room = Room([])
     room.messages = {seq: message(seq) for seq in range(101, 106)}
     for name in ("m102", "m101", "m103", "refused", "m105", "m104"):
-        room.memory.say(name, Said("leic", UPS[0], "olá", planned_at=0.0))
+        room.memory.say(name, Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
     room.memory.got_refused("refused")
     for seq in (101, 104, 105):
         room.memory.got_acked(f"m{seq}", seq)

@@ -19,7 +19,7 @@ class Listening:
 
     def __init__(self, seqs: list[int], *, by_runs: bool) -> None:
         self.clock = Clock()
-        self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock)
+        self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock, prefix="m")
         self._shared = SharedRuns(self.memory, self.clock)
         self._by_runs = by_runs
         self._runs: dict[tuple[int, ...], Run] = {}
@@ -28,7 +28,9 @@ class Listening:
             self.memory.got_joined(up, "leic", HEAD)
         for seq in seqs:
             n = seq - HEAD - 1
-            self.memory.say(f"m{seq}", Said("leic", UPS[n % 3], "olá", planned_at=0.0, measured=n % 12 < 8))
+            self.memory.say(
+                f"m{seq}", Said("leic", UPS[n % 3], "olá", planned_at=0.0, sent_at=1, measured=n % 12 < 8)
+            )
             self.memory.got_acked(f"m{seq}", seq)
         self._take_run = {up: self._shared.listener(up) for up in UPS}
         self._take_message = {up: self.memory.listener(up) for up in UPS}
