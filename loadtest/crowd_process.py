@@ -27,7 +27,7 @@ from loadtest.memory import Memory
 from loadtest.news import Job, News, Second, Verdict
 from loadtest.rest import RestApi
 from loadtest.scenario import Scenario
-from loadtest.stored_check import StoredCheck, UnreadError
+from loadtest.stored_check import Stored, StoredCheck, UnreadError
 from loadtest.tokens import DAY_S, TokenSource, open_tokens
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class CrowdProcess:
             prefix=prefix,
             clock=self._clock,
         )
-        self._stored = StoredCheck(api, tokens.token, self._clock)
+        self._stored = StoredCheck(api, tokens.token, self._clock, self._memory.is_as_said)
         self._told = Second(at=0)
         self._is_busy = False
         self._waits_for = ""
@@ -104,7 +104,7 @@ class CrowdProcess:
                 absent = (self._live.began if self._ended else len(arrivals)) - self._live.came
                 if absent:
                     log.error("%d students were never let in: %s", absent, self._live.failed_because)
-                history_checked, not_stored, unread = await self._compare_history()
+                history_checked, stored, unread = await self._compare_history()
                 reporting.cancel()
                 pausing.cancel()
                 self._tell(int(self._clock()))
@@ -112,7 +112,7 @@ class CrowdProcess:
             await self._live.close()
         memory = self._memory
         faults = asdict(memory.verdict())
-        faults["not_stored"] = not_stored
+        faults["not_stored"], faults["stored_wrong"] = stored
         return Verdict(
             students=len(self._crowd.students),
             said=self._live.planned,
@@ -145,14 +145,14 @@ class CrowdProcess:
             ):
                 self._planning.append(playing.create_task(part))
 
-    async def _compare_history(self) -> tuple[int, int, str]:
-        """Return of how many groups it was compared, what it lacks, and why it could not be read, if so."""
+    async def _compare_history(self) -> tuple[int, Stored, str]:
+        """Return of how many groups it was compared, what is wrong, and why it could not be read, if so."""
         self._waits_for = "the store"
         groups = self._crowd.groups[: self._scenario.check_history]
         try:
-            return len(groups), await self._stored.lacking(groups, self._memory.seqs), ""
+            return len(groups), await self._stored.compare(groups, self._memory.seqs), ""
         except UnreadError as error:
-            return 0, 0, str(error)
+            return 0, Stored(), str(error)
 
     async def _settle(self, coming: asyncio.Task[None]) -> None:
         """Wait until everybody and everything has come, or nothing has for a while."""

@@ -56,6 +56,7 @@ class Faults:
     leaked: int = 0
     not_acked: int = 0
     not_stored: int = 0
+    stored_wrong: int = 0
 
 
 class Memory:

@@ -61,6 +61,9 @@ class Verdict(BaseModel):
     leaked: int
     not_acked: int
     not_stored: int
+    stored_wrong: int = Field(
+        default=0, description="Messages that history has otherwise than they were said."
+    )
     history_checked: int
     unread: str = Field(default="", description="Why history could not be read, where it could not.")
     cpu_s: float

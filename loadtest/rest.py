@@ -33,14 +33,15 @@ class RestApi:
         return (await self._get(Location, "/chat/location", token)).url
 
     async def history(self, group: str, token: str, *, after: int) -> tuple[list[ChatMessage], int]:
-        """Return all messages of a group after a seq, in log order, and up to which seq they are stored."""
+        """Return all messages of a group after a seq, as they come, and up to which seq they are stored."""
         messages: list[ChatMessage] = []
         while True:
             page = await self.page(group, token, after=after)
             messages += page.messages
-            if len(page.messages) < MAX_PER_PAGE:
+            before, after = after, max([after, *(message.seq for message in page.messages)])
+            # A page that brings nothing newer, as it should, would be read again and again.
+            if len(page.messages) < MAX_PER_PAGE or after == before:
                 return messages, page.storedUpTo
-            after = page.messages[-1].seq
 
     async def page(self, group: str, token: str, *, after: int, per_page: int = MAX_PER_PAGE) -> History:
         """Return a page of a group's messages after a seq."""

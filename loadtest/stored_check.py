@@ -1,13 +1,14 @@
-"""Compares history with what was acked and received, once the store has caught up."""
+"""Compares history with what was said, acked and received, once the store has caught up."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from loadtest.crowd import Group
 from loadtest.rest import RestApi
+from schemas.client_events import ChatMessage
 
 log = logging.getLogger(__name__)
 
@@ -22,25 +23,58 @@ class UnreadError(Exception):
     """History could not be read: what it lacks is not known. The text says why."""
 
 
-class StoredCheck:
-    """Reads history as the first member of each group. ``clock`` gives seconds."""
+class Stored(NamedTuple):
+    """What was wrong with history, in messages."""
 
-    def __init__(self, api: RestApi, token_of: Callable[[str], str], clock: Callable[[], float]) -> None:
+    lacking: int = 0
+    """Seqs that were acked or received and are not there."""
+    wrong: int = 0
+    """Messages that are there and were not said so, or stand there twice or out of order."""
+
+
+class StoredCheck:
+    """Reads history as the first member of each group. ``clock`` gives seconds.
+
+    ``is_as_said`` tells of a message of these groups whether it was said, in its place and as it was sent.
+    """
+
+    def __init__(
+        self,
+        api: RestApi,
+        token_of: Callable[[str], str],
+        clock: Callable[[], float],
+        is_as_said: Callable[[ChatMessage], bool],
+    ) -> None:
         self._api = api
         self._token_of = token_of
         self._clock = clock
+        self._is_as_said = is_as_said
         self._read_at = 0.0
         self._warned = False
 
-    async def lacking(self, groups: Sequence[Group], wanted: Mapping[str, AbstractSet[int]]) -> int:
-        """Return how many of the wanted seqs (by group's id) the history of these groups lacks.
+    async def compare(self, groups: Sequence[Group], wanted: Mapping[str, AbstractSet[int]]) -> Stored:
+        """Hold the history of these groups against what was said and the wanted seqs (by group's id).
 
         Raises `UnreadError` where nothing could be read for too long.
         """
         said = [group for group in groups if wanted[group.id]]
         self._read_at = self._clock()
         await self._until_stored({group: max(wanted[group.id]) for group in said})
-        return sum([len(wanted[group.id] - await self._stored(group, wanted[group.id])) for group in said])
+        lacking = wrong = 0
+        for group in said:
+            messages = await self._stored(group, min(wanted[group.id]))
+            lacking += len(wanted[group.id] - {message.seq for message in messages})
+            wrong += self._wrong(group, messages)
+        return Stored(lacking, wrong)
+
+    def _wrong(self, group: Group, messages: Sequence[ChatMessage]) -> int:
+        """Count the messages that are not as they were said, or not newer than what stands before them."""
+        wrong, newest = 0, -1
+        for message in messages:
+            rises = message.seq > newest
+            wrong += not (rises and message.room == group.id and self._is_as_said(message))
+            newest = max(newest, message.seq)
+        return wrong
 
     async def _until_stored(self, behind: dict[Group, int]) -> None:
         """Wait until each group is stored up to its newest seq, or none has come further for too long.
@@ -64,12 +98,12 @@ class StoredCheck:
         page = await self._try(self._api.page(group.id, token, after=newest - 1, per_page=1))
         return -1 if page is None else page.storedUpTo
 
-    async def _stored(self, group: Group, wanted: AbstractSet[int]) -> set[int]:
+    async def _stored(self, group: Group, oldest: int) -> list[ChatMessage]:
         token = self._token_of(group.members[0])
         while True:
-            read = await self._try(self._api.history(group.id, token, after=min(wanted) - 1))
+            read = await self._try(self._api.history(group.id, token, after=oldest - 1))
             if read is not None:
-                return {message.seq for message in read[0]}
+                return read[0]
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _try(self, reading: Awaitable[Read]) -> Read | None:

@@ -163,6 +163,22 @@ def test_two_messages_at_one_place_of_the_log_are_altered_as_one_of_them_is_lost
     assert room.wrong() == {"altered": 1}
 
 
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_what_is_told_later_is_held_against_what_was_said_as_far_as_it_is_remembered(forgotten: bool) -> None:
+    room = Room([101, 102])
+    for up in UPS:
+        room.hear(up, [101, 102])
+    if forgotten:
+        room.clock.now = FORGET_AFTER_S + 1
+        room.memory.forget_old()
+    is_as_said = room.memory.is_as_said
+    assert is_as_said(message(101))
+    for wrong in ({"id": "forged"}, {"id": "m103"}, {"seq": 103}):
+        assert not is_as_said(message(101).model_copy(update=wrong))
+    for wrong in ({"message": "ola"}, {"up": UPS[1]}, {"sent_at": 5}, {"seq": 102}):
+        assert is_as_said(message(101).model_copy(update=wrong)) == forgotten
+
+
 def test_a_message_without_an_answer_is_not_acked_and_a_refused_one_is_answered() -> None:
     room = Room([])
     for name in ("lost", "refused"):

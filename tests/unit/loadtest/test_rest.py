@@ -1,5 +1,6 @@
 """The API as a program calls it: pages are put together, and whatever goes wrong is an OSError."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
@@ -14,6 +15,7 @@ from schemas.api import MAX_NEW_MEMBERS, MAX_PER_PAGE
 from schemas.client_events import ChatMessage
 
 UP = "up201906045"
+DEADLINE_S = 20.0
 
 
 def messages(count: int) -> list[ChatMessage]:
@@ -81,6 +83,19 @@ async def test_an_answer_that_is_none_as_of_a_proxy_in_between_is_an_os_error(bo
             await api.locate("a token")
         with pytest.raises(OSError, match="/chat/leic/message"):
             await api.history("leic", "a token", after=-1)
+
+
+async def test_a_history_that_tells_the_same_page_for_ever_is_read_once_more_and_no_longer() -> None:
+    async def history(request: web.Request) -> web.Response:
+        page = [one.model_dump(by_alias=True) for one in messages(MAX_PER_PAGE)]
+        body = {"group": request.match_info["group"], "messages": page, "storedUpTo": 0}
+        return web.json_response(body)
+
+    app = web.Application()
+    app.router.add_get("/chat/{group}/message", history)
+    async with served(app) as api, asyncio.timeout(DEADLINE_S):
+        told, _ = await api.history("leic", "a token", after=-1)
+    assert len(told) == 2 * MAX_PER_PAGE
 
 
 async def test_a_refusal_and_an_absent_gateway_are_os_errors() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from loadtest import stored_check
 from loadtest.crowd import Group
-from loadtest.stored_check import PATIENCE_S, StoredCheck, UnreadError
+from loadtest.stored_check import PATIENCE_S, Stored, StoredCheck, UnreadError
 from schemas.api import History
 from schemas.client_events import ChatMessage
 
@@ -48,11 +48,23 @@ class Store:
         ], up_to
 
 
-async def lacking(store: Store, monkeypatch: pytest.MonkeyPatch) -> int:
+def is_as_said(message: ChatMessage) -> bool:
+    return (message.id, message.message) == (f"m{message.seq}", "")
+
+
+async def found(store: Store, monkeypatch: pytest.MonkeyPatch) -> Stored:
     """Check with a clock by which every request takes a second."""
     monkeypatch.setattr(stored_check, "LOOK_EVERY_S", 0.0)
     api: Any = store
-    return await StoredCheck(api, lambda _: "a token", lambda: store.clock).lacking(GROUPS, WANTED)
+    return await StoredCheck(api, lambda _: "a token", lambda: store.clock, is_as_said).compare(
+        GROUPS, WANTED
+    )
+
+
+async def lacking(store: Store, monkeypatch: pytest.MonkeyPatch) -> int:
+    stored = await found(store, monkeypatch)
+    assert stored.wrong == 0
+    return stored.lacking
 
 
 async def test_a_group_that_stands_still_is_waited_for_while_another_comes_further(
@@ -75,6 +87,41 @@ async def test_a_store_that_comes_no_further_is_not_waited_for_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert await lacking(Store(lambda group, _: 1 if group == "art" else 7, lost=set()), monkeypatch) == 2
+
+
+class Lying(Store):
+    """Has everything, and tells it as ``told`` says."""
+
+    def __init__(self, told: Callable[[list[ChatMessage]], list[ChatMessage]]) -> None:
+        super().__init__(lambda _, __: 7, lost=set())
+        self._told = told
+
+    async def history(self, group: str, token: str, *, after: int) -> tuple[list[ChatMessage], int]:
+        messages, up_to = await super().history(group, token, after=after)
+        return self._told(messages), up_to
+
+
+def each(**changed: Any) -> Callable[[list[ChatMessage]], list[ChatMessage]]:
+    return lambda messages: [one.model_copy(update=changed) for one in messages]
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        (each(), 0),
+        (each(message="forged"), 8),
+        (each(id="another"), 8),
+        (each(room="another"), 8),
+        (lambda messages: messages + messages, 8),
+        (lambda messages: [one for one in messages for _ in range(2)], 8),
+        (lambda messages: messages[::-1], 6),
+        (lambda messages: [messages[1], messages[0], *messages[2:]], 2),
+    ],
+)
+async def test_what_history_tells_otherwise_than_it_was_said_is_wrong_and_not_lacking(
+    told: Callable[[list[ChatMessage]], list[ChatMessage]], wrong: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await found(Lying(told), monkeypatch) == Stored(lacking=0, wrong=wrong)
 
 
 class Away(Store):
