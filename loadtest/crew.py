@@ -31,6 +31,8 @@ class Crew:
         self._seconds: dict[int, dict[int, Second]] = {}
         self._telling = set(range(len(jobs)))
         self._processes: list[asyncio.subprocess.Process] = []
+        self._began = False
+        self._ended = asyncio.Event()
 
     async def run(self, on_start: Callable[[], None] = lambda: None) -> list[Verdict]:
         """Return all verdicts. Raises `RunFailedError`; no process is left when it returns."""
@@ -39,23 +41,41 @@ class Crew:
                 self._processes.append(await _launch())
             for process, job in zip(self._processes, self._jobs, strict=True):
                 _write(process, job.model_dump_json())
-            await asyncio.gather(*(self._ready(process) for process in self._processes))
+            await self._until_ready()
             starts_at = json.dumps(time.time() + START_IN_S)
             on_start()
             for process in self._processes:
                 _write(process, starts_at)
+            self._began = True
             following = (self._follow(number, process) for number, process in enumerate(self._processes))
             return await asyncio.gather(*following)
         finally:
             await asyncio.gather(*(_end(process) for process in self._processes))
 
     def end(self) -> None:
-        """Let nothing more be said; `run` returns once what was said has arrived and is judged."""
-        for process in self._processes:
-            _write(process, END)
+        """Let nothing more be said; `run` returns once what was said has arrived and is judged.
 
-    async def _ready(self, process: asyncio.subprocess.Process) -> None:
-        await _news(process)
+        Before the beginning there is nothing to judge: then `run` raises `RunFailedError`.
+        """
+        self._ended.set()
+        if self._began:
+            for process in self._processes:
+                _write(process, END)
+
+    async def _until_ready(self) -> None:
+        ready = asyncio.create_task(self._all_ready())
+        ending = asyncio.create_task(self._ended.wait())
+        try:
+            await asyncio.wait({ready, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if self._ended.is_set():
+                raise RunFailedError("it was ended before anybody came: there is nothing to judge")
+            ready.result()
+        finally:
+            ready.cancel()
+            ending.cancel()
+
+    async def _all_ready(self) -> None:
+        await asyncio.gather(*(_news(process) for process in self._processes))
 
     async def _follow(self, number: int, process: asyncio.subprocess.Process) -> Verdict:
         while True:

@@ -267,9 +267,20 @@ async def _main() -> None:
         lasts_s = DAY_S + job.scenario.seconds
         tokens = open_tokens(Path(job.tokens_file) if job.tokens_file else None, lasts_s=lasts_s)
         process = CrowdProcess(job, tokens, RestApi(session, job.gateway))
-        await process.prepare()
+        preparing = asyncio.create_task(process.prepare())
+        starting = asyncio.create_task(lines.readline())
+        await asyncio.wait({preparing, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if not preparing.done():
+            # Nobody waits for us any more, and a gateway may let us wait for long.
+            preparing.cancel()
+            await asyncio.wait({preparing})
+            return
+        preparing.result()
         say(News(ready=True))
-        starts_at = float(json.loads(await lines.readline()))
+        start = await starting
+        if not start:
+            return
+        starts_at = float(json.loads(start))
         playing = asyncio.create_task(process.play(starts_at))
         while not playing.done():
             told = asyncio.create_task(lines.readline())

@@ -1,6 +1,7 @@
 """One run from a scenario to its result: processes of students, a look at the servers, one line a second."""
 
 import asyncio
+import math
 import os
 import platform
 import signal
@@ -47,7 +48,8 @@ async def run_scenario(
     """Run a scenario. Raises `RunFailedError` or ValueError where it cannot be carried through.
 
     ``processes`` is how many generate load; 0: one for each core, at most one for 500 students. Once
-    ``ending`` is set nothing more is said: the result is of what was said before.
+    ``ending`` is set nothing more is said: the result is of what was said before. Where nobody had come yet
+    there is none, and that is a `RunFailedError`.
     """
     run, started = uuid4().hex[:8], datetime.now(UTC)
     jobs = _jobs(scenario, target, run, processes)
@@ -58,15 +60,23 @@ async def run_scenario(
 
     crew = Crew(jobs, on_second)
     meanwhile: list[asyncio.Task[None]] = []
+    starts_at = math.inf
+
+    async def end_early(ending: asyncio.Event) -> None:
+        await ending.wait()
+        collector.end_early(max(0.0, time.monotonic() - starts_at))
+        crew.end()
+
     async with aiohttp.ClientSession() as session:
 
         def on_start() -> None:
+            nonlocal starts_at
             starts_at = time.monotonic() + START_IN_S
             looking = _keep_looking(session, target.watched, collector, starts_at)
             meanwhile.append(asyncio.create_task(looking))
-            if ending is not None:
-                meanwhile.append(asyncio.create_task(_end_early(ending, crew, collector, starts_at)))
 
+        if ending is not None:
+            meanwhile.append(asyncio.create_task(end_early(ending)))
         try:
             verdicts = await crew.run(on_start)
         finally:
@@ -100,12 +110,6 @@ def _jobs(scenario: Scenario, target: Target, run: str, processes: int) -> list[
         )
         for number in range(count)
     ]
-
-
-async def _end_early(ending: asyncio.Event, crew: Crew, collector: Collector, starts_at: float) -> None:
-    await ending.wait()
-    collector.end_early(max(0.0, time.monotonic() - starts_at))
-    crew.end()
 
 
 @contextmanager

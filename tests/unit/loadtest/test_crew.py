@@ -11,6 +11,9 @@ from loadtest.crew import Crew, RunFailedError
 from loadtest.news import Job, News, Second
 from tests.unit.loadtest.results import result, verdict
 
+DEADLINE_S = 25.0
+"""Shorter than the time after which the gateway is asked again (`loadtest.rest`)."""
+
 JOB = Job(scenario=result().scenario, gateway="", run="", number=0, of=2)
 
 
@@ -48,6 +51,54 @@ async def test_a_ctrl_c_in_the_terminal_reaches_only_who_started_the_processes()
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_a_run_that_is_ended_before_its_processes_are_ready_waits_for_them_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    says(monkeypatch, [News(ready=True)], [])
+    crew_of_two = Crew([JOB, JOB], lambda _: None)
+    running = asyncio.create_task(crew_of_two.run())
+    await asyncio.wait({running}, timeout=0.2)
+    assert not running.done()
+    crew_of_two.end()
+    async with asyncio.timeout(DEADLINE_S):
+        with pytest.raises(RunFailedError, match="before anybody came"):
+            await running
+
+
+async def test_a_process_ends_with_its_input_while_the_gateway_lets_it_wait_for_its_groups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TOKEN_SECRET", "a secret of a test, longer than 32 bytes")
+    asked = asyncio.Event()
+
+    left = asyncio.Event()
+
+    async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        asked.set()
+        await reader.read()
+        writer.close()
+        left.set()
+
+    server = await asyncio.start_server(never_answers, "127.0.0.1", 0)
+    gateway = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    process = await crew._launch()
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            crew._write(process, JOB.model_copy(update={"gateway": gateway, "of": 1}).model_dump_json())
+            await asked.wait()
+            assert process.stdin is not None
+            process.stdin.close()
+            assert await process.wait() == 0
+            await left.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        server.close()
+        await server.wait_closed()
 
 
 async def test_a_process_that_says_that_it_failed_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
