@@ -12,7 +12,19 @@ from typing import Any, Final
 from loadtest.connection import Connection, ConnectRefusedError, Owner, connect
 from loadtest.outbox import TRY_AGAIN, Outbox, Outgoing
 from loadtest.seen_frames import Run, SeenFrames
-from schemas.client_events import CHAT_MESSAGE, JOINED, LEFT, MOVE, ONLINE, ChatMessage, SendMessageOk
+from schemas.client_events import (
+    CHAT_MESSAGE,
+    JOINED,
+    LEFT,
+    MOVE,
+    ONLINE,
+    ChatMessage,
+    Joined,
+    Left,
+    Moved,
+    RoomJoined,
+    SendMessageOk,
+)
 
 RECONNECT_FIRST_S: Final = 0.25
 RECONNECT_MOST_S: Final = 5.0
@@ -40,6 +52,8 @@ class ChatClient(Owner):
         """Why the last connection ended."""
         self.failed_because = ""
         """Why the last try to connect failed, where one has."""
+        self.not_understood: list[str] = []
+        """Why a connection had to be ended by us, each time that an edge said what nobody understands."""
         self.holes: list[tuple[str, int, int]] = []
         """Rooms that could not be resumed: room, last seq received, the head it goes on from."""
         self.shows_online = False
@@ -106,15 +120,19 @@ class ChatClient(Owner):
     def on_event(self, name: str, payload: Any) -> None:
         """Take any other event from the connection."""
         if name == JOINED:
-            for room, state in payload["rooms"].items():
+            for room, state in Joined.model_validate(payload).rooms.items():
                 self._joined(room, state)
             self.joined.set()
         elif name == LEFT:
-            self.cursors.pop(payload["room"], None)
+            self.cursors.pop(Left.model_validate(payload).room, None)
         elif name == MOVE:
-            self._moved_to = payload["url"]
+            self._moved_to = Moved.model_validate(payload).url
             if self._connection is not None:
                 self._connection.close("moved")
+
+    def on_not_understood(self, why: str) -> None:
+        """Remember what the edge said wrongly."""
+        self.not_understood.append(why)
 
     def on_lost(self, reason: str) -> None:
         """Take the end of the connection."""
@@ -145,16 +163,16 @@ class ChatClient(Owner):
         url, self._moved_to = self._moved_to, None
         return url
 
-    def _joined(self, room: str, state: dict[str, Any]) -> None:
+    def _joined(self, room: str, state: RoomJoined) -> None:
         """Keep the cursor while missed messages are to come: the connection may end before them."""
-        before, head = self.cursors.get(room), state["head"]
+        before, head = self.cursors.get(room), state.head
         if before is None:
             self.on_joined(room, head)
-        if before is None or not state["recovered"]:
+        if before is None or not state.recovered:
             self.cursors[room] = head
-        elif state["missed"] == 0:
+        elif state.missed == 0:
             self.cursors[room] = max(head, before)
-        if before is not None and not state["recovered"]:
+        if before is not None and not state.recovered:
             self.holes.append((room, before, head))
 
     def _flush(self) -> None:
@@ -188,9 +206,10 @@ class ChatClient(Owner):
     def _answered(self, message: Outgoing, answer: Any) -> None:
         error = answer.get("error") if isinstance(answer, dict) else {"code": "not understood"}
         if error is None:
+            ok = SendMessageOk.model_validate(answer)
             done = self.outbox.acked(message.id)
             if done is not None:
-                self.on_acked(done, SendMessageOk.model_validate(answer))
+                self.on_acked(done, ok)
         else:
             now = asyncio.get_running_loop().time()
             final = self.outbox.refused(message.id, error["code"], now)

@@ -1,6 +1,7 @@
 """One Socket.IO connection (protocol v5) by websocket alone. It never connects again by itself."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from itertools import count
 from typing import Any, Final, Protocol, cast
@@ -22,6 +23,8 @@ from loadtest.websocket import (
 )
 from schemas.client_events import ChatMessage
 
+log = logging.getLogger(__name__)
+
 CONNECT_TIMEOUT_S: Final = 30.0
 
 _PATH: Final = "/socket.io/?EIO=4&transport=websocket"
@@ -42,7 +45,7 @@ class ConnectRefusedError(Exception):
 
 
 class Owner(Protocol):
-    """What a connection tells its owner. None of these may fail."""
+    """What a connection tells its owner. None of these may fail, but for `on_event`."""
 
     def on_message(self, message: ChatMessage) -> None:
         """Take a chat message."""
@@ -53,7 +56,11 @@ class Owner(Protocol):
             self.on_message(message)
 
     def on_event(self, name: str, payload: Any) -> None:
-        """Take any other event."""
+        """Take any other event. What is wrong with its payload is raised, as where a message is none."""
+
+    def on_not_understood(self, why: str) -> None:
+        """An edge that had let the student in said what is no word of its own. `on_lost` follows."""
+        log.warning("an edge was not understood: %s", why)
 
     def on_lost(self, reason: str) -> None:
         """The connection, once open, is gone."""
@@ -118,8 +125,16 @@ class Connection(asyncio.Protocol):
         try:
             data = self._rest + (data if self._head is None else self._take_head(data))
             self._rest = data[self._take_frames(data) :]
-        except ValueError as error:
-            self.abort(f"not understood: {error}")
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            # Whatever has another shape than was agreed ends here, and not in the loop.
+            why = str(error) if isinstance(error, ValueError) else repr(error)
+            if self._is_open():
+                self._owner.on_not_understood(why)
+            self.abort(f"not understood: {why}")
+
+    def _is_open(self) -> bool:
+        """Return whether the edge has let the student in."""
+        return self.opened.done() and not self.opened.cancelled() and self.opened.exception() is None
 
     def _take_frames(self, data: bytes) -> int:
         """Take the frames that are whole, and return where they end.
@@ -170,7 +185,7 @@ class Connection(asyncio.Protocol):
         reason = f"{self._reason} ({exc})" if exc else self._reason
         if not self.opened.done():
             self.opened.set_exception(ConnectionError(reason))
-        elif not self.opened.cancelled() and self.opened.exception() is None:
+        elif self._is_open():
             self._owner.on_lost(reason)
 
     def _take_head(self, data: bytes) -> bytes:

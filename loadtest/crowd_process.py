@@ -104,6 +104,11 @@ class CrowdProcess:
                 absent = (self._live.began if self._ended else len(arrivals)) - self._live.came
                 if absent:
                     log.error("%d students were never let in: %s", absent, self._live.failed_because)
+                not_understood = self._live.not_understood
+                if not_understood:
+                    log.error(
+                        "%d times an edge was not understood: %s", len(not_understood), not_understood[0]
+                    )
                 history_checked, stored, unread = await self._compare_history()
                 reporting.cancel()
                 pausing.cancel()
@@ -121,6 +126,7 @@ class CrowdProcess:
             refused=memory.refused,
             absent=absent,
             holes=self._live.holes,
+            not_understood=len(not_understood),
             connections=self._live.connections,
             history_checked=history_checked,
             unread=unread,

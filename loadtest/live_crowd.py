@@ -94,6 +94,11 @@ class LiveCrowd:
         """How many rooms could not be resumed."""
         return sum(len(client.holes) for client in self.clients.values())
 
+    @property
+    def not_understood(self) -> list[str]:
+        """What edges said that nobody understands."""
+        return [why for client in self.clients.values() for why in client.not_understood]
+
     async def come(self, at_s: Iterable[float]) -> None:
         """Let the students connect, in their order, each at their moment; at most so many at once."""
         async with asyncio.TaskGroup() as coming:

@@ -53,6 +53,7 @@ class Verdict(BaseModel):
     refused: int
     absent: int = Field(default=0, description="Students whom no edge has ever let in.")
     holes: int
+    not_understood: int = Field(default=0, description="Times that an edge said what is no word of its own.")
     connections: int
     missing: int
     doubled: int

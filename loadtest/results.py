@@ -18,7 +18,7 @@ LATE_MS: Final = 50.0
 
 FAULTS: Final = (
     *("missing", "doubled", "disordered", "altered", "leaked"),
-    *("not_acked", "not_stored", "stored_wrong", "holes", "refused", "absent"),
+    *("not_acked", "not_stored", "stored_wrong", "holes", "refused", "absent", "not_understood"),
 )
 
 

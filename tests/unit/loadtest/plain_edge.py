@@ -34,7 +34,7 @@ class PlainEdge:
         """Every student is ours."""
         return self.url
 
-    async def emit(self, name: str, payload: dict[str, Any]) -> None:
+    async def emit(self, name: str, payload: Any) -> None:
         """Send an event to whoever came last."""
         await self.io.emit(name, payload, to=self.sids[-1])
 

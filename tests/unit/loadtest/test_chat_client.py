@@ -12,7 +12,7 @@ from loadtest import chat_client
 from loadtest.chat_client import ChatClient, ConnectRefusedError
 from loadtest.outbox import Outbox, Outgoing
 from loadtest.seen_frames import SeenFrames
-from schemas.client_events import CHAT_MESSAGE, LEFT, MOVE, ChatMessage, SendMessageOk
+from schemas.client_events import CHAT_MESSAGE, JOINED, LEFT, MOVE, ChatMessage, SendMessageOk
 from tests.unit.loadtest.plain_edge import PlainEdge, running_edge
 
 UP = "up201906045"
@@ -163,6 +163,48 @@ async def test_a_room_that_was_left_is_not_resumed() -> None:
         async with student(edge) as client:
             await edge.emit(LEFT, {"room": "leic"})
             await until(lambda: client.cursors == {"meic": 2})
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        (JOINED, {"nothing": 1}),
+        (JOINED, None),
+        (JOINED, {"rooms": {"leic": {"head": "the first", "missed": 0, "recovered": True}}}),
+        (LEFT, {}),
+        (MOVE, ["x"]),
+        (CHAT_MESSAGE, {"x": 1}),
+    ],
+)
+async def test_an_edge_that_is_not_understood_is_left_with_the_reason_and_connected_to_again(
+    name: str, payload: Any
+) -> None:
+    async with running_edge() as edge:
+        edge.joined = {"leic": joined(41)}
+        async with student(edge) as client:
+            assert client.not_understood == []
+            await edge.emit(name, payload)
+            await until(lambda: client.connections == 2 and client.joined.is_set())
+            assert client.lost_because == f"not understood: {client.not_understood[0]}"
+            assert client.cursors == {"leic": 41}
+
+
+@pytest.mark.parametrize("wrong", [{"error": "nope"}, {"error": {"code": []}}, {"id": "m1"}, {}])
+async def test_an_ack_that_is_not_understood_is_none_and_the_message_is_said_again(
+    wrong: dict[str, Any],
+) -> None:
+    async with running_edge() as edge:
+
+        def answer(payload: dict[str, Any]) -> dict[str, Any]:
+            return wrong if len(edge.got) == 1 else {"id": payload["id"], "seq": 7, "timestamp": 9}
+
+        edge.answer = answer
+        async with student(edge) as client:
+            acked: list[int] = []
+            client.on_acked = lambda _, ok: acked.append(ok.seq)
+            client.post("leic", "olá", message_id="m1", sent_at=1)
+            await until(lambda: acked == [7])
+            assert len(client.not_understood) == 1
 
 
 async def test_a_refused_token_is_final() -> None:
