@@ -42,7 +42,10 @@ def verdict(audits: Sequence[Audit]) -> tuple[str, int]:
     """Return what to say, and the exit code: 1 only where a vulnerability was found."""
     lines = [finding for audit in audits for finding in audit.findings]
     audited = sum(audit.audited for audit in audits)
-    lines.append(f"{audited} packages looked up, {len(lines)} known vulnerabilities")
+    if audited:
+        lines.append(f"{audited} packages looked up, {len(lines)} known vulnerabilities")
+    else:
+        lines.append("NOTHING is known: no package could be looked up")
     for audit in audits:
         if audit.not_audited:
             names = ", ".join(audit.not_audited[:MAX_NAMES])
