@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ from loadtest.server_side import Watched, pairs, pids
 from loadtest.tokens import open_tokens
 
 USUAL_MINUTES: Final = 6.0
+MAX_PORT: Final = 65_535
 
 EXAMPLES = """\
 Any deployment can be tested whose gateway can be reached, with its shared secret or a file of tokens:
@@ -230,6 +232,12 @@ def measure_fitness(target: Target, folder: Path, minutes: float, audit: Callabl
 
 def _probe(asked: argparse.Namespace) -> int:
     logging.getLogger("loadtest").setLevel(logging.WARNING)
+    if not 0 < asked.every < math.inf:
+        raise ValueError(f"--every {asked.every:g}: looks are some seconds apart")
+    if asked.for_s is not None and not asked.for_s > 0:
+        raise ValueError(f"--for {asked.for_s:g}: nothing can be seen in no time")
+    if asked.port is not None and not 0 <= asked.port <= MAX_PORT:
+        raise ValueError(f"--port {asked.port}: a port is a number up to {MAX_PORT}")
     tokens = open_tokens(asked.tokens)
     up = asked.up or (tokens.ups[0] if tokens.ups else made_up_number(uuid4().hex, 0))
     tokens.token(up)

@@ -155,6 +155,8 @@ def _faultless(result: Result) -> Iterator[Judged]:
         got=wrong or "0 faults",
         held=not wrong,
     )
+    if not verdict.said and result.scenario.objectives.online is None:
+        yield Judged(what="something is said", wanted="≥ 1 message", got="nothing was said", held=False)
     if verdict.unread:
         yield Judged(
             what="history has all of it",

@@ -11,11 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FOLDER: Final = Path(__file__).with_name("scenarios")
 
+MAX_NAME: Final = 50
+"""A file's name has 255 bytes: so many characters of any script leave room for the rest of a result's."""
+
 
 class Part(BaseModel):
-    """What a scenario is made of; unknown words are refused, so that a typing error is noticed."""
+    """What a scenario is made of; unknown words are refused, so that a typing error is noticed.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A run has an end, and so have all its figures.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Phase(Part):
@@ -61,7 +67,11 @@ class Objectives(Part):
 class Scenario(Part):
     """A whole run."""
 
-    name: str = Field(pattern="^[^/]+$", description="Also part of the name of the result's file.")
+    name: str = Field(
+        pattern=r"^[^/\x00-\x1f\x7f]+$",
+        max_length=MAX_NAME,
+        description="Also part of the name of the result's file.",
+    )
     about: str
     students: int = Field(default=300, ge=1)
     group_size: int = Field(default=30, ge=1)
@@ -88,13 +98,17 @@ class Scenario(Part):
         return sum(phase.seconds for phase in self.phases) + (self.replay.seconds if self.replay else 0.0)
 
     def stretched(self, factor: float) -> "Scenario":
-        """Return it so many times as long, but for the phases that only bring students online."""
+        """Return it so many times as long, but for the phases that only bring students online.
+
+        Raises ValueError where that is no time at all, or has no end.
+        """
         phases = tuple(
             phase.model_copy(update={"seconds": phase.seconds * factor}) if phase.measured else phase
             for phase in self.phases
         )
         replay = self.replay and self.replay.model_copy(update={"seconds": self.replay.seconds * factor})
-        return self.model_copy(update={"phases": phases, "replay": replay})
+        stretched = self.model_copy(update={"phases": phases, "replay": replay})
+        return Scenario.model_validate(stretched.model_dump())
 
 
 def load(name_or_path: str) -> Scenario:

@@ -18,6 +18,9 @@ TIMEOUT_S: Final = 2.0
 MACHINE: Final = "machine"
 """Everything that runs on this machine, ours or not, where processes of it are looked at."""
 
+MAX_PID: Final = 2**22
+"""The highest number that Linux gives a process."""
+
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _WANTED: Final = {
@@ -115,7 +118,7 @@ def pids(given: Iterable[str]) -> dict[str, int]:
     """Return ``name=pid`` arguments as a dictionary. Raises ValueError where one is not."""
     found = pairs(given)
     for name, pid in found.items():
-        if not pid.isdecimal():
+        if not pid.isdecimal() or not 0 < int(pid) <= MAX_PID:
             raise ValueError(f"{name}={pid}: a process is given by its number")
     return {name: int(pid) for name, pid in found.items()}
 

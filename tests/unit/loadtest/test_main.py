@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from loadtest import __main__ as commands
-from loadtest.__main__ import main
+from loadtest.__main__ import main, show_and_keep
 from loadtest.probe import Probe
-from loadtest.scenario import Scenario
+from loadtest.scenario import MAX_NAME, Scenario
 from tests.unit.loadtest.results import result
 
 REPLAY = 'name = "logs"\nabout = "a test\'s"\n[replay]\nfolder = "logs"\nseconds = 300\n'
@@ -97,9 +97,53 @@ def test_a_process_is_given_by_its_number(
     ran: list[Scenario], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--gateway", "http://x", "--out", str(tmp_path)]
-    assert main(["run", "smoke", *options, "--pid", "kafka=abc"]) == 2
-    assert "kafka=abc" in capsys.readouterr().err
+    for pid in ("abc", "0", "99999999999999999999"):
+        assert main(["run", "smoke", *options, "--pid", f"kafka={pid}"]) == 2
+        assert f"kafka={pid}" in capsys.readouterr().err
     assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *[("--for", value) for value in ("0", "-1", "nan")],
+        *[("--every", value) for value in ("0", "-1", "nan", "inf")],
+        *[("--port", value) for value in ("-1", "99999")],
+    ],
+)
+def test_a_probe_that_could_not_look_or_be_looked_at_is_refused_in_a_line(
+    option: str, value: str, ran: list[Scenario], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["probe", "--gateway", "http://127.0.0.1:1", option, value]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"FAILED: {option} {value}")
+    assert (said.err.count("\n"), said.out) == (1, "")
+
+
+@pytest.mark.parametrize("stretch", ["0", "-1", "nan", "inf"])
+def test_a_run_that_would_have_no_time_or_no_end_is_refused(
+    stretch: str, ran: list[Scenario], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--gateway", "http://x", "--out", str(tmp_path), "--stretch", stretch]
+    assert main(["run", "smoke", *options]) == 2
+    assert "seconds" in capsys.readouterr().err
+    assert ran == []
+
+
+@pytest.mark.parametrize("name", ["x" * 260, "x\0", "x\n", "../x", ""])
+def test_a_scenario_whose_result_could_not_be_kept_under_its_name_is_refused(name: str) -> None:
+    given = result().scenario.model_dump()
+    with pytest.raises(ValueError, match="name"):
+        Scenario.model_validate(given | {"name": name})
+
+
+def test_the_longest_name_of_a_scenario_is_that_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    longest = result(name="😀" * MAX_NAME)
+    Scenario.model_validate(longest.scenario.model_dump())
+    show_and_keep(longest, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_ctrl_c_ends_a_probe_with_what_it_has_seen(

@@ -50,6 +50,12 @@ def test_a_run_whose_history_could_not_be_read_has_not_held_and_misses_nothing()
     ]
 
 
+def test_a_run_in_which_nothing_was_said_has_shown_nothing_but_how_many_were_online() -> None:
+    silent = result(faults={"said": 0})
+    assert broken(silent) == ["something is said"]
+    assert broken(result(objectives=Objectives(online=10), faults={"said": 0})) == []
+
+
 def test_only_measured_seconds_count_and_all_are_shown() -> None:
     one = result(latency_ms=20)
     assert one.deliver.count == 1000
