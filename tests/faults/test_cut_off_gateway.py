@@ -44,6 +44,7 @@ async def remove(stage: Stage, group: str) -> None:
         await (await write(producer, topics.MEMBERSHIPS, gone, settings.kafka_partitions))
 
 
+@pytest.mark.usefixtures("long_only")
 async def test_a_gateway_that_is_cut_off_alone_lets_no_removed_member_read(
     stage: Stage, outcome: Outcome
 ) -> None:

@@ -5,7 +5,12 @@ import time
 
 import pytest
 
+from api_gateway import fallen_behind
 from deploy.local.backing import RunningBacking
+from runtime.mongo import open_store
+from runtime.settings import MongoSettings
+from schemas import topics
+from schemas.documents import PROGRESS, progress_key
 from tests.integration.api_gateway.gateways import Answer, Gateway, gateway
 from tests.integration.backing import DEADLINE_S, new_up
 
@@ -121,3 +126,28 @@ async def test_a_write_is_answered_in_time_where_nobody_stores_it(backing: Runni
         assert (posted.status, posted.said["stored"]) == (202, False)
         shown = await here.as_user(up, "GET", f"/chat/{made.said['id']}/message")
         assert (shown.said["messages"], shown.said["storedUpTo"]) == ([], -1)
+
+
+async def test_a_gateway_that_others_are_ahead_of_is_not_ready_and_lets_nobody_read(
+    backing: RunningBacking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`tests/faults/test_cut_off_gateway.py` cuts one off for real; here the store says so."""
+    monkeypatch.setattr(fallen_behind, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(fallen_behind, "BEHIND_AFTER_S", 0.2)
+    up, database = new_up(), f"ahead_{time.time_ns()}"
+    async with (
+        gateway(mongodb_database=database, wait_stored_ms=100) as here,
+        open_store(MongoSettings(mongodb_database=database)) as store,
+    ):
+        group = await a_group(here, up)
+
+        async def stored(next_offset: int) -> None:
+            keys = [progress_key(topics.MEMBERSHIPS, partition) for partition in range(12)]
+            await store.upsert(PROGRESS, [(key, {"$set": {"next": next_offset}}) for key in keys])
+
+        await stored(2**40)
+        await here.answers(up, f"/chat/{group}/message", lambda it: it.status == 503)
+        assert "members" in here.service.health.faults(readiness=True)
+        await stored(0)
+        await here.answers(up, f"/chat/{group}/message", lambda it: it.status == 200)
+        await here.ready()
