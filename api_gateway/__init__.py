@@ -8,6 +8,7 @@
     answers.py           the outermost layer: refusals, request ids, CORS, metrics
     traced_requests.py   a span for each request, where traces are wanted
     ready_response.py    an answer, whole, in one write
+    held_bytes.py        how many bytes all callers, and each, may make the gateway hold (pure)
     unread_answers.py    how much of all answers clients may leave unread, and for how long
     bodies.py            how much of all bodies may be on its way, and for how long
     access.py            who is calling
