@@ -9,7 +9,8 @@ from aiohttp import web
 
 from api_gateway.held_bytes import HeldBytes
 from runtime import metrics
-from schemas.refusals import SLOW_REQUEST, UNSUPPORTED_ENCODING, Refused
+from runtime.bodies import read_in_time
+from schemas.refusals import UNSUPPORTED_ENCODING, Refused
 
 
 class Bodies(HeldBytes):
@@ -39,11 +40,7 @@ class Bodies(HeldBytes):
             self.admit(caller, size)
         with self.counted(caller, size):
             try:
-                async with asyncio.timeout(self._within_s):
-                    return await request.read()
-            except TimeoutError as error:
-                metrics.LIMIT_HITS.labels(limit="slow bodies").inc()
-                raise Refused(SLOW_REQUEST) from error
+                return await read_in_time(request, self._within_s)
             except ConnectionError as error:
                 # Nobody is there to be answered: it ends as a read does whose client has gone.
                 raise asyncio.CancelledError from error

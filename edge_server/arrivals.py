@@ -15,6 +15,7 @@ from aiohttp.typedefs import Middleware
 
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
+from runtime.bodies import read_in_time
 from runtime.budgets import Budget
 from schemas.refusals import (
     OVERLOADED,
@@ -108,11 +109,7 @@ class Bodies:
             request = request.clone(client_max_size=self._most_of_newcomer)
         self._reading += 1
         try:
-            async with asyncio.timeout(self._within_s):
-                await request.read()
-        except TimeoutError as error:
-            metrics.LIMIT_HITS.labels(limit="slow bodies").inc()
-            raise Refused(SLOW_REQUEST) from error
+            await read_in_time(request, self._within_s)
         except web.HTTPRequestEntityTooLarge as error:
             raise Refused(TOO_LARGE) from error
         except ConnectionError as error:

@@ -3,6 +3,7 @@
     settings.py        the settings that services share, and how settings are read and shown
     service.py         start, supervised background work, signals, stop within a deadline
     bounded_runner.py  a web server that holds only so many connections
+    bodies.py          a request's body is read in time
     health.py          /healthz, /readyz and /metrics on the ops port
     logs.py            the log files and the lines on stdout
     access_log.py      a line a request, written together
