@@ -20,7 +20,7 @@ import aiohttp
 
 from loadtest.collector import Collector
 from loadtest.crew import START_IN_S, Crew
-from loadtest.news import Job, Second
+from loadtest.news import Job
 from loadtest.results import Moment, Result, ServerSecond
 from loadtest.scenario import Scenario
 from loadtest.server_side import Watched, look
@@ -54,11 +54,7 @@ async def run_scenario(
     run, started = uuid4().hex[:8], datetime.now(UTC)
     jobs = _jobs(scenario, target, run, processes)
     collector = Collector(scenario)
-
-    def on_second(second: Second) -> None:
-        on_moment(collector.take(second))
-
-    crew = Crew(jobs, on_second)
+    crew = Crew(jobs, lambda second: on_moment(collector.take(second)))
     meanwhile: list[asyncio.Task[None]] = []
     starts_at = math.inf
 

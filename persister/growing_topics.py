@@ -17,6 +17,7 @@ from aiokafka.errors import for_code
 
 from persister.batch import Ends
 from runtime import kafka
+from runtime.kafka_topics import config_of
 from runtime.settings import KafkaSettings
 
 Config = dict[str, str]
@@ -51,10 +52,9 @@ class GrowingTopics:
 
     async def config(self, topic: str) -> Config:
         """Return what is configured on a topic itself, but for a seal."""
-        asked = ConfigResource(ConfigResourceType.TOPIC, topic)
-        ((found,),) = [answer.resources for answer in await self._admin.describe_configs([asked])]
-        _raise_for(found[0])
-        config = {name: value for name, value, _, source, *_ in found[4] if source == SET_ON_THE_TOPIC}
+        code, entries = await config_of(self._admin, topic)
+        _raise_for(code)
+        config = {name: value for name, value, _, source, *_ in entries if source == SET_ON_THE_TOPIC}
         return dict(config.items() - SEAL.items())
 
     async def configure(self, topic: str, config: Config) -> None:

@@ -80,9 +80,15 @@ async def _count_partitions(admin: Any, name: str) -> int:
     return len(described["partitions"])
 
 
-async def _check_config(admin: Any, topic: topics.Topic, name: str) -> None:
+async def config_of(admin: Any, name: str) -> tuple[int, list[Any]]:
+    """Return how a topic is configured: an error's code or 0, and the entries, which begin name, value."""
     (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
     ((code, _, _, _, entries),) = answer.resources
+    return code, entries
+
+
+async def _check_config(admin: Any, topic: topics.Topic, name: str) -> None:
+    code, entries = await config_of(admin, name)
     if code:
         # Not everybody lets services read this, and nothing is wrong with the topic by that.
         log.warning(

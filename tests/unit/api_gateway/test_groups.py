@@ -117,18 +117,24 @@ async def test_the_solution_lets_nobody_into_a_group_whose_id_a_student_has_chos
     assert parts.groups.one("x").model_dump() == {"id": "x", "name": "mine", "users": [A]}
 
 
-@pytest.mark.parametrize("student_is_first", [True, False])
-async def test_of_a_student_and_the_solution_who_create_the_same_id_at_once_the_first_has_it(
-    student_is_first: bool,
-) -> None:
-    parts, durable = GroupParts(), asyncio.Event()
-    write = parts.writer.write
+def slowed(parts: GroupParts) -> asyncio.Event:
+    """Let what is written be durable only once the event is set."""
+    durable, write = asyncio.Event(), parts.writer.write
 
     async def write_slowly(topic: str, *records: Encoded) -> list[Written]:
         await durable.wait()
         return await write(topic, *records)
 
     parts.writer.write = write_slowly  # type: ignore[method-assign]
+    return durable
+
+
+@pytest.mark.parametrize("student_is_first", [True, False])
+async def test_of_a_student_and_the_solution_who_create_the_same_id_at_once_the_first_has_it(
+    student_is_first: bool,
+) -> None:
+    parts = GroupParts()
+    durable = slowed(parts)
     both = [
         parts.groups.create_for(A, NewGroup(name="n", id="x")),
         parts.groups.create(NewGroup(name="n", id="x", users=[B])),
@@ -203,14 +209,8 @@ async def test_whoever_leaves_while_the_creation_waits_for_other_records_stays_o
 
 
 async def test_nobody_creates_a_group_by_an_id_that_somebody_else_is_creating() -> None:
-    parts, durable = GroupParts(), asyncio.Event()
-    write = parts.writer.write
-
-    async def write_slowly(topic: str, *records: Encoded) -> list[Written]:
-        await durable.wait()
-        return await write(topic, *records)
-
-    parts.writer.write = write_slowly  # type: ignore[method-assign]
+    parts = GroupParts()
+    durable = slowed(parts)
     first, retry = (
         asyncio.create_task(parts.groups.create_for(A, NewGroup(name="n", id="x"))) for _ in range(2)
     )
