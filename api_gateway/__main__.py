@@ -3,7 +3,7 @@
 from api_gateway.app import start
 from api_gateway.settings import GatewaySettings
 from runtime import service
-from runtime.settings import load
+from runtime.read_settings import load
 
 
 def main() -> None:

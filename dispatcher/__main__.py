@@ -2,8 +2,8 @@
 
 from dispatcher.app import start
 from dispatcher.settings import DispatcherSettings
+from runtime.read_settings import load
 from runtime.service import run
-from runtime.settings import load
 
 NAME = "dispatcher"
 

@@ -2,8 +2,8 @@
 
 from edge_server.app import start
 from edge_server.settings import EdgeSettings
+from runtime.read_settings import load
 from runtime.service import run
-from runtime.settings import load
 
 if __name__ == "__main__":
     settings = load(EdgeSettings, "edge_server")

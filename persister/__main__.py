@@ -2,8 +2,8 @@
 
 from persister.app import start
 from persister.settings import PersisterSettings
+from runtime.read_settings import load
 from runtime.service import run
-from runtime.settings import load
 
 if __name__ == "__main__":
     settings = load(PersisterSettings, "persister")

@@ -30,8 +30,9 @@ from persister.settings import PersisterSettings
 from runtime import logs
 from runtime.kafka_topics import ensure_topics
 from runtime.mongo import Store, StoreUnavailable, open_store
+from runtime.read_settings import load
 from runtime.service import Fatal
-from runtime.settings import MAX_PARTITIONS, load
+from runtime.settings import MAX_PARTITIONS
 from schemas import topics
 
 STORED_WITHIN_S: Final = 60.0

@@ -18,7 +18,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from persister.read_records import TOPICS
 from runtime import kafka
-from runtime.settings import KafkaSettings, ServiceSettings, load
+from runtime.read_settings import load
+from runtime.settings import KafkaSettings, ServiceSettings
 from schemas import topics
 from schemas.log_records import BadRecord, DeadLetter, Encoded
 

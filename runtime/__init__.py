@@ -1,6 +1,7 @@
 """What every service needs, and nothing else.
 
-    settings.py        the settings that services share, and how settings are read and shown
+    settings.py        the settings that services share
+    read_settings.py   how settings are read, and shown by --help
     service.py         start, supervised background work, signals, stop within a deadline
     bounded_runner.py  a web server that holds only so many connections
     bodies.py          a request's body is read in time

@@ -14,8 +14,8 @@ from persister import pipeline
 from persister.app import start
 from persister.batch_writer import BatchWriter
 from persister.settings import PersisterSettings
+from runtime.read_settings import load
 from runtime.service import run
-from runtime.settings import load
 
 
 def dying(step: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -9,13 +9,12 @@ from api_gateway.settings import GatewaySettings
 from dispatcher.settings import DispatcherSettings
 from edge_server.settings import EdgeSettings
 from persister.settings import PersisterSettings
+from runtime.read_settings import describe, load
 from runtime.settings import (
     KafkaSettings,
     ServiceSettings,
     TokenSettings,
     TracingSettings,
-    describe,
-    load,
 )
 
 SAMPLERS = get_args(TracingSettings.model_fields["otel_traces_sampler"].annotation)
