@@ -4,7 +4,6 @@ It is called by python-socketio, or for a chat message by short_way.py. What an 
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
@@ -143,7 +142,7 @@ class SocketEvents:
 
     def _spend(self, client: Client, amount: float = 1.0) -> None:
         """Count what a user asks for, good or bad. Raises `Refused`; who goes on all the same is closed."""
-        left = self._messages.spend(client.up, time.monotonic(), amount)
+        left = self._messages.spend(client.up, asyncio.get_running_loop().time(), amount)
         if left < 0:
             metrics.LIMIT_HITS.labels(limit="messages").inc()
             if left <= self._most_debt:

@@ -26,6 +26,7 @@ from runtime.tokens import Identity
 from schemas.client_events import SendMessage
 from schemas.refusals import OVERLOADED, RATE_LIMITED, UNAVAILABLE, Refused
 from tests.integration.backing import eventually
+from tests.simulation.simulated_loop import SimulatedLoop
 from tests.unit.edge_server.test_fan_out import Transport
 
 UP = "up202000001"
@@ -329,6 +330,21 @@ async def test_a_long_message_counts_once_more_for_each_kib(bytes_: int, fit: in
     for n in range(fit):
         assert "error" not in (await edge.ordinary(f"42{n}" + chat(said)))[1]
     assert (await edge.ordinary("42" + f"{fit}" + chat(said)))[1]["error"]["code"] == "rate_limited"
+
+
+def test_a_budget_of_messages_keeps_the_loop_s_time() -> None:
+    """A simulated run is its seed's alone: no real clock may refuse a message, or let one through."""
+
+    async def codes() -> list[str | None]:
+        edge, answers = Edge(messages_per_s_per_user=0.001, messages_burst_per_user=2), []
+        for n, waits_s in enumerate((0, 0, 0, 2_000)):
+            await asyncio.sleep(waits_s)
+            answers.append((await edge.ordinary(f"42{n}" + chat(saying("hello"))))[1])
+        return [answer.get("error", {}).get("code") for answer in answers]
+
+    loop = SimulatedLoop()
+    assert loop.run_until_complete(codes()) == [None, None, "rate_limited", None]
+    loop.close()
 
 
 @pytest.mark.parametrize("event", ["join room", "leave room"])
