@@ -14,9 +14,9 @@ from dispatcher.leadership import Leadership
 from dispatcher.settings import DispatcherSettings
 from dispatcher.shown import Shown, show_published, show_term
 from dispatcher.wishes import Wishes
+from runtime import refusing
 from runtime.assignments import Assignments
 from runtime.bearer import check_bearer
-from runtime.refusing import answer
 from schemas.log_records import EdgesAsked
 from schemas.refusals import (
     INVALID_PAYLOAD,
@@ -63,7 +63,7 @@ class Operators:
                 check_bearer(request.headers.get("Authorization"), self._token)
                 return web.json_response(await ask(request))
             except Refused as refused:
-                return web.json_response(answer(refused), status=refused.refusal.status)
+                return refusing.response(refused)
 
         return handle
 

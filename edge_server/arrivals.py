@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 from urllib.parse import parse_qs
 
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
@@ -204,15 +203,8 @@ def _reader(request: web.Request, origins: str | Collection[str]) -> str | None:
 
 
 def _refusal(refused: Refused, reader: str | None) -> web.Response:
-    row = refused.refusal
-    response = web.json_response(refusing.answer(refused), status=row.status, dumps=_dumps)
+    response = refusing.response(refused)
     if reader is not None:
         response.headers["Access-Control-Allow-Origin"] = reader
-    if row.retry_after_s is not None:
-        response.headers["Retry-After"] = str(row.retry_after_s)
     response.force_close()
     return response
-
-
-def _dumps(value: object) -> str:
-    return orjson.dumps(value).decode()

@@ -95,12 +95,9 @@ class _Connection(RequestHandler):
         too_long = _is_too_long(exc)
         if too_long:
             _LONG_HEADS.inc()
-        row = TOO_LARGE if too_long else BAD_REQUEST
-        said = refusing.answer(Refused(row), fault=type(exc).__name__)
-        headers = {"X-Request-Id": said["error"]["request_id"]}
-        if own := self._app.get(UNREAD_HEADERS):
-            headers |= own
-        answer = web.json_response(said, status=row.status, headers=headers)
+        refused = Refused(TOO_LARGE if too_long else BAD_REQUEST)
+        answer = refusing.response(refused, fault=type(exc).__name__)
+        answer.headers.update(self._app.get(UNREAD_HEADERS, {}))
         answer.force_close()
         return answer
 

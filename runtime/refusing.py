@@ -3,6 +3,9 @@
 import logging
 from typing import Any
 
+import orjson
+from aiohttp import web
+
 from runtime import logs, metrics
 from schemas.ids import new_id
 from schemas.refusals import INTERNAL, OVERLOADED, Refused
@@ -33,3 +36,17 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
     if not isinstance(refused, NoRoom):
         metrics.REFUSALS.labels(code=refused.refusal.code).inc()
     return {"error": refused.body(request_id).model_dump(exclude_none=True)}
+
+
+def response(refused: Refused, **facts: object) -> web.Response:
+    """Return the answer to a request that was refused, which names itself and says when to come back."""
+    body = answer(refused, **facts)
+    headers = {"X-Request-Id": body["error"]["request_id"]}
+    if refused.retry_after_s is not None:
+        headers["Retry-After"] = str(refused.retry_after_s)
+    return web.Response(
+        body=orjson.dumps(body),
+        status=refused.refusal.status,
+        headers=headers,
+        content_type="application/json",
+    )

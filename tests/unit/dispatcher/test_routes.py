@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from dispatcher.routes import Operators
 from dispatcher.settings import DispatcherSettings
+from dispatcher.wishes import Wishes
 from runtime.assignments import Assignments
+from schemas.refusals import UNAVAILABLE, Refused
 
 TOKEN = "only-for-tests-0123456789"
 
@@ -55,3 +57,16 @@ async def test_a_token_of_any_bytes_is_refused_by_name(port: int, token: bytes) 
 async def test_a_name_that_no_edge_can_have_is_refused_by_name(port: int, name: bytes, wish: bytes) -> None:
     asked = b"POST /edges/" + name + b"/" + wish
     assert await ask(port, asked, TOKEN.encode()) == (404, "not_found")
+
+
+async def test_a_wish_that_nobody_grants_in_time_is_refused_with_when_to_ask_again(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_not_granted(*_: object) -> None:
+        raise Refused(UNAVAILABLE)
+
+    monkeypatch.setattr(Wishes, "drain", is_not_granted)
+    url, headers = f"http://127.0.0.1:{port}/edges/e/undrain", {"Authorization": f"Bearer {TOKEN}"}
+    async with ClientSession() as session, session.post(url, headers=headers) as refused:
+        assert (refused.status, refused.headers["Retry-After"]) == (503, str(UNAVAILABLE.retry_after_s))
+        assert refused.headers["X-Request-Id"] == (await refused.json())["error"]["request_id"]
