@@ -16,9 +16,8 @@ from functools import partial
 from typing import Any, Final
 
 from runtime import logs
-from runtime.budgets import Budget
+from runtime.budgets import Budget, request_cost
 from runtime.kafka import KeptProducer, partition_of
-from runtime.log_requests import cost_of
 from runtime.service import is_being_cancelled
 from schemas import topics
 from schemas.log_records import MessageSent, shared_headers
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 
 ROUNDS_PER_S: Final = 200.0
 """What a request costs hardly depends on how many messages it brings: where more would be made than these,
-a message waits for the next one, and shares it. Full ones count more (`cost_of`): of them there are 100."""
+a message waits for the next one, and shares it. Full ones count twice (`request_cost`)."""
 BURST_S: Final = 0.1
 """The rounds of so long may follow each other at once: where little is said nobody waits."""
 
@@ -109,7 +108,7 @@ class LogWriter:
 
     def _begin_round(self) -> None:
         due, self._due = self._due, []
-        cost = cost_of(sum(len(self._waiting[partition]) for partition in due))
+        cost = request_cost(sum(len(self._waiting[partition]) for partition in due))
         self._rounds.spend(asyncio.get_running_loop().time(), cost)
         for partition in due:
             task = asyncio.create_task(self._write_batch(partition, self._waiting[partition]))

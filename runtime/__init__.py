@@ -9,13 +9,12 @@
     logs.py            the log files and the lines on stdout
     access_log.py      a line a request, written together
     metrics.py         every metric of the system, one row each
-    budgets.py         so many a second, and so many at once (pure)
+    budgets.py         so many a second, and so many at once, also requests to the log (pure)
     bearer.py          what an Authorization header bears
     tokens.py          who a token says that its bearer is
     kafka.py           producers, and which partition a key has
     kafka_topics.py    topics are made where they are missing, and checked where they exist
     log_reader.py      reading a topic whole, without a consumer group
-    log_requests.py    what a request to the log counts, as there may be only so many a second (pure)
     log_folds.py       reading records of compacted topics, but for those that cannot be read
     memberships.py     who is in which group, folded from the log
     assignments.py     which edge holds which shard: the newest table of the log

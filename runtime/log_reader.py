@@ -14,9 +14,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from runtime import logs, metrics
-from runtime.budgets import Budget
+from runtime.budgets import Budget, request_cost
 from runtime.kafka import RETRY_AFTER_S, ends_of, stop_within
-from runtime.log_requests import cost_of
 from runtime.service import Fatal, Service, is_being_cancelled
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -31,7 +30,7 @@ POLL_HANGS_AFTER_S: Final = 60.0
 STOP_HANGS_AFTER_S: Final = 10.0
 FETCHES_PER_S: Final = 200.0
 """What a fetch costs does not depend on how many records it brings: where more would be made than these,
-a record waits for the next one, and shares it. Full ones count more (`cost_of`): of them there are 100."""
+a record waits for the next one, and shares it. Full ones count twice (`request_cost`)."""
 FETCHES_AT_ONCE: Final = 20.0
 """So many may follow each other at once: where little is said nobody waits."""
 PROGRESS_CHECK_S: Final = 10.0
@@ -151,7 +150,7 @@ class LogReader:
             for tp, records in batches.items():
                 self._on_records(tp.partition, records)
                 self.positions[tp.partition] = records[-1].offset + 1
-            cost = cost_of(sum(map(len, batches.values())))
+            cost = request_cost(sum(map(len, batches.values())))
             if batches and (debt := self._fetches.spend(loop.time(), cost)) < 0:
                 await self._rest(consumer, -debt / FETCHES_PER_S)
             if not self.caught_up.is_set():

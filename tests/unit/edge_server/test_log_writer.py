@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.log_writer import NOT_SAID, LogWriter, Outgoing, Written
+from runtime.budgets import request_cost
 from runtime.kafka import partition_of
-from runtime.log_requests import cost_of
 from tests.integration.backing import eventually
 from tests.unit.edge_server.producers import Producer, passes
 
@@ -139,7 +139,7 @@ async def test_after_a_round_that_many_shared_the_next_one_waits_for_longer() ->
         await passes()
         left.append(writing._rounds.left(asyncio.get_running_loop().time()))
         writing.close()
-    assert left == [pytest.approx(0.0, abs=0.1), pytest.approx(1.0 - cost_of(10), abs=0.1)]
+    assert left == [pytest.approx(0.0, abs=0.1), pytest.approx(1.0 - request_cost(10), abs=0.1)]
 
 
 async def test_what_waits_for_a_round_leaves_with_it_whatever_its_partition() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.budgets import SWEEP_FROM, Budget, Budgets
+from runtime.budgets import MOST_REQUEST_COST, SWEEP_FROM, Budget, Budgets, request_cost
 
 steps = st.lists(st.floats(min_value=0.0, max_value=5.0), max_size=200)
 rates = st.floats(min_value=0.1, max_value=100.0)
@@ -91,3 +91,14 @@ def test_the_idle_are_forgotten_and_debts_are_not() -> None:
     for n in range(3 * SWEEP_FROM):
         fresh.spend(str(n), 0.0)
     assert fresh.left("debtor", 0.0) == debt
+
+
+@given(st.integers(0, 10_000), st.integers(0, 100))
+def test_a_request_counts_more_the_more_share_it_and_each_of_them_less(messages: int, more: int) -> None:
+    cost = request_cost(messages)
+    assert 1.0 <= cost <= request_cost(messages + more) <= MOST_REQUEST_COST
+    assert request_cost(messages + more) <= cost + request_cost(more), "sharing is never dearer than not to"
+
+
+def test_a_message_by_itself_counts_one() -> None:
+    assert request_cost(0) == request_cost(1) == 1.0

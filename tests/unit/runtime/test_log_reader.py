@@ -9,8 +9,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from runtime import metrics
+from runtime.budgets import MOST_REQUEST_COST
 from runtime.log_reader import FETCHES_AT_ONCE, LogReader, Stalled
-from runtime.log_requests import MOST_COST
 from runtime.service import Fatal
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -152,7 +152,7 @@ async def test_nothing_is_fetched_while_a_reader_rests_from_many_fetches() -> No
     reading = asyncio.create_task(reader._read(reader.consumer, watching))
     await reader.consumer.resting.wait()
     made = reader.consumer.fetches
-    assert made >= FETCHES_AT_ONCE / MOST_COST, "where little is said nobody waits"
+    assert made >= FETCHES_AT_ONCE / MOST_REQUEST_COST, "where little is said nobody waits"
     await reader.consumer.resumed.wait()
     await reader.consumer.resting.wait()
     assert reader.consumer.fetches > made
