@@ -58,7 +58,6 @@ class SocketEvents:
         self._max_unacked = settings.max_pending_sends_per_client
         self._max_event_bytes = settings.max_event_bytes
         self._messages = Budgets(settings.messages_per_s_per_user, settings.messages_burst_per_user)
-        self._most_debt = -settings.messages_burst_per_user
         self._close = close
         self._rooms = rooms
         self._memberships = memberships
@@ -145,7 +144,7 @@ class SocketEvents:
         left = self._messages.spend(client.up, asyncio.get_running_loop().time(), amount)
         if left < 0:
             metrics.LIMIT_HITS.labels(limit="messages").inc()
-            if left <= self._most_debt:
+            if self._messages.ignores_refusals(left):
                 self._close(client, RATE_LIMITED.code)
             raise Refused(RATE_LIMITED)
 

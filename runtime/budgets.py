@@ -76,6 +76,10 @@ class Budgets:
             budget = self._budgets[spender] = Budget(self._per_s, self._burst)
         return budget.spend(now, amount)
 
+    def ignores_refusals(self, left: float) -> bool:
+        """Say whether who has so little left has heeded none of as many refusals as the burst was."""
+        return left <= -self._burst
+
     def wait_s(self, spender: str, now: float) -> int:
         """Return after how many whole seconds a spender has one to spend, if nothing is spent meanwhile."""
         return max(1, math.ceil((1.0 - self.left(spender, now)) / self._per_s))

@@ -47,9 +47,10 @@ def test_who_waits_as_long_as_is_said_is_served_and_a_second_earlier_is_not(
 
 @given(per_s=rates, burst=bursts, count=st.integers(min_value=1, max_value=300))
 def test_debt_tells_how_often_a_refusal_was_not_heeded(per_s: float, burst: int, count: int) -> None:
-    budget = Budget(per_s, burst)
-    left = [budget.spend(0.0) for _ in range(count)]
+    budgets = Budgets(per_s, burst)
+    left = [budgets.spend("a", 0.0) for _ in range(count)]
     assert left == [max(burst - n, -2 * burst) for n in range(1, count + 1)]
+    assert [budgets.ignores_refusals(one) for one in left] == [n >= 2 * burst for n in range(1, count + 1)]
 
 
 @given(per_s=rates, burst=bursts, steps=steps)
