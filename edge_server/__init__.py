@@ -13,7 +13,8 @@ others:
     reading.py           whether a connection is read
     write_through.py     and what is written to it
     arrivals.py          who may begin to connect, and who has taken too long
-    handshake.py         a connection becomes a client: token, groups, resuming
+    handshake.py         a connection becomes a client: who its user is, and not too often
+    joining.py           clients come into rooms, and get what they have missed
     sessions.py          clients come and go
     socket_events.py     an event becomes a call, a refusal becomes an ack
     short_way.py         a direct client's chat message goes past the libraries, and so does its ack

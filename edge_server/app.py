@@ -14,7 +14,8 @@ from edge_server.drain import Drain
 from edge_server.elsewhere import Elsewhere
 from edge_server.engine_requests import allowed_origins
 from edge_server.fan_out import FanOut
-from edge_server.handshake import Handshake, Joining
+from edge_server.handshake import Handshake
+from edge_server.joining import Joining
 from edge_server.moving import Moving
 from edge_server.presence import Presence
 from edge_server.publish import Publisher
@@ -73,7 +74,9 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     server = ChatSocketServer(settings)
     joining = Joining(settings, rooms, window, delivery, fan_out, memberships)
     elsewhere = Elsewhere(settings.edge_name, assignments)
-    sessions = Sessions(settings, server, rooms, Handshake(settings, tokens), joining, presence, elsewhere)
+    sessions = Sessions(
+        settings, server, rooms, Handshake(settings, tokens, memberships), joining, presence, elsewhere
+    )
     sessions.start(service)
     fan_out.on_slow(sessions.close_slow)
     drain = Drain(elsewhere, rooms)

@@ -1,155 +1,32 @@
-"""A connection becomes a client: the token says who it is, memberships say which rooms, ``since`` resumes.
-
-Joining a room is one step without an await between what was missed and what comes live.
-"""
+"""A connection becomes a client: its token says who it is, and each user may do so only so often."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from edge_server.catch_up import CatchUp, catch_up
 from edge_server.clients import POLLING, Client
-from edge_server.delivery import Delivery
-from edge_server.fan_out import FanOut
-from edge_server.frames import event_frame
-from edge_server.recent_log import RecentLog
-from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from runtime import metrics
 from runtime.budgets import Budgets
-from runtime.kafka import partition_of
 from runtime.memberships import Memberships
 from runtime.tokens import Identity, TokenVerifier
-from schemas.client_events import JOINED, LEFT, ConnectAuth, Joined, Left, RoomJoined
+from schemas.client_events import ConnectAuth
 from schemas.refusals import INVALID_PAYLOAD, MISSING_TOKEN, RATE_LIMITED, Refused, first_fault
-
-log = logging.getLogger(__name__)
-
-MOST_ROOMS_TOLD: Final = 500
-"""Rooms in one ``joined``: nobody has to take in more than some 60 KB before the first message that they have
-missed. In a usual number of groups there is one part."""
-
-ROOM_BYTES: Final = 192
-"""What a room takes in ``joined`` at most, the longest id and the frame included."""
 
 GROUPS_A_CONNECT: Final = 100
 """With so many groups a connect costs its user twice as much as with none: about 1 ms of the edge each."""
 
 
-class Joining:
-    """Lets clients into rooms and out of them, as their memberships say."""
-
-    def __init__(
-        self,
-        settings: EdgeSettings,
-        rooms: Rooms,
-        window: RecentLog,
-        delivery: Delivery,
-        fan_out: FanOut,
-        memberships: Memberships,
-    ) -> None:
-        self._partitions = settings.kafka_partitions
-        # The other half of what a client may leave unread is for what comes live meanwhile.
-        self._most_missed = settings.max_buffered_bytes // 2
-        self._resumed = Budgets(settings.resumed_bytes_per_s_per_user, settings.resumed_bytes_burst_per_user)
-        self._connects = Budgets(settings.connects_per_s_per_user, settings.connects_burst_per_user)
-        self._rooms = rooms
-        self._window = window
-        self._delivery = delivery
-        self._fan_out = fan_out
-        self._memberships = memberships
-        memberships.on_change(self._follow)
-
-    def require_budget(self, up: str) -> None:
-        """Let a user pay for a connect as much as it costs, which is mostly its rooms. Raises `Refused`.
-
-        Only who gets in pays: devices that ask again and again must not keep each other out.
-        """
-        now = asyncio.get_running_loop().time()
-        if self._connects.left(up, now) < 1:
-            metrics.LIMIT_HITS.labels(limit="connects of a user").inc()
-            raise Refused(RATE_LIMITED, retry_after_s=self._connects.wait_s(up, now))
-        self._connects.spend(up, now, 1 + self._memberships.count_of(up) / GROUPS_A_CONNECT)
-
-    def join_all(self, client: Client, since: Mapping[str, int]) -> None:
-        """Let a new client into all its user's rooms; tell it so; then send what it has missed."""
-        self._fan_out.flush()
-        joins: dict[str, CatchUp] = {}
-        room_for = self._most_missed
-        for group in sorted(self._memberships.groups_of(client.up)):
-            joins[group] = self._join(client, group, since.get(group), room_for)
-            room_for -= joins[group].bytes
-        # This edge may learn later than the last one that the user has become a member.
-        client.cursors = {group: seq for group, seq in since.items() if group not in joins}
-        # Its user's groups are no fault of its own: it would be cut off for them at every connect.
-        client.may_leave_unread(ROOM_BYTES * len(joins))
-        self._tell(client, joins)
-
-    def join(self, client: Client, group: str, since: int | None) -> RoomJoined:
-        """Let a client into one room. What it has missed is sent right after the caller's ack."""
-        self._fan_out.flush()
-        joined = self._join(client, group, since, self._most_missed)
-        self._fan_out.send_soon(client, joined.missed)
-        return _room_joined(joined)
-
-    def _join(self, client: Client, group: str, since: int | None, most_bytes: float) -> CatchUp:
-        """Let a client in. What is looked through for it is its user's to spend: the rest is in history."""
-        now = asyncio.get_running_loop().time()
-        most_bytes = min(most_bytes, self._resumed.left(client.up, now))
-        partition = partition_of(group.encode(), self._partitions)
-        head = self._delivery.head(partition)
-        joined = catch_up(self._window, group, partition, head=head, since=since, most_bytes=most_bytes)
-        self._rooms.join(client, group, not_before=joined.not_before)
-        if looked_through := joined.bytes + joined.bytes_in_vain:
-            self._resumed.spend(client.up, now, looked_through)
-        if since is not None:
-            metrics.RECOVERIES.labels(outcome="recovered" if joined.recovered else "hole").inc()
-            metrics.RECOVERED_MESSAGES.inc(len(joined.missed))
-        return joined
-
-    def tell_hole(self, client: Client, group: str) -> None:
-        """Let a client go on from here whose cursor is from another log."""
-        self._fan_out.flush()
-        self._rooms.join(client, group)
-        head = self._delivery.head(partition_of(group.encode(), self._partitions))
-        self._tell(client, {group: CatchUp(head=head, recovered=False)})
-        metrics.RECOVERIES.labels(outcome="hole").inc()
-
-    def _tell(self, client: Client, joins: Mapping[str, CatchUp]) -> None:
-        """Tell a client its rooms, each part of them with what it has missed there. One part may be empty."""
-        rest = iter(joins.items())
-        for _ in range(0, max(1, len(joins)), MOST_ROOMS_TOLD):
-            part = dict(islice(rest, MOST_ROOMS_TOLD))
-            rooms = {group: _room_joined(join) for group, join in part.items()}
-            client.send(event_frame(JOINED, Joined(rooms=rooms)))
-            for join in part.values():
-                self._fan_out.send_to(client, join.missed)
-
-    def _follow(self, group: str, up: str, member: bool) -> None:
-        """A membership has changed: the user's clients here follow at once.
-
-        Who is still to be welcomed is let into all rooms then, from its cursors on, and into none before.
-        """
-        self._fan_out.flush()
-        for client in self._rooms.of_user(up):
-            if not member:
-                self._rooms.leave(client, group)
-                client.send(event_frame(LEFT, Left(room=group)))
-            elif client.cursors is not None:
-                since = client.cursors.pop(group, None)
-                self._tell(client, {group: self._join(client, group, since, self._most_missed)})
-
-
 class Handshake:
     """Checks who connects, and makes clients."""
 
-    def __init__(self, settings: EdgeSettings, tokens: TokenVerifier) -> None:
+    def __init__(self, settings: EdgeSettings, tokens: TokenVerifier, memberships: Memberships) -> None:
         self._settings = settings
         self._tokens = tokens
+        self._memberships = memberships
+        self._connects = Budgets(settings.connects_per_s_per_user, settings.connects_burst_per_user)
 
     def authenticate(self, auth: object) -> tuple[Identity, Mapping[str, int]]:
         """Return who connects, and with which cursors. Raises `Refused`."""
@@ -162,6 +39,17 @@ class Handshake:
             raise Refused(INVALID_PAYLOAD, f"auth.{where}: {what}") from error
         return self._tokens.verify(wanted.token), wanted.since or {}
 
+    def require_budget(self, up: str) -> None:
+        """Let a user pay for a connect as much as it costs, which is mostly its rooms. Raises `Refused`.
+
+        Only who gets in pays: devices that ask again and again must not keep each other out.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._connects.left(up, now) < 1:
+            metrics.LIMIT_HITS.labels(limit="connects of a user").inc()
+            raise Refused(RATE_LIMITED, retry_after_s=self._connects.wait_s(up, now))
+        self._connects.spend(up, now, 1 + self._memberships.count_of(up) / GROUPS_A_CONNECT)
+
     def client(self, sid: str, identity: Identity, engine_socket: Any) -> Client:
         """Return the new client of an accepted connection, in no room yet."""
         client = Client(
@@ -173,7 +61,3 @@ class Handshake:
         )
         client.count_as(POLLING)
         return client
-
-
-def _room_joined(join: CatchUp) -> RoomJoined:
-    return RoomJoined(head=join.head, recovered=join.recovered, missed=len(join.missed))

@@ -12,7 +12,8 @@ from socketio.exceptions import ConnectionRefusedError as Rejected
 from edge_server.clients import Client
 from edge_server.elsewhere import Elsewhere
 from edge_server.frames import event_frame
-from edge_server.handshake import Handshake, Joining
+from edge_server.handshake import Handshake
+from edge_server.joining import Joining
 from edge_server.presence import Presence
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
@@ -105,7 +106,7 @@ class Sessions:
             metrics.LIMIT_HITS.labels(limit="clients").inc()
             raise refusing.NoRoom
         identity, since = self._handshake.authenticate(auth)
-        self._joining.require_budget(identity.up)
+        self._handshake.require_budget(identity.up)
         return self._handshake.client(sid, identity, self._engine_socket(sid)), since
 
     def _close_oldest(self, up: str) -> None:

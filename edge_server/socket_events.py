@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from edge_server.clients import Client
-from edge_server.handshake import Joining
+from edge_server.joining import Joining
 from edge_server.presence import Presence
 from edge_server.publish import Publisher
 from edge_server.recent_log import Entry

@@ -13,7 +13,8 @@ from edge_server.delivery import Delivery
 from edge_server.drain import Drain
 from edge_server.elsewhere import Elsewhere
 from edge_server.fan_out import FanOut
-from edge_server.handshake import Handshake, Joining
+from edge_server.handshake import Handshake
+from edge_server.joining import Joining
 from edge_server.log_writer import BURST_S
 from edge_server.moving import Moving
 from edge_server.presence import Presence
@@ -130,7 +131,7 @@ class SimulatedEdge:
         await messages.start(service)
         joining = Joining(settings, self.rooms, window, delivery, fan_out, self.memberships)
         server: Any = self._server
-        handshake = Handshake(settings, Tokens())  # type: ignore[arg-type]
+        handshake = Handshake(settings, Tokens(), self.memberships)  # type: ignore[arg-type]
         elsewhere = Elsewhere(process.name, assignments)
         self.sessions = Sessions(settings, server, self.rooms, handshake, joining, presence, elsewhere)
         self.sessions.start(service)

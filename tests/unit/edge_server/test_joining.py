@@ -4,29 +4,25 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
-import pytest
 from aiokafka import ConsumerRecord
 from engineio import packet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_gateway.settings import GatewaySettings
 from edge_server.clients import Client
 from edge_server.delivery import Delivery
 from edge_server.fan_out import FanOut
 from edge_server.frames import event_text, text_frame
-from edge_server.handshake import GROUPS_A_CONNECT, MOST_ROOMS_TOLD, ROOM_BYTES, Joining
+from edge_server.joining import MOST_ROOMS_TOLD, ROOM_BYTES, Joining
 from edge_server.recent_log import RecentLog
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from edge_server.write_through import WriteThrough
-from runtime import metrics
 from runtime.kafka import partition_of
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
 from schemas.client_events import JOINED, Joined, RoomJoined
 from schemas.log_records import MAX_TEXT_BYTES, MessageSent
-from schemas.refusals import RATE_LIMITED, Refused
 from tests.frame_reader import FrameReader
 from tests.unit.edge_server.entries import entry
 from tests.unit.edge_server.producers import passes
@@ -59,30 +55,6 @@ def consumed(seq: int, partition: int) -> ConsumerRecord:
     sent = MessageSent(id=f"m{seq}", group="g", up="up202000001", message="hello", sent_at=1)
     headers = [("ce_type", MessageSent.ce_type.encode()), ("ce_id", b"up202000001/m%d" % seq)]
     return ConsumerRecord("chat.messages", partition, seq, 1, 1, b"g", sent.value(), None, 1, 1, headers)
-
-
-async def test_a_connect_costs_its_user_as_much_as_there_are_groups_and_a_refused_one_nothing() -> None:
-    lobby = Lobby(connects_per_s_per_user=0.001, connects_burst_per_user=5)
-    up = lobby.client.up
-    for n in range(GROUPS_A_CONNECT - 1):
-        lobby.memberships.set_member(f"another-{n}", up, True)
-    hits = metrics.LIMIT_HITS.labels(limit="connects of a user")._value
-    before = hits.get()
-    for _ in range(3):
-        lobby.joining.require_budget(up)
-    for _ in range(20):
-        with pytest.raises(Refused) as refused:
-            lobby.joining.require_budget(up)
-        assert refused.value.refusal is RATE_LIMITED
-        assert 1_000 < (refused.value.retry_after_s or 0) <= 2_000
-    assert hits.get() == before + 20
-    lobby.joining.require_budget("up202000002")
-
-
-def test_all_devices_of_a_user_in_as_many_groups_as_may_be_can_come_back_at_once() -> None:
-    edge, gateway = EdgeSettings(), GatewaySettings()
-    each = 1 + gateway.max_groups_per_user / GROUPS_A_CONNECT
-    assert edge.connects_burst_per_user >= edge.max_connections_per_user * each
 
 
 async def test_nothing_newer_comes_before_what_was_missed() -> None:
