@@ -44,7 +44,7 @@ class Delivery:
         self._starts = starts
         self._sure_from = sure_from
         self._orders: dict[int, LogOrder[Entry]] = {}
-        self._tells = log.isEnabledFor(logging.DEBUG)
+        self._debugs = log.isEnabledFor(logging.DEBUG)
         self._on_settled: OnEntry = lambda _entry: None
         self._on_lost: OnEntry = lambda _entry: None
 
@@ -87,7 +87,7 @@ class Delivery:
     def _take_turn(self, entry: Entry) -> None:
         if self._window.add(entry):
             if self._rooms.is_watched(entry.group):
-                if self._tells:
+                if self._debugs:
                     log.debug("a message is handed on", extra=logs.facts(message=_id(entry), seq=entry.seq))
                 self._give(entry)
             self._on_settled(entry)

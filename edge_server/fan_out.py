@@ -85,7 +85,7 @@ class FanOut:
         for entry in entries:
             if entry.frame is not None:
                 client.send(entry.frame)
-        self._look_at(client)
+        self._close_if_slow(client)
 
     def _deliver(self, room: str, entries: list[Entry]) -> int:
         """Write entries to their room. Returns how many writes that took."""
@@ -105,7 +105,7 @@ class FanOut:
         if late := self._rooms.late(room):
             self._deliver_late(room, entries, late)
         for client in slow:
-            self._look_at(client)
+            self._close_if_slow(client)
         return len(members)
 
     def _deliver_late(self, room: str, entries: list[Entry], late: dict[Client, int]) -> None:
@@ -117,7 +117,7 @@ class FanOut:
                 self._rooms.join(client, room)
             self.send_to(client, newer)
 
-    def _look_at(self, client: Client) -> None:
+    def _close_if_slow(self, client: Client) -> None:
         if client.slow and not client.gone:
             metrics.SLOW_CLIENTS.inc()
             self._close_slow(client)

@@ -73,7 +73,7 @@ class Publisher:
         """By partition: one whose broker does not answer holds up only its own groups."""
         self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._tells = log.isEnabledFor(logging.DEBUG)
+        self._debugs = log.isEnabledFor(logging.DEBUG)
         self._writer = LogWriter(
             producer,
             source=settings.edge_name,
@@ -156,8 +156,7 @@ class Publisher:
     def _on_failed(self, batch: Sequence[Pending], error: BaseException) -> None:
         log.warning("messages could not be written", extra=logs.facts(messages=len(batch), error=repr(error)))
         for pending in batch:
-            if self._tells:
-                self._say("a message could not be written", pending)
+            _debug("a message could not be written", pending)
             self._end(pending, Refused(UNAVAILABLE))
 
     def _settle(self, entry: Entry) -> None:
@@ -165,8 +164,8 @@ class Publisher:
         # What nobody can read under a message's key is not that message.
         if pending is not None and entry.frame is not None:
             metrics.ACK_SECONDS.observe(self._loop.time() - pending.since)
-            if self._tells:
-                self._say("a message stands in the log", pending, partition=entry.partition, seq=entry.seq)
+            if self._debugs:
+                _debug("a message stands in the log", pending, partition=entry.partition, seq=entry.seq)
             self._end(pending, entry)
 
     def _refuse_lost(self, entry: Entry) -> None:
@@ -204,13 +203,10 @@ class Publisher:
         """The message stays pending: its turn may come yet, and a retry must not be a second message."""
         late = [tell for since, tell in pending.waiting if since <= overdue]
         pending.waiting = [(since, tell) for since, tell in pending.waiting if since > overdue]
-        if late and self._tells:
-            self._say("a message has waited for too long", pending)
+        if late:
+            _debug("a message has waited for too long", pending)
         for tell in late:
             tell(Refused(UNAVAILABLE))
-
-    def _say(self, what: str, pending: Pending, **facts: object) -> None:
-        log.debug(what, extra=logs.facts(message=pending.key.decode(), **facts))
 
 
 def _oldest(in_order: deque[Pending]) -> Pending | None:
@@ -218,6 +214,10 @@ def _oldest(in_order: deque[Pending]) -> Pending | None:
     while in_order and in_order[0].settled:
         in_order.popleft()
     return in_order[0] if in_order else None
+
+
+def _debug(what: str, pending: Pending, **facts: object) -> None:
+    log.debug(what, extra=logs.facts(message=pending.key.decode(), **facts))
 
 
 def _end_span(sending: "Sending", outcome: Entry | Refused) -> None:

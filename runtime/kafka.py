@@ -149,7 +149,7 @@ class KeptProducer:
         try:
             future = await sending
         except KafkaError as error:
-            self._look_at(producer, error)
+            self._retire_if_failed(producer, error)
             raise
         future.add_done_callback(partial(self._settle, producer))
         return future
@@ -157,9 +157,9 @@ class KeptProducer:
     def _settle(self, producer: AIOKafkaProducer, done: "asyncio.Future[RecordMetadata]") -> None:
         error = None if done.cancelled() else done.exception()
         if error is not None:
-            self._look_at(producer, error)
+            self._retire_if_failed(producer, error)
 
-    def _look_at(self, producer: AIOKafkaProducer, error: BaseException) -> None:
+    def _retire_if_failed(self, producer: AIOKafkaProducer, error: BaseException) -> None:
         """Nobody may try a failed producer again, and its late errors must not end its successor."""
         if producer is self._producer and self._usable.is_set() and _is_for_good(error):
             log.error("a producer failed for good and is replaced", extra=logs.facts(error=repr(error)))
