@@ -5,7 +5,7 @@ A connection is an arrival until its handshake has succeeded. What a refusal cos
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Container, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -151,19 +151,19 @@ def gate(
     @web.middleware
     async def pass_through(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            with ExitStack() as during:
-                eio_sid = _session(request)
-                if request.method == "POST":
-                    if eio_sid is None or eio_sid not in sessions:
-                        return await _refused_unread(request, handler)
-                    request = await bodies.read(request, is_newcomer=eio_sid in arrivals)
-                elif request.method == "GET":
-                    if eio_sid is None:
-                        _require_small_head(request)
-                        arrivals.require_room(asyncio.get_running_loop().time())
-                    elif not _upgrades(request):
-                        during.enter_context(polls.one_of(eio_sid))
-                return await handler(request)
+            eio_sid = _session(request)
+            if request.method == "POST":
+                if eio_sid is None or eio_sid not in sessions:
+                    return await _refused_unread(request, handler)
+                request = await bodies.read(request, is_newcomer=eio_sid in arrivals)
+            elif request.method == "GET":
+                if eio_sid is None:
+                    _require_small_head(request)
+                    arrivals.require_room(asyncio.get_running_loop().time())
+                elif not _upgrades(request):
+                    with polls.one_of(eio_sid):
+                        return await handler(request)
+            return await handler(request)
         except Refused as refused:
             return _refusal(refused, _reader(request, origins))
 
