@@ -177,8 +177,8 @@ class SocketEvents:
     def _refuse_message(self, client: Client, error: Exception) -> Answer:
         """Refuse a message of the short way. Who was told to wait is not read until it may try again."""
         refusal = self._refuse(client, error, events.CHAT_MESSAGE)
-        if isinstance(error, Refused) and error.refusal.retry_after_s is not None:
-            client.rest(error.refusal.retry_after_s, refusal)
+        if isinstance(error, Refused) and error.retry_after_s is not None:
+            client.rest(error.retry_after_s, refusal)
         return refusal
 
     def _require_member(self, client: Client, room: str) -> None:

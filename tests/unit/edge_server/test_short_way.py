@@ -211,6 +211,24 @@ async def test_who_was_told_to_wait_is_not_read_until_then_and_what_was_read_get
     assert len(edge.published.messages) == 1
 
 
+def test_who_was_told_to_wait_for_longer_is_not_read_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise Refused(RATE_LIMITED, retry_after_s=60)
+
+    async def say_and_wait() -> list[bool]:
+        edge, paused = Edge(), []
+        monkeypatch.setattr(edge.published, "publish", refuse)
+        edge.short("421" + chat(saying("hello")))
+        for _ in range(2):
+            await asyncio.sleep(40)
+            paused.append(edge.transport.paused)
+        return paused
+
+    loop = SimulatedLoop()
+    assert loop.run_until_complete(say_and_wait()) == [True, False]
+    loop.close()
+
+
 def frame(opcode: int, payload: bytes, *, fin: bool = True, first_bits: int = 0) -> bytes:
     """Return a client's frame: masked."""
     mask = b"\x01\x02\x03\x04"
