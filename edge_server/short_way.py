@@ -18,8 +18,11 @@ from edge_server.recent_log import Entry
 from runtime import metrics
 from schemas.refusals import Refused
 
-Say = Callable[[Client, object, Callable[[str, Entry | Refused], None]], None]
-"""Says a message for a client, and tells its id and what became of it. Whatever it raises is refused."""
+TellSender = Callable[[str, Entry | Refused], None]
+"""Takes a message's id and what became of it."""
+
+Say = Callable[[Client, object, TellSender], None]
+"""Says a message for a client. Whatever it raises is refused."""
 
 Refuse = Callable[[Client, Exception], dict[str, Any]]
 """Logs and counts a refusal, and returns its answer."""

@@ -16,7 +16,7 @@ from edge_server.publish import Publisher
 from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
-from edge_server.short_way import ShortWay
+from edge_server.short_way import ShortWay, TellSender
 from edge_server.socket_server import ChatSocketServer
 from runtime import metrics, refusing
 from runtime.budgets import Budgets
@@ -135,7 +135,7 @@ class SocketEvents:
         self._send(client, event, tell)
         return await answered
 
-    def _say(self, client: Client, payload: object, tell: Callable[[str, Entry | Refused], None]) -> None:
+    def _say(self, client: Client, payload: object, tell: TellSender) -> None:
         self._spend(client)
         self._send(client, _read(events.SendMessage, client, (payload,)), tell)
 
@@ -148,9 +148,7 @@ class SocketEvents:
                 self._close(client, RATE_LIMITED.code)
             raise Refused(RATE_LIMITED)
 
-    def _send(
-        self, client: Client, event: events.SendMessage, tell: Callable[[str, Entry | Refused], None]
-    ) -> None:
+    def _send(self, client: Client, event: events.SendMessage, tell: TellSender) -> None:
         """Check a message and publish it. Raises `Refused`."""
         self._require_member(client, event.room)
         size = len(event.message.encode(errors="surrogatepass"))
