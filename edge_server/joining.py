@@ -57,10 +57,10 @@ class Joining:
         """Let a new client into all its user's rooms; tell it so; then send what it has missed."""
         self._fan_out.flush()
         joins: dict[str, CatchUp] = {}
-        room_for = self._most_missed
+        bytes_left = self._most_missed
         for group in sorted(self._memberships.groups_of(client.up)):
-            joins[group] = self._join(client, group, since.get(group), room_for)
-            room_for -= joins[group].bytes
+            joins[group] = self._join(client, group, since.get(group), bytes_left)
+            bytes_left -= joins[group].bytes
         # This edge may learn later than the last one that the user has become a member.
         client.cursors = {group: seq for group, seq in since.items() if group not in joins}
         # Its user's groups are no fault of its own: it would be cut off for them at every connect.

@@ -135,8 +135,8 @@ class Publisher:
     def _require_room(self, in_order: deque[Pending], now: float) -> None:
         if len(self._pending) >= self._max_pending:
             raise Refused(OVERLOADED)
-        oldest = _oldest(in_order)
-        if oldest is not None and now - oldest.since > self._refuse_after_s:
+        _forget_settled(in_order)
+        if in_order and now - in_order[0].since > self._refuse_after_s:
             raise Refused(UNAVAILABLE)
 
     def _on_written(self, batch: Sequence[Pending], written: Written) -> None:
@@ -193,7 +193,7 @@ class Publisher:
             await asyncio.sleep(LOOK_EVERY_S)
             overdue = self._loop.time() - self._timeout_s
             for in_order in self._in_order.values():
-                _oldest(in_order)
+                _forget_settled(in_order)
                 for pending in in_order:
                     if pending.since > overdue:
                         break
@@ -209,11 +209,10 @@ class Publisher:
             tell(Refused(UNAVAILABLE))
 
 
-def _oldest(in_order: deque[Pending]) -> Pending | None:
-    """Return what is pending for the longest time; what has been settled before it is dropped."""
+def _forget_settled(in_order: deque[Pending]) -> None:
+    """Let what is pending for the longest time be the first: others may be settled behind it."""
     while in_order and in_order[0].settled:
         in_order.popleft()
-    return in_order[0] if in_order else None
 
 
 def _debug(what: str, pending: Pending, **facts: object) -> None:
