@@ -8,7 +8,8 @@ others:
     pings.py             when clients are pinged, and who has not answered
     packet_queue.py      what the library has for a client that polls
     websockets.py        a websocket is accepted
-    direct_websocket.py  one that began as such: frames come in, and no task waits
+    direct_websocket.py  frames come in, and no task waits
+    coming_over.py       a client that polls comes over to its websocket
     unfinished.py        how much of a message may be read before it ends
     reading.py           whether a connection is read
     write_through.py     and what is written to it

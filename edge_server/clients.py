@@ -1,9 +1,7 @@
 """A connected client, and the one way in which anything is sent to it.
 
-A client begins *queued*: what it gets goes through engine.io's queue, which polling reads. Once its websocket
-is up, a barrier is put into that queue; what comes after it is held until the barrier itself is written, and
-from then on the client is *direct*: bytes go straight to its transport. So nothing overtakes anything. Who
-began by websocket has no queue (write_through.py), and is direct as soon as it has been welcomed.
+What a client that polls gets waits in engine.io's queue. Who has a websocket has none (write_through.py), and
+is *direct* as soon as it has been welcomed: bytes go straight to its transport.
 """
 
 import asyncio
@@ -26,32 +24,21 @@ _CONNECTIONS: Final = {
 }
 
 
-class Noticed(eio_packet.Packet):  # type: ignore[misc]
-    """A packet for engine.io's queue that says when it is taken out of it, and all before it has been."""
+class QueuedEvent(eio_packet.Packet):  # type: ignore[misc]
+    """An event in engine.io's queue, which says when it is taken out of it.
 
-    def __init__(self, kind: int, on_taken: Callable[[], None]) -> None:
-        super().__init__(kind)
-        self._on_taken = on_taken
-
-    def encode(self, b64: bool = False) -> Any:
-        """Called by engine.io's writer after it has written all earlier packets."""
-        self._on_taken()
-        return super().encode(b64=b64)
-
-
-class NoticedEvent(Noticed):
-    """An event in that queue. It refers to the frame that its message has for everybody, until it is taken.
-
-    A text of its own would be as many copies as clients wait for it, of four bytes a character at worst.
+    It refers to the frame that its message has for everybody. A text of its own would be as many copies as
+    clients wait for it, of four bytes a character at worst.
     """
 
     def __init__(self, frame: bytes, on_taken: Callable[[], None]) -> None:
-        super().__init__(eio_packet.MESSAGE, on_taken)
+        super().__init__(eio_packet.MESSAGE)
         self.frame = frame
+        self._on_taken = on_taken
 
-    def encode(self, b64: bool = False) -> Any:
-        """Return the text in the frame, which names the kind of packet, too."""
-        super().encode(b64=b64)
+    def encode(self, b64: bool = False) -> Any:  # noqa: ARG002 - as engine.io calls it
+        """Return the text in the frame, which names the kind of packet, too. Called when it is sent."""
+        self._on_taken()
         return text_of(self.frame).decode()
 
 
@@ -59,7 +46,7 @@ class Client:
     """One connection of one user."""
 
     __slots__ = (
-        "_held", "_max_bytes", "_max_packets", "_socket", "_waiting_bytes", "counted_as", "cursors", "gone",
+        "_max_bytes", "_max_packets", "_socket", "_waiting_bytes", "counted_as", "cursors", "gone",
         "identity", "reading", "resting", "rooms", "sid", "slow", "transport", "unacked",
     )  # fmt: skip
 
@@ -82,7 +69,6 @@ class Client:
         """The refusal that it was just told, while nothing is read from it; None usually."""
         self.counted_as: str | None = None
         self._socket = socket
-        self._held: list[bytes] | None = None
         self._waiting_bytes = 0
         self._max_bytes = max_bytes
         self._max_packets = max_packets
@@ -108,14 +94,9 @@ class Client:
         if isinstance(self._socket.queue, WriteThrough):
             self._socket.queue.put_frame(frame)
             return
-        if self._held is None:
-            self.try_direct()
-        if self._held is not None:
-            self._hold(self._held, frame)
-        else:
-            size = len(frame)
-            self._wait(size, self._socket.queue.qsize())
-            self._socket.queue.put_nowait(NoticedEvent(frame, partial(self._wait, -size, 0)))
+        size = len(frame)
+        self._wait(size, self._socket.queue.qsize())
+        self._socket.queue.put_nowait(QueuedEvent(frame, partial(self._wait, -size, 0)))
 
     def send_frame(self, frame: bytes) -> None:
         """Answer a client that is direct, unless it is gone. Who does not read its answers is cut off."""
@@ -160,31 +141,17 @@ class Client:
         """End the connection after all that is queued: engine.io would leave it open."""
         self._socket.queue.put_nowait(None)
 
-    def try_direct(self) -> None:
-        """Put the barrier, if the client's websocket is up by now."""
-        websocket = getattr(self._socket, "framed_websocket", None)
-        if websocket is None or not self._socket.upgraded or self._held is not None:
-            return
-        if isinstance(self._socket.queue, WriteThrough):
-            self._socket.queue.write_at_once()
-            self._go_direct(websocket)
-            return
-        self._held = []
-        barrier = Noticed(eio_packet.NOOP, partial(self._go_direct, websocket))
-        self._socket.queue.put_nowait(barrier)
-
-    def _go_direct(self, websocket: Any) -> None:
-        """What was held comes first. Of one that is gone it is the goodbye, unless it reads nothing."""
-        held, self._held = self._held, None
-        self._waiting_bytes = 0
-        if held and not (self.gone and self.slow):
-            self.write(websocket.transport, b"".join(held))
-        if self.gone:
-            return
-        self.transport = websocket.transport
-        self.reading = websocket.reading
-        websocket.take_short_way(self)
-        self.count_as(WEBSOCKET)
+    def go_direct(self) -> None:
+        """Write straight to the transport from now on, if there is a websocket. Not before the welcome."""
+        queue = self._socket.queue
+        if isinstance(queue, WriteThrough):
+            queue.max_bytes = self._max_bytes
+            queue.write_at_once()
+            websocket = self._socket.websocket
+            self.transport = websocket.transport
+            self.reading = websocket.reading
+            websocket.take_short_way(self)
+            self.count_as(WEBSOCKET)
 
     def count_as(self, transport: str | None) -> None:
         """Count this connection under its present transport; None when it is gone."""
@@ -194,12 +161,8 @@ class Client:
             _CONNECTIONS[transport].inc()
         self.counted_as = transport
 
-    def _hold(self, held: list[bytes], frame: bytes) -> None:
-        self._wait(len(frame), len(held))
-        held.append(frame)
-
     def _wait(self, size: int, packets: int) -> None:
-        """Count what waits in a queue or is held, and notice a client that does not take it."""
+        """Count what waits in the queue, and notice a client that does not take it."""
         self._waiting_bytes += size
         if self._waiting_bytes > self._max_bytes or packets >= self._max_packets:
             self.slow = True

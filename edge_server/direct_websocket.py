@@ -1,4 +1,4 @@
-"""A connection that began by websocket, from its acceptance to its end: frames come in, and no task waits.
+"""A websocket from its acceptance to its end: frames come in, and no task waits.
 
 Most connections are idle most of the time. Below aiohttp each keeps its request, two tasks and a dozen frames
 of coroutines that wait for each other; here it is one protocol on its transport. A task runs only while
@@ -8,7 +8,7 @@ packets for engine.io are worked off, in their order.
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType
 from aiohttp._websocket.reader import WebSocketDataQueue
@@ -60,28 +60,32 @@ class FrameBudget(Budget):
             self._transport.abort()
 
 
+class Carried(Protocol):
+    """What a websocket carries: an engine.io socket, or what stands for it until that comes over."""
+
+    closed: bool
+
+    async def receive(self, received: packet.Packet) -> None:
+        """Take a packet."""
+
+
 class DirectWebSocket(asyncio.Protocol):
-    """One websocket and the engine.io socket that it carries."""
+    """One websocket. It has to be told what it carries before it reads."""
 
     __slots__ = (
-        "_ahead", "_budget", "_client", "_closer", "_ended", "_socket", "_take",
+        "_ahead", "_budget", "_carried", "_client", "_closer", "_ended", "_take",
         "_waiting", "_work", "reader", "reading", "transport",
     )  # fmt: skip
 
+    _carried: Carried
+    _ended: Ended
+
     def __init__(
-        self,
-        transport: asyncio.Transport,
-        socket: Any,
-        take: Take,
-        ended: Ended,
-        settings: EdgeSettings,
-        unfinished: Unfinished,
+        self, transport: asyncio.Transport, take: Take, settings: EdgeSettings, unfinished: Unfinished
     ) -> None:
         self.transport = transport
         self.reading = Reading(transport)
-        self._socket = socket
         self._take = take
-        self._ended = ended
         self._budget = FrameBudget(transport, settings)
         size = settings.max_frame_bytes
         reader = WebSocketReader(_Inbox(self), size, compress=False, decode_text=True)
@@ -99,11 +103,20 @@ class DirectWebSocket(asyncio.Protocol):
         """Whether packets are being worked off: nothing overtakes them."""
         return self._work is not None
 
+    def carry(self, carried: Carried, ended: Ended) -> None:
+        """From now on packets are for this one, and ``ended`` is called when the connection is gone."""
+        self._carried = carried
+        self._ended = ended
+
+    def sender_is_known(self) -> None:
+        """It is known whose this is: whole frames may be read."""
+        if self.reader is not None:
+            self.reader.sender_is_known()
+
     def take_short_way(self, client: Client) -> None:
         """The client is direct: from now on its chat messages go the short way."""
         self._client = client
-        if self.reader is not None:
-            self.reader.sender_is_known()
+        self.sender_is_known()
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
@@ -181,12 +194,12 @@ class DirectWebSocket(asyncio.Protocol):
     async def _hand_on(self, data: str | bytes) -> None:
         """Hand a packet to engine.io. What is no packet, or the last one, ends the connection."""
         try:
-            await self._socket.receive(packet.Packet(encoded_packet=data))
+            await self._carried.receive(packet.Packet(encoded_packet=data))
         except exceptions.UnknownPacketError:
             return
         except (exceptions.SocketIsClosedError, ValueError, IndexError, TypeError):
             self.close()
-        if self._socket.closed:
+        if self._carried.closed:
             self.close()
 
 

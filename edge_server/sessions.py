@@ -64,6 +64,7 @@ class Sessions:
         """Let clients in, and close them when their tokens expire."""
         self._server.on("connect", self._connect)
         self._server.on("disconnect", self._disconnect)
+        self._server.on_websocket = self._came_over
         service.supervise("expire tokens", self._expiry.run)
 
     def close_slow(self, client: Client) -> None:
@@ -132,8 +133,14 @@ class Sessions:
     def _welcome(self, client: Client, since: Mapping[str, int]) -> None:
         if not client.gone:
             self._joining.join_all(client, since)
-            client.try_direct()
+            client.go_direct()
             self._on_welcome(client)
+
+    def _came_over(self, sid: str) -> None:
+        """A client that polled has its websocket. Whoever has not been welcomed yet goes direct then."""
+        client = self._rooms.clients.get(sid)
+        if client is not None and client.cursors is not None:
+            client.go_direct()
 
     async def _disconnect(self, sid: str, reason: str = "") -> None:
         client = self._rooms.clients.get(sid)

@@ -24,8 +24,7 @@ from edge_server.clients import Client
 from edge_server.engine_requests import allowed_origins, environ_of
 from edge_server.pings import Engine
 from edge_server.settings import EdgeSettings
-from edge_server.unfinished import Unfinished
-from edge_server.websockets import FramedWebSocket
+from edge_server.websockets import WebSockets
 from runtime import metrics, refusing
 from runtime.budgets import Budgets
 from schemas.client_events import REFUSED
@@ -90,13 +89,15 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             max_http_buffer_size=settings.max_frame_bytes,
             namespaces=["/"],
         )
-        driver = {"websocket": self._websocket, "translate_request": environ_of}
+        driver = {"websocket": self._websocket_of, "translate_request": environ_of}
         self.eio._async = {**self.eio._async, **driver}  # noqa: SLF001 - the driver's only way in
         self._settings = settings
         self.take: Callable[[Client, str], bool] = lambda _client, _text: False
         """What takes messages of direct clients; False: this one has to go the ordinary way."""
+        self.on_websocket: Callable[[str], None] = lambda _sid: None
+        """Hears of a client that polled and has come over to its websocket."""
         self.arrivals = Arrivals(settings)
-        self._unfinished = Unfinished(settings)
+        self._websockets = WebSockets(settings, self.arrivals, self._came_over, self._ended)
         self._endings: set[asyncio.Task[None]] = set()
         self._events = Budgets(settings.events_per_s_per_client, settings.events_burst_per_client)
         self._most_debt = -settings.events_burst_per_client
@@ -107,7 +108,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         await self.end_rest()
 
     async def end_rest(self) -> None:
-        """End all connections: aiohttp, which ends its own, knows none of those that began by websocket."""
+        """End all connections: aiohttp, which ends its own, knows no websocket."""
         for eio_sid in tuple(self.eio.sockets):
             await self._close(eio_sid)
         await asyncio.gather(*self._endings)
@@ -153,10 +154,13 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         if self.manager.sid_from_eio_sid(eio_sid, "/") is not None:
             self.arrivals.end(eio_sid)
 
-    def _websocket(self, handler: Any, server: Any) -> FramedWebSocket:
-        return FramedWebSocket(
-            handler, server, self.arrivals, self.take, self._ended, self._settings, self._unfinished
-        )
+    def _websocket_of(self, handler: Any, _server: Any) -> Callable[..., Any]:
+        """Called by engine.io, with its socket's handler, for what answers a request for a websocket."""
+        return partial(self._websockets.accept, handler.__self__, self.take)
+
+    def _came_over(self, socket: Any) -> None:
+        if (sid := self.manager.sid_from_eio_sid(socket.sid, "/")) is not None:
+            self.on_websocket(sid)
 
     def _engineio_server_class(self) -> type[Engine]:
         return Engine
@@ -170,7 +174,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         await socket.close(wait=False, abort=True, reason=self.eio.reason.TRANSPORT_CLOSE)
         self.eio.sockets.pop(socket.sid, None)
         # What refers to each other would stay until the collector comes by, which is rarely.
-        socket.framed_websocket = None
+        socket.websocket = None
         socket.queue.let_go()
 
     async def _handle_event(self, eio_sid: str, namespace: str, ack_id: int | None, data: object) -> None:
@@ -230,8 +234,8 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _close(self, eio_sid: str) -> None:
         """Close a connection at once: who floods, or says nothing, need not read what we would still say."""
         socket = self.eio.sockets.get(eio_sid)
-        websocket = getattr(socket, "framed_websocket", None)
-        if websocket is not None and websocket.transport is not None:
+        websocket = getattr(socket, "websocket", None)
+        if websocket is not None:
             websocket.transport.abort()
         if socket is not None:
             await socket.close(wait=False)

@@ -1,4 +1,4 @@
-"""Takes the place of engine.io's queue for a client that began by websocket: it writes, and nothing waits.
+"""Takes the place of engine.io's queue for a client with a websocket: it writes, and nothing waits.
 
 What is put before the client is direct leaves together at the end of the loop's pass: a write costs more than
 what is in it. Afterwards each packet is written at once, as the client's other messages are.
@@ -59,13 +59,6 @@ class WriteThrough:
     async def put(self, item: packet.Packet | None) -> None:
         """Do what `put_nowait` does, for engine.io."""
         self.put_nowait(item)
-
-    async def join(self) -> None:
-        """Return at once: nobody ever waits for it."""
-
-    def qsize(self) -> int:
-        """Return how much waits here, as engine.io counts it."""
-        return 0
 
     def _write(self, frames: bytes) -> None:
         if self._transport.is_closing():

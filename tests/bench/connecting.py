@@ -1,25 +1,34 @@
-"""CPU a connect by websocket, with its token and its rooms, and the memory that 10 000 idle connections keep.
+"""CPU a connect, with its token and its rooms, and the memory that 10 000 idle connections keep.
 
-The reference is python-socketio alone, which checks no token.
+By websocket alone, and as the usual clients do: by polling, and then over to a websocket. The reference is
+python-socketio alone, which checks no token.
 """
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import product
 from pathlib import Path
+from typing import Final
 
+from aiohttp import ClientSession, TCPConnector
+
+from tests.bench.polling_students import PollingStudent
 from tests.bench.processes import Rig, Server, Size, cpu_s
 from tests.bench.rounds import Figures, compare
-from tests.bench.socket_clients import Student, connect_all
+from tests.bench.socket_clients import AT_ONCE, Student, all_of, connect_all
 from tests.bench.table import Row
 from tests.integration.backing import new_group, open_log
 
 CONNECTIONS = 1_500
 IDLE = 10_000
+COME_OVER = 3_000
 ROOMS = 5
 REST_S = 0.5
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+Connected = Callable[[str, Sequence[str], Sequence[str]], AbstractAsyncContextManager[None]]
 
 
 def resident_bytes(pid: int) -> int:
@@ -32,26 +41,52 @@ def batched(ups: Sequence[str]) -> list[Sequence[str]]:
     return [ups[n : n + 1_000] for n in range(0, len(ups), 1_000)]
 
 
+@asynccontextmanager
+async def by_websocket(url: str, ups: Sequence[str], rooms: Sequence[str]) -> AsyncIterator[None]:
+    """Students with nothing but a websocket."""
+    students = [Student(up, rooms) for up in ups]
+    await connect_all(url, students)
+    yield
+    for student in students:
+        student.connection.close()
+
+
+@asynccontextmanager
+async def come_over(url: str, ups: Sequence[str], rooms: Sequence[str]) -> AsyncIterator[None]:
+    """Students who begin by polling."""
+    async with (
+        ClientSession(connector=TCPConnector(limit=AT_ONCE)) as polls,
+        ClientSession(connector=TCPConnector(limit=0)) as websockets,
+    ):
+        students = [PollingStudent(up, rooms) for up in ups]
+        await all_of(student.connect(polls, websockets, url) for student in students)
+        yield
+        await all_of(student.close() for student in students)
+
+
+WAYS: Final = (("by websocket", by_websocket, IDLE), ("by polling, with upgrade", come_over, COME_OVER))
+
+
 class Crowd:
     """Many students of one server, who come together and go together."""
 
-    def __init__(self, server: Server, ups: Sequence[str], rooms: Sequence[str]) -> None:
+    def __init__(
+        self, server: Server, connected: Connected, ups: Sequence[str], rooms: Sequence[str]
+    ) -> None:
         self._server = server
+        self._connected = connected
         self._ups = ups
         self._rooms = rooms
 
     async def come_and_go(self) -> Figures:
         """Connect all, and let them go."""
-        students = [Student(up, self._rooms) for up in self._ups]
         memory, before = resident_bytes(self._server.pid), cpu_s(self._server.pid)
-        await connect_all(self._server.url, students)
-        used = cpu_s(self._server.pid) - before
+        async with self._connected(self._server.url, self._ups, self._rooms):
+            used = cpu_s(self._server.pid) - before
+            await asyncio.sleep(REST_S)
+            grown = resident_bytes(self._server.pid) - memory
         await asyncio.sleep(REST_S)
-        grown = resident_bytes(self._server.pid) - memory
-        for student in students:
-            student.connection.close()
-        await asyncio.sleep(REST_S)
-        return {"cpu_ms": used / len(students) * 1e3, "kib": grown / len(students) / 1024}
+        return {"cpu_ms": used / len(self._ups) * 1e3, "kib": grown / len(self._ups) / 1024}
 
 
 async def run(rig: Rig, size: Size) -> list[Row]:
@@ -61,14 +96,22 @@ async def run(rig: Rig, size: Size) -> list[Row]:
     async with open_log() as log:
         for room, some in product(rooms, batched(ups)):
             await asyncio.gather(*(log.join(room, up) for up in some))
-    edge, alone = await rig.edge("edge-connect"), await rig.reference("reference_socketio")
-    mine = (await Crowd(edge, ups, rooms).come_and_go())["kib"]
-    theirs = (await Crowd(alone, ups, rooms).come_and_go())["kib"]
-    some = ups[: size.of(CONNECTIONS)]
-    compared = await compare(
-        size.rounds, Crowd(edge, some, rooms).come_and_go, Crowd(alone, some, rooms).come_and_go
-    )
-    return [
-        compared.row("CPU a connect by websocket", "cpu_ms", "ms"),
-        Row(f"memory an idle connection, {len(ups):,} of them", "KiB", "lower", mine, theirs),
-    ]
+    rows = []
+    for how, connected, idle in (
+        ("by websocket", by_websocket, IDLE),
+        ("by polling, with upgrade", come_over, COME_OVER),
+    ):
+        edge, alone = await rig.edge("edge-connect"), await rig.reference("reference_socketio")
+        here, some = ups[: size.of(idle)], ups[: size.of(CONNECTIONS)]
+        mine = (await Crowd(edge, connected, here, rooms).come_and_go())["kib"]
+        theirs = (await Crowd(alone, connected, here, rooms).come_and_go())["kib"]
+        compared = await compare(
+            size.rounds,
+            Crowd(edge, connected, some, rooms).come_and_go,
+            Crowd(alone, connected, some, rooms).come_and_go,
+        )
+        rows += [
+            compared.row(f"CPU a connect {how}", "cpu_ms", "ms"),
+            Row(f"memory an idle connection {how}, {len(here):,} of them", "KiB", "lower", mine, theirs),
+        ]
+    return rows

@@ -1,7 +1,7 @@
 """Connections that cost the client little, so that what is measured is the server."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -88,13 +88,18 @@ def require_ack(answer: Any) -> None:
 async def connect_all(url: str, students: Sequence[Student]) -> None:
     """Connect students, some at a time."""
     seen = SeenFrames()
+    await all_of(student.connect(url, seen) for student in students)
+
+
+async def all_of(actions: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do what clients do, some at a time."""
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def one(student: Student) -> None:
+    async def one(action: Coroutine[Any, Any, None]) -> None:
         async with turns:
-            await student.connect(url, seen)
+            await action
 
-    await asyncio.gather(*(one(student) for student in students))
+    await asyncio.gather(*map(one, actions))
 
 
 async def until(holds: Callable[[], bool], students: Sequence[Student], deadline_s: float = 60.0) -> None:

@@ -1,7 +1,6 @@
 """The two kinds of connections that an edge has, as python-socketio would serve them.
 
-Who began by websocket is read and written by production code. Who began by polling is modelled: its packets
-wait in a queue until its websocket is up.
+Websockets are read and written by production code, and clients come over to them by it. Polls are modelled.
 """
 
 import asyncio
@@ -14,8 +13,8 @@ import orjson
 from engineio import packet
 
 from edge_server.clients import Client
+from edge_server.coming_over import ComingOver
 from edge_server.direct_websocket import DirectWebSocket
-from edge_server.reading import Reading
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import Unfinished
 from edge_server.write_through import WriteThrough
@@ -31,8 +30,9 @@ class SocketServer:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.handlers: dict[str, Callable[..., Any]] = {}
-        self.sockets: dict[str, DirectSocket | UpgradingSocket] = {}
+        self.sockets: dict[str, EngineSocket] = {}
         self.take: Callable[[Client, str], bool]
+        self.on_websocket: Callable[[str], None]
         self.eio = self
         self.manager = self
 
@@ -63,68 +63,59 @@ class SocketServer:
         queue.put_nowait(packet.Packet(packet.MESSAGE, f"3{number}{orjson.dumps([answer]).decode()}"))
 
 
-class DirectSocket:
-    """An engine.io socket that began by websocket: all but the socket itself is the edge's own code."""
+class EngineSocket:
+    """An engine.io socket, and the edge's own websocket. One that ``polls`` comes over to it to speak."""
 
-    closed = False
-    upgraded = True
+    closed = upgraded = upgrading = False
 
-    def __init__(self, sid: str, transport: Transport, server: SocketServer, settings: EdgeSettings) -> None:
+    def __init__(
+        self, sid: str, transport: Transport, server: SocketServer, settings: EdgeSettings, *, polls: bool
+    ) -> None:
         bytes_of: Any = transport
+        self.websocket = DirectWebSocket(bytes_of, server.take, settings, Unfinished(settings))
+        self.queue: Any
         self._sid = sid
+        self._transport = transport
         self._server = server
-        websocket = DirectWebSocket(bytes_of, self, server.take, self._ended, settings, Unfinished(settings))
-        self.framed_websocket = websocket
-        self.queue = WriteThrough(bytes_of, websocket.close, settings.max_buffered_bytes)
+        self._settings = settings
+        if polls:
+            self.queue = Queue()
+            server.process.spawn(self._poll())
+        else:
+            self.upgraded = True
+            self.queue = WriteThrough(bytes_of, self.websocket.close, settings.max_buffered_bytes)
+            self.websocket.carry(self, self._ended)
 
     def take(self, texts: Sequence[str]) -> None:
         """Read what has arrived, in one piece."""
-        self.framed_websocket.data_received(b"".join(client_frame(text) for text in texts))
+        if not self.upgraded:
+            coming = ComingOver(self, self.websocket, self._settings, self._came_over, self._ended)
+            self.websocket.carry(coming, coming.ended)
+            texts = ["2probe", "5", *texts]
+        self.websocket.data_received(b"".join(client_frame(text) for text in texts))
 
     def lost(self) -> None:
         """The connection is gone."""
-        self.framed_websocket.connection_lost(None)
+        if self.upgraded:
+            self.websocket.connection_lost(None)
+        else:
+            self._server.lost(self._sid)
 
     async def receive(self, taken: packet.Packet) -> None:
         """Take a packet that goes the ordinary way."""
         self._server.handle(self._sid, taken.data)
 
-    def _ended(self) -> None:
+    def _came_over(self, _socket: object) -> None:
+        self._server.on_websocket(self._sid)
+
+    def _ended(self, _socket: object = None) -> None:
         self._server.lost(self._sid)
 
-
-class UpgradingSocket:
-    """An engine.io socket that began by polling. Its first event comes when its websocket is up."""
-
-    def __init__(self, sid: str, transport: Transport, server: SocketServer) -> None:
-        self.queue: Queue[Any] = Queue()
-        self.upgraded = False
-        self.framed_websocket = self
-        self.transport = transport
-        bytes_of: Any = transport
-        self.reading = Reading(bytes_of)
-        self._client: Client | None = None
-        self._sid = sid
-        self._server = server
-        server.process.spawn(self._write_packets())
-
-    def take_short_way(self, client: Client) -> None:
-        self._client = client
-
-    def take(self, texts: Sequence[str]) -> None:
-        """Take what has arrived."""
-        self.upgraded = True
-        for text in texts:
-            if self._client is None or not self._server.take(self._client, text):
-                self._server.handle(self._sid, text[1:])
-
-    def lost(self) -> None:
-        """The connection is gone."""
-        self._server.lost(self._sid)
-
-    async def _write_packets(self) -> None:
-        """Write what is queued, in order, and end the connection after it."""
-        while (waiting := await self.queue.get()) is not None:
-            self.transport.write(b"%b\n" % str(waiting.encode()).encode())
+    async def _poll(self) -> None:
+        """Bring the client what waits, in order, until it has come over, or has been told the end."""
+        queue = self.queue
+        while (waiting := await queue.get()) is not None:
+            self._transport.write(b"%b\n" % str(waiting.encode()).encode())
             await asyncio.sleep(0)
-        self.transport.close()
+        if not self.upgraded:
+            self._transport.close()

@@ -31,7 +31,7 @@ from runtime.memberships import Memberships
 from runtime.settings import MIN_SECRET_BYTES
 from runtime.tokens import Identity
 from schemas import topics
-from tests.simulation.edge_sockets import DirectSocket, SocketServer, UpgradingSocket
+from tests.simulation.edge_sockets import EngineSocket, SocketServer
 from tests.simulation.network import Pipe, Transport, texts_of
 from tests.simulation.process import Process
 from tests.simulation.simulated_log import PARTITIONS, SimulatedLog
@@ -173,12 +173,8 @@ class SimulatedEdge:
         self._numbers += 1
         sid = f"{self.process.name}/{self._numbers}"
         server, transport = self._server, connection.transport
-        is_direct = self.process.chance.random.random() < 0.5
-        socket = (
-            DirectSocket(sid, transport, server, self.settings)
-            if is_direct
-            else UpgradingSocket(sid, transport, server)
-        )
+        polls = self.process.chance.random.random() < 0.5
+        socket = EngineSocket(sid, transport, server, self.settings, polls=polls)
         server.sockets[sid] = socket
         self._connections[sid] = connection
         connection.belongs_to(self, sid, socket)
@@ -215,12 +211,12 @@ class Connection:
         self._edge: SimulatedEdge | None = None
         self._sid = ""
         self._is_lost = False
-        self.socket: DirectSocket | UpgradingSocket
+        self.socket: EngineSocket
         self.to_client = Pipe(self._chance, self._receive)
         self.to_edge = Pipe(self._chance, self._take)
         self.transport = Transport(self.to_client, self.to_edge, self.cut)
 
-    def belongs_to(self, edge: SimulatedEdge, sid: str, socket: DirectSocket | UpgradingSocket) -> None:
+    def belongs_to(self, edge: SimulatedEdge, sid: str, socket: EngineSocket) -> None:
         """Lead to a session."""
         self._edge, self._sid, self.socket = edge, sid, socket
 

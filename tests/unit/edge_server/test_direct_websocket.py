@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
-from edge_server.direct_websocket import READ_AHEAD_CHARS, DirectWebSocket
+from edge_server.direct_websocket import READ_AHEAD_CHARS, DirectWebSocket, Take
 from edge_server.frames import close_frame
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import HEADS_FACTOR, Unfinished
+from runtime import metrics
 from tests.integration.backing import eventually
 from tests.unit.edge_server.test_fan_out import EngineSocket, Transport, client
-from tests.unit.edge_server.test_short_way import frames_of
 
 SETTINGS = EdgeSettings(max_frame_bytes=10**6)
 
@@ -47,6 +47,33 @@ class Closed(Transport):
         self.wire.append(b"CLOSED")
 
 
+def frame(opcode: int, payload: bytes, *, fin: bool = True, first_bits: int = 0) -> bytes:
+    """Return a client's frame: masked."""
+    mask = b"\x01\x02\x03\x04"
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    masked = bytes(byte ^ mask[n % 4] for n, byte in enumerate(payload))
+    return bytes([(0x80 if fin else 0) | first_bits | opcode]) + length + mask + masked
+
+
+def frames_of(text: str, parts: int, ping: bool) -> bytes:
+    """Return a text as one frame or as several, with a ping before or between them."""
+    whole = text.encode()
+    control = frame(9, b"?") if ping else b""
+    if parts == 0:
+        return control + frame(1, whole)
+    step = len(whole) // (parts + 1) + 1
+    pieces = [whole[n : n + step] for n in range(0, len(whole), step)]
+    cut = [frame(1 if n == 0 else 0, piece, fin=n == len(pieces) - 1) for n, piece in enumerate(pieces)]
+    return cut[0] + control + b"".join(cut[1:]) if len(cut) > 1 else control + cut[0]
+
+
+def websocket_of(transport: Transport, carried: Any, take: Take) -> DirectWebSocket:
+    websocket = DirectWebSocket(cast(Any, transport), take, SETTINGS, Unfinished(SETTINGS))
+    websocket.carry(carried, lambda: None)
+    return websocket
+
+
 @given(
     said,
     st.lists(st.integers(1, 40), min_size=1, max_size=20),
@@ -64,9 +91,7 @@ async def test_however_frames_are_cut_all_are_taken_once_and_in_order(
             return True
         return False
 
-    websocket = DirectWebSocket(
-        cast(Any, Closed()), socket, take, lambda: None, SETTINGS, Unfinished(SETTINGS)
-    )
+    websocket = websocket_of(Closed(), socket, take)
     websocket.take_short_way(client(socket))
     texts = [("short " if short else "other ") + text for short, text, _, _ in said]
     wire = b"".join(
@@ -99,9 +124,7 @@ async def test_no_message_overtakes_an_event_that_has_yet_to_begin() -> None:
         return True
 
     socket = Tasked(taken, [0])
-    websocket = DirectWebSocket(
-        cast(Any, Closed()), socket, take, lambda: None, SETTINGS, Unfinished(SETTINGS)
-    )
+    websocket = websocket_of(Closed(), socket, take)
     websocket.data_received(frames_of("4first", 0, ping=False))
     websocket.take_short_way(client(socket))
     while websocket.is_working:  # noqa: ASYNC110 - not a pass later
@@ -110,13 +133,37 @@ async def test_no_message_overtakes_an_event_that_has_yet_to_begin() -> None:
     assert taken == ["first", "second"]
 
 
-async def test_who_sends_what_is_no_frame_is_told_so_and_closed_without_waiting_for_an_answer() -> None:
-    transport = Closed()
-    websocket = DirectWebSocket(
-        cast(Any, transport), EngineSocket(), lambda *_: False, lambda: None, SETTINGS, Unfinished(SETTINGS)
-    )
-    websocket.data_received(b"\x83\x80\x00\x00\x00\x00")
-    assert transport.wire == [close_frame(1002), b"CLOSED"]
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        (frame(1, b"short\xff"), 1007),
+        (frame(1, b"short", first_bits=0x40), 1002),
+        (frame(3, b"short"), 1002),
+        (frame(0, b"short"), 1002),
+        (b"\x81\xff" + (SETTINGS.max_frame_bytes + 1).to_bytes(8, "big") + bytes(4), 1009),
+        (frame(8, b"\x00\x01"), 1002),
+        (frame(9, b"short", fin=False), 1002),
+    ],
+)
+async def test_a_frame_that_breaks_the_protocol_is_never_taken_and_closes_with_its_code(
+    wire: bytes, code: int
+) -> None:
+    """It closes without waiting for an answer."""
+    transport, taken = Closed(), list[str]()
+    socket = Carried(taken, [0])
+
+    def take(_client: Client, text: str) -> bool:
+        taken.append(text)
+        return True
+
+    websocket = websocket_of(transport, socket, take)
+    websocket.take_short_way(client(socket))
+    hits = metrics.LIMIT_HITS.labels(limit="long frames")._value
+    before = hits.get()
+    websocket.data_received(wire)
+    assert hits.get() - before == (code == 1009)
+    assert transport.wire == [close_frame(code), b"CLOSED"]
+    assert not taken
     websocket.connection_lost(None)
 
 
@@ -127,9 +174,7 @@ TOO_BIG = [close_frame(1009), b"CLOSED"]
 @pytest.mark.parametrize("known", [False, True])
 async def test_a_stranger_may_send_no_more_of_a_message_than_an_event_has(known: bool) -> None:
     transport, socket = Closed(), Carried([], [0])
-    websocket = DirectWebSocket(
-        cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS, Unfinished(SETTINGS)
-    )
+    websocket = websocket_of(transport, socket, lambda *_: False)
     if known:
         websocket.take_short_way(client(socket))
     message = frames_of("4" + "x" * (SETTINGS.max_event_bytes + 100), 3, ping=False)
@@ -140,9 +185,7 @@ async def test_a_stranger_may_send_no_more_of_a_message_than_an_event_has(known:
 
 async def test_a_message_in_parts_that_never_end_is_given_up_on() -> None:
     transport, socket = Closed(), Carried([], [0])
-    websocket = DirectWebSocket(
-        cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS, Unfinished(SETTINGS)
-    )
+    websocket = websocket_of(transport, socket, lambda *_: False)
     websocket.take_short_way(client(socket))
     websocket.data_received(b"\x01\x80\x00\x00\x00\x00")
     for _ in range(HEADS_FACTOR * SETTINGS.max_frame_bytes // (1000 * len(EMPTY_PART)) + 1):
@@ -155,9 +198,7 @@ async def test_a_message_in_parts_that_never_end_is_given_up_on() -> None:
 async def test_no_more_is_read_than_can_be_worked_off_and_nothing_from_who_was_told_to_wait() -> None:
     transport, taken = Closed(), list[str]()
     socket = Carried(taken, [1])
-    websocket = DirectWebSocket(
-        cast(Any, transport), socket, lambda *_: False, lambda: None, SETTINGS, Unfinished(SETTINGS)
-    )
+    websocket = websocket_of(transport, socket, lambda *_: False)
     here = client(socket)
     here.reading = websocket.reading
     websocket.take_short_way(here)

@@ -4,15 +4,15 @@ import asyncio
 from typing import Any, cast
 
 import pytest
-from engineio import packet as eio_packet
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
 from edge_server.fan_out import MAX_REST_S, REST_FACTOR, FanOut, rest_after
-from edge_server.frames import event_frame, text_frame, text_of
+from edge_server.frames import text_frame, text_of
 from edge_server.reading import Reading
 from edge_server.rooms import Rooms
+from edge_server.write_through import WriteThrough
 from runtime import metrics
 from runtime.tokens import Identity
 from tests.integration.backing import eventually
@@ -47,31 +47,24 @@ class Transport:
 
 
 class EngineSocket:
-    """Engine.io's side of a connection: a queue, and a websocket once it has upgraded."""
+    """Engine.io's side of a connection: it polls until it has a websocket."""
 
     def __init__(self) -> None:
-        self.queue: asyncio.Queue[Any] = asyncio.Queue()
-        self.upgraded = False
-        self.framed_websocket: Any = None
+        self.queue: Any = asyncio.Queue()
         self.transport = Transport()
         self.reading = Reading(cast(Any, self.transport))
 
-    def upgrade(self) -> None:
-        self.framed_websocket = self
-        self.upgraded = True
+    def use_websocket(self) -> None:
+        """Let it be one that has begun by websocket."""
+        self.queue = WriteThrough(cast(Any, self.transport), lambda: None, 100)
+        self.websocket = self
 
     def take_short_way(self, client: Client) -> None:
         """Chat messages of this client would now go past engine.io."""
 
-    def write_one(self, seen: list[bytes]) -> None:
-        """Do what engine.io's writer does with the next packet: encode it, then send it."""
-        if self.queue.empty():
-            return
-        text = self.queue.get_nowait().encode()
-        seen.extend(self.transport.wire)
-        self.transport.wire.clear()
-        if text != str(eio_packet.NOOP):
-            seen.append(text.encode())
+    def polled(self) -> bytes:
+        """Take all that waits for a poll."""
+        return b"".join(self.queue.get_nowait().encode().encode() for _ in range(self.queue.qsize()))
 
 
 def client(socket: EngineSocket, *, max_bytes: int = 100, max_packets: int = 1000) -> Client:
@@ -84,72 +77,30 @@ def seqs_on(wire: bytes) -> list[int]:
     return [int(part.split(b'"seq":')[1].split(b",")[0]) for part in wire.split(b'["chat message"')[1:]]
 
 
-@given(st.lists(st.sampled_from(["message", "write", "upgrade"]), max_size=60))
-def test_nothing_overtakes_anything_while_a_client_upgrades(steps: list[str]) -> None:
+async def test_a_client_that_is_gone_is_sent_nothing_and_never_counted_again() -> None:
     socket = EngineSocket()
-    here = client(socket)
-    seen: list[bytes] = []
-    sent = 0
-    for step in steps:
-        if step == "message":
-            made = entry(sent)
-            here.send(made.frame or b"")
-            sent += 1
-        elif step == "upgrade":
-            socket.upgrade()
-        else:
-            socket.write_one(seen)
-    while not socket.queue.empty():
-        socket.write_one(seen)
-    seen.extend(socket.transport.wire)
-    assert [seq for data in seen for seq in seqs_on(data)] == list(range(sent))
-
-
-def test_a_client_that_is_gone_is_sent_nothing_and_never_counted_again() -> None:
-    socket = EngineSocket()
+    socket.use_websocket()
     here = client(socket)
     here.send(text_frame(b"42[]"))
-    socket.upgrade()
-    here.try_direct()
+    here.go_direct()
     here.gone = True
     here.count_as(None)
     here.send(text_frame(b"42[]"))
-    seen: list[bytes] = []
-    while not socket.queue.empty():
-        socket.write_one(seen)
-    assert (seen, socket.transport.wire, here.counted_as) == ([b"42[]"], [], None)
-
-
-@pytest.mark.parametrize("slow", [False, True])
-def test_the_goodbye_to_a_client_that_has_just_upgraded_is_written_unless_it_reads_nothing(
-    slow: bool,
-) -> None:
-    socket = EngineSocket()
-    here = client(socket)
-    socket.upgrade()
-    here.send(event_frame("refused", {}))
-    here.gone, here.slow = True, slow
-    seen: list[bytes] = []
-    socket.write_one(seen)
-    seen.extend(socket.transport.wire)
-    assert (b"".join(seen).count(b"refused"), here.transport) == (0 if slow else 1, None)
+    assert (socket.transport.wire, here.counted_as) == ([text_frame(b"42[]")], None)
 
 
 @pytest.mark.parametrize("takes", [False, True])
-@pytest.mark.parametrize("upgrades", [False, True])
 @pytest.mark.parametrize(("max_bytes", "max_packets"), [(200, 1000), (10_000, 15)])
-def test_who_leaves_too_much_waiting_is_slow_while_it_polls_or_upgrades_and_who_takes_it_is_not(
-    max_bytes: int, max_packets: int, upgrades: bool, takes: bool
+def test_who_leaves_too_much_waiting_is_slow_while_it_polls_and_who_takes_it_is_not(
+    max_bytes: int, max_packets: int, takes: bool
 ) -> None:
-    socket, seen = EngineSocket(), list[bytes]()
+    socket = EngineSocket()
     here = client(socket, max_bytes=max_bytes, max_packets=max_packets)
-    if upgrades:
-        socket.upgrade()
     for n in range(40):
         assert n > 10 or not here.slow
         here.send(text_frame(b'42["any",7]'))
-        while takes and not socket.queue.empty():
-            socket.write_one(seen)
+        if takes:
+            socket.polled()
     assert here.slow is not takes
 
 
@@ -172,10 +123,9 @@ async def test_messages_of_one_pass_leave_in_one_write_a_member() -> None:
     fan_out = FanOut(rooms)
     sockets = [EngineSocket() for _ in range(3)]
     for socket in sockets:
-        socket.upgrade()
+        socket.use_websocket()
         here = client(socket)
-        here.try_direct()
-        socket.write_one([])
+        here.go_direct()
         rooms.join(here, "g")
     for seq in range(5):
         fan_out.put(entry(seq))
@@ -193,9 +143,7 @@ async def test_a_joiner_does_not_get_what_was_already_in_the_outbox() -> None:
     rooms.join(client(socket), "g")
     fan_out.put(entry(1))
     await asyncio.sleep(0)
-    assert [seqs_on(socket.queue.get_nowait().encode().encode()) for _ in range(socket.queue.qsize())] == [
-        [1]
-    ]
+    assert seqs_on(socket.polled()) == [1]
 
 
 @pytest.mark.parametrize("cursor", [0, 2, 4])
@@ -208,8 +156,7 @@ async def test_a_late_joiner_gets_only_what_is_newer_than_its_cursor_and_then_ev
     for seq in range(8):
         fan_out.put(entry(seq))
         fan_out.flush()
-    got = [seqs_on(socket.queue.get_nowait().encode().encode())[0] for _ in range(socket.queue.qsize())]
-    assert got == list(range(cursor + 1, 8))
+    assert seqs_on(socket.polled()) == list(range(cursor + 1, 8))
     assert rooms.late("g") == {}
     assert here in rooms.members("g")
 
@@ -227,9 +174,8 @@ async def test_a_client_that_does_not_read_is_closed_and_its_neighbours_get_ever
     sockets = [EngineSocket() for _ in range(2)]
     here = [client(socket) for socket in sockets]
     for one, socket in zip(here, sockets, strict=True):
-        socket.upgrade()
-        one.try_direct()
-        socket.write_one([])
+        socket.use_websocket()
+        one.go_direct()
         rooms.join(one, "g")
     sockets[0].transport.unread = 101
     for seq in range(3):
@@ -309,9 +255,8 @@ def test_a_rest_is_thrice_as_long_as_the_spared_writes_within_what_the_others_to
 def direct_member(rooms: Rooms) -> EngineSocket:
     """Return the socket of a member of "g" that is direct."""
     socket = EngineSocket()
-    socket.upgrade()
+    socket.use_websocket()
     here = client(socket)
-    here.try_direct()
-    socket.write_one([])
+    here.go_direct()
     rooms.join(here, "g")
     return socket

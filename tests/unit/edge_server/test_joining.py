@@ -183,13 +183,13 @@ class CrowdedLobby(Lobby):
     def begin_by_websocket(self) -> None:
         """Take the place of engine.io's queue, as websockets.py does."""
         transport, most = self.socket.transport, self.settings.max_buffered_bytes
-        self.socket.queue = cast(Any, WriteThrough(cast(Any, transport), lambda: None, most))
-        self.socket.upgrade()
+        self.socket.queue = WriteThrough(cast(Any, transport), lambda: None, most)
+        self.socket.websocket = self.socket
 
     def welcome(self, since: Mapping[str, int]) -> None:
         """Do what sessions.py does with whom it has let in."""
         self.joining.join_all(self.client, since)
-        self.client.try_direct()
+        self.client.go_direct()
 
     def say(self, messages: int, *, group: str = "g") -> None:
         """Say so much in a room of theirs."""
@@ -218,17 +218,13 @@ async def test_who_is_in_very_many_groups_is_not_slow_for_that_by_websocket() ->
     assert lobby.closed[0] is lobby.client
 
 
-async def test_who_is_in_very_many_groups_is_not_slow_for_that_while_it_polls_or_upgrades() -> None:
-    for upgrades in (False, True):
-        lobby = CrowdedLobby()
-        if upgrades:
-            lobby.socket.upgrade()
-            lobby.client.try_direct()
-        lobby.welcome({})
-        lobby.say(HALF)
-        assert lobby.closed == []
-        lobby.say(5 * HALF)
-        assert lobby.closed[0] is lobby.client
+async def test_who_is_in_very_many_groups_is_not_slow_for_that_while_it_polls() -> None:
+    lobby = CrowdedLobby()
+    lobby.welcome({})
+    lobby.say(HALF)
+    assert lobby.closed == []
+    lobby.say(5 * HALF)
+    assert lobby.closed[0] is lobby.client
 
 
 @given(

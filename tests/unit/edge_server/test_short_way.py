@@ -1,4 +1,4 @@
-"""The short way and the ordinary one give the same acks and records, and nothing overtakes anything."""
+"""The short way and the ordinary one give the same acks and records."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,8 +7,6 @@ from typing import Any, cast
 import orjson
 import pytest
 import socketio
-from aiohttp import WebSocketError
-from aiohttp.http_websocket import WebSocketReader
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -19,7 +17,6 @@ from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from edge_server.socket_events import SocketEvents
 from edge_server.socket_server import Json
-from edge_server.websockets import Inbox
 from runtime import metrics
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
@@ -227,117 +224,6 @@ def test_who_was_told_to_wait_for_longer_is_not_read_for_as_long(monkeypatch: py
     loop = SimulatedLoop()
     assert loop.run_until_complete(say_and_wait()) == [True, False]
     loop.close()
-
-
-def frame(opcode: int, payload: bytes, *, fin: bool = True, first_bits: int = 0) -> bytes:
-    """Return a client's frame: masked."""
-    mask = b"\x01\x02\x03\x04"
-    size = len(payload)
-    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
-    masked = bytes(byte ^ mask[n % 4] for n, byte in enumerate(payload))
-    return bytes([(0x80 if fin else 0) | first_bits | opcode]) + length + mask + masked
-
-
-texts = st.lists(
-    st.tuples(st.sampled_from(["short", "other"]), st.text(max_size=200), st.integers(0, 3), st.booleans()),
-    max_size=12,
-)
-
-
-@given(texts, st.lists(st.integers(1, 40), min_size=1, max_size=20))
-def test_however_frames_are_cut_all_arrive_once_and_nothing_overtakes_what_waits(
-    said: list[tuple[str, str, int, bool]], cuts: list[int]
-) -> None:
-    asyncio.run(_read_cut(said, cuts))
-
-
-async def _read_cut(said: list[tuple[str, str, int, bool]], cuts: list[int]) -> None:
-    inbox = Inbox(Reading(cast(Any, Transport())), EdgeSettings(events_burst_per_client=10**6))
-    reader = WebSocketReader(inbox, 10**6, compress=False, decode_text=True)
-    taken: list[str] = []
-
-    def take(text: str) -> bool:
-        if text.startswith("short"):
-            taken.append(text)
-            return True
-        return False
-
-    inbox.take = take
-    wire = b"".join(frames_of(kind + text, parts, ping) for kind, text, parts, ping in said)
-    at = 0
-    for n in range(len(wire)):
-        chunk = wire[at : at + cuts[n % len(cuts)]]
-        reader.feed_data(chunk)
-        at += len(chunk)
-        if at >= len(wire):
-            break
-    waiting = [data[1] for data, _ in inbox._buffer if isinstance(data[1], str)]
-    everything = [kind + text for kind, text, _, _ in said]
-    assert taken + waiting == everything
-    waits_from = next((n for n, one in enumerate(said) if one[3] or one[0] != "short"), len(said))
-    assert taken == everything[:waits_from]
-
-
-async def test_no_message_overtakes_what_has_left_the_inbox_and_has_yet_to_begin() -> None:
-    inbox = Inbox(Reading(cast(Any, Transport())), EdgeSettings(events_burst_per_client=10**6))
-    reader = WebSocketReader(inbox, 10**6, compress=False, decode_text=True)
-    reader.feed_data(frames_of("first", 0, ping=False))
-    inbox.take = lambda _text: True
-    assert (await inbox.read()).data == "first"
-    reader.feed_data(frames_of("second", 0, ping=False))
-    inbox.asked_for_more()
-    reader.feed_data(frames_of("third", 0, ping=False))
-    for waited in ("second", "third"):
-        assert (await inbox.read()).data == waited
-        inbox.asked_for_more()
-    reader.feed_data(frames_of("fourth", 0, ping=False))
-    assert not inbox._buffer
-
-
-def frames_of(text: str, parts: int, ping: bool) -> bytes:
-    """Return a text as one frame or as several, with a ping before or between them."""
-    whole = text.encode()
-    control = frame(9, b"?") if ping else b""
-    if parts == 0:
-        return control + frame(1, whole)
-    step = len(whole) // (parts + 1) + 1
-    pieces = [whole[n : n + step] for n in range(0, len(whole), step)]
-    cut = [frame(1 if n == 0 else 0, piece, fin=n == len(pieces) - 1) for n, piece in enumerate(pieces)]
-    return cut[0] + control + b"".join(cut[1:]) if len(cut) > 1 else control + cut[0]
-
-
-@pytest.mark.parametrize(
-    ("wire", "code"),
-    [
-        (frame(1, b"short\xff"), 1007),
-        (frame(1, b"short", first_bits=0x40), 1002),
-        (frame(3, b"short"), 1002),
-        (frame(0, b"short"), 1002),
-        (frame(1, b"short" * 50), 1009),
-        (frame(8, b"\x00\x01"), 1002),
-        (frame(9, b"short", fin=False), 1002),
-    ],
-)
-async def test_a_frame_that_breaks_the_protocol_is_never_taken_and_closes_with_its_code(
-    wire: bytes, code: int
-) -> None:
-    inbox = Inbox(Reading(cast(Any, Transport())), EdgeSettings(events_burst_per_client=10**6))
-    reader = WebSocketReader(inbox, 100, compress=False, decode_text=True)
-    taken: list[str] = []
-
-    def take(text: str) -> bool:
-        taken.append(text)
-        return True
-
-    inbox.take = take
-    hits = metrics.LIMIT_HITS.labels(limit="long frames")._value
-    before = hits.get()
-    reader.feed_data(wire)
-    assert hits.get() - before == (code == 1009)
-    error = inbox.exception()
-    assert isinstance(error, WebSocketError)
-    assert error.code == code
-    assert not taken
 
 
 @pytest.mark.parametrize(("bytes_", "fit"), [(10, 20), (1_023, 20), (1_024, 10), (16_384, 1)])

@@ -84,16 +84,20 @@ def wire_of(socket: ClientWebSocketResponse) -> asyncio.Transport:
     return connection.transport
 
 
+def held(edge: Edge) -> int:
+    return edge.server._websockets.unfinished.bytes
+
+
 async def held_by(edge: Edge, *, upgraded: bool, size: int, is_read: bool = True) -> ClientWebSocketResponse:
     """Return a websocket whose message of that size never ends."""
     socket = await (await edge.poller()).upgraded() if upgraded else await edge.websocket()
     if not upgraded:
         for one in edge.server.eio.sockets.values():
-            one.framed_websocket.reader.sender_is_known()
-    before = edge.server._unfinished.bytes
+            one.websocket.reader.sender_is_known()
+    before = held(edge)
     wire_of(socket).write(part(size))
     if is_read:
-        await eventually("it is read", lambda: edge.server._unfinished.bytes >= before + size)
+        await eventually("it is read", lambda: held(edge) >= before + size)
     return socket
 
 
@@ -108,10 +112,10 @@ async def test_past_what_an_edge_holds_long_messages_are_closed_and_short_ones_g
         await is_closed(late)
         assert late.close_code == 1009
         assert OF_EDGE.get() == before + 1
-        await eventually("it is forgotten", lambda: edge.server._unfinished.bytes <= TOGETHER + 20_000)
+        await eventually("it is forgotten", lambda: held(edge) <= TOGETHER + 20_000)
         wire_of(short).write(b"x")
         assert "refused" in await short.receive_str()
         for one in early:
             wire_of(one).abort()
-        await eventually("nothing is held", lambda: edge.server._unfinished.bytes == 0)
+        await eventually("nothing is held", lambda: held(edge) == 0)
         await short.close()

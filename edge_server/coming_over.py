@@ -1,0 +1,77 @@
+"""A session that polls comes over to its websocket: nothing is lost on the way, and nothing overtakes.
+
+By the websocket the client asks whether it is heard (``2probe``). It is told so, and the poll that may be
+waiting ends. Once the client has what that poll brings, it says that it has come (``5``): from then on its
+session is the websocket's, and what still waits leaves by that before anything newer. So engine.io has it:
+https://socket.io/docs/v4/engine-io-protocol/#upgrade
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from engineio import packet
+
+from edge_server.direct_websocket import DirectWebSocket
+from edge_server.settings import EdgeSettings
+from edge_server.write_through import WriteThrough
+from runtime import metrics
+
+
+class ComingOver:
+    """What a websocket carries in place of its engine.io socket, until the client has come over."""
+
+    def __init__(
+        self,
+        socket: Any,
+        websocket: DirectWebSocket,
+        settings: EdgeSettings,
+        came_over: Callable[[Any], None],
+        ended: Callable[[Any], None],
+    ) -> None:
+        self.closed = False
+        """Whether it has failed. The client goes on by polling."""
+        self._socket = socket
+        self._websocket = websocket
+        self._came_over = came_over
+        self._ended = ended
+        self._queue = WriteThrough(websocket.transport, websocket.close, settings.max_buffered_bytes)
+        self._is_heard = False
+        socket.websocket = websocket
+        self._late = asyncio.get_running_loop().call_later(settings.handshake_within_s, self._give_up)
+
+    async def receive(self, received: packet.Packet) -> None:
+        """Take a packet. Whatever is none of the two, in their order, ends the websocket."""
+        kind = received.packet_type
+        if kind == packet.PING and received.data == "probe" and not self._is_heard:
+            self._is_heard = True
+            self._queue.put_nowait(packet.Packet(packet.PONG, "probe"))
+            await self._socket.queue.put(packet.Packet(packet.NOOP))
+        elif kind == packet.UPGRADE and self._is_heard and not self._socket.closed:
+            self._come_over()
+        else:
+            self.closed = True
+
+    def ended(self) -> None:
+        """The websocket is gone, and the session goes on by polling."""
+        self._late.cancel()
+        self._socket.upgrading = False
+        self._socket.websocket = None
+
+    def _come_over(self) -> None:
+        self._late.cancel()
+        socket, waiting = self._socket, self._socket.queue
+        socket.upgraded, socket.upgrading = True, False
+        socket.queue = self._queue
+        self._websocket.carry(socket, lambda: self._ended(socket))
+        while not waiting.empty():
+            self._queue.put_nowait(sent := waiting.get_nowait())
+            if sent is None:
+                break
+        # Whoever still polls, which engine.io's clients don't, gets an end.
+        waiting.put_nowait(None)
+        self._came_over(socket)
+
+    def _give_up(self) -> None:
+        metrics.LIMIT_HITS.labels(limit="slow handshakes").inc()
+        self._websocket.transport.abort()

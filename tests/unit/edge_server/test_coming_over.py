@@ -1,0 +1,179 @@
+"""Who comes over from polling to a websocket gets everything once and in order, whenever that is."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from engineio import packet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.clients import Client
+from edge_server.coming_over import ComingOver
+from edge_server.direct_websocket import DirectWebSocket
+from edge_server.frames import close_frame, event_frame, text_frame
+from edge_server.settings import EdgeSettings
+from edge_server.unfinished import Unfinished
+from runtime import metrics
+from tests.integration.backing import eventually
+from tests.unit.edge_server.entries import entry
+from tests.unit.edge_server.test_direct_websocket import Closed, frames_of
+from tests.unit.edge_server.test_fan_out import client, seqs_on
+
+SETTINGS = EdgeSettings()
+MUCH = 10_000
+
+
+class Polling:
+    """An engine.io socket that polls, its client, and how they come over."""
+
+    def __init__(self, settings: EdgeSettings = SETTINGS, *, welcomed: bool = True) -> None:
+        self.queue: Any = asyncio.Queue()
+        self.websocket: DirectWebSocket | None = None
+        self.upgraded = self.upgrading = self.closed = False
+        self.client: Client = client(cast(Any, self), max_bytes=MUCH)
+        self.received: list[Any] = []
+        self.transport: Any = Closed()
+        self.ends = 0
+        self._settings = settings
+        self._welcomed = welcomed
+
+    async def receive(self, received: packet.Packet) -> None:
+        """Take an ordinary packet."""
+        self.received.append(received.data)
+
+    def poll(self, seen: list[bytes]) -> None:
+        """Take what waits, as a poll does."""
+        while not self.queue.empty():
+            if (waiting := self.queue.get_nowait()) is not None:
+                seen.append(waiting.encode().encode())
+
+    def begin(self) -> DirectWebSocket:
+        """Accept a websocket."""
+        self.transport, self.upgrading = Closed(), True
+        websocket = DirectWebSocket(
+            cast(Any, self.transport), lambda *_: False, self._settings, Unfinished(self._settings)
+        )
+        coming = ComingOver(self, websocket, self._settings, self._came_over, self._ended)
+        websocket.carry(coming, coming.ended)
+        return websocket
+
+    def _came_over(self, _socket: object) -> None:
+        if self._welcomed and not self.client.gone:
+            self.client.go_direct()
+
+    def _ended(self, _socket: object) -> None:
+        self.ends += 1
+
+
+async def say(websocket: DirectWebSocket, text: str) -> None:
+    websocket.data_received(frames_of(text, 0, ping=False))
+    while websocket.is_working:  # noqa: ASYNC110 - not a pass later
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("welcomed", [False, True])
+@given(st.lists(st.sampled_from(["message", "poll", "next", "lost", "pass"]), max_size=60))
+async def test_nothing_is_lost_and_nothing_overtakes_whenever_they_come_over(
+    welcomed: bool, steps: list[str]
+) -> None:
+    here, seen, sent = Polling(welcomed=welcomed), list[bytes](), 0
+    websocket, said = here.begin(), ["2probe", "5"]
+    for step in steps:
+        if step == "message":
+            here.client.send(entry(sent).frame or b"")
+            sent += 1
+        elif step == "poll" and not here.upgraded:
+            here.poll(seen)
+        elif step == "next" and said:
+            # Before it has come, a client waits for what its last poll brings.
+            here.poll(seen)
+            await say(websocket, said.pop(0))
+        elif step == "lost" and not here.upgraded:
+            websocket.connection_lost(None)
+            assert not here.upgrading
+            websocket, said = here.begin(), ["2probe", "5"]
+        else:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if here.upgraded:
+        assert here.client.transport is (here.transport if welcomed else None)
+        seen.extend(here.transport.wire)
+    else:
+        here.poll(seen)
+    assert [seq for data in seen for seq in seqs_on(data)] == list(range(sent))
+    websocket.connection_lost(None)
+    assert here.ends == here.upgraded
+
+
+async def test_a_client_is_told_that_it_is_heard_and_its_poll_ends() -> None:
+    here = Polling()
+    websocket = here.begin()
+    await say(websocket, "2probe")
+    seen: list[bytes] = []
+    here.poll(seen)
+    assert (here.transport.wire, seen) == ([text_frame(b"3probe")], [b"6"])
+    polled = here.queue
+    await say(websocket, "5")
+    assert polled.get_nowait() is None
+    await say(websocket, "4later")
+    assert here.received == ["later"]
+    websocket.connection_lost(None)
+
+
+@pytest.mark.parametrize("said", [["5"], ["2"], ["2probe", "2probe"], ["4text"], ["2probe", "4text"], ["3"]])
+async def test_whatever_else_comes_first_ends_the_websocket_alone(said: list[str]) -> None:
+    here = Polling()
+    websocket = here.begin()
+    for text in said:
+        await say(websocket, text)
+    assert here.transport.wire[-1] == close_frame(1000)
+    assert (here.upgraded, here.received) == (False, [])
+    websocket.connection_lost(None)
+    assert (here.upgrading, here.websocket, here.ends) == (False, None, 0)
+
+
+async def test_who_does_not_come_in_time_is_cut_off_and_goes_on_by_polling() -> None:
+    late = metrics.LIMIT_HITS.labels(limit="slow handshakes")._value
+    before = late.get()
+    here = Polling(EdgeSettings(handshake_within_s=0.01))
+    websocket = here.begin()
+    await eventually("it is cut off", lambda: here.transport.wire == [b"ABORTED"])
+    websocket.connection_lost(None)
+    assert (late.get(), here.upgrading, here.ends) == (before + 1, False, 0)
+
+
+async def test_a_goodbye_that_still_waits_is_written_and_then_the_end() -> None:
+    here = Polling()
+    websocket = here.begin()
+    here.client.send(event_frame("refused", {}))
+    here.client.gone = True
+    here.client.end()
+    await say(websocket, "2probe")
+    await say(websocket, "5")
+    assert [b"refused" in data for data in here.transport.wire] == [False, True, False]
+    assert here.transport.wire[-1] == close_frame(1000)
+    websocket.connection_lost(None)
+
+
+async def test_a_session_that_is_over_does_not_come_over() -> None:
+    here = Polling()
+    websocket = here.begin()
+    await say(websocket, "2probe")
+    here.closed = True
+    await say(websocket, "5")
+    assert (here.upgraded, here.transport.wire[-1]) == (False, close_frame(1000))
+    websocket.connection_lost(None)
+
+
+async def test_who_may_leave_much_unread_may_do_so_when_it_comes_over() -> None:
+    here = Polling(EdgeSettings(max_buffered_bytes=262_144))
+    here.client.may_leave_unread(10 * 262_144)
+    websocket = here.begin()
+    await say(websocket, "2probe")
+    here.client.send(text_frame(b"x" * 2 * 262_144))
+    here.transport.unread = 3 * 262_144
+    await say(websocket, "5")
+    assert not here.transport.is_closing()
+    assert not here.client.slow
+    websocket.connection_lost(None)
