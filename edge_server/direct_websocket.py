@@ -46,16 +46,15 @@ Ended = Callable[[], None]
 class FrameBudget(Budget):
     """What a websocket may send besides messages that go the short way, which count for themselves."""
 
-    __slots__ = ("_most_debt", "_transport")
+    __slots__ = ("_transport",)
 
     def __init__(self, transport: asyncio.Transport, settings: EdgeSettings) -> None:
         super().__init__(settings.events_per_s_per_client, settings.events_burst_per_client)
-        self._most_debt = -settings.events_burst_per_client
         self._transport = transport
 
     def spend_on_frame(self) -> None:
         """Count a frame. Who has spent all, and as much again, is cut off."""
-        if self.spend(asyncio.get_running_loop().time()) <= self._most_debt:
+        if self.spend(asyncio.get_running_loop().time()) <= -self._burst:
             metrics.LIMIT_HITS.labels(limit="frames").inc()
             self._transport.abort()
 

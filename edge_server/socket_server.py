@@ -100,7 +100,6 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self._websockets = WebSockets(settings, self.arrivals, self._came_over, self._ended)
         self._endings: set[asyncio.Task[None]] = set()
         self._events = Budgets(settings.events_per_s_per_client, settings.events_burst_per_client)
-        self._most_debt = -settings.events_burst_per_client
 
     async def shutdown(self) -> None:
         """Stop, and end the connections that are left."""
@@ -226,7 +225,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _refuse_flood(self, eio_sid: str, data: object, left: float) -> None:
         """Who listens to refusals is served again in a moment; who does not is closed."""
         metrics.LIMIT_HITS.labels(limit="events").inc()
-        if left <= self._most_debt:
+        if self._events.ignores_refusals(left):
             await self._close(eio_sid)
         else:
             await self._refuse(eio_sid, data, Refused(RATE_LIMITED))
