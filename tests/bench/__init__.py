@@ -5,6 +5,7 @@
     table.py               (pure) rows, and how they are shown
     processes.py           servers as processes, and the CPU time that each has used
     socket_clients.py      connections that cost the client little
+    polling_students.py    students who begin by polling, as the usual clients do
     http_load.py           requests over connections that stay open
     reference_socketio.py  python-socketio alone, as a server
     reference_http.py      an empty aiohttp handler, as a server
