@@ -1,7 +1,6 @@
 """A table while load changes it: what the crowd says, and the few moves that the rules are made of. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -9,6 +8,12 @@ from dispatcher.crowd import Crowd, Loads
 from dispatcher.ranking import Ranking
 from dispatcher.shard_draft import DIGIT, Draft, Piece, atom_at, point_of_atom
 from schemas.assignments import Shard
+
+FULL: Final = 0.9
+"""Of its capacity: an edge that has so many clients is full."""
+
+ROOMY: Final = 0.6
+"""Of its capacity: up to here an edge is calm enough to take back."""
 
 LEAST_PART: Final = 1 / 10
 """Of its capacity: an edge gives half of a shard, or a quarter, an eighth and so on where nobody has room for
@@ -27,20 +32,10 @@ MAX_PARTS: Final = 16
 """So many parts an edge gives away at one time; what is still too much goes the next time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """When an edge is full, and up to where it is calm enough to take back: shares of its capacity."""
-
-    full: float = 0.9
-    roomy: float = 0.6
-
-
 class LoadDraft:
     """The shards and their crowd. Only edges that serve and have reported give and take."""
 
-    def __init__(
-        self, shards: tuple[Shard, ...], serving: frozenset[str], loads: Loads, marks: Marks
-    ) -> None:
+    def __init__(self, shards: tuple[Shard, ...], serving: frozenset[str], loads: Loads) -> None:
         self.taking = frozenset(serving & loads.keys())
         self.crowd = Crowd(shards, loads)
         self.touched: set[str] = set()
@@ -48,7 +43,6 @@ class LoadDraft:
         self._shards = shards
         self._serving = serving
         self._loads = loads
-        self._marks = marks
         self._draft: Draft | None = None
         self._rooms: Ranking | None = None
         self._fullest: Ranking | None = None
@@ -70,7 +64,7 @@ class LoadDraft:
 
     def stays_calm(self, shard: Shard, edge: str) -> bool:
         """Say whether ``edge`` could take a whole shard and stay below the mark."""
-        room = self._marks.roomy * self._loads[edge].capacity - self.crowd.clients[edge]
+        room = ROOMY * self._loads[edge].capacity - self.crowd.clients[edge]
         return room > 0 and self.crowd.between(shard.edge, shard.start, shard.end) <= room
 
     def relieve(self, edge: str) -> bool:
@@ -132,7 +126,7 @@ class LoadDraft:
 
     def _room(self, edge: str) -> float:
         """Return how many clients it can take before it is full."""
-        return self._marks.full * self._loads[edge].capacity - self.crowd.clients[edge]
+        return FULL * self._loads[edge].capacity - self.crowd.clients[edge]
 
     def fullness(self, edge: str, more: float = 0.0) -> float:
         """Return the share of its capacity that ``edge`` has to serve, or would have with so many more."""

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Final
 
 from dispatcher.crowd import Loads
-from dispatcher.load_draft import LoadDraft, Marks
+from dispatcher.load_draft import FULL, ROOMY, LoadDraft
 from dispatcher.shard_draft import point_of_atom
 from dispatcher.shard_table import Bounds, Move, ShardTable, moves_between
 from schemas.assignments import Shard
@@ -37,17 +37,14 @@ class Balanced:
     edges_wanted: int
 
 
-def balanced(
-    table: ShardTable, loads: Loads, marks: Marks | None = None, resting: frozenset[str] = frozenset()
-) -> Balanced:
+def balanced(table: ShardTable, loads: Loads, resting: frozenset[str] = frozenset()) -> Balanced:
     """Return the table that load asks for: the same one while no edge is full, and none calm enough.
 
     ``loads`` are the last reports of all edges that live; an edge without one neither gives nor takes.
     ``resting`` edges take no part in what may wait. It looks at the whole table: call it once for all reports
     of an interval, not for each.
     """
-    marks = marks or Marks()
-    draft = LoadDraft(table.shards, table.serving, loads, marks)
+    draft = LoadDraft(table.shards, table.serving, loads)
     full = frozenset(edge for edge in draft.taking if draft.is_full(edge))
     stuck = tuple(edge for edge in sorted(full) if not draft.relieve(edge))
     _join_shards(draft, table, resting)
@@ -58,7 +55,7 @@ def balanced(
             replace(move, reason="full") if move.from_edge in full else move
             for move in moves_between(table, after, "emptied")
         ]
-    wanted = _wanted(len(table.serving), draft, loads, marks, crowded=bool(stuck))
+    wanted = _wanted(len(table.serving), draft, loads, crowded=bool(stuck))
     return Balanced(after, tuple(moves), draft.crowd.clients, stuck, wanted)
 
 
@@ -95,7 +92,7 @@ def _beside(shards: tuple[Shard, ...], givers: frozenset[str]) -> Iterator[tuple
             yield right, left.edge
 
 
-def _wanted(serving: int, draft: LoadDraft, loads: Loads, marks: Marks, *, crowded: bool) -> int:
+def _wanted(serving: int, draft: LoadDraft, loads: Loads, *, crowded: bool) -> int:
     """Return how many edges should serve.
 
     More where a full one finds no room: as many as have all clients half-way between the marks. One fewer
@@ -104,10 +101,10 @@ def _wanted(serving: int, draft: LoadDraft, loads: Loads, marks: Marks, *, crowd
     capacity = sum(loads[edge].capacity for edge in draft.taking)
     connected = sum(draft.crowd.clients[edge] for edge in draft.taking)
     if crowded:
-        enough = ceil(2 * connected * len(draft.taking) / ((marks.full + marks.roomy) * max(1, capacity)))
+        enough = ceil(2 * connected * len(draft.taking) / ((FULL + ROOMY) * max(1, capacity)))
         return max(serving + 1, min(enough, GROWTH * serving))
     if serving < 2 or len(draft.taking) < serving:
         return max(1, serving)
     spare = min(draft.taking, key=lambda edge: (draft.crowd.clients[edge], edge))
-    fits = connected <= marks.roomy * (capacity - loads[spare].capacity)
+    fits = connected <= ROOMY * (capacity - loads[spare].capacity)
     return serving - 1 if fits else serving

@@ -7,7 +7,7 @@ crowded digit has no room for more of it.
 from typing import Final
 
 from dispatcher.crowd import Load, Loads
-from dispatcher.load_draft import ENOUGH, MAX_PARTS, LoadDraft, Marks
+from dispatcher.load_draft import ENOUGH, FULL, MAX_PARTS, LoadDraft
 from dispatcher.shard_draft import Piece, atom_at, point_of_atom
 from schemas.assignments import Shard
 
@@ -36,7 +36,7 @@ def shared_by_load(
     connected = sum(load.connected for load in known.values())
     if connected <= CROWDED * capacity:
         return None
-    draft = LoadDraft(shards, serving, known, Marks())
+    draft = LoadDraft(shards, serving, known)
     limit = _limit(connected / capacity)
     holder_at = {atom_at(shard.start): shard.edge for shard in shards}
     for orphan in draft.draft.orphans():
@@ -51,7 +51,7 @@ def _limit(mean: float) -> float:
 
     That is always above the mean, even where all are full: somebody can take a part that is small enough.
     """
-    return max((mean + Marks().full) / 2, mean + 2 * CRUMB)
+    return max((mean + FULL) / 2, mean + 2 * CRUMB)
 
 
 def _place(draft: LoadDraft, orphan: Piece, holder: str | None, limit: float) -> None:

@@ -6,6 +6,7 @@ from html import escape
 from math import ceil, log10
 from typing import Final
 
+from dispatcher.load_draft import FULL, ROOMY
 from dispatcher.simulate.curve import Point
 from dispatcher.simulate.run import Step
 
@@ -64,7 +65,7 @@ def _charts(title: str, steps: Sequence[Step]) -> list[Chart]:
         line("max", lambda s: s.fullest),
     ]
     return [
-        Chart(f"{title}: how full edges are", "minutes", fullness, marks=(0.6, 0.9)),
+        Chart(f"{title}: how full edges are", "minutes", fullness, marks=(ROOMY, FULL)),
         Chart("Shards an edge", "minutes", [line("", lambda s: s.shards / max(1, s.serving))], marks=(1,)),
         Chart("Clients moved so far, of all", "minutes", [Line("", _thinned(list(_so_far(steps))))]),
     ]

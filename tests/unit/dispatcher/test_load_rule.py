@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.crowd import Crowd, Load, Loads
-from dispatcher.load_draft import Marks
+from dispatcher.load_draft import FULL, ROOMY
 from dispatcher.load_rule import balanced
 from dispatcher.shard_table import Move, ShardTable, edges_changed, moves_between
 from schemas.assignments import Shard, TableAssigned
@@ -17,7 +17,6 @@ from schemas.up_number import CIRCLE
 from tests.unit.dispatcher.crowds import CAPACITY, Size, crowd_of, reported, sizes
 from tests.unit.dispatcher.events import Event, after, events, grown, widths
 
-MARKS = Marks()
 TINY = 1e-6
 
 
@@ -37,11 +36,11 @@ def edges_wanted(table: ShardTable, loads: Loads) -> int:
     return balanced(table, loads).edges_wanted
 
 
-def step(table: ShardTable, loads: Loads, marks: Marks | None = None) -> tuple[ShardTable, tuple[Move, ...]]:
+def step(table: ShardTable, loads: Loads) -> tuple[ShardTable, tuple[Move, ...]]:
     """Return what load makes of a table, and hold it to the laws."""
     before = Crowd(table.shards, loads).clients
-    result = balanced(table, loads, marks)
-    mark = {edge: (marks or MARKS).full * load.capacity for edge, load in loads.items()}
+    result = balanced(table, loads)
+    mark = {edge: FULL * load.capacity for edge, load in loads.items()}
     changed = [replace(move, reason="") for move in result.moves]
     assert changed == list(moves_between(table, result.table, ""))
     gave = Counter(move.from_edge for move in result.moves)
@@ -55,7 +54,7 @@ def step(table: ShardTable, loads: Loads, marks: Marks | None = None) -> tuple[S
             assert result.clients[taker] < mark[taker] + TINY
         else:
             assert gave[giver] == 1
-            assert result.clients[taker] <= (marks or MARKS).roomy * loads[taker].capacity + TINY
+            assert result.clients[taker] <= ROOMY * loads[taker].capacity + TINY
     full = sum(move.reason == "full" for move in result.moves)
     assert len(result.table.shards) <= len(table.shards) + full - (len(result.moves) - full)
     if all(load.spread is not None for load in loads.values()):
@@ -78,7 +77,7 @@ Loaded = Event | Size
 LOADED = st.lists(st.one_of(events(edges=15), sizes()), max_size=60)
 
 
-def walk(history: list[Loaded], marks: Marks | None = None) -> list[ShardTable]:
+def walk(history: list[Loaded]) -> list[ShardTable]:
     """Return the tables of a history. Each crowd thins out to a half before the next event."""
     table, tables, people = ShardTable(), [ShardTable()], list[int]()
     for event in history:
@@ -86,9 +85,9 @@ def walk(history: list[Loaded], marks: Marks | None = None) -> list[ShardTable]:
             table, _ = after(table, event, reported(table, people))
         else:
             people = crowd_of(*event)
-            table, _ = step(table, reported(table, people), marks)
+            table, _ = step(table, reported(table, people))
             people = people[::2]
-            table, _ = step(table, reported(table, people), marks)
+            table, _ = step(table, reported(table, people))
         tables.append(table)
     return tables
 
@@ -226,12 +225,10 @@ def test_one_edge_fewer_is_wanted_only_where_the_others_stay_roomy() -> None:
     assert edges_wanted(table, {}) == 10
 
 
-@given(LOADED, st.sampled_from([None, Marks(full=0.7, roomy=0.3)]))
+@given(LOADED)
 @settings(max_examples=150)
-def test_every_number_has_one_living_edge_whatever_load_and_edges_do(
-    history: list[Loaded], marks: Marks
-) -> None:
-    for table in walk(history, marks):
+def test_every_number_has_one_living_edge_whatever_load_and_edges_do(history: list[Loaded]) -> None:
+    for table in walk(history):
         published(table)
         assert all(left.edge != right.edge for left, right in pairwise(table.shards))
         assert {shard.edge for shard in table.shards} <= (table.holders or {None})

@@ -5,15 +5,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dispatcher.crowd import Crowd, Load
-from dispatcher.load_draft import Marks
+from dispatcher.load_draft import FULL
 from dispatcher.load_shares import CROWDED, CRUMB
 from dispatcher.shard_table import ShardTable, edges_changed
 from schemas.assignments import TableAssigned
 from schemas.up_number import CIRCLE
 from tests.unit.dispatcher.crowds import CAPACITY, Size, crowd_of, reported, sizes
 from tests.unit.dispatcher.events import Event, after, edge_gone, edge_joined, events, grown, widths
-
-FULL = Marks().full
 
 
 def fullness(table: ShardTable, loads: dict[str, Load]) -> dict[str, float]:
