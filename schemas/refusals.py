@@ -21,8 +21,6 @@ class Refusal:
     status: int
     message: str
     retry_after_s: int | None = None
-    closes: bool = False
-    """Whether a socket is closed after this refusal. Otherwise it stays open."""
     floods: bool = False
     """Whether it comes in floods when it comes: it is counted, and logged for debugging only."""
 
@@ -32,9 +30,9 @@ BAD_REQUEST: Final = Refusal("bad_request", 400, "This is no HTTP request that c
 INVALID_PAYLOAD: Final = Refusal("invalid_payload", 422, "A field is missing or not as it should be.")
 TOO_LARGE: Final = Refusal("too_large", 413, "This is larger than is allowed.")
 UNKNOWN_EVENT: Final = Refusal("unknown_event", 400, "There is no such event.")
-MISSING_TOKEN: Final = Refusal("missing_token", 401, "A token is needed.", closes=True)
-INVALID_TOKEN: Final = Refusal("invalid_token", 401, "This token is not valid.", closes=True)
-EXPIRED_TOKEN: Final = Refusal("expired_token", 401, "This token has expired.", closes=True)
+MISSING_TOKEN: Final = Refusal("missing_token", 401, "A token is needed.")
+INVALID_TOKEN: Final = Refusal("invalid_token", 401, "This token is not valid.")
+EXPIRED_TOKEN: Final = Refusal("expired_token", 401, "This token has expired.")
 UP_MISMATCH: Final = Refusal("up_mismatch", 403, "This UP number is not the token's.")
 NOT_A_MEMBER: Final = Refusal("not_a_member", 403, "Only members of the group may do this.")
 NOT_ALLOWED: Final = Refusal("not_allowed", 403, "This is not allowed.")
@@ -45,10 +43,8 @@ RATE_LIMITED: Final = Refusal(
 )
 SLOW_REQUEST: Final = Refusal("slow_request", 408, "The request came too slowly.")
 UNSUPPORTED_ENCODING: Final = Refusal("unsupported_encoding", 415, "Bodies are taken uncompressed only.")
-SLOW_CLIENT: Final = Refusal("slow_client", 408, "Messages were read too slowly.", closes=True)
-TOO_MANY_CONNECTIONS: Final = Refusal(
-    "too_many_connections", 409, "You have connected once more elsewhere.", closes=True
-)
+SLOW_CLIENT: Final = Refusal("slow_client", 408, "Messages were read too slowly.")
+TOO_MANY_CONNECTIONS: Final = Refusal("too_many_connections", 409, "You have connected once more elsewhere.")
 OVERLOADED: Final = Refusal(
     "overloaded", 503, "Too much is going on. Try again.", retry_after_s=1, floods=True
 )
