@@ -20,6 +20,7 @@ from dispatcher.shard_table import Move
 from dispatcher.term import Pace, Term
 from runtime import logs, metrics
 from runtime.kafka import new_producer, stop_within, write
+from runtime.log_folds import leave_out
 from runtime.log_reader import Stalled
 from schemas import topics
 from schemas.assignments import TABLE_KEY
@@ -155,11 +156,7 @@ class Leader:
             try:
                 self._take_one(term, record)
             except BadRecord as error:
-                metrics.BAD_RECORDS.labels(topic=topics.EDGE_STATUS).inc()
-                log.warning(
-                    "a report cannot be read",
-                    extra=logs.facts(offset=record.offset, reason=str(error)),
-                )
+                leave_out(record, error)
         self._note(term.settle(self.clock.now))
         self._count(term)
 

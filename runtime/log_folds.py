@@ -1,4 +1,4 @@
-"""Reading records of compacted topics: those that can't be read are counted and left out."""
+"""Reading records for folds: those that can't be read are counted and left out."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -21,15 +21,13 @@ def readable(records: Sequence[ConsumerRecord], kind: type[R]) -> Iterator[tuple
         try:
             said = None if record.value is None else kind.read(record.headers, record.value)
         except BadRecord as error:
-            metrics.BAD_RECORDS.labels(topic=of_any_generation(record.topic)).inc()
-            log.warning(
-                "a record cannot be read",
-                extra=logs.facts(
-                    topic=record.topic,
-                    partition=record.partition,
-                    offset=record.offset,
-                    reason=str(error),
-                ),
-            )
+            leave_out(record, error)
         else:
             yield record, said
+
+
+def leave_out(record: ConsumerRecord, error: BadRecord) -> None:
+    """Count and log a record that can't be read."""
+    metrics.BAD_RECORDS.labels(topic=of_any_generation(record.topic)).inc()
+    facts = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    log.warning("a record cannot be read", extra=logs.facts(**facts, reason=str(error)))

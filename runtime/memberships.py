@@ -3,17 +3,13 @@
 Edges and gateways each keep their own copy, so that the live path asks nobody.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from aiokafka import ConsumerRecord
 
-from runtime import logs, metrics
-from schemas import topics
+from runtime.log_folds import leave_out
 from schemas.log_records import BadRecord, MemberJoined
-
-log = logging.getLogger(__name__)
 
 _NOBODY: frozenset[str] = frozenset()
 
@@ -70,11 +66,7 @@ class Memberships:
                 if record.value is not None:
                     _check(MemberJoined.read(record.headers, record.value), group, up)
             except BadRecord as error:
-                metrics.BAD_RECORDS.labels(topic=topics.MEMBERSHIPS).inc()
-                log.warning(
-                    "a membership cannot be read",
-                    extra=logs.facts(partition=record.partition, offset=record.offset, reason=str(error)),
-                )
+                leave_out(record, error)
             else:
                 self.set_member(group, up, record.value is not None)
 

@@ -21,6 +21,7 @@ class Read:
     """A consumed record, as far as folding looks at it."""
 
     record: Encoded
+    topic: str = topics.MEMBERSHIPS
     partition: int = 0
     offset: int = 0
     key: bytes | None = field(init=False)
