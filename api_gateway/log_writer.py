@@ -9,7 +9,6 @@ import logging
 from asyncio import Future
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiokafka.errors import KafkaError
@@ -70,7 +69,7 @@ class LogWriter:
                 await asyncio.wait(sent)
             done = [future.result() for future in sent]
         except (KafkaError, OSError, TimeoutError) as error:
-            _tell(error)
+            log.warning("a write failed", extra=logs.facts(error=repr(error)))
             raise Refused(UNAVAILABLE) from error
         metrics.WRITE_ACK_SECONDS.observe(loop.time() - started)
         return [Written(it.topic, it.partition, it.offset, it.timestamp) for it in done]
@@ -106,26 +105,16 @@ class LogWriter:
             if sending is not None:
                 sending.failed(type(error).__name__)
             raise
-        future.add_done_callback(partial(self._settle, partition, number))
+        future.add_done_callback(lambda _: self._forget(partition, number))
         if sending is not None:
             future.add_done_callback(sending.settle)
         return future
 
-    def _settle(self, partition: TopicPartition, number: int, done: "Future[RecordMetadata]") -> None:
-        """A write counts as pending until Kafka has answered, whoever still waits for it."""
-        self._forget(partition, number)
-        error = None if done.cancelled() else done.exception()
-        if error is not None:
-            _tell(error)
-
     def _forget(self, partition: TopicPartition, number: int) -> None:
+        """A write counts as pending until Kafka has answered, whoever still waits for it."""
         del self._since[partition][number]
         self._pending -= 1
 
 
 def _ce_id(record: Encoded) -> str:
     return (header(record.headers, "ce_id") or b"").decode()
-
-
-def _tell(error: BaseException) -> None:
-    log.warning("a write failed", extra=logs.facts(error=repr(error)))

@@ -136,3 +136,15 @@ async def test_an_error_that_comes_as_an_answer_is_a_refusal_too() -> None:
     await until(lambda: producer.sent)
     producer.sent[0].set_exception(OutOfOrderSequenceNumber())
     assert await refusal_of(writing) is UNAVAILABLE
+
+
+async def test_a_write_of_many_records_that_fails_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    producer = FakeProducer()
+    writing = asyncio.create_task(writer(producer).write("t", RECORD, RECORD, RECORD))
+    await until(lambda: len(producer.sent) == 3)
+    for sent in producer.sent:
+        sent.set_exception(OutOfOrderSequenceNumber())
+    assert await refusal_of(writing) is UNAVAILABLE
+    assert [one.message for one in caplog.records if one.name == "api_gateway.log_writer"] == [
+        "a write failed"
+    ]
