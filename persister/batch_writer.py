@@ -7,7 +7,8 @@ the store itself may be at fault, it must first take another write.
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final, TypeVar
 
 from persister.batch import Batch
@@ -24,7 +25,8 @@ log = logging.getLogger(__name__)
 DOUBTS: Final = 8
 """So often a batch is tried again before a refusal that may be the store's own fault is believed."""
 
-K = TypeVar("K", bound=Hashable)
+K = TypeVar("K", str, tuple[str, str, str])
+T = TypeVar("T", NewMessage, Fold)
 
 
 class BatchWriter:
@@ -64,45 +66,41 @@ class _Writing:
 
     async def run(self) -> None:
         """Write what the batch holds. Raises `StoreUnavailable`: the same call may work later."""
-        while not await self._messages():
-            pass
+        await self._until_taken(self._batch.messages, self._insert)
         for collection in {collection for collection, _, _ in self._batch.folds}:
-            while not await self._folds(collection):
-                pass
+            folds = {key: fold for key, fold in self._batch.folds.items() if key[0] == collection}
+            await self._until_taken(folds, partial(self._apply, collection))
 
-    async def _messages(self) -> bool:
-        taken = self._batch.messages
-        if not taken:
-            return True
+    async def _until_taken(
+        self, taken: Mapping[K, T], write: Callable[[Mapping[K, T]], Awaitable[None]]
+    ) -> None:
+        """What the store refuses is set aside, and the rest is written again."""
+        while taken:
+            try:
+                await write(taken)
+                break
+            except Rejected as refusal:
+                await self._believe(refusal)
+                refused = _refused(taken, refusal)
+                self._batch.set_aside(refused)
+                taken = {key: one for key, one in taken.items() if key not in refused}
+
+    async def _insert(self, messages: Mapping[str, NewMessage]) -> None:
         self._tries += 1
         try:
-            known = await self._store.insert_new(
-                documents.MESSAGES, [message.document for message in taken.values()]
-            )
+            new = [message.document for message in messages.values()]
+            self._found(await self._store.insert_new(documents.MESSAGES, new))
         except Rejected as refusal:
             self._found(refusal.known)
-            await self._believe(refusal)
-            self._batch.set_aside(_refused(taken, refusal))
-            return False
-        self._found(known)
-        return True
+            raise
 
     def _found(self, known: int) -> None:
         """Only the first try tells what the store had: a later one finds what an earlier one has stored."""
         if self._tries == 1:
             self.already_stored = known
 
-    async def _folds(self, collection: str) -> bool:
-        taken = {key: fold for key, fold in self._batch.folds.items() if key[0] == collection}
-        if not taken:
-            return True
-        try:
-            await self._store.apply_newer(collection, [change_of(fold) for fold in taken.values()])
-        except Rejected as refusal:
-            await self._believe(refusal)
-            self._batch.set_aside(_refused(taken, refusal))
-            return False
-        return True
+    async def _apply(self, collection: str, folds: Mapping[tuple[str, str, str], Fold]) -> None:
+        await self._store.apply_newer(collection, [change_of(fold) for fold in folds.values()])
 
     async def _believe(self, refusal: Rejected) -> None:
         """Return where the documents are at fault; raise `StoreUnavailable` where it may be the store."""
@@ -129,8 +127,8 @@ def change_of(fold: Fold) -> Change:
     return Change(fold.key, fold.guard, fold.source.offset, update, only)
 
 
-def _refused(taken: Mapping[K, NewMessage] | Mapping[K, Fold], refusal: Rejected) -> dict[K, Poison]:
-    keys: Sequence[K] = list(taken)
+def _refused(taken: Mapping[K, NewMessage | Fold], refusal: Rejected) -> dict[K, Poison]:
+    keys = list(taken)
     return {
         keys[n]: Poison(taken[keys[n]].source, f"refused by the store: {reason}")
         for n, reason in refusal.reasons.items()
