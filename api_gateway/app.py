@@ -91,31 +91,24 @@ class _Parts:
     """The two APIs, and what keeps them up to date."""
 
     def __init__(self, settings: GatewaySettings, reads: StoreReads, spans: "Spans | None") -> None:
-        self._assignments, self._directory, self._memberships = (
-            Assignments(),
-            GroupDirectory(),
-            Memberships(),
-        )
-        self._readers = [
-            LogReader(settings, topics.ASSIGNMENTS, self._assignments.take),
-            LogReader(settings, topics.GROUPS, self._directory.take),
-            LogReader(settings, topics.MEMBERSHIPS, self._memberships.take),
-        ]
+        assignments, directory, memberships = Assignments(), GroupDirectory(), Memberships()
+        self._group_reader = LogReader(settings, topics.GROUPS, directory.take)
+        self._member_reader = LogReader(settings, topics.MEMBERSHIPS, memberships.take)
+        of_groups = self._group_reader, self._member_reader
+        self._readers = [LogReader(settings, topics.ASSIGNMENTS, assignments.take), *of_groups]
         self._producer = KeptProducer(settings)
         writer = LogWriter(settings, self._producer, spans)
         self.progress = StoredProgress(reads, settings)
-        positions = {reader.topic: reader.positions for reader in self._readers}
-        self._behind = FallenBehind(
-            self.progress, {topic: positions[topic] for topic in (topics.GROUPS, topics.MEMBERSHIPS)}
-        )
-        members = MembersOnly(self._memberships, self._groups_fault)
+        positions = {reader.topic: reader.positions for reader in of_groups}
+        self._behind = FallenBehind(self.progress, positions)
+        members = MembersOnly(memberships, self._groups_fault)
         history = History(reads, self.progress, settings)
         new_members = NewMembers(
             per_s=settings.new_members_per_s_per_user, burst=settings.new_members_burst_per_user
         )
         groups = Groups(
             members,
-            self._directory,
+            directory,
             writer,
             self.progress,
             positions,
@@ -123,9 +116,9 @@ class _Parts:
             settings.max_groups_per_user,
         )
         posting = Posting(members, writer, self.progress, history)
-        users = Users(reads, writer, self.progress, self._assignments)
+        users = Users(reads, writer, self.progress, assignments)
         reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
-        self.public = PublicApi(Locations(self._assignments), history, groups, members, users, reads_of_users)
+        self.public = PublicApi(Locations(assignments), history, groups, members, users, reads_of_users)
         self.internal = InternalApi(history, groups, posting, users)
 
     async def follow(self, service: Service, settings: GatewaySettings) -> None:
@@ -141,7 +134,7 @@ class _Parts:
             service.supervise(f"follow {reader.topic}", reader.run)
 
     def _groups_fault(self) -> str | None:
-        return self._readers[1].ready_fault() or self._readers[2].ready_fault() or self._behind.fault()
+        return self._group_reader.ready_fault() or self._member_reader.ready_fault() or self._behind.fault()
 
 
 async def _leave(service: Service, progress: StoredProgress) -> None:
