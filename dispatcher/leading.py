@@ -98,7 +98,7 @@ class Leader:
             published = await read_published(self._settings)
             if not self._ownership.held:
                 return
-            term = Term(published, self._pace(), name=self._settings.name)
+            term = Term(published, Pace(rest_s=self._settings.edge_rest_s), name=self._settings.name)
             group.leads_in_epoch = term.epoch
             log.info(
                 "leads",
@@ -111,10 +111,6 @@ class Leader:
                 self._take(term, await self._poll())
                 if term.content() != self._published:
                     await self._publish(tables, term)
-
-    def _pace(self) -> Pace:
-        settings = self._settings
-        return Pace(settings.dead_after_s, settings.edge_report_interval_s, settings.edge_rest_s)
 
     async def _producer(self, stack: AsyncExitStack, transactional_id: str | None) -> AIOKafkaProducer:
         settings = self._settings

@@ -7,7 +7,6 @@ from pydantic import Field, SecretStr
 from runtime.settings import (
     MAX_SESSION_TIMEOUT_MS,
     MIN_SESSION_TIMEOUT_MS,
-    Count,
     KafkaSettings,
     Seconds,
     ServiceSettings,
@@ -42,12 +41,6 @@ class DispatcherSettings(ServiceSettings, KafkaSettings):
         le=MAX_SESSION_TIMEOUT_MS,
         description="Milliseconds after which a silent leader is replaced; brokers take 6000 or more.",
     )
-    edge_report_interval_s: Seconds = Field(
-        default=1.0, gt=0, description="Seconds between an edge's reports: the edges' REPORT_EVERY_MS."
-    )
-    edge_missed_reports: Count = Field(
-        default=3, ge=1, description="An edge that misses so many reports in a row is dead."
-    )
     edge_grace_s: Seconds = Field(
         default=5.0,
         ge=0,
@@ -63,8 +56,3 @@ class DispatcherSettings(ServiceSettings, KafkaSettings):
     def name(self) -> str:
         """Return the name under which tables are published."""
         return self.dispatcher_name or f"{gethostname()}:{self.ops_port}"
-
-    @property
-    def dead_after_s(self) -> float:
-        """For how long an edge may be silent."""
-        return self.edge_report_interval_s * self.edge_missed_reports

@@ -14,7 +14,10 @@ from dispatcher.edge_reports import EdgeReports
 from dispatcher.load_rule import balanced
 from dispatcher.shard_table import Move, ShardTable, edges_changed
 from schemas.assignments import Shard, TableAssigned
-from schemas.log_records import DrainAsked, EdgeReported, EdgesAsked
+from schemas.log_records import REPORT_EVERY_S, DrainAsked, EdgeReported, EdgesAsked
+
+DEAD_AFTER_S: Final = 3 * REPORT_EVERY_S
+"""An edge that misses three reports is dead."""
 
 MAX_MOVES: Final = 100
 
@@ -27,8 +30,8 @@ class Pace:
     """``dead_after_s`` of silence end an edge; load is looked at every ``balance_every_s``; an edge of a move
     rests for ``rest_s`` from moves that may wait."""
 
-    dead_after_s: float = 3.0
-    balance_every_s: float = 1.0
+    dead_after_s: float = DEAD_AFTER_S
+    balance_every_s: float = REPORT_EVERY_S
     rest_s: float = 10.0
 
 

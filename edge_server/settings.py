@@ -132,9 +132,6 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
         ge=0,
         description="Records of the recent log that are kept for resuming clients.",
     )
-    report_every_ms: Milliseconds = Field(
-        default=1_000, ge=50, description="Milliseconds between status reports."
-    )
     move_clients_per_s: PerSecond = Field(
         default=100.0,
         description="Clients that are told to move in a second; more only where DRAIN_DEADLINE_S needs it.",

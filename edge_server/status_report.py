@@ -16,7 +16,7 @@ from runtime import logs
 from runtime.kafka import KeptProducer, write
 from schemas import topics
 from schemas.ids import new_id
-from schemas.log_records import EdgeReported, encode, spread_of
+from schemas.log_records import REPORT_EVERY_S, EdgeReported, encode, spread_of
 from schemas.up_number import point_of
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class StatusReport:
         drain: Drain,
         messages: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
+        every_s: float = REPORT_EVERY_S,
     ) -> None:
         self._settings = settings
         self._url = url
@@ -61,6 +62,7 @@ class StatusReport:
         self._process = new_id()
         self._stopped = False
         self._clock = clock
+        self._every_s = every_s
         self._silent_since: float | None = None
 
     def silent_s(self) -> float:
@@ -78,7 +80,7 @@ class StatusReport:
         """Report for ever. A report that can't be written is dropped: the next one says more."""
         while True:
             await self.report()
-            await asyncio.sleep(self._settings.report_every_ms / 1000)
+            await asyncio.sleep(self._every_s)
 
     async def report(self) -> None:
         """Write one report now, and wait a bounded time for the log to take it."""
@@ -95,7 +97,7 @@ class StatusReport:
         record = encode(report, key=report.edge, source=self._settings.edge_name)
         began = self._clock()
         try:
-            async with asyncio.timeout(self._settings.report_every_ms / 1000):
+            async with asyncio.timeout(self._every_s):
                 taken = await write(self._producer, topics.EDGE_STATUS, record, 1)
                 taken.add_done_callback(self._hear)
                 # A log that is slow answers late: that is heard, too.

@@ -154,8 +154,12 @@ class PresenceChanged(Record):
     )
 
 
+REPORT_EVERY_S: Final = 1.0
+"""So often an edge reports; dispatchers know by that when one is dead, and look at load as often."""
+
+
 class EdgeReported(Record):
-    """An edge's report, once a second: how full it is and what it wants."""
+    """An edge's report: how full it is and what it wants."""
 
     ce_type = _TYPE_PREFIX + "edge.reported.v1"
 

@@ -39,12 +39,12 @@ from tests.simulation.simulated_producer import KeptSimulatedProducer
 from tests.simulation.simulated_readers import SimulatedLogReader
 
 NEVER: Final = 1e12
+REPORT_EVERY_S: Final = 0.5
 NOTICED_WITHIN_S: Final = 1.0
 """An end may believe for so long that a connection is still there."""
 
 SETTINGS: Final = EdgeSettings(
     kafka_partitions=PARTITIONS,
-    report_every_ms=500,
     settle_on_stop_ms=500,
     drain_deadline_s=2.0,
     move_within_s=1.0,
@@ -143,7 +143,9 @@ class SimulatedEdge:
         SocketEvents(
             settings, self.rooms, self.memberships, joining, self.publisher, presence, self.sessions.close
         ).start(server)
-        self.report = StatusReport(settings, self.url, producer, self.rooms, self.drain, lambda: 0.0)
+        self.report = StatusReport(
+            settings, self.url, producer, self.rooms, self.drain, lambda: 0.0, every_s=REPORT_EVERY_S
+        )
         process.supervise("report status", self.report.run)
         self.accepting = True
 

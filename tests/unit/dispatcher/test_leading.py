@@ -32,7 +32,7 @@ class Reading:
         )
         self.leader = Leader(settings, cast(AIOKafkaConsumer, None), Owned(), lambda: self.monotonic)
         self.monotonic = 0.0
-        self.term = Term(None, Pace(settings.dead_after_s))
+        self.term = Term(None, Pace())
 
     def read(self, *records: ConsumerRecord) -> None:
         self.leader._take(self.term, records)

@@ -15,6 +15,8 @@ from runtime.assignments import Assignments
 from runtime.kafka import KeptProducer
 from schemas.log_records import EdgeReported
 
+SOON_S = 0.05
+
 
 def test_a_rate_is_the_growth_since_it_was_asked_last() -> None:
     moments: Iterator[float] = iter((0.0, 2.0, 3.0, 3.0))
@@ -43,8 +45,8 @@ class Log:
 async def test_the_log_is_silent_from_the_first_report_that_it_did_not_take_until_it_takes_any() -> None:
     now, log, rooms = 0.0, Log(), Rooms()
     drain = Drain(Elsewhere("a", Assignments()), rooms)
-    settings, producer = EdgeSettings(report_every_ms=50), cast(KeptProducer, log)
-    report = StatusReport(settings, "http://a", producer, rooms, drain, lambda: 0.0, lambda: now)
+    settings, producer = EdgeSettings(), cast(KeptProducer, log)
+    report = StatusReport(settings, "http://a", producer, rooms, drain, lambda: 0.0, lambda: now, SOON_S)
     now = 100.0
     assert report.silent_s() == 0, "none was written yet"
     await report.report()
@@ -69,9 +71,9 @@ async def test_the_log_is_silent_from_the_first_report_that_it_did_not_take_unti
 async def test_each_process_of_an_edge_says_another_name_than_the_one_before_and_always_the_same() -> None:
     log, rooms = Log(), Rooms()
     drain = Drain(Elsewhere("a", Assignments()), rooms)
-    settings, producer = EdgeSettings(report_every_ms=50), cast(KeptProducer, log)
+    settings, producer = EdgeSettings(), cast(KeptProducer, log)
     for _ in range(2):
-        one = StatusReport(settings, "http://a", producer, rooms, drain, lambda: 0.0)
+        one = StatusReport(settings, "http://a", producer, rooms, drain, lambda: 0.0, every_s=SOON_S)
         await one.report()
         await one.stopped()
     first, last, restarted, _ = (report.process for report in log.reports)
