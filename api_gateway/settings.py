@@ -101,11 +101,6 @@ class GatewaySettings(
         ge=0,
         description="Milliseconds that a write waits until MongoDB shows it, before it answers 202.",
     )
-    poll_stored_ms: Milliseconds = Field(
-        default=20,
-        ge=1,
-        description="Milliseconds between two looks at what is stored, while a write waits.",
-    )
     max_waiting_writes: Count = Field(
         default=2_000, ge=1, description="Writes that may wait for MongoDB; others answer 202."
     )

@@ -18,6 +18,9 @@ from schemas.refusals import HISTORY_UNAVAILABLE, Refused
 FRESH_S: Final = 0.1
 """How old a known progress may be. Where the store was emptied or restored, what it held counts so long."""
 
+POLL_S: Final = 0.02
+"""Between two looks at what is stored, while a write waits."""
+
 
 class StoredProgress:
     """The persister's progress, by partition."""
@@ -26,7 +29,6 @@ class StoredProgress:
         self._reads = reads
         self._topic = settings.topic
         self._wait_s = settings.wait_stored_ms / 1000
-        self._poll_s = settings.poll_stored_ms / 1000
         self._max_waiting = settings.max_waiting_writes
         self._next: dict[str, int] = {}
         self._read_at: dict[str, float] = {}
@@ -61,7 +63,7 @@ class StoredProgress:
         while True:
             await self._somebody_waits.wait()
             await self._look()
-            await asyncio.sleep(self._poll_s)
+            await asyncio.sleep(POLL_S)
 
     def wait_no_more(self) -> None:
         """Let nobody wait from now on, and tell those who do that it is not known yet."""

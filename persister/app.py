@@ -4,7 +4,7 @@ from functools import partial
 
 from persister.batch_writer import BatchWriter
 from persister.dead_letters import DeadLetters
-from persister.outage import Outage
+from persister.outage import LONGEST_PAUSE_S, Outage
 from persister.pipeline import Pipeline
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
@@ -18,7 +18,7 @@ from schemas import documents, topics
 
 async def start(service: Service, settings: PersisterSettings) -> None:
     """Start a persister: first its health, then what it needs, however long that takes to answer."""
-    outage = Outage(settings.store_retry_max_ms / 1000)
+    outage = Outage(LONGEST_PAUSE_S)
     service.health.ready("store", outage.fault)
     # Known before a record is read: a restart must not end an alert while nothing is stored.
     metrics.UNSTORED_AGE_SECONDS.set_function(outage.lasts_s)

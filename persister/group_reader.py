@@ -37,6 +37,8 @@ POLL_HANGS_AFTER_S: Final = 60.0
 ASK_EVERY_S: Final = 1.0
 COMMIT_HANGS_AFTER_S: Final = 30.0
 STOP_HANGS_AFTER_S: Final = 5.0
+FETCH_MAX_BYTES: Final = 8_388_608
+"""What one fetch may bring: it is read ahead of the batches."""
 FAILED_COMMITS: Final = 5
 """So many commits that fail in a row mean that the group doesn't know this member any more."""
 
@@ -185,7 +187,7 @@ class GroupReader:
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
             max_poll_interval_ms=NEVER_MS,
             fetch_max_wait_ms=POLL_MS,
-            fetch_max_bytes=settings.fetch_max_bytes,
+            fetch_max_bytes=FETCH_MAX_BYTES,
             metadata_max_age_ms=30_000,
         )
 

@@ -32,6 +32,10 @@ from schemas.topics import of_any_generation
 log = logging.getLogger(__name__)
 
 READER_NAME: Final = "persister"
+FLUSH_AFTER_BYTES: Final = 1_048_576
+"""A batch with as many bytes is written, whatever the settings say of its records."""
+FETCH_EVERY_S: Final = 0.05
+"""While few records come the log is read so often; many are read as fast as they are stored."""
 WATCH_EVERY_S: Final = 2.0
 CUT_OFF_AFTER_S: Final = 5 * WATCH_EVERY_S
 """Who has had no part in the group for longer, or not heard where its partitions end, may lack records."""
@@ -56,9 +60,7 @@ class Pipeline:
         self._store = store
         self._writer = writer
         self._outage = outage
-        limits = Limits(
-            settings.flush_after_records, settings.flush_after_bytes, settings.flush_after_ms / 1000
-        )
+        limits = Limits(settings.flush_after_records, FLUSH_AFTER_BYTES, settings.flush_after_ms / 1000)
         self._clock = clock
         self._in_touch_at = clock()
         self._handover = Handover(limits, clock)
@@ -122,7 +124,7 @@ class Pipeline:
             for tp, records in taken.items():
                 await self._handover.add(epoch, tp, records)
             if taken and sum(map(len, taken.values())) < room:
-                await asyncio.sleep(self._settings.fetch_every_ms / 1000)
+                await asyncio.sleep(FETCH_EVERY_S)
 
     async def _write(self) -> None:
         """Write batch after batch: within a partition and for each key, in the log's order."""

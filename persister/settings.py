@@ -6,7 +6,6 @@ from runtime.settings import (
     MAX_SESSION_TIMEOUT_MS,
     MIN_SESSION_TIMEOUT_MS,
     KafkaSettings,
-    Milliseconds,
     MongoSettings,
     ServiceSettings,
     TracingSettings,
@@ -29,27 +28,9 @@ class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSe
     flush_after_records: int = Field(
         default=500, ge=1, le=10_000, description="A batch with as many records is written."
     )
-    flush_after_bytes: int = Field(
-        default=1_048_576, ge=1_024, le=16_777_216, description="A batch with as many bytes is written."
-    )
     flush_after_ms: int = Field(
         default=10,
         ge=0,
         le=10_000,
         description="A batch this old is written; while the store is busy the next one fills anyway.",
-    )
-    fetch_every_ms: int = Field(
-        default=50,
-        ge=0,
-        le=10_000,
-        description="While few records come the log is read so often; many are read as fast as stored.",
-    )
-    fetch_max_bytes: int = Field(
-        default=8_388_608,
-        ge=1_048_576,
-        le=2**31 - 1,
-        description="Bytes that one fetch may bring: what is read ahead of the batches.",
-    )
-    store_retry_max_ms: Milliseconds = Field(
-        default=2_000, ge=10, description="Longest pause between two tries while the store is away."
     )

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from api_gateway.log_writer import Written
 from api_gateway.settings import GatewaySettings
-from api_gateway.stored_progress import StoredProgress, needs_of
+from api_gateway.stored_progress import POLL_S, StoredProgress, needs_of
 from runtime import metrics
 from schemas.refusals import HISTORY_UNAVAILABLE, Refused
 
@@ -46,7 +46,7 @@ class FakeReads:
 
 
 def progress(reads: FakeReads, **settings: int) -> StoredProgress:
-    given_ = GatewaySettings(token_secret=SecretStr("x" * 32), poll_stored_ms=1, **settings)  # type: ignore[arg-type]
+    given_ = GatewaySettings(token_secret=SecretStr("x" * 32), **settings)  # type: ignore[arg-type]
     return StoredProgress(reads, given_)  # type: ignore[arg-type]
 
 
@@ -92,7 +92,7 @@ async def test_the_store_is_asked_only_while_somebody_waits() -> None:
     assert reads.asked == []
     assert await stored.wait([Written("t", 0, 0, 0)])
     asked = len(reads.asked)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(2 * POLL_S)
     assert len(reads.asked) == asked
     poller.cancel()
 
