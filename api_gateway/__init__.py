@@ -12,6 +12,7 @@
     unread_answers.py    how much of all answers clients may leave unread, and for how long
     bodies.py            how much of all bodies may be on its way, and for how long
     access.py            who is calling
+    members.py           what members may do, and who may become one
     location.py          which edge a student connects to
     history.py           reading messages
     reading_turns.py     who reads history at the same time

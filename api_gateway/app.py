@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from api_gateway import openapi, pages
-from api_gateway.access import Identify, KnownTokens, MembersOnly, NewMembers, Paced, ServiceToken
+from api_gateway.access import Identify, KnownTokens, Paced, ServiceToken
 from api_gateway.answers import Api, Cors
 from api_gateway.bodies import Bodies
 from api_gateway.fallen_behind import FallenBehind
@@ -18,6 +18,7 @@ from api_gateway.history import History
 from api_gateway.internal_routes import InternalApi
 from api_gateway.location import Locations
 from api_gateway.log_writer import LogWriter
+from api_gateway.members import MembersOnly, NewMembers
 from api_gateway.posting import Posting
 from api_gateway.public_routes import PublicApi
 from api_gateway.reading_turns import ReadsOfUsers

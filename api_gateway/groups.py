@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
-from api_gateway.access import MembersOnly, NewMembers
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.log_writer import SOURCE, LogWriter, Written
+from api_gateway.members import MembersOnly, NewMembers
 from api_gateway.stored_progress import StoredProgress
 from schemas import topics
 from schemas.api import Group, GroupAccepted, GroupWithMembers, MemberAccepted, NewGroup

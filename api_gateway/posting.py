@@ -9,9 +9,9 @@ from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
 
-from api_gateway.access import MembersOnly
 from api_gateway.history import History
 from api_gateway.log_writer import SOURCE, LogWriter, Written
+from api_gateway.members import MembersOnly
 from api_gateway.stored_progress import StoredProgress
 from runtime import logs
 from schemas import topics

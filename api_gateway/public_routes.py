@@ -6,10 +6,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from api_gateway.access import MembersOnly
 from api_gateway.groups import Groups
 from api_gateway.history import History
 from api_gateway.location import Locations
+from api_gateway.members import MembersOnly
 from api_gateway.reading_turns import ReadsOfUsers
 from api_gateway.routing import Reply, Route, reply
 from api_gateway.users import Users

@@ -18,7 +18,7 @@ SMALL_BYTES: Final = 65_536
 class UnreadAnswers(HeldBytes):
     """How many bytes of large answers are on their way to clients.
 
-    Of one caller's a first one is always kept, and more only up to ``share`` of all.
+    Of one caller's one may be of any size, and several only up to ``share`` of all.
     """
 
     def __init__(self, *, most_bytes: int, share: float, within_s: float) -> None:

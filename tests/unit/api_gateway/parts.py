@@ -6,11 +6,11 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from api_gateway.access import MembersOnly, NewMembers
 from api_gateway.bodies import Bodies
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
 from api_gateway.log_writer import Written
+from api_gateway.members import MembersOnly, NewMembers
 from api_gateway.unread_answers import UnreadAnswers
 from runtime.memberships import Memberships
 from schemas import topics
