@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Final
 
 from api_gateway.group_directory import GroupDirectory
-from api_gateway.log_writer import SOURCE, LogWriter, Written
+from api_gateway.log_writer import SOURCE, LogWriter, Place
 from api_gateway.members import MembersOnly, NewMembers
 from api_gateway.stored_progress import StoredProgress
 from schemas import topics
@@ -118,7 +118,7 @@ class Groups:
             self._members.fold(group, up, member=False)
         return await self._member_accepted(group, up, written, member=False)
 
-    def _is_unread(self, topic: str, written: Written) -> bool:
+    def _is_unread(self, topic: str, written: Place) -> bool:
         """Say whether a write of ours has yet to be read back: only then may it be folded before that.
 
         Once it was read, what came after it may have been read, too, and counts. A write whose offset is not
@@ -159,7 +159,7 @@ class Groups:
         shown = GroupAccepted.model_construct(id=group, name=name, users=users, stored=stored)
         return shown, HTTPStatus.CREATED if stored else HTTPStatus.ACCEPTED
 
-    async def _join(self, group: str, users: Collection[str]) -> list[Written]:
+    async def _join(self, group: str, users: Collection[str]) -> list[Place]:
         if not users:
             return []
         records = [
@@ -173,7 +173,7 @@ class Groups:
         return written
 
     async def _member_accepted(
-        self, group: str, up: str, written: Sequence[Written], *, member: bool
+        self, group: str, up: str, written: Sequence[Place], *, member: bool
     ) -> tuple[MemberAccepted, HTTPStatus]:
         stored = await self._progress.wait(written)
         accepted = MemberAccepted(group=group, up=up, member=member, stored=stored)

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 SOURCE: Final = "api_gateway"
 
 
-class Written(NamedTuple):
+class Place(NamedTuple):
     """Where a durable record stands. The offset is -1 where a retry hid it from us."""
 
     topic: str
@@ -52,7 +52,7 @@ class LogWriter:
         """By partition: one whose broker does not answer holds up only its own groups."""
         metrics.PENDING_WRITES.set_function(lambda: self._pending)
 
-    async def write(self, topic: str, *records: Encoded) -> list[Written]:
+    async def write(self, topic: str, *records: Encoded) -> list[Place]:
         """Return where the records stand, once every in-sync replica has them.
 
         Raises `Refused`: ``overloaded`` past the bound of pending records, ``unavailable`` where Kafka does
@@ -72,7 +72,7 @@ class LogWriter:
             log.warning("a write failed", extra=logs.facts(error=repr(error)))
             raise Refused(UNAVAILABLE) from error
         metrics.WRITE_ACK_SECONDS.observe(loop.time() - started)
-        return [Written(it.topic, it.partition, it.offset, it.timestamp) for it in done]
+        return [Place(it.topic, it.partition, it.offset, it.timestamp) for it in done]
 
     def _partition(self, topic: str, record: Encoded) -> TopicPartition:
         return TopicPartition(topic, partition_of(record.key, self._settings.kafka_partitions))

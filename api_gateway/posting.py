@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from api_gateway.history import History
-from api_gateway.log_writer import SOURCE, LogWriter, Written
+from api_gateway.log_writer import SOURCE, LogWriter, Place
 from api_gateway.members import MembersOnly
 from api_gateway.stored_progress import StoredProgress
 from runtime import logs
@@ -60,7 +60,7 @@ class Posting:
             log.debug("a message stands in the log", extra=logs.facts(message=key, seq=written.offset))
         return await self._settled(message, written)
 
-    async def _settled(self, message: MessageSent, written: Written) -> tuple[MessageAccepted, HTTPStatus]:
+    async def _settled(self, message: MessageSent, written: Place) -> tuple[MessageAccepted, HTTPStatus]:
         """The store decides which of two records of the same id is the message: it keeps the first.
 
         Nothing is refused any more: the message stands in the log, and would be posted twice.
@@ -82,7 +82,7 @@ class Posting:
             return None
 
 
-def _accepted(message: MessageSent, written: Written) -> MessageAccepted:
+def _accepted(message: MessageSent, written: Place) -> MessageAccepted:
     return MessageAccepted(
         id=message.id,
         seq=written.offset,

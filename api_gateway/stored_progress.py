@@ -8,7 +8,7 @@ from asyncio import Future
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from api_gateway.log_writer import Written
+from api_gateway.log_writer import Place
 from api_gateway.settings import GatewaySettings
 from api_gateway.store_reads import StoreReads
 from runtime import metrics
@@ -48,7 +48,7 @@ class StoredProgress:
             await self._read(stale)
         return {partition: self._next[key] - 1 for partition, key in keys.items()}
 
-    async def wait(self, written: Sequence[Written]) -> bool:
+    async def wait(self, written: Sequence[Place]) -> bool:
         """Return whether MongoDB holds these records, as soon as it does or the bound of time is over.
 
         False at once where the store is away, too many wait already, or the service stops: the records are
@@ -70,7 +70,7 @@ class StoredProgress:
         self._stopping = True
         self._answer(list(self._waiting), stored=False)
 
-    async def _wait(self, written: Sequence[Written]) -> bool:
+    async def _wait(self, written: Sequence[Place]) -> bool:
         if self._stopping or any(one.offset < 0 for one in written):
             return False
         if len(self._waiting) >= self._max_waiting:
@@ -114,7 +114,7 @@ class StoredProgress:
                 done.set_result(stored)
 
 
-def needs_of(written: Sequence[Written]) -> dict[str, int]:
+def needs_of(written: Sequence[Place]) -> dict[str, int]:
     """Return, by partition's key, the ``next`` that means that all of these records are stored."""
     needs: dict[str, int] = {}
     for one in written:

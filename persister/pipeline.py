@@ -18,7 +18,7 @@ from persister.batch_writer import BatchWriter
 from persister.group_reader import GroupReader
 from persister.handover import Handover
 from persister.outage import NoLongerOursError, Outage
-from persister.progress import Written, read_progress, write_progress
+from persister.progress import Uncommitted, read_progress, write_progress
 from persister.settings import PersisterSettings
 from persister.stalls import Look, Stalls
 from persister.traced_writer import TracedWriter
@@ -64,7 +64,7 @@ class Pipeline:
         self._clock = clock
         self._in_touch_at = clock()
         self._handover = Handover(limits, clock)
-        self._written = Written()
+        self._uncommitted = Uncommitted()
         self._writing: Batch | None = None
         self._stored: Ends = {}
         self._interrupted_by: str | None = None
@@ -120,7 +120,7 @@ class Pipeline:
             self._interrupted_by = None
             if epoch != begun and (starts := {tp: n for tp, n in self._reader.starts.items() if n}):
                 begun = epoch
-                self._written.note(starts)
+                self._uncommitted.note(starts)
             for tp, records in taken.items():
                 await self._handover.add(epoch, tp, records)
             if taken and sum(map(len, taken.values())) < room:
@@ -138,13 +138,13 @@ class Pipeline:
             finally:
                 self._writing = None
             if self._is_ours(batch):
-                self._written.note(batch.ends)
+                self._uncommitted.note(batch.ends)
                 self._stored.update(batch.ends)
 
     async def _commit(self) -> None:
         """Tell the store, then the group, how far it is written, while the next batch is being written."""
         while True:
-            ends = await self._written.take()
+            ends = await self._uncommitted.take()
             await self._outage.outlast("progress", partial(write_progress, self._store, ends))
             await self._reader.commit(ends)
 
@@ -181,7 +181,7 @@ class Pipeline:
     def _drop(self, epoch: int) -> None:
         """Partitions are given out anew: what isn't committed is read again, by whoever gets them."""
         self._handover.renew(epoch)
-        self._written.drop()
+        self._uncommitted.drop()
         self._stored = {}
 
 

@@ -12,7 +12,7 @@ from runtime.mongo import Store
 from schemas import documents
 
 
-class Written:
+class Uncommitted:
     """Ends of batches that are written and not committed yet; later ones replace earlier ones."""
 
     def __init__(self) -> None:

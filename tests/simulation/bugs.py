@@ -24,7 +24,7 @@ class CommitsBeforeWriting(Pipeline):
 
         async def take_and_note() -> Any:
             batch = await take()
-            self._written.note(batch.ends)
+            self._uncommitted.note(batch.ends)
             return batch
 
         with patch.object(self._handover, "take", take_and_note):

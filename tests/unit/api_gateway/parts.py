@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 from api_gateway.bodies import Bodies
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
-from api_gateway.log_writer import Written
+from api_gateway.log_writer import Place
 from api_gateway.members import MembersOnly, NewMembers
 from api_gateway.unread_answers import UnreadAnswers
 from runtime.memberships import Memberships
@@ -59,14 +59,14 @@ class FakeWriter:
         self.records: list[tuple[str, Encoded]] = []
         self.refuses: Exception | None = None
 
-    async def write(self, topic: str, *records: Encoded) -> list[Written]:
+    async def write(self, topic: str, *records: Encoded) -> list[Place]:
         if self.refuses is not None:
             raise self.refuses
         first = len(self.records)
         self.records += [(topic, one) for one in records]
         if not self.says_offsets:
-            return [Written(topic, 0, -1, 1_000) for _ in records]
-        return [Written(topic, 0, first + n, 1_000 + first + n) for n in range(len(records))]
+            return [Place(topic, 0, -1, 1_000) for _ in records]
+        return [Place(topic, 0, first + n, 1_000 + first + n) for n in range(len(records))]
 
     def memberships(self) -> dict[str, bool]:
         """Return by key whether the newest record says that there is a membership."""
@@ -84,7 +84,7 @@ class FakeProgress:
         self.stored = stored
         self.on_wait: Callable[[], None] = lambda: None
 
-    async def wait(self, written: Sequence[Written]) -> bool:
+    async def wait(self, written: Sequence[Place]) -> bool:
         self.on_wait()
         return self.stored
 
@@ -110,7 +110,7 @@ class GroupParts:
             max_groups,
         )
 
-    def read_back(self, topic: str, written: Sequence[Written], records: Sequence[Encoded]) -> None:
+    def read_back(self, topic: str, written: Sequence[Place], records: Sequence[Encoded]) -> None:
         """Let the follower of a topic read what was written."""
         take = {topics.GROUPS: self.directory.take, topics.MEMBERSHIPS: self.memberships.take}[topic]
         take(0, [record(one, offset=where.offset) for one, where in zip(records, written, strict=True)])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_gateway.groups import RESERVED_IDS
-from api_gateway.log_writer import Written
+from api_gateway.log_writer import Place
 from runtime import metrics
 from runtime.memberships import Memberships
 from schemas import topics
@@ -121,7 +121,7 @@ def slowed(parts: GroupParts) -> asyncio.Event:
     """Let what is written be durable only once the event is set."""
     durable, write = asyncio.Event(), parts.writer.write
 
-    async def write_slowly(topic: str, *records: Encoded) -> list[Written]:
+    async def write_slowly(topic: str, *records: Encoded) -> list[Place]:
         await durable.wait()
         return await write(topic, *records)
 
@@ -192,7 +192,7 @@ async def test_whoever_leaves_while_the_creation_waits_for_other_records_stays_o
     all_durable = asyncio.Event()
     write = parts.writer.write
 
-    async def write_and_read_back(topic: str, *records: Encoded) -> list[Written]:
+    async def write_and_read_back(topic: str, *records: Encoded) -> list[Place]:
         written = await write(topic, *records)
         parts.read_back(topic, written, records)
         if len(records) > 1:
@@ -240,7 +240,7 @@ async def test_a_change_that_another_gateway_has_overtaken_is_not_folded_again(
     await parts.groups.create_for(A, NewGroup(name="n", id="x", users=[] if step == "add" else [B]))
     write = parts.writer.write
 
-    async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[Written]:
+    async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[Place]:
         written = await write(topic, *records)
         parts.memberships.set_member("x", B, newest)
         parts.positions[topic] = {0: written[0].offset + 2}
@@ -255,7 +255,7 @@ async def test_a_name_that_another_gateway_has_given_meanwhile_stays() -> None:
     parts = GroupParts()
     write = parts.writer.write
 
-    async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[Written]:
+    async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[Place]:
         written = await write(topic, *records)
         if topic == topics.GROUPS:
             parts.directory.put(GroupCreated(group="x", name="newest", created_by=A))

@@ -7,19 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from api_gateway.log_writer import Written
+from api_gateway.log_writer import Place
 from api_gateway.settings import GatewaySettings
 from api_gateway.stored_progress import POLL_S, StoredProgress, needs_of
 from runtime import metrics
 from schemas.refusals import HISTORY_UNAVAILABLE, Refused
 
 writes = st.lists(
-    st.builds(Written, st.sampled_from("ab"), st.integers(0, 2), st.integers(0, 50), st.just(0)), max_size=20
+    st.builds(Place, st.sampled_from("ab"), st.integers(0, 2), st.integers(0, 50), st.just(0)), max_size=20
 )
 
 
 @given(writes)
-def test_what_is_needed_is_that_every_record_lies_before_its_partition_s_next(written: list[Written]) -> None:
+def test_what_is_needed_is_that_every_record_lies_before_its_partition_s_next(written: list[Place]) -> None:
     needs = needs_of(written)
     for one in written:
         assert needs[f"{one.topic}/{one.partition}"] > one.offset
@@ -58,7 +58,7 @@ async def test_everyone_who_waits_is_told_as_soon_as_their_record_is_stored() ->
     reads, before = FakeReads(), answered("yes")
     stored = progress(reads)
     poller = asyncio.create_task(stored.run())
-    waiting = [asyncio.create_task(stored.wait([Written("t", 0, offset, 0)])) for offset in range(5)]
+    waiting = [asyncio.create_task(stored.wait([Place("t", 0, offset, 0)])) for offset in range(5)]
     for upto in range(1, 6):
         reads.next["t/0"] = upto
         assert await waiting[upto - 1] is True
@@ -71,9 +71,9 @@ async def test_who_wrote_to_several_partitions_waits_for_all_of_them() -> None:
     reads = FakeReads()
     stored = progress(reads, wait_stored_ms=1_000_000)
     poller = asyncio.create_task(stored.run())
-    waiting = asyncio.create_task(stored.wait([Written("t", 0, 0, 0), Written("t", 1, 0, 0)]))
+    waiting = asyncio.create_task(stored.wait([Place("t", 0, 0, 0), Place("t", 1, 0, 0)]))
     reads.next["t/0"] = 1
-    await stored.wait([Written("t", 0, 0, 0)])
+    await stored.wait([Place("t", 0, 0, 0)])
     for _ in range(20):
         await asyncio.sleep(0)
     assert not waiting.done()
@@ -90,7 +90,7 @@ async def test_the_store_is_asked_only_while_somebody_waits() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
     assert reads.asked == []
-    assert await stored.wait([Written("t", 0, 0, 0)])
+    assert await stored.wait([Place("t", 0, 0, 0)])
     asked = len(reads.asked)
     await asyncio.sleep(2 * POLL_S)
     assert len(reads.asked) == asked
@@ -100,7 +100,7 @@ async def test_the_store_is_asked_only_while_somebody_waits() -> None:
 async def test_a_write_that_is_not_stored_in_time_is_answered_all_the_same() -> None:
     stored, before = progress(FakeReads(), wait_stored_ms=20), answered("no")
     poller = asyncio.create_task(stored.run())
-    assert await stored.wait([Written("t", 0, 0, 0)]) is False
+    assert await stored.wait([Place("t", 0, 0, 0)]) is False
     assert answered("no") == before + 1
     poller.cancel()
 
@@ -110,24 +110,24 @@ async def test_while_the_store_is_away_nobody_waits_for_it() -> None:
     reads.error = Refused(HISTORY_UNAVAILABLE)
     stored = progress(reads, wait_stored_ms=1_000_000)
     poller = asyncio.create_task(stored.run())
-    assert await stored.wait([Written("t", 0, 0, 0)]) is False
+    assert await stored.wait([Place("t", 0, 0, 0)]) is False
     poller.cancel()
 
 
 async def test_nobody_waits_for_a_service_that_stops() -> None:
     stored = progress(FakeReads(), wait_stored_ms=1_000_000)
-    waiting = asyncio.create_task(stored.wait([Written("t", 0, 0, 0)]))
+    waiting = asyncio.create_task(stored.wait([Place("t", 0, 0, 0)]))
     await asyncio.sleep(0)
     stored.wait_no_more()
     assert await waiting is False
-    assert await stored.wait([Written("t", 0, 1, 0)]) is False
+    assert await stored.wait([Place("t", 0, 1, 0)]) is False
 
 
 async def test_past_the_bound_nobody_waits() -> None:
     stored = progress(FakeReads(), wait_stored_ms=1_000_000, max_waiting_writes=1)
-    first = asyncio.create_task(stored.wait([Written("t", 0, 0, 0)]))
+    first = asyncio.create_task(stored.wait([Place("t", 0, 0, 0)]))
     await asyncio.sleep(0)
-    assert await stored.wait([Written("t", 0, 1, 0)]) is False
+    assert await stored.wait([Place("t", 0, 1, 0)]) is False
     first.cancel()
 
 
@@ -136,8 +136,8 @@ async def test_nobody_waits_for_a_write_whose_offset_is_not_known_and_none_is_sa
     reads.next["t/0"] = 1
     stored = progress(reads, wait_stored_ms=1_000_000)
     poller = asyncio.create_task(stored.run())
-    for others in ([], [Written("t", 0, 0, 0)]):
-        assert await stored.wait([*others, Written("t", 0, -1, 0)]) is False
+    for others in ([], [Place("t", 0, 0, 0)]):
+        assert await stored.wait([*others, Place("t", 0, -1, 0)]) is False
     assert reads.asked == []
     poller.cancel()
 

@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persister.progress import Written, write_progress
+from persister.progress import Uncommitted, write_progress
 from schemas import documents
 from tests.unit.persister.model_store import ModelStore
 
@@ -19,34 +19,34 @@ ends = st.dictionaries(
 async def test_what_is_noted_is_taken_once_with_the_latest_of_each_partition(
     noted: list[dict[TopicPartition, int]],
 ) -> None:
-    written = Written()
+    uncommitted = Uncommitted()
     expected: dict[TopicPartition, int] = {}
     for one in noted:
-        written.note(one)
+        uncommitted.note(one)
         expected.update(one)
-    assert await written.take() == expected
-    written.note({})
-    assert await written.take() == {}
+    assert await uncommitted.take() == expected
+    uncommitted.note({})
+    assert await uncommitted.take() == {}
 
 
 async def test_who_has_taken_all_waits_until_something_is_noted() -> None:
     """A taker that did not wait would commit nothing, again and again, and let nobody else have a turn."""
-    written = Written()
-    written.note({TopicPartition("a", 0): 5})
-    await written.take()
-    taking = asyncio.create_task(written.take())
+    uncommitted = Uncommitted()
+    uncommitted.note({TopicPartition("a", 0): 5})
+    await uncommitted.take()
+    taking = asyncio.create_task(uncommitted.take())
     await asyncio.sleep(0)
     assert not taking.done()
-    written.note({TopicPartition("a", 0): 6})
+    uncommitted.note({TopicPartition("a", 0): 6})
     assert await taking == {TopicPartition("a", 0): 6}
 
 
 async def test_what_is_dropped_is_not_taken() -> None:
-    written = Written()
-    written.note({TopicPartition("a", 0): 5})
-    written.drop()
-    written.note({TopicPartition("a", 1): 6})
-    assert await written.take() == {TopicPartition("a", 1): 6}
+    uncommitted = Uncommitted()
+    uncommitted.note({TopicPartition("a", 0): 5})
+    uncommitted.drop()
+    uncommitted.note({TopicPartition("a", 1): 6})
+    assert await uncommitted.take() == {TopicPartition("a", 1): 6}
 
 
 @given(st.lists(ends.filter(bool), min_size=1))
