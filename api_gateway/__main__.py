@@ -1,16 +1,10 @@
-"""Starts the gateway: ``python -m api_gateway``. It decides nothing."""
+"""``python -m api_gateway``: run a gateway. ``--help`` lists its settings."""
 
 from api_gateway.app import start
 from api_gateway.settings import GatewaySettings
-from runtime import service
 from runtime.read_settings import load
-
-
-def main() -> None:
-    """Read the settings and run until SIGTERM."""
-    settings = load(GatewaySettings, "api_gateway")
-    service.run("api_gateway", settings, lambda running: start(running, settings))
-
+from runtime.service import run
 
 if __name__ == "__main__":
-    main()
+    settings = load(GatewaySettings, "api_gateway")
+    run("api_gateway", settings, lambda service: start(service, settings))
