@@ -1,7 +1,7 @@
 """A connected client, and the one way in which anything is sent to it.
 
 What a client that polls gets waits in engine.io's queue. Who has a websocket has none (write_through.py), and
-is *direct* as soon as it has been welcomed: bytes go straight to its transport.
+is *direct* once it has been welcomed: bytes go straight to its transport.
 """
 
 import asyncio
@@ -142,7 +142,7 @@ class Client:
         self._socket.queue.put_nowait(None)
 
     def go_direct(self) -> None:
-        """Write straight to the transport from now on, if there is a websocket. Not before the welcome."""
+        """Write straight to the transport from now on, if there is a websocket."""
         queue = self._socket.queue
         if isinstance(queue, WriteThrough):
             queue.max_bytes = self._max_bytes

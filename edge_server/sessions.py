@@ -137,9 +137,8 @@ class Sessions:
             self._on_welcome(client)
 
     def _came_over(self, sid: str) -> None:
-        """A client that polled has its websocket. Whoever has not been welcomed yet goes direct then."""
-        client = self._rooms.clients.get(sid)
-        if client is not None and client.cursors is not None:
+        """A client that polled has its websocket."""
+        if (client := self._rooms.clients.get(sid)) is not None:
             client.go_direct()
 
     async def _disconnect(self, sid: str, reason: str = "") -> None:

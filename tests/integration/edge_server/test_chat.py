@@ -1,16 +1,19 @@
 """Clients chat through real edges and a real broker."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 from socketio.exceptions import ConnectionError as RefusedConnection
 
 from edge_server import another_log
 from runtime import log_reader, metrics
 from tests.integration.backing import Log, eventually, new_group, new_up, token
 from tests.integration.edge_server.edges import ChatClient, Edge, edge
+from tests.unit.edge_server.gated_edge import Poller
 
 
 async def ready(log: Log, group: str, client: ChatClient, edge: Edge, **options: Any) -> ChatClient:
@@ -60,6 +63,34 @@ async def test_a_client_that_upgrades_while_messages_flow_misses_and_doubles_not
             assert listener.messages[0]["seq"] == listener.joined[group]["head"] + 1
             await listener.disconnect()
         await speaker.disconnect()
+
+
+@pytest.mark.parametrize("let_in", ["before", "after"])
+async def test_who_comes_over_is_served_by_its_websocket_from_then_on(log: Log, let_in: str) -> None:
+    direct = metrics.CONNECTIONS.labels(transport="websocket")._value
+    group, up = new_group(), new_up()
+    await log.join(group, up)
+    hello = "40" + json.dumps({"token": token(up)})
+    async with edge() as one, ClientSession() as session:
+        poller = Poller(session, one.url + "/socket.io/")
+        await poller.hello(join=False)
+        before = direct.get()
+        if let_in == "before":
+            await poller.say(hello)
+            while "joined" not in await poller.poll():
+                pass
+        socket = await poller.upgraded()
+        if let_in == "after":
+            await socket.send_str(hello)
+            while "joined" not in await socket.receive_str():
+                pass
+        await eventually("it is direct", lambda: direct.get() == before + 1)
+        sent = {"message": "olá", "up": up, "room": group, "timestamp": 1}
+        await socket.send_str("421" + json.dumps(["chat message", sent]))
+        heard = [await socket.receive_str() for _ in range(2)]
+        assert sorted(text[:3] for text in heard) == ["42[", "431"]
+        await socket.close()
+        await eventually("it is gone", lambda: direct.get() == before)
 
 
 async def _talk(speaker: ChatClient, group: str, count: int) -> None:

@@ -16,6 +16,7 @@ from edge_server.settings import EdgeSettings
 from edge_server.unfinished import Unfinished
 from runtime import metrics
 from tests.integration.backing import eventually
+from tests.simulation.simulated_loop import SimulatedLoop
 from tests.unit.edge_server.entries import entry
 from tests.unit.edge_server.test_direct_websocket import Closed, frames_of
 from tests.unit.edge_server.test_fan_out import client, seqs_on
@@ -33,6 +34,7 @@ class Polling:
         self.upgraded = self.upgrading = self.closed = False
         self.client: Client = client(cast(Any, self), max_bytes=MUCH)
         self.received: list[Any] = []
+        self.short: list[str] = []
         self.transport: Any = Closed()
         self.ends = 0
         self._settings = settings
@@ -52,11 +54,17 @@ class Polling:
         """Accept a websocket."""
         self.transport, self.upgrading = Closed(), True
         websocket = DirectWebSocket(
-            cast(Any, self.transport), lambda *_: False, self._settings, Unfinished(self._settings)
+            cast(Any, self.transport), self._take, self._settings, Unfinished(self._settings)
         )
         coming = ComingOver(self, websocket, self._settings, self._came_over, self._ended)
         websocket.carry(coming, coming.ended)
         return websocket
+
+    def _take(self, _client: Client, text: str) -> bool:
+        if text.startswith("4short"):
+            self.short.append(text)
+            return True
+        return False
 
     def _came_over(self, _socket: object) -> None:
         if self._welcomed and not self.client.gone:
@@ -106,7 +114,7 @@ async def test_nothing_is_lost_and_nothing_overtakes_whenever_they_come_over(
     assert here.ends == here.upgraded
 
 
-async def test_a_client_is_told_that_it_is_heard_and_its_poll_ends() -> None:
+async def test_a_client_is_told_that_it_is_heard_its_poll_ends_and_then_it_is_direct() -> None:
     here = Polling()
     websocket = here.begin()
     await say(websocket, "2probe")
@@ -116,8 +124,11 @@ async def test_a_client_is_told_that_it_is_heard_and_its_poll_ends() -> None:
     polled = here.queue
     await say(websocket, "5")
     assert polled.get_nowait() is None
-    await say(websocket, "4later")
-    assert here.received == ["later"]
+    assert (here.client.counted_as, here.client.reading) == ("websocket", websocket.reading)
+    assert not here.upgrading
+    await say(websocket, "4short")
+    await say(websocket, "4other")
+    assert (here.short, here.received) == (["4short"], ["other"])
     websocket.connection_lost(None)
 
 
@@ -141,6 +152,24 @@ async def test_who_does_not_come_in_time_is_cut_off_and_goes_on_by_polling() -> 
     await eventually("it is cut off", lambda: here.transport.wire == [b"ABORTED"])
     websocket.connection_lost(None)
     assert (late.get(), here.upgrading, here.ends) == (before + 1, False, 0)
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_nobody_is_cut_off_later_who_came_in_time_or_gave_up(over: bool) -> None:
+    async def come() -> Any:
+        here = Polling()
+        websocket = here.begin()
+        await say(websocket, "2probe")
+        if over:
+            await say(websocket, "5")
+        else:
+            websocket.connection_lost(None)
+        await asyncio.sleep(10 * SETTINGS.handshake_within_s)
+        return here.transport.wire
+
+    loop = SimulatedLoop()
+    assert b"ABORTED" not in loop.run_until_complete(come())
+    loop.close()
 
 
 async def test_a_goodbye_that_still_waits_is_written_and_then_the_end() -> None:
