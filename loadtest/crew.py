@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -31,10 +32,11 @@ class Crew:
         self._seconds: dict[int, dict[int, Second]] = {}
         self._telling = set(range(len(jobs)))
         self._processes: list[asyncio.subprocess.Process] = []
-        self._began = False
+        self.starts_at = math.inf
+        """When the run's clock begins, by our monotonic one, once it is known."""
         self._ended = asyncio.Event()
 
-    async def run(self, on_start: Callable[[], None] = lambda: None) -> list[Verdict]:
+    async def run(self) -> list[Verdict]:
         """Return all verdicts. Raises `RunFailedError`; no process is left when it returns."""
         try:
             for _ in self._jobs:
@@ -42,11 +44,10 @@ class Crew:
             for process, job in zip(self._processes, self._jobs, strict=True):
                 _write(process, job.model_dump_json())
             await self._until_ready()
+            self.starts_at = time.monotonic() + START_IN_S
             starts_at = json.dumps(time.time() + START_IN_S)
-            on_start()
             for process in self._processes:
                 _write(process, starts_at)
-            self._began = True
             following = (self._follow(number, process) for number, process in enumerate(self._processes))
             return await asyncio.gather(*following)
         finally:
@@ -58,7 +59,7 @@ class Crew:
         Before the beginning there is nothing to judge: then `run` raises `RunFailedError`.
         """
         self._ended.set()
-        if self._began:
+        if self.starts_at < math.inf:
             for process in self._processes:
                 _write(process, END)
 

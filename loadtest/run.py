@@ -1,7 +1,6 @@
 """One run from a scenario to its result: processes of students, a look at the servers, one line a second."""
 
 import asyncio
-import math
 import os
 import platform
 import signal
@@ -19,7 +18,7 @@ from uuid import uuid4
 import aiohttp
 
 from loadtest.collector import Collector
-from loadtest.crew import START_IN_S, Crew
+from loadtest.crew import Crew
 from loadtest.news import Job
 from loadtest.results import Moment, Result, ServerSecond
 from loadtest.scenario import Scenario
@@ -55,26 +54,18 @@ async def run_scenario(
     jobs = _jobs(scenario, target, run, processes)
     collector = Collector(scenario)
     crew = Crew(jobs, lambda second: on_moment(collector.take(second)))
-    meanwhile: list[asyncio.Task[None]] = []
-    starts_at = math.inf
 
     async def end_early(ending: asyncio.Event) -> None:
         await ending.wait()
-        collector.end_early(max(0.0, time.monotonic() - starts_at))
+        collector.end_early(max(0.0, time.monotonic() - crew.starts_at))
         crew.end()
 
     async with aiohttp.ClientSession() as session:
-
-        def on_start() -> None:
-            nonlocal starts_at
-            starts_at = time.monotonic() + START_IN_S
-            looking = _keep_looking(session, target.watched, collector, starts_at)
-            meanwhile.append(asyncio.create_task(looking))
-
+        meanwhile = [asyncio.create_task(_keep_looking(session, target.watched, collector, crew))]
         if ending is not None:
             meanwhile.append(asyncio.create_task(end_early(ending)))
         try:
-            verdicts = await crew.run(on_start)
+            verdicts = await crew.run()
         finally:
             for task in meanwhile:
                 task.cancel()
@@ -132,13 +123,13 @@ def interrupt_ends(ending: asyncio.Event) -> Iterator[None]:
 
 
 async def _keep_looking(
-    session: aiohttp.ClientSession, watched: Watched, collector: Collector, starts_at: float
+    session: aiohttp.ClientSession, watched: Watched, collector: Collector, crew: Crew
 ) -> None:
-    """Look at the servers until cancelled."""
+    """Look at the servers until cancelled; what is seen before the start is no part of the run."""
     if not watched.names:
         return
     while True:
-        servers, at = await look(session, watched), time.monotonic() - starts_at
+        servers, at = await look(session, watched), time.monotonic() - crew.starts_at
         if at >= 0:
             collector.servers.append(ServerSecond(at=at, servers=servers))
         await asyncio.sleep(LOOK_EVERY_S)
