@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from loadtest.latency import Latencies
-from loadtest.news import Job, News, Second, Verdict
+from loadtest.news import COUNTS, LATENCIES, Job, News, Second, Verdict
 
 START_IN_S: Final = 1.0
 STOP_DEADLINE_S: Final = 5.0
@@ -100,9 +100,9 @@ class Crew:
 def added_up(seconds: list[Second]) -> Second:
     """Return one second of several processes."""
     total = Second(at=seconds[0].at)
-    for name in ("online", "planned", "acked", "refused", "repeated", "received", "reconnects", "cpu_s"):
+    for name in ("online", *COUNTS):
         setattr(total, name, sum(getattr(second, name) for second in seconds))
-    for name in ("deliver", "ack", "own", "other_deliver", "other_ack", "late"):
+    for name in LATENCIES:
         latencies = Latencies()
         for second in seconds:
             latencies.add(Latencies.of_pairs(getattr(second, name)))

@@ -24,7 +24,7 @@ from loadtest.crowd import Crowd, Group, make_crowd, replay_crowd
 from loadtest.irc_logs import IrcMessage
 from loadtest.live_crowd import LiveCrowd
 from loadtest.memory import Memory
-from loadtest.news import Job, News, Second, Verdict
+from loadtest.news import COUNTS, LATENCIES, Job, News, Second, Verdict
 from loadtest.rest import RestApi
 from loadtest.scenario import Scenario
 from loadtest.stored_check import Stored, StoredCheck, UnreadError
@@ -40,8 +40,6 @@ PASS_S: Final = 0.004
 which costs a quarter less CPU; what is sent and what comes is counted as later by at most as much."""
 PAUSES_FROM_PER_S: Final = 5_000
 """Deliveries a second of a process from which on it pauses: where little comes, latencies are exact."""
-
-_COUNTED: Final = ("planned", "acked", "refused", "repeated", "received", "reconnects", "cpu_s")
 
 
 class CrowdProcess:
@@ -197,7 +195,7 @@ class CrowdProcess:
     def _tell(self, at: int) -> None:
         """Say what has happened since this was called last."""
         total, before = self._totals(at), self._told
-        since = {name: getattr(total, name) - getattr(before, name) for name in _COUNTED}
+        since = {name: getattr(total, name) - getattr(before, name) for name in COUNTS}
         say(News(second=total.model_copy(update=since)))
         self._is_busy = since["received"] > PAUSES_FROM_PER_S
         self._told = total
@@ -214,14 +212,9 @@ class CrowdProcess:
             repeated=self._live.repeated,
             received=memory.received,
             reconnects=self._live.connections,
-            deliver=memory.deliver.take().pairs(),
-            ack=memory.ack.take().pairs(),
-            own=memory.own.take().pairs(),
-            other_deliver=memory.other_deliver.take().pairs(),
-            other_ack=memory.other_ack.take().pairs(),
-            late=self._live.late.take().pairs(),
             cpu_s=time.process_time(),
             waits_for=self._waits_for,
+            **{name: getattr(memory, name).take().pairs() for name in LATENCIES},
         )
 
     def _clock(self) -> float:

@@ -10,7 +10,6 @@ from itertools import count
 from typing import Final
 
 from loadtest.chat_client import ChatClient, ConnectRefusedError
-from loadtest.latency import Latencies
 from loadtest.memory import Memory, Said
 from loadtest.outbox import Outbox, Outgoing
 from loadtest.schedule import Line
@@ -47,8 +46,6 @@ class LiveCrowd:
         self.failure: str | None = None
         """What ended a student for good, where something did."""
         self.planned = 0
-        self.late = Latencies()
-        """How long after their planned moments we ourselves gave the measured ones to the connections."""
         self.shared_runs = SharedRuns(memory, clock)
         seen = SeenFrames()
         self.clients = {
@@ -167,8 +164,6 @@ class LiveCrowd:
     def _say(self, line: Line) -> None:
         message_id = next(self._ids)
         self.planned += 1
-        if line.measured:
-            self.late.record(int((self._clock() - line.at_s) * 1e6))
         sent_at = int(time.time() * 1000)
         said = Said(line.room, line.up, line.text, line.at_s, sent_at, measured=line.measured)
         self._memory.say(message_id, said)

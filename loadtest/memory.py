@@ -70,7 +70,7 @@ class Memory:
     # They are read for every delivery, which costs a twentieth less so.
     __slots__ = (
         *("places", "seqs", "said", "came", "faults", "acked", "received", "refused"),
-        *("deliver", "other_deliver", "ack", "other_ack", "own"),
+        *("deliver", "other_deliver", "ack", "other_ack", "own", "late"),
         *("_members", "_clock", "_prefix", "_ours", "_newest_id", "_strange"),
     )
 
@@ -100,6 +100,8 @@ class Memory:
         self.ack, self.other_ack = Latencies(), Latencies()
         self.own = Latencies()
         """From the planned moment until the sender has read their own message, of those measured."""
+        self.late = Latencies()
+        """How long after their planned moments the measured ones were given to the connections."""
         self._clock = clock
         self._prefix = prefix
         self._ours = ours
@@ -108,7 +110,9 @@ class Memory:
         """Ids of messages in our rooms that nobody of ours has said."""
 
     def say(self, message_id: str, said: Said) -> None:
-        """Remember a message that is to be sent."""
+        """Remember a message that is sent now."""
+        if said.measured:
+            self.late.record(int((self._clock() - said.planned_at) * 1e6))
         self.said[message_id] = said
         self._newest_id = message_id
 

@@ -3,9 +3,14 @@
 Seconds are those of the run's clock: 0 is when the first student comes.
 """
 
+from typing import Final
+
 from pydantic import BaseModel, Field
 
 from loadtest.scenario import Scenario
+
+Buckets = list[tuple[int, int]]
+"""Latencies as pairs of bucket and count (`loadtest.latency`)."""
 
 
 class Job(BaseModel):
@@ -20,7 +25,7 @@ class Job(BaseModel):
 
 
 class Second(BaseModel):
-    """What happened in one second. Latencies are pairs of bucket and count (`loadtest.latency`).
+    """What happened in one second.
 
     ``other_…`` are those of messages that were planned while nothing is measured.
     """
@@ -33,14 +38,21 @@ class Second(BaseModel):
     repeated: int = 0
     received: int = 0
     reconnects: int = 0
-    deliver: list[tuple[int, int]] = []
-    ack: list[tuple[int, int]] = []
-    own: list[tuple[int, int]] = []
-    other_deliver: list[tuple[int, int]] = []
-    other_ack: list[tuple[int, int]] = []
-    late: list[tuple[int, int]] = Field(default=[], description="How late we ourselves were with sending.")
+    deliver: Buckets = []
+    ack: Buckets = []
+    own: Buckets = []
+    other_deliver: Buckets = []
+    other_ack: Buckets = []
+    late: Buckets = Field(default=[], description="How late we ourselves were with sending.")
     cpu_s: float = 0.0
     waits_for: str = Field(default="", description="What is waited for once nothing more is to be said.")
+
+
+LATENCIES: Final = tuple(name for name, of in Second.model_fields.items() if of.annotation == Buckets)
+COUNTS: Final = tuple(
+    name for name in Second.model_fields if name not in {"at", "online", "waits_for", *LATENCIES}
+)
+"""What only grows while a run goes on: a second has what came in it."""
 
 
 class Verdict(BaseModel):

@@ -49,9 +49,7 @@ class Moment(BaseModel):
         deliver.add(Latencies.of_pairs(second.other_deliver))
         ack.add(Latencies.of_pairs(second.other_ack))
         return cls(
-            **second.model_dump(include={"at", "online", "planned", "acked", "refused", "repeated"}),
-            received=second.received,
-            reconnects=second.reconnects,
+            **second.model_dump(include=set(cls.model_fields)),
             p50=deliver.percentile_ms(50),
             p90=deliver.percentile_ms(90),
             p99=deliver.percentile_ms(99),
@@ -59,7 +57,6 @@ class Moment(BaseModel):
             ack_p50=ack.percentile_ms(50),
             ack_p99=ack.percentile_ms(99),
             generator_cpu=second.cpu_s,
-            waits_for=second.waits_for,
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from loadtest import crowd_process, stored_check
 from loadtest.crowd_process import CrowdProcess
-from loadtest.news import Job, News, Verdict
+from loadtest.news import Job, News, Second, Verdict
 from loadtest.rest import RestApi
 from loadtest.results import FAULTS
 from loadtest.scenario import Phase, Scenario
@@ -94,6 +94,11 @@ async def test_what_comes_in_the_last_part_of_a_second_is_told_too(
     assert verdict.acked == verdict.received > 0
     cpu_s = sum(one.cpu_s for one in seconds if one is not None)
     assert cpu_s <= time.process_time() - before_s, "what was used before the run is not the first second's"
+
+
+async def test_a_second_tells_everything_that_there_is_to_tell() -> None:
+    quiet = Scenario(name="quiet", about="", phases=(Phase(name="nothing", seconds=0.1),))
+    assert (await prepared(quiet, Gateway()))._totals(0).model_fields_set == set(Second.model_fields)
 
 
 async def test_a_history_that_cannot_be_read_is_waited_for_aloud_and_is_no_history_that_lacks_something(

@@ -43,7 +43,7 @@ async def test_students_come_and_what_they_say_is_acked_under_ids_of_their_own()
         assert all(memory.places[up]["leic"].after == 5 for up in UPS)
         await live.talk([Line(0.0, UPS[0], "leic", "um"), Line(0.0, UPS[1], "leic", "dois")])
         await until(lambda: memory.acked == 2)
-        assert live.planned == live.late.total == 2
+        assert live.planned == memory.late.total == 2
         assert [said["message"] for said in edge.got] == ["um", "dois"]
         assert len({said["id"] for said in edge.got}) == 2
 
