@@ -10,7 +10,8 @@ A student has a mind (what and when), a body (how) and a memory (what came, and 
     memory.py         (pure) what was said, acked and received, and what was wrong with it
     shared_runs.py    (pure) the messages that many students read at once, counted together
     stored_check.py   whether history has all of it
-    crowd_process.py  one process of students
+    crowd_run.py      one run of one process's students
+    crowd_process.py  such a process: takes its job, and says how it goes
     news.py           (pure) what it says each second
     crew.py           starts such processes, and adds up what they say
     server_side.py    what the servers use meanwhile

@@ -47,7 +47,7 @@ class Place:
 
 @dataclass(slots=True)
 class Faults:
-    """What was wrong, in deliveries or messages."""
+    """What was wrong with what came, in deliveries or messages."""
 
     missing: int = 0
     doubled: int = 0
@@ -55,8 +55,6 @@ class Faults:
     altered: int = 0
     leaked: int = 0
     not_acked: int = 0
-    not_stored: int = 0
-    stored_wrong: int = 0
 
 
 class Memory:

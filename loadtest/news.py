@@ -73,7 +73,7 @@ class Verdict(BaseModel):
     altered: int
     leaked: int
     not_acked: int
-    not_stored: int
+    not_stored: int = 0
     stored_wrong: int = Field(
         default=0, description="Messages that history has otherwise than they were said."
     )

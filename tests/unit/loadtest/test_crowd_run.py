@@ -1,4 +1,4 @@
-"""A process of students comes to its verdict whatever the deployment does."""
+"""A run of students comes to its verdict whatever the deployment does."""
 
 import asyncio
 import time
@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from loadtest import crowd_process, stored_check
-from loadtest.crowd_process import CrowdProcess
+from loadtest import crowd_run, stored_check
+from loadtest.crowd_run import CrowdRun
 from loadtest.news import Job, News, Second, Verdict
 from loadtest.rest import RestApi
 from loadtest.results import FAULTS
@@ -35,17 +35,18 @@ class Gateway:
         return self._url
 
 
-async def prepared(scenario: Scenario, api: Gateway) -> CrowdProcess:
+async def prepared(
+    scenario: Scenario, api: Gateway, say: Callable[[News], None] = lambda _: None
+) -> CrowdRun:
     job = Job(scenario=scenario, gateway="", run="run", number=0, of=1)
-    process = CrowdProcess(job, TokenSource(SECRET, {}), cast("RestApi", api))
-    await process.prepare()
-    return process
+    run = CrowdRun(job, TokenSource(SECRET, {}), cast("RestApi", api), say)
+    await run.prepare()
+    return run
 
 
-async def verdict_of(scenario: Scenario, api: Gateway) -> Verdict:
-    process = await prepared(scenario, api)
+async def verdict_of(run: CrowdRun) -> Verdict:
     async with asyncio.timeout(DEADLINE_S):
-        return await process.play(time.time())
+        return await run.play(time.time())
 
 
 async def test_students_who_cannot_connect_are_a_fault_and_do_not_keep_the_run_from_ending(
@@ -54,7 +55,7 @@ async def test_students_who_cannot_connect_are_a_fault_and_do_not_keep_the_run_f
     quiet = Scenario(
         name="quiet", about="", students=100, settle_s=0.2, phases=(Phase(name="come online", seconds=0.1),)
     )
-    assert (await verdict_of(quiet, Gateway())).absent == 100
+    assert (await verdict_of(await prepared(quiet, Gateway()))).absent == 100
     assert "no way to the edge" in caplog.text
 
 
@@ -71,11 +72,11 @@ def echoing(edge: PlainEdge) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return answer
 
 
-@pytest.mark.parametrize("pauses_from_per_s", [0, crowd_process.PAUSES_FROM_PER_S])
+@pytest.mark.parametrize("pauses_from_per_s", [0, crowd_run.PAUSES_FROM_PER_S])
 async def test_what_comes_in_the_last_part_of_a_second_is_told_too(
-    pauses_from_per_s: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pauses_from_per_s: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crowd_process, "PAUSES_FROM_PER_S", pauses_from_per_s)
+    monkeypatch.setattr(crowd_run, "PAUSES_FROM_PER_S", pauses_from_per_s)
     short = Scenario(
         name="short",
         about="",
@@ -83,16 +84,16 @@ async def test_what_comes_in_the_last_part_of_a_second_is_told_too(
         check_history=0,
         phases=(Phase(name="come online", seconds=0.1), Phase(name="talk", seconds=1.3, each_s=0.05)),
     )
-    before_s = time.process_time()
+    before_s, news = time.process_time(), list[News]()
     async with running_edge() as edge:
         edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
         edge.answer = echoing(edge)
-        verdict = await verdict_of(short, Gateway(edge.url))
-    seconds = [News.model_validate_json(line).second for line in capsys.readouterr().out.splitlines()]
-    told = [(one.planned, one.acked, one.received) for one in seconds if one is not None]
+        verdict = await verdict_of(await prepared(short, Gateway(edge.url), news.append))
+    seconds = [one.second for one in news if one.second is not None]
+    told = [(one.planned, one.acked, one.received) for one in seconds]
     assert (verdict.said, verdict.acked, verdict.received) == tuple(map(sum, zip(*told, strict=True)))
     assert verdict.acked == verdict.received > 0
-    cpu_s = sum(one.cpu_s for one in seconds if one is not None)
+    cpu_s = sum(one.cpu_s for one in seconds)
     assert cpu_s <= time.process_time() - before_s, "what was used before the run is not the first second's"
 
 
@@ -102,7 +103,7 @@ async def test_a_second_tells_everything_that_there_is_to_tell() -> None:
 
 
 async def test_a_history_that_cannot_be_read_is_waited_for_aloud_and_is_no_history_that_lacks_something(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class WithoutStore(Gateway):
         async def page(self, *_: object, **__: object) -> None:
@@ -112,15 +113,15 @@ async def test_a_history_that_cannot_be_read_is_waited_for_aloud_and_is_no_histo
 
     monkeypatch.setattr(stored_check, "PATIENCE_S", 2.5)
     short = Scenario(name="short", about="", students=1, phases=(Phase(name="talk", seconds=0.5, burst=1),))
+    news: list[News] = []
     async with running_edge() as edge:
         edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
         edge.answer = echoing(edge)
-        process = await prepared(short, WithoutStore(edge.url))
-        process._memory.seqs["load-run-0-0"].add(0)
-        verdict = await process.play(time.time())
+        run = await prepared(short, WithoutStore(edge.url), news.append)
+        run._memory.seqs["load-run-0-0"].add(0)
+        verdict = await run.play(time.time())
     assert (verdict.unread, verdict.history_checked, verdict.not_stored) == ("503", 0, 0)
-    seconds = [News.model_validate_json(line).second for line in capsys.readouterr().out.splitlines()]
-    assert "the store" in {one.waits_for for one in seconds if one is not None}
+    assert "the store" in {one.second.waits_for for one in news if one.second is not None}
 
 
 async def test_a_run_that_is_ended_early_judges_what_was_said_and_who_has_come() -> None:
@@ -136,15 +137,15 @@ async def test_a_run_that_is_ended_early_judges_what_was_said_and_who_has_come()
     )
     async with running_edge() as edge, asyncio.timeout(DEADLINE_S):
         edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
-        echo, process = echoing(edge), await prepared(endless, Gateway(edge.url))
+        echo, run = echoing(edge), await prepared(endless, Gateway(edge.url))
 
         def answer(said: dict[str, Any]) -> dict[str, Any]:
             if len(edge.got) == 5:
-                process.end()
+                run.end()
             return echo(said)
 
         edge.answer = answer
-        verdict = await process.play(time.time())
+        verdict = await run.play(time.time())
     assert verdict.said == verdict.acked == verdict.received >= 5
     assert verdict.connections == 1
     assert {name: getattr(verdict, name) for name in FAULTS} == dict.fromkeys(FAULTS, 0)
