@@ -1,7 +1,11 @@
 """Dashboards as code.
 
-- `panels`            what boards are made of, and the expressions they need most
-- `way_of_a_message`, `edges`, `persister_and_store`   the boards; `boards` lists them
-- `dashboards`        their JSON for Grafana
-- `pictures`          the same queries drawn without Grafana
+panels.py               (pure) what boards are made of, and the expressions they need most
+shared_panels.py        panels that stand on more than one board
+way_of_a_message.py     the board for everybody
+edges.py                the board of edges
+persister_and_store.py  the board of the persister
+boards.py               lists the boards
+dashboards.py           their JSON for Grafana
+pictures.py             the same queries drawn without Grafana
 """

@@ -1,9 +1,19 @@
 """Backing services and processes on one machine, for the demo, the tests and developers.
 
-- `processes`     child processes that can be stopped, killed and frozen, and never outlive us
-- `restartable`   one such process as a part of the system: when it is ready, stop, kill, freeze
-- `backing`       Kafka and the store by the first of four ways that works here
-- `signals`       what ends a command of this machine
-- `run_folder`    a folder for the length of a run
-- `kafka_native`, `kafka_in_memory`, `store_process`, `containers`   the ways themselves
+backing.py          Kafka and the store, each by the first way that works here
+ways.py             (pure) the four ways, and which is the first
+service.py          what may be done to a backing service, and one that is a process of ours
+given.py            one that somebody else runs
+containers.py       both as containers
+kafka_native.py     Kafka's own brokers as processes
+kafka_classes.py    lets them start sooner
+kafka_in_memory.py  a broker that keeps nothing
+kafka_probe.py      whether a broker serves clients
+store_process.py    a store as a process
+processes.py        child processes that can be stopped, killed and frozen, and never outlive us
+die_with_parent.py  sees to the last
+restartable.py      one such process as a part of the system: when it is ready, stop, kill, freeze
+ports.py            free ports
+signals.py          what ends a command of this machine
+run_folder.py       a folder for the length of a run
 """
