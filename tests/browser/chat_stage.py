@@ -18,8 +18,8 @@ from api_gateway.answers import Api
 from api_gateway.ready_response import ReadyResponse
 from schemas.client_events import MAX_CURSORS
 from schemas.refusals import INVALID_PAYLOAD, Refusal, Refused
-from tests.integration.backing import eventually
 from tests.unit.api_gateway.parts import UNBOUNDED
+from tests.waiting import eventually
 
 UP = "up202000001"
 TOKEN = jwt.encode({"sub": UP}, "nobody looks at the signature here 0123456789")

@@ -7,7 +7,7 @@ from schemas.client_events import MAX_CURSORS
 from schemas.refusals import OVERLOADED, TOO_LARGE, TOO_MANY_CONNECTIONS, UNAVAILABLE, Refusal
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import TOKEN, Stage, a_stage, message
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 

@@ -6,7 +6,7 @@ from playwright.async_api import Browser, expect
 from schemas.refusals import HISTORY_UNAVAILABLE, NOT_FOUND, TOO_LARGE, UNAVAILABLE
 from tests.browser.browsers import fits, page_in
 from tests.browser.chat_stage import UP, a_stage, message
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Route, expect
 from schemas.refusals import EXPIRED_TOKEN, HISTORY_UNAVAILABLE
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import UP, a_stage, message
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 

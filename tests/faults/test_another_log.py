@@ -20,7 +20,7 @@ from schemas import topics
 from tests.faults.crowd import Crowd, open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage, open_stage, require_native
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.backing,

@@ -16,8 +16,7 @@ from deploy.local.store_process import StoreProcess
 from tests.faults.crowd import Crowd, open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import TOLD, require_native, system_on
-from tests.integration.backing import eventually
-from tests.integration.persister.processes import until
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -73,7 +72,7 @@ async def test_a_broker_that_restarts_or_dies_costs_no_message(
                 outcome.counts[end.__name__] += 1
                 await asyncio.to_thread(broker.start)
                 print(f"{end.__name__}: recovered in {outcome.recovered_s[-1]:.1f} s")
-                await until("all replicas are in sync", partial(all_in_sync, cluster))
+                await eventually("all replicas are in sync", partial(all_in_sync, cluster))
         outcome.checked = await crowd.judge()
 
 

@@ -15,7 +15,7 @@ from schemas.log_records import MemberJoined, tombstone
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage
 from tests.faults.tcp_proxy import FROZEN, GOOD
-from tests.integration.persister.processes import until
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -58,11 +58,11 @@ async def test_a_gateway_that_is_cut_off_alone_lets_no_removed_member_read(
             assert await reader.status() == 200
             stage.to_broker.network = FROZEN
             await remove(stage, group)
-            await until("it is refused", lambda: _is(reader, 503))
+            await eventually("it is refused", lambda: _is(reader, 503))
             assert not await asyncio.to_thread(gateway.is_ready)
             stage.to_broker.network = GOOD
-            await until("it is known that they are no member", lambda: _is(reader, 403))
-            await until("it may be given work", lambda: asyncio.to_thread(gateway.is_ready))
+            await eventually("it is known that they are no member", lambda: _is(reader, 403))
+            await eventually("it may be given work", lambda: asyncio.to_thread(gateway.is_ready))
     outcome.counts["gateway cut off"] += 1
 
 

@@ -15,7 +15,7 @@ from deploy.local.service import BackingProcess
 from tests.faults.crowd import Crowd, open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage, open_stage, require_native
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -13,8 +13,8 @@ from deploy.demo.service_process import ServiceProcess
 from tests.faults.outcomes import Outcome
 from tests.faults.service_figures import metric, open_files, resident_bytes
 from tests.faults.stage import Stage
-from tests.integration.backing import eventually, new_up
-from tests.integration.persister.processes import until
+from tests.integration.backing import new_up
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -138,7 +138,7 @@ async def until_all_are_gone(edge: ServiceProcess, files: int) -> None:
         async def nobody_is_here() -> bool:
             return await metric(session, edge, "chat_edge_connections") == 0
 
-        await until("nobody is here", nobody_is_here)
+        await eventually("nobody is here", nobody_is_here)
 
 
 async def test_connections_that_are_given_up_are_not_kept(

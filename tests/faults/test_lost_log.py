@@ -15,7 +15,7 @@ from schemas import topics
 from tests.faults.crowd import mongo_settings, open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage
-from tests.integration.persister.processes import until
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -37,7 +37,7 @@ async def until_all_is_stored(stage: Stage) -> None:
             progress = await read_progress(store)
             return all(progress.get(tp, 0) >= ends[tp] for tp in PARTITIONS)
 
-        await until("all is stored", stored)
+        await eventually("all is stored", stored)
 
 
 async def drop_everything(stage: Stage) -> None:

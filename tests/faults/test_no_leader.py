@@ -16,7 +16,7 @@ from runtime.log_reader import LogReader
 from runtime.settings import KafkaSettings
 from schemas import topics
 from tests.faults.stage import require_native
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.backing,

@@ -20,7 +20,7 @@ from tests.faults.crowd import Crowd, mongo_settings, open_crowd
 from tests.faults.history import Said
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage
-from tests.integration.persister.processes import until
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -88,7 +88,7 @@ async def until_listed(stage: Stage, names: set[str]) -> dict[str, str]:
         lines.update({line.split("  ")[0]: line for line in said.splitlines() if "  " in line})
         return names <= lines.keys()
 
-    await until("the dead letters are listed", listed)
+    await eventually("the dead letters are listed", listed)
     return lines
 
 
@@ -99,7 +99,7 @@ async def until_stored(stage: Stage, message_id: str) -> None:
         async def stored() -> bool:
             return bool(await store.find(documents.MESSAGES, {"id": message_id}))
 
-        await until("it is stored", stored)
+        await eventually("it is stored", stored)
 
 
 async def poison_all(crowd: Crowd, rng: random.Random, write_to: Write) -> dict[str, str]:

@@ -15,8 +15,7 @@ from tests.faults.outcomes import Outcome, quantile
 from tests.faults.recording import RecordedStudent
 from tests.faults.service_figures import metric, resident_bytes
 from tests.faults.stage import Stage
-from tests.integration.backing import eventually
-from tests.integration.persister.processes import until
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -55,7 +54,7 @@ async def close_by_saying_much(
         await say_much(crowd, others)
         return await closed_as_slow(edges) >= before + len(slow)
 
-    await until("the slow ones are closed", all_are_closed, 120.0)
+    await eventually("the slow ones are closed", all_are_closed, 120.0)
     return times
 
 

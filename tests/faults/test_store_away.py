@@ -13,7 +13,7 @@ from tests.faults.crowd import open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.service_figures import metric
 from tests.faults.stage import Stage
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -1,9 +1,8 @@
 """The real broker and store of the integration tests, started once a run, and what tests do with them."""
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -17,9 +16,9 @@ from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.ids import membership_key
 from schemas.log_records import Encoded, MemberJoined, encode, tombstone
+from tests.waiting import eventually as eventually  # noqa: PLC0414 - unit tests take it from here, still
 
 TOKEN_SECRET = "only-for-tests-0123456789abcdef-0123456789"
-DEADLINE_S = 60.0
 
 
 @contextmanager
@@ -49,16 +48,6 @@ def new_group() -> str:
 def new_up() -> str:
     """Return a UP number that no other test is likely to have."""
     return f"up{uuid4().int % 10**9:09d}"
-
-
-async def eventually(what: str, holds: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
-    """Wait until ``holds()``. Fails, naming ``what``, at a deadline that no healthy machine reaches."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline_s
-    while not holds():
-        if loop.time() > end:
-            raise AssertionError(f"never came true: {what}")
-        await asyncio.sleep(0.02)
 
 
 class Log:

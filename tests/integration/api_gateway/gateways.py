@@ -15,7 +15,8 @@ from runtime.service import Service, running
 from schemas import api
 from schemas.client_events import ChatMessage
 from schemas.refusals import TABLE, ErrorAnswer
-from tests.integration.backing import DEADLINE_S, eventually, token
+from tests.integration.backing import token
+from tests.waiting import DEADLINE_S, eventually
 
 SERVICE_TOKEN = "a-service-token-for-tests"
 

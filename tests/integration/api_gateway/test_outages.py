@@ -12,7 +12,8 @@ from runtime.settings import MongoSettings
 from schemas import topics
 from schemas.documents import PROGRESS, progress_key
 from tests.integration.api_gateway.gateways import Answer, Gateway, gateway
-from tests.integration.backing import DEADLINE_S, new_up
+from tests.integration.backing import new_up
+from tests.waiting import DEADLINE_S
 
 REFUSED = 3
 """Each waits for the whole of its timeout."""

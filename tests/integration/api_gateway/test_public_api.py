@@ -15,8 +15,9 @@ from schemas.documents import MESSAGES, message_document
 from schemas.log_records import MessageSent, encode
 from schemas.up_number import CIRCLE
 from tests.integration.api_gateway.gateways import Answer, Gateway, gateway
-from tests.integration.backing import DEADLINE_S, TOKEN_SECRET, Log, eventually, new_group, new_up, token
+from tests.integration.backing import TOKEN_SECRET, Log, new_group, new_up, token
 from tests.integration.persister.processes import open_history
+from tests.waiting import DEADLINE_S, eventually
 
 
 async def group_of(here: Gateway, creator: str, *users: str) -> str:

@@ -9,7 +9,8 @@ from prometheus_client import REGISTRY
 
 from deploy.local.backing import RunningBacking
 from tests.integration.api_gateway.gateways import Answer, Gateway, gateway
-from tests.integration.backing import eventually, new_group, new_up
+from tests.integration.backing import new_group, new_up
+from tests.waiting import eventually
 
 WRITES = 20
 

@@ -14,8 +14,8 @@ from loadtest.chat_client import ChatClient
 from loadtest.rest import RestApi
 from loadtest.seen_frames import SeenFrames
 from schemas.up_number import CIRCLE, up_at
-from tests.integration.backing import eventually
 from tests.integration.demo.system import running_system
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(240)]
 

@@ -6,7 +6,7 @@ come together again. A ballast of silent clients is put where the table says tha
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,6 +32,7 @@ from schemas.up_number import up_at
 from tests.faults.crowd import SMALL, Size
 from tests.integration.demo.system import running_system
 from tests.integration.dispatcher.dispatchers import Tables
+from tests.waiting import eventually
 
 DEADLINE_S: Final = 90.0
 TRIES: Final = 10
@@ -65,15 +66,6 @@ TOLD: Final = {
     # Shards may come together soon after they were split.
     "dispatcher": {"EDGE_REST_S": "1"},
 }
-
-
-async def eventually(what: str, holds: Callable[[], Any]) -> None:
-    """Wait until ``holds()``. Fails, naming ``what``, at a deadline that no healthy machine reaches."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + DEADLINE_S
-    while not holds():
-        assert loop.time() < end, f"never came true: {what}"
-        await asyncio.sleep(0.05)
 
 
 @contextmanager
@@ -162,7 +154,7 @@ class Live:
     async def all_serve(self) -> None:
         """Wait until every edge holds something."""
         names = set(self.system.edge_urls)
-        await eventually("every edge holds something", lambda: self.tables.holders() == names)
+        await eventually("every edge holds something", lambda: self.tables.holders() == names, DEADLINE_S)
 
     async def everybody_is_located(self, ups: Iterable[str]) -> None:
         """Wait until the gateway sends each of these where the newest table says."""
@@ -231,7 +223,7 @@ async def open_live(system: LocalSystem, dispatchers: list[ServiceProcess]) -> A
         reader = LogReader(settings, topics.ASSIGNMENTS, live.tables.take)
         reading = asyncio.create_task(reader.run())
         try:
-            await eventually("the tables are read", reader.caught_up.is_set)
+            await eventually("the tables are read", reader.caught_up.is_set, DEADLINE_S)
             yield live
         finally:
             reading.cancel()

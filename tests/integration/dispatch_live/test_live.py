@@ -14,15 +14,8 @@ from deploy.demo.service_process import ServiceProcess
 from deploy.local.kafka_native import missing_for_native_kafka
 from tests.faults.recording import MOVED
 from tests.integration.dispatch_live.far_crowd import FarCrowds, Student, open_far_crowds
-from tests.integration.dispatch_live.live_system import (
-    DEADLINE_S,
-    FORM,
-    SHORT,
-    Live,
-    eventually,
-    live_system,
-    open_live,
-)
+from tests.integration.dispatch_live.live_system import DEADLINE_S, FORM, SHORT, Live, live_system, open_live
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.backing,
@@ -148,7 +141,9 @@ async def test_while_the_leader_is_gone_location_answers_and_the_next_one_splits
         leader, shown = await live.leading()
         await asyncio.to_thread(leader.kill if end == "killed" else leader.freeze)
         try:
-            await eventually("the other one leads", lambda: live.tables.newest.epoch > shown["epoch"])
+            await eventually(
+                "the other one leads", lambda: live.tables.newest.epoch > shown["epoch"], DEADLINE_S
+            )
             await live.split(first=True)
         finally:
             await asyncio.to_thread(leader.start if end == "killed" else leader.thaw)

@@ -21,20 +21,11 @@ from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.assignments import TableAssigned
 from schemas.log_records import EdgeReported, encode, spread_of
+from tests.waiting import DEADLINE_S, eventually
 
 TOKEN = "only-for-tests-0123456789"
-DEADLINE_S = 60.0
 
 State = dict[str, Any]
-
-
-async def eventually(what: str, holds: Callable[[], Any]) -> None:
-    """Wait until ``holds()``. Fails, naming ``what``, at a deadline that no healthy machine reaches."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + DEADLINE_S
-    while not holds():
-        assert loop.time() < end, f"never came true: {what}"
-        await asyncio.sleep(0.05)
 
 
 class Edges:

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from schemas.up_number import CIRCLE
-from tests.integration.dispatcher.dispatchers import World, eventually
+from tests.integration.dispatcher.dispatchers import World
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.backing
 

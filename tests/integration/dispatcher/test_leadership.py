@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.integration.dispatcher.dispatchers import Dispatcher, World, eventually
+from tests.integration.dispatcher.dispatchers import Dispatcher, World
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.backing
 

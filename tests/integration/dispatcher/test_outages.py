@@ -7,7 +7,8 @@ import pytest
 
 from deploy.local.backing import RunningBacking
 from deploy.local.kafka_in_memory import InMemoryKafka, missing_for_in_memory_kafka
-from tests.integration.dispatcher.dispatchers import World, eventually, world
+from tests.integration.dispatcher.dispatchers import World, world
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.backing
 

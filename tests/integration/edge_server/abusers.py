@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tests.integration.backing import eventually, token
+from tests.integration.backing import token
 from tests.integration.edge_server.edges import Edge
+from tests.waiting import eventually
 
 OPEN = "/socket.io/?EIO=4&transport=websocket"
 POLL = "/socket.io/?EIO=4&transport=polling"

@@ -10,7 +10,8 @@ from edge_server.app import start
 from edge_server.settings import EdgeSettings
 from runtime import metrics
 from runtime.service import Service, running
-from tests.integration.backing import eventually, new_group, token
+from tests.integration.backing import new_group, token
+from tests.waiting import eventually
 
 
 class Edge:

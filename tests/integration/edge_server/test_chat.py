@@ -11,9 +11,12 @@ from socketio.exceptions import ConnectionError as RefusedConnection
 
 from edge_server import another_log
 from runtime import log_reader, metrics
-from tests.integration.backing import Log, eventually, new_group, new_up, token
+from tests.integration.backing import Log, new_group, new_up, token
+from tests.integration.edge_server.edges import ChatClient, Edge, edge
+from tests.integration.backing import Log, new_group, new_up, token
 from tests.integration.edge_server.edges import ChatClient, Edge, edge
 from tests.unit.edge_server.gated_edge import Poller
+from tests.waiting import eventually
 
 
 async def ready(log: Log, group: str, client: ChatClient, edge: Edge, **options: Any) -> ChatClient:

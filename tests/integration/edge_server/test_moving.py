@@ -19,8 +19,9 @@ from schemas.assignments import TABLE_KEY, Shard, TableAssigned
 from schemas.ids import new_id
 from schemas.log_records import encode
 from schemas.up_number import CIRCLE, up_at
-from tests.integration.backing import Log, eventually, new_group, new_up, token
+from tests.integration.backing import Log, new_group, new_up, token
 from tests.integration.edge_server.edges import ChatClient, Edge, clients, edge
+from tests.waiting import eventually
 
 HALF = CIRCLE // 2
 

@@ -12,9 +12,10 @@ import pytest
 from socketio.exceptions import ConnectionError as RefusedConnection
 
 from runtime import metrics, service
-from tests.integration.backing import Log, eventually, new_group, new_up, token
+from tests.integration.backing import Log, new_group, new_up, token
 from tests.integration.edge_server.abusers import OPEN, POLL, raw, tcp
 from tests.integration.edge_server.edges import ChatClient, Edge, edge
+from tests.waiting import eventually
 
 MESSAGES = 40
 

@@ -14,8 +14,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from deploy.demo.local_system import LocalSystem
 from schemas import client_events, topics
 from schemas.log_records import PresenceChanged, ProfileChanged
-from tests.integration.backing import eventually, new_up
+from tests.integration.backing import new_up
 from tests.integration.demo.system import Campus
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.timeout(240)]
 

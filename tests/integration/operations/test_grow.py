@@ -15,8 +15,9 @@ from loadtest.seen_frames import SeenFrames
 from runtime.kafka import partition_of
 from schemas.client_events import ChatMessage
 from schemas.ids import new_id
-from tests.integration.backing import eventually, new_up
+from tests.integration.backing import new_up
 from tests.integration.demo.system import Campus, open_campus, running_system
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(400)]
 

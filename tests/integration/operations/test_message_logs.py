@@ -5,8 +5,9 @@ import logging
 import pytest
 
 from schemas.documents import message_key
-from tests.integration.backing import Log, eventually, new_group, new_up
+from tests.integration.backing import Log, new_group, new_up
 from tests.integration.edge_server.edges import ChatClient, clients, edge
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.timeout(240)]
 

@@ -11,7 +11,7 @@ from loadtest.rest import RestApi
 from loadtest.seen_frames import SeenFrames
 from schemas.up_number import CIRCLE, up_at
 from tests.browser.browsers import fits, page_of
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(180)]
 

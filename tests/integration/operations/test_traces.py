@@ -10,9 +10,9 @@ from loadtest.chat_client import ChatClient
 from loadtest.seen_frames import SeenFrames
 from schemas.ids import new_id
 from schemas.up_number import CIRCLE, up_at
-from tests.integration.backing import eventually
 from tests.integration.demo.system import Campus, open_campus, running_system
 from tests.integration.operations.collector import Collector, SeenSpan, running_collector
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(240)]
 

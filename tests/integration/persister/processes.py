@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from runtime.kafka import partition_of
 from runtime.mongo import Store, open_store
 from runtime.settings import KafkaSettings, MongoSettings
 from schemas import documents, topics
-from tests.integration.backing import DEADLINE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -154,13 +153,3 @@ async def all_is_committed(database: str) -> bool:
     async with _outside_member(database) as consumer:
         ends = await consumer.end_offsets(partitions)
         return all([(await consumer.committed(tp) or 0) >= ends[tp] for tp in partitions])
-
-
-async def until(what: str, holds: Callable[[], Awaitable[bool]], deadline_s: float = DEADLINE_S) -> None:
-    """Wait until ``holds()``. Fails, naming ``what``, at a deadline that no healthy machine reaches."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline_s
-    while not await holds():
-        if loop.time() > end:
-            raise AssertionError(f"never came true: {what}")
-        await asyncio.sleep(0.05)

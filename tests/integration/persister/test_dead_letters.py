@@ -12,9 +12,10 @@ from runtime.settings import KafkaSettings
 from schemas import documents, topics
 from schemas.ids import new_id
 from schemas.log_records import DeadLetter, Encoded, GroupCreated, MemberJoined, MessageSent, encode
-from tests.integration.backing import DEADLINE_S, Log, new_group, new_up
-from tests.integration.persister.processes import History, Persister, partition_with, until
+from tests.integration.backing import Log, new_group, new_up
+from tests.integration.persister.processes import History, Persister, partition_with
 from tests.integration.persister.test_storing import holds, say
+from tests.waiting import DEADLINE_S, eventually
 
 NewPersister = Callable[..., Persister]
 
@@ -87,7 +88,7 @@ async def test_poison_records_land_in_the_dead_letters_and_the_partition_goes_on
     said[seq] = message_id
     persister = new_persister()
     await persister.start()
-    await until("the others are stored", lambda: holds(history, {group: said}))
+    await eventually("the others are stored", lambda: holds(history, {group: said}))
     letters = await dead_letters_of({record.key for _, record, _ in poison}, len(poison))
     for place, (record, reason) in offsets.items():
         letter = letters[place]
@@ -99,13 +100,13 @@ async def test_poison_records_land_in_the_dead_letters_and_the_partition_goes_on
     async def all_counted() -> bool:
         return await persister.metric("chat_dead_letters_total", topic=topics.MESSAGES) >= 7
 
-    await until("they are counted", all_counted)
+    await eventually("they are counted", all_counted)
     assert await persister.metric("chat_bad_records_total", topic=topics.MEMBERSHIPS) >= 2
 
     async def progress_passed() -> bool:
         return await history.next_of(partition_with(group)) > seq
 
-    await until("progress passes them", progress_passed)
+    await eventually("progress passes them", progress_passed)
     assert await persister.stop() == 0
 
 
@@ -124,7 +125,7 @@ async def test_a_document_that_the_store_refuses_is_set_aside_and_the_rest_is_st
     seq, message_id = await say(log, group)
     said[seq] = message_id
     await new_persister().start()
-    await until("the others are stored", lambda: holds(history, {group: said}))
+    await eventually("the others are stored", lambda: holds(history, {group: said}))
     letters = await dead_letters_of({group.encode()}, len(offsets))
     assert {offset for _, _, offset in letters} == set(offsets)
     assert all("refused by the store" in letter.reason for letter in letters.values())
@@ -137,6 +138,6 @@ async def test_a_huge_record_is_cut_and_set_aside(
     offset = await log.write(topics.MESSAGES, Encoded(group.encode(), b"x" * 1_000_000, []))
     seq, message_id = await say(log, group)
     await new_persister().start()
-    await until("the next is stored", lambda: holds(history, {group: {seq: message_id}}))
+    await eventually("the next is stored", lambda: holds(history, {group: {seq: message_id}}))
     letters = await dead_letters_of({group.encode()}, 1)
     assert "1000000 bytes" in letters[topics.MESSAGES, group.encode(), offset].reason

@@ -23,9 +23,9 @@ from tests.integration.persister.processes import (
     all_is_committed,
     group_commits,
     partition_with,
-    until,
 )
 from tests.integration.persister.test_storing import holds, say_many
+from tests.waiting import eventually
 
 NewPersister = Callable[..., Persister]
 
@@ -59,23 +59,23 @@ async def test_a_store_that_comes_back_gets_what_it_missed(
     persister = new_persister(FLUSH_AFTER_RECORDS="20")
     await persister.start()
     said = await say_many(log, groups, 20)
-    await until("it stores", lambda: holds(history, said))
+    await eventually("it stores", lambda: holds(history, said))
     await asyncio.to_thread(store.kill)
     for _ in range(5):
         more = await say_many(log, groups, 50)
         for group in groups:
             said[group].update(more[group])
-    await until("readiness tells", lambda: becomes_not_ready(persister))
+    await eventually("readiness tells", lambda: becomes_not_ready(persister))
     assert (await persister.get("/healthz"))[0] == 200
 
     async def has_waited_longer_than_a_session() -> bool:
         return await persister.metric("chat_persister_unstored_age_seconds") > 7
 
-    await until("the store is away for longer than a session", has_waited_longer_than_a_session)
-    await until("it tries again and again", lambda: has_tried_again(persister))
+    await eventually("the store is away for longer than a session", has_waited_longer_than_a_session)
+    await eventually("it tries again and again", lambda: has_tried_again(persister))
     await asyncio.to_thread(store.start)
-    await until("the store has all", lambda: holds(history, said))
-    await until("readiness tells", persister.is_ready)
+    await eventually("the store has all", lambda: holds(history, said))
+    await eventually("readiness tells", persister.is_ready)
     assert await persister.metric("chat_reader_rebuilds_total") == 0
     assert "partitions were assigned" in persister.log()
     assert persister.log().count("partitions were assigned") == 1
@@ -89,21 +89,21 @@ async def test_a_store_that_hangs_and_goes_on_ends_with_the_last_word_of_each_ke
     members = [f"up{n:09d}" for n in range(30)]
     persister = new_persister(FLUSH_AFTER_RECORDS="10")
     await persister.start()
-    await until("it is ready", persister.is_ready)
+    await eventually("it is ready", persister.is_ready)
     store.freeze()
     await log.join(group, *members)
     for up in members[::2]:
         await log.leave(group, up)
     said = await say_many(log, [group], 100)
-    await until("readiness tells", lambda: becomes_not_ready(persister))
+    await eventually("readiness tells", lambda: becomes_not_ready(persister))
     store.thaw()
-    await until("the store has all", lambda: holds(history, said))
+    await eventually("the store has all", lambda: holds(history, said))
 
     async def members_are_right() -> bool:
         found = await history.store.find("memberships", {"group": group})
         return sorted(member["up"] for member in found) == members[1::2]
 
-    await until("the members are right", members_are_right)
+    await eventually("the members are right", members_are_right)
 
 
 async def test_a_persister_starts_without_a_store_and_stops_cleanly_without_it(
@@ -119,9 +119,9 @@ async def test_a_persister_starts_without_a_store_and_stops_cleanly_without_it(
     async def shows_for_how_long() -> bool:
         return await persister.metric("chat_persister_unstored_age_seconds") > 0
 
-    await until("readiness tells", says_what_it_waits_for)
-    await until("readiness tells what the store answers", lambda: becomes_not_ready(persister))
-    await until("whoever is woken by a metric is told, too", shows_for_how_long)
+    await eventually("readiness tells", says_what_it_waits_for)
+    await eventually("readiness tells what the store answers", lambda: becomes_not_ready(persister))
+    await eventually("whoever is woken by a metric is told, too", shows_for_how_long)
     assert await persister.stop() == 0, persister.log()
 
 
@@ -138,7 +138,7 @@ async def test_a_log_that_ends_before_the_commit_is_refused(
     async def ended() -> bool:
         return not persister.process.alive
 
-    await until("it ends", ended)
+    await eventually("it ends", ended)
     assert persister.process.returncode == 1
     assert "it is another log" in (persister.folder / "logs" / "error.log").read_text()
 
@@ -151,17 +151,17 @@ async def test_a_store_that_was_emptied_gets_everything_again(
     said = await say_many(log, groups, 30)
     first = new_persister()
     await first.start()
-    await until("all is stored", lambda: holds(history, said))
-    await until("all is committed", lambda: all_is_committed(database))
+    await eventually("all is stored", lambda: holds(history, said))
+    await eventually("all is committed", lambda: all_is_committed(database))
     assert await first.stop() == 0
     await history.store._database.client.drop_database(history.store._database.name)
     # Killed on its way: the next one must not believe what was committed before.
     killed = new_persister(FLUSH_AFTER_RECORDS="1")
     await killed.start()
-    await until("it stores", lambda: some_are_stored(history))
+    await eventually("it stores", lambda: some_are_stored(history))
     await killed.kill()
     await new_persister().start()
-    await until("all is stored again", lambda: holds(history, said))
+    await eventually("all is stored again", lambda: holds(history, said))
 
 
 async def some_are_stored(history: History) -> bool:
@@ -183,7 +183,7 @@ async def test_records_that_the_log_dropped_before_they_were_stored_are_told_of(
     persister = new_persister()
     await persister.start()
     rest = {group: {seq: said[group][seq] for seq in seqs[6:]}}
-    await until("the rest is stored", lambda: holds(history, rest))
+    await eventually("the rest is stored", lambda: holds(history, rest))
     assert await persister.metric("chat_persister_never_stored_total") == seqs[6] - seqs[2]
     assert "dropped records before they were stored" in (persister.folder / "logs" / "error.log").read_text()
 
@@ -215,10 +215,10 @@ async def test_what_the_log_dropped_of_a_partition_that_is_empty_by_now_is_told_
     for lost in (end - seqs[2], 0):
         persister = new_persister()
         await persister.start()
-        await until("it is ready", persister.is_ready)
-        await until("the store knows the end", is_reached)
+        await eventually("it is ready", persister.is_ready)
+        await eventually("the store knows the end", is_reached)
         assert await persister.metric("chat_persister_never_stored_total") == lost
-        await until("all is committed", lambda: all_is_committed(database))
+        await eventually("all is committed", lambda: all_is_committed(database))
         assert await persister.stop() == 0
 
 
@@ -248,6 +248,6 @@ async def test_a_reader_that_stops_although_there_is_more_is_rebuilt(
         async def is_rebuilt() -> bool:
             return bool(rebuilds._value.get() > before)
 
-        await until("it is rebuilt", is_rebuilt)
+        await eventually("it is rebuilt", is_rebuilt)
         deaf = False
-        await until("all is stored", lambda: holds(history, said))
+        await eventually("all is stored", lambda: holds(history, said))

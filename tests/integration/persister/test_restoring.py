@@ -7,8 +7,9 @@ import pytest
 
 from schemas import documents
 from tests.integration.backing import Log, new_group
-from tests.integration.persister.processes import History, Persister, all_is_committed, open_history, until
+from tests.integration.persister.processes import History, Persister, all_is_committed, open_history
 from tests.integration.persister.test_storing import holds, say_many
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.timeout(600)]
 
@@ -46,21 +47,21 @@ async def test_a_database_restored_from_a_copy(
     said = await say_many(log, groups, 20)
     persister = new_persister()
     await persister.start()
-    await until("the first part is stored", lambda: holds(history, said))
+    await eventually("the first part is stored", lambda: holds(history, said))
     # A copy is of one moment where nothing is written meanwhile.
-    await until("all so far is committed", lambda: all_is_committed(database))
+    await eventually("all so far is committed", lambda: all_is_committed(database))
     async with open_history(f"{database}_restored") as restored:
         await copy(history, restored, copied)
         for group, more in (await say_many(log, groups, 20)).items():
             said[group] |= more
-        await until("all is stored", lambda: holds(history, said))
-        await until("all is committed", lambda: all_is_committed(database))
+        await eventually("all is stored", lambda: holds(history, said))
+        await eventually("all is committed", lambda: all_is_committed(database))
         assert await persister.stop() == 0
         await new_persister(MONGODB_DATABASE=f"{database}_restored").start()
-        await until("all is stored again", lambda: holds(restored, said))
+        await eventually("all is stored again", lambda: holds(restored, said))
         expected = await content(history)
 
         async def same() -> bool:
             return await content(restored) == expected
 
-        await until("both say the same", same)
+        await eventually("both say the same", same)

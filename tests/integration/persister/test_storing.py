@@ -10,7 +10,8 @@ from schemas import documents, topics
 from schemas.ids import membership_key, new_id
 from schemas.log_records import GroupCreated, MessageSent, PresenceChanged, ProfileChanged, encode
 from tests.integration.backing import Log, new_group, new_up
-from tests.integration.persister.processes import History, Persister, all_is_committed, partition_with, until
+from tests.integration.persister.processes import History, Persister, all_is_committed, partition_with
+from tests.waiting import eventually
 
 NewPersister = Callable[..., Persister]
 
@@ -48,16 +49,16 @@ async def test_everything_is_stored_once_with_its_seq_and_progress_tells(
     said = await say_many(log, [new_group() for _ in range(5)], 300)
     persister = new_persister()
     await persister.start()
-    await until("all is stored", lambda: holds(history, said))
+    await eventually("all is stored", lambda: holds(history, said))
     said_live = await say_many(log, [new_group() for _ in range(5)], 40)
-    await until("all is stored", lambda: holds(history, said_live))
+    await eventually("all is stored", lambda: holds(history, said_live))
     for group, expected in said_live.items():
         end = max(expected) + 1
 
         async def told(group: str = group, end: int = end) -> bool:
             return await history.next_of(partition_with(group)) >= end
 
-        await until("progress tells", told)
+        await eventually("progress tells", told)
     assert await persister.metric("chat_persister_batch_records_count") < 1_500
 
 
@@ -69,10 +70,12 @@ async def test_a_clients_retry_that_is_twice_in_the_log_is_stored_as_the_first(
     await say(log, group, message_id, up, "again, at once")
     persister = new_persister()
     await persister.start()
-    await until("it is stored", lambda: holds(history, {group: {seq: message_id}}))
+    await eventually("it is stored", lambda: holds(history, {group: {seq: message_id}}))
     await say(log, group, message_id, up, "again, later")
     last = await say(log, group)
-    await until("the next is stored", lambda: holds(history, {group: {seq: message_id, last[0]: last[1]}}))
+    await eventually(
+        "the next is stored", lambda: holds(history, {group: {seq: message_id, last[0]: last[1]}})
+    )
     assert (await history.messages(group))[0]["message"] == "first"
 
 
@@ -101,7 +104,7 @@ async def test_groups_memberships_and_users_are_folded_in_log_order(
             == {"_id": up, "username": "ana", "name": "Ana", "online": True, "onlineEdge": "edge-2"}
         )
 
-    await until("all is folded", folded)
+    await eventually("all is folded", folded)
     members = await history.store.find(documents.MEMBERSHIPS, {"group": group})
     assert [member["up"] for member in members] == [up]
     assert await history.store.find(documents.MEMBERSHIPS, {"up": gone}) == []
@@ -112,7 +115,7 @@ async def test_groups_memberships_and_users_are_folded_in_log_order(
         found = await history.store.find(documents.MEMBERSHIPS, {"group": group})
         return [(member["_id"], member["up"]) for member in found] == [(membership_key(group, gone), gone)]
 
-    await until("the change is folded", swapped)
+    await eventually("the change is folded", swapped)
 
 
 async def test_a_restart_goes_on_at_the_commit_and_a_stop_is_clean(
@@ -121,19 +124,19 @@ async def test_a_restart_goes_on_at_the_commit_and_a_stop_is_clean(
     said = await say_many(log, [new_group()], 200)
     first = new_persister()
     await first.start()
-    await until("it is ready", first.is_ready)
-    await until("all is stored", lambda: holds(history, said))
-    await until("all is committed", lambda: all_is_committed(database))
+    await eventually("it is ready", first.is_ready)
+    await eventually("all is stored", lambda: holds(history, said))
+    await eventually("all is committed", lambda: all_is_committed(database))
     assert await first.stop() == 0, first.log()
     more = await say_many(log, [new_group()], 50)
     second = new_persister()
     await second.start()
-    await until("the rest is stored", lambda: holds(history, more))
+    await eventually("the rest is stored", lambda: holds(history, more))
 
     async def is_counted() -> bool:
         return await second.metric("chat_persister_stored_total", topic=topics.MESSAGES) >= 50
 
-    await until("it is counted", is_counted)
+    await eventually("it is counted", is_counted)
     assert await second.metric("chat_persister_already_stored_total") == 0
     assert await holds(history, said)
 
@@ -143,10 +146,10 @@ async def test_ops_endpoints_answer_and_logs_are_written(
 ) -> None:
     persister = new_persister()
     await persister.start()
-    await until("it is ready", persister.is_ready)
+    await eventually("it is ready", persister.is_ready)
     assert (await persister.get("/healthz"))[0] == 200
     said = await say_many(log, [new_group()], 20)
-    await until("all is stored", lambda: holds(history, said))
+    await eventually("all is stored", lambda: holds(history, said))
     assert await persister.metric("chat_persister_stored_total", topic=topics.MESSAGES) >= 20
     assert await persister.metric("chat_persister_write_seconds_count") >= 1
     assert await persister.stop() == 0
@@ -166,11 +169,11 @@ async def test_kills_at_any_moment_lose_nothing_and_double_nothing(
         async def has_stored_some(persister: Persister = persister) -> bool:
             return await persister.metric("chat_persister_write_seconds_count") > moments.random() * 8
 
-        await until("some batches are written", has_stored_some)
+        await eventually("some batches are written", has_stored_some)
         await persister.kill()
     last = new_persister()
     await last.start()
-    await until("all is stored", lambda: holds(history, said))
+    await eventually("all is stored", lambda: holds(history, said))
 
 
 @pytest.mark.usefixtures("durable")
@@ -180,9 +183,9 @@ async def test_two_persisters_share_the_work_and_one_takes_over_from_the_other(
     one, two = new_persister(), new_persister()
     groups = [new_group() for _ in range(24)]
     await one.start()
-    await until("the first is ready", one.is_ready)
+    await eventually("the first is ready", one.is_ready)
     await two.start()
-    await until("the second is ready", two.is_ready)
+    await eventually("the second is ready", two.is_ready)
     said = await say_many(log, groups, 20)
 
     async def both_write() -> bool:
@@ -195,15 +198,15 @@ async def test_two_persisters_share_the_work_and_one_takes_over_from_the_other(
         ]
         return min(written) > 100
 
-    await until("both write", both_write)
+    await eventually("both write", both_write)
     writing = asyncio.create_task(say_many(log, groups, 50))
     await one.kill()
     more = await writing
     for group in groups:
         said[group].update(more[group])
-    await until("the second has stored all", lambda: holds(history, said))
+    await eventually("the second has stored all", lambda: holds(history, said))
     late = await say_many(log, groups, 3)
     for group in groups:
         said[group].update(late[group])
-    await until("the second stores what comes later", lambda: holds(history, said))
+    await eventually("the second stores what comes later", lambda: holds(history, said))
     assert await two.stop() == 0

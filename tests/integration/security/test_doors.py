@@ -18,9 +18,10 @@ from api_gateway.settings import GatewaySettings
 from runtime import tokens
 from runtime.service import Service, running
 from tests.integration.api_gateway.gateways import SERVICE_TOKEN, Api, gateway
-from tests.integration.backing import Log, eventually, new_group, new_up, token
+from tests.integration.backing import Log, new_group, new_up, token
 from tests.integration.edge_server.abusers import raw
 from tests.integration.edge_server.edges import ChatClient, edge
+from tests.waiting import eventually
 
 HOUR_S = 3_600
 

@@ -14,9 +14,10 @@ from contextlib import suppress
 import aiohttp
 import pytest
 
-from tests.integration.backing import Log, eventually, new_group, new_up, token
+from tests.integration.backing import Log, new_group, new_up, token
 from tests.integration.edge_server.abusers import OPEN, raw, tcp
 from tests.integration.edge_server.edges import ChatClient, Edge, edge
+from tests.waiting import eventually
 
 FRAMES = int(os.environ.get("FUZZ_FRAMES", "5000"))
 A_CONNECTION = 50

@@ -15,9 +15,10 @@ from yarl import URL
 from api_gateway import pages
 from runtime.logs import TextLine, facts
 from tests.integration.api_gateway.gateways import Gateway, gateway
-from tests.integration.backing import Log, eventually, new_group, new_up, token
+from tests.integration.backing import Log, new_group, new_up, token
 from tests.integration.edge_server.abusers import raw
 from tests.integration.edge_server.edges import ChatClient, edge
+from tests.waiting import eventually
 
 OPERATORS: list[Any] = [
     {"$ne": None},

@@ -1,7 +1,7 @@
 """A student as a program keeps its cursors, resumes from them, and repeats itself until it is acked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -14,6 +14,7 @@ from loadtest.outbox import Outbox, Outgoing
 from loadtest.seen_frames import SeenFrames
 from schemas.client_events import CHAT_MESSAGE, JOINED, LEFT, MOVE, ChatMessage, SendMessageOk
 from tests.unit.loadtest.plain_edge import PlainEdge, running_edge
+from tests.waiting import eventually
 
 UP = "up201906045"
 DEADLINE_S = 20.0
@@ -28,12 +29,6 @@ def chat(seq: int, room: str = "leic") -> dict[str, Any]:
 
 def joined(head: int, *, missed: int = 0, recovered: bool = True) -> dict[str, Any]:
     return {"head": head, "missed": missed, "recovered": recovered}
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event of its own
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -70,10 +65,10 @@ async def test_after_a_lost_connection_it_resumes_from_the_last_message_it_got()
             client.on_chat = got.append
             for seq in (42, 45):
                 await edge.emit(CHAT_MESSAGE, chat(seq))
-            await until(lambda: len(got) == 2)
+            await eventually("both have come", lambda: len(got) == 2)
             edge.joined = {"leic": joined(50, missed=2)}
             client.drop_connection()
-            await until(lambda: len(edge.auths) == 2 and client.joined.is_set())
+            await eventually("it is back", lambda: len(edge.auths) == 2 and client.joined.is_set())
             assert edge.auths[1]["since"] == {"leic": 45}
             assert client.cursors == {"leic": 45}, "the missed messages have yet to come"
             assert client.holes == []
@@ -85,9 +80,9 @@ async def test_it_says_that_it_is_online_on_each_connection_where_it_is_told_to(
         client.shows_online = shown
         for connections in (2, 3):
             client.drop_connection()
-            await until(lambda connections=connections: client.connections == connections)  # type: ignore[misc]
+            await eventually("it is back", lambda connections=connections: client.connections == connections)  # type: ignore[misc]
         client.post("leic", "olá", message_id="m", sent_at=1)
-        await until(lambda: bool(edge.got))
+        await eventually("the message is said", lambda: bool(edge.got))
         assert edge.online == (edge.sids[1:] if shown else [])
 
 
@@ -97,7 +92,7 @@ async def test_a_hole_is_never_silent() -> None:
         async with student(edge) as client:
             edge.joined = {"leic": joined(90, recovered=False)}
             client.drop_connection()
-            await until(lambda: len(client.holes) == 1)
+            await eventually("it knows of the hole", lambda: len(client.holes) == 1)
             assert client.holes == [("leic", 41, 90)]
             assert client.cursors == {"leic": 90}
 
@@ -115,7 +110,7 @@ async def test_a_message_is_said_again_under_its_id_until_it_is_acked() -> None:
             acks: list[tuple[Outgoing, SendMessageOk]] = []
             client.on_acked = lambda message, ok: acks.append((message, ok))
             client.post("leic", "olá", message_id="m1", sent_at=1)
-            await until(lambda: bool(acks))
+            await eventually("it is acked", lambda: bool(acks))
         assert [got["id"] for got in edge.got] == ["m1", "m1", "m1"]
         assert [(message.id, ok.seq) for message, ok in acks] == [("m1", 7)]
 
@@ -131,7 +126,7 @@ async def test_a_message_under_way_when_the_connection_is_lost_is_said_again_on_
         edge.answer = never_heard
         async with student(edge) as client:
             client.post("leic", "olá", message_id="m1", sent_at=1)
-            await until(lambda: len(client.outbox) == 0)
+            await eventually("nothing waits", lambda: len(client.outbox) == 0)
         assert [got["id"] for got in edge.got] == ["m1", "m1"]
 
 
@@ -142,7 +137,7 @@ async def test_a_final_refusal_is_told_and_not_repeated() -> None:
             refused: list[str] = []
             client.on_refused = lambda _, code: refused.append(code)
             client.post("other", "olá", message_id="m1", sent_at=1)
-            await until(lambda: bool(refused))
+            await eventually("it is refused", lambda: bool(refused))
             assert refused == ["not_a_member"]
             assert len(edge.got) == 1
             assert len(client.outbox) == 0
@@ -153,7 +148,7 @@ async def test_a_move_is_followed_with_the_cursors() -> None:
         old.joined = {"leic": joined(41)}
         async with student(old) as client:
             await old.emit(MOVE, {"url": new.url, "reason": "drain", "within_s": 5})
-            await until(lambda: bool(new.auths) and client.joined.is_set())
+            await eventually("it is at the new edge", lambda: bool(new.auths) and client.joined.is_set())
             assert new.auths[0]["since"] == {"leic": 41}
 
 
@@ -162,7 +157,7 @@ async def test_a_room_that_was_left_is_not_resumed() -> None:
         edge.joined = {"leic": joined(1), "meic": joined(2)}
         async with student(edge) as client:
             await edge.emit(LEFT, {"room": "leic"})
-            await until(lambda: client.cursors == {"meic": 2})
+            await eventually("it has left", lambda: client.cursors == {"meic": 2})
 
 
 @pytest.mark.parametrize(
@@ -184,7 +179,7 @@ async def test_an_edge_that_is_not_understood_is_left_with_the_reason_and_connec
         async with student(edge) as client:
             assert client.not_understood == []
             await edge.emit(name, payload)
-            await until(lambda: client.connections == 2 and client.joined.is_set())
+            await eventually("it is back", lambda: client.connections == 2 and client.joined.is_set())
             assert client.lost_because == f"not understood: {client.not_understood[0]}"
             assert client.cursors == {"leic": 41}
 
@@ -203,7 +198,7 @@ async def test_an_ack_that_is_not_understood_is_none_and_the_message_is_said_aga
             acked: list[int] = []
             client.on_acked = lambda _, ok: acked.append(ok.seq)
             client.post("leic", "olá", message_id="m1", sent_at=1)
-            await until(lambda: acked == [7])
+            await eventually("it is acked", lambda: acked == [7])
             assert len(client.not_understood) == 1
 
 
@@ -241,7 +236,7 @@ async def test_it_tries_again_however_often_it_was_in_vain(monkeypatch: pytest.M
         raise ConnectionError("an outage of more than an hour")
 
     running = asyncio.create_task(ChatClient(UP, "a token", locate=locate, seen=SeenFrames()).run())
-    await until(lambda: running.done() or next(tries) > 2000)
+    await eventually("it has tried often", lambda: running.done() or next(tries) > 2000)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -1,8 +1,7 @@
 """The bodies do what the plan says: they come, speak without waiting, and come back by themselves."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from loadtest.live_crowd import LiveCrowd
@@ -10,15 +9,9 @@ from loadtest.memory import Memory
 from loadtest.schedule import Line
 from schemas.client_events import CHAT_MESSAGE
 from tests.unit.loadtest.plain_edge import PlainEdge, running_edge
+from tests.waiting import eventually
 
 UPS = ("up000000001", "up000000002", "up000000003")
-DEADLINE_S = 20.0
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event of its own
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -42,7 +35,7 @@ async def test_students_come_and_what_they_say_is_acked_under_ids_of_their_own()
         assert (live.online, live.connections, memory.came) == (3, 3, set(UPS))
         assert all(memory.places[up]["leic"].after == 5 for up in UPS)
         await live.talk([Line(0.0, UPS[0], "leic", "um"), Line(0.0, UPS[1], "leic", "dois")])
-        await until(lambda: memory.acked == 2)
+        await eventually("both are acked", lambda: memory.acked == 2)
         assert live.planned == memory.late.total == 2
         assert [said["message"] for said in edge.got] == ["um", "dois"]
         assert len({said["id"] for said in edge.got}) == 2
@@ -52,15 +45,15 @@ async def test_what_comes_back_is_held_against_the_id_and_the_clock_that_were_se
     async with running_edge() as edge, crowd(edge) as (live, memory):
         await live.come([0.0])
         await live.talk([Line(0.0, UPS[0], "leic", "um")])
-        await until(lambda: memory.acked == 1)
+        await eventually("it is acked", lambda: memory.acked == 1)
         (said,) = edge.got
         back = {**said, "seq": 7, "sentAt": said["timestamp"]}
         await edge.emit(CHAT_MESSAGE, back)
-        await until(lambda: memory.received == 1)
+        await eventually("it has come back", lambda: memory.received == 1)
         assert memory.verdict().altered == 0
         await edge.emit(CHAT_MESSAGE, {**back, "id": "forged", "seq": 8})
         await edge.emit(CHAT_MESSAGE, {**back, "sentAt": 5, "seq": 7})
-        await until(lambda: memory.received == 3)
+        await eventually("all have come", lambda: memory.received == 3)
         assert memory.verdict().altered == 2
 
 
@@ -75,7 +68,7 @@ async def test_who_loses_the_network_comes_back_and_resumes() -> None:
     async with running_edge() as edge, crowd(edge) as (live, _):
         await live.come([0.0, 0.0, 0.0])
         await live.lose([(0.0, UPS[:2])])
-        await until(lambda: live.connections == 5 and live.online == 3)
+        await eventually("all are back", lambda: live.connections == 5 and live.online == 3)
         assert sum(auth["since"] == {"leic": 5} for auth in edge.auths) == 2
 
 
@@ -92,6 +85,6 @@ async def test_a_hole_is_told_to_the_memory() -> None:
         await live.come([0.0, 0.0, 0.0])
         edge.joined = {"leic": {"head": 9, "missed": 0, "recovered": False}}
         await live.lose([(0.0, UPS[:1])])
-        await until(lambda: live.holes == 1)
+        await eventually("the hole is known", lambda: live.holes == 1)
         live.note_holes()
         assert memory.places[UPS[0]]["leic"].holes == [(5, 9)]
