@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_imports import MAY_IMPORT, ROOT
+from tests.unit.packages import MAY_IMPORT, ROOT
 
 
 def listed(package: Path) -> set[str]:

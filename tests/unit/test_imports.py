@@ -2,19 +2,11 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SERVICES = ("dispatcher", "edge_server", "persister", "api_gateway")
-MAY_IMPORT: dict[str, set[str]] = {
-    "schemas": {"schemas"},
-    "runtime": {"schemas", "runtime"},
-    **{service: {"schemas", "runtime", service} for service in SERVICES},
-    "loadtest": {"schemas", "loadtest"},
-    "deploy": {"schemas", "runtime", "deploy", "loadtest"},
-}
+from tests.unit.packages import MAY_IMPORT, ROOT
+
 OURS = {*MAY_IMPORT, "tests"}
 ONLY_IN = {
     "motor": {"runtime/mongo.py"},

@@ -10,7 +10,7 @@ from edge_server.app import start
 from edge_server.settings import EdgeSettings
 from runtime import metrics
 from runtime.service import Service, running
-from tests.integration.backing import new_group, token
+from tests.integration.backing import Log, new_group, token
 from tests.waiting import eventually
 
 
@@ -140,3 +140,11 @@ async def clients(*connected: ChatClient) -> AsyncIterator[None]:
     finally:
         for client in connected:
             await client.disconnect()
+
+
+async def ready(log: Log, group: str, client: ChatClient, edge: Edge, **options: Any) -> ChatClient:
+    """Make a client a member of ``group``, connect it, and wait until it is in the room."""
+    await log.join(group, client.up)
+    await client.connect(edge, **options)
+    await eventually(f"{client.up} is in {group}", lambda: group in client.joined)
+    return client

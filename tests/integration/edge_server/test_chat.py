@@ -12,19 +12,9 @@ from socketio.exceptions import ConnectionError as RefusedConnection
 from edge_server import another_log
 from runtime import log_reader, metrics
 from tests.integration.backing import Log, new_group, new_up, token
-from tests.integration.edge_server.edges import ChatClient, Edge, edge
-from tests.integration.backing import Log, new_group, new_up, token
-from tests.integration.edge_server.edges import ChatClient, Edge, edge
+from tests.integration.edge_server.edges import ChatClient, edge, ready
 from tests.unit.edge_server.gated_edge import Poller
 from tests.waiting import eventually
-
-
-async def ready(log: Log, group: str, client: ChatClient, edge: Edge, **options: Any) -> ChatClient:
-    """Make a client a member of ``group``, connect it, and wait until it is in the room."""
-    await log.join(group, client.up)
-    await client.connect(edge, **options)
-    await eventually(f"{client.up} is in {group}", lambda: group in client.joined)
-    return client
 
 
 async def test_a_message_reaches_every_member_on_every_edge_once_and_in_one_order(log: Log) -> None:

@@ -13,8 +13,7 @@ from runtime.kafka import new_producer
 from runtime.settings import KafkaSettings
 from schemas import topics
 from tests.integration.backing import Log, new_group, new_up
-from tests.integration.edge_server.edges import ChatClient, edge
-from tests.integration.edge_server.test_chat import ready
+from tests.integration.edge_server.edges import ChatClient, edge, ready
 from tests.waiting import eventually
 
 REFUSED = 4

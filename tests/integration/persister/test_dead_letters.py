@@ -13,8 +13,8 @@ from schemas import documents, topics
 from schemas.ids import new_id
 from schemas.log_records import DeadLetter, Encoded, GroupCreated, MemberJoined, MessageSent, encode
 from tests.integration.backing import Log, new_group, new_up
+from tests.integration.persister.messages import holds, say
 from tests.integration.persister.processes import History, Persister, partition_with
-from tests.integration.persister.test_storing import holds, say
 from tests.waiting import DEADLINE_S, eventually
 
 NewPersister = Callable[..., Persister]

@@ -17,6 +17,7 @@ from runtime.service import Service, running
 from runtime.settings import KafkaSettings
 from schemas import documents, topics
 from tests.integration.backing import Log, new_group
+from tests.integration.persister.messages import holds, say_many
 from tests.integration.persister.processes import (
     History,
     Persister,
@@ -24,7 +25,6 @@ from tests.integration.persister.processes import (
     group_commits,
     partition_with,
 )
-from tests.integration.persister.test_storing import holds, say_many
 from tests.waiting import eventually
 
 NewPersister = Callable[..., Persister]

@@ -7,8 +7,8 @@ import pytest
 
 from schemas import documents
 from tests.integration.backing import Log, new_group
+from tests.integration.persister.messages import holds, say_many
 from tests.integration.persister.processes import History, Persister, all_is_committed, open_history
-from tests.integration.persister.test_storing import holds, say_many
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.timeout(600)]

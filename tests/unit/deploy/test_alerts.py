@@ -1,43 +1,23 @@
 """Alerts: each has its cases, its page, and names only what exists; promtool decides whether they fire."""
 
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import Histogram
 
 from deploy.local.kafka_native import REPOSITORY
 from deploy.metrics_page import name_of, rows
 from runtime import metrics
+from tests.unit.deploy.prometheus import FOLDER, jobs_in, promtool, series_names, with_promtool
 
-FOLDER = REPOSITORY / "deploy" / "prometheus"
 RUNBOOKS = REPOSITORY / "docs" / "operating" / "runbooks"
 SECTIONS = ("## What it means", "## What to look at", "## What to do")
 RULES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"][0]["rules"]
 CASES = (FOLDER / "alerts_test.yaml").read_text()
 
 every = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-with_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="there is no promtool here (Debian's package prometheus)"
-)
-
-
-def series_names() -> set[str]:
-    """Return every name that Prometheus stores for our metrics."""
-    histograms = [name_of(row) for row in rows() if isinstance(row, Histogram)]
-    parts = {f"{name}_{part}" for name in histograms for part in ("bucket", "count", "sum")}
-    return parts | {name_of(row) for row in rows() if not isinstance(row, Histogram)}
-
-
-def promtool(*arguments: str, cwd: Path = FOLDER) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        ["promtool", *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=60
-    )
 
 
 @with_promtool
@@ -73,12 +53,6 @@ def test_an_alert_names_only_metrics_and_jobs_that_exist(rule: dict[str, Any]) -
     assert named <= series_names()
     assert named or "up{" in rule["expr"]
     assert set(jobs_in(rule["expr"])) <= set(metrics.OF_ONE_SERVICE)
-
-
-def jobs_in(expr: str) -> Iterator[str]:
-    """Yield the jobs that an expression asks for."""
-    for found in re.findall(r'job=~?"([^"]+)"', expr):
-        yield from found.split("|")
 
 
 def test_a_job_is_a_service_and_shows_its_metrics_where_prometheus_looks() -> None:

@@ -13,7 +13,7 @@ from deploy.grafana.panels import BYTES, NUMBER, PER_SECOND, SECONDS, Board, Pan
 from deploy.grafana.pictures import named, scaled
 from deploy.prometheus.local_prometheus import Series
 from runtime import metrics
-from tests.unit.deploy.test_alerts import jobs_in, series_names
+from tests.unit.deploy.prometheus import jobs_in, series_names
 
 PROVISIONING = FOLDER.parent / "provisioning"
 PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"}

@@ -16,12 +16,10 @@ import yaml
 from deploy.local.containers import KAFKA_IMAGE, MONGO_IMAGE
 from deploy.local.kafka_native import REPOSITORY
 from runtime.settings import TracingSettings
+from tests.unit.deploy.composed import COMPOSE, DEPLOY, DEV
 from tests.unit.deploy.known_settings import SETTINGS, ports, variables
 
-DEPLOY = REPOSITORY / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
-COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-DEV: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.dev.yaml").read_text())
 TRACED: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.tracing.yaml").read_text())
 OURS = {name: one for name, one in COMPOSE["services"].items() if one["image"] == "uni4all-chat"}
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from schemas import topics
+from tests.unit.deploy.prometheus import promtool, with_promtool
 from tests.unit.deploy.rendered import each_overlay, most, of_kind, said, with_kubectl, workload
-from tests.unit.deploy.test_alerts import promtool, with_promtool
 
 pytestmark = with_kubectl
 

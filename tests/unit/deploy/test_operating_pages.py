@@ -10,10 +10,10 @@ import pytest
 
 from deploy.local.kafka_native import REPOSITORY
 from deploy.metrics_page import name_of, rows
+from tests.unit.deploy.composed import COMPOSE
 from tests.unit.deploy.known_settings import SETTINGS, variables
+from tests.unit.deploy.prometheus import series_names
 from tests.unit.deploy.rendered import of_kind, with_kubectl
-from tests.unit.deploy.test_alerts import series_names
-from tests.unit.deploy.test_images import COMPOSE
 
 DOCS = REPOSITORY / "docs"
 PAGES = sorted([*(DOCS / "operating").rglob("*.md"), DOCS / "kubernetes.md", DOCS / "dashboards.md"])

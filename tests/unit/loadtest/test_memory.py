@@ -8,20 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.memory import FORGET_AFTER_S, Faults, Memory, Said
-from schemas.client_events import ChatMessage
-
-UPS = ("up000000001", "up000000002", "up000000003")
-HEAD = 100
-
-
-class Clock:
-    """A clock that only a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.unit.loadtest.one_room import HEAD, UPS, Clock, message
 
 
 class Room:
@@ -45,12 +32,6 @@ class Room:
 
     def wrong(self) -> dict[str, int]:
         return {name: count for name, count in asdict(self.memory.verdict()).items() if count}
-
-
-def message(
-    seq: int, *, text: str = "olá", room: str = "leic", up: str = UPS[0], sent_at: int = 1
-) -> ChatMessage:
-    return ChatMessage(id=f"m{seq}", seq=seq, room=room, up=up, message=text, timestamp=2, sent_at=sent_at)
 
 
 some_seqs = st.lists(st.integers(HEAD + 1, HEAD + 60), min_size=2, max_size=20, unique=True).map(sorted)

@@ -9,7 +9,7 @@ from loadtest.memory import Memory, Said
 from loadtest.seen_frames import Run
 from loadtest.shared_runs import SAME_MOMENT_S, SharedRuns
 from schemas.client_events import ChatMessage
-from tests.unit.loadtest.test_memory import HEAD, UPS, Clock, message
+from tests.unit.loadtest.one_room import HEAD, UPS, Clock, message
 
 Cuts = list[list[int]]
 

@@ -1,0 +1,37 @@
+"""promtool, which decides what rules and configurations say, and the names by which Prometheus knows us."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import Histogram
+
+from deploy.local.kafka_native import REPOSITORY
+from deploy.metrics_page import name_of, rows
+
+FOLDER = REPOSITORY / "deploy" / "prometheus"
+with_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="there is no promtool here (Debian's package prometheus)"
+)
+
+
+def promtool(*arguments: str, cwd: Path = FOLDER) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["promtool", *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def series_names() -> set[str]:
+    """Return every name that Prometheus stores for our metrics."""
+    histograms = [name_of(row) for row in rows() if isinstance(row, Histogram)]
+    parts = {f"{name}_{part}" for name in histograms for part in ("bucket", "count", "sum")}
+    return parts | {name_of(row) for row in rows() if not isinstance(row, Histogram)}
+
+
+def jobs_in(expr: str) -> Iterator[str]:
+    """Yield the jobs that an expression asks for."""
+    for found in re.findall(r'job=~?"([^"]+)"', expr):
+        yield from found.split("|")
