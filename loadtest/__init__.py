@@ -27,7 +27,7 @@ A student has a mind (what and when), a body (how) and a memory (what came, and 
     availability.py   (pure) uptime, MTBF and MTRS of what it saw
     tokens.py         where students' tokens come from
 
-    irc_logs.py       (pure) real chat logs as messages
+    irc_logs.py       real chat logs as messages
     websocket.py      (pure) the client's side of RFC 6455, as far as a Socket.IO client needs it
     seen_frames.py    (pure) a frame that was parsed for one student is known for all others
     outbox.py         (pure) what a student has yet to get acked, and when it is tried again

@@ -8,14 +8,13 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
-from loadtest import irc_logs, schedule
+from loadtest import schedule
 from loadtest.crowd import Crowd, Group, make_crowd, replay_crowd
-from loadtest.irc_logs import IrcMessage
+from loadtest.irc_logs import read_logs
 from loadtest.live_crowd import LiveCrowd
 from loadtest.memory import Memory
 from loadtest.news import COUNTS, LATENCIES, Job, News, Second, Verdict
@@ -219,19 +218,12 @@ def _leave_alone_what_stays() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _plan(scenario: Scenario, job: Job, ups: Sequence[str]) -> tuple[Crowd, Iterator[schedule.Line]]:
+def _plan(scenario: Scenario, job: Job, ups: Sequence[str]) -> tuple[Crowd, Iterable[schedule.Line]]:
     if scenario.replay is None:
         crowd = make_crowd(scenario, job.run, job.number, job.of, ups)
         return crowd, schedule.talk(scenario, crowd, f"{job.run} {job.number}")
-    logs = _read_logs(scenario.replay.folder)
+    logs = read_logs(scenario.replay.folder)
     crowd, by_nick = replay_crowd(logs, job.run, ups)
     starts_s = sum(phase.seconds for phase in scenario.phases)
-    return crowd, schedule.replayed(logs, crowd, by_nick, starts_s, scenario.replay.seconds)
-
-
-def _read_logs(folder: Path) -> Mapping[str, list[IrcMessage]]:
-    logs = {file.name: irc_logs.parse(file.read_bytes()) for file in sorted(folder.glob("*.log"))}
-    found = {name: log for name, log in logs.items() if log}
-    if not found:
-        raise ValueError(f"{folder} holds no *.log with lines like [12:34] <nick> text")
-    return found
+    rooms = [group.id for group in crowd.groups]
+    return crowd, schedule.replayed(logs, rooms, by_nick, starts_s, scenario.replay.seconds)

@@ -1,4 +1,4 @@
-"""Reads IRC logs as messages: who said what, in which minute. Pure; opens no file.
+"""Reads IRC logs as messages: who said what, in which minute. Pure, but for `read_logs`.
 
 A line ``[HH:MM] <nick> text`` is a message. Joins and renames (``===``) and actions
 (``* nick waves``) are not.
@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Final
 
 DIAL_MINUTES: Final = 12 * 60
@@ -22,6 +23,19 @@ class IrcMessage:
     minute: int
     nick: str
     text: str
+
+
+def read_logs(path: Path) -> dict[str, list[IrcMessage]]:
+    """Return what is said in each ``*.log`` of a folder, or in one log, by its file's name.
+
+    Raises ValueError where nothing is, or OSError.
+    """
+    # Unlike glob, this says so where there is no such folder, or nobody may look into it.
+    files = [path] if path.is_file() else sorted(one for one in path.iterdir() if one.suffix == ".log")
+    logs = {file.name: parse(file.read_bytes()) for file in files}
+    if not any(logs.values()):
+        raise ValueError(f"{path} holds no *.log with lines like [12:34] <nick> text")
+    return {name: log for name, log in logs.items() if log}
 
 
 def parse(log: bytes) -> list[IrcMessage]:
@@ -43,22 +57,17 @@ def parse(log: bytes) -> list[IrcMessage]:
     return messages
 
 
-def moments(log: Sequence[IrcMessage], lasts_s: float | None = None) -> list[float]:
+def moments(log: Sequence[IrcMessage], lasts_s: float, speed: float | None = None) -> list[float]:
     """Return when each message of a log is said, in seconds: a minute's messages evenly within it.
 
-    With ``lasts_s`` the clock runs such that the whole log takes that long.
+    The clock runs such that the whole log takes ``lasts_s``; with ``speed``, so many times faster instead.
     """
     real: list[float] = []
     for minute, messages in groupby(log, key=lambda message: message.minute):
         count = len(list(messages))
         real += [60.0 * (minute + n / count) for n in range(count)]
-    factor = 1.0 if lasts_s is None else lasts_s / real_length_s(log)
-    return [moment * factor for moment in real]
-
-
-def real_length_s(log: Sequence[IrcMessage]) -> float:
-    """Return how long a log, which may not be empty, lasts by its own clock."""
-    return 60.0 * (log[-1].minute + 1)
+    faster = speed or 60.0 * (log[-1].minute + 1) / lasts_s
+    return [moment / faster for moment in real]
 
 
 def _step(before: int, now: int) -> int:

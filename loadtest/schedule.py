@@ -4,7 +4,7 @@ All moments are planned before the run, in seconds from its start: nothing here 
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heapreplace, merge
 from itertools import pairwise
@@ -92,18 +92,19 @@ def talk(scenario: Scenario, crowd: Crowd, seed: str) -> Iterator[Line]:
 
 def replayed(
     logs: Mapping[str, Sequence[IrcMessage]],
-    crowd: Crowd,
+    rooms: Iterable[str],
     ups: Mapping[str, str],
     starts_s: float,
     lasts_s: float,
-) -> Iterator[Line]:
-    """Yield what the logs say, each compressed to ``lasts_s``, in the order of its moments."""
+    speed: float | None = None,
+) -> list[Line]:
+    """Return what the logs say, each in its room, in the order of its moments (as `irc_logs` times them)."""
     lines = [
-        Line(starts_s + at_s, ups[message.nick], group.id, message.text)
-        for group, (_, log) in zip(crowd.groups, sorted(logs.items()), strict=True)
-        for at_s, message in zip(moments(log, lasts_s), log, strict=True)
+        Line(starts_s + at_s, ups[message.nick], room, message.text)
+        for room, (_, log) in zip(rooms, sorted(logs.items()), strict=True)
+        for at_s, message in zip(moments(log, lasts_s, speed), log, strict=True)
     ]
-    yield from sorted(lines, key=lambda line: line.at_s)
+    return sorted(lines, key=lambda line: line.at_s)
 
 
 def sample_text(chars: int) -> str:

@@ -14,7 +14,7 @@ import uvloop
 
 from deploy.demo.campus import run_campus
 from deploy.demo.local_system import LocalSystem
-from deploy.demo.replay import read_logs, run_replay
+from deploy.demo.replay import plan_of, run_replay
 from deploy.demo.replay_plan import ReplayPlan
 from deploy.demo.verdict import Verdict
 from deploy.local.run_folder import run_folder
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = _arguments(argv)
     interrupt_on_signals()
     try:
-        plan = read_logs(asked.replay, asked.speed) if asked.replay else None
+        plan = plan_of(asked.replay, asked.speed) if asked.replay else None
     except (OSError, ValueError) as error:
         print(f"nothing to replay: {error}", file=sys.stderr)
         return 2

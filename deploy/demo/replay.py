@@ -23,7 +23,7 @@ from deploy.demo.replay_plan import ReplayPlan, plan_replay
 from deploy.demo.students import Students
 from deploy.demo.verdict import Verdict, judge
 from loadtest.chat_client import ChatClient
-from loadtest.irc_logs import parse
+from loadtest.irc_logs import read_logs
 from loadtest.outbox import Outgoing
 from loadtest.rest import RestApi
 from loadtest.seen_frames import SeenFrames
@@ -72,14 +72,9 @@ class Records:
         return sum(len(seqs) for room in self.streams.values() for seqs in room.values())
 
 
-def read_logs(folder: Path, speed: float | None) -> ReplayPlan:
+def plan_of(folder: Path, speed: float | None) -> ReplayPlan:
     """Return the plan of a folder's logs. Raises ValueError where there is no message in it, or OSError."""
-    # Unlike glob, this says so where there is no such folder, or nobody may look into it.
-    files = [folder] if folder.is_file() else sorted(one for one in folder.iterdir() if one.suffix == ".log")
-    plan = plan_replay({file.name: parse(file.read_bytes()) for file in files}, run=new_id()[:8], speed=speed)
-    if not plan.lines:
-        raise ValueError(f"{folder} holds no *.log with lines like [12:34] <nick> text")
-    return plan
+    return plan_replay(read_logs(folder), run=new_id()[:8], speed=speed)
 
 
 async def run_replay(system: LocalSystem, plan: ReplayPlan) -> Verdict:
@@ -160,11 +155,11 @@ async def _say_all(plan: ReplayPlan, clients: dict[str, ChatClient], records: Re
     gc.freeze()
     loop = asyncio.get_running_loop()
     started = loop.time()
-    for line in plan.lines:
+    for message_id, line in plan.lines.items():
         wait_s = started + line.at_s - loop.time()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
-        clients[line.up].post(line.room, line.text, message_id=line.id, sent_at=int(time.time() * 1000))
+        clients[line.up].post(line.room, line.text, message_id=message_id, sent_at=int(time.time() * 1000))
         records.posted += 1
         bar.show(records.posted, _note(records))
     bar.finish(records.posted, _note(records))
@@ -194,10 +189,10 @@ async def _read_history(
     plan: ReplayPlan, system: LocalSystem, api: RestApi, records: Records, starts: dict[str, int]
 ) -> dict[str, list[ChatMessage]]:
     """Wait until all that was acked is stored, then read it group by group, as its first member."""
-    rooms = {line.id: line.room for line in plan.lines}
     last: dict[str, int] = {}
     for message_id, seq in records.acks.items():
-        last[rooms[message_id]] = max(seq, last.get(rooms[message_id], -1))
+        room = plan.lines[message_id].room
+        last[room] = max(seq, last.get(room, -1))
     history: dict[str, list[ChatMessage]] = {}
     bar = ProgressBar("reading   ", len(plan.groups))
     for group in plan.groups:

@@ -12,8 +12,8 @@ from hashlib import blake2b
 from typing import Final
 
 from deploy.demo.university import PlannedGroup, Student
-from loadtest.irc_logs import IrcMessage, real_length_s
-from loadtest.irc_logs import moments as said_at
+from loadtest.irc_logs import IrcMessage
+from loadtest.schedule import Line, replayed
 from schemas.log_records import MAX_NAME_CHARS
 from schemas.up_number import CIRCLE, DIGITS
 
@@ -21,31 +21,20 @@ LASTS_S: Final = 90.0
 """Where no speed is asked for, every log is compressed to this, side by side with the others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One message: who says what where, so many seconds after the start."""
-
-    at_s: float
-    up: str
-    room: str
-    text: str
-    id: str
-
-
 @dataclass(frozen=True)
 class ReplayPlan:
-    """A whole replay. ``lines`` are in the order of their moments."""
+    """A whole replay. ``lines``, by their ids, are in the order of their moments."""
 
     students: tuple[Student, ...]
     groups: tuple[PlannedGroup, ...]
-    lines: tuple[Line, ...]
+    lines: Mapping[str, Line]
     lasts_s: float
 
     @property
     def deliveries(self) -> int:
         """How often a message must reach a member: every message goes to all of its group."""
         members = {group.id: len(group.members) for group in self.groups}
-        return sum(members[line.room] for line in self.lines)
+        return sum(members[line.room] for line in self.lines.values())
 
 
 def plan_replay(
@@ -56,25 +45,16 @@ def plan_replay(
     With ``speed`` all clocks run so many times faster, each from its log's first minute; without, each
     log is compressed so that it lasts `LASTS_S`.
     """
-    logs = {name: log for name, log in logs.items() if log}  # where nobody speaks there is no group
     ups = up_numbers(message.nick for log in logs.values() for message in log)
     rooms = room_ids(logs)
-    groups, lines = [], []
-    for number, (name, log) in enumerate(sorted(logs.items())):
-        members = sorted({ups[message.nick] for message in log})
-        groups.append(PlannedGroup(rooms[name], readable(name), tuple(members)))
-        lines += [
-            Line(at_s, ups[message.nick], rooms[name], message.text, f"{run}-{number}-{n}")
-            for n, (at_s, message) in enumerate(zip(moments(log, speed), log, strict=True))
-        ]
-    lines.sort(key=lambda line: line.at_s)
+    groups = tuple(
+        PlannedGroup(rooms[name], readable(name), tuple(sorted({ups[message.nick] for message in log})))
+        for name, log in sorted(logs.items())
+    )
+    lines = replayed(logs, [group.id for group in groups], ups, 0.0, LASTS_S, speed)
     students = tuple(Student(up, username_of(nick, up), readable(nick)) for nick, up in sorted(ups.items()))
-    return ReplayPlan(students, tuple(groups), tuple(lines), lines[-1].at_s if lines else 0.0)
-
-
-def moments(log: Sequence[IrcMessage], speed: float | None = None) -> list[float]:
-    """Return when each message of a log is said, in seconds: a minute's messages evenly within it."""
-    return said_at(log, LASTS_S if speed is None else real_length_s(log) / speed)
+    by_id = {f"{run}-{n}": line for n, line in enumerate(lines)}
+    return ReplayPlan(students, groups, by_id, lines[-1].at_s if lines else 0.0)
 
 
 def up_numbers(nicks: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 
-from deploy.demo.replay_plan import Line
+from loadtest.schedule import Line
 from schemas.client_events import ChatMessage
 
 
@@ -57,7 +57,7 @@ Streams = Mapping[str, Mapping[str, Sequence[int]]]
 
 def judge(
     *,
-    lines: Sequence[Line],
+    lines: Mapping[str, Line],
     members: Mapping[str, Iterable[str]],
     acks: Mapping[str, int],
     streams: Streams,
@@ -67,14 +67,13 @@ def judge(
 ) -> Verdict:
     """Return the verdict.
 
-    ``acks`` give a seq by message id; ``heard`` is every different message that anybody received.
+    ``lines`` were sent, ``acks`` give seqs, by message id; ``heard`` is all that anybody received, each once.
     ``exact_times`` is False for a broker that keeps no append times: those of a message may differ there.
     """
-    sent = {line.id: line for line in lines}
-    ours = {room: [one for one in history.get(room, ()) if one.id in sent] for room in members}
+    ours = {room: [one for one in history.get(room, ()) if one.id in lines] for room in members}
     found = {one.id: one for room in ours.values() for one in room}
     by_seq = {(one.room, one.seq): one for one in found.values()}
-    per_room = Counter(line.room for line in lines)
+    per_room = Counter(line.room for line in lines.values())
     total = Verdict(
         sent=len(lines),
         acked=len(acks),
@@ -83,14 +82,14 @@ def judge(
         stored=len(found),
         doubled=sum(len(room) for room in ours.values()) - len(found),
         out_of_order=sum(descents([one.seq for one in room]) for room in ours.values()),
-        altered=_altered(sent, found, acks) + sum(_differs(one, by_seq, exact_times) for one in heard),
+        altered=_altered(lines, found, acks) + sum(_differs(one, by_seq, exact_times) for one in heard),
         leaked=_leaked(members, streams),
-        not_acked=len(sent) - len(acks),
-        not_stored=len(sent) - len(found),
+        not_acked=len(lines) - len(acks),
+        not_stored=len(lines) - len(found),
     )
     for room, ups in members.items():
         truth = [one.seq for one in ours[room]]
-        wanted = {*truth, *(acks[line.id] for line in lines if line.room == room and line.id in acks)}
+        wanted = {*truth, *(seq for message_id, seq in acks.items() if lines[message_id].room == room)}
         for up in set(ups):
             total = _add(total, truth, wanted, streams.get(room, {}).get(up, ()))
     return total
@@ -119,7 +118,7 @@ def _add(total: Verdict, truth: list[int], wanted: set[int], stream: Sequence[in
 def _altered(sent: Mapping[str, Line], found: Mapping[str, ChatMessage], acks: Mapping[str, int]) -> int:
     def is_other(stored: ChatMessage) -> bool:
         line = sent[stored.id]
-        said = (line.room, line.up, line.text, acks.get(line.id, stored.seq))
+        said = (line.room, line.up, line.text, acks.get(stored.id, stored.seq))
         return (stored.room, stored.up, stored.message, stored.seq) != said
 
     return sum(is_other(stored) for stored in found.values())

@@ -8,7 +8,7 @@ from typing import Protocol
 import pytest
 
 from deploy.demo.local_system import LocalSystem
-from deploy.demo.replay import read_logs, run_replay
+from deploy.demo.replay import plan_of, run_replay
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -53,7 +53,7 @@ async def test_a_replay_reaches_every_member_once_in_order_and_is_stored_and_aga
     local_system: LocalSystem, logs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for speed in (200.0, 1_000.0):
-        plan = read_logs(logs, speed=speed)
+        plan = plan_of(logs, speed=speed)
         verdict = await run_replay(local_system, plan)
         assert verdict.ok, verdict
         assert verdict.sent == verdict.acked == verdict.stored == len(plan.lines)
@@ -85,7 +85,7 @@ async def test_a_replay_is_right_although_parts_die_in_the_middle_and_come_back_
     away_s: float,
 ) -> None:
     parts = [parts_of(local_system)[name] for name in who.split()]
-    plan = read_logs(logs, speed=80.0)
+    plan = plan_of(logs, speed=80.0)
     replay = asyncio.create_task(run_replay(local_system, plan))
     try:
         while not re.search(r"replaying .* delivered [1-9]", said := capsys.readouterr().out):

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.demo.local_system import LocalSystem
-from deploy.demo.replay import read_logs, run_replay
+from deploy.demo.replay import plan_of, run_replay
 from deploy.demo.service_process import ServiceProcess
 from deploy.local.kafka_native import REPOSITORY
 from schemas import topics
@@ -117,7 +117,7 @@ async def test_nobody_notices_an_upgrade_nor_the_way_back(
     verdicts = []
     try:
         while not rolling.done():
-            verdicts.append(await run_replay(local_system, read_logs(logs, speed=40.0)))
+            verdicts.append(await run_replay(local_system, plan_of(logs, speed=40.0)))
     finally:
         await rolling
         await asyncio.to_thread(local_system.wait_until_spread)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.irc_logs import IrcMessage, parse
+from loadtest.irc_logs import IrcMessage, parse, read_logs
 
 REAL_LOGS = Path(__file__).resolve().parents[4] / "shared" / "data" / "irc"
 
@@ -78,9 +78,27 @@ def test_any_bytes_are_some_text(data: bytes) -> None:
     assert message.text.encode() == data or message.text.encode("latin-1") == data
 
 
+def test_only_logs_in_which_somebody_speaks_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("nothing that anybody said\n")
+    (tmp_path / "b.log").write_text("[10:00] <ana> olá\n")
+    (tmp_path / "notes.txt").write_text("[10:00] <rui> not a log\n")
+    assert read_logs(tmp_path) == read_logs(tmp_path / "b.log") == {"b.log": [IrcMessage(0, "ana", "olá")]}
+
+
+def test_a_folder_without_messages_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("nothing that anybody said\n")
+    with pytest.raises(ValueError, match=r"holds no \*\.log with lines like"):
+        read_logs(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read_logs(tmp_path / "nowhere")
+
+
 @pytest.mark.skipif(not REAL_LOGS.is_dir(), reason="the real logs are not beside the checkout")
 def test_the_real_logs_hold_the_messages_and_nicks_that_their_readme_says() -> None:
-    logs = [parse(file.read_bytes()) for file in sorted(REAL_LOGS.glob("*.log"))]
+    logs = read_logs(REAL_LOGS).values()
     assert len(logs) == 24
     assert sum(len(log) for log in logs) == 30_973
     assert len({message.nick for log in logs for message in log}) == 3_058

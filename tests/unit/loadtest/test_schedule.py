@@ -163,7 +163,7 @@ def test_a_replay_says_every_line_of_the_logs_within_its_time() -> None:
         "b.log": parse(b"[23:59] <ana> four"),
     }
     crowd, ups = replay_crowd(logs, "run")
-    lines = list(schedule.replayed(logs, crowd, ups, 5.0, 10.0))
+    lines = schedule.replayed(logs, [group.id for group in crowd.groups], ups, 5.0, 10.0)
     assert [(line.at_s, line.up == ups["ana"], line.text) for line in lines] == [
         (5.0, True, "um"), (5.0, True, "four"), (10.0, False, "dois"), (12.5, True, "tres"),
     ]  # fmt: skip

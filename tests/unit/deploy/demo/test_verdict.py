@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.demo.replay_plan import Line
 from deploy.demo.verdict import Verdict, descents, judge
+from loadtest.schedule import Line
 from schemas.client_events import ChatMessage
 
 ROOMS = {"leic": ("up000000001", "up000000002", "up000000003"), "meic": ("up000000002",)}
@@ -18,7 +18,7 @@ ROOMS = {"leic": ("up000000001", "up000000002", "up000000003"), "meic": ("up0000
 class Case:
     """A replay in which all went well, to be damaged."""
 
-    lines: list[Line] = field(default_factory=list)
+    lines: dict[str, Line] = field(default_factory=dict)
     acks: dict[str, int] = field(default_factory=dict)
     streams: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     heard: list[ChatMessage] = field(default_factory=list)
@@ -34,12 +34,13 @@ def well(count: int = 6, gap: int = 3) -> Case:
         case.history[room] = []
         case.streams[room] = {up: [] for up in ups}
         for n in range(count):
-            line = Line(float(n), ups[n % len(ups)], room, f"texto {n}", f"{room}-{n}")
+            line = Line(float(n), ups[n % len(ups)], room, f"texto {n}")
+            said, seq = f"{room}-{n}", n * gap
             message = ChatMessage(
-                id=line.id, seq=n * gap, room=room, up=line.up, message=line.text, timestamp=1, sent_at=1
+                id=said, seq=seq, room=room, up=line.up, message=line.text, timestamp=1, sent_at=1
             )
-            case.lines.append(line)
-            case.acks[line.id] = message.seq
+            case.lines[message.id] = line
+            case.acks[message.id] = message.seq
             case.history[room].append(message)
             case.heard.append(message.model_copy())
             for stream in case.streams[room].values():
