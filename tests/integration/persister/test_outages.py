@@ -37,7 +37,8 @@ async def store(backing: RunningBacking) -> AsyncIterator[Any]:
     """The store's handle; whatever a test did to it, it runs again afterwards."""
     yield backing.store
     backing.store.thaw()
-    await asyncio.to_thread(backing.store.stop)
+    # In order it would end only when its clients have gone, and the tests' are still here.
+    await asyncio.to_thread(backing.store.kill)
     await asyncio.to_thread(backing.store.start)
 
 
