@@ -23,6 +23,7 @@ FRAMES = int(os.environ.get("FUZZ_FRAMES", "5000"))
 A_CONNECTION = 50
 GROWTH_KIB = 100_000
 MASK = b"\x01\x02\x03\x04"
+CLOSE = b"\x88\x02"
 
 
 def frame(first: int, payload: bytes, *, masked: bool = True) -> bytes:
@@ -58,7 +59,8 @@ async def _open_by_hand(here: Edge, reader: asyncio.StreamReader, writer: asynci
 async def test_malformed_frames_close_their_own_connection_alone(log: Log) -> None:
     group, other = new_group(), ChatClient(new_up())
     await log.join(group, other.up)
-    async with edge() as here:
+    # aiohttp reads an unmasked frame as any other: who sends it is closed for not having connected in time.
+    async with edge(handshake_within_s=5.0) as here:
         await other.connect(here, transports=["websocket"])
         await eventually("in the room", lambda: group in other.joined)
         for name, content in MALFORMED.items():
@@ -66,7 +68,8 @@ async def test_malformed_frames_close_their_own_connection_alone(log: Log) -> No
                 await _open_by_hand(here, reader, writer)
                 writer.write(content)
                 async with asyncio.timeout(30):
-                    await reader.read()
+                    answer = await reader.read()
+            assert name == "unmasked" or answer[-4:-2] == CLOSE, name
             assert "seq" in await other.say(group, name), name
         assert other.disconnects == 0
         await other.disconnect()
