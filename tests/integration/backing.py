@@ -16,7 +16,6 @@ from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.ids import membership_key
 from schemas.log_records import Encoded, MemberJoined, encode, tombstone
-from tests.waiting import eventually as eventually  # noqa: PLC0414 - unit tests take it from here, still
 
 TOKEN_SECRET = "only-for-tests-0123456789abcdef-0123456789"
 

@@ -1,6 +1,7 @@
 """Imports go one way: schemas ← runtime ← the services ← deploy, loadtest, tests."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -45,3 +46,9 @@ def test_one_file_knows_a_library_that_may_be_replaced(driver: str) -> None:
 def test_the_rule_notices_an_import_between_services() -> None:
     assert wrong_imports("persister", "def f():\n    from edge_server.rooms import Rooms") == {"edge_server"}
     assert wrong_imports("schemas", "import runtime.kafka") == {"runtime"}
+
+
+def test_no_test_imports_from_another() -> None:
+    """What several of them use lies in plain modules."""
+    borrowed = re.compile(r"(?m)^from tests\S*\.test_\w+ import ")
+    assert [str(file) for file in (ROOT / "tests").rglob("*.py") if borrowed.search(file.read_text())] == []

@@ -12,7 +12,7 @@ from api_gateway import fallen_behind
 from api_gateway.fallen_behind import FallenBehind, StandingStill
 from schemas import topics
 from schemas.refusals import HISTORY_UNAVAILABLE, Refused
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 ONE: Final = ("t", 0)
 OTHER: Final = ("t", 1)

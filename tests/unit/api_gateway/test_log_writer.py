@@ -16,7 +16,7 @@ from runtime.spans import Spans
 from schemas.log_records import Encoded
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refusal, Refused
 from tests.unit.api_gateway.parts import until
-from tests.unit.runtime.test_spans import Traced
+from tests.unit.runtime.traced import Traced
 
 RECORD = Encoded(b"maths", b"{}", [])
 ELSEWHERE = Encoded(b"physics", b"{}", [])

@@ -16,7 +16,7 @@ from edge_server.engine_requests import allowed_origins
 from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
 from runtime.service import Service, running
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 SOON_S = 0.3
 

@@ -24,7 +24,7 @@ from runtime import metrics
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
 from tests.unit.edge_server.gated_edge import SOON_S, Edge, an_edge, is_closed
-from tests.unit.edge_server.test_fan_out import EngineSocket
+from tests.unit.edge_server.transports import EngineSocket
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from edge_server.recent_log import RecentLog
 from edge_server.rooms import Rooms
 from runtime.tokens import Identity
 from schemas.log_records import message_value
-from tests.unit.edge_server.test_fan_out import EngineSocket
+from tests.unit.edge_server.transports import EngineSocket
 
 UP = "up202000001"
 

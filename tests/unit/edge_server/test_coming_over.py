@@ -15,11 +15,11 @@ from edge_server.frames import close_frame, event_frame, text_frame
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import Unfinished
 from runtime import metrics
-from tests.integration.backing import eventually
 from tests.simulation.simulated_loop import SimulatedLoop
+from tests.unit.edge_server.client_frames import frames_of
 from tests.unit.edge_server.entries import entry
-from tests.unit.edge_server.test_direct_websocket import Closed, frames_of
-from tests.unit.edge_server.test_fan_out import client, seqs_on
+from tests.unit.edge_server.transports import Closed, client, seqs_on
+from tests.waiting import eventually
 
 SETTINGS = EdgeSettings()
 MUCH = 10_000

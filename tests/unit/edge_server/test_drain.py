@@ -10,7 +10,7 @@ from edge_server.drain import IN_TIME, Drain
 from edge_server.elsewhere import Elsewhere
 from edge_server.rooms import Rooms
 from runtime.assignments import Assignments
-from tests.unit.edge_server.test_moving import EdgeA, Stranger
+from tests.unit.edge_server.edge_a import EdgeA, Stranger
 
 LONG_S = 3_600.0
 

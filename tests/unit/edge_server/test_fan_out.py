@@ -1,7 +1,6 @@
 """Laws of sending: whatever a client's transport does, it gets its events once and in order."""
 
 import asyncio
-from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -10,71 +9,11 @@ from hypothesis import strategies as st
 from edge_server.clients import Client
 from edge_server.fan_out import MAX_REST_S, REST_FACTOR, FanOut, rest_after
 from edge_server.frames import text_frame, text_of
-from edge_server.reading import Reading
 from edge_server.rooms import Rooms
-from edge_server.write_through import WriteThrough
 from runtime import metrics
-from runtime.tokens import Identity
-from tests.integration.backing import eventually
 from tests.unit.edge_server.entries import entry
-
-
-class Transport:
-    """Remembers what was written, how much of it is unread, and whether its other end is read."""
-
-    def __init__(self) -> None:
-        self.wire: list[bytes] = []
-        self.unread = 0
-        self.paused = False
-
-    def write(self, data: bytes) -> None:
-        self.wire.append(data)
-
-    def get_write_buffer_size(self) -> int:
-        return self.unread
-
-    def is_closing(self) -> bool:
-        return b"ABORTED" in self.wire
-
-    def pause_reading(self) -> None:
-        self.paused = True
-
-    def resume_reading(self) -> None:
-        self.paused = False
-
-    def abort(self) -> None:
-        self.wire.append(b"ABORTED")
-
-
-class EngineSocket:
-    """Engine.io's side of a connection: it polls until it has a websocket."""
-
-    def __init__(self) -> None:
-        self.queue: Any = asyncio.Queue()
-        self.transport = Transport()
-        self.reading = Reading(cast(Any, self.transport))
-
-    def use_websocket(self) -> None:
-        """Let it be one that has begun by websocket."""
-        self.queue = WriteThrough(cast(Any, self.transport), lambda: None, 100)
-        self.websocket = self
-
-    def take_short_way(self, client: Client) -> None:
-        """Chat messages of this client would now go past engine.io."""
-
-    def polled(self) -> bytes:
-        """Take all that waits for a poll."""
-        return b"".join(self.queue.get_nowait().encode().encode() for _ in range(self.queue.qsize()))
-
-
-def client(socket: EngineSocket, *, max_bytes: int = 100, max_packets: int = 1000) -> Client:
-    made = Client("sid", Identity("up202000001", 0.0), socket, max_bytes=max_bytes, max_packets=max_packets)
-    made.count_as("polling")
-    return made
-
-
-def seqs_on(wire: bytes) -> list[int]:
-    return [int(part.split(b'"seq":')[1].split(b",")[0]) for part in wire.split(b'["chat message"')[1:]]
+from tests.unit.edge_server.transports import EngineSocket, client, seqs_on
+from tests.waiting import eventually
 
 
 async def test_a_client_that_is_gone_is_sent_nothing_and_never_counted_again() -> None:

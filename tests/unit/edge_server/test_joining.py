@@ -26,7 +26,7 @@ from schemas.log_records import MAX_TEXT_BYTES, MessageSent
 from tests.frame_reader import FrameReader
 from tests.unit.edge_server.entries import entry
 from tests.unit.edge_server.producers import passes
-from tests.unit.edge_server.test_fan_out import EngineSocket, Transport, seqs_on
+from tests.unit.edge_server.transports import EngineSocket, Transport, seqs_on
 
 
 class Lobby:

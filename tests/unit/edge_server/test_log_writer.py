@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from edge_server.log_writer import NOT_SAID, LogWriter, Outgoing, Written
 from runtime.budgets import request_cost
 from runtime.kafka import partition_of
-from tests.integration.backing import eventually
 from tests.unit.edge_server.producers import Producer, passes
+from tests.waiting import eventually
 
 PARTITIONS = 3
 GROUPS = [b"a", b"b", b"c", b"d", b"e"]

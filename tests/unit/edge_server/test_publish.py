@@ -18,8 +18,8 @@ from edge_server.settings import EdgeSettings
 from schemas.client_events import SendMessage
 from schemas.log_records import MessageSent, message_value
 from schemas.refusals import Refused
-from tests.integration.backing import eventually
 from tests.unit.edge_server.producers import Producer, passes
+from tests.waiting import eventually
 
 UP = "up202000001"
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.reading import Reading
-from tests.unit.edge_server.test_fan_out import Transport
+from tests.unit.edge_server.transports import Transport
 
 STEPS = ("pause_reading", "resume_reading", "rest", "wake")
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from edge_server.clients import Client
 from edge_server.rooms import Rooms
 from runtime.tokens import Identity
-from tests.unit.edge_server.test_fan_out import EngineSocket
+from tests.unit.edge_server.transports import EngineSocket
 
 UPS = ["up202000001", "up202000001", "up202000002"]
 

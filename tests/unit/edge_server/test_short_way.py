@@ -22,9 +22,9 @@ from runtime.memberships import Memberships
 from runtime.tokens import Identity
 from schemas.client_events import SendMessage
 from schemas.refusals import OVERLOADED, RATE_LIMITED, UNAVAILABLE, Refused
-from tests.integration.backing import eventually
 from tests.simulation.simulated_loop import SimulatedLoop
-from tests.unit.edge_server.test_fan_out import Transport
+from tests.unit.edge_server.transports import Transport
+from tests.waiting import eventually
 
 UP = "up202000001"
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import BoundedReader, Unfinished
 from runtime import metrics
-from tests.integration.backing import eventually
 from tests.unit.edge_server.gated_edge import Edge, an_edge, is_closed
+from tests.waiting import eventually
 
 EVENT = 32_768
 FRAME = 65_536

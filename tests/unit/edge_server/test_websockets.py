@@ -19,7 +19,7 @@ from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
 from runtime import metrics
 from runtime.service import Service, running
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 HANDSHAKE = (
     "GET /socket.io/?EIO=4&transport=websocket&slowly HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\n"

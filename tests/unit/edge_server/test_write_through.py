@@ -7,7 +7,7 @@ from engineio import packet
 
 from edge_server.frames import text_frame
 from edge_server.write_through import WriteThrough
-from tests.unit.edge_server.test_fan_out import Transport
+from tests.unit.edge_server.transports import Transport
 
 
 def message(text: str) -> packet.Packet:

@@ -1,8 +1,12 @@
-"""Records as a consumer hands them over, and strategies that make them."""
+"""Records as a consumer hands them over, strategies that make them, and batches of them."""
+
+from collections.abc import Iterable
 
 from aiokafka import ConsumerRecord, TopicPartition
 from hypothesis import strategies as st
 
+from persister.batch import Batch, Limits
+from persister.read_records import read
 from schemas import topics
 from schemas.ids import membership_key
 from schemas.log_records import (
@@ -113,3 +117,13 @@ def logs(draw: st.DrawFn) -> list[ConsumerRecord]:
 def partition_of(record: ConsumerRecord) -> TopicPartition:
     """Return the partition that a record stands in."""
     return TopicPartition(record.topic, record.partition)
+
+
+ROOMY = Limits(records=1_000, bytes=10**9, age_s=1.0)
+
+
+def batch_of(log: Iterable[ConsumerRecord], limits: Limits = ROOMY, now: float = 0.0) -> Batch:
+    batch = Batch(limits, epoch=1)
+    for record in log:
+        batch.add(partition_of(record), read(record), now)
+    return batch

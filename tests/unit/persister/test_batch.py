@@ -1,7 +1,5 @@
 """Batches: a law for whatever the log holds and however it is cut into batches."""
 
-from collections.abc import Iterable
-
 from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,16 +7,7 @@ from hypothesis import strategies as st
 from persister.batch import Batch, Limits
 from persister.read_records import Fold, NewMessage, Poison, read
 from tests.unit.persister import records as make
-from tests.unit.persister.records import consumed, logs, partition_of
-
-ROOMY = Limits(records=1_000, bytes=10**9, age_s=1.0)
-
-
-def batch_of(log: Iterable[ConsumerRecord], limits: Limits = ROOMY, now: float = 0.0) -> Batch:
-    batch = Batch(limits, epoch=1)
-    for record in log:
-        batch.add(partition_of(record), read(record), now)
-    return batch
+from tests.unit.persister.records import ROOMY, batch_of, consumed, logs, partition_of
 
 
 @given(logs())

@@ -19,8 +19,7 @@ from runtime.mongo import StoreUnavailable
 from schemas import documents, topics
 from tests.unit.persister import records as make
 from tests.unit.persister.model_store import ModelStore
-from tests.unit.persister.records import consumed, logs
-from tests.unit.persister.test_batch import ROOMY, batch_of
+from tests.unit.persister.records import ROOMY, batch_of, consumed, logs
 
 
 class Letters:

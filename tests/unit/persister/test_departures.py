@@ -13,8 +13,7 @@ from schemas import documents, topics
 from schemas.log_records import PresenceChanged
 from tests.unit.persister import records as make
 from tests.unit.persister.model_store import ModelStore
-from tests.unit.persister.records import consumed
-from tests.unit.persister.test_batch import batch_of
+from tests.unit.persister.records import batch_of, consumed
 
 UP = "up201900001"
 Said = tuple[bool, str | None]

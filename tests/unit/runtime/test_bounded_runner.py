@@ -17,7 +17,7 @@ from runtime.service import Service, running
 from runtime.settings import ServiceSettings
 from runtime.tokens import MAX_TOKEN_CHARS
 from schemas.refusals import TABLE, ErrorAnswer, RefusalBody
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 MOST = 10
 ASK = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"

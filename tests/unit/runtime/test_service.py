@@ -9,7 +9,7 @@ from runtime import service as life
 from runtime.health import waiting_for
 from runtime.service import Fatal, Service, running
 from runtime.settings import ServiceSettings
-from tests.integration.backing import eventually
+from tests.waiting import eventually
 
 
 class DiesOnce:

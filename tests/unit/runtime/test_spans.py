@@ -9,19 +9,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from opentelemetry.semconv.attributes import db_attributes, error_attributes, http_attributes
 
 from runtime import tracing
 from runtime.service import Service
 from runtime.settings import ServiceSettings, TracingSettings
-from runtime.spans import Sending, Spans, sampler
+from runtime.spans import sampler
 from schemas.log_records import Headers
 from schemas.refusals import OVERLOADED, Refused
+from tests.unit.runtime.traced import Traced
 
 KNOWN = {
     value
@@ -29,26 +27,6 @@ KNOWN = {
     for name, value in vars(names).items()
     if name.isupper()
 }
-
-
-class Traced:
-    """Spans, and where they arrive."""
-
-    def __init__(self, sampling: Sampler = ALWAYS_ON) -> None:
-        self._exporter = InMemorySpanExporter()
-        provider = TracerProvider(sampler=sampling, shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.spans = Spans(provider)
-
-    def sending(self, message_id: str = "m") -> Sending:
-        """Begin the span of a record that is sampled."""
-        sending = self.spans.send("t", key="g", message_id=message_id)
-        assert sending is not None
-        return sending
-
-    @property
-    def ended(self) -> tuple[ReadableSpan, ...]:
-        return self._exporter.get_finished_spans()
 
 
 def a_record(headers: Any) -> Any:
