@@ -116,6 +116,7 @@ class EngineSocket:
         queue = self.queue
         while (waiting := await queue.get()) is not None:
             self._transport.write(b"%b\n" % str(waiting.encode()).encode())
-            await asyncio.sleep(0)
+            # The next poll is under way: what comes meanwhile waits for it, or for the websocket.
+            await asyncio.sleep(self._server.process.chance.delay())
         if not self.upgraded:
             self._transport.close()
