@@ -83,7 +83,10 @@ async def stop_within(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: floa
     _stopping.add(stopping)
     stopping.add_done_callback(_stopping.discard)
     await asyncio.wait({stopping}, timeout=seconds)
-    if stopping.done():
+    if stopping.cancelled() and isinstance(client, AIOKafkaConsumer):
+        # It cancels its fetches and waits for them: one that paused ends it instead, before its connections.
+        await client._client.close()  # noqa: SLF001 - stopping it again does nothing
+    elif stopping.done():
         stopping.result()
     else:
         log.warning("a client of Kafka did not stop in time", extra=logs.facts(seconds=seconds))

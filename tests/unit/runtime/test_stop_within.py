@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError
 
 from runtime.kafka import stop_within
@@ -22,6 +23,28 @@ async def test_a_client_that_does_not_stop_in_time_goes_on_stopping() -> None:
     back.set()
     async with asyncio.timeout(30):
         await closed.wait()
+
+
+async def test_a_consumer_whose_stop_is_ended_by_a_fetch_that_pauses_keeps_no_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Pausing:
+        async def close(self) -> None:
+            pause = asyncio.create_task(asyncio.sleep(3600))
+            await asyncio.sleep(0)
+            pause.cancel()
+            await pause
+
+    closed: list[bool] = []
+
+    async def close() -> None:
+        closed.append(True)
+
+    consumer = AIOKafkaConsumer()
+    monkeypatch.setattr(consumer, "_fetcher", Pausing())
+    monkeypatch.setattr(consumer._client, "close", close)
+    await stop_within(consumer, 30.0)
+    assert closed == [True]
 
 
 async def test_an_error_of_a_client_that_stops_is_raised() -> None:
