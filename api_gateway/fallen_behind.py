@@ -8,6 +8,7 @@ gets no further either, and nothing is wrong with this gateway in particular.
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from api_gateway.stored_progress import StoredProgress
@@ -55,13 +56,12 @@ class FallenBehind:
         return f"behind the store for {behind_s:.0f} s" if behind_s >= BEHIND_AFTER_S else None
 
     async def run(self) -> None:
-        """Look, for ever. Where the store is away, what was seen last holds."""
+        """Look, for ever. Where the store is away, what it said last holds: it gets no further meanwhile."""
+        stored: dict[Partition, int] = {}
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            try:
+            with suppress(Refused):
                 stored = await self._stored()
-            except Refused:
-                continue
             # What is read meanwhile counts: the store was asked before.
             self._look(stored)
 

@@ -75,6 +75,9 @@ async def test_it_says_so_until_the_log_is_read_again_also_while_the_store_is_aw
     progress.is_away = True
     await asyncio.sleep(0.05)
     assert behind.fault() is not None
-    progress.is_away, read[0] = False, 8
+    read[0] = 8
     await eventually("it has caught up", lambda: behind.fault() is None)
+    progress.is_away = False
+    await asyncio.sleep(0.05)
+    assert behind.fault() is None
     running.cancel()
