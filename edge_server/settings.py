@@ -169,4 +169,6 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
     def _fits(self) -> Self:
         if self.drain_deadline_s + self.settle_on_stop_ms / 1000 >= self.shutdown_deadline_s:
             raise ValueError("SHUTDOWN_DEADLINE_S must be more than DRAIN_DEADLINE_S and SETTLE_ON_STOP_MS")
+        if self.connects_burst_per_user < self.max_connections_per_user:
+            raise ValueError("CONNECTS_BURST_PER_USER must not be less than MAX_CONNECTIONS_PER_USER")
         return self

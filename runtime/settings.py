@@ -63,7 +63,7 @@ class ServiceSettings(SettingsPart):
         default=20_000,
         ge=10,
         description="HTTP connections that a port holds at once; one more is closed unread. Websockets do "
-        "not count, but those of clients that began by polling.",
+        "not count.",
     )
     shutdown_deadline_s: Seconds = Field(
         default=10.0,

@@ -57,3 +57,9 @@ def test_the_longest_connect_that_the_contract_allows_is_an_event_that_is_read()
     with pytest.raises(ValidationError):
         ConnectAuth.model_validate({**auth, "token": "x" * 8_193})
     assert len(f"40{json.dumps(auth)}") <= EdgeSettings.model_fields["max_event_bytes"].default
+
+
+def test_all_connections_that_a_user_may_have_may_come_at_once() -> None:
+    assert EdgeSettings(max_connections_per_user=250).connects_burst_per_user == 250
+    with pytest.raises(ValidationError, match="CONNECTS_BURST_PER_USER"):
+        EdgeSettings(max_connections_per_user=251)
