@@ -8,6 +8,7 @@ https://socket.io/docs/v4/engine-io-protocol/#upgrade
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from engineio import packet
@@ -32,46 +33,49 @@ class ComingOver:
         self.closed = False
         """Whether it has failed. The client goes on by polling."""
         self._socket = socket
-        self._websocket = websocket
+        self._websocket: DirectWebSocket | None = websocket
         self._came_over = came_over
         self._ended = ended
         self._queue = WriteThrough(websocket.transport, websocket.close, settings.max_buffered_bytes)
-        self._is_heard = False
         socket.websocket = websocket
         self._late = asyncio.get_running_loop().call_later(settings.handshake_within_s, self._give_up)
 
     async def receive(self, received: packet.Packet) -> None:
         """Take a packet. Whatever is none of the two, in their order, ends the websocket."""
-        kind = received.packet_type
-        if kind == packet.PING and received.data == "probe" and not self._is_heard:
-            self._is_heard = True
+        kind, socket = received.packet_type, self._socket
+        if kind == packet.PING and received.data == "probe" and not socket.upgrading:
+            # Until now polls bring what there is: a client waits for a websocket that may never come.
+            socket.upgrading = True
             self._queue.put_nowait(packet.Packet(packet.PONG, "probe"))
-            await self._socket.queue.put(packet.Packet(packet.NOOP))
-        elif kind == packet.UPGRADE and self._is_heard and not self._socket.closed:
-            self._come_over()
+            await socket.queue.put(packet.Packet(packet.NOOP))
+        elif kind == packet.UPGRADE and socket.upgrading and self._websocket and not socket.closed:
+            self._come_over(self._websocket)
         else:
             self.closed = True
 
     def ended(self) -> None:
         """The websocket is gone, and the session goes on by polling."""
         self._late.cancel()
+        # What refers to each other would stay until the collector comes by, which is rarely.
+        self._queue.let_go()
+        self._websocket = self._socket.websocket = None
         self._socket.upgrading = False
-        self._socket.websocket = None
 
-    def _come_over(self) -> None:
+    def _come_over(self, websocket: DirectWebSocket) -> None:
         self._late.cancel()
-        socket, waiting = self._socket, self._socket.queue
+        socket, polled = self._socket, self._socket.queue
         socket.upgraded, socket.upgrading = True, False
         socket.queue = self._queue
-        self._websocket.carry(socket, lambda: self._ended(socket))
-        while not waiting.empty():
-            self._queue.put_nowait(sent := waiting.get_nowait())
-            if sent is None:
+        websocket.carry(socket, partial(self._ended, socket))
+        for waiting in polled.take_all():
+            self._queue.put_nowait(waiting)
+            if waiting is None:
                 break
         # Whoever still polls, which engine.io's clients don't, gets an end.
-        waiting.put_nowait(None)
+        polled.put_nowait(None)
         self._came_over(socket)
 
     def _give_up(self) -> None:
         metrics.LIMIT_HITS.labels(limit="slow handshakes").inc()
-        self._websocket.transport.abort()
+        if self._websocket is not None:
+            self._websocket.transport.abort()

@@ -6,14 +6,34 @@ the number and the bytes.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
+
+MOST_A_POLL: Final = 16
+"""Python's client takes no answer to a poll that has more packets. The rest is there for its next poll."""
 
 
 class PacketQueue(asyncio.Queue[Any]):
-    """Packets that a client has yet to take."""
+    """Packets that a client has yet to take. A poll takes the first by `get`, and others by `get_nowait`."""
 
     on_put: Callable[[], Awaitable[None]] | None = None
     """Looks at what waits, after each packet of engine.io's."""
+    _polled = 0
+
+    async def get(self) -> Any:
+        """Begin to answer a poll; called by engine.io."""
+        self._polled = 0
+        return await super().get()
+
+    def get_nowait(self) -> Any:
+        """Return one more packet for a poll. Raises `asyncio.QueueEmpty` where it has enough."""
+        if self._polled >= MOST_A_POLL:
+            raise asyncio.QueueEmpty
+        self._polled += 1
+        return super().get_nowait()
+
+    def take_all(self) -> list[Any]:
+        """Return all packets: no poll will take them."""
+        return [super(PacketQueue, self).get_nowait() for _ in range(self.qsize())]
 
     async def put(self, item: Any) -> None:
         """Put a packet, or None as the end; called by engine.io."""

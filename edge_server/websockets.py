@@ -16,6 +16,7 @@ from edge_server.arrivals import Arrivals
 from edge_server.coming_over import ComingOver
 from edge_server.direct_websocket import DirectWebSocket, Take
 from edge_server.frames import text_frame
+from edge_server.packet_queue import PacketQueue
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import Unfinished
 from edge_server.write_through import WriteThrough
@@ -71,14 +72,12 @@ class WebSockets:
 
     async def _let_come_over(self, socket: Any, take: Take, request: Request) -> StreamResponse:
         """Accept the websocket of a client that polls, which goes on until it has come over."""
-        if socket.upgrading:
+        if getattr(socket, "websocket", None) is not None:
             metrics.LIMIT_HITS.labels(limit="upgrades of a session").inc()
             return Response(status=HTTPStatus.CONFLICT)
-        socket.upgrading = True
         try:
             accepted = await _accepted(request, b"")
         except ConnectionResetError:
-            socket.upgrading = False
             return Response()
         websocket = self._websocket(request, take)
         if socket.sid not in self._arrivals:
@@ -101,8 +100,8 @@ async def _accepted(request: Request, first: bytes) -> Accepted:
     return accepted
 
 
-def _waiting_in(queue: Any) -> bytes:
-    return b"".join(text_frame(queue.get_nowait().encode().encode()) for _ in range(queue.qsize()))
+def _waiting_in(queue: PacketQueue) -> bytes:
+    return b"".join(text_frame(waiting.encode().encode()) for waiting in queue.take_all())
 
 
 def _take_from_aiohttp(request: Request, websocket: DirectWebSocket) -> None:

@@ -56,6 +56,13 @@ class WriteThrough:
         """The connection is gone: there is nothing left to end."""
         self._end = lambda: None
 
+    def task_done(self) -> None:
+        """A poll that was under way has taken something of the queue that stood here before."""
+
+    def get_nowait(self) -> packet.Packet:
+        """There is nothing for that poll any more."""
+        raise asyncio.QueueEmpty
+
     async def put(self, item: packet.Packet | None) -> None:
         """Do what `put_nowait` does, for engine.io."""
         self.put_nowait(item)

@@ -1,5 +1,6 @@
 """A socket server behind its gate with nothing behind it, and clients that poll and upgrade by hand."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -124,3 +125,11 @@ async def is_closed(socket: ClientWebSocketResponse) -> None:
     """Read until the edge has closed it."""
     while (await socket.receive()).type in {WSMsgType.TEXT, WSMsgType.BINARY}:
         pass
+
+
+def wire_of(socket: ClientWebSocketResponse) -> asyncio.Transport:
+    """Return where bytes can be written that are no whole frames."""
+    connection = socket._response.connection
+    assert connection is not None
+    assert isinstance(connection.transport, asyncio.Transport)
+    return connection.transport

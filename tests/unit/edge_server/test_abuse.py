@@ -23,8 +23,10 @@ from edge_server.frames import text_frame
 from runtime import metrics
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
-from tests.unit.edge_server.gated_edge import SOON_S, Edge, an_edge, is_closed
+from tests.unit.edge_server.client_frames import frames_of
+from tests.unit.edge_server.gated_edge import SOON_S, Edge, an_edge, is_closed, wire_of
 from tests.unit.edge_server.transports import EngineSocket
+from tests.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -322,6 +324,48 @@ async def test_after_its_end_a_session_is_not_begun_again() -> None:
         await is_closed(socket)
         await edge.is_empty()
         assert (edge.connects, manager.rooms, manager.pending_connect) == (0, {}, {})
+
+
+@pytest.mark.parametrize("spoilt", ["Sec-WebSocket-Key", "Sec-WebSocket-Version"])
+async def test_a_request_for_a_websocket_that_is_refused_leaves_the_client_polling(spoilt: str) -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        url = client.url.replace("=polling", "=websocket")
+        whole = {
+            "Connection": "Upgrade", "Upgrade": "websocket",
+            "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version": "13",
+        }  # fmt: skip
+        async with edge.session.get(url, headers={**whole, spoilt: "no"}) as answer:
+            assert answer.status == 400
+        assert await client.say('421["any"]') == 200
+        assert await client.poll() == '431["answered"]'
+        await client.upgraded()
+
+
+async def test_a_poll_that_waits_while_its_client_comes_over_just_ends() -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        socket = await client.upgrade()
+        waiting = asyncio.create_task(edge.session.get(client.url))
+        (session,) = edge.server.eio.sockets.values()
+        await eventually("it polls", lambda: session.queue._getters)
+        wire_of(socket).write(frames_of("2probe", 0, ping=False) + frames_of("5", 0, ping=False))
+        assert (await waiting).status == 200
+        assert await socket.receive_str() == "3probe"
+        await socket.send_str('421["any"]')
+        while not (await socket.receive_str()).startswith("431"):
+            pass
+
+
+async def test_a_poll_brings_no_more_packets_than_pythons_client_takes() -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        assert await client.say(*(f'42{n}["any"]' for n in range(40))) == 200
+        polls = [(await client.poll()).split("\x1e") for _ in range(3)]
+        assert [len(packets) for packets in polls] == [16, 16, 8]
+        assert [packet for packets in polls for packet in packets] == [
+            f'43{n}["answered"]' for n in range(40)
+        ]
 
 
 @pytest.mark.parametrize("headers", [{}, {"Connection": "keep-alive, upgrade"}, {"Upgrade": "websocket"}])

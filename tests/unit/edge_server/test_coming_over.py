@@ -1,6 +1,7 @@
 """Who comes over from polling to a websocket gets everything once and in order, whenever that is."""
 
 import asyncio
+import gc
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ from edge_server.clients import Client
 from edge_server.coming_over import ComingOver
 from edge_server.direct_websocket import DirectWebSocket
 from edge_server.frames import close_frame, event_frame, text_frame
+from edge_server.packet_queue import PacketQueue
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import Unfinished
 from runtime import metrics
@@ -29,7 +31,7 @@ class Polling:
     """An engine.io socket that polls, its client, and how they come over."""
 
     def __init__(self, settings: EdgeSettings = SETTINGS, *, welcomed: bool = True) -> None:
-        self.queue: Any = asyncio.Queue()
+        self.queue: Any = PacketQueue()
         self.websocket: DirectWebSocket | None = None
         self.upgraded = self.upgrading = self.closed = False
         self.client: Client = client(cast(Any, self), max_bytes=MUCH)
@@ -45,14 +47,15 @@ class Polling:
         self.received.append(received.data)
 
     def poll(self, seen: list[bytes]) -> None:
-        """Take what waits, as a poll does."""
-        while not self.queue.empty():
-            if (waiting := self.queue.get_nowait()) is not None:
-                seen.append(waiting.encode().encode())
+        """Take what waits, as polls do."""
+        seen.extend(waiting.encode().encode() for waiting in self.queue.take_all() if waiting)
+
+    def is_upgrading(self) -> bool:
+        return self.upgrading
 
     def begin(self) -> DirectWebSocket:
         """Accept a websocket."""
-        self.transport, self.upgrading = Closed(), True
+        self.transport = Closed()
         websocket = DirectWebSocket(
             cast(Any, self.transport), self._take, self._settings, Unfinished(self._settings)
         )
@@ -123,7 +126,7 @@ async def test_a_client_is_told_that_it_is_heard_its_poll_ends_and_then_it_is_di
     assert (here.transport.wire, seen) == ([text_frame(b"3probe")], [b"6"])
     polled = here.queue
     await say(websocket, "5")
-    assert polled.get_nowait() is None
+    assert await polled.get() is None
     assert (here.client.counted_as, here.client.reading) == ("websocket", websocket.reading)
     assert not here.upgrading
     await say(websocket, "4short")
@@ -183,6 +186,51 @@ async def test_a_goodbye_that_still_waits_is_written_and_then_the_end() -> None:
     assert [b"refused" in data for data in here.transport.wire] == [False, True, False]
     assert here.transport.wire[-1] == close_frame(1000)
     websocket.connection_lost(None)
+
+
+async def test_polls_bring_what_there_is_until_the_client_is_told_that_its_websocket_is_heard() -> None:
+    here = Polling()
+    websocket = here.begin()
+    assert not here.is_upgrading()
+    await say(websocket, "2probe")
+    assert here.is_upgrading()
+    websocket.connection_lost(None)
+    assert not here.is_upgrading()
+
+
+async def test_who_is_gone_before_it_was_heard_to_come_goes_on_polling() -> None:
+    here = Polling()
+    websocket = here.begin()
+    await say(websocket, "2probe")
+    websocket.data_received(frames_of("5", 0, ping=False))
+    websocket.connection_lost(None)
+    while websocket.is_working:  # noqa: ASYNC110 - not a pass later
+        await asyncio.sleep(0)
+    assert (here.upgraded, here.upgrading, here.ends) == (False, False, 0)
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_nothing_of_a_websocket_that_is_gone_waits_for_the_collector(over: bool) -> None:
+    def left() -> int:
+        return sum(isinstance(one, DirectWebSocket | ComingOver) for one in gc.get_objects())
+
+    gc.collect()
+    before = left()
+    gc.disable()
+    try:
+        here = Polling()
+        websocket = here.begin()
+        await say(websocket, "2probe")
+        if over:
+            await say(websocket, "5")
+        websocket.connection_lost(None)
+        here.websocket = here.client.reading = None
+        here.queue.let_go() if over else None
+        del websocket
+        await asyncio.sleep(0)
+        assert left() == before
+    finally:
+        gc.enable()
 
 
 async def test_a_session_that_is_over_does_not_come_over() -> None:

@@ -1,7 +1,5 @@
 """What is held of messages that have not ended: by one websocket, and by all together."""
 
-import asyncio
-
 import pytest
 from aiohttp import ClientWebSocketResponse
 from hypothesis import given
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import BoundedReader, Unfinished
 from runtime import metrics
-from tests.unit.edge_server.gated_edge import Edge, an_edge, is_closed
+from tests.unit.edge_server.gated_edge import Edge, an_edge, is_closed, wire_of
 from tests.waiting import eventually
 
 EVENT = 32_768
@@ -74,14 +72,6 @@ def test_what_is_held_together_is_what_each_holds_and_only_the_long_ones_are_giv
 def part(size: int) -> bytes:
     """Return the beginning of a masked text of that many bytes, all but the last one."""
     return b"\x81\xff" + size.to_bytes(8, "big") + b"\0\0\0\0" + b"4" + b"x" * (size - 2)
-
-
-def wire_of(socket: ClientWebSocketResponse) -> asyncio.Transport:
-    """Return where bytes can be written that are no whole frames."""
-    connection = socket._response.connection
-    assert connection is not None
-    assert isinstance(connection.transport, asyncio.Transport)
-    return connection.transport
 
 
 def held(edge: Edge) -> int:
