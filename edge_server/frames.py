@@ -17,6 +17,9 @@ _TEXT_FRAME: Final = 0x81
 _CLOSE_FRAME: Final = 0x88
 _PONG_FRAME: Final = 0x8A
 
+BYTES_PER_EVENT: Final = 1_024
+"""So many bytes count as one more event: they are parsed, and edges keep texts for those who come back."""
+
 _HEADER_BYTES: Final = {126: 4, 127: 10}
 """How long the header is, by its second byte; below these, that byte is the text's length."""
 
@@ -30,6 +33,11 @@ def event_text(name: str, payload: BaseModel | dict[str, Any]) -> bytes:
 def event_frame(name: str, payload: BaseModel | dict[str, Any]) -> bytes:
     """Return an event of the default namespace as a frame."""
     return text_frame(event_text(name, payload))
+
+
+def event_cost(text: str) -> int:
+    """Return what an event that a client has sent counts: one, and one more for each KiB."""
+    return 1 + (len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))) // BYTES_PER_EVENT
 
 
 def text_frame(text: bytes) -> bytes:

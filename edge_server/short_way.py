@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from edge_server.clients import Client
-from edge_server.frames import ack, message_ack
+from edge_server.frames import ack, event_cost, message_ack
 from edge_server.recent_log import Entry
 from runtime import metrics
 from schemas.refusals import Refused
@@ -23,6 +23,9 @@ TellSender = Callable[[str, Entry | Refused], None]
 
 Say = Callable[[Client, object, TellSender], None]
 """Says a message for a client. Whatever it raises is refused."""
+
+Spend = Callable[[Client, float], None]
+"""Lets a client's user pay for an event. Raises `Refused`."""
 
 Refuse = Callable[[Client, Exception], dict[str, Any]]
 """Logs and counts a refusal, and returns its answer."""
@@ -34,13 +37,14 @@ _CHAT_MESSAGE: Final = re.compile(r'42(0|[1-9][0-9]{0,8})\["chat message",')
 class ShortWay:
     """Reads chat messages from frames, and writes their acks."""
 
-    def __init__(self, say: Say, refuse: Refuse, *, max_event_bytes: int) -> None:
+    def __init__(self, spend: Spend, say: Say, refuse: Refuse, *, max_event_bytes: int) -> None:
+        self._spend = spend
         self._say = say
         self._refuse = refuse
         self._max_chars = max_event_bytes
 
     def take(self, client: Client, text: str) -> bool:
-        """Take a chat message and answer it; False: this is not one, and nothing has happened.
+        """Take a chat message and answer it; False: this is not one, and nothing was done but paying for it.
 
         While a client rests after a refusal, its messages are not looked into.
         """
@@ -53,11 +57,11 @@ class ShortWay:
             client.send_frame(ack(ack_id, client.resting))
             return True
         try:
+            self._spend(client, event_cost(text))
             payload = orjson.loads(text[found.end(1) :])[1]
+            self._say(client, payload, partial(self._tell, client, ack_id))
         except orjson.JSONDecodeError:
             return False
-        try:
-            self._say(client, payload, partial(self._tell, client, ack_id))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and answered
             client.send_frame(ack(ack_id, self._refuse(client, error)))
         return True

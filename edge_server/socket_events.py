@@ -5,11 +5,12 @@ It is called by python-socketio, or for a chat message by short_way.py. What an 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from edge_server.clients import Client
+from edge_server.frames import event_cost
 from edge_server.joining import Joining
 from edge_server.presence import Presence
 from edge_server.publish import Publisher
@@ -37,9 +38,6 @@ from schemas.refusals import (
 
 Event = TypeVar("Event", bound=events.ClientEvent)
 Answer = dict[str, Any]
-
-BYTES_PER_MESSAGE: Final = 1_024
-"""So many bytes of a text count as one more message: every edge keeps them for all who come back."""
 
 
 class SocketEvents:
@@ -72,7 +70,10 @@ class SocketEvents:
         self._on(server, events.LEAVE_ROOM, events.LeaveRoom, self._leave_room)
         self._on(server, events.CHAT_MESSAGE, events.SendMessage, self._chat_message)
         server.on("*", self._unknown)
-        server.take = ShortWay(self._say, self._refuse_message, max_event_bytes=self._max_event_bytes).take
+        short_way = ShortWay(
+            self._spend, self._say, self._refuse_message, max_event_bytes=self._max_event_bytes
+        )
+        server.take = short_way.take
 
     def _on(
         self,
@@ -119,8 +120,8 @@ class SocketEvents:
         return events.Ok()
 
     async def _chat_message(self, client: Client, event: events.SendMessage) -> events.SendMessageOk:
-        """The ordinary way, for clients that poll or upgrade: the same as the short one, and waits."""
-        self._spend(client)
+        """The ordinary way, for clients that poll: the same as the short one, and waits."""
+        self._spend(client, event_cost(event.message))
         answered: asyncio.Future[events.SendMessageOk] = asyncio.get_running_loop().create_future()
 
         def tell(message_id: str, outcome: Entry | Refused) -> None:
@@ -136,7 +137,6 @@ class SocketEvents:
         return await answered
 
     def _say(self, client: Client, payload: object, tell: TellSender) -> None:
-        self._spend(client)
         self._send(client, _read(events.SendMessage, client, (payload,)), tell)
 
     def _spend(self, client: Client, amount: float = 1.0) -> None:
@@ -154,8 +154,6 @@ class SocketEvents:
         size = len(event.message.encode(errors="surrogatepass"))
         if size > MAX_TEXT_BYTES:
             raise Refused(TOO_LARGE, f"A message has at most {MAX_TEXT_BYTES} bytes.")
-        if size >= BYTES_PER_MESSAGE:
-            self._spend(client, size // BYTES_PER_MESSAGE)
         if client.unacked >= self._max_unacked:
             metrics.LIMIT_HITS.labels(limit="unacked messages of a connection").inc()
             raise Refused(RATE_LIMITED, "Too many messages wait for their ack.")

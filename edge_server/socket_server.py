@@ -16,12 +16,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+import engineio
 import orjson
 import socketio
 
 from edge_server.arrivals import LOOK_EVERY_S, Arrivals
 from edge_server.clients import Client
 from edge_server.engine_requests import allowed_origins, environ_of
+from edge_server.frames import event_cost
 from edge_server.pings import Engine
 from edge_server.settings import EdgeSettings
 from edge_server.websockets import WebSockets
@@ -45,6 +47,8 @@ for _library in ("engineio.server", "socketio.server"):
 _ACK_ID: Final = re.compile(r"(?:2|5\d{1,9}-)(?:/[^,]{0,64},)?(\d{1,9})\[")
 """Which ack an event asks for, also one that says how many binary attachments follow it."""
 _HELLO: Final = re.compile(r"0(/[^,?]{0,64})?")
+MOST_OF_ENGINES_JSON: Final = 256
+
 _BINARY: Final = ("5", "6")
 _NOT_FOR_CLIENTS: Final = frozenset({"connect", "disconnect", "*"})
 
@@ -58,6 +62,19 @@ class Json:
         return orjson.dumps(value).decode()
 
     loads = staticmethod(orjson.loads)
+
+
+class ShortJson:
+    """For engine.io, which knows no JSON but how a session begins, and parses whatever looks like some."""
+
+    dumps = Json.dumps
+
+    @staticmethod
+    def loads(text: str) -> object:
+        """Return what a short text says. Raises ValueError for any other, which then stays a text."""
+        if len(text) > MOST_OF_ENGINES_JSON:
+            raise ValueError("engine.io says nothing that is so long")
+        return orjson.loads(text)
 
 
 class Sids(socketio.AsyncManager):  # type: ignore[misc]
@@ -89,6 +106,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             max_http_buffer_size=settings.max_frame_bytes,
             namespaces=["/"],
         )
+        engineio.packet.Packet.json = ShortJson
         driver = {"websocket": self._websocket_of, "translate_request": environ_of}
         self.eio._async = {**self.eio._async, **driver}  # noqa: SLF001 - the driver's only way in
         self._settings = settings
@@ -200,19 +218,25 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         if eio_sid not in self.environ:
             # Its session is over. The library would begin another one for it, which nobody would ever end.
             return None
-        left = self._events.spend(eio_sid, asyncio.get_running_loop().time())
+        unread = self._refused_unread(data)
+        cost = 1 if unread or not isinstance(data, str) else event_cost(data)
+        left = self._events.spend(eio_sid, asyncio.get_running_loop().time(), cost)
         if left < 0:
             return await self._refuse_flood(eio_sid, data, left)
-        if not isinstance(data, str) or data[:1] in _BINARY:
-            return await self._refuse(eio_sid, data, Refused(INVALID_PAYLOAD, "Only text events are taken."))
-        if len(data) > self._settings.max_event_bytes:
-            return await self._refuse(eio_sid, data, Refused(TOO_LARGE))
         try:
+            if unread is not None:
+                raise unread
             await super()._handle_eio_message(eio_sid, data)
         except Refused as refused:
             await self._refuse(eio_sid, data, refused)
         except (ValueError, TypeError, IndexError, KeyError):
             await self._refuse(eio_sid, data, Refused(BAD_JSON))
+
+    def _refused_unread(self, data: object) -> Refused | None:
+        """Return why something is refused without being parsed."""
+        if not isinstance(data, str) or data[:1] in _BINARY:
+            return Refused(INVALID_PAYLOAD, "Only text events are taken.")
+        return Refused(TOO_LARGE) if len(data) > self._settings.max_event_bytes else None
 
     async def _close_unread(self, eio_sid: str) -> None:
         """Close whoever leaves too much in engine.io's queue, whatever it is and whoever they are."""

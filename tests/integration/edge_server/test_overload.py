@@ -241,7 +241,8 @@ async def test_of_too_many_connections_of_a_user_the_oldest_is_told_and_closed(l
 async def test_a_user_who_connects_all_the_time_is_told_to_wait_and_who_waits_gets_in(log: Log) -> None:
     group, up = new_group(), new_up()
     await log.join(group, up)
-    async with edge(connects_per_s_per_user=0.05, connects_burst_per_user=3) as here:
+    few: dict[str, Any] = {"connects_burst_per_user": 3, "max_connections_per_user": 3}
+    async with edge(connects_per_s_per_user=0.05, **few) as here:
         before, opened = hits("connects of a user"), metrics.CONNECTS._value.get()
         told: dict[str, Any] = {}
         while not told:

@@ -16,6 +16,7 @@ from aiohttp import (
     WSMsgType,
     WSServerHandshakeError,
 )
+from engineio import packet
 
 from edge_server import socket_server
 from edge_server.clients import Client
@@ -484,3 +485,26 @@ async def test_a_goodbye_costs_the_same_however_many_are_here() -> None:
 
 def test_a_refusal_is_no_echo() -> None:
     assert len(Refused(INVALID_PAYLOAD, "x" * 100_000).body("id").message) == MAX_DETAIL_CHARS
+
+
+async def test_engines_packets_are_not_parsed_where_they_are_long() -> None:
+    async with an_edge():
+        long = packet.Packet(encoded_packet="4" + "[]" * socket_server.MOST_OF_ENGINES_JSON)
+        opened = packet.Packet(encoded_packet='0{"sid":"AAAAAAAAAAAAAAAAAAAA","upgrades":["websocket"]}')
+    assert isinstance(long.data, str)
+    assert opened.data["upgrades"] == ["websocket"]
+
+
+@pytest.mark.parametrize(
+    ("kib", "codes"), [(100, ["answered", "rate_limited"]), (129, ["too_large", "too_large"])]
+)
+async def test_a_long_event_counts_once_more_for_each_kib_unless_nobody_parses_it(
+    kib: int, codes: list[str]
+) -> None:
+    async with an_edge(events_per_s_per_client=0.001, events_burst_per_client=130) as edge:
+        socket = await edge.websocket()
+        answers = []
+        for _ in codes:
+            await socket.send_str('421["any","' + "x" * 1_024 * kib + '"]')
+            answers.append(await socket.receive_str())
+    assert [code in answer for code, answer in zip(codes, answers, strict=True)] == [True, True]

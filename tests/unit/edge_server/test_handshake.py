@@ -15,7 +15,9 @@ UP = "up202000001"
 
 
 async def test_a_connect_costs_its_user_as_much_as_there_are_groups_and_a_refused_one_nothing() -> None:
-    settings = EdgeSettings(connects_per_s_per_user=0.001, connects_burst_per_user=5)
+    settings = EdgeSettings(
+        connects_per_s_per_user=0.001, connects_burst_per_user=5, max_connections_per_user=5
+    )
     memberships, nothing = Memberships(), cast(Any, None)
     handshake = Handshake(settings, nothing, memberships)
     for n in range(GROUPS_A_CONNECT):

@@ -162,7 +162,9 @@ def _has_id(payload: Any) -> bool:
         '421["chat message",{"message":"' + "x" * 131_072 + '"}]',
     ],
 )
-def test_whatever_is_not_plainly_a_chat_message_that_asks_for_an_ack_goes_the_ordinary_way(text: str) -> None:
+async def test_whatever_is_not_plainly_a_chat_message_that_asks_for_an_ack_goes_the_ordinary_way(
+    text: str,
+) -> None:
     assert Edge().short(text) is None
 
 
@@ -261,3 +263,17 @@ async def test_joining_and_leaving_are_a_user_s_to_spend_as_messages_are(event: 
 
 def chat(said: dict[str, Any]) -> str:
     return orjson.dumps(["chat message", said]).decode()
+
+
+async def test_what_is_long_is_paid_before_it_is_parsed_whatever_it_is() -> None:
+    """128 KiB of brackets take 2 ms: a thousand of them would keep everybody waiting."""
+    edge = Edge(messages_per_s_per_user=0.001, messages_burst_per_user=200)
+    brackets = '421["chat message",' + "[]," * 42_000 + "{}]"
+    assert len(brackets) > 123 * 1_024
+    codes = []
+    for _ in range(2):
+        edge.client.resting = None
+        (_, answer) = edge.short(brackets) or []
+        codes.append(answer["error"]["code"])
+        edge.transport.wire.clear()
+    assert codes == ["invalid_payload", "rate_limited"]
