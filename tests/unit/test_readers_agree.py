@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from aiokafka import ConsumerRecord
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_server.delivery import _entry
@@ -44,7 +44,13 @@ damages = st.one_of(
 texts = st.sampled_from(["", "hi", "é", "x" * MAX_TEXT_BYTES, "é" * (MAX_TEXT_BYTES // 2 + 1)])
 
 
+def named_in_two_other_parts(record: Encoded) -> Encoded:
+    headers = [("ce_id", b"m") if name == "ce_id" else (name, said) for name, said in record.headers]
+    return record._replace(key=b"g/up000000001", headers=headers)
+
+
 @given(texts, st.lists(damages, max_size=3))
+@example("hi", [named_in_two_other_parts])
 def test_edges_and_persister_take_the_same_records_for_messages(text: str, damage: list[Damage]) -> None:
     written = good(text)
     for one in damage:
