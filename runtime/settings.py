@@ -217,9 +217,17 @@ class TokenSettings(SettingsPart):
     def _is_there(cls, jwks: str | None, info: ValidationInfo) -> str | None:
         if set(info.data.get("token_algorithms", ())) - {"HS256"} and not jwks:
             raise ValueError("must be set where RS256 or ES256 is accepted")
-        if jwks and not jwks.startswith("https://") and not Path(jwks).is_file():
+        if jwks and not jwks.startswith("https://") and not _is_file(jwks):
             raise ValueError("must be an https URL, or a file that is there")
         return jwks
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:
+        # No path is as long as the keys themselves are.
+        return False
 
 
 class TracingSettings(SettingsPart):

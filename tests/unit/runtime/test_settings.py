@@ -147,7 +147,10 @@ def test_what_leads_to_no_broker_and_no_database_is_said_before_anything_is_aske
     assert "secret" not in said
 
 
-@pytest.mark.parametrize("given", ["http://id.example/keys", "HTTPS://id.example/keys", "/no/such/file", "."])
+@pytest.mark.parametrize(
+    "given",
+    ["http://id.example/keys", "HTTPS://id.example/keys", "/no/such/file", ".", "{" + "k" * 300 + "}"],
+)
 def test_keys_are_at_an_https_url_or_in_a_file_that_is_there(
     given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
