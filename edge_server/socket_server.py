@@ -40,8 +40,8 @@ from schemas.refusals import (
     Refused,
 )
 
-for _library in ("engineio.server", "socketio.server"):
-    # Where no level is set they print to stderr, beside our lines.
+for _library in ("engineio.server", "socketio.server", "aiohttp.websocket"):
+    # Where no level is set two print to stderr, beside our lines, and one warns of what anybody may ask for.
     logging.getLogger(_library).setLevel(logging.ERROR)
 
 _ACK_ID: Final = re.compile(r"(?:2|5\d{1,9}-)(?:/[^,]{0,64},)?(\d{1,9})\[")
