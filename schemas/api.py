@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.client_events import ChatMessage
 from schemas.ids import EdgeId, GroupId, MessageId
-from schemas.log_records import MAX_NAME_CHARS
+from schemas.log_records import MAX_EXACT, MAX_NAME_CHARS
 from schemas.up_number import UpNumber
 
 MAX_PER_PAGE = 200
@@ -21,7 +21,7 @@ MAX_PAGE = 10_000
 MAX_PER_BUNDLE = 50
 MAX_PER_LIST = 1_000
 MAX_NEW_MEMBERS = 5_000
-MAX_SEQ = 2**53 - 1
+MAX_SEQ = MAX_EXACT
 """What every JSON reader can hold exactly; an offset stays far below it."""
 
 UNSEEN: Final = ("C", "Z", "M")
@@ -110,8 +110,8 @@ class ListPage(Page):
 class HistoryPage(Page):
     """Which messages of a group: a page, or those before or after a seq (cheap at any depth)."""
 
-    before: Whole | None = Field(default=None, ge=0, le=MAX_SEQ)
-    after: Whole | None = Field(default=None, ge=-1, le=MAX_SEQ)
+    before: Annotated[int, Field(ge=0, le=MAX_SEQ), BeforeValidator(_from_query)] | None = None
+    after: Annotated[int, Field(ge=-1, le=MAX_SEQ), BeforeValidator(_from_query)] | None = None
 
 
 class GroupHistoryPage(HistoryPage):

@@ -13,7 +13,7 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from schemas.ids import EdgeId
-from schemas.log_records import BadRecord, Headers, Record
+from schemas.log_records import MAX_EXACT, BadRecord, Headers, Record
 from schemas.up_number import CIRCLE, DIGITS, point_of
 
 TABLE_KEY = "table"
@@ -48,8 +48,8 @@ class TableAssigned(Record):
 
     ce_type = "pt.uni4all.chat.table.assigned.v1"
 
-    epoch: int = Field(ge=0, description="Grows with each change of the leading dispatcher.")
-    version: int = Field(ge=0, description="Grows with each table of one leader.")
+    epoch: int = Field(ge=0, le=MAX_EXACT, description="Grows with each change of the leading dispatcher.")
+    version: int = Field(ge=0, le=MAX_EXACT, description="Grows with each table of one leader.")
     shards: tuple[Shard, ...]
     urls: dict[EdgeId, str] = Field(description="Where clients reach each living edge.")
     draining: tuple[EdgeId, ...] = Field(

@@ -23,6 +23,8 @@ Headers = Sequence[tuple[str, bytes | None]]
 MAX_TEXT_BYTES: Final = 16 * 1024
 MAX_NAME_CHARS: Final = 200
 MAX_SENT_AT_MS: Final = 2**53
+MAX_EXACT: Final = 2**53 - 1
+"""The largest number that a double carries exactly, and so all who read JSON."""
 """A client's clock beyond this is no time, and JavaScript and the store could not hold it."""
 
 MAX_SPREAD: Final = 32
@@ -165,11 +167,14 @@ class EdgeReported(Record):
 
     edge: EdgeId
     url: str = Field(max_length=500)
-    capacity: int = Field(gt=0)
-    connected: int = Field(ge=0)
+    capacity: int = Field(gt=0, le=MAX_EXACT)
+    connected: int = Field(ge=0, le=MAX_EXACT)
     state: Literal["serving", "draining", "stopped"]
     messages_per_s: float | None = Field(
-        default=None, ge=0, description="Messages that its clients sent and the log took, lately."
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Messages that its clients sent and the log took, lately.",
     )
     process: str | None = Field(
         default=None,
@@ -225,7 +230,7 @@ class LeaderTicked(Record):
     ce_type = _TYPE_PREFIX + "leader.ticked.v1"
 
     leader: str = Field(max_length=64, description="One leader's one term.")
-    number: int = Field(ge=0)
+    number: int = Field(ge=0, le=MAX_EXACT)
 
 
 class DeadLetter(Record):

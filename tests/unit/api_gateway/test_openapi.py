@@ -158,3 +158,9 @@ def test_a_route_says_what_it_is_for_and_what_it_answers(route: Route[Any]) -> N
     assert operation["summary"].endswith(".")
     assert {str(int(status)) for status in route.statuses} <= set(operation["responses"])
     assert set(route.statuses) <= {200, 201, 202}
+
+
+@both
+def test_a_bound_is_said_in_the_words_of_json_schema(routes: list[Route[Any]]) -> None:
+    said = document("title", "about", routes)
+    assert not [one for one in walk(said) if {"ge", "le", "gt", "lt"} & one.keys()]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.assignments import Shard, TableAssigned, shard_label
-from schemas.log_records import BadRecord, encode
+from schemas.log_records import MAX_EXACT, BadRecord, encode
 from schemas.topics import MAX_RECORD_BYTES
 from schemas.up_number import CIRCLE, point_of, up_at
 
@@ -153,3 +153,16 @@ def test_a_table_is_newer_by_epoch_before_version(keys: tuple[int, int, int, int
     assert (one.age_key > other.age_key) == (
         epoch > other_epoch or (epoch == other_epoch and version > other_version)
     )
+
+
+@pytest.mark.parametrize("name", ["epoch", "version"])
+def test_a_table_is_numbered_as_far_as_numbers_are_exact(name: str) -> None:
+    said = {
+        "epoch": 3,
+        "version": 4,
+        "shards": (Shard(start=0, end=CIRCLE, edge="a"),),
+        "urls": {"a": "http://a"},
+    }
+    TableAssigned.model_validate({**said, name: MAX_EXACT})
+    with pytest.raises(ValidationError):
+        TableAssigned.model_validate({**said, name: MAX_EXACT + 1})

@@ -1,5 +1,6 @@
 """Laws of an edge's report."""
 
+import re
 from bisect import bisect_left
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.log_records import MAX_SPREAD, EdgeReported, encode, spread_of
+from schemas.log_records import MAX_SPREAD, BadRecord, EdgeReported, encode, spread_of
 from schemas.up_number import CIRCLE
 
 POINTS = st.lists(st.integers(0, CIRCLE - 1), max_size=300)
@@ -48,3 +49,15 @@ def test_a_report_without_the_newer_fields_is_a_report() -> None:
 def test_a_spread_that_is_none_is_refused(spread: list[int]) -> None:
     with pytest.raises(ValidationError):
         report(spread=spread)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("capacity", b"1" + b"0" * 400), ("connected", b"9007199254740992"), ("messagesPerS", b"1e999")],
+)
+def test_a_report_of_numbers_that_nobody_can_count_with_is_a_bad_record(name: str, number: bytes) -> None:
+    record = encode(report(), key="a", source="test")
+    value = re.sub(b'"%b":[^,}]+' % name.encode(), b'"%b":%b' % (name.encode(), number), record.value or b"")
+    assert number in value
+    with pytest.raises(BadRecord):
+        EdgeReported.read(record.headers, value)
