@@ -79,17 +79,24 @@ async def stop_within(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: floa
 
     It is never cut short: its tasks and connections would stay for good.
     """
-    stopping = asyncio.create_task(client.stop())
+    stopping = asyncio.create_task(_stop(client))
     _stopping.add(stopping)
     stopping.add_done_callback(_stopping.discard)
     await asyncio.wait({stopping}, timeout=seconds)
-    if stopping.cancelled() and isinstance(client, AIOKafkaConsumer):
-        # It cancels its fetches and waits for them: one that paused ends it instead, before its connections.
-        await client._client.close()  # noqa: SLF001 - stopping it again does nothing
-    elif stopping.done():
+    if stopping.done():
         stopping.result()
     else:
         log.warning("a client of Kafka did not stop in time", extra=logs.facts(seconds=seconds))
+
+
+async def _stop(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+    try:
+        await client.stop()
+    except asyncio.CancelledError:
+        if not isinstance(client, AIOKafkaConsumer) or is_being_cancelled():
+            raise
+        # It cancels its fetches and waits for them: one that paused has ended it before its connections.
+        await client._client.close()  # noqa: SLF001 - stopping it again does nothing
 
 
 class KeptProducer:

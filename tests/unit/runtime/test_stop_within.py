@@ -25,9 +25,14 @@ async def test_a_client_that_does_not_stop_in_time_goes_on_stopping() -> None:
         await closed.wait()
 
 
+@pytest.mark.parametrize("in_time", [True, False])
 async def test_a_consumer_whose_stop_is_ended_by_a_fetch_that_pauses_keeps_no_connection(
-    monkeypatch: pytest.MonkeyPatch,
+    in_time: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Leaving:
+        async def close(self) -> None:
+            await left.wait()
+
     class Pausing:
         async def close(self) -> None:
             pause = asyncio.create_task(asyncio.sleep(3600))
@@ -35,16 +40,22 @@ async def test_a_consumer_whose_stop_is_ended_by_a_fetch_that_pauses_keeps_no_co
             pause.cancel()
             await pause
 
-    closed: list[bool] = []
+    left, closed = asyncio.Event(), asyncio.Event()
 
     async def close() -> None:
-        closed.append(True)
+        closed.set()
 
     consumer = AIOKafkaConsumer()
+    monkeypatch.setattr(consumer, "_coordinator", Leaving())
     monkeypatch.setattr(consumer, "_fetcher", Pausing())
     monkeypatch.setattr(consumer._client, "close", close)
-    await stop_within(consumer, 30.0)
-    assert closed == [True]
+    if in_time:
+        left.set()
+    await stop_within(consumer, 30.0 if in_time else 0.01)
+    assert closed.is_set() is in_time
+    left.set()
+    async with asyncio.timeout(30):
+        await closed.wait()
 
 
 async def test_an_error_of_a_client_that_stops_is_raised() -> None:
