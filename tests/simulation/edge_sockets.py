@@ -5,7 +5,6 @@ Websockets are read and written by production code, and clients come over to the
 
 import asyncio
 import re
-from asyncio import Queue
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from engineio import packet
 from edge_server.clients import Client
 from edge_server.coming_over import ComingOver
 from edge_server.direct_websocket import DirectWebSocket
+from edge_server.packet_queue import PacketQueue
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import Unfinished
 from edge_server.write_through import WriteThrough
@@ -79,7 +79,7 @@ class EngineSocket:
         self._server = server
         self._settings = settings
         if polls:
-            self.queue = Queue()
+            self.queue = PacketQueue()
             server.process.spawn(self._poll())
         else:
             self.upgraded = True
