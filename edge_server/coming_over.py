@@ -42,14 +42,17 @@ class ComingOver:
 
     async def receive(self, received: packet.Packet) -> None:
         """Take a packet. Whatever is none of the two, in their order, ends the websocket."""
-        kind, socket = received.packet_type, self._socket
-        if kind == packet.PING and received.data == "probe" and not socket.upgrading:
+        kind, socket, websocket = received.packet_type, self._socket, self._websocket
+        if websocket is None:
+            self.closed = True
+        elif kind == packet.PING and received.data == "probe" and not socket.upgrading:
             # Until now polls bring what there is: a client waits for a websocket that may never come.
             socket.upgrading = True
             self._queue.put_nowait(packet.Packet(packet.PONG, "probe"))
+            self._queue.flush()
             await socket.queue.put(packet.Packet(packet.NOOP))
-        elif kind == packet.UPGRADE and socket.upgrading and self._websocket and not socket.closed:
-            self._come_over(self._websocket)
+        elif kind == packet.UPGRADE and socket.upgrading and not socket.closed:
+            self._come_over(websocket)
         else:
             self.closed = True
 

@@ -183,7 +183,8 @@ class DirectWebSocket(asyncio.Protocol):
             while self._waiting:
                 waiting, self._waiting, self._ahead = self._waiting, [], 0
                 for data in waiting:
-                    await self._hand_on(data)
+                    if self._closer is None:
+                        await self._hand_on(data)
                 # An event begins in a task of the library's: no message may overtake it by the short way.
                 await asyncio.sleep(0)
                 self.reading.resume_reading()

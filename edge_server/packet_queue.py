@@ -1,12 +1,15 @@
-"""Engine.io's queue of a client that polls, or began so: what engine.io puts there is looked at, and bounded.
+"""Engine.io's queue of a client that polls: what engine.io puts there is looked at, and bounded.
 
 That are answers, pings, and what ends a poll while a websocket begins. Of our own events clients.py looks at
 the number and the bytes.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+
+from engineio import packet
 
 MOST_A_POLL: Final = 16
 """Python's client takes no answer to a poll that has more packets. The rest is there for its next poll."""
@@ -18,6 +21,7 @@ class PacketQueue(asyncio.Queue[Any]):
     on_put: Callable[[], Awaitable[None]] | None = None
     """Looks at what waits, after each packet of engine.io's."""
     _polled = 0
+    _queue: deque[Any]
 
     async def get(self) -> Any:
         """Begin to answer a poll; called by engine.io."""
@@ -30,6 +34,13 @@ class PacketQueue(asyncio.Queue[Any]):
             raise asyncio.QueueEmpty
         self._polled += 1
         return super().get_nowait()
+
+    def _put(self, item: Any) -> None:
+        """A ping is taken first: behind much that waits it would be answered too late. asyncio's own hook."""
+        if item is not None and item.packet_type == packet.PING:
+            self._queue.appendleft(item)
+        else:
+            self._queue.append(item)
 
     def take_all(self) -> list[Any]:
         """Return all packets: no poll will take them."""

@@ -2,7 +2,7 @@
 
 Only direct clients go it, and only with what is plainly a chat message that asks for an ack. All else, and
 whatever looks wrong, takes the ordinary way through engine.io and python-socketio, which answers it. What is
-checked, and how it is refused, is the same on both.
+checked, and how it is refused, is the same on both; what is paid is the frame here, and the text there.
 """
 
 import re
@@ -25,7 +25,7 @@ Say = Callable[[Client, object, TellSender], None]
 """Says a message for a client. Whatever it raises is refused."""
 
 Spend = Callable[[Client, float], None]
-"""Lets a client's user pay for an event. Raises `Refused`."""
+"""Lets a client's user pay for an event. Raises `Refused`; who goes on all the same is closed."""
 
 Refuse = Callable[[Client, Exception], dict[str, Any]]
 """Logs and counts a refusal, and returns its answer."""

@@ -57,7 +57,8 @@ class WebSockets:
     async def _begin(self, socket: Any, take: Take, request: Request) -> StreamResponse:
         """Accept a new client: engine.io's first packet leaves with the acceptance."""
         try:
-            accepted = await _accepted(request, _waiting_in(socket.queue))
+            accepted = await _accepted(request)
+            await request.writer.write(_waiting_in(socket.queue))
         except ConnectionResetError:
             # They have gone while they waited: in an overload their places among the arrivals are needed.
             await socket.close(wait=False, abort=True, reason=BaseServer.reason.TRANSPORT_CLOSE)
@@ -76,7 +77,8 @@ class WebSockets:
             metrics.LIMIT_HITS.labels(limit="upgrades of a session").inc()
             return Response(status=HTTPStatus.CONFLICT)
         try:
-            accepted = await _accepted(request, b"")
+            accepted = await _accepted(request)
+            await request.writer.write(b"")
         except ConnectionResetError:
             return Response()
         websocket = self._websocket(request, take)
@@ -92,11 +94,10 @@ class WebSockets:
         return DirectWebSocket(transport, take, self._settings, self.unfinished)
 
 
-async def _accepted(request: Request, first: bytes) -> Accepted:
-    """Accept a websocket, and write what is first said by it. Raises `ConnectionResetError`."""
+async def _accepted(request: Request) -> Accepted:
+    """Accept a websocket; that leaves with what is written first. Raises `ConnectionResetError`."""
     accepted = Accepted(compress=False)
     await accepted.prepare(request)
-    await request.writer.write(first)
     return accepted
 
 

@@ -23,9 +23,10 @@ Headers = Sequence[tuple[str, bytes | None]]
 MAX_TEXT_BYTES: Final = 16 * 1024
 MAX_NAME_CHARS: Final = 200
 MAX_SENT_AT_MS: Final = 2**53
+"""A client's clock beyond this is no time, and JavaScript and the store could not hold it."""
+
 MAX_EXACT: Final = 2**53 - 1
 """The largest number that a double carries exactly, and so all who read JSON."""
-"""A client's clock beyond this is no time, and JavaScript and the store could not hold it."""
 
 MAX_SPREAD: Final = 32
 """Points in a report's ``spread``: where the clients stand is known to about one in so many of them."""

@@ -487,6 +487,16 @@ def test_a_refusal_is_no_echo() -> None:
     assert len(Refused(INVALID_PAYLOAD, "x" * 100_000).body("id").message) == MAX_DETAIL_CHARS
 
 
+async def test_a_ping_does_not_wait_behind_what_a_client_has_yet_to_take() -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        await client.say(*(f'42{n}["any"]' for n in range(40)))
+        (session,) = edge.server.eio.sockets.values()
+        await eventually("all is answered", lambda: session.queue.qsize() == 40)
+        await edge.server.eio._ping(session, now=0.0)
+        assert (await client.poll()).startswith("2\x1e430[")
+
+
 async def test_engines_packets_are_not_parsed_where_they_are_long() -> None:
     async with an_edge():
         long = packet.Packet(encoded_packet="4" + "[]" * socket_server.MOST_OF_ENGINES_JSON)

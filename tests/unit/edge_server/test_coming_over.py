@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -47,8 +48,11 @@ class Polling:
         self.received.append(received.data)
 
     def poll(self, seen: list[bytes]) -> None:
-        """Take what waits, as polls do."""
-        seen.extend(waiting.encode().encode() for waiting in self.queue.take_all() if waiting)
+        """Take what one poll brings."""
+        self.queue._polled = 0
+        with suppress(asyncio.QueueEmpty):
+            while True:
+                seen.append(self.queue.get_nowait().encode().encode())
 
     def is_upgrading(self) -> bool:
         return self.upgrading
@@ -94,12 +98,13 @@ async def test_nothing_is_lost_and_nothing_overtakes_whenever_they_come_over(
         if step == "message":
             here.client.send(entry(sent).frame or b"")
             sent += 1
-        elif step == "poll" and not here.upgraded:
+        elif step == "poll" and not here.upgrading and not here.upgraded:
             here.poll(seen)
         elif step == "next" and said:
-            # Before it has come, a client waits for what its last poll brings.
-            here.poll(seen)
             await say(websocket, said.pop(0))
+            if said:
+                # The poll that waited ends; until the client has come, later ones bring nothing.
+                here.poll(seen)
         elif step == "lost" and not here.upgraded:
             websocket.connection_lost(None)
             assert not here.upgrading
@@ -110,7 +115,7 @@ async def test_nothing_is_lost_and_nothing_overtakes_whenever_they_come_over(
     if here.upgraded:
         assert here.client.transport is (here.transport if welcomed else None)
         seen.extend(here.transport.wire)
-    else:
+    while not here.upgraded and not here.queue.empty():
         here.poll(seen)
     assert [seq for data in seen for seq in seqs_on(data)] == list(range(sent))
     websocket.connection_lost(None)
@@ -135,11 +140,16 @@ async def test_a_client_is_told_that_it_is_heard_its_poll_ends_and_then_it_is_di
     websocket.connection_lost(None)
 
 
-@pytest.mark.parametrize("said", [["5"], ["2"], ["2probe", "2probe"], ["4text"], ["2probe", "4text"], ["3"]])
-async def test_whatever_else_comes_first_ends_the_websocket_alone(said: list[str]) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize(
+    "said", [["5"], ["2"], ["2probe", "2probe"], ["4text"], ["2probe", "4text", "5"], ["x", "2probe", "5"]]
+)
+async def test_whatever_else_comes_first_ends_the_websocket_alone(said: list[str], at_once: bool) -> None:
     here = Polling()
     websocket = here.begin()
-    for text in said:
+    if at_once:
+        websocket.data_received(b"".join(frames_of(text, 0, ping=False) for text in said[:-1]))
+    for text in said[-1:] if at_once else said:
         await say(websocket, text)
     assert here.transport.wire[-1] == close_frame(1000)
     assert (here.upgraded, here.received) == (False, [])
