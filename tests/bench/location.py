@@ -33,7 +33,7 @@ async def measure(server: Server, requests: list[bytes], total: int) -> Figures:
 async def write_table() -> None:
     """Write a table of one edge, newer than any that may stand in the log."""
     table = TableAssigned(
-        epoch=time.time_ns(),
+        epoch=time.time_ns() // 1_000,
         version=1,
         shards=(Shard(start=0, end=CIRCLE, edge="edge-1"),),
         urls={"edge-1": "https://edge-1.chat.example.org"},
