@@ -1,7 +1,4 @@
-"""Whether a connection is read: the one owner of that, whoever has a reason to stop. It knows no frames.
-
-It stands for the protocol in aiohttp's queue of a websocket, which stops and goes on by those names.
-"""
+"""Whether a connection is read: the one owner of that, whoever has a reason to stop. It knows no frames."""
 
 import asyncio
 

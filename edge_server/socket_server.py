@@ -142,7 +142,9 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     async def _handle_eio_connect(self, eio_sid: str, environ: Any) -> None:
         self.arrivals.begin(eio_sid, asyncio.get_running_loop().time())
-        self.eio.sockets[eio_sid].queue.on_put = partial(self._close_unread, eio_sid)
+        socket = self.eio.sockets[eio_sid]
+        socket.queue.on_put = partial(self._close_unread, eio_sid)
+        socket.websocket = None
         await super()._handle_eio_connect(eio_sid, environ)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
@@ -257,12 +259,12 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _close(self, eio_sid: str) -> None:
         """Close a connection at once: who floods, or says nothing, need not read what we would still say."""
         socket = self.eio.sockets.get(eio_sid)
-        websocket = getattr(socket, "websocket", None)
-        if websocket is not None:
-            websocket.transport.abort()
-        if socket is not None:
-            await socket.close(wait=False)
-            self.eio.sockets.pop(eio_sid, None)
+        if socket is None:
+            return
+        if socket.websocket is not None:
+            socket.websocket.transport.abort()
+        await socket.close(wait=False)
+        self.eio.sockets.pop(eio_sid, None)
 
     async def _refuse(self, eio_sid: str, data: object, refused: Refused) -> None:
         """Answer as the ack where the frame still shows which ack it asks for, otherwise as an event.

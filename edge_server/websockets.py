@@ -73,7 +73,7 @@ class WebSockets:
 
     async def _let_come_over(self, socket: Any, take: Take, request: Request) -> StreamResponse:
         """Accept the websocket of a client that polls, which goes on until it has come over."""
-        if getattr(socket, "websocket", None) is not None:
+        if socket.websocket is not None:
             metrics.LIMIT_HITS.labels(limit="upgrades of a session").inc()
             return Response(status=HTTPStatus.CONFLICT)
         try:
