@@ -45,13 +45,14 @@ class ComingOver:
         kind, socket, websocket = received.packet_type, self._socket, self._websocket
         if websocket is None:
             self.closed = True
-        elif kind == packet.PING and received.data == "probe" and not socket.upgrading:
-            # Until now polls bring what there is: a client waits for a websocket that may never come.
-            socket.upgrading = True
+        elif kind == packet.PING and received.data == "probe" and not socket.queue.ends_polls:
+            # Polls go on to bring what there is: the client may never hear that it is heard. So engine.io's
+            # `upgrading`, which empties them, is never set.
+            socket.queue.ends_polls = True
             self._queue.put_nowait(packet.Packet(packet.PONG, "probe"))
             self._queue.flush()
             await socket.queue.put(packet.Packet(packet.NOOP))
-        elif kind == packet.UPGRADE and socket.upgrading and not socket.closed:
+        elif kind == packet.UPGRADE and socket.queue.ends_polls and not socket.closed:
             self._come_over(websocket)
         else:
             self.closed = True
@@ -62,12 +63,12 @@ class ComingOver:
         # What refers to each other would stay until the collector comes by, which is rarely.
         self._queue.let_go()
         self._websocket = self._socket.websocket = None
-        self._socket.upgrading = False
+        self._socket.queue.ends_polls = False
 
     def _come_over(self, websocket: DirectWebSocket) -> None:
         self._late.cancel()
         socket, polled = self._socket, self._socket.queue
-        socket.upgraded, socket.upgrading = True, False
+        socket.upgraded = True
         socket.queue = self._queue
         websocket.carry(socket, partial(self._ended, socket))
         for waiting in polled.take_all():

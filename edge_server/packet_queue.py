@@ -7,12 +7,15 @@ the number and the bytes.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Any, Final
 
 from engineio import packet
 
-MOST_A_POLL: Final = 16
+MOST_A_POLL_OF_PYTHONS: Final = 16
 """Python's client takes no answer to a poll that has more packets. The rest is there for its next poll."""
+ENDS_POLLS_AFTER_S: Final = 0.1
+"""As engine.io's own server does: who waits until its poll has ended comes over no later than that."""
 
 
 class PacketQueue(asyncio.Queue[Any]):
@@ -20,17 +23,27 @@ class PacketQueue(asyncio.Queue[Any]):
 
     on_put: Callable[[], Awaitable[None]] | None = None
     """Looks at what waits, after each packet of engine.io's."""
+    most_a_poll: float = inf
+    ends_polls = False
+    """Whether polls end soon, with nothing where there is nothing: the client waits for that to come over."""
     _polled = 0
     _queue: deque[Any]
 
     async def get(self) -> Any:
         """Begin to answer a poll; called by engine.io."""
         self._polled = 0
-        return await super().get()
+        if not self.ends_polls:
+            return await super().get()
+        try:
+            async with asyncio.timeout(ENDS_POLLS_AFTER_S):
+                return await super().get()
+        except TimeoutError:
+            self.put_nowait(packet.Packet(packet.NOOP))
+            return self.get_nowait()
 
     def get_nowait(self) -> Any:
         """Return one more packet for a poll. Raises `asyncio.QueueEmpty` where it has enough."""
-        if self._polled >= MOST_A_POLL:
+        if self._polled >= self.most_a_poll:
             raise asyncio.QueueEmpty
         self._polled += 1
         return super().get_nowait()

@@ -24,6 +24,7 @@ from edge_server.arrivals import LOOK_EVERY_S, Arrivals
 from edge_server.clients import Client
 from edge_server.engine_requests import allowed_origins, environ_of
 from edge_server.frames import event_cost
+from edge_server.packet_queue import MOST_A_POLL_OF_PYTHONS
 from edge_server.pings import Engine
 from edge_server.settings import EdgeSettings
 from edge_server.websockets import WebSockets
@@ -144,12 +145,18 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self.arrivals.begin(eio_sid, asyncio.get_running_loop().time())
         socket = self.eio.sockets[eio_sid]
         socket.queue.on_put = partial(self._close_unread, eio_sid)
+        if environ["aiohttp.request"].headers.get("User-Agent", "").lower().startswith("python"):
+            socket.queue.most_a_poll = MOST_A_POLL_OF_PYTHONS
         socket.websocket = None
         await super()._handle_eio_connect(eio_sid, environ)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         await super()._handle_eio_disconnect(eio_sid, reason)
         self.arrivals.end(eio_sid)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None and socket.websocket is not None and not socket.upgraded:
+            # It would come over to nothing, and nobody counts it any more.
+            socket.websocket.transport.abort()
         if reason == self.eio.reason.PING_TIMEOUT:
             await self._close(eio_sid)
 

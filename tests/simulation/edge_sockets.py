@@ -66,7 +66,7 @@ class SocketServer:
 class EngineSocket:
     """An engine.io socket, and the edge's own websocket. One that ``polls`` comes over to it to speak."""
 
-    closed = upgraded = upgrading = False
+    closed = upgraded = False
 
     def __init__(
         self, sid: str, transport: Transport, server: SocketServer, settings: EdgeSettings, *, polls: bool

@@ -14,7 +14,7 @@ from edge_server.clients import Client
 from edge_server.coming_over import ComingOver
 from edge_server.direct_websocket import DirectWebSocket
 from edge_server.frames import close_frame, event_frame, text_frame
-from edge_server.packet_queue import PacketQueue
+from edge_server.packet_queue import MOST_A_POLL_OF_PYTHONS, PacketQueue
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import Unfinished
 from runtime import metrics
@@ -34,7 +34,7 @@ class Polling:
     def __init__(self, settings: EdgeSettings = SETTINGS, *, welcomed: bool = True) -> None:
         self.queue: Any = PacketQueue()
         self.websocket: DirectWebSocket | None = None
-        self.upgraded = self.upgrading = self.closed = False
+        self.upgraded = self.closed = False
         self.client: Client = client(cast(Any, self), max_bytes=MUCH)
         self.received: list[Any] = []
         self.short: list[str] = []
@@ -48,14 +48,14 @@ class Polling:
         self.received.append(received.data)
 
     def poll(self, seen: list[bytes]) -> None:
-        """Take what one poll brings."""
-        self.queue._polled = 0
+        """Take what one poll of Python's client brings."""
+        self.queue._polled, self.queue.most_a_poll = 0, MOST_A_POLL_OF_PYTHONS
         with suppress(asyncio.QueueEmpty):
             while True:
                 seen.append(self.queue.get_nowait().encode().encode())
 
-    def is_upgrading(self) -> bool:
-        return self.upgrading
+    def ends_polls(self) -> bool:
+        return bool(self.queue.ends_polls)
 
     def begin(self) -> DirectWebSocket:
         """Accept a websocket."""
@@ -88,26 +88,24 @@ async def say(websocket: DirectWebSocket, text: str) -> None:
 
 
 @pytest.mark.parametrize("welcomed", [False, True])
-@given(st.lists(st.sampled_from(["message", "poll", "next", "lost", "pass"]), max_size=60))
+@given(st.lists(st.sampled_from(["message", "many", "poll", "next", "lost", "pass"]), max_size=60))
 async def test_nothing_is_lost_and_nothing_overtakes_whenever_they_come_over(
     welcomed: bool, steps: list[str]
 ) -> None:
     here, seen, sent = Polling(welcomed=welcomed), list[bytes](), 0
     websocket, said = here.begin(), ["2probe", "5"]
     for step in steps:
-        if step == "message":
-            here.client.send(entry(sent).frame or b"")
-            sent += 1
-        elif step == "poll" and not here.upgrading and not here.upgraded:
+        if step in {"message", "many"}:
+            for _ in range(1 if step == "message" else MOST_A_POLL_OF_PYTHONS + 1):
+                here.client.send(entry(sent).frame or b"")
+                sent += 1
+        elif step == "poll" and not here.upgraded:
             here.poll(seen)
         elif step == "next" and said:
             await say(websocket, said.pop(0))
-            if said:
-                # The poll that waited ends; until the client has come, later ones bring nothing.
-                here.poll(seen)
         elif step == "lost" and not here.upgraded:
             websocket.connection_lost(None)
-            assert not here.upgrading
+            assert not here.ends_polls()
             websocket, said = here.begin(), ["2probe", "5"]
         else:
             await asyncio.sleep(0)
@@ -133,7 +131,6 @@ async def test_a_client_is_told_that_it_is_heard_its_poll_ends_and_then_it_is_di
     await say(websocket, "5")
     assert await polled.get() is None
     assert (here.client.counted_as, here.client.reading) == ("websocket", websocket.reading)
-    assert not here.upgrading
     await say(websocket, "4short")
     await say(websocket, "4other")
     assert (here.short, here.received) == (["4short"], ["other"])
@@ -154,7 +151,7 @@ async def test_whatever_else_comes_first_ends_the_websocket_alone(said: list[str
     assert here.transport.wire[-1] == close_frame(1000)
     assert (here.upgraded, here.received) == (False, [])
     websocket.connection_lost(None)
-    assert (here.upgrading, here.websocket, here.ends) == (False, None, 0)
+    assert (here.ends_polls(), here.websocket, here.ends) == (False, None, 0)
 
 
 async def test_who_does_not_come_in_time_is_cut_off_and_goes_on_by_polling() -> None:
@@ -164,7 +161,7 @@ async def test_who_does_not_come_in_time_is_cut_off_and_goes_on_by_polling() -> 
     websocket = here.begin()
     await eventually("it is cut off", lambda: here.transport.wire == [b"ABORTED"])
     websocket.connection_lost(None)
-    assert (late.get(), here.upgrading, here.ends) == (before + 1, False, 0)
+    assert (late.get(), here.ends_polls(), here.ends) == (before + 1, False, 0)
 
 
 @pytest.mark.parametrize("over", [False, True])
@@ -198,25 +195,27 @@ async def test_a_goodbye_that_still_waits_is_written_and_then_the_end() -> None:
     websocket.connection_lost(None)
 
 
-async def test_polls_bring_what_there_is_until_the_client_is_told_that_its_websocket_is_heard() -> None:
+async def test_polls_end_from_when_the_client_is_told_that_its_websocket_is_heard() -> None:
     here = Polling()
     websocket = here.begin()
-    assert not here.is_upgrading()
+    assert not here.ends_polls()
     await say(websocket, "2probe")
-    assert here.is_upgrading()
+    assert here.ends_polls()
     websocket.connection_lost(None)
-    assert not here.is_upgrading()
+    assert not here.ends_polls()
 
 
-async def test_who_is_gone_before_it_was_heard_to_come_goes_on_polling() -> None:
+@pytest.mark.parametrize("last", ["2probe", "5"])
+async def test_who_is_gone_before_it_was_heard_to_come_goes_on_polling(last: str) -> None:
     here = Polling()
     websocket = here.begin()
-    await say(websocket, "2probe")
-    websocket.data_received(frames_of("5", 0, ping=False))
+    if last == "5":
+        await say(websocket, "2probe")
+    websocket.data_received(frames_of(last, 0, ping=False))
     websocket.connection_lost(None)
     while websocket.is_working:  # noqa: ASYNC110 - not a pass later
         await asyncio.sleep(0)
-    assert (here.upgraded, here.upgrading, here.ends) == (False, False, 0)
+    assert (here.upgraded, here.ends_polls(), here.ends) == (False, False, 0)
 
 
 @pytest.mark.parametrize("over", [False, True])
