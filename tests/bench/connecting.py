@@ -97,10 +97,7 @@ async def run(rig: Rig, size: Size) -> list[Row]:
         for room, some in product(rooms, batched(ups)):
             await asyncio.gather(*(log.join(room, up) for up in some))
     rows = []
-    for how, connected, idle in (
-        ("by websocket", by_websocket, IDLE),
-        ("by polling, with upgrade", come_over, COME_OVER),
-    ):
+    for how, connected, idle in WAYS:
         edge, alone = await rig.edge("edge-connect"), await rig.reference("reference_socketio")
         here, some = ups[: size.of(idle)], ups[: size.of(CONNECTIONS)]
         mine = (await Crowd(edge, connected, here, rooms).come_and_go())["kib"]
