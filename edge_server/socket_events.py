@@ -5,7 +5,7 @@ It is called by python-socketio, or for a chat message by short_way.py. What an 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -38,6 +38,9 @@ from schemas.refusals import (
 
 Event = TypeVar("Event", bound=events.ClientEvent)
 Answer = dict[str, Any]
+
+MAX_REST_S: Final = 2.0
+"""So long nothing is read from who was told to wait, at most: its answer to a ping waits with the rest."""
 
 
 class SocketEvents:
@@ -141,12 +144,13 @@ class SocketEvents:
 
     def _spend(self, client: Client, amount: float = 1.0) -> None:
         """Count what a user asks for, good or bad. Raises `Refused`; who goes on all the same is closed."""
-        left = self._messages.spend(client.up, asyncio.get_running_loop().time(), amount)
+        now = asyncio.get_running_loop().time()
+        left = self._messages.spend(client.up, now, amount)
         if left < 0:
             metrics.LIMIT_HITS.labels(limit="messages").inc()
             if self._messages.ignores_refusals(left):
                 self._close(client, RATE_LIMITED.code)
-            raise Refused(RATE_LIMITED)
+            raise Refused(RATE_LIMITED, retry_after_s=self._messages.wait_s(client.up, now))
 
     def _send(self, client: Client, event: events.SendMessage, tell: TellSender) -> None:
         """Check a message and publish it. Raises `Refused`."""
@@ -174,7 +178,7 @@ class SocketEvents:
         """Refuse a message of the short way. Who was told to wait is not read until it may try again."""
         refusal = self._refuse(client, error, events.CHAT_MESSAGE)
         if isinstance(error, Refused) and error.retry_after_s is not None:
-            client.rest(error.retry_after_s, refusal)
+            client.rest(min(error.retry_after_s, MAX_REST_S), refusal)
         return refusal
 
     def _require_member(self, client: Client, room: str) -> None:

@@ -229,9 +229,11 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             return None
         unread = self._refused_unread(data)
         cost = 1 if unread or not isinstance(data, str) else event_cost(data)
-        left = self._events.spend(eio_sid, asyncio.get_running_loop().time(), cost)
+        now = asyncio.get_running_loop().time()
+        left = self._events.spend(eio_sid, now, cost)
         if left < 0:
-            return await self._refuse_flood(eio_sid, data, left)
+            wait_s = self._events.wait_s(eio_sid, now)
+            return await self._refuse_flood(eio_sid, data, left, wait_s)
         try:
             if unread is not None:
                 raise unread
@@ -255,13 +257,13 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         metrics.SLOW_CLIENTS.inc()
         await self._close(eio_sid)
 
-    async def _refuse_flood(self, eio_sid: str, data: object, left: float) -> None:
-        """Who listens to refusals is served again in a moment; who does not is closed."""
+    async def _refuse_flood(self, eio_sid: str, data: object, left: float, wait_s: int) -> None:
+        """Who listens to refusals is served again after ``wait_s``; who does not is closed."""
         metrics.LIMIT_HITS.labels(limit="events").inc()
         if self._events.ignores_refusals(left):
             await self._close(eio_sid)
         else:
-            await self._refuse(eio_sid, data, Refused(RATE_LIMITED))
+            await self._refuse(eio_sid, data, Refused(RATE_LIMITED, retry_after_s=wait_s))
 
     async def _close(self, eio_sid: str) -> None:
         """Close a connection at once: who floods, or says nothing, need not read what we would still say."""

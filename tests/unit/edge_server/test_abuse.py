@@ -5,6 +5,7 @@ The socket server has nothing behind it here: `tests/integration/security` tries
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from io import BytesIO
@@ -518,3 +519,14 @@ async def test_a_long_event_counts_once_more_for_each_kib_unless_nobody_parses_i
             await socket.send_str('421["any","' + "x" * 1_024 * kib + '"]')
             answers.append(await socket.receive_str())
     assert [code in answer for code, answer in zip(codes, answers, strict=True)] == [True, True]
+
+
+async def test_who_sends_too_many_events_is_told_how_long_the_debt_takes() -> None:
+    async with an_edge(events_per_s_per_client=0.001, events_burst_per_client=4) as edge:
+        socket = await edge.websocket()
+        answers = []
+        for _ in range(6):
+            await socket.send_str('421["any"]')
+            answers.append(await socket.receive_str())
+    waits = [int(found[1]) for answer in answers if (found := re.search('"retry_after":([0-9]+)', answer))]
+    assert [round(wait_s, -2) for wait_s in waits] == [2_000, 3_000, 4_000]

@@ -15,7 +15,7 @@ from edge_server.reading import Reading
 from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
-from edge_server.socket_events import SocketEvents
+from edge_server.socket_events import MAX_REST_S, SocketEvents
 from edge_server.socket_server import Json
 from runtime import metrics
 from runtime.memberships import Memberships
@@ -210,7 +210,9 @@ async def test_who_was_told_to_wait_is_not_read_until_then_and_what_was_read_get
     assert len(edge.published.messages) == 1
 
 
-def test_who_was_told_to_wait_for_longer_is_not_read_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_was_told_to_wait_for_long_is_read_in_time_to_answer_a_ping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(*_: object) -> None:
         raise Refused(RATE_LIMITED, retry_after_s=60)
 
@@ -219,12 +221,32 @@ def test_who_was_told_to_wait_for_longer_is_not_read_for_as_long(monkeypatch: py
         monkeypatch.setattr(edge.published, "publish", refuse)
         edge.short("421" + chat(saying("hello")))
         for _ in range(2):
-            await asyncio.sleep(40)
+            await asyncio.sleep(MAX_REST_S * 0.6)
             paused.append(edge.transport.paused)
         return paused
 
     loop = SimulatedLoop()
     assert loop.run_until_complete(say_and_wait()) == [True, False]
+    loop.close()
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_who_waits_as_the_refusal_says_is_served(short: bool) -> None:
+    """However deep in debt: what a client has sent before it hears of a refusal counts, too."""
+
+    async def say_too_much_and_wait() -> None:
+        edge = Edge(messages_per_s_per_user=2, messages_burst_per_user=20)
+        text = "421" + chat(saying("hello"))
+        answers = [(await edge.ordinary(text))[1] for _ in range(35)]
+        retry_after = answers[-1]["error"]["retry_after"]
+        await asyncio.sleep(retry_after - 1)
+        assert "error" in (await edge.ordinary(text))[1]
+        await asyncio.sleep(1 + 1 / 2)
+        (_, answer) = (edge.short(text) if short else await edge.ordinary(text)) or []
+        assert "error" not in answer
+
+    loop = SimulatedLoop()
+    loop.run_until_complete(say_too_much_and_wait())
     loop.close()
 
 
