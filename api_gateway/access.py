@@ -88,7 +88,7 @@ class Paced:
         """Return the caller. Raises `Refused`: what identifying refuses, and rate limited."""
         caller = self._identify(authorization)
         now = self._clock()
-        if self._budgets.spend(caller, now) < 0:
+        if not self._budgets.pay(caller, now):
             metrics.LIMIT_HITS.labels(limit="requests").inc()
             raise Refused(RATE_LIMITED, retry_after_s=self._budgets.wait_s(caller, now))
         return caller

@@ -66,8 +66,8 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
     events_burst_per_client: Count = Field(
         default=1_000,
         ge=1,
-        description="Events that one connection may send at once, one more for each KiB; one that goes on "
-        "after as many refusals is closed. The longest message that is taken counts up to 97.",
+        description="Events that one connection may send at once, one more for each KiB, but none as more "
+        "than this; one that goes on after as many refusals is closed.",
     )
     messages_per_s_per_user: PerSecond = Field(
         default=200.0, description="Messages that one user may send in a second, over all connections."
@@ -75,8 +75,8 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
     messages_burst_per_user: Count = Field(
         default=1_000,
         ge=1,
-        description="Messages that one user may send at once, one more for each KiB; the longest one counts "
-        "up to 97.",
+        description="Messages that one user may send at once, one more for each KiB, but none "
+        "as more than this.",
     )
     resumed_bytes_per_s_per_user: PerSecond = Field(
         default=1_048_576.0,

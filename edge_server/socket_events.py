@@ -145,12 +145,11 @@ class SocketEvents:
     def _spend(self, client: Client, amount: float = 1.0) -> None:
         """Count what a user asks for, good or bad. Raises `Refused`; who goes on all the same is closed."""
         now = asyncio.get_running_loop().time()
-        left = self._messages.spend(client.up, now, amount)
-        if left < 0:
+        if not self._messages.pay(client.up, now, amount):
             metrics.LIMIT_HITS.labels(limit="messages").inc()
-            if self._messages.ignores_refusals(left):
+            if self._messages.ignores_refusals(client.up, now):
                 self._close(client, RATE_LIMITED.code)
-            raise Refused(RATE_LIMITED, retry_after_s=self._messages.wait_s(client.up, now))
+            raise Refused(RATE_LIMITED, retry_after_s=self._messages.wait_s(client.up, now, amount))
 
     def _send(self, client: Client, event: events.SendMessage, tell: TellSender) -> None:
         """Check a message and publish it. Raises `Refused`."""

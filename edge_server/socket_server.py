@@ -230,10 +230,8 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         unread = self._refused_unread(data)
         cost = 1 if unread or not isinstance(data, str) else event_cost(data)
         now = asyncio.get_running_loop().time()
-        left = self._events.spend(eio_sid, now, cost)
-        if left < 0:
-            wait_s = self._events.wait_s(eio_sid, now)
-            return await self._refuse_flood(eio_sid, data, left, wait_s)
+        if not self._events.pay(eio_sid, now, cost):
+            return await self._refuse_flood(eio_sid, data, now, self._events.wait_s(eio_sid, now, cost))
         try:
             if unread is not None:
                 raise unread
@@ -257,10 +255,10 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         metrics.SLOW_CLIENTS.inc()
         await self._close(eio_sid)
 
-    async def _refuse_flood(self, eio_sid: str, data: object, left: float, wait_s: int) -> None:
+    async def _refuse_flood(self, eio_sid: str, data: object, now: float, wait_s: int) -> None:
         """Who listens to refusals is served again after ``wait_s``; who does not is closed."""
         metrics.LIMIT_HITS.labels(limit="events").inc()
-        if self._events.ignores_refusals(left):
+        if self._events.ignores_refusals(eio_sid, now):
             await self._close(eio_sid)
         else:
             await self._refuse(eio_sid, data, Refused(RATE_LIMITED, retry_after_s=wait_s))

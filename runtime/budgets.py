@@ -39,6 +39,16 @@ class Budget:
         self._at = now
         return self._left
 
+    def pay(self, now: float, amount: float = 1.0) -> bool:
+        """Spend an amount, which counts at most the burst, if there is so much; otherwise owe 1 more.
+
+        Returns whether there was.
+        """
+        amount = min(amount, self._burst)
+        has_enough = self.left(now) >= amount
+        self.spend(now, amount if has_enough else 1.0)
+        return has_enough
+
     def left(self, now: float) -> float:
         """Return what may be spent at once."""
         passed = 0.0 if self._at is None else max(0.0, now - self._at)
@@ -69,20 +79,27 @@ class Budgets:
 
     def spend(self, spender: str, now: float, amount: float = 1.0) -> float:
         """Spend some; return what is left, as `Budget.spend` does."""
+        return self._of(spender, now).spend(now, amount)
+
+    def pay(self, spender: str, now: float, amount: float = 1.0) -> bool:
+        """Spend an amount if there is so much, as `Budget.pay` does; return whether there was."""
+        return self._of(spender, now).pay(now, amount)
+
+    def ignores_refusals(self, spender: str, now: float) -> bool:
+        """Say whether a spender owes as much as the burst: so many refusals were not heeded."""
+        return self.left(spender, now) <= -self._burst
+
+    def wait_s(self, spender: str, now: float, amount: float = 1.0) -> int:
+        """Return after how many whole seconds a spender can pay an amount, if nothing is spent meanwhile."""
+        return max(1, math.ceil((min(amount, self._burst) - self.left(spender, now)) / self._per_s))
+
+    def _of(self, spender: str, now: float) -> Budget:
         budget = self._budgets.get(spender)
         if budget is None:
             if len(self._budgets) >= self._sweep_at:
                 self._sweep(now)
             budget = self._budgets[spender] = Budget(self._per_s, self._burst)
-        return budget.spend(now, amount)
-
-    def ignores_refusals(self, left: float) -> bool:
-        """Say whether who has so little left has heeded none of as many refusals as the burst was."""
-        return left <= -self._burst
-
-    def wait_s(self, spender: str, now: float) -> int:
-        """Return after how many whole seconds a spender has one to spend, if nothing is spent meanwhile."""
-        return max(1, math.ceil((1.0 - self.left(spender, now)) / self._per_s))
+        return budget
 
     def _sweep(self, now: float) -> None:
         """Forget the idle. It is done again when as many more have come: a constant cost a spender."""

@@ -530,3 +530,12 @@ async def test_who_sends_too_many_events_is_told_how_long_the_debt_takes() -> No
             answers.append(await socket.receive_str())
     waits = [int(found[1]) for answer in answers if (found := re.search('"retry_after":([0-9]+)', answer))]
     assert [round(wait_s, -2) for wait_s in waits] == [2_000, 3_000, 4_000]
+
+
+async def test_an_event_longer_than_the_burst_passes_alone() -> None:
+    async with an_edge(events_per_s_per_client=1_000.0, events_burst_per_client=20) as edge:
+        socket = await edge.websocket()
+        for _ in range(3):
+            await asyncio.sleep(0.1)
+            await socket.send_str('421["any","' + "x" * 1_024 * 96 + '"]')
+            assert "answered" in await socket.receive_str()

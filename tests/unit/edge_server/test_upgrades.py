@@ -54,12 +54,12 @@ async def test_a_poll_brings_all_there_is_to_whoever_takes_it() -> None:
 @pytest.mark.parametrize("end", ["1", "6"])
 async def test_the_websocket_of_a_stranger_ends_with_its_session(end: str) -> None:
     async with an_edge(max_handshakes=3, handshake_within_s=60) as edge:
+        unfinished = edge.server._websockets.unfinished
         for _ in range(9):
             client = await edge.poller(join=False)
             socket = await client.upgrade()
             wire_of(socket).write(b"\x81\xfe\xff\xff\0\0\0\0" + 30_000 * b"x")
-            unfinished = edge.server._websockets.unfinished
-            await eventually("it is read", lambda held=unfinished: held.bytes)
+            await eventually("it is read", lambda: unfinished.bytes)
             await client.say(end)
-            await eventually("nothing is held of it", lambda held=unfinished: not held.bytes)
+            await eventually("nothing is held of it", lambda: not unfinished.bytes)
             await is_closed(socket)

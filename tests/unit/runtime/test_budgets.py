@@ -9,6 +9,8 @@ from runtime.budgets import MOST_REQUEST_COST, SWEEP_FROM, Budget, Budgets, requ
 steps = st.lists(st.floats(min_value=0.0, max_value=5.0), max_size=200)
 rates = st.floats(min_value=0.1, max_value=100.0)
 bursts = st.integers(min_value=1, max_value=50)
+amounts = st.floats(min_value=1.0, max_value=100.0)
+payments = st.lists(st.tuples(st.floats(min_value=0.0, max_value=5.0), amounts), max_size=100)
 
 
 @given(steps=steps, per_s=rates, burst=bursts)
@@ -31,26 +33,46 @@ def test_who_waits_for_the_debt_and_one_more_is_served(steps: list[float], per_s
     assert budget.spend(now + (2 * burst + 1) / per_s + 1e-6) >= 0
 
 
-@given(steps=steps, per_s=rates, burst=bursts)
-def test_who_waits_as_long_as_is_said_is_served_and_a_second_earlier_is_not(
-    steps: list[float], per_s: float, burst: int
+@given(payments=payments, per_s=rates, burst=bursts)
+def test_who_waits_as_long_as_is_said_can_pay_and_a_second_earlier_cannot(
+    payments: list[tuple[float, float]], per_s: float, burst: int
 ) -> None:
     budgets, now = Budgets(per_s, burst), 0.0
-    for step in steps:
+    for step, amount in payments:
         now += step
-        budgets.spend("a", now)
-    wait_s = budgets.wait_s("a", now)
-    assert budgets.left("a", now + wait_s + 1e-6) >= 1
-    assert wait_s == 1 or budgets.left("a", now + wait_s - 1) < 1
+        if not budgets.pay("a", now, amount):
+            wait_s = budgets.wait_s("a", now, amount)
+            wanted = min(amount, burst)
+            assert budgets.left("a", now + wait_s + 1e-6) >= wanted
+            assert wait_s == 1 or budgets.left("a", now + wait_s - 1) < wanted
     assert budgets.wait_s("who has not spent", now) == 1
 
 
-@given(per_s=rates, burst=bursts, count=st.integers(min_value=1, max_value=300))
-def test_debt_tells_how_often_a_refusal_was_not_heeded(per_s: float, burst: int, count: int) -> None:
+@given(payments=payments, per_s=rates, burst=bursts)
+def test_no_more_is_paid_than_the_burst_and_the_rate(
+    payments: list[tuple[float, float]], per_s: float, burst: int
+) -> None:
+    budgets, now, paid, refused = Budgets(per_s, burst), 0.0, 0.0, 0
+    for step, amount in payments:
+        now += step
+        if budgets.pay("a", now, amount):
+            paid += min(amount, burst)
+        else:
+            refused += 1
+        assert paid <= burst + per_s * now + 1e-6
+        assert refused >= burst or not budgets.ignores_refusals("a", now), "so many refusals were heeded"
+
+
+@given(per_s=rates, burst=bursts, count=st.integers(min_value=1, max_value=300), amount=amounts)
+def test_debt_tells_how_often_a_refusal_was_not_heeded(
+    per_s: float, burst: int, count: int, amount: float
+) -> None:
     budgets = Budgets(per_s, burst)
-    left = [budgets.spend("a", 0.0) for _ in range(count)]
-    assert left == [max(burst - n, -2 * burst) for n in range(1, count + 1)]
-    assert [budgets.ignores_refusals(one) for one in left] == [n >= 2 * burst for n in range(1, count + 1)]
+    assert budgets.pay("a", 0.0, burst + amount), "a full budget allows anything once"
+    for refused in range(1, count + 1):
+        assert not budgets.pay("a", 0.0, amount)
+        assert budgets.ignores_refusals("a", 0.0) == (refused >= burst)
+    assert budgets.left("a", 0.0) == max(-count, -2 * burst)
 
 
 @given(per_s=rates, burst=bursts, steps=steps)
