@@ -57,7 +57,8 @@ class Groups:
         return [self._shown(group) for group in self._directory.ids()[skip : skip + limit]]
 
     def one(self, group: str) -> GroupWithMembers:
-        """Return a group with its members. Raises `Refused` where there is no such group."""
+        """Return a group with its members. Raises `Refused`: not found, unavailable."""
+        self._members.require_ready()
         users = self._members.members_of(group)
         if not users and self._directory.find(group) is None:
             raise Refused(NOT_FOUND)
@@ -155,6 +156,7 @@ class Groups:
             stored = await self._progress.wait(written)
         finally:
             self._being_created.pop(group, None)
+        # Nothing is refused any more: the group stands in the log, and a repeat without an id makes another.
         users = self._members.members_of(group)
         shown = GroupAccepted.model_construct(id=group, name=name, users=users, stored=stored)
         return shown, HTTPStatus.CREATED if stored else HTTPStatus.ACCEPTED

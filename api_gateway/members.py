@@ -66,8 +66,7 @@ class MembersOnly:
         return sorted(self._memberships.groups_of(up))
 
     def members_of(self, group: str) -> list[str]:
-        """Return the members of a group, in order."""
-        self.require_ready()
+        """Return the members of a group, in order, as far as the log has been read."""
         known = self._in_order.get(group)
         if known is None:
             known = sorted(self._memberships.members_of(group))

@@ -11,7 +11,7 @@ from api_gateway.log_writer import Place
 from runtime import metrics
 from runtime.memberships import Memberships
 from schemas import topics
-from schemas.api import MAX_NEW_MEMBERS, NewGroup
+from schemas.api import MAX_NEW_MEMBERS, GroupAccepted, NewGroup
 from schemas.log_records import Encoded, GroupCreated, encode
 from schemas.refusals import (
     INVALID_PAYLOAD,
@@ -275,6 +275,26 @@ async def test_a_change_whose_offset_is_not_known_is_left_to_the_reader() -> Non
     await parts.groups.create_for(A, NewGroup(name="other", id="x"))
     assert parts.members.members_of("x") == [A]
     assert parts.directory.name_of("x") == "n"
+
+
+async def test_what_stands_in_the_log_is_not_refused_where_the_gateway_falls_behind_meanwhile() -> None:
+    parts = GroupParts()
+
+    def fall_behind() -> None:
+        parts.fault = "behind the store for 10 s"
+
+    parts.progress.on_wait = fall_behind
+    steps = (
+        lambda: parts.groups.create_for(A, NewGroup(name="n", users=[B])),
+        lambda: parts.groups.create(NewGroup(name="n", users=[A], id="x")),
+        lambda: parts.groups.add(A, "x", B),
+        lambda: parts.groups.remove(A, "x", A),
+    )
+    for step in steps:
+        parts.fault = None
+        accepted, _ = await step()
+        assert accepted.stored
+        assert not isinstance(accepted, GroupAccepted) or A in accepted.users
 
 
 async def test_before_the_log_was_read_no_group_can_be_created_or_shown() -> None:
