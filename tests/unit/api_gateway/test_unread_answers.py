@@ -11,12 +11,17 @@ from aiohttp.test_utils import BaseTestServer, TestServer
 
 from api_gateway.answers import Api
 from api_gateway.ready_response import ReadyResponse
+from api_gateway.routing import reply
 from api_gateway.unread_answers import UnreadAnswers
+from schemas.api import MAX_NEW_MEMBERS, MAX_SEQ, GroupAccepted, MessageAccepted
+from schemas.log_records import MAX_NAME_CHARS, MAX_TEXT_BYTES
 from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
 from tests.unit.api_gateway.parts import until
 
 LARGE = 8 * 2**20
 """More than the buffers of a connection hold."""
+
+UP = "up200000001"
 
 
 async def serving(unread: UnreadAnswers) -> TestServer:
@@ -120,3 +125,44 @@ async def test_a_first_answer_is_always_kept_and_more_of_one_caller_up_to_their_
     await sending
     unread.admit("a", 100)
     assert not unread._of_callers, "who has read all is forgotten"
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        GroupAccepted(
+            id="g" * 64,
+            name="\U0001f600" * MAX_NAME_CHARS,
+            users=[UP] * (MAX_NEW_MEMBERS + 1),
+            stored=False,
+        ),
+        MessageAccepted(
+            id="m" * 64,
+            seq=MAX_SEQ,
+            room="g" * 64,
+            up=UP,
+            message="\1" * MAX_TEXT_BYTES,
+            timestamp=MAX_SEQ,
+            sent_at=MAX_SEQ,
+            stored=False,
+        ),
+    ],
+    ids=["group", "message"],
+)
+async def test_nothing_that_was_made_is_refused_by_its_answer(
+    accepted: GroupAccepted | MessageAccepted,
+) -> None:
+    api = Api(
+        "internal", None, max_body_bytes=1_000, unread=UnreadAnswers(most_bytes=0, share=1.0, within_s=9)
+    )
+
+    async def make(_: web.Request) -> ReadyResponse:
+        return ReadyResponse(reply(accepted).body, status=202)
+
+    api.serve("POST", "/made", make)
+    async with (
+        TestServer(api.application()) as server,
+        ClientSession() as session,
+        session.post(server.make_url("/made")) as answer,
+    ):
+        assert answer.status == 202
