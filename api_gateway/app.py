@@ -47,9 +47,6 @@ log = logging.getLogger(__name__)
 
 PUBLIC_ABOUT = "Where to connect, what was said, and who is in a group. Live chat goes over Socket.IO."
 INTERNAL_ABOUT = "For the solution's own services. A GET takes its arguments as a JSON body, too."
-FINISH_SHARE = 0.6
-"""How much of a stop's deadline the requests under way may take: longer than a write waits for its ack, and
-the producer has yet to be stopped after them."""
 STUDENTS_SHARE = 0.25
 """How much of the unread answers, and of the bodies on their way, one student may have. Strangers read only
 pages, and all of them are one."""
@@ -160,7 +157,7 @@ async def _serve_internal(
 
 
 async def _serve(service: Service, settings: GatewaySettings, api: Api, host: str, port: int) -> int:
-    within_s = FINISH_SHARE * settings.shutdown_deadline_s
+    within_s = settings.finish_within_s
     return await service.serve(api.application(), host, port, log_requests=True, finish_within_s=within_s)
 
 

@@ -1,8 +1,8 @@
 """Settings of the gateway."""
 
-from typing import Annotated
+from typing import Annotated, Final, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from runtime.settings import (
     EMPTY_IS_UNSET,
@@ -18,6 +18,10 @@ from runtime.settings import (
     TokenSettings,
     TracingSettings,
 )
+
+FINISH_SHARE: Final = 0.6
+"""How much of a stop's deadline the requests under way may take: the producer has yet to be stopped after
+them."""
 
 
 class GatewaySettings(
@@ -110,3 +114,15 @@ class GatewaySettings(
     max_pending_reads: Count = Field(
         default=256, ge=1, description="Reads of MongoDB that may be under way at the same time."
     )
+
+    @property
+    def finish_within_s(self) -> float:
+        """Seconds of a stop that the requests under way may take."""
+        return FINISH_SHARE * self.shutdown_deadline_s
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        """A stop must not cut off a write that may still be acknowledged: nobody would know of it."""
+        if self.send_timeout_ms / 1000 >= self.finish_within_s:
+            raise ValueError(f"SEND_TIMEOUT_MS must be less than {FINISH_SHARE:.0%} of SHUTDOWN_DEADLINE_S")
+        return self

@@ -83,7 +83,7 @@ async def test_a_write_that_is_not_acked_in_time_is_refused_and_counts_as_pendin
 
 async def test_a_partition_that_does_not_answer_holds_up_its_own_groups_alone() -> None:
     producer = FakeProducer()
-    made = writer(producer, send_timeout_ms=60_000, refuse_when_waiting_ms=100)
+    made = writer(producer, send_timeout_ms=60_000, shutdown_deadline_s=101, refuse_when_waiting_ms=100)
     stuck = asyncio.create_task(made.write("t", RECORD))
     await until(lambda: producer.sent)
     over = asyncio.get_running_loop().time() + 0.1

@@ -189,6 +189,19 @@ def test_a_dispatcher_s_session_is_as_long_as_brokers_take(
     assert capsys.readouterr().err.startswith("dispatcher: DISPATCHER_SESSION_TIMEOUT_MS: ")
 
 
+def test_a_gateway_s_stop_is_longer_than_a_write_may_wait(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TOKEN_SECRET", "x" * 32)
+    monkeypatch.setenv("SEND_TIMEOUT_MS", "6000")
+    with pytest.raises(SystemExit):
+        load(GatewaySettings, "api_gateway", [])
+    assert "SEND_TIMEOUT_MS must be less than 60% of SHUTDOWN_DEADLINE_S" in capsys.readouterr().err
+    monkeypatch.setenv("SEND_TIMEOUT_MS", "5999")
+    settings = load(GatewaySettings, "api_gateway", [])
+    assert settings.send_timeout_ms / 1000 < settings.finish_within_s < settings.shutdown_deadline_s
+
+
 @pytest.mark.parametrize("given", ["", "[]", "HS512", "HS256,", "HS256 RS256"])
 def test_a_list_of_something_else_is_answered_by_what_is_wanted(
     given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
