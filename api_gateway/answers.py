@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import orjson
@@ -19,7 +19,6 @@ from api_gateway.ready_response import ReadyResponse, line
 from api_gateway.unread_answers import SMALL_BYTES, UnreadAnswers
 from runtime import metrics, refusing
 from runtime.bounded_runner import ENDS_READS, UNREAD_HEADERS
-from runtime.settings import origins_of
 from schemas.refusals import (
     INTERNAL,
     INVALID_PAYLOAD,
@@ -48,9 +47,9 @@ _BY_STATUS: Final = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: TOO_LARGE}
 class Cors:
     """Which web pages may call: all of them, or those of the listed origins."""
 
-    def __init__(self, allowed_origins: str) -> None:
-        self._origins = origins_of(allowed_origins)
-        self._all = "*" in self._origins
+    def __init__(self, origins: Collection[str]) -> None:
+        self._origins = origins
+        self._all = "*" in origins
 
     def for_all(self) -> dict[str, str]:
         """Return the headers that each answer has, whoever asks: also what could not be read is answered."""

@@ -71,9 +71,7 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
     store = await service.resources.enter_async_context(open_store(settings))
     spans = tracing.start(service, settings)
     parts = _Parts(settings, StoreReads(store, settings, spans), spans)
-    api = _api(
-        "public", settings, parts.public.routes(), paced.identify, Cors(settings.allowed_origins), spans
-    )
+    api = _api("public", settings, parts.public.routes(), paced.identify, Cors(settings.origins), spans)
     pages.add_docs(api, openapi.document("Uni4all Chat", PUBLIC_ABOUT, parts.public.routes()))
     pages.add_asyncapi(api, asyncapi.for_clients())
     pages.add_web_client(api)

@@ -17,6 +17,7 @@ from runtime.settings import (
     ServiceSettings,
     TokenSettings,
     TracingSettings,
+    WebSettings,
 )
 
 FINISH_SHARE: Final = 0.6
@@ -25,7 +26,7 @@ them."""
 
 
 class GatewaySettings(
-    ServiceSettings, KafkaSettings, SendSettings, MongoSettings, TokenSettings, TracingSettings
+    ServiceSettings, WebSettings, KafkaSettings, SendSettings, MongoSettings, TokenSettings, TracingSettings
 ):
     """The gateway: REST for clients and for the solution, in front of Kafka and MongoDB."""
 
@@ -39,11 +40,6 @@ class GatewaySettings(
         default=None,
         description="What callers of the internal API must show; without it that API is off.",
     )
-    allowed_origins: str = Field(
-        default="*",
-        description="Origins of web pages that may call the public API, with commas between; "
-        "* for all: identity is a token, never a cookie.",
-    )
     max_body_bytes: Bytes = Field(
         default=131_072,
         ge=32_768,
@@ -53,9 +49,6 @@ class GatewaySettings(
         default=33_554_432,
         ge=1_048_576,
         description="Bytes of request bodies that may be on their way; past that they are refused unread.",
-    )
-    body_within_s: Seconds = Field(
-        default=10.0, gt=0, description="Seconds in which a request's body must have been sent."
     )
     max_unread_bytes: Bytes = Field(
         default=67_108_864,

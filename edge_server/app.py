@@ -123,7 +123,7 @@ def _end_of(messages: LogReader, settings: EdgeSettings, group: str) -> int | No
 
 
 async def _accept_clients(service: Service, settings: EdgeSettings, server: ChatSocketServer) -> str:
-    origins = allowed_origins(settings.allowed_origins)
+    origins = allowed_origins(settings.origins)
     way_in = gate(server.arrivals, Bodies(settings), server.eio.sockets, origins)
     app = web.Application(client_max_size=settings.max_frame_bytes, middlewares=[way_in])
     service.supervise("close late arrivals", server.close_late)

@@ -1,13 +1,12 @@
 """A request as engine.io wants to see it: what it looks at, all of a polled body, and who may come."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from aiohttp.web import Request
 from engineio import packet
 from engineio.exceptions import EngineIOError
 from engineio.payload import Payload
-
-from runtime.settings import origins_of
 
 # engine.io drops a polled body of more packets than this (its default is 16) and answers OK all the same:
 # what a standard client may collect between two polls has to fit.
@@ -71,7 +70,6 @@ def environ_of(request: Request) -> dict[str, Any]:
     return environ
 
 
-def allowed_origins(setting: str) -> str | list[str]:
-    """Return the origins of a setting as engine.io takes them."""
-    origins = origins_of(setting)
+def allowed_origins(origins: Collection[str]) -> str | list[str]:
+    """Return the origins of the settings as engine.io takes them."""
     return "*" if "*" in origins else sorted(origins)

@@ -16,11 +16,12 @@ from runtime.settings import (
     ServiceSettings,
     TokenSettings,
     TracingSettings,
+    WebSettings,
 )
 from schemas.ids import EdgeId
 
 
-class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, TracingSettings):
+class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, TokenSettings, TracingSettings):
     """The edge server: Socket.IO for clients, in front of Kafka."""
 
     edge_name: EdgeId = Field(default="edge-1", description="This edge's name, the same across restarts.")
@@ -32,11 +33,6 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
         description="Where clients reach this edge, by http or https; empty: http://host:port.",
     )
     edge_capacity: Count = Field(default=10_000, ge=1, description="Clients that this edge can hold.")
-    allowed_origins: str = Field(
-        default="*",
-        description="Origins of web pages that may connect, with commas between; * for all: "
-        "identity is a token, never a cookie.",
-    )
     ping_interval_s: Seconds = Field(default=25.0, gt=0, description="Seconds between pings to a client.")
     ping_timeout_s: Seconds = Field(default=20.0, gt=0, description="Seconds that a pong may take.")
     max_frame_bytes: Bytes = Field(
@@ -110,9 +106,6 @@ class EdgeSettings(ServiceSettings, KafkaSettings, SendSettings, TokenSettings, 
     )
     max_bodies: Count = Field(
         default=200, ge=1, description="Bodies of polling clients that may be read at the same time."
-    )
-    body_within_s: Seconds = Field(
-        default=10.0, gt=0, description="Seconds in which a body must have been sent."
     )
     max_buffered_bytes: Bytes = Field(
         default=1_048_576,

@@ -100,7 +100,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             client_manager=Sids(),
             async_mode="aiohttp",
             json=Json,
-            cors_allowed_origins=allowed_origins(settings.allowed_origins),
+            cors_allowed_origins=allowed_origins(settings.origins),
             cors_credentials=False,
             ping_interval=settings.ping_interval_s,
             ping_timeout=settings.ping_timeout_s,

@@ -121,6 +121,24 @@ class KafkaSettings(SettingsPart):
         return topics.in_generation(name, self.kafka_generation)
 
 
+class WebSettings(SettingsPart):
+    """What a server of browsers lets them do."""
+
+    allowed_origins: str = Field(
+        default="*",
+        description="Origins of web pages that may connect or call, with commas between; * for all: "
+        "identity is a token, never a cookie.",
+    )
+    body_within_s: Seconds = Field(
+        default=10.0, gt=0, description="Seconds in which a request's body must have been sent."
+    )
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins that ``ALLOWED_ORIGINS`` lists; a ``*`` among them allows all."""
+        return frozenset(origin.strip().rstrip("/") for origin in self.allowed_origins.split(","))
+
+
 class SendSettings(SettingsPart):
     """How long the log may take with what somebody waits for."""
 
@@ -249,8 +267,3 @@ class TracingSettings(SettingsPart):
     otel_traces_sampler_arg: float = Field(
         default=1.0, ge=0, le=1, description="The part of them that a traceidratio sampler takes."
     )
-
-
-def origins_of(setting: str) -> frozenset[str]:
-    """Return the origins of web pages that ``ALLOWED_ORIGINS`` lists; a ``*`` among them allows all."""
-    return frozenset(origin.strip().rstrip("/") for origin in setting.split(","))

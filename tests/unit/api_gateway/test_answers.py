@@ -109,14 +109,14 @@ def test_request_ids_differ_within_and_between_processes() -> None:
 
 
 async def test_any_page_may_call_where_all_may() -> None:
-    answer, _ = await ask(Refused(INTERNAL), cors=Cors("*"), Origin="https://anywhere.example")
+    answer, _ = await ask(Refused(INTERNAL), cors=Cors({"*"}), Origin="https://anywhere.example")
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
 @pytest.mark.parametrize(("origin", "may"), [("https://a.example", True), ("https://evil.example", False)])
 async def test_only_listed_pages_may_call_where_some_are_listed(origin: str, may: bool) -> None:
-    answer, _ = await ask(None, cors=Cors("https://a.example, https://b.example/"), Origin=origin)
+    answer, _ = await ask(None, cors=Cors({"https://a.example", "https://b.example"}), Origin=origin)
     assert answer.headers.get("Access-Control-Allow-Origin") == (origin if may else None)
     assert answer.headers["Vary"] == "Origin"
 
@@ -124,7 +124,7 @@ async def test_only_listed_pages_may_call_where_some_are_listed(origin: str, may
 async def test_a_preflight_is_answered_without_a_token() -> None:
     answer, _ = await ask(
         Refused(refusals.MISSING_TOKEN),
-        cors=Cors("*"),
+        cors=Cors({"*"}),
         method="OPTIONS",
         Origin="https://a.example",
         Access_Control_Request_Method="PUT",
@@ -192,8 +192,8 @@ async def told(sent: bytes, cors: Cors | None, monkeypatch: pytest.MonkeyPatch) 
     ("cors", "line"),
     [
         (None, ""),
-        (Cors("*"), "Access-Control-Allow-Origin: *"),
-        (Cors("https://a.example"), "Vary: Origin"),
+        (Cors({"*"}), "Access-Control-Allow-Origin: *"),
+        (Cors({"https://a.example"}), "Vary: Origin"),
     ],
 )
 async def test_what_no_route_hears_of_is_answered_like_everything_else(

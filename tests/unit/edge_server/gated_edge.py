@@ -85,7 +85,7 @@ class Edge:
         return "answered"
 
     async def start(self, service: Service) -> None:
-        origins = allowed_origins(self._settings.allowed_origins)
+        origins = allowed_origins(self._settings.origins)
         way_in = gate(self.server.arrivals, Bodies(self._settings), self.server.eio.sockets, origins)
         app = web.Application(middlewares=[way_in])
         self.server.attach(app, "socket.io")

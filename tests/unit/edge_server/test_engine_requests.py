@@ -7,6 +7,7 @@ from multidict import CIMultiDict
 
 from api_gateway.answers import Cors
 from edge_server.engine_requests import allowed_origins, environ_of
+from runtime.settings import WebSettings
 
 # Engine.io's server asks for these, and for nothing else.
 ASKED = (
@@ -56,6 +57,7 @@ def test_engine_io_learns_all_that_it_asks_for(
     ],
 )
 def test_origins_are_read_as_the_gateway_reads_them(setting: str, origins: str | list[str]) -> None:
-    assert allowed_origins(setting) == origins
-    lines = Cors(setting).lines("https://a.example")
+    listed = WebSettings(allowed_origins=setting).origins
+    assert allowed_origins(listed) == origins
+    lines = Cors(listed).lines("https://a.example")
     assert "Access-Control-Allow-Origin" in lines
