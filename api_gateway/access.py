@@ -44,9 +44,6 @@ class KnownTokens:
         self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def identify(self, authorization: str | None) -> str:
         """Return the UP number of the bearer. Raises `Refused`: missing, invalid or expired token."""
         header = authorization or ""

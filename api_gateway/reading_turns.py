@@ -76,9 +76,6 @@ class ReadsOfUsers:
         self._most = most
         self._under_way = Counter[str]()
 
-    def __len__(self) -> int:
-        return len(self._under_way)
-
     @contextmanager
     def one(self, up: str) -> Iterator[None]:
         """Count a read for the length of the block. Raises `Refused`: rate limited."""

@@ -68,10 +68,6 @@ class Budgets:
         self._budgets: dict[str, Budget] = {}
         self._sweep_at = SWEEP_FROM
 
-    def __len__(self) -> int:
-        """How many spenders are remembered."""
-        return len(self._budgets)
-
     def left(self, spender: str, now: float) -> float:
         """Return what a spender may spend at once."""
         budget = self._budgets.get(spender)

@@ -153,7 +153,7 @@ def test_a_user_has_so_many_reads_under_way_whoever_else_reads_and_is_forgotten_
             assert refused.value.refusal is RATE_LIMITED
         elif mine:
             mine.pop().close()
-    assert len(reads) == sum(map(bool, under_way.values()))
+    assert len(reads._under_way) == sum(map(bool, under_way.values()))
 
 
 class WaitingHistory:
