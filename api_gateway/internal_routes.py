@@ -136,7 +136,7 @@ class InternalApi:
                 "POST",
                 "/user/{up}",
                 "Say what is known of a user.",
-                api.UserStateOf,
+                api.UserState,
                 api.UserAccepted,
                 self.set_user,
                 statuses=WRITTEN,
@@ -174,5 +174,5 @@ class InternalApi:
     async def users(self, _: str, page: api.ListPage) -> Reply:
         return reply(await self._users.all(page))
 
-    async def set_user(self, _: str, state: api.UserStateOf) -> Reply:
+    async def set_user(self, _: str, state: api.UserState) -> Reply:
         return reply(*await self._users.set(state))

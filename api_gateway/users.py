@@ -9,7 +9,7 @@ from api_gateway.stored_progress import StoredProgress
 from runtime.assignments import Assignments
 from runtime.mongo import Document
 from schemas import topics
-from schemas.api import ListPage, User, UserAccepted, UserList, UserStateOf
+from schemas.api import ListPage, User, UserAccepted, UserList, UserState
 from schemas.documents import ONLINE_EDGE, USERS
 from schemas.log_records import PresenceChanged, ProfileChanged, encode
 
@@ -50,7 +50,7 @@ class Users:
         users = [self._member(up, known.get(up, {})) for up in wanted]
         return {"users": users, "nextPage": page.following(len(ups))}
 
-    async def set(self, state: UserStateOf) -> tuple[UserAccepted, HTTPStatus]:
+    async def set(self, state: UserState) -> tuple[UserAccepted, HTTPStatus]:
         """Write a user's names and presence, each under its own key."""
         profile = ProfileChanged(up=state.up, username=state.username, name=state.name)
         presence = PresenceChanged(up=state.up, online=state.online)

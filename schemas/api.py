@@ -181,17 +181,12 @@ class NewMessage(Request):
 
 
 class UserState(Request):
-    """What the solution knows of a user."""
-
-    username: Name
-    name: Name
-    online: bool
-
-
-class UserStateOf(UserState):
     """What the solution knows of the user that the path names."""
 
     up: UpNumber
+    username: Name
+    name: Name
+    online: bool
 
 
 class Location(BaseModel):

@@ -22,7 +22,7 @@ async def echo(caller: str, arguments: api.Request) -> Reply:
 ROUTES: list[Route[Any]] = [
     Route("GET", "/chat/{group}/message", "", api.GroupHistoryPage, api.History, echo),
     Route("GET", "/nothing", "", api.NoArguments, api.History, echo),
-    Route("POST", "/user/{up}", "", api.UserStateOf, api.User, echo),
+    Route("POST", "/user/{up}", "", api.UserState, api.User, echo),
     Route("POST", "/message/", "", api.NewMessage, api.MessageAccepted, echo),
     Route("PUT", "/chat/{group}/member/{up}", "", api.OneMember, api.MemberAccepted, echo),
     Route("DELETE", "/chat/{group}/member/{up}", "", api.OneMember, api.MemberAccepted, echo),
@@ -147,7 +147,7 @@ async def test_only_a_get_takes_a_query_and_others_say_so(query: str) -> None:
 
 
 @given(
-    st.sampled_from([api.NewMessage, api.NewGroup, api.GroupHistoryPage, api.UserStateOf, api.OneMember]),
+    st.sampled_from([api.NewMessage, api.NewGroup, api.GroupHistoryPage, api.UserState, api.OneMember]),
     st.dictionaries(
         st.sampled_from(["group", "from", "message", "id", "users", "name", "page", "before", "up", "online"])
         | st.text(max_size=5),

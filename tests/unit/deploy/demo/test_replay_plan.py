@@ -127,7 +127,8 @@ def test_names_are_those_that_the_contract_allows(odd: str) -> None:
 
 @given(nicks, st.integers(0, 10**9 - 1))
 def test_a_username_is_never_refused(nick: str, number: int) -> None:
-    UserState(username=username_of(nick, f"up{number:09d}"), name="Ana", online=False)
+    up = f"up{number:09d}"
+    UserState(up=up, username=username_of(nick, up), name="Ana", online=False)
 
 
 @pytest.mark.skipif(not REAL_LOGS.is_dir(), reason="the real logs are not beside the checkout")

@@ -30,7 +30,7 @@ def test_numbers_and_ids_are_well_formed_and_differ(university: University) -> N
     for group in university.groups:
         NewGroup(id=group.id, name=group.name, users=list(group.members))
     for student in university.students:
-        UserState(username=student.username, name=student.name, online=False)
+        UserState(up=student.up, username=student.username, name=student.name, online=False)
 
 
 @given(universities)
