@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, NamedTuple
 
-from bson import encode
-from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, PyMongoError
@@ -88,8 +86,6 @@ class Store:
                 await self._database[collection].insert_many(documents, ordered=False)
             except BulkWriteError as error:
                 return len(_duplicates(error, range(len(documents))))
-            except (BSONError, OverflowError) as error:
-                raise Rejected(_unencodable(documents), certain=True) from error
             return 0
 
     async def apply_newer(self, collection: str, changes: Sequence[Change]) -> None:
@@ -174,14 +170,3 @@ def _duplicates(error: BulkWriteError, positions: Sequence[int]) -> list[int]:
         certain = all(write.get("code") in DOCUMENT_FAULTS for write in refused)
         raise Rejected(reasons, certain=certain, known=len(failed) - len(refused))
     return [positions[write["index"]] for write in failed]
-
-
-def _unencodable(documents: Sequence[Mapping[str, Any]]) -> dict[int, str]:
-    """Return which documents the driver can't encode: when it fails, it names none."""
-    reasons = {}
-    for n, document in enumerate(documents):
-        try:
-            encode(document)
-        except (BSONError, OverflowError) as error:
-            reasons[n] = f"{type(error).__name__}: {error}"[:300]
-    return reasons

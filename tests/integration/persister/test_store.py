@@ -69,12 +69,6 @@ async def test_refused_documents_are_named_by_their_position(history: History) -
     assert sorted(refusal.value.reasons) == [2]
 
 
-async def test_a_document_that_the_driver_cannot_encode_is_named(history: History) -> None:
-    with pytest.raises(Rejected) as refusal:
-        await history.store.insert_new("things", [{"_id": "ok"}, {"_id": "huge", "n": 2**70}])
-    assert list(refusal.value.reasons) == [1]
-
-
 async def test_the_collections_have_the_indexes_that_history_needs(history: History) -> None:
     for _ in range(2):
         await create_indexes(history.store, Outage(1.0))
