@@ -29,9 +29,12 @@ SOURCE: Final = "api_gateway"
 
 
 class Place(NamedTuple):
-    """Where a durable record stands. The offset is -1 where a retry hid it from us."""
+    """Where a durable record stands: ``kafka_topic`` is the topic's name in this generation.
 
-    topic: str
+    The offset is -1 where a retry hid it from us.
+    """
+
+    kafka_topic: str
     partition: int
     offset: int
     timestamp: int

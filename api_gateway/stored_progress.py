@@ -118,6 +118,6 @@ def needs_of(written: Sequence[Place]) -> dict[str, int]:
     """Return, by partition's key, the ``next`` that means that all of these records are stored."""
     needs: dict[str, int] = {}
     for one in written:
-        key = progress_key(one.topic, one.partition)
+        key = progress_key(one.kafka_topic, one.partition)
         needs[key] = max(needs.get(key, 0), one.offset + 1)
     return needs

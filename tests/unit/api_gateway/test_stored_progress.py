@@ -22,10 +22,12 @@ writes = st.lists(
 def test_what_is_needed_is_that_every_record_lies_before_its_partition_s_next(written: list[Place]) -> None:
     needs = needs_of(written)
     for one in written:
-        assert needs[f"{one.topic}/{one.partition}"] > one.offset
+        assert needs[f"{one.kafka_topic}/{one.partition}"] > one.offset
     assert {key: upto - 1 for key, upto in needs.items()} == {
-        f"{topic}/{partition}": max(w.offset for w in written if (w.topic, w.partition) == (topic, partition))
-        for topic, partition in {(w.topic, w.partition) for w in written}
+        f"{topic}/{partition}": max(
+            w.offset for w in written if (w.kafka_topic, w.partition) == (topic, partition)
+        )
+        for topic, partition in {(w.kafka_topic, w.partition) for w in written}
     }
 
 
