@@ -16,8 +16,8 @@ from schemas.refusals import UNSUPPORTED_ENCODING, Refused
 class Bodies(HeldBytes):
     """How many bytes of bodies are being read.
 
-    Each counts from the start as what its head says, and as the longest where that says nothing. A first one
-    is always read; more of one caller only up to ``share`` of all.
+    Each counts by its Content-Length before a byte of it is read; without one, as ``longest_bytes``. While
+    nothing is held the next one is read whatever its size; more of one caller only up to ``share`` of all.
     """
 
     def __init__(self, *, most_bytes: int, share: float, longest_bytes: int, within_s: float) -> None:

@@ -25,18 +25,18 @@ Partition = tuple[str, int]
 
 
 class StandingStill:
-    """Since when which partitions stand at the same position, and the store is further. Pure."""
+    """By partition: since when our position has not moved although the store holds more. Pure."""
 
     def __init__(self) -> None:
         self._since: dict[tuple[Partition, int], float] = {}
 
     def look(self, now: float, stored: Mapping[Partition, int], positions: Mapping[Partition, int]) -> None:
-        """Take the newest stored offset and the next one to read, of each partition that is read at all."""
+        """Compare the newest stored offsets with ``positions``, the next ones to be read here."""
         behind = {(one, at) for one, at in positions.items() if stored.get(one, -1) >= at}
         self._since = {one: self._since.get(one, now) for one in behind}
 
     def for_s(self, now: float) -> float:
-        """Return for how long the one has stood still that has for the longest; 0 where none does."""
+        """Return the longest time, in seconds, that a partition has stood still; 0 where none does."""
         return now - min(self._since.values(), default=now)
 
 

@@ -1,4 +1,4 @@
-"""How many bytes are held for callers: bounded for all of them, and for each beyond a first piece. Pure."""
+"""Bytes that are held for callers: at most so many for all; for each a share of that, or one piece. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,10 @@ class HeldBytes:
         self.bytes = 0
 
     def admit(self, caller: str, size: int) -> None:
-        """Raise `Refused` where so many more would be too many: overloaded, rate limited."""
+        """Raise `Refused`: overloaded where ``size`` more bytes exceed the bound of all callers.
+
+        Rate limited where they exceed this caller's share; whoever holds nothing yet may exceed that.
+        """
         if self.bytes + size > self._most_bytes:
             self._full.inc()
             raise Refused(OVERLOADED)

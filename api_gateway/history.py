@@ -25,13 +25,14 @@ from schemas.refusals import NOT_FOUND, OVERLOADED, TOO_LARGE, Refused
 Document = dict[str, Any]
 
 GROUPS_AT_ONCE: Final = 10
-"""So many groups, with the longest messages on the largest pages, are 8 MiB of text."""
+"""Groups of one aggregation: with the largest pages of the longest messages they are 8 MiB of text."""
 MAX_BUNDLE_BYTES: Final = 16_777_216
 """Of the answer: JSON writes one character in up to six bytes."""
 MESSAGES_AT_ONCE: Final = 2_048
-"""In all bundles that are put together at the same time: 32 MiB of text, six times that as JSON at worst."""
+"""Messages of all bundles under way, the bound of `BundleTurns`: 32 MiB of text, at worst six times that as
+JSON."""
 MOST_OF_A_BUNDLE: Final = MAX_BUNDLE_BYTES // MAX_TEXT_BYTES
-"""Among these: an answer has no room for more of the longest messages."""
+"""A bundle takes no more of these: so many of the longest messages fill an answer."""
 
 OLDEST_FIRST: Final = 1
 NEWEST_FIRST: Final = -1

@@ -52,7 +52,8 @@ class LogWriter:
         self._numbers = itertools.count()
         self._pending = 0
         self._since: defaultdict[TopicPartition, dict[int, float]] = defaultdict(dict)
-        """By partition: one whose broker does not answer holds up only its own groups."""
+        """By partition, when each pending write began, oldest first: a broker that does not answer holds up
+        only the groups of its partitions."""
         metrics.PENDING_WRITES.set_function(lambda: self._pending)
 
     async def write(self, topic: str, *records: Encoded) -> list[Place]:

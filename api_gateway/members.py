@@ -17,8 +17,8 @@ MOST_NAMED: Final = 10
 class NewMembers:
     """How many members each student may add to groups: every edge and gateway keeps a membership for good.
 
-    Removing somebody who is no member counts as one, too: the store keeps that. Whoever has anything left may
-    add as many as a request holds, and waits for that before the next one.
+    Removing somebody who is no member counts as one, too: the store keeps that. A request needs a budget
+    above 0 and may overdraw it by its size: the next one waits until that is paid back.
     """
 
     def __init__(self, *, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,4 +1,4 @@
-"""Who reads history and names at the same time: a student so often, and bundles of so many messages of all.
+"""Bounds on reads under way: how many each student has, and how many messages all bundles hold together.
 
 What is read for an answer stands in memory until it is put together, and only the gateway pays for that.
 """
@@ -13,9 +13,10 @@ from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
 
 
 class BundleTurns:
-    """Bundles of so many messages at the same time. Others wait, which costs nothing, and only so many.
+    """A semaphore of ``most_messages``: each bundle takes as many as it may hold, and gives them back.
 
-    A student has one turn or waits for one, with one bundle: nobody waits for two of somebody else's.
+    Bundles that find too few wait, at most ``max_waiting`` of them. A student's own wait for each other
+    first, so that only one of them ever delays somebody else's.
     """
 
     def __init__(self, most_messages: int, *, max_waiting: int) -> None:
@@ -29,10 +30,10 @@ class BundleTurns:
 
     @asynccontextmanager
     async def one(self, up: str, messages: int) -> AsyncIterator[None]:
-        """Hold a turn for so many messages, no more than there are at all, for the length of the block.
+        """Take ``messages``, at most ``most_messages``, for the length of the block.
 
-        Who came first is first, but waits for their own earlier ones before: small bundles would keep a large
-        one waiting for ever. Raises `Refused`, overloaded, where too many wait.
+        First come, first served, once the student's own earlier bundles are done: otherwise small bundles
+        could overtake a large one for ever. Raises `Refused`, overloaded, where too many wait.
         """
         if self._waiting >= self._max_waiting:
             metrics.LIMIT_HITS.labels(limit="bundles").inc()

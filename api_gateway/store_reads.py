@@ -33,7 +33,7 @@ class Breaker:
         self._look_at: float | None = None
 
     def admits(self, now: float) -> bool:
-        """Say whether a read may go on. While the store is away, one may, and then none for its time."""
+        """Say whether to try a read. While the store is away one is tried, and the next after its timeout."""
         if self._look_at is None:
             return True
         if now < self._look_at:

@@ -16,7 +16,8 @@ from schemas.documents import PROGRESS, progress_key
 from schemas.refusals import HISTORY_UNAVAILABLE, Refused
 
 FRESH_S: Final = 0.1
-"""How old a known progress may be. Where the store was emptied or restored, what it held counts so long."""
+"""Progress that was read is reused for so long. A store that was emptied or restored meanwhile is believed to
+hold what it held."""
 
 POLL_S: Final = 0.02
 """Between two looks at what is stored, while a write waits."""

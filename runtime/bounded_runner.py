@@ -1,6 +1,7 @@
 """A web server that holds only so many connections at once: one more is closed, and nothing read from it.
 
-The kernel takes little ahead for each: megabytes for whoever once read fast, of which no bound would know.
+TCP_NOTSENT_LOWAT limits each socket's unsent kernel buffer. Without it the kernel may hold megabytes for a
+once-fast client, which our byte limits do not count.
 
 How long a request's head may be, and take, is for the library to bound; who reaches that is counted here.
 Whose head cannot be read is told so by a row of the table of refusals, and nothing of what they sent.
@@ -25,10 +26,11 @@ MAX_FIELD_BYTES: Final = 8_448
 """Of a field of a head, its name included: the longest token that is looked at fits, with `Bearer`."""
 
 UNREAD_HEADERS: Final = web.AppKey("UNREAD_HEADERS", dict[str, str])
-"""What an application says along with the refusal of a request that could not be read, beside its id."""
+"""Headers that an application adds to the answer (400, 413) to a head that could not be parsed."""
 
 ENDS_READS: Final = web.AppKey("ENDS_READS", bool)
-"""Set by an application whose reads end where their client has gone. Of a write nobody may do half."""
+"""Set by an application whose GET and HEAD handlers are cancelled when their client disconnects. The handlers
+of writes go on: none may stop halfway."""
 READING: Final = frozenset({"GET", "HEAD"})
 
 _OPEN: Final = metrics.LIMIT_HITS.labels(limit="open connections")

@@ -1,7 +1,7 @@
 """Budgets: so many a second, and so many at once. Pure: the clock's readings are arguments.
 
-Whoever goes on although nothing is left runs into debt, and is refused until it is paid; so who listens to a
-refusal is served again at once, and who does not shows it by the debt.
+What is left may go below 0: a debt, at most twice the burst. Nothing is admitted until it is paid back at the
+budget's rate, so spending on after a refusal means waiting longer, and the debt shows who does.
 """
 
 import math

@@ -21,7 +21,7 @@ _waits: Final[dict[str, str]] = {}
 
 @contextmanager
 def waiting_for(what: str) -> Iterator[Callable[[str], None]]:
-    """Let `waits` name something outside during the block; what is wrong with it can be told meanwhile."""
+    """During the block `waits` names ``what``, with the reason that the yielded function was told last."""
 
     def tell(fault: str) -> None:
         _waits[what] = f"{what}: {fault}"
@@ -56,7 +56,7 @@ class Health:
         self._ready[name] = check
 
     def was_wrong(self, name: str, check: Check) -> None:
-        """Add a check of what was wrong and is no longer: it is said, and nobody need do anything."""
+        """Add a check that is shown as ``mended`` and fails neither /healthz nor /readyz."""
         self._mended[name] = check
 
     def faults(self, *, readiness: bool = False) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Who is in which group: a pure fold over ``chat.memberships``, and its follower.
+"""Who is in which group: a fold over ``chat.memberships``; `LogReader` feeds it.
 
 Edges and gateways each keep their own copy, so that the live path asks nobody.
 """

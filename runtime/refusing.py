@@ -14,9 +14,10 @@ log = logging.getLogger(__name__)
 
 
 class NoRoom(Refused):
-    """Of a newcomer, who is to come later or elsewhere: nothing that anybody said is refused.
+    """``overloaded`` for a client that is not connected yet, and is told to come later or elsewhere.
 
-    It is counted as the limit that was reached, and not among the refusals that wake somebody.
+    It is counted as the limit that was hit, not in ``chat_refusals_total``, whose ``overloaded`` wakes an
+    operator: no message was refused.
     """
 
     def __init__(self) -> None:

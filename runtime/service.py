@@ -237,7 +237,7 @@ async def _start(service: Service, start: Start) -> None:
 
 
 def collect_less() -> None:
-    """Let the collector forget what stays as long as the process, and look at the rest less often."""
+    """Exempt what was made at start from garbage collection (`gc.freeze`), and collect less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -94,7 +94,7 @@ class Spans:
     def processed(
         self, records: "Iterable[ConsumerRecord]", since_ns: int, *, consumer_group: str | None = None
     ) -> None:
-        """Say of each in its own trace that it was processed from ``since_ns`` (Unix time) until now."""
+        """Add a span from ``since_ns`` (Unix time) until now to the trace of each record that has one."""
         group = {"messaging.consumer.group.name": consumer_group} if consumer_group else {}
         for record in records:
             context = _context_of(record.headers)
