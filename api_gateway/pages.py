@@ -88,7 +88,8 @@ def add_docs(api: Api, openapi: dict[str, Any]) -> None:
     _serve(api, "/openapi.json", page_of(orjson.dumps(openapi), "application/json"))
     _serve(api, "/docs", read_page(docs / "index.html"))
     _serve(api, "/docs/", read_page(docs / "index.html"))
-    _serve(api, "/docs/docs.js", read_page(docs / "docs.js"))
+    for name in ("docs.css", "docs.js"):
+        _serve(api, f"/docs/{name}", read_page(docs / name))
     for name in SWAGGER_FILES:
         _serve(api, f"/docs/{name}", read_page(SWAGGER / name))
 

@@ -312,6 +312,7 @@ async def test_pages_for_browsers_need_no_token_and_ask_no_other_host(stored: st
         for path, kind in (
             ("/", "text/html"),
             ("/docs", "text/html"),
+            ("/docs/docs.css", "text/css"),
             ("/docs/swagger-ui-bundle.js", "javascript"),
             ("/web/socket.io.min.js", "javascript"),
             ("/web/chat.js", "javascript"),
