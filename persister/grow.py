@@ -9,7 +9,8 @@ It takes a persister's settings.
 import asyncio
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -42,6 +43,16 @@ class CannotGrow(RuntimeError):
     """Why nothing was changed."""
 
 
+class NotTakenBack(RuntimeError):
+    """Why a growth failed, and what is left to do by hand: Kafka refused to take that back."""
+
+    def __init__(self, failed: BaseException, left: Sequence[str]) -> None:
+        super().__init__(
+            f"{said(failed)}\nNot all of it could be taken back. "
+            'Do this by hand, as "Giving it up" in docs/operating/upgrade.md shows:\n  ' + "\n  ".join(left)
+        )
+
+
 class Growth:
     """One growth, from a generation of the topics to the next."""
 
@@ -54,7 +65,10 @@ class Growth:
         self._store = store
 
     async def run(self, stored_within_s: float = STORED_WITHIN_S) -> None:
-        """Make the next generation whole. Raises `CannotGrow`, and whatever Kafka and the store raise."""
+        """Make the next generation whole, or leave all as it was.
+
+        Raises `CannotGrow`, whatever Kafka and the store raise, and `NotTakenBack`.
+        """
         for name in topics.OF_GENERATIONS:
             if await self._kafka.exists(self.new.topic(name)):
                 raise CannotGrow(f"{self.new.topic(name)} is there already: did the log grow before?")
@@ -66,8 +80,9 @@ class Growth:
             for name in topics.OF_GENERATIONS:
                 await self._make(name, configs[name], beginning_of(name, self._old, ends))
             await self._kafka.add_partitions(topics.DEAD_LETTERS, self.new.kafka_partitions)
-        except BaseException:
-            await self._take_back(configs)
+        except BaseException as error:
+            if left := await self._take_back(configs):
+                raise NotTakenBack(error, left) from error
             raise
 
     async def _seal(self, configs: Mapping[str, Config]) -> None:
@@ -80,8 +95,7 @@ class Growth:
         for name in topics.OF_GENERATIONS:
             ends |= await self._kafka.ends(self._old.topic(name), self._old.kafka_partitions)
         try:
-            async with asyncio.timeout(within_s):
-                await until(lambda: self._has_stored(ends))
+            await until(lambda: self._has_stored(ends), "not all is stored yet", within_s)
         except TimeoutError as error:
             missing = not_stored(ends, await read_progress(self._store))
             raise CannotGrow(f"{missing} records are not stored yet: does a persister run?") from error
@@ -103,11 +117,31 @@ class Growth:
                 await write_all(self.new, topic, state)
         await begin_progress(self._store, beginnings)
 
-    async def _take_back(self, configs: Mapping[str, Config]) -> None:
+    async def _take_back(self, configs: Mapping[str, Config]) -> list[str]:
+        """Return what is left to do. Unsealing comes first: nobody can chat while one topic is sealed."""
+        steps: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         for name, config in configs.items():
-            await self._kafka.configure(self._old.topic(name), config)
-            if await self._kafka.exists(self.new.topic(name)):
-                await self._kafka.delete(self.new.topic(name))
+            topic = self._old.topic(name)
+            steps.append((f"unseal {topic}", partial(self._kafka.configure, topic, config)))
+        for name in configs:
+            topic = self.new.topic(name)
+            steps.append((f"delete {topic}", partial(self._delete, topic)))
+        left = []
+        for what, take in steps:
+            try:
+                await take()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others are still to be done
+                left.append(f"{what} ({said(error)})")
+        return left
+
+    async def _delete(self, topic: str) -> None:
+        if await self._kafka.exists(topic):
+            await self._kafka.delete(topic)
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says, and its name where it says nothing."""
+    return str(error) or repr(error)
 
 
 def next_generation(old: PersisterSettings, partitions: int) -> PersisterSettings:
@@ -145,8 +179,8 @@ async def _main(partitions: int, settings: PersisterSettings) -> int:
         new = next_generation(settings, partitions)
         async with open_store(settings) as store, growing_topics(settings) as kafka:
             await Growth(settings, new, kafka, store).run()
-    except (CannotGrow, Fatal, KafkaError, StoreUnavailable, OSError) as error:
-        sys.stderr.write(f"not grown: {str(error) or repr(error)}\n")
+    except (CannotGrow, NotTakenBack, Fatal, KafkaError, StoreUnavailable, OSError) as error:
+        sys.stderr.write(f"not grown: {said(error)}\n")
         return 1
     sys.stdout.write(
         f"Now start all services with KAFKA_GENERATION={new.kafka_generation} KAFKA_PARTITIONS={partitions}\n"

@@ -29,6 +29,8 @@ FETCH_WAITS_MS: Final = 10
 With the usual 500 a partition took one to two seconds, and nobody chats meanwhile.
 """
 LOOK_AGAIN_S: Final = 0.1
+DONE_WITHIN_S: Final = 60.0
+"""How long Kafka may take for what it has promised: it does each in a second or two."""
 AT_ONCE: Final = 5_000
 SET_ON_THE_TOPIC: Final = 1
 """Kafka's number for a configuration that the topic itself has, and not the broker."""
@@ -75,12 +77,13 @@ class GrowingTopics:
         new = NewTopic(topic, partitions, replicas, topic_configs=config)
         for _, code, *_ in (await self._admin.create_topics([new])).topic_errors:
             _raise_for(code)
-        await until(lambda: self.exists(topic))
+        await until(lambda: self.exists(topic), f"{topic} is not there yet")
 
     async def delete(self, topic: str) -> None:
         """Delete a topic, and wait until it is gone."""
-        await self._admin.delete_topics([topic])
-        await until(lambda: self._is_gone(topic))
+        for _, code in (await self._admin.delete_topics([topic])).topic_error_codes:
+            _raise_for(code)
+        await until(lambda: self._is_gone(topic), f"{topic} is not gone yet")
 
     async def _is_gone(self, topic: str) -> bool:
         return not await self.exists(topic)
@@ -96,7 +99,9 @@ class GrowingTopics:
         every = [TopicPartition(topic, n) for n in range(partitions)]
         if offset > 0:
             await self._fill(every, offset)
-            await until(lambda: self._reaches(topic, partitions, offset))
+            await until(
+                lambda: self._reaches(topic, partitions, offset), f"{topic} does not reach {offset} yet"
+            )
         ends = await self.ends(topic, partitions)
         await self._admin.delete_records({tp: RecordsToDelete(end) for tp, end in ends.items()})
         return ends
@@ -153,12 +158,18 @@ async def growing_topics(settings: KafkaSettings) -> AsyncIterator[GrowingTopics
         await admin.close()
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Ask again and again until it holds."""
-    while True:
-        if await holds():
-            return
-        await asyncio.sleep(LOOK_AGAIN_S)
+async def until(
+    holds: Callable[[], Awaitable[bool]], otherwise: str, within_s: float = DONE_WITHIN_S
+) -> None:
+    """Ask again and again until it holds. Raises TimeoutError, which says ``otherwise``."""
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                if await holds():
+                    return
+                await asyncio.sleep(LOOK_AGAIN_S)
+    except TimeoutError as error:
+        raise TimeoutError(f"{otherwise}, after {within_s:g} s") from error
 
 
 async def write_all(settings: KafkaSettings, topic: str, records: Sequence[ConsumerRecord]) -> None:
@@ -190,4 +201,5 @@ async def _send(producer: AIOKafkaProducer, tp: TopicPartition, count: int) -> t
 
 def _raise_for(code: int) -> None:
     if code:
-        raise for_code(code)
+        # The library knows not all: the number tells an operator what "unknown" was.
+        raise for_code(code)(f"Kafka's error {code}")

@@ -1,18 +1,21 @@
 """Growing puts everything new behind everything old, or leaves all as it was."""
 
 import contextlib
+from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from persister import grow
 from persister.batch import Ends
-from persister.grow import CannotGrow, Growth, beginning_of, next_generation, not_stored
-from persister.growing_topics import SEAL, Config, GrowingTopics
+from persister.grow import CannotGrow, Growth, NotTakenBack, beginning_of, next_generation, not_stored
+from persister.growing_topics import SEAL, Config, GrowingTopics, until
 from persister.settings import PersisterSettings
 from runtime.kafka import partition_of
 from schemas import documents, topics
@@ -26,19 +29,21 @@ class Lost(RuntimeError):
 
 
 class FakeKafka:
-    """Topics and their configuration; the ``fails_at``th change to them fails."""
+    """Topics and their configuration; the ``fails_at``th change fails, then all that would undo ``keeps``."""
 
-    def __init__(self, fails_at: int | None = None) -> None:
+    def __init__(self, fails_at: int | None = None, keeps: frozenset[str] = frozenset()) -> None:
         self.configs: dict[str, Config] = {
             OLD.topic(name): {**topics.ALL[name].config, "retention.ms": "77"}
             for name in topics.OF_GENERATIONS
         }
         self.changes = 0
         self._fails_at = fails_at
+        self._keeps = keeps
 
-    def _change(self) -> None:
+    def _change(self, topic: str) -> None:
         self.changes += 1
-        if self.changes == self._fails_at:
+        failed = self._fails_at is not None and self.changes > self._fails_at
+        if self.changes == self._fails_at or (failed and topic in self._keeps):
             raise Lost
 
     async def exists(self, topic: str) -> bool:
@@ -48,25 +53,26 @@ class FakeKafka:
         return self.configs[topic]
 
     async def configure(self, topic: str, config: Config) -> None:
-        self._change()
+        self._change(topic)
         self.configs[topic] = config
 
     async def ends(self, topic: str, partitions: int) -> Ends:
         return {TopicPartition(topic, n): 10 * n for n in range(partitions)}
 
     async def create(self, topic: str, _partitions: int, config: Config) -> None:
-        self._change()
+        self._change(topic)
         self.configs[topic] = config
 
     async def delete(self, topic: str) -> None:
+        self._change(topic)
         del self.configs[topic]
 
     async def begin_at(self, topic: str, partitions: int, offset: int) -> Ends:
-        self._change()
+        self._change(topic)
         return {TopicPartition(topic, n): offset for n in range(partitions)}
 
-    async def add_partitions(self, _topic: str, _partitions: int) -> None:
-        self._change()
+    async def add_partitions(self, topic: str, _partitions: int) -> None:
+        self._change(topic)
 
     async def state(self, tp: TopicPartition) -> list[Any]:
         return [tp] * 2
@@ -174,6 +180,58 @@ async def test_whatever_fails_the_old_topics_are_as_they_were_and_there_are_no_n
         with contextlib.suppress(Lost):
             await (await growth(kafka))[0].run()
         assert kafka.configs == before
+
+
+EVERY_TOPIC = [
+    settings.topic(name) for settings in (OLD, next_generation(OLD, 5)) for name in topics.OF_GENERATIONS
+]
+
+
+@pytest.mark.parametrize("keeps", [*({topic} for topic in EVERY_TOPIC), EVERY_TOPIC])
+async def test_what_cannot_be_taken_back_is_named_and_all_else_is_taken_back(keeps: Iterable[str]) -> None:
+    whole = FakeKafka()
+    await (await growth(whole))[0].run()
+    for fails_at in range(1, whole.changes + 1):
+        kafka = FakeKafka(fails_at, frozenset(keeps))
+        before = dict(kafka.configs)
+        with contextlib.suppress(Lost):
+            try:
+                await (await growth(kafka))[0].run()
+            except NotTakenBack as error:
+                left = {line for line in str(error).splitlines() if line.startswith("  ")}
+                assert {line.split()[1] for line in left} >= {
+                    topic for topic in EVERY_TOPIC if kafka.configs.get(topic) != before.get(topic)
+                }
+                assert {(line.split()[0], line.split()[1]) for line in left} <= {
+                    ("unseal" if topic in before else "delete", topic) for topic in keeps
+                }
+                continue
+        assert kafka.configs == before
+
+
+class Admin:
+    """A cluster that lets nobody delete its one topic."""
+
+    async def list_topics(self) -> list[str]:
+        return ["one"]
+
+    async def delete_topics(self, names: list[str]) -> SimpleNamespace:
+        return SimpleNamespace(
+            topic_error_codes=[(name, TopicAuthorizationFailedError.errno) for name in names]
+        )
+
+
+async def test_a_deletion_that_is_refused_is_an_error_and_not_waited_for() -> None:
+    with pytest.raises(TopicAuthorizationFailedError):
+        await GrowingTopics(OLD, Admin(), cast(Any, None)).delete("one")
+
+
+async def test_what_kafka_has_promised_is_waited_for_no_longer_than_so() -> None:
+    async def holds() -> bool:
+        return False
+
+    with pytest.raises(TimeoutError, match=r"^it is not gone yet, after 0\.01 s$"):
+        await until(holds, "it is not gone yet", 0.01)
 
 
 async def test_what_is_not_stored_yet_is_waited_for_and_then_refused() -> None:
