@@ -24,6 +24,8 @@ MAX_VALUE_BYTES: Final = 512 * 1024
 MAX_KEY_BYTES: Final = 16 * 1024
 MAX_HEADERS: Final = 32
 MAX_HEADER_CHARS: Final = 512
+CUT: Final = "(cut here:"
+"""Stands in the reason of a letter that does not hold all of its record, which nobody may send again."""
 
 
 class DeadLetters:
@@ -58,7 +60,7 @@ def dead_letter(poison: Poison, consumer: str) -> Encoded:
         consumer=consumer,
         key_base64=_base64(record.key, MAX_KEY_BYTES),
         value_base64=_base64(record.value, MAX_VALUE_BYTES),
-        headers=[_header(name, value) for name, value in record.headers[:MAX_HEADERS]],
+        headers=_headers(record),
     )
     ce_id = f"{record.topic}/{record.partition}/{record.offset}"
     headers = headers_of(DeadLetter.ce_type, source=consumer, ce_id=ce_id)
@@ -70,21 +72,23 @@ def _base64(content: bytes | None, at_most: int) -> str | None:
 
 
 def _text(content: bytes | None) -> str:
-    return (content or b"")[:MAX_HEADER_CHARS].decode(errors="backslashreplace")
+    return (content or b"").decode(errors="backslashreplace")[:MAX_HEADER_CHARS]
 
 
-def _header(name: str, value: bytes | None) -> tuple[str, str]:
-    text = (value or b"").decode(errors="backslashreplace")
-    return name[:MAX_HEADER_CHARS], text[:MAX_HEADER_CHARS]
+def _headers(record: ConsumerRecord) -> list[tuple[str, str]]:
+    return [(name[:MAX_HEADER_CHARS], _text(value)) for name, value in record.headers[:MAX_HEADERS]]
 
 
 def _cuts(record: ConsumerRecord) -> str:
     value_bytes, key_bytes = len(record.value or b""), len(record.key or b"")
     if value_bytes > MAX_VALUE_BYTES or key_bytes > MAX_KEY_BYTES:
-        return f" (cut here: the value has {value_bytes} bytes, the key {key_bytes})"
-    longest = max((max(len(name), len(value or b"")) for name, value in record.headers), default=0)
-    if len(record.headers) > MAX_HEADERS or longest > MAX_HEADER_CHARS:
-        return f" (cut here: it has {len(record.headers)} headers, the longest of {longest} bytes)"
+        return f" {CUT} the value has {value_bytes} bytes, the key {key_bytes})"
+    if [(name, text.encode()) for name, text in _headers(record)] != list(record.headers):
+        longest = max(max(len(name), len(value or b"")) for name, value in record.headers)
+        return (
+            f" {CUT} its {len(record.headers)} headers, the longest of {longest} bytes, "
+            "are too many or too long, or one has no value or none in UTF-8)"
+        )
     return ""
 
 

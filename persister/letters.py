@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from persister.dead_letters import CUT
 from persister.read_records import TOPICS
 from runtime import kafka
 from runtime.read_settings import load
@@ -24,7 +25,6 @@ from schemas import topics
 from schemas.log_records import BadRecord, DeadLetter, Encoded
 
 POLL_MS: Final = 500
-CUT: Final = "(cut here:"
 
 
 class Settings(ServiceSettings, KafkaSettings):

@@ -3,14 +3,14 @@
 import asyncio
 from argparse import Namespace
 from base64 import b64encode
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from persister import letters
@@ -24,7 +24,7 @@ from schemas.log_records import DeadLetter
 
 
 def letter_of(
-    key: bytes | None, value: bytes | None, *headers: tuple[str, bytes], topic: str = topics.MESSAGES
+    key: bytes | None, value: bytes | None, *headers: tuple[str, bytes | None], topic: str = topics.MESSAGES
 ) -> DeadLetter:
     record = ConsumerRecord(topic, 3, 17, 0, 1, key, value, None, -1, -1, headers)
     written = dead_letter(Poison(record, "why"), "persister")
@@ -35,6 +35,17 @@ def letter_of(
 def test_a_letter_is_the_record_that_it_was(key: bytes, value: bytes | None, header: str) -> None:
     record = original(letter_of(key, value, ("ce_id", header.encode())))
     assert record == (key, value, [("ce_id", header.encode())])
+
+
+@given(st.text(max_size=600), st.none() | st.binary(max_size=600), st.integers(1, MAX_HEADERS + 1))
+@example("h", b"\xff", 1)
+@example("h", None, 1)
+@example("h", b"\xff" * MAX_HEADER_CHARS, 1)
+@example("h", b"", 1)
+def test_a_record_is_never_sent_again_with_other_headers(name: str, value: bytes | None, count: int) -> None:
+    headers = [(name, value)] * count
+    with suppress(ValueError):
+        assert original(letter_of(b"k", b"v", *headers)).headers == headers
 
 
 async def test_of_all_letters_only_those_that_are_asked_for_are_kept_whole(
@@ -105,6 +116,8 @@ class Consumer:
         (letter_of(b"k", b"x" * (MAX_VALUE_BYTES + 1)), "only a part"),
         (letter_of(b"k", b"x", ("h", b"x" * (MAX_HEADER_CHARS + 1))), "only a part"),
         (letter_of(b"k", b"x", *[("h", b"x")] * (MAX_HEADERS + 1)), "only a part"),
+        (letter_of(b"k", b"x", ("h", b"\xff")), "only a part"),
+        (letter_of(b"k", b"x", ("h", None)), "only a part"),
         (letter_of(None, b"x"), "no key"),
         (letter_of(b"k", b"x", topic="edge.status"), "no service reads"),
     ],
