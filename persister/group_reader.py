@@ -54,7 +54,7 @@ class Polled(NamedTuple):
     records: Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
 
-class GroupReader:
+class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
     """Reads the partitions that the group assigns to this process, each from where it was committed."""
 
     def __init__(self, settings: PersisterSettings, on_revoked: Callable[[int], None]) -> None:
@@ -86,14 +86,14 @@ class GroupReader:
         if self._settings.kafka_durable:
             self._stored = await read_progress()
             self._lacking = lacking(committed, self._stored)
-            self._consumer.subscribe(self._topics, listener=_Listener(self))
+            self._consumer.subscribe(self._topics, listener=self)
         else:
             await self._start_alone()
 
     async def _start_alone(self) -> None:
         """Read every partition. The broker in memory never gives a dead member's partitions to another."""
         self._consumer.assign(self._all)
-        await self.assigned(self._all)
+        await self.on_partitions_assigned(self._all)
 
     async def stop(self) -> None:
         """Leave the group, so that others take over at once."""
@@ -191,17 +191,17 @@ class GroupReader:
             metadata_max_age_ms=30_000,
         )
 
-    def revoked(self) -> None:
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - it is all
         """The group takes all partitions away, to give them out anew."""
         self.epoch += 1
         self.starts = {}
         self._positioned.clear()
         self._on_revoked(self.epoch)
 
-    async def assigned(self, partitions: Iterable[TopicPartition]) -> None:
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """The group gives us partitions. What fails here, `poll` raises: the library would swallow it."""
         try:
-            await self._take_up(list(partitions))
+            await self._take_up(list(assigned))
         except (KafkaError, OSError, TimeoutError, Fatal) as error:
             self._broken = error
         self._positioned.set()
@@ -244,19 +244,6 @@ class GroupReader:
     async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
         found = await asyncio.gather(*(self._consumer.committed(tp) for tp in partitions))
         return dict(zip(partitions, found, strict=True))
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Passes the group's decisions on."""
-
-    def __init__(self, reader: GroupReader) -> None:
-        self._reader = reader
-
-    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002
-        self._reader.revoked()
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        await self._reader.assigned(assigned)
 
 
 def _report_loss(tp: TopicPartition, position: Position) -> None:
