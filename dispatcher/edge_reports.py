@@ -1,6 +1,6 @@
 """What the edges last said, and which have fallen silent. Pure: the clock's readings are arguments.
 
-Every reading is in seconds of one clock (see log_clock.py); what happened becomes events for the table.
+Every reading is in seconds of one clock (see log_clock.py). The term tells the table what has changed.
 """
 
 from collections.abc import Container, Iterable
@@ -16,14 +16,6 @@ MAX_GONE: Final = 200
 
 MAX_REPLACED: Final = 8
 """Earlier processes of an edge that are known again when they report; the oldest are forgotten first."""
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeEvent:
-    """An edge's state has changed to this one."""
-
-    edge: str
-    state: State
 
 
 @dataclass(slots=True)
@@ -99,8 +91,8 @@ class EdgeReports:
         self._namesakes[report.edge] = report.url, now
         return True
 
-    def take(self, report: EdgeReported, now: float) -> EdgeEvent | None:
-        """Note a report; return the event where the edge's state is another than before."""
+    def take(self, report: EdgeReported, now: float) -> State | None:
+        """Note a report; return the edge's state where that is another than before."""
         known = self.edges.pop(report.edge, None)
         replaced = () if known is None else known.replaced
         if known is not None and known.process is not None and known.process != report.process:
@@ -112,7 +104,7 @@ class EdgeReports:
             return None
         if report.state == "stopped":
             self._forget_oldest()
-        return EdgeEvent(report.edge, report.state)
+        return report.state
 
     def namesakes(self, now: float) -> dict[str, str]:
         """Return the names of living edges that others report, too, lately, and the others' URLs."""
@@ -123,7 +115,7 @@ class EdgeReports:
         }
         return {edge: url for edge, (url, _) in self._namesakes.items()}
 
-    def silent(self, now: float) -> list[EdgeEvent]:
+    def silent(self, now: float) -> list[str]:
         """Return the edges that have died since this was asked last."""
         dead = [
             edge
@@ -135,7 +127,7 @@ class EdgeReports:
             self._forget_oldest()
         for edge in dead:
             self.edges[edge].state = "dead"
-        return [EdgeEvent(edge, "dead") for edge in sorted(dead)]
+        return sorted(dead)
 
     def excuse(self, now: float, grace_s: float) -> None:
         """Forgive all silence so far, and so many seconds more: nobody could be heard."""

@@ -80,9 +80,9 @@ class Term:
             self.asked_to_drain.pop(report.edge, None)
         elif report.edge in self.asked_to_drain:
             report = report.model_copy(update={"state": "draining"})
-        event = self.reports.take(report, now)
-        if event is not None:
-            self._changed[event.edge] = event.state
+        state = self.reports.take(report, now)
+        if state is not None:
+            self._changed[report.edge] = state
 
     def ask(self, wish: DrainAsked | EdgesAsked) -> None:
         """Note an operator's wish."""
@@ -99,7 +99,7 @@ class Term:
 
     def settle(self, now: float) -> tuple[Move, ...]:
         """Let the table follow from what was noted, from silence and, now and then, from load."""
-        self._changed |= {event.edge: event.state for event in self.reports.silent(now)}
+        self._changed |= dict.fromkeys(self.reports.silent(now), "dead")
         waiting = self._waiting()
         changed = {edge: state for edge, state in self._changed.items() if edge not in waiting}
         self._changed = dict.fromkeys(waiting, "serving")
