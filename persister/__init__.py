@@ -6,7 +6,6 @@
     group_reader.py   consume: one membership in the consumer group, and its commits
     positions.py      where reading a partition begins (pure)
     read_records.py   a record becomes a document, a change or a poison record (pure)
-    departures.py     who moves is not shown as offline (pure)
     batch.py          what is written in one go (pure)
     handover.py       where reading and writing meet, and memory is bounded
     batch_writer.py   write: messages, folds, and dead letters for what can't be written

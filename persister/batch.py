@@ -1,8 +1,8 @@
 """Batch: what is written in one go. Pure: the clock is the caller's, and nothing is written here.
 
 Of several messages with one ``_id`` the first stays, as it would in the store; of several folds of one
-document the last stays, or what they make together (departures.py). So no order within a batch matters, and a
-batch may be written twice.
+document the last stays, or what they make `together`. So no order within a batch matters, and a batch may be
+written twice.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
-from persister.departures import together
 from persister.read_records import Fold, NewMessage, Poison, Taken
+from schemas.documents import ONLINE_EDGE
 
 Ends = dict[TopicPartition, int]
 """The next offset to read, by partition: everything before it is in the batch or was before it."""
@@ -91,3 +91,19 @@ class Batch:
     def due_at(self) -> float:
         """When the batch is old enough to be written, by the clock of `add`."""
         return self.opened_at + self._limits.age_s
+
+
+def together(earlier: Fold | None, later: Fold) -> Fold:
+    """Return one fold that makes of any document what both do, one after the other.
+
+    The later one decides, but for a departure: who moves has connected to another edge before the old one
+    says that they are gone, and that must not show them as offline.
+    """
+    if earlier is None or later.left is None:
+        return later
+    if earlier.left is not None:
+        return later._replace(left=earlier.left | later.left)
+    said_by = (earlier.values or {}).get(ONLINE_EDGE)
+    if said_by is not None and said_by not in later.left:
+        return earlier
+    return later._replace(left=None, values={**(later.values or {}), ONLINE_EDGE: said_by})
