@@ -52,7 +52,7 @@ def show_published(table: TableAssigned | None) -> Shown:
         "leader": table.leader or None,
         "epoch": table.epoch,
         "version": table.version,
-        "edges_serving": len(table.urls),
+        "edges_serving": len(table.urls.keys() - set(table.draining)),
         "edges_wanted": None,
         "edges_asked": table.edges_asked,
         "full_without_room": [],

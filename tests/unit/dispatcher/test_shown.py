@@ -73,6 +73,16 @@ def test_a_standby_shows_the_published_table_the_wishes_and_who_leads() -> None:
     ]
 
 
+def test_a_standby_counts_nobody_as_serving_who_drains_and_is_named_for_want_of_others() -> None:
+    term = term_of_two()
+    for edge in ("a", "b"):
+        term.ask(DrainAsked(edge=edge, drain=True))
+    term.settle(3.0)
+    published = term.next_table()
+    assert published.urls
+    assert show_published(published)["edges_serving"] == show_term(term, 3.0)["edges_serving"] == 0
+
+
 def test_both_show_the_same_facts_and_so_does_a_standby_without_a_table() -> None:
     led = show_term(term_of_two(), 5.0)
     for published in (None, term_of_two().next_table()):
