@@ -17,7 +17,7 @@ from dispatcher.keep_leader import KeepLeader
 from dispatcher.leading import STOP_DEADLINE_S, Leader
 from dispatcher.settings import DispatcherSettings
 from runtime import logs, metrics
-from runtime.kafka import RETRY_AFTER_S, stop_within
+from runtime.kafka import RETRY_AFTER_S, new_consumer, stop_within
 from runtime.log_reader import Stalled
 from schemas import topics
 
@@ -95,18 +95,14 @@ class Leadership:
     def _consumer(self, group: KeepLeader) -> AIOKafkaConsumer:
         settings = self._settings
         session_ms = settings.dispatcher_session_timeout_ms
-        return AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+        return new_consumer(
+            settings,
             group_id=settings.dispatcher_group,
-            isolation_level="read_committed",
-            enable_auto_commit=False,
             auto_offset_reset="latest",
             partition_assignment_strategy=(group,),
             session_timeout_ms=session_ms,
             heartbeat_interval_ms=session_ms // HEARTBEATS_A_SESSION,
-            request_timeout_ms=settings.kafka_request_timeout_ms,
             fetch_max_wait_ms=STANDBY_POLL_MS,
-            metadata_max_age_ms=30_000,
         )
 
     async def _stand_by(self, consumer: AIOKafkaConsumer, ownership: Ownership) -> None:

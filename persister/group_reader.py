@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import (
     CommitFailedError,
@@ -25,7 +25,7 @@ from persister.positions import Position, lacking, start_position
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
 from runtime import logs, metrics
-from runtime.kafka import ends_of, stop_within
+from runtime.kafka import ends_of, new_consumer, stop_within
 from runtime.log_reader import POLL_MS, Stalled
 from runtime.service import Fatal, is_being_cancelled
 from schemas.topics import of_any_generation
@@ -176,19 +176,14 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _new_consumer(self) -> Any:
         settings = self._settings
-        return AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+        return new_consumer(
+            settings,
             group_id=settings.persister_group,
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            request_timeout_ms=settings.kafka_request_timeout_ms,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
             max_poll_interval_ms=NEVER_MS,
             fetch_max_wait_ms=POLL_MS,
             fetch_max_bytes=FETCH_MAX_BYTES,
-            metadata_max_age_ms=30_000,
         )
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - it is all

@@ -141,14 +141,7 @@ async def growing_topics(settings: KafkaSettings) -> AsyncIterator[GrowingTopics
     """Connect to Kafka for the length of the block. Raises `KafkaError` where it does not answer."""
     servers, timeout_ms = settings.kafka_bootstrap_servers, settings.kafka_request_timeout_ms
     admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=timeout_ms)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        request_timeout_ms=timeout_ms,
-        fetch_max_wait_ms=FETCH_WAITS_MS,
-    )
+    consumer = kafka.new_consumer(settings, fetch_max_wait_ms=FETCH_WAITS_MS)
     try:
         await admin.start()
         await consumer.start()

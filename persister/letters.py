@@ -44,14 +44,7 @@ async def read_letters(settings: KafkaSettings, whole: Collection[str]) -> list[
 
     Only those named as ``whole`` keep the record that they hold: all of them may be more than memory.
     """
-    consumer = AIOKafkaConsumer(
-        topics.DEAD_LETTERS,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        request_timeout_ms=settings.kafka_request_timeout_ms,
-    )
+    consumer = kafka.new_consumer(settings, topics.DEAD_LETTERS, auto_offset_reset="earliest")
     found: list[tuple[int, Letter]] = []
     try:
         await consumer.start()

@@ -1,7 +1,7 @@
-"""Kafka: producers with the guarantees that we promise, which partition a key has, and waiting for brokers.
+"""Kafka: clients with the guarantees that we promise, which partition a key has, and waiting for brokers.
 
-The client library's own defaults are neither ``acks=all`` nor idempotent nor ``read_committed``: whoever
-makes a client says all that it needs of these.
+The client library's own defaults are neither ``acks=all`` nor idempotent nor ``read_committed``: clients are
+made here.
 """
 
 import asyncio
@@ -50,6 +50,22 @@ def new_producer(settings: KafkaSettings, *, transactional_id: str | None = None
         max_request_size=topics.MAX_RECORD_BYTES,
         max_batch_size=MAX_BATCH_BYTES,
         metadata_max_age_ms=30_000,
+    )
+
+
+def new_consumer(
+    settings: KafkaSettings, *names: str, auto_offset_reset: str = "none", **own: Any
+) -> AIOKafkaConsumer:
+    """Return a consumer, not started: it reads what is committed, and commits nothing by itself."""
+    return AIOKafkaConsumer(
+        *names,
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset=auto_offset_reset,
+        request_timeout_ms=settings.kafka_request_timeout_ms,
+        metadata_max_age_ms=30_000,
+        **own,
     )
 
 

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from runtime import logs, metrics
 from runtime.budgets import Budget, request_cost
-from runtime.kafka import RETRY_AFTER_S, ends_of, stop_within
+from runtime.kafka import RETRY_AFTER_S, ends_of, new_consumer, stop_within
 from runtime.service import Fatal, Service, is_being_cancelled
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -118,15 +118,7 @@ class LogReader:
         return None if self.caught_up.is_set() else f"reading {self.topic}"
 
     def _consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap_servers,
-            isolation_level="read_committed",
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            request_timeout_ms=self._settings.kafka_request_timeout_ms,
-            fetch_max_wait_ms=POLL_MS,
-            metadata_max_age_ms=30_000,
-        )
+        return new_consumer(self._settings, fetch_max_wait_ms=POLL_MS)
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> None:
         """Go on where we were. The log is asked only where we never were: a partition may have no leader."""

@@ -51,7 +51,7 @@ def test_a_record_is_never_sent_again_with_other_headers(name: str, value: bytes
 async def test_of_all_letters_only_those_that_are_asked_for_are_kept_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(letters, "AIOKafkaConsumer", lambda *_, **__: Consumer(3))
+    monkeypatch.setattr(kafka, "new_consumer", lambda *_, **__: Consumer(3))
     found = await read_letters(KafkaSettings(), ["chat.messages/3/1"])
     assert [one.name for one in found] == [f"chat.messages/3/{offset}" for offset in range(3)]
     assert [one.letter.reason for one in found] == ["why"] * 3
@@ -62,9 +62,7 @@ async def test_of_all_letters_only_those_that_are_asked_for_are_kept_whole(
 async def test_a_list_says_who_wrote_what_was_set_aside(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        letters, "AIOKafkaConsumer", lambda *_, **__: Consumer(2, ("ce_source", b"a\nscript"))
-    )
+    monkeypatch.setattr(kafka, "new_consumer", lambda *_, **__: Consumer(2, ("ce_source", b"a\nscript")))
     assert await letters._run(Namespace(command="list"), letters.Settings()) == 0
     assert capsys.readouterr().out == (
         "chat.messages/3/0  key 'k'  from 'a\\nscript'  why\n"
