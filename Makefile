@@ -73,7 +73,7 @@ bench: setup ## Run the side-by-side benchmarks
 
 .PHONY: simulate-dispatch
 simulate-dispatch: $(PACKAGES) ## Simulate dispatching among 10 000 edges (7 min); args="--edges 100" for fewer, --help for more
-	@$(PY) -m dispatcher.simulate --out reports/dispatch-simulation.svg $(args)
+	@$(PY) -m tests.dispatch_simulation --out reports/dispatch-simulation.svg $(args)
 
 .PHONY: loadtest
 loadtest: setup ## Load-test a system started here: SCENARIO=steady STUDENTS=1000; any URL: python -m loadtest

@@ -20,7 +20,6 @@
     routes.py         what operators can ask on the ops port: the table, wishes, and the page in page/
     shown.py          what they are shown (pure)
     wishes.py         what they ask for: written to the log, granted by the table
-    simulate/         the same pure code among 10 000 edges that exist as numbers only
 
 It touches Kafka only, and no client waits for it: gateways and edges follow the table that it publishes.
 """

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.simulate.population import Population
 from schemas.up_number import CIRCLE
+from tests.dispatch_simulation.population import Population
 
 PEOPLE = Population.zipf(7)
 CROWDED = PEOPLE.with_crowd(370_000_000, 380_000_000, 0.5)

@@ -8,10 +8,10 @@ from typing import Final
 
 from dispatcher.crowd import Load
 from dispatcher.shard_table import Move, ShardTable
-from dispatcher.simulate.fleet import Fleet, Ways
-from dispatcher.simulate.population import Population
-from dispatcher.simulate.scenarios import Scenario
 from dispatcher.term import Pace, Term
+from tests.dispatch_simulation.fleet import Fleet, Ways
+from tests.dispatch_simulation.population import Population
+from tests.dispatch_simulation.scenarios import Scenario
 
 CALM: Final = 0.6
 """How full all edges together are when everybody of the population is online."""

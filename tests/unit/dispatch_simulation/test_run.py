@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 
-from dispatcher.simulate.curve import SIZES, Point, exponent, measured
-from dispatcher.simulate.picture import picture
-from dispatcher.simulate.run import Run, Step
-from dispatcher.simulate.scenarios import SCENARIOS
+from tests.dispatch_simulation.curve import SIZES, Point, exponent, measured
+from tests.dispatch_simulation.picture import picture
+from tests.dispatch_simulation.run import Run, Step
+from tests.dispatch_simulation.scenarios import SCENARIOS
 
 EDGES = 40
 
@@ -52,11 +54,18 @@ def test_the_same_seed_gives_the_same_figures(steps: dict[str, list[Step]]) -> N
     ]
 
 
+def drawn_by(line: Line2D) -> list[float]:
+    return [float(y) for _, y in np.asarray(line.get_xydata())]
+
+
 def test_the_picture_shows_each_scenario(steps: dict[str, list[Step]]) -> None:
     curve = [Point(size, {"all is well": size / 100}) for size in SIZES]
-    drawn = picture({SCENARIOS[name].title: row for name, row in steps.items()}, curve)
-    assert drawn.count("<polyline") == 5 * len(SCENARIOS) + 1
-    assert all(scenario.title in drawn for scenario in SCENARIOS.values())
+    charts = picture({SCENARIOS[name].title: row for name, row in steps.items()}, curve).axes
+    assert len(charts) == 3 * len(SCENARIOS) + 1
+    for (name, row), fullness, moved in zip(steps.items(), charts[::3], charts[2::3], strict=False):
+        assert fullness.get_title().startswith(SCENARIOS[name].title)
+        assert drawn_by(fullness.lines[0]) == [step.fullest for step in row]
+        assert drawn_by(moved.lines[0])[-1] == pytest.approx(sum(step.moved for step in row))
 
 
 def test_the_exponent_is_found_of_what_grows_by_it() -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from dispatcher.simulate.fleet import Fleet, State
 from schemas.up_number import CIRCLE
+from tests.dispatch_simulation.fleet import Fleet, State
 
 Happening = Iterator[None]
 """Lets a step of the clock pass at each of its own; it ends with the scenario."""

@@ -12,8 +12,8 @@ from typing import Literal
 
 from dispatcher.shard_draft import Draft, Piece, atom_at, point_of_atom
 from dispatcher.shard_table import Move, ShardTable
-from dispatcher.simulate.population import Population
 from schemas.log_records import MAX_SPREAD, EdgeReported
+from tests.dispatch_simulation.population import Population
 
 State = Literal["serving", "draining", "stopped", "dead"]
 

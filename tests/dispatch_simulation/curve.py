@@ -10,8 +10,8 @@ from typing import Final
 from dispatcher.crowd import Load, Loads
 from dispatcher.load_rule import balanced
 from dispatcher.shard_table import ShardTable, edges_changed
-from dispatcher.simulate.run import Run
-from dispatcher.simulate.scenarios import SCENARIOS
+from tests.dispatch_simulation.run import Run
+from tests.dispatch_simulation.scenarios import SCENARIOS
 
 SIZES: Final = (10, 100, 1_000, 10_000)
 USERS_AN_EDGE: Final = 10_000

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.shard_table import ShardTable, edges_changed
-from dispatcher.simulate.fleet import Fleet, Ways
-from dispatcher.simulate.population import Population
 from schemas.log_records import EdgeReported
 from schemas.up_number import CIRCLE
+from tests.dispatch_simulation.fleet import Fleet, Ways
+from tests.dispatch_simulation.population import Population
 
 NAMES = [f"edge-{n}" for n in range(6)]
 USERS = 6_000

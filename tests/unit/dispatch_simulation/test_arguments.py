@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from dispatcher.simulate.__main__ import main
+from tests.dispatch_simulation.__main__ import main
 
 
 @pytest.mark.parametrize("arguments", [("--edges", "1"), ("--users", "0"), ("--users", "-5")])

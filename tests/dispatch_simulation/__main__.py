@@ -1,4 +1,4 @@
-"""``python -m dispatcher.simulate``: run scenarios, print what they cost, write the picture."""
+"""``python -m tests.dispatch_simulation``: run scenarios, print what they cost, write the picture."""
 
 import argparse
 import sys
@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from dispatcher.simulate.curve import SIZES, Point, exponent, measured
-from dispatcher.simulate.picture import picture
-from dispatcher.simulate.run import Run, Step
-from dispatcher.simulate.scenarios import SCENARIOS, Scenario
+from tests.dispatch_simulation.curve import SIZES, Point, exponent, measured
+from tests.dispatch_simulation.picture import picture
+from tests.dispatch_simulation.run import Run, Step
+from tests.dispatch_simulation.scenarios import SCENARIOS, Scenario
 
 BAR: Final = 30
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m dispatcher.simulate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.dispatch_simulation", description=__doc__)
     parser.add_argument("--edges", type=int, default=10_000, help="how many edges (default: %(default)s)")
     parser.add_argument(
         "--users", type=int, help="how many people are online at most (default: 10 000 an edge)"
@@ -24,7 +24,7 @@ def _arguments() -> argparse.Namespace:
         "--scenario", action="append", choices=[*SCENARIOS, "curve"], help="only this; may be given again"
     )
     parser.add_argument("--seed", type=int, default=1, help="of all that is random (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="write the picture (SVG) to this file")
+    parser.add_argument("--out", type=Path, help="write the picture to this file: .svg, .png")
     arguments = parser.parse_args()
     if arguments.edges < 2:
         parser.error("--edges: two or more")
@@ -51,7 +51,7 @@ def main() -> None:
         print(f"Time by the number of edges\n{_table(curve)}")
     if asked.out is not None:
         asked.out.parent.mkdir(parents=True, exist_ok=True)
-        asked.out.write_text(picture(runs, curve))
+        picture(runs, curve).savefig(asked.out)
         print(f"the picture is in {asked.out}")
 
 
