@@ -39,7 +39,7 @@ class KnownEdge:
         """Which process of the edge reported last."""
         return None if self.report is None else self.report.process
 
-    def is_not(self, report: EdgeReported) -> bool:
+    def is_other_than(self, report: EdgeReported) -> bool:
         """Whether another edge reports, at another URL, or a process in whose place this one has come.
 
         A process that was not heard before is this edge, restarted, unless it is about to end.
@@ -84,7 +84,7 @@ class EdgeReports:
         the one lives, what the other says is not taken.
         """
         known = self.edges.get(report.edge)
-        if known is None or not known.alive or not known.is_not(report):
+        if known is None or not known.alive or not known.is_other_than(report):
             return False
         if now - known.heard_at > self._dead_after_s:
             return False

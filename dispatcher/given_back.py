@@ -8,9 +8,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby, pairwise
+from typing import Final
 
 from dispatcher.crowd import Loads
-from dispatcher.load_draft import ENOUGH, LEAST, roundest
+from dispatcher.load_draft import roundest
 from dispatcher.shard_draft import ATOMS, Draft, Piece, atom_at, point_of_atom
 from schemas.assignments import Shard
 
@@ -19,6 +20,12 @@ Held = Mapping[str, Sequence[Shard]]
 
 Part = tuple[Piece, str | None]
 """A piece of one span, and who holds it."""
+
+FEWEST_CLIENTS: Final = 1 / 3
+"""Of the largest edge's clients: with fewer, one whose shards are not known counts as a newcomer."""
+
+SHORTEST_RUN: Final = 1 / 8
+"""Of an edge's own points: where fewer of them follow each other, that stretch is left to its holder."""
 
 
 def given_back(
@@ -70,10 +77,10 @@ def _lost_it_first(holder: str | None, edge: str, piece: Piece, held: Held) -> b
 def _stands(draft: Draft, edge: str, loads: Loads) -> Iterator[Part]:
     """Yield the stretches in which, by what is known, nobody but clients of ``edge`` stands.
 
-    They end at the roundest borders: the ones that were there before most likely. Crumbs are left alone.
+    They end at the roundest borders: the ones that were there before most likely.
     """
     own = _points(loads, edge)
-    if loads[edge].connected < ENOUGH * max(load.connected for load in loads.values()):
+    if loads[edge].connected < FEWEST_CLIENTS * max(load.connected for load in loads.values()):
         return
     for span, holder in draft.within(Piece(0, ATOMS)):
         if holder is not None and holder not in loads:
@@ -83,7 +90,7 @@ def _stands(draft: Draft, edge: str, loads: Loads) -> Iterator[Part]:
             points = list(run)
             start = _border(others[n - 1], points[0]) if n > 0 else span.start
             end = _border(points[-1], others[n]) if n < len(others) else span.end
-            if start < end and len(points) >= LEAST * len(own):
+            if start < end and len(points) >= SHORTEST_RUN * len(own):
                 yield Piece(start, end), holder
 
 

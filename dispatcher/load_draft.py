@@ -15,18 +15,15 @@ FULL: Final = 0.9
 ROOMY: Final = 0.6
 """Of its capacity: up to here an edge is calm enough to take back."""
 
-LEAST_PART: Final = 1 / 10
+SMALLEST_PART: Final = 1 / 10
 """Of its capacity: an edge gives half of a shard, or a quarter, an eighth and so on where nobody has room for
 more, but no part with fewer clients than this: that would be dust."""
 
-LEAST: Final = 1 / 8
+SMALLEST_WHOLE_SHARD: Final = 1 / 8
 """Of its holder's clients: a whole shard that has so many is given before another is cut."""
 
-MOST: Final = 3 / 4
+LARGEST_PART: Final = 3 / 4
 """No part has more of a shard's clients, or of an edge's, however they stand: the rest must be worth it."""
-
-ENOUGH: Final = 1 / 3
-"""Of what the fullest has left: a newcomer that has so much takes no more. A half, give or take a third."""
 
 MAX_PARTS: Final = 16
 """So many parts an edge gives away at one time; what is still too much goes the next time."""
@@ -107,13 +104,13 @@ class LoadDraft:
             return
         all_clients = self.crowd.clients[edge]
         fullest = clients, _, (start, end) = max(counted)
-        whole = max((found for found in counted if found[0] <= MOST * all_clients), default=None)
-        if whole is not None and (whole == fullest or whole[0] >= LEAST * all_clients):
+        whole = max((found for found in counted if found[0] <= LARGEST_PART * all_clients), default=None)
+        if whole is not None and (whole == fullest or whole[0] >= SMALLEST_WHOLE_SHARD * all_clients):
             yield whole[2]
         share = 1 / 2
-        while share * clients >= LEAST_PART * self._loads[edge].capacity:
+        while share * clients >= SMALLEST_PART * self._loads[edge].capacity:
             border = self.border(edge, start, end, share)
-            if border is not None and 0 < self.crowd.between(edge, border, end) <= MOST * clients:
+            if border is not None and 0 < self.crowd.between(edge, border, end) <= LARGEST_PART * clients:
                 yield border, end
             share /= 2
 

@@ -7,7 +7,7 @@ crowded digit has no room for more of it.
 from typing import Final
 
 from dispatcher.crowd import Load, Loads
-from dispatcher.load_draft import ENOUGH, FULL, MAX_PARTS, LoadDraft
+from dispatcher.load_draft import FULL, MAX_PARTS, LoadDraft
 from dispatcher.shard_draft import Piece, atom_at, point_of_atom
 from schemas.assignments import Shard
 
@@ -16,6 +16,9 @@ CROWDED: Final = 0.1
 
 CRUMB: Final = 1 / 32
 """Of its taker's capacity: a part with fewer clients is not divided any more."""
+
+NEWCOMER_HAS_ENOUGH: Final = 1 / 3
+"""Of what the fullest has left: a newcomer that has so much takes no more. A half, give or take a third."""
 
 
 def shared_by_load(
@@ -74,7 +77,7 @@ def _place(draft: LoadDraft, orphan: Piece, holder: str | None, limit: float) ->
 def _take_share(draft: LoadDraft, edge: str, limit: float) -> None:
     for _ in range(MAX_PARTS):
         fullest = draft.fullest()
-        if fullest == edge or draft.fullness(edge) >= ENOUGH * draft.fullness(fullest):
+        if fullest == edge or draft.fullness(edge) >= NEWCOMER_HAS_ENOUGH * draft.fullness(fullest):
             return
         sized = ((part, draft.crowd.between(fullest, *part)) for part in draft.parts(fullest))
         part = next((part for part, clients in sized if draft.fullness(edge, clients) <= limit), None)

@@ -19,7 +19,7 @@ State = Literal["serving", "draining", "stopped", "dead"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class FleetRates:
     """``users`` are online at an ordinary time, on edges of this capacity; so many a second an edge tells to
     move, or more where it has to be empty after ``drain_s``."""
 
@@ -32,7 +32,7 @@ class Ways:
 class Fleet:
     """All edges. ``online`` is the part of the population that is there now."""
 
-    def __init__(self, edges: Iterable[str], ways: Ways, population: Population) -> None:
+    def __init__(self, edges: Iterable[str], rates: FleetRates, population: Population) -> None:
         self.states: dict[str, State] = dict.fromkeys(edges, "serving")
         self.now = 0.0
         """Seconds since the start."""
@@ -40,7 +40,7 @@ class Fleet:
         self.online = 0.0
         self.moved = 0.0
         """How many clients have changed their edge since this was last set to 0."""
-        self._ways = ways
+        self._rates = rates
         self._population = population
         self._last = population, 0.0
         self._where = Draft(ShardTable().shards, self.states)
@@ -63,15 +63,15 @@ class Fleet:
         self.states[edge] = state
         self._strays.add(edge)
         if state == "draining":
-            self._drained_at[edge] = self.now + self._ways.drain_s
+            self._drained_at[edge] = self.now + self._rates.drain_s
 
     def connected(self, edge: str) -> int:
         """Return how many clients ``edge`` has."""
-        return round(self._seen(edge)[0] * self.online * self._ways.users)
+        return round(self._seen(edge)[0] * self.online * self._rates.users)
 
     def fullness(self, edge: str) -> float:
         """Return the share of its capacity that is in use."""
-        return self._seen(edge)[0] * self.online * self._ways.users / self._ways.capacity
+        return self._seen(edge)[0] * self.online * self._rates.users / self._rates.capacity
 
     def is_empty(self, edge: str) -> bool:
         """Whether nobody is connected to it any more."""
@@ -84,7 +84,7 @@ class Fleet:
                 yield EdgeReported.model_construct(
                     edge=edge,
                     url=f"http://{edge}",
-                    capacity=self._ways.capacity,
+                    capacity=self._rates.capacity,
                     connected=self.connected(edge),
                     state=state,
                     messages_per_s=None,
@@ -122,8 +122,8 @@ class Fleet:
             return inf
         if self.states[edge] == "draining":
             left = max(0.0, self._drained_at[edge] - self.now)
-            return max(self._ways.moves_per_s, waiting / (left + self.step_s)) * self.step_s
-        return self._ways.moves_per_s * self.step_s
+            return max(self._rates.moves_per_s, waiting / (left + self.step_s)) * self.step_s
+        return self._rates.moves_per_s * self.step_s
 
     def _strays_of(self, edge: str, table: ShardTable, starts: list[int]) -> Iterator[tuple[Piece, str]]:
         """Yield the parts whose clients are at ``edge`` while the table wants them elsewhere, and where."""
@@ -158,10 +158,10 @@ class Fleet:
         """Return how many people there were a step ago."""
         population, online = self._last
         share = population.between(point_of_atom(piece.start), point_of_atom(piece.end))
-        return share * online * self._ways.users
+        return share * online * self._rates.users
 
     def _per_share(self) -> float:
-        return max(1e-9, self.online * self._ways.users)
+        return max(1e-9, self.online * self._rates.users)
 
     def _seen(self, edge: str) -> tuple[float, tuple[int, ...]]:
         """Return the share of all people that ``edge`` has, and points at equal ranks among them."""

@@ -9,7 +9,7 @@ from typing import Final
 from dispatcher.crowd import Load
 from dispatcher.shard_table import Move, ShardTable
 from dispatcher.term import Pace, Term
-from tests.dispatch_simulation.fleet import Fleet, Ways
+from tests.dispatch_simulation.fleet import Fleet, FleetRates
 from tests.dispatch_simulation.population import Population
 from tests.dispatch_simulation.scenarios import Scenario
 
@@ -48,8 +48,8 @@ class Run:
         self._users = users
         self._scenario = scenario
         self._chance = Random(seed)
-        ways = Ways(users, max(1, round(users / edges / CALM)))
-        self._fleet = Fleet((f"edge-{n:05d}" for n in range(edges)), ways, Population.zipf(seed))
+        rates = FleetRates(users, max(1, round(users / edges / CALM)))
+        self._fleet = Fleet((f"edge-{n:05d}" for n in range(edges)), rates, Population.zipf(seed))
         self._fleet.online = scenario.begins_with
         self._term = Term(None, Pace())
         self._began = 0.0

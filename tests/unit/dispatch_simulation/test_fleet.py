@@ -7,18 +7,18 @@ from hypothesis import strategies as st
 from dispatcher.shard_table import ShardTable, edges_changed
 from schemas.log_records import EdgeReported
 from schemas.up_number import CIRCLE
-from tests.dispatch_simulation.fleet import Fleet, Ways
+from tests.dispatch_simulation.fleet import Fleet, FleetRates
 from tests.dispatch_simulation.population import Population
 
 NAMES = [f"edge-{n}" for n in range(6)]
 USERS = 6_000
-WAYS = Ways(users=USERS, capacity=2_000, moves_per_s=100, drain_s=5)
+RATES = FleetRates(users=USERS, capacity=2_000, moves_per_s=100, drain_s=5)
 EVERYBODY = ShardTable(serving=frozenset(NAMES))
 
 
 def settled_fleet() -> tuple[Fleet, ShardTable]:
     table, _ = edges_changed(EVERYBODY, {NAMES[0]: "serving"})
-    fleet = Fleet(NAMES, WAYS, Population.zipf(3))
+    fleet = Fleet(NAMES, RATES, Population.zipf(3))
     fleet.online = 1.0
     fleet.settle_at_once(table)
     return fleet, table
@@ -50,7 +50,7 @@ def test_a_draining_edge_is_empty_in_time_and_a_dead_one_at_once() -> None:
     fleet, table = settled_fleet()
     fleet.become(NAMES[1], "draining")
     table, moves = edges_changed(table, {NAMES[1]: "draining"})
-    for _ in range(round(WAYS.drain_s) + 1):
+    for _ in range(round(RATES.drain_s) + 1):
         fleet.follow(table, moves)
     assert fleet.is_empty(NAMES[1])
     fleet.become(NAMES[2], "dead")
