@@ -1,7 +1,8 @@
 """Whose each client is by the table, wherever it is connected right now. Pure: no I/O, no clock, no rule.
 
-A client that stands where another edge holds the circle is on its way there, and counts for that edge. So no
-report is acted on twice: a part that was given away takes its clients along at once.
+A client whose point another edge holds is on its way there, and counts for that edge. So a part that is given
+away takes its clients along at once: its giver reports them until they have moved, and no report is acted on
+twice.
 """
 
 from bisect import bisect_left, bisect_right, insort

@@ -40,9 +40,10 @@ class KnownEdge:
         return None if self.report is None else self.report.process
 
     def is_other_than(self, report: EdgeReported) -> bool:
-        """Whether another edge reports, at another URL, or a process in whose place this one has come.
+        """Whether the report is another's: it comes from another URL, or from a process that was replaced.
 
-        A process that was not heard before is this edge, restarted, unless it is about to end.
+        A process of the same URL that was never heard is this edge, restarted; but where this one serves and
+        that one does not, it is an earlier process which is about to end.
         """
         if report.url != self.url:
             return True
@@ -80,8 +81,8 @@ class EdgeReports:
     def note_namesake(self, report: EdgeReported, now: float) -> bool:
         """Note who else reports under a living edge's name. Return whether this one does so.
 
-        By the reports of both all clients would go from one to the other and back, once a second: while
-        the one lives, what the other says is not taken.
+        Whoever took the reports of both would send all clients to the one and back, once a second. So
+        nothing of the other's is taken while the known one is heard.
         """
         known = self.edges.get(report.edge)
         if known is None or not known.alive or not known.is_other_than(report):

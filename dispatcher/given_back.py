@@ -31,10 +31,10 @@ SHORTEST_RUN: Final = 1 / 8
 def given_back(
     shards: tuple[Shard, ...], coming: Iterable[str], loads: Loads, held: Held
 ) -> tuple[Shard, ...]:
-    """Return the shards when those of the ``coming`` edges that have clients hold again where these stand.
+    """Return the shards after each ``coming`` edge that reports clients got back the parts where those stand.
 
-    That is what they held, where that is known, but nothing where others have more clients by now. One that
-    others have taken the place of gets nothing here: it is a newcomer.
+    Where it is known what such an edge held, it gets no other parts, and of those none in which others have
+    more clients by now. One whose place others have taken gets nothing here: it is a newcomer.
     """
     back = [edge for edge in sorted(coming) if _points(loads, edge)]
     if not back:
@@ -50,9 +50,10 @@ def given_back(
 
 
 def _once_held(draft: Draft, edge: str, loads: Loads, held: Held, borders: Sequence[int]) -> list[Part]:
-    """Return where it still has more clients than who holds it now, if most of its clients stand there.
+    """Return the parts of what it held in which it has more clients than their holder of now.
 
-    Each piece between two ``borders`` is judged by itself: part of it may be what another one lost before.
+    Return none unless more than half of all its clients stand in them. Each piece between two ``borders`` of
+    what any edge held is judged by itself: another edge may have lost just that piece before.
     """
     back, clients = [], 0.0
     for shard in held[edge]:

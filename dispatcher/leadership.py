@@ -122,8 +122,8 @@ class Leadership:
         finally:
             self.leader = None
             group.leads_in_epoch = None
+            # Alerts take max() over all dispatchers: a stale gauge of one that no longer leads would win.
             metrics.EDGES_WANTED.set(0)
             metrics.EDGE_NAMESAKES.set(0)
-            # Whoever asks for the most of all dispatchers would go on reading what stood here last.
             metrics.EDGES.clear()
             log.info("leads no longer")

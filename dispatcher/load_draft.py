@@ -16,14 +16,15 @@ ROOMY: Final = 0.6
 """Of its capacity: up to here an edge is calm enough to take back."""
 
 SMALLEST_PART: Final = 1 / 10
-"""Of its capacity: an edge gives half of a shard, or a quarter, an eighth and so on where nobody has room for
-more, but no part with fewer clients than this: that would be dust."""
+"""Of its giver's capacity: no smaller share is cut off. An edge offers half of its fullest shard, then a
+quarter, an eighth and so on, until somebody has room."""
 
 SMALLEST_WHOLE_SHARD: Final = 1 / 8
 """Of its holder's clients: a whole shard that has so many is given before another is cut."""
 
 LARGEST_PART: Final = 3 / 4
-"""No part has more of a shard's clients, or of an edge's, however they stand: the rest must be worth it."""
+"""Of a shard's clients where it is cut, of its holder's where it is given whole: no part has more of them, or
+too little would be left."""
 
 MAX_PARTS: Final = 16
 """So many parts an edge gives away at one time; what is still too much goes the next time."""
@@ -97,7 +98,10 @@ class LoadDraft:
                 ranking.changed(edge)
 
     def parts(self, edge: str) -> Iterator[tuple[int, int]]:
-        """Yield what it could give, as two points: a whole shard or a part of the fullest, then less."""
+        """Yield what ``edge`` could give, in the order to try it, each by its two ends.
+
+        First a whole shard where one has enough clients, then half of its fullest shard, a quarter and so on.
+        """
         spans = ((point_of_atom(start), point_of_atom(end)) for start, end in self.draft.spans_of(edge))
         counted = [(self.crowd.between(edge, *span), -span[0], span) for span in spans]
         if not counted:
@@ -115,7 +119,10 @@ class LoadDraft:
             share /= 2
 
     def border(self, edge: str | None, start: int, end: int, share: float) -> int | None:
-        """Return the roundest point above which about this share of clients stands: give or take a third."""
+        """Return the roundest point above which this share of the clients stands, a third more or less.
+
+        Return None where the span is too narrow to be cut there.
+        """
         near = (1 - share * 4 / 3, 1 - share, 1 - share * 2 / 3)
         low, goal, high = (atom_at(point) for point in self.crowd.cuts(edge, start, end, near))
         low, high = max(low, atom_at(start) + 1), min(high, atom_at(end) - 1)

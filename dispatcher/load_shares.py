@@ -18,17 +18,19 @@ CRUMB: Final = 1 / 32
 """Of its taker's capacity: a part with fewer clients is not divided any more."""
 
 NEWCOMER_HAS_ENOUGH: Final = 1 / 3
-"""Of what the fullest has left: a newcomer that has so much takes no more. A half, give or take a third."""
+"""Of the fullest edge's fullness: a newcomer that is as full takes no more. It aims at half of what the
+fullest had, and gets a third more or less."""
 
 
 def shared_by_load(
     shards: tuple[Shard, ...], serving: frozenset[str], loads: Loads
 ) -> tuple[Shard, ...] | None:
-    """Return the shards when ``serving`` edges hold all of them, or None where too little is known of load.
+    """Return the shards when ``serving`` edges hold all of them.
 
-    What nobody of them holds goes to neighbours or to who has most room, in parts that leave all of them
-    room. An edge that holds nothing takes half of what the fullest has. Nothing else moves. One that has left
-    without a report is taken to have as many clients as others.
+    Return None where load says too little: one of them has not reported, or all clients together are no more
+    than `CROWDED`. What none of them holds goes to a neighbour or to the edge with most room, cut until its
+    taker stays within `_limit`. An edge that holds nothing takes about half of what the fullest has. Nothing
+    else moves. An edge that left without a report counts as if it had the mean number of clients.
     """
     if not serving <= loads.keys():
         return None
@@ -50,9 +52,10 @@ def shared_by_load(
 
 
 def _limit(mean: float) -> float:
-    """Return how full a part may make who takes it: half-way from the mean to the mark.
+    """Return how full a part may make who takes it: half-way from the mean to the mark, or 1/16 of its
+    capacity above the mean, where that is more.
 
-    That is always above the mean, even where all are full: somebody can take a part that is small enough.
+    So it is above the mean even where all are full: somebody can take a part that is small enough.
     """
     return max((mean + FULL) / 2, mean + 2 * CRUMB)
 

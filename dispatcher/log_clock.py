@@ -13,7 +13,7 @@ TICK_S: Final = 0.5
 
 RESEND_AFTER_S: Final = 5.0
 GAP_S: Final = 2.0
-"""A tick that took longer is a gap: what lies in it is not counted, but for one tick's worth."""
+"""Where a tick comes back longer after the one before, the log was away: only `TICK_S` of that counts."""
 
 
 @dataclass(slots=True)

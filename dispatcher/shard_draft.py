@@ -91,7 +91,7 @@ class Draft:
         return borders & -borders or ATOMS
 
     def neighbours(self, piece: Piece) -> Iterator[str]:
-        """Yield who holds what is beside an orphan piece, first where they make a rounder whole."""
+        """Yield who holds what is beside an orphan piece, first where the other half of a wider part is."""
         before, after = self._start.get(piece.start), piece.end
         beside = [None if before is None else self._edge[before], self._edge.get(after)]
         if piece.start // piece.width % 2 == 0:

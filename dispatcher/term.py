@@ -27,8 +27,8 @@ MAX_WISHES: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """``dead_after_s`` of silence end an edge; load is looked at every ``balance_every_s``; an edge of a move
-    rests for ``rest_s`` from moves that may wait."""
+    """``dead_after_s`` of silence end an edge; load is looked at every ``balance_every_s``; for ``rest_s``
+    after a move its two edges take no part in moves that may wait."""
 
     dead_after_s: float = DEAD_AFTER_S
     balance_every_s: float = REPORT_EVERY_S
@@ -66,7 +66,7 @@ class Term:
         self.asked_to_drain = dict.fromkeys(published.draining)
         self.edges_asked = published.edges_asked
         known = frozenset(published.urls)
-        # One that was asked to drain is named only because it holds something: then nobody served.
+        # `_urls` names one that was asked to drain only where nobody serves: then none of them does.
         draining = known if known & self.asked_to_drain.keys() else frozenset()
         self.reports.expect(published.urls.items(), draining, now)
         self.reports.remember(self.asked_to_drain, now)
@@ -132,7 +132,10 @@ class Term:
         )
 
     def _waiting(self) -> frozenset[str]:
-        """Return who came with clients, while a new leader has yet to hear where those of others stand."""
+        """Return the edges that came with clients, as long as some edge of the published table is not heard.
+
+        Until then this leader does not know whose clients stand where, and could give back the wrong parts.
+        """
         edges = self.reports.edges
         coming = frozenset(
             edge

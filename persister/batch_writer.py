@@ -1,7 +1,7 @@
 """Write: everything of a batch is in the store, or among the dead letters, when `write` returns.
 
-Writing a batch again changes nothing. A document that the store refuses for its own sake is set aside; where
-the store itself may be at fault, it must first take another write.
+Writing a batch again changes nothing. A document that the store refuses for what is in it is set aside. Where
+the store itself may be at fault, that is done only after it has taken another write.
 """
 
 import logging
@@ -143,7 +143,7 @@ def _tell(batch: Batch) -> None:
 def _count(batch: Batch, already_stored: int) -> None:
     metrics.BATCH_RECORDS.observe(batch.records)
     metrics.ALREADY_STORED.inc(already_stored + batch.repeated)
-    # What the store had it may have refused since.
+    # Some of those that the store had at the first try may have been set aside since.
     metrics.STORED.labels(topic=topics.MESSAGES).inc(max(0, len(batch.messages) - already_stored))
     for topic, count in Counter(
         topics.of_any_generation(fold.source.topic) for fold in batch.folds.values()

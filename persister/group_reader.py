@@ -125,7 +125,11 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         return Polled(self.epoch, records)
 
     async def _until_positioned(self) -> None:
-        """The library says only to who fetches that a broker will never let us in, and then waits there."""
+        """Wait until the group has given us partitions, and we know where each begins.
+
+        The library raises a final refusal (wrong credentials, say) only inside getmany(), which then blocks.
+        So we ask the coordinator ourselves every second.
+        """
         while not self._positioned.is_set():
             self._consumer._coordinator.check_errors()  # noqa: SLF001 - nothing else asks and goes on
             with suppress(TimeoutError):

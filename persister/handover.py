@@ -41,8 +41,8 @@ class Handover:
     async def add(self, epoch: int, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
         """Add a partition's next records, read in ``epoch``, waiting for room.
 
-        Those of an epoch that is over are dropped: added to a later batch they would be committed there,
-        and with them records before them that were dropped.
+        Those of an epoch that is over are dropped: a later batch with them would commit their offsets, and so
+        those of the records before them, which were dropped unwritten.
         """
         now = self._clock()
         for record in records:

@@ -65,7 +65,9 @@ class Outage:
                 else:
                     return self._recovered(what, result)
                 if not wanted():
-                    self._since = None  # But not where it is cancelled: a reader made anew waits on.
+                    # A cancelled write keeps `_since`: the rebuilt reader waits for the same outage, and its
+                    # age must go on counting.
+                    self._since = None
                     raise NoLongerOursError(what)
         finally:
             self._failures.pop(what, None)

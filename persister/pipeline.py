@@ -38,7 +38,8 @@ FETCH_EVERY_S: Final = 0.05
 """While few records come the log is read so often; many are read as fast as they are stored."""
 WATCH_EVERY_S: Final = 2.0
 CUT_OFF_AFTER_S: Final = 5 * WATCH_EVERY_S
-"""Who has had no part in the group for longer, or not heard where its partitions end, may lack records."""
+"""So long without a part in the group, or without hearing where its partitions end, and a persister counts as
+behind: records may wait that it does not see."""
 
 NewReader = Callable[[PersisterSettings, Callable[[int], None]], GroupReader]
 """Makes a reader of the group, from the settings and what to call when partitions are taken away."""
@@ -111,7 +112,8 @@ class Pipeline:
         What a fetch costs, here and at the broker, hardly depends on how many records it brings: where there
         are few, the next one waits for more.
 
-        What is before the beginning is stored or gone. That is told at once: no record may come that would.
+        Offsets before a partition's start are stored already or no longer in the log. Progress says so at
+        once: a quiet partition may bring no record that would cause it.
         """
         begun = None
         while True:

@@ -19,8 +19,8 @@ class Position(NamedTuple):
 def lacking(committed: Mapping[TopicPartition, int | None], stored: Ends) -> Ends:
     """Return the partitions of which the store has less than was committed, and how far it has them.
 
-    Progress is written before the commit: such a store was emptied, restored or replaced. What ``committed``
-    says must have been asked before what ``stored`` says, or a persister at work would look like that.
+    Progress is written before the commit: such a store was emptied, restored or replaced. Ask for
+    ``committed`` first: a persister at work moves both, and asked later it would be ahead of ``stored``.
     """
     return {
         tp: stored.get(tp, 0)

@@ -1,7 +1,7 @@
 """Stalls: whether reading has stopped although there is something to read. Pure.
 
-A partition that merely waits its turn behind others is no stall: only looks between which nothing at all was
-left to hand over count.
+A partition may merely wait its turn behind others. So a look at one that has not moved counts only where a
+poll came back empty since the look before: then nobody waited for a turn.
 """
 
 from collections.abc import Mapping
