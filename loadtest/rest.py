@@ -1,4 +1,4 @@
-"""The public REST API as a student's program calls it."""
+"""The public REST API as students' programs call it. What fills a system posts to the internal one by it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 TIMEOUT_S: Final = 30.0
 RETRY_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Between one try and the next: there is one try more than there are pauses."""
 TRY_AGAIN: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -54,14 +55,16 @@ class RestApi:
         """Create a group of the bearer's, and wait until the log has it. The same again changes nothing."""
         for start in range(0, max(1, len(users)), MAX_NEW_MEMBERS):
             some = list(users[start : start + MAX_NEW_MEMBERS])
-            await self._post("/chat/group", token, {"id": group, "name": group, "users": some}, tries)
+            body = {"id": group, "name": group, "users": some}
+            await self.post("/chat/group", token, body, tries=tries)
 
-    async def _post(self, path: str, token: str, body: dict[str, Any], tries: int | None) -> None:
-        """Repeat what is refused for now, with growing pauses, at most so often as there are any."""
+    async def post(self, path: str, token: str, body: dict[str, Any], *, tries: int | None = None) -> None:
+        """Post what may be posted twice: what is refused for now is tried again, ``tries`` times at most."""
         headers = {"Authorization": f"Bearer {token}"}
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         said = ""
-        for pause_s in RETRY_PAUSES_S[:tries]:
+        for pause_s in (0.0, *RETRY_PAUSES_S)[:tries]:
+            await asyncio.sleep(pause_s)
             try:
                 async with self._session.post(
                     self._base_url + path, json=body, headers=headers, timeout=timeout
@@ -75,7 +78,6 @@ class RestApi:
                 raise ConnectionError(f"POST {path}: {error}") from error
             except (aiohttp.ClientError, TimeoutError) as error:
                 said = repr(error)
-            await asyncio.sleep(pause_s)
         raise ConnectionError(f"POST {path}: {said}")
 
     async def _get(

@@ -3,27 +3,25 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 
 from deploy.demo.university import PlannedGroup, Student
+from loadtest.rest import RestApi
 
 AT_ONCE: Final = 64
-TRIES: Final = 20
-RETRY_AFTER_S: Final = 0.5
-TIMEOUT_S: Final = 60.0
-TRY_AGAIN: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class InternalApi:
-    """Calls the internal API at ``base_url``. Every write can be repeated: the last one stands."""
+    """Calls the internal API at ``base_url``. Every write can be repeated: the last one stands.
+
+    Raises OSError where a write is refused for good, or for longer than `RestApi` tries.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str, service_token: str) -> None:
-        self._session = session
-        self._base_url = base_url
-        self._headers = {"Authorization": f"Bearer {service_token}"}
+        self._api = RestApi(session, base_url)
+        self._token = service_token
 
     async def fill(
         self,
@@ -31,7 +29,10 @@ class InternalApi:
         students: Iterable[Student],
         progress: Callable[[], object] = lambda: None,
     ) -> None:
-        """Create all groups and name all students; ``progress`` is called after each."""
+        """Create all groups and name all students; ``progress`` is called after each.
+
+        Raises RuntimeError with the first write that failed.
+        """
         room = asyncio.Semaphore(AT_ONCE)
 
         async def one(write: Callable[[], Awaitable[None]]) -> None:
@@ -51,34 +52,9 @@ class InternalApi:
     async def create(self, group: PlannedGroup) -> None:
         """Create a group, or add members to it."""
         body = {"id": group.id, "name": group.name, "users": list(group.members)}
-        await self._post("/group/", body)
+        await self._api.post("/group/", self._token, body)
 
     async def introduce(self, student: Student) -> None:
         """Say what a student is called."""
         body = {"username": student.username, "name": student.name, "online": False}
-        await self._post(f"/user/{student.up}", body)
-
-    async def _post(self, path: str, body: dict[str, Any]) -> None:
-        """Repeat what is refused for now. Raises RuntimeError with the refusal where it stays refused."""
-        said = ""
-        for _ in range(TRIES):
-            status, said = await self._try_post(path, body)
-            if status < 400:
-                return
-            if status not in TRY_AGAIN:
-                break
-            await asyncio.sleep(RETRY_AFTER_S)
-        raise RuntimeError(f"POST {path}: {said}")
-
-    async def _try_post(self, path: str, body: dict[str, Any]) -> tuple[int, str]:
-        """Return status and text of the answer; 503 where there is none."""
-        try:
-            async with self._session.post(
-                self._base_url + path,
-                json=body,
-                headers=self._headers,
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-            ) as response:
-                return response.status, f"{response.status} {(await response.text())[:300]}"
-        except (aiohttp.ClientError, TimeoutError) as error:
-            return HTTPStatus.SERVICE_UNAVAILABLE, repr(error)
+        await self._api.post(f"/user/{student.up}", self._token, body)

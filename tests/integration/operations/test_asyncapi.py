@@ -12,6 +12,7 @@ import socketio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.demo.local_system import LocalSystem
+from loadtest.rest import RestApi
 from schemas import client_events, topics
 from schemas.log_records import PresenceChanged, ProfileChanged
 from tests.integration.backing import new_up
@@ -122,8 +123,9 @@ async def consumer_partitions(consumer: AIOKafkaConsumer, topic: str) -> Iterato
 async def test_records_of_a_real_log_are_as_described(campus: Campus, described: Described) -> None:
     up = new_up()
     group = await campus.group(up)
-    await campus.internal._post(f"/user/{up}", {"username": "olá", "name": "Olá", "online": True})
-    await campus.internal._post("/message/", {"group": group, "from": up, "message": "olá"})
+    internal, token = RestApi(campus.session, campus.system.internal_url), campus.system.service_token
+    await internal.post(f"/user/{up}", token, {"username": "olá", "name": "Olá", "online": True})
+    await internal.post("/message/", token, {"group": group, "from": up, "message": "olá"})
     seen: defaultdict[str, set[str]] = defaultdict(set)
     async with asyncio.timeout(60):
         records = await read_all(campus.system)

@@ -85,8 +85,15 @@ async def test_a_request_s_trace_holds_its_reads_and_its_writes(campus: Campus, 
     up = up_at(0)
     group = await campus.group(up)
     trace = f"{0xABC:032x}"
-    campus.internal._headers["traceparent"] = f"00-{trace}-{1:016x}-01"
-    await campus.internal._post("/message/", {"group": group, "from": up, "message": "olá"})
+    said = {"group": group, "from": up, "message": "olá"}
+    headers = {
+        "Authorization": f"Bearer {campus.system.service_token}",
+        "traceparent": f"00-{trace}-{1:016x}-01",
+    }
+    async with campus.session.post(
+        f"{campus.system.internal_url}/message/", json=said, headers=headers
+    ) as posting:
+        posting.raise_for_status()
     await campus.api.page(group, campus.system.mint_token(up), after=-1)
 
     def found(name: str) -> list[SeenSpan]:

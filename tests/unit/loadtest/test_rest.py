@@ -141,7 +141,7 @@ async def test_a_group_with_more_members_than_a_request_takes_is_created_in_part
 async def test_what_is_refused_for_now_is_asked_again_and_what_is_refused_for_good_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rest, "RETRY_PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(rest, "RETRY_PAUSES_S", (0.0, 0.0))
     async with creating([503, 429, 201]) as (api, asked):
         await api.create_group("leic", [UP], "a token")
         assert len(asked) == 3
@@ -150,7 +150,12 @@ async def test_what_is_refused_for_now_is_asked_again_and_what_is_refused_for_go
             with pytest.raises(OSError, match=f"{statuses[-1]} "):
                 await api.create_group("leic", [UP], "a token")
             assert len(asked) == len(statuses)
-    async with creating([503, 201]) as (api, asked):
-        with pytest.raises(OSError, match="503 "):
-            await api.create_group("leic", [UP], "a token", tries=1)
-        assert len(asked) == 1
+
+
+async def test_nobody_waits_where_nothing_is_tried_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "RETRY_PAUSES_S", (0.0, 2 * DEADLINE_S))
+    for tries in (1, 2):
+        async with creating([503, 503, 201]) as (api, asked), asyncio.timeout(DEADLINE_S):
+            with pytest.raises(OSError, match="503 "):
+                await api.create_group("leic", [UP], "a token", tries=tries)
+            assert len(asked) == tries
