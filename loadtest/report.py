@@ -8,7 +8,7 @@ from typing import Final
 
 from loadtest.keeping import keep
 from loadtest.plots import Axis, Band, Series, axis_for, plot
-from loadtest.results import Percentiles, Result, shown
+from loadtest.results import Percentiles, Result, cores_between, shown
 from loadtest.schedule import stretches
 from loadtest.server_side import MACHINE, ServerMoment
 
@@ -144,11 +144,8 @@ def _cpu(result: Result) -> list[Series]:
 
 
 def _cores(result: Result, name: str) -> list[tuple[float, float]]:
-    return [
-        (after.at, max(0.0, after.servers[name].cpu_s - before.servers[name].cpu_s) / (after.at - before.at))
-        for before, after in pairwise(result.servers)
-        if name in before.servers and name in after.servers
-    ]
+    between = [(after.at, cores_between(before, after)) for before, after in pairwise(result.servers)]
+    return [(at, cores[name]) for at, cores in between if name in cores]
 
 
 def _memory(result: Result) -> list[Series]:

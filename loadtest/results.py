@@ -127,13 +127,23 @@ class Result(BaseModel):
         return all(one.held for one in self.judged)
 
 
+def cores_between(before: ServerSecond, after: ServerSecond) -> dict[str, float]:
+    """Return how many cores each server used between two looks; none of one that started anew."""
+    used_s = {
+        name: after.servers[name].cpu_s - of.cpu_s
+        for name, of in before.servers.items()
+        if name in after.servers
+    }
+    return {name: used / (after.at - before.at) for name, used in used_s.items() if used >= 0}
+
+
 def cores_used(between: Iterable[tuple[ServerSecond, ServerSecond]]) -> dict[str, float]:
-    """Return how many cores each server used between looks that saw it, and not that it started anew."""
+    """Return how many cores each server used in all these times between two looks."""
     worked: dict[str, list[tuple[float, float]]] = {}
     for before, after in between:
-        for name, moment in before.servers.items():
-            if name in after.servers and (used_s := after.servers[name].cpu_s - moment.cpu_s) >= 0:
-                worked.setdefault(name, []).append((used_s, after.at - before.at))
+        took = after.at - before.at
+        for name, cores in cores_between(before, after).items():
+            worked.setdefault(name, []).append((cores * took, took))
     return {name: sum(used for used, _ in of) / sum(took for _, took in of) for name, of in worked.items()}
 
 

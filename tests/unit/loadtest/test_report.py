@@ -14,6 +14,7 @@ from loadtest.plots import Axis, Series, axis_for, plot
 from loadtest.report import page, write_report
 from loadtest.results import ServerSecond
 from loadtest.scenario import Objectives, Replay
+from loadtest.server_side import ServerMoment
 from tests.unit.loadtest.results import result
 
 VOID = {"meta", "rect", "line", "polyline", "br", "tr", "td", "th", "p"}
@@ -134,6 +135,18 @@ def test_no_two_lines_of_a_plot_look_alike_and_what_is_no_server_has_a_style_of_
     styles = re.findall(r'<polyline [^>]*style="([^"]*)"', cpu[0])
     assert len(set(styles)) == len(styles) == 20 + len({"kafka", "store", "generator", "whole machine"})
     assert all("var(--ink)" in style for style in styles[-2:])
+
+
+def test_a_server_that_was_started_anew_has_no_cpu_in_the_plot_where_the_table_has_none() -> None:
+    one = result()
+    servers = [
+        ServerSecond(at=at, servers={"edge-1": ServerMoment(cpu_s=cpu_s)})
+        for at, cpu_s in ((0, 10), (2, 12), (4, 1), (6, 3))
+    ]
+    cpu = re.search(r'data-plot="([^"]*cores[^"]*)"', page([one.model_copy(update={"servers": servers})]))
+    assert cpu is not None
+    (name, points), *_ = json.loads(unescape(cpu[1]))["series"]
+    assert (name, points) == ("edge-1", [[2, 1], [6, 1]])
 
 
 def test_a_plot_of_nothing_is_a_plot() -> None:
