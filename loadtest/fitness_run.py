@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ from loadtest.fitness import Capacity, Outcome, University
 from loadtest.keeping import keep
 from loadtest.probe import Probe
 from loadtest.rest import RestApi
-from loadtest.results import CARRIERS, FAULTS, Moment, Result, cores_used, shown
+from loadtest.results import CARRIERS, Moment, Result, cores_used, faults, in_words, shown
 from loadtest.run import Target, run_scenario
 from loadtest.scenario import Scenario, load
 from loadtest.schedule import stretches
@@ -75,9 +75,9 @@ class FitnessRun:
         for name, rate in (("ideal-rate", 1.0), ("minimal-rate", 0.2)):
             result = await self._run(name)
             note = f"{result.scenario.students:,} students, to self p99 {result.own.p99:,.0f} ms"
-            if not faults(result) and result.own.p99 <= fitness.TO_SELF.least * 1000:
+            if not faults(result.verdict) and result.own.p99 <= fitness.TO_SELF.least * 1000:
                 return Outcome(fitness.CHANNEL, _known(result, rate), note + _unread(result))
-            note += f"; {said(faults(result))}"
+            note += f"; {in_words(faults(result.verdict))}"
         return Outcome(fitness.CHANNEL, 0.0, note)
 
     async def _locations(self, api: RestApi) -> float | None:
@@ -107,17 +107,6 @@ class FitnessRun:
         gateways = [name for name in before if "gateway" in name and name in after]
         used_s = sum(after[name].cpu_s - before[name].cpu_s for name in gateways)
         return answered / used_s if answered and used_s > 0 else None
-
-
-def faults(result: Result) -> dict[str, int]:
-    """Return what went wrong in a run, by name. What was refused for now was said again, and is none."""
-    counted = {name: getattr(result.verdict, name) for name in FAULTS}
-    return {name: count for name, count in counted.items() if count}
-
-
-def said(wrong: Mapping[str, int]) -> str:
-    """Return faults in words."""
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in wrong.items()) or "nothing lost"
 
 
 def carried(result: Result, per_core: float | None) -> Capacity:
@@ -151,10 +140,10 @@ def _unread(result: Result) -> str:
 
 
 def _online(result: Result) -> list[Outcome]:
-    wrong = faults(result)
+    wrong = faults(result.verdict)
     note = (
         f"groups of {result.scenario.group_size}, {shown(result.deliveries_per_s, '')} deliveries/s;"
-        f" {said(wrong)}{_unread(result)}"
+        f" {in_words(wrong)}{_unread(result)}"
     )
     return [
         Outcome(fitness.ONLINE, _known(result, result.online_most), note, broken=bool(wrong)),
@@ -167,14 +156,14 @@ def _online(result: Result) -> list[Outcome]:
 
 
 def _unusual(result: Result) -> Outcome:
-    wrong = faults(result)
+    wrong = faults(result.verdict)
     most = max((before.received + after.received) / 2 for before, after in pairwise(result.moments))
     acked = max((before.acked + after.acked) / 2 for before, after in pairwise(result.moments))
     tried = max(moment.planned for moment in result.moments)
     shed = sum(moment.repeated for moment in result.moments)
     note = (
         f"up to {tried:,} messages/s sent; carried {acked:,.0f}/s and {most:,.0f} deliveries/s;"
-        f" {shed:,} refused for now and taken later; {said(wrong)}{_unread(result)}"
+        f" {shed:,} refused for now and taken later; {in_words(wrong)}{_unread(result)}"
     )
     lost = sum(wrong.values())
     return Outcome(fitness.UNUSUAL, _known(result, lost), note, broken=lost > 0)

@@ -1,6 +1,6 @@
 """The result of a run: what happened each second, and whether the objectives held. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pydantic import BaseModel
@@ -147,6 +147,17 @@ def cores_used(between: Iterable[tuple[ServerSecond, ServerSecond]]) -> dict[str
     return {name: sum(used for used, _ in of) / sum(took for _, took in of) for name, of in worked.items()}
 
 
+def faults(verdict: Verdict) -> dict[str, int]:
+    """Return what went wrong in a run, by name. What was refused for now was said again, and is none."""
+    counted = {name: getattr(verdict, name) for name in FAULTS}
+    return {name: count for name, count in counted.items() if count}
+
+
+def in_words(wrong: Mapping[str, int]) -> str:
+    """Return faults as they are shown."""
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in wrong.items()) or "0 faults"
+
+
 def judge(result: Result) -> list[Judged]:
     """Hold a result against its scenario's objectives. Losing nothing is always one."""
     return [*_faultless(result), *_in_time(result), *_at_its_price(result), *_carried(result)]
@@ -154,12 +165,11 @@ def judge(result: Result) -> list[Judged]:
 
 def _faultless(result: Result) -> Iterator[Judged]:
     verdict = result.verdict
-    faults = {name: getattr(verdict, name) for name in FAULTS}
-    wrong = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in faults.items() if count)
+    wrong = faults(verdict)
     yield Judged(
         what="everything arrives once, in order",
         wanted="0 faults",
-        got=wrong or "0 faults",
+        got=in_words(wrong),
         held=not wrong,
     )
     if not verdict.said and result.scenario.objectives.online is None:

@@ -92,7 +92,7 @@ def test_refusing_for_now_under_unusual_load_is_no_loss_and_refusing_for_good_is
     one = result()
     one.moments[5].repeated = 7
     assert _unusual(one).grade == "IDEAL"
-    assert "7 refused for now and taken later; nothing lost" in _unusual(one).note
+    assert "7 refused for now and taken later; 0 faults" in _unusual(one).note
     for fault in ("refused", "missing"):
         lost = _unusual(result(faults={fault: 5}))
         assert (lost.grade, lost.value) == ("FAIL", 5)
