@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from deploy.audit import PINNED, Audit, look_up
 from deploy.fitness.local_target import local_target
 from deploy.local.run_folder import run_folder
+from deploy.local.signals import interrupt_on_signals
 from loadtest.__main__ import USUAL_MINUTES, add_size, chosen_scenario, measure_fitness, run_and_keep
 from loadtest.crew import RunFailedError
 from loadtest.fitness import AUDIT, Outcome
@@ -17,6 +18,7 @@ from loadtest.keeping import open_folder
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what was asked for. Returns the exit status."""
     asked = _arguments(argv)
+    interrupt_on_signals()
     try:
         open_folder(asked.out)
         scenario = None if asked.scenario is None else chosen_scenario(asked)

@@ -12,6 +12,7 @@ import uvloop
 
 from deploy.fitness.local_target import local_target
 from deploy.local.run_folder import run_folder
+from deploy.local.signals import interrupt_on_signals
 from loadtest.crew import RunFailedError
 from loadtest.keeping import keep, open_folder
 from loadtest.results import shown
@@ -37,6 +38,7 @@ HEAD: Final = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print each row when it is there, write them all. Returns the exit status."""
     argparse.ArgumentParser(prog="python -m deploy.fitness.growth", description=__doc__).parse_args(argv)
+    interrupt_on_signals()
     rows: list[dict[str, Any]] = []
     try:
         open_folder(FOLDER)

@@ -1,7 +1,6 @@
 """A whole system on this machine as a load test's target, with all its processes to look at."""
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +24,6 @@ def local_target(folder: Path, *, edges: int = 2) -> Iterator[Target]:
 
     On a machine that all of it shares, storing may wait and people may not: the store gets what they leave.
     """
-    # Whoever is ended at once leaves the data of a broker and a store behind.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     environ = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     with LocalSystem(
         data_dir=folder / "data",

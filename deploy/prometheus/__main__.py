@@ -1,16 +1,15 @@
 """``python -m deploy.prometheus``: watch a running ``make demo`` with the Prometheus of this machine.
 
-It scrapes the ports that the demo prefers, and runs until Ctrl-C.
+It scrapes the ports that the demo prefers, and runs until Ctrl-C. What it stored goes with it.
 """
 
 import argparse
-import signal
 import sys
-import threading
-from pathlib import Path
-from tempfile import TemporaryDirectory
+import time
 
 from deploy.demo.environment import FIRST_EDGE_OPS_PORT, HOST, OPS_PORTS
+from deploy.local.run_folder import run_folder
+from deploy.local.signals import interrupt_on_signals
 from deploy.prometheus.local_prometheus import Targets, is_installed, local_prometheus
 
 
@@ -28,16 +27,18 @@ def main() -> int:
     if not is_installed():
         print("there is no Prometheus here (Debian's package prometheus)", file=sys.stderr)
         return 1
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
-    with (
-        TemporaryDirectory(prefix="uni4all-chat-prometheus-") as folder,
-        local_prometheus(Path(folder), demo_targets(asked.edges)) as prometheus,
-    ):
-        print(f"Prometheus: {prometheus.url}  alerts: {prometheus.url}/alerts", flush=True)
-        stopping.wait()
-    return 0
+    interrupt_on_signals()
+    try:
+        with (
+            run_folder("uni4all-chat-prometheus-") as folder,
+            local_prometheus(folder, demo_targets(asked.edges)) as prometheus,
+        ):
+            print(f"Prometheus: {prometheus.url}  alerts: {prometheus.url}/alerts", flush=True)
+            # signal.pause() would sleep on after a signal that comes just before it.
+            while True:
+                time.sleep(1)
+    except KeyboardInterrupt:
+        return 0
 
 
 if __name__ == "__main__":

@@ -2,15 +2,17 @@
 
 import signal
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, Self
 
 import pytest
 
 from deploy.audit import Audit
-from deploy.fitness import local_target
+from deploy.fitness import __main__ as fitness_main
+from deploy.fitness import growth, local_target
 from deploy.fitness.__main__ import main, outcome_of
 from deploy.fitness.growth import DELIVERIES_PER_S, GROUP_SIZES, scenario
+from deploy.local.signals import stops
 from loadtest.crowd import make_crowd
 from loadtest.schedule import talk
 
@@ -63,8 +65,10 @@ def test_a_system_without_an_edge_is_refused(capsys: pytest.CaptureFixture[str])
     assert "--edges 0" in capsys.readouterr().err
 
 
-def test_a_sigterm_stops_the_system_in_order_as_a_ctrl_c_does(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", [fitness_main, growth])
+def test_whatever_asks_for_an_end_stops_the_system_in_order(
+    command: ModuleType, stop: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stopped: list[str] = []
 
@@ -78,11 +82,18 @@ def test_a_sigterm_stops_the_system_in_order_as_a_ctrl_c_does(
         def __exit__(self, *_: object) -> None:
             stopped.append("the system")
 
+    def is_stopped(*_: object, **__: object) -> int:
+        signal.raise_signal(stop)
+        return 0
+
     monkeypatch.setattr(local_target, "LocalSystem", System)
-    before = signal.signal(signal.SIGTERM, lambda *_: stopped.append("nothing"))
+    monkeypatch.setattr(fitness_main, "measure_fitness", is_stopped)
+    monkeypatch.setattr(growth, "_row", is_stopped)
+    monkeypatch.chdir(tmp_path)
+    before = {number: signal.signal(number, lambda *_: None) for number in stops()}
     try:
-        with pytest.raises(KeyboardInterrupt), local_target.local_target(tmp_path):
-            signal.raise_signal(signal.SIGTERM)
+        assert command.main([]) == 130
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     assert stopped == ["the system"]

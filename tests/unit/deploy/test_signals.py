@@ -1,8 +1,10 @@
 """Whatever asks a command to end interrupts it once, and nothing disturbs its stop."""
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +37,42 @@ def test_the_first_signal_interrupts_a_command_and_later_ones_do_not_disturb_its
         check=True,
     )
     assert ended.stdout == "stopped in order\n"
+
+
+WATCHING = """
+import os, sys
+from contextlib import contextmanager
+from types import SimpleNamespace
+from deploy.prometheus import __main__ as command
+
+@contextmanager
+def prometheus(folder, _):
+    (folder / "data").write_text("much")
+    yield SimpleNamespace(url="nowhere")
+
+class Said:
+    def write(self, text):
+        if "nowhere" in text:
+            os.kill(os.getpid(), stop)
+
+    def flush(self):
+        pass
+
+stop = int(sys.argv.pop())
+command.is_installed, command.local_prometheus, sys.stdout = lambda: True, prometheus, Said()
+sys.exit(command.main())
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_prometheus_leaves_nothing_behind_whatever_asks_for_its_end(
+    stop: signal.Signals, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WATCHING, str(int(stop))],
+        cwd=REPOSITORY,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=False,
+        timeout=60,
+    )
+    assert (ended.returncode, list(tmp_path.iterdir())) == (0, [])
