@@ -99,7 +99,7 @@ class LocalSystem:
     @property
     def mongodb_uri(self) -> str:
         """Where the store is."""
-        return self.backing.backing.mongodb_uri
+        return self.backing.mongodb_uri
 
     @property
     def edges(self) -> list[ServiceProcess]:

@@ -106,7 +106,7 @@ async def run_replay(system: LocalSystem, plan: ReplayPlan) -> Verdict:
             streams=records.streams,
             heard=seen.values(),
             history=history,
-            exact_times=system.backing.backing.kafka_durable,
+            exact_times=system.backing.kafka_durable,
         )
         _say_figures(plan, records, clients)
         _say_verdict(verdict, records)

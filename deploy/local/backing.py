@@ -21,7 +21,7 @@ from deploy.local.service import BackingProcess, BackingService
 from deploy.local.store_process import StoreProcess, missing_for_store, mongodb_uri
 from deploy.local.ways import Facts, NoWayError, Way, allowed_ways, choose_way
 
-__all__ = ["Backing", "NoWayError", "RunningBacking", "Way", "backing_services", "choose_way"]
+__all__ = ["NoWayError", "RunningBacking", "Way", "backing_services", "choose_way"]
 
 KAFKA_URL, STORE_URL, DURABLE = "KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "KAFKA_DURABLE"
 
@@ -40,26 +40,18 @@ STORE_WORDS = {
 
 
 @dataclass(frozen=True)
-class Backing:
-    """Where Kafka and the store are, and what Kafka promises there.
+class RunningBacking:
+    """The backing services while they run: where they are, and the handles to disturb them.
 
     `kafka_durable` is False only for the broker in memory: no idempotence, no transactions, and
     its end loses every record.
     """
 
-    kafka_bootstrap: str
+    kafka: BackingService
+    store: BackingService
     mongodb_uri: str
     kafka_durable: bool
     description: str
-
-
-@dataclass(frozen=True)
-class RunningBacking:
-    """The backing services while they run, with the handles to disturb them."""
-
-    backing: Backing
-    kafka: BackingService
-    store: BackingService
 
     @property
     def processes(self) -> list[ManagedProcess]:
@@ -69,9 +61,9 @@ class RunningBacking:
     def env(self) -> dict[str, str]:
         """The environment variables that tell a service about them."""
         return {
-            KAFKA_URL: self.backing.kafka_bootstrap,
-            STORE_URL: self.backing.mongodb_uri,
-            DURABLE: str(self.backing.kafka_durable).lower(),
+            KAFKA_URL: self.kafka.address,
+            STORE_URL: self.mongodb_uri,
+            DURABLE: str(self.kafka_durable).lower(),
         }
 
 
@@ -101,15 +93,15 @@ def backing_services(
         for service in (kafka, store):
             stack.callback(service.close)
             service.start()
-        backing = Backing(
-            kafka_bootstrap=kafka.address,
+        announce(f"Kafka: {KAFKA_WORDS[kafka_way]}, at {kafka.address}")
+        announce(f"store: {STORE_WORDS[store_way]}, at {store.address}")
+        yield RunningBacking(
+            kafka,
+            store,
             mongodb_uri=environ[STORE_URL] if store_way is Way.GIVEN else mongodb_uri(store.address),
             kafka_durable=_is_durable(kafka_way, environ),
             description=f"Kafka: {KAFKA_WORDS[kafka_way]}; store: {STORE_WORDS[store_way]}",
         )
-        announce(f"Kafka: {KAFKA_WORDS[kafka_way]}, at {kafka.address}")
-        announce(f"store: {STORE_WORDS[store_way]}, at {store.address}")
-        yield RunningBacking(backing, kafka, store)
 
 
 def _kafka(way: Way, folder: Path, environ: Mapping[str, str], compose: bool) -> BackingService:

@@ -111,7 +111,7 @@ def describe_machine(backing: RunningBacking) -> str:
     return (
         f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()} {platform.release()}), "
         f"Python {platform.python_version()}, uvloop {version('uvloop')}, load before {load}; "
-        f"{backing.backing.description}"
+        f"{backing.description}"
     )
 
 

@@ -50,8 +50,8 @@ def skip_unless_possible(missing: str | None) -> None:
 
 
 async def test_native_kafka_orders_stamps_and_gives_back_records(native: RunningBacking) -> None:
-    bootstrap = native.backing.kafka_bootstrap
-    assert native.backing.kafka_durable
+    bootstrap = native.kafka.address
+    assert native.kafka_durable
     await make_topic(bootstrap, "stamped", {"message.timestamp.type": "LogAppendTime"})
     assert await produce(bootstrap, "stamped", VALUES, idempotent=True) == [0, 1, 2]
     records = await read_all(bootstrap, "stamped")
@@ -61,7 +61,7 @@ async def test_native_kafka_orders_stamps_and_gives_back_records(native: Running
 
 
 async def test_native_kafka_compacts_where_it_is_asked_to(native: RunningBacking) -> None:
-    bootstrap = native.backing.kafka_bootstrap
+    bootstrap = native.kafka.address
     await make_topic(bootstrap, "table", {"cleanup.policy": "compact"}, partitions=1)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
@@ -74,7 +74,7 @@ async def test_native_kafka_compacts_where_it_is_asked_to(native: RunningBacking
 
 
 async def test_native_kafka_shows_only_what_was_committed_and_fences(native: RunningBacking) -> None:
-    bootstrap = native.backing.kafka_bootstrap
+    bootstrap = native.kafka.address
     await make_topic(bootstrap, "transactions")
     older = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id="leader")
     newer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id="leader")
@@ -97,7 +97,7 @@ async def test_native_kafka_shows_only_what_was_committed_and_fences(native: Run
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
 async def test_native_kafka_keeps_its_records_over_a_restart(native: RunningBacking, end: str) -> None:
-    bootstrap = native.backing.kafka_bootstrap
+    bootstrap = native.kafka.address
     await make_topic(bootstrap, f"kept-{end}")
     await produce(bootstrap, f"kept-{end}", VALUES, idempotent=True)
     await asyncio.to_thread(getattr(native.kafka, end))
@@ -108,7 +108,7 @@ async def test_native_kafka_keeps_its_records_over_a_restart(native: RunningBack
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
 async def test_the_store_keeps_what_it_acknowledged_over_a_restart(native: RunningBacking, end: str) -> None:
-    uri = native.backing.mongodb_uri
+    uri = native.mongodb_uri
     ids = [f"{end}-{n}" for n in range(500)]
     await insert(uri, ids)
     await asyncio.to_thread(getattr(native.store, end))
@@ -122,7 +122,7 @@ async def test_a_frozen_store_answers_again_when_thawed(native: RunningBacking) 
     assert not await asyncio.to_thread(native.store.is_ready)
     native.store.thaw()
     await asyncio.to_thread(native.store.wait_ready)
-    await insert(native.backing.mongodb_uri, ["thawed"])
+    await insert(native.mongodb_uri, ["thawed"])
 
 
 async def test_a_later_block_takes_up_the_data_of_an_earlier_one(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ async def test_a_later_block_takes_up_the_data_of_an_earlier_one(tmp_path: Path)
 
 
 async def test_the_broker_in_memory_orders_and_gives_back_records(in_memory: RunningBacking) -> None:
-    bootstrap = in_memory.backing.kafka_bootstrap
+    bootstrap = in_memory.kafka.address
     assert in_memory.env()["KAFKA_DURABLE"] == "false"
     await make_topic(bootstrap, "plain")
     assert await produce(bootstrap, "plain", VALUES, idempotent=False) == [0, 1, 2]
@@ -150,7 +150,7 @@ async def test_the_broker_in_memory_orders_and_gives_back_records(in_memory: Run
 
 
 async def test_the_broker_in_memory_forgets_everything_at_its_end(in_memory: RunningBacking) -> None:
-    bootstrap = in_memory.backing.kafka_bootstrap
+    bootstrap = in_memory.kafka.address
     await make_topic(bootstrap, "forgotten")
     await produce(bootstrap, "forgotten", VALUES, idempotent=False)
     await asyncio.to_thread(in_memory.kafka.kill)

@@ -44,7 +44,7 @@ async def topics_exist(backing: RunningBacking) -> None:
 @pytest.fixture
 def durable(backing: RunningBacking) -> None:
     """Skips where the broker is the one in memory, which neither shares partitions nor knows its end."""
-    if not backing.backing.kafka_durable:
+    if not backing.kafka_durable:
         pytest.skip("the broker in memory cannot do this")
 
 

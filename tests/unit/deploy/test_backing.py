@@ -35,20 +35,20 @@ def given(tmp_path: Path, environ: dict[str, str]) -> tuple[RunningBacking, list
 def test_given_urls_are_handed_on_untouched(tmp_path: Path) -> None:
     running, _ = given(tmp_path, GIVEN)
     assert running.env() == {**GIVEN, "KAFKA_DURABLE": "true"}
-    assert running.backing.kafka_durable
+    assert running.kafka_durable
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_printed_for_the_broker_in_memory_is_believed(tmp_path: Path) -> None:
     running, _ = given(tmp_path, {**GIVEN, "KAFKA_DURABLE": "false"})
-    assert not running.backing.kafka_durable
+    assert not running.kafka_durable
     assert running.env()["KAFKA_DURABLE"] == "false"
 
 
 def test_no_password_is_announced(tmp_path: Path) -> None:
     running, said = given(tmp_path, GIVEN)
     assert len(said) == 2
-    assert "secret" not in " ".join(said) + running.backing.description
+    assert "secret" not in " ".join(said) + running.description
     assert "store:27017" in said[1]
 
 
@@ -67,8 +67,8 @@ def test_one_url_may_be_given_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "missing_for_store", lambda: None)
     monkeypatch.setattr(module, "StoreProcess", lambda folder: store)
     running, said = given(tmp_path, {"KAFKA_BOOTSTRAP_SERVERS": "kafka-1:9092"})
-    assert running.backing.kafka_bootstrap == "kafka-1:9092"
-    assert running.backing.mongodb_uri == "mongodb://127.0.0.1:4711/?directConnection=true"
+    assert running.kafka.address == "kafka-1:9092"
+    assert running.mongodb_uri == "mongodb://127.0.0.1:4711/?directConnection=true"
     assert said == [
         "Kafka: given by KAFKA_BOOTSTRAP_SERVERS, at kafka-1:9092",
         "store: SecantusDB as a process of this machine, at 127.0.0.1:4711",
