@@ -188,7 +188,6 @@ class CrowdRun:
             refused=memory.refused,
             repeated=self._live.repeated,
             received=memory.received,
-            reconnects=self._live.connections,
             cpu_s=time.process_time(),
             waits_for=self._waits_for,
             **{name: getattr(memory, name).take().pairs() for name in LATENCIES},

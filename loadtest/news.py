@@ -37,7 +37,6 @@ class Second(BaseModel):
     refused: int = 0
     repeated: int = 0
     received: int = 0
-    reconnects: int = 0
     deliver: Buckets = []
     ack: Buckets = []
     own: Buckets = []

@@ -32,7 +32,6 @@ class Moment(BaseModel):
     refused: int
     repeated: int
     received: int
-    reconnects: int
     p50: float
     p90: float
     p99: float

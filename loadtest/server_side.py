@@ -27,8 +27,6 @@ _WANTED: Final = {
     "process_cpu_seconds_total": "cpu_s",
     "process_resident_memory_bytes": "memory_bytes",
     "chat_persister_lag_records": "lag",
-    "chat_edge_deliveries_total": "deliveries",
-    "chat_edge_connections": "connections",
 }
 
 
@@ -38,8 +36,6 @@ class ServerMoment(BaseModel):
     cpu_s: float = 0.0
     memory_bytes: float = 0.0
     lag: float | None = None
-    deliveries: float = 0.0
-    connections: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,8 @@ class University:
         return [group for group in self.groups if up in group.members]
 
 
-def small_university(seed: int = 2026, students: int = STUDENTS) -> University:
-    """Return a university of about ``students`` students, spread over degrees and years."""
+def small_university(seed: int = 2026) -> University:
+    """Return a university of about `STUDENTS` students, spread over degrees and years."""
     rng = random.Random(seed)
     enrolled: list[Student] = []
     groups: list[PlannedGroup] = []
@@ -88,7 +88,7 @@ def small_university(seed: int = 2026, students: int = STUDENTS) -> University:
     for degree in DEGREES:
         everybody: list[str] = []
         for year in degree.courses:
-            size = students * degree.tenths // (10 * len(degree.courses))
+            size = STUDENTS * degree.tenths // (10 * len(degree.courses))
             cohort = [_student(rng, year, taken) for _ in range(size)]
             ups = [student.up for student in cohort]
             enrolled += cohort

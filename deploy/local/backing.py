@@ -7,7 +7,7 @@ event loop call it by asyncio.to_thread.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from deploy.local.service import BackingProcess, BackingService
 from deploy.local.store_process import StoreProcess, missing_for_store, mongodb_uri
 from deploy.local.ways import Facts, NoWayError, Way, allowed_ways, choose_way
 
-__all__ = ["NoWayError", "RunningBacking", "Way", "backing_services", "choose_way"]
+__all__ = ["NoWayError", "RunningBacking", "backing_services"]
 
 KAFKA_URL, STORE_URL, DURABLE = "KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "KAFKA_DURABLE"
 
@@ -71,19 +71,18 @@ class RunningBacking:
 def backing_services(
     data_dir: Path,
     *,
-    ways: Collection[Way] | None = None,
     announce: Callable[[str], object] = print,
     compose: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Iterator[RunningBacking]:
     """Run Kafka and the store for the length of the block, by the first way that works here.
 
-    `ways` limits the choice, as the variable BACKING does for all callers. With `compose`, Docker
-    means the compose file, otherwise testcontainers. Data lies under
-    `data_dir` (but for Docker and the broker in memory) and is taken up again by a later block.
+    BACKING in `environ` limits the choice to one way. With `compose`, Docker means the compose
+    file, otherwise testcontainers. Data lies under `data_dir` (but for Docker and the broker in
+    memory) and is taken up again by a later block.
     Raises NoWayError when a service cannot be had, TimeoutError when it does not get ready.
     """
-    allowed = allowed_ways(environ) if ways is None else ways
+    allowed = allowed_ways(environ)
     folder = data_dir.resolve()
     kafka_way = choose_way(_kafka_facts(environ, compose), allowed)
     store_way = choose_way(_store_facts(environ, compose), allowed)

@@ -15,7 +15,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced, UnknownError
 
-from deploy.local.backing import RunningBacking, Way, backing_services
+from deploy.local.backing import RunningBacking, backing_services
 from deploy.local.kafka_in_memory import missing_for_in_memory_kafka
 from deploy.local.kafka_native import (
     REPOSITORY,
@@ -33,14 +33,14 @@ VALUES = [b"one", b"two", b"three"]
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBacking]:
     skip_unless_possible(missing_for_native_kafka() or missing_for_store())
-    with backing_services(tmp_path_factory.mktemp("native"), ways=[Way.NATIVE]) as running:
+    with backing_services(tmp_path_factory.mktemp("native"), environ={"BACKING": "native"}) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBacking]:
     skip_unless_possible(missing_for_in_memory_kafka() or missing_for_store())
-    with backing_services(tmp_path_factory.mktemp("pip"), ways=[Way.PIP]) as running:
+    with backing_services(tmp_path_factory.mktemp("pip"), environ={"BACKING": "pip"}) as running:
         yield running
 
 

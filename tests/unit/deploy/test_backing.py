@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import backing as module
-from deploy.local.backing import NoWayError, RunningBacking, Way, backing_services
+from deploy.local.backing import NoWayError, RunningBacking, backing_services
 from deploy.local.given import GivenService, NotOursError
 
 GIVEN = {
@@ -105,7 +105,7 @@ def test_what_was_started_is_closed_when_a_later_one_fails(
     monkeypatch.setattr(module, "missing_for_store", lambda: None)
     monkeypatch.setattr(module, "InMemoryKafka", lambda folder: broker)
     monkeypatch.setattr(module, "StoreProcess", lambda folder: store)
-    with pytest.raises(TimeoutError), backing_services(tmp_path, ways=[Way.PIP], environ={}):
+    with pytest.raises(TimeoutError), backing_services(tmp_path, environ={"BACKING": "pip"}):
         pytest.fail("the block must not run")
     assert broker.calls == ["start", "close"]
     assert store.calls == ["close"]

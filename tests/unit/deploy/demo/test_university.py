@@ -10,7 +10,7 @@ from deploy.demo.university import University, small_university
 from schemas.api import NewGroup, UserState
 from schemas.up_number import UpNumber
 
-universities = st.builds(small_university, st.integers(), st.integers(60, 600))
+universities = st.builds(small_university, st.integers())
 
 
 @given(st.integers())
