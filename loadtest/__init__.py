@@ -33,6 +33,7 @@ A student has a mind (what and when), a body (how) and a memory (what came, and 
     outbox.py         (pure) what a student has yet to get acked, and when it is tried again
     connection.py     one Socket.IO connection by websocket
     rest.py           the public REST API
+    open_files.py     as many sockets as that takes
     chat_client.py    a student: connects where the location says, resumes, sends until acked
 
 Only the public contracts are touched: HTTP, Socket.IO, and `schemas` for their shapes.

@@ -5,7 +5,6 @@ It says one JSON line a second (`loadtest.news`) and nothing else; errors go to 
 
 import asyncio
 import json
-import resource
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ import uvloop
 
 from loadtest.crowd_run import CrowdRun
 from loadtest.news import Job, News
+from loadtest.open_files import allow_open_files
 from loadtest.rest import RestApi
 from loadtest.tokens import DAY_S, open_tokens
 
@@ -81,9 +81,7 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    allow_open_files(OPEN_FILES)
     try:
         uvloop.run(_main())
     except (OSError, ValueError, ExceptionGroup) as error:

@@ -5,7 +5,6 @@ It starts and stops, and knows where everything is; it neither fills the system 
 
 import json
 import os
-import resource
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +31,7 @@ from deploy.demo.service_process import PROBE_TIMEOUT_S, ServiceProcess
 from deploy.local.backing import RunningBacking, backing_services
 from deploy.local.ports import free_ports, prefer_ports
 from deploy.local.processes import wait_until
+from loadtest.open_files import allow_open_files
 from schemas.up_number import CIRCLE, up_at
 
 TOKEN_LASTS_S: Final = 24 * 3600.0
@@ -207,11 +207,3 @@ def stop_together(services: Sequence[ServiceProcess]) -> None:
     """Stop services at the same time."""
     with ThreadPoolExecutor(max_workers=max(1, len(services))) as pool:
         list(pool.map(ServiceProcess.stop, services))
-
-
-def allow_open_files(wanted: int) -> None:
-    """Let this process and its children have many sockets, as far as the machine allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -19,6 +19,7 @@ from typing import Final
 import uvloop
 
 from deploy.local.backing import RunningBacking
+from loadtest.open_files import allow_open_files
 from runtime.kafka_topics import ensure_topics
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -34,9 +35,11 @@ from tests.bench import (
     skimming,
     store_rate,
 )
-from tests.bench.processes import Rig, Size, allow_open_files
+from tests.bench.processes import Rig, Size
 from tests.bench.table import Row, as_json, as_text
 from tests.integration.backing import running_backing
+
+OPEN_FILES: Final = 20_000
 
 Benchmark = Callable[[Rig, Size], Awaitable[list[Row]]]
 
@@ -75,7 +78,7 @@ def main() -> None:
     """Run what was asked for."""
     args = parse()
     size = Size(rounds=args.rounds or (1 if args.quick else 4), scale=0.1 if args.quick else 1.0)
-    allow_open_files()
+    allow_open_files(OPEN_FILES)
     # What the client library retries by itself it logs as an error; what fails for good raises.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     started = time.monotonic()

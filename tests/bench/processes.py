@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import socket
 import time
 from collections.abc import Mapping
@@ -18,7 +17,6 @@ from deploy.local.ports import free_ports
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.service import BackingProcess
 
-OPEN_FILES: Final = 20_000
 LISTEN_DEADLINE_S: Final = 30.0
 NO_LIMIT: Final = "1000000"
 """Few measure what many do: what is counted a user here is that of thousands."""
@@ -129,13 +127,6 @@ def _listens(port: int) -> bool:
     """Say whether clients can connect: a service may say that it is ready a moment before."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
-
-
-def allow_open_files() -> None:
-    """Let this process and its children hold as many sockets as the machine allows, up to what we need."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def own_cpu_s() -> float:

@@ -16,7 +16,8 @@ from typing import Any, Final, NamedTuple
 
 import uvloop
 
-from deploy.demo.local_system import OPEN_FILES, LocalSystem, allow_open_files
+from deploy.demo.local_system import OPEN_FILES, LocalSystem
+from loadtest.open_files import allow_open_files
 from loadtest.tokens import TokenSource
 from tests.faults.crowd import Crowd, Size, open_crowd
 
