@@ -8,7 +8,7 @@ A student has a mind (what and when), a body (how) and a memory (what came, and 
     schedule.py       (pure) the mind: who says what when
     live_crowd.py     the bodies of one process's students
     memory.py         (pure) what was said, acked and received, and what was wrong with it
-    shared_runs.py    (pure) the messages that many students read at once, counted together
+    shared_batches.py (pure) the messages that many students read at once, counted together
     stored_check.py   whether history has all of it
     crowd_run.py      one run of one process's students
     crowd_process.py  such a process: takes its job, and says how it goes

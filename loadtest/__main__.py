@@ -26,7 +26,7 @@ from loadtest.keeping import keep, open_folder
 from loadtest.probe import REGISTRY, Probe
 from loadtest.report import write_report
 from loadtest.rest import RestApi
-from loadtest.results import Moment, Result, shown
+from loadtest.results import Result, ShownSecond, shown
 from loadtest.run import LiveLine, Target, interrupt_ends, run_scenario
 from loadtest.scenario import Scenario, load, ready_ones
 from loadtest.server_side import Watched, pairs, pids
@@ -82,8 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     add_target(run)
     add_size(run)
     run.set_defaults(command=_run)
-    shown = commands.add_parser("scenarios", help="list the ready scenarios")
-    shown.set_defaults(command=_scenarios)
+    scenarios = commands.add_parser("scenarios", help="list the ready scenarios")
+    scenarios.set_defaults(command=_scenarios)
     probe = commands.add_parser("probe", help="look every few seconds whether a student can chat; for ever")
     add_target(probe)
     probe.add_argument("--every", type=float, default=10.0, help="seconds between looks (%(default)g)")
@@ -196,7 +196,7 @@ def run_and_keep(scenario: Scenario, target: Target, asked: argparse.Namespace) 
         ending = asyncio.Event()
         with interrupt_ends(ending):
             return await run_scenario(
-                scenario, target, processes=asked.processes, on_moment=live.show, ending=ending
+                scenario, target, processes=asked.processes, on_second=live.show, ending=ending
             )
 
     result = uvloop.run(run())
@@ -217,7 +217,7 @@ def _fitness(asked: argparse.Namespace) -> int:
 def measure_fitness(target: Target, folder: Path, minutes: float, audit: Callable[[], Outcome]) -> int:
     """Measure all fitness functions, print the table and keep it, and return the exit status."""
 
-    def on_scenario(scenario: Scenario) -> Callable[[Moment], None]:
+    def on_scenario(scenario: Scenario) -> Callable[[ShownSecond], None]:
         print(f"\n{scenario.name}: {scenario.about}", flush=True)
         return LiveLine(scenario.seconds).show
 

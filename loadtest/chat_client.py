@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from loadtest.connection import Connection, ConnectRefusedError, Owner, connect
 from loadtest.outbox import TRY_AGAIN, Outbox, Outgoing
-from loadtest.seen_frames import Run, SeenFrames
+from loadtest.seen_frames import Batch, SeenFrames
 from schemas.client_events import (
     CHAT_MESSAGE,
     JOINED,
@@ -61,7 +61,7 @@ class ChatClient(Owner):
         self.on_joined: Callable[[str, int], None] = lambda _, __: None
         """Called when a room is joined for the first time: room, and the head after which all must come."""
         self.on_chat: Callable[[ChatMessage], None] = lambda _: None
-        self.on_chats: Callable[[Run], None] | None = None
+        self.on_chats: Callable[[Batch], None] | None = None
         """Where set, it takes the place of `on_chat` for messages in a row that others have read before."""
         self.on_acked: Callable[[Outgoing, SendMessageOk], None] = lambda _, __: None
         self.on_refused: Callable[[Outgoing, str], None] = lambda _, __: None
@@ -109,13 +109,13 @@ class ChatClient(Owner):
         self.cursors[message.room] = message.seq
         self.on_chat(message)
 
-    def on_run(self, run: Run) -> None:
+    def on_batch(self, batch: Batch) -> None:
         """Take chat messages in a row from the connection."""
-        if self.on_chats is None or not run.room:
-            super().on_run(run)
+        if self.on_chats is None or not batch.room:
+            super().on_batch(batch)
         else:
-            self.cursors[run.room] = run.last
-            self.on_chats(run)
+            self.cursors[batch.room] = batch.last
+            self.on_chats(batch)
 
     def on_event(self, name: str, payload: Any) -> None:
         """Take any other event from the connection."""

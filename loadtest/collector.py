@@ -6,14 +6,14 @@ from itertools import pairwise
 
 from loadtest.latency import Latencies
 from loadtest.news import Second, Verdict
-from loadtest.results import CARRIERS, Moment, Percentiles, Result, ServerSecond, cores_used, judge
+from loadtest.results import CARRIERS, Percentiles, Result, ServersLook, ShownSecond, cores_used, judge
 from loadtest.scenario import Scenario
 from loadtest.schedule import measured_between
 from loadtest.server_side import MACHINE
 
 
 class Collector:
-    """Takes seconds and servers' moments while a run goes on, and makes its result."""
+    """Takes students' seconds and looks at servers while a run goes on, and makes its result."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
@@ -23,13 +23,13 @@ class Collector:
         self._received = self._planned = self._seconds = 0
         self._generator_cpu_s = 0.0
         self._ended_early_s: float | None = None
-        self.moments: list[Moment] = []
-        self.servers: list[ServerSecond] = []
+        self.moments: list[ShownSecond] = []
+        self.servers: list[ServersLook] = []
 
-    def take(self, second: Second) -> Moment:
+    def take(self, second: Second) -> ShownSecond:
         """Take one second of all students. What was planned while measured counts whenever it comes."""
-        moment = Moment.of(second)
-        self.moments.append(moment)
+        shown = ShownSecond.of(second)
+        self.moments.append(shown)
         self._deliver.add(Latencies.of_pairs(second.deliver))
         self._ack.add(Latencies.of_pairs(second.ack))
         self._own.add(Latencies.of_pairs(second.own))
@@ -39,7 +39,7 @@ class Collector:
             self._planned += second.planned
             self._generator_cpu_s += second.cpu_s
             self._seconds += 1
-        return moment
+        return shown
 
     def end_early(self, at_s: float) -> None:
         """Measure nothing after this moment: nothing more is planned."""
@@ -67,7 +67,7 @@ class Collector:
             own=Percentiles.of(self._own),
             late=Percentiles.of(self._late),
             verdict=verdict,
-            online_most=max((moment.online for moment in self.moments), default=0),
+            online_most=max((one.online for one in self.moments), default=0),
             deliveries_per_s=_each(self._received, self._seconds),
             messages_per_s=_each(self._planned, self._seconds),
             server_us_per_delivery=None if carriers_s is None else _each(carriers_s * 1e6, self._received),

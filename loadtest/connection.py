@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from loadtest.seen_frames import BEGINNING_BYTES, Run, SeenFrames
+from loadtest.seen_frames import BEGINNING_BYTES, Batch, SeenFrames
 from loadtest.websocket import (
     CLOSE,
     PING,
@@ -50,9 +50,9 @@ class Owner(Protocol):
     def on_message(self, message: ChatMessage) -> None:
         """Take a chat message."""
 
-    def on_run(self, run: Run) -> None:
+    def on_batch(self, batch: Batch) -> None:
         """Take messages in a row, whose bytes another student has read before."""
-        for message in run.messages:
+        for message in batch.messages:
             self.on_message(message)
 
     def on_event(self, name: str, payload: Any) -> None:
@@ -116,11 +116,11 @@ class Connection(asyncio.Protocol):
         self._watch = self._loop.call_later(self._silence_s, self._watch_silence)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the edge sent. Mostly it is one run that another student has read before."""
+        """Take what the edge sent. Mostly it is one batch that another student has read before."""
         if self._head is None and not self._rest:
-            run = self._seen.runs.get(data[:BEGINNING_BYTES])
-            if run is not None and run.data == data:
-                self._owner.on_run(run)
+            batch = self._seen.batches.get(data[:BEGINNING_BYTES])
+            if batch is not None and batch.data == data:
+                self._owner.on_batch(batch)
                 return
         try:
             data = self._rest + (data if self._head is None else self._take_head(data))
@@ -139,17 +139,17 @@ class Connection(asyncio.Protocol):
     def _take_frames(self, data: bytes) -> int:
         """Take the frames that are whole, and return where they end.
 
-        Runs that other students have read before are the hot path. What is between them is looked at frame by
-        frame; the messages in it are a run from now on.
+        Batches that other students have read before are the hot path. What is between them is looked at frame
+        by frame; the messages in it are a batch from now on.
         """
-        runs, on_run, remember = self._seen.runs, self._owner.on_run, self._seen.remember_run
+        batches, on_batch, remember = self._seen.batches, self._owner.on_batch, self._seen.remember_batch
         began, at, size = 0, 0, len(data)
         messages: list[ChatMessage] = []
         while at < size:
-            run = runs.get(data[at : at + BEGINNING_BYTES])
-            if run is not None and data.startswith(run.data, at):
-                message, end = None, at + run.size
-                on_run(run)
+            batch = batches.get(data[at : at + BEGINNING_BYTES])
+            if batch is not None and data.startswith(batch.data, at):
+                message, end = None, at + batch.size
+                on_batch(batch)
             elif (frame := frame_at(data, at)) is not None:
                 first, payload, end = frame
                 message = self._take_frame(first, payload)

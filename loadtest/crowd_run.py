@@ -178,7 +178,7 @@ class CrowdRun:
         self._told = total
 
     def _totals(self, at: int) -> Second:
-        self._live.shared_runs.count_all()
+        self._live.shared_batches.count_all()
         memory = self._memory
         return Second(
             at=at,

@@ -16,7 +16,7 @@ from loadtest.fitness import Capacity, Outcome, University
 from loadtest.keeping import keep
 from loadtest.probe import Probe
 from loadtest.rest import RestApi
-from loadtest.results import CARRIERS, Moment, Result, cores_used, faults, in_words, shown
+from loadtest.results import CARRIERS, Result, ShownSecond, cores_used, faults, in_words, shown
 from loadtest.run import Target, run_scenario
 from loadtest.scenario import Scenario, load
 from loadtest.schedule import stretches
@@ -30,8 +30,8 @@ LOCATIONS_FOR_S: Final = 5.0
 LOCATING: Final = 2_000
 AT_ONCE: Final = 32
 
-OnMoment = Callable[[Moment], None]
-OnScenario = Callable[[Scenario], OnMoment]
+OnSecond = Callable[[ShownSecond], None]
+OnScenario = Callable[[Scenario], OnSecond]
 
 
 class FitnessRun:
@@ -65,7 +65,7 @@ class FitnessRun:
 
     async def _run(self, name: str) -> Result:
         scenario = load(name).stretched(self._stretch)
-        result = await run_scenario(scenario, self._target, on_moment=self._on_scenario(scenario))
+        result = await run_scenario(scenario, self._target, on_second=self._on_scenario(scenario))
         keep(self._folder / f"{name}.json", result.model_dump_json(indent=1))
         return result
 
@@ -115,12 +115,12 @@ def carried(result: Result, per_core: float | None) -> Capacity:
     best: tuple[float, float] = (0.0, 0.0)
     cores: dict[str, float] = {}
     for phase in phases:
-        moments = [one for one in result.moments if phase.starts_s <= one.at < phase.ends_s]
+        seconds = [one for one in result.moments if phase.starts_s <= one.at < phase.ends_s]
         looks = [one for one in result.servers if phase.starts_s <= one.at <= phase.ends_s]
-        if len(looks) < 2 or not moments:
+        if len(looks) < 2 or not seconds:
             continue
-        received = sum(one.received for one in moments) / len(moments)
-        acked = sum(one.acked for one in moments) / len(moments)
+        received = sum(one.received for one in seconds) / len(seconds)
+        acked = sum(one.acked for one in seconds) / len(seconds)
         if (received, acked) > best:
             best, cores = (received, acked), cores_used(pairwise(looks))
     received, acked = best
@@ -159,8 +159,8 @@ def _unusual(result: Result) -> Outcome:
     wrong = faults(result.verdict)
     most = max((before.received + after.received) / 2 for before, after in pairwise(result.moments))
     acked = max((before.acked + after.acked) / 2 for before, after in pairwise(result.moments))
-    tried = max(moment.planned for moment in result.moments)
-    shed = sum(moment.repeated for moment in result.moments)
+    tried = max(one.planned for one in result.moments)
+    shed = sum(one.repeated for one in result.moments)
     note = (
         f"up to {tried:,} messages/s sent; carried {acked:,.0f}/s and {most:,.0f} deliveries/s;"
         f" {shed:,} refused for now and taken later; {in_words(wrong)}{_unread(result)}"

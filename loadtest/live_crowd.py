@@ -14,7 +14,7 @@ from loadtest.memory import Memory, Said
 from loadtest.outbox import Outbox, Outgoing
 from loadtest.schedule import Line
 from loadtest.seen_frames import SeenFrames
-from loadtest.shared_runs import SharedRuns
+from loadtest.shared_batches import SharedBatches
 from schemas.client_events import SendMessageOk
 
 CONNECTING_AT_ONCE: Final = 64
@@ -46,7 +46,7 @@ class LiveCrowd:
         self.failure: str | None = None
         """What ended a student for good, where something did."""
         self.planned = 0
-        self.shared_runs = SharedRuns(memory, clock)
+        self.shared_batches = SharedBatches(memory, clock)
         seen = SeenFrames()
         self.clients = {
             up: ChatClient(up, token_of(up), locate=locate, seen=seen, outbox=Outbox(window=WINDOW))
@@ -135,7 +135,7 @@ class LiveCrowd:
     def _follow(self, client: ChatClient) -> None:
         memory = self._memory
         client.on_chat = memory.listener(client.up)
-        client.on_chats = self.shared_runs.listener(client.up)
+        client.on_chats = self.shared_batches.listener(client.up)
 
         def on_joined(room: str, head: int) -> None:
             memory.got_joined(client.up, room, head)

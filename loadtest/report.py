@@ -97,11 +97,11 @@ def _one_plot(title: str, lines: list[Series], axis: Axis, seconds: float, resul
 
 def _seconds(result: Result) -> float:
     """How long the run went on, settling included."""
-    return max((moment.at for moment in result.moments), default=0) + 1
+    return max((one.at for one in result.moments), default=0) + 1
 
 
 def _latency(result: Result) -> list[Series]:
-    heard = [moment for moment in result.moments if moment.received]
+    heard = [one for one in result.moments if one.received]
     return [
         Series("p50", [(one.at, one.p50) for one in heard]),
         Series("p90", [(one.at, one.p90) for one in heard]),
@@ -111,7 +111,7 @@ def _latency(result: Result) -> list[Series]:
 
 
 def _acks(result: Result) -> list[Series]:
-    acked = [moment for moment in result.moments if moment.acked]
+    acked = [one for one in result.moments if one.acked]
     return [
         Series("p50", [(one.at, one.ack_p50) for one in acked]),
         Series("p99", [(one.at, one.ack_p99) for one in acked]),

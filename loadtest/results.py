@@ -22,8 +22,8 @@ FAULTS: Final = (
 )
 
 
-class Moment(BaseModel):
-    """One second of all students. Times are in ms."""
+class ShownSecond(BaseModel):
+    """What is shown of one second of all students. Times are in ms."""
 
     at: int
     online: int
@@ -42,7 +42,7 @@ class Moment(BaseModel):
     waits_for: str = ""
 
     @classmethod
-    def of(cls, second: Second) -> "Moment":
+    def of(cls, second: Second) -> "ShownSecond":
         """Return what is shown of a second."""
         deliver, ack = Latencies.of_pairs(second.deliver), Latencies.of_pairs(second.ack)
         deliver.add(Latencies.of_pairs(second.other_deliver))
@@ -76,8 +76,8 @@ class Percentiles(BaseModel):
         return cls(count=latencies.total, p50=p50, p90=p90, p99=p99, p999=p999, most=most)
 
 
-class ServerSecond(BaseModel):
-    """All servers at one moment of the run."""
+class ServersLook(BaseModel):
+    """One look at all servers; ``at`` is in seconds of the run's clock."""
 
     at: float
     servers: dict[str, ServerMoment]
@@ -117,8 +117,9 @@ class Result(BaseModel):
     ended_early_s: float | None = None
     """When it was told to end, in seconds from its start; nothing after that was measured."""
     judged: list[Judged]
-    moments: list[Moment]
-    servers: list[ServerSecond]
+    moments: list[ShownSecond]
+    """Each second; saved results know it by this name."""
+    servers: list[ServersLook]
 
     @property
     def ok(self) -> bool:
@@ -126,7 +127,7 @@ class Result(BaseModel):
         return all(one.held for one in self.judged)
 
 
-def cores_between(before: ServerSecond, after: ServerSecond) -> dict[str, float]:
+def cores_between(before: ServersLook, after: ServersLook) -> dict[str, float]:
     """Return how many cores each server used between two looks; none of one that started anew."""
     used_s = {
         name: after.servers[name].cpu_s - of.cpu_s
@@ -136,7 +137,7 @@ def cores_between(before: ServerSecond, after: ServerSecond) -> dict[str, float]
     return {name: used / (after.at - before.at) for name, used in used_s.items() if used >= 0}
 
 
-def cores_used(between: Iterable[tuple[ServerSecond, ServerSecond]]) -> dict[str, float]:
+def cores_used(between: Iterable[tuple[ServersLook, ServersLook]]) -> dict[str, float]:
     """Return how many cores each server used in all these times between two looks."""
     worked: dict[str, list[tuple[float, float]]] = {}
     for before, after in between:

@@ -20,7 +20,7 @@ import aiohttp
 from loadtest.collector import Collector
 from loadtest.crew import Crew
 from loadtest.news import Job
-from loadtest.results import Moment, Result, ServerSecond
+from loadtest.results import Result, ServersLook, ShownSecond
 from loadtest.scenario import Scenario
 from loadtest.server_side import Watched, look
 
@@ -41,7 +41,7 @@ async def run_scenario(
     target: Target,
     *,
     processes: int = 0,
-    on_moment: Callable[[Moment], None],
+    on_second: Callable[[ShownSecond], None],
     ending: asyncio.Event | None = None,
 ) -> Result:
     """Run a scenario. Raises `RunFailedError` or ValueError where it cannot be carried through.
@@ -53,7 +53,7 @@ async def run_scenario(
     run, started = uuid4().hex[:8], datetime.now(UTC)
     jobs = _jobs(scenario, target, run, processes)
     collector = Collector(scenario)
-    crew = Crew(jobs, lambda second: on_moment(collector.take(second)))
+    crew = Crew(jobs, lambda second: on_second(collector.take(second)))
 
     async def end_early(ending: asyncio.Event) -> None:
         await ending.wait()
@@ -131,7 +131,7 @@ async def _keep_looking(
     while True:
         servers, at = await look(session, watched), time.monotonic() - crew.starts_at
         if at >= 0:
-            collector.servers.append(ServerSecond(at=at, servers=servers))
+            collector.servers.append(ServersLook(at=at, servers=servers))
         await asyncio.sleep(LOOK_EVERY_S)
 
 
@@ -142,17 +142,17 @@ class LiveLine:
         self._seconds = seconds
         self._out = out or sys.stdout
 
-    def show(self, moment: Moment) -> None:
+    def show(self, second: ShownSecond) -> None:
         """Show a second."""
         line = (
-            f"{moment.at:>4}/{self._seconds:.0f} s · online {moment.online:>6,} · sent {moment.planned:>5,}/s"
-            f" · received {moment.received:>7,}/s · p50 {moment.p50:>6.1f} p99 {moment.p99:>7.1f} ms"
-            f" · ack p99 {moment.ack_p99:>7.1f} ms"
+            f"{second.at:>4}/{self._seconds:.0f} s · online {second.online:>6,} · sent {second.planned:>5,}/s"
+            f" · received {second.received:>7,}/s · p50 {second.p50:>6.1f} p99 {second.p99:>7.1f} ms"
+            f" · ack p99 {second.ack_p99:>7.1f} ms"
         )
-        if moment.refused or moment.repeated:
-            line += f" · refused {moment.refused:,} · repeated {moment.repeated:,}"
-        if moment.waits_for:
-            line += f" · waits for {moment.waits_for}"
+        if second.refused or second.repeated:
+            line += f" · refused {second.refused:,} · repeated {second.repeated:,}"
+        if second.waits_for:
+            line += f" · waits for {second.waits_for}"
         self._out.write(f"\r\x1b[K{line}" if self._out.isatty() else f"{line}\n")
         self._out.flush()
 

@@ -14,15 +14,15 @@ import orjson
 from schemas.client_events import CHAT_MESSAGE, ChatMessage
 
 MAX_KEPT: Final = 50_000
-MAX_RUNS_KEPT: Final = 8_000
-"""Runs are long, and all who get the same one get it soon after each other."""
+MAX_BATCHES_KEPT: Final = 8_000
+"""Batches are long, and all who get the same one get it soon after each other."""
 BEGINNING_BYTES: Final = 64
-"""As much of a run leads to it: the head of its first message, with most of the id."""
+"""As much of a batch leads to it: the head of its first message, with most of the id."""
 
 _EVENT: Final = b'42["' + CHAT_MESSAGE.encode() + b'",'
 
 
-class Run:
+class Batch:
     """Chat messages whose frames follow each other: all who get the same bytes share it."""
 
     __slots__ = ("count", "data", "first", "last", "messages", "room", "size")
@@ -45,7 +45,7 @@ class SeenFrames(OrderedDict[bytes, ChatMessage]):
     def __init__(self, max_kept: int = MAX_KEPT) -> None:
         super().__init__()
         self._max_kept = max_kept
-        self.runs: OrderedDict[bytes, Run] = OrderedDict()
+        self.batches: OrderedDict[bytes, Batch] = OrderedDict()
         """By the first bytes of their frames, headers and all: of those that begin alike the newest."""
 
     def parse(self, text: bytes) -> ChatMessage | None:
@@ -62,8 +62,8 @@ class SeenFrames(OrderedDict[bytes, ChatMessage]):
         self[text] = message
         return message
 
-    def remember_run(self, data: bytes, messages: Sequence[ChatMessage]) -> None:
+    def remember_batch(self, data: bytes, messages: Sequence[ChatMessage]) -> None:
         """Remember that these bytes are the frames of these messages, one at least."""
-        if len(self.runs) >= MAX_RUNS_KEPT:
-            self.runs.popitem(last=False)
-        self.runs[data[:BEGINNING_BYTES]] = Run(data, messages)
+        if len(self.batches) >= MAX_BATCHES_KEPT:
+            self.batches.popitem(last=False)
+        self.batches[data[:BEGINNING_BYTES]] = Batch(data, messages)

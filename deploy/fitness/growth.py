@@ -87,7 +87,7 @@ def _on_edges(edges: int, sizes: tuple[int, ...]) -> Iterator[dict[str, Any]]:
 
 def _row(edges: int, members: int, target: Target) -> dict[str, Any]:
     wanted = scenario(members)
-    result = uvloop.run(run_scenario(wanted, target, processes=1, on_moment=lambda _: None))
+    result = uvloop.run(run_scenario(wanted, target, processes=1, on_second=lambda _: None))
     cpu, per_s = result.server_cpu, result.deliveries_per_s
     edge_cores = sum(used for name, used in cpu.items() if name.startswith("edge"))
     return {

@@ -7,7 +7,7 @@ from typing import Any
 from loadtest.collector import Collector
 from loadtest.latency import bucket_of
 from loadtest.news import Second, Verdict
-from loadtest.results import Result, ServerSecond
+from loadtest.results import Result, ServersLook
 from loadtest.scenario import Objectives, Phase, Scenario
 from loadtest.server_side import MACHINE, ServerMoment
 
@@ -51,7 +51,7 @@ def result(
             "store": ServerMoment(cpu_s=at * 0.5, memory_bytes=1e8, lag=3),
             MACHINE: ServerMoment(cpu_s=100 + at * 1.503),
         }
-        collector.servers.append(ServerSecond(at=at, servers=servers))
+        collector.servers.append(ServersLook(at=at, servers=servers))
     return collector.result(
         run="abc",
         started="2026-01-01T00:00:00",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge_server.frames import event_text, text_frame
 from loadtest.connection import Connection, Owner, connect
-from loadtest.seen_frames import Run, SeenFrames
+from loadtest.seen_frames import Batch, SeenFrames
 from loadtest.websocket import Handshake
 from schemas.client_events import CHAT_MESSAGE, LEFT, ChatMessage, Left
 from tests.unit.loadtest.plain_edge import running_edge
@@ -21,11 +21,11 @@ class Reader(Owner):
     def __init__(self) -> None:
         self.seqs: list[int] = []
         self.events: list[str] = []
-        self.runs = 0
+        self.batches = 0
 
-    def on_run(self, run: Run) -> None:
-        self.runs += 1
-        super().on_run(run)
+    def on_batch(self, batch: Batch) -> None:
+        self.batches += 1
+        super().on_batch(batch)
 
     def on_message(self, message: ChatMessage) -> None:
         self.seqs.append(message.seq)
@@ -71,11 +71,11 @@ async def test_every_student_reads_the_same_however_each_ones_bytes_were_cut(
 async def test_what_is_between_messages_is_read_by_everybody_and_leaves_them_known() -> None:
     other = text_frame(event_text(LEFT, Left(room="leic")))
     stream, seen = frame(1) + frame(2) + other + frame(3), SeenFrames()
-    for known_runs in (0, 2, 2):
+    for known_batches in (0, 2, 2):
         reader = Reader()
         opened(reader, seen).data_received(stream)
-        assert (reader.seqs, reader.events, reader.runs) == ([1, 2, 3], [LEFT], known_runs)
-    assert {run.data for run in seen.runs.values()} == {frame(1) + frame(2), frame(3)}
+        assert (reader.seqs, reader.events, reader.batches) == ([1, 2, 3], [LEFT], known_batches)
+    assert {batch.data for batch in seen.batches.values()} == {frame(1) + frame(2), frame(3)}
 
 
 class Leaver(Reader):

@@ -1,5 +1,7 @@
 """A run is judged by what was measured, and any fault breaks it."""
 
+import json
+
 import pytest
 
 from loadtest.collector import Collector
@@ -7,7 +9,7 @@ from loadtest.crew import added_up
 from loadtest.latency import bucket_of
 from loadtest.news import Second
 from loadtest.report import page
-from loadtest.results import FAULTS, Result, ServerSecond, judge, shown
+from loadtest.results import FAULTS, Result, ServersLook, judge, shown
 from loadtest.scenario import Objectives, Phase
 from loadtest.server_side import MACHINE, ServerMoment
 from tests.unit.loadtest.results import result, verdict
@@ -135,7 +137,7 @@ def cpu_of(*looks: tuple[float, dict[str, float]], phases: tuple[Phase, ...] = (
         collector.take(Second(at=at, received=100))
     for moment, used in looks:
         servers = {name: ServerMoment(cpu_s=cpu_s) for name, cpu_s in used.items()}
-        collector.servers.append(ServerSecond(at=moment, servers=servers))
+        collector.servers.append(ServersLook(at=moment, servers=servers))
     return collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
 
 
@@ -170,7 +172,7 @@ def test_what_a_delivery_costs_is_not_known_and_no_objective_held_where_none_cam
     collector = Collector(result(objectives=Objectives(server_us_per_delivery=30)).scenario)
     for at in range(0, 13, 2):
         servers = {name: ServerMoment(cpu_s=at * 0.002) for name in ("edge-1", "kafka", MACHINE)}
-        collector.servers.append(ServerSecond(at=at, servers=servers))
+        collector.servers.append(ServersLook(at=at, servers=servers))
     one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
     figures = (one.deliveries_per_s, one.messages_per_s, one.server_us_per_delivery, one.others_cpu)
     assert figures == (None,) * 4
@@ -197,6 +199,16 @@ def test_a_generator_that_is_late_itself_breaks_what_it_measured() -> None:
 def test_a_result_survives_its_file() -> None:
     one = result(objectives=Objectives(p99_ms=10))
     assert Result.model_validate_json(one.model_dump_json()) == one
+
+
+def test_the_file_of_an_earlier_version_still_opens() -> None:
+    one = result()
+    saved = json.loads(one.model_dump_json())
+    for second in saved["moments"]:
+        second["reconnects"] = 0
+    for look in saved["servers"]:
+        look["servers"]["edge-1"] |= {"deliveries": 0.0, "connections": 0.0}
+    assert Result.model_validate(saved) == one
 
 
 def test_seconds_of_several_processes_are_added_up() -> None:

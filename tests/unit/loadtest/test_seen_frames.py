@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.frames import event_text, text_frame
-from loadtest.seen_frames import MAX_RUNS_KEPT, SeenFrames
+from loadtest.seen_frames import MAX_BATCHES_KEPT, SeenFrames
 from schemas.client_events import CHAT_MESSAGE, ChatMessage
 
 texts = st.text(st.characters(codec="utf-8"))
@@ -46,7 +46,7 @@ def test_no_more_frames_are_kept_than_was_said_and_the_oldest_go() -> None:
 
 def test_no_more_runs_are_kept_than_is_good() -> None:
     seen = SeenFrames()
-    for seq in range(MAX_RUNS_KEPT + 5):
-        seen.remember_run(text_frame(b"%d" % seq), [message(seq)])
-    assert len(seen.runs) == MAX_RUNS_KEPT
-    assert text_frame(b"0") not in seen.runs
+    for seq in range(MAX_BATCHES_KEPT + 5):
+        seen.remember_batch(text_frame(b"%d" % seq), [message(seq)])
+    assert len(seen.batches) == MAX_BATCHES_KEPT
+    assert text_frame(b"0") not in seen.batches

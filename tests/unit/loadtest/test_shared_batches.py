@@ -1,4 +1,4 @@
-"""Shared runs say what their messages say one by one, and planted faults are found in them, too."""
+"""Shared batches say what their messages say one by one, and planted faults are found in them, too."""
 
 from dataclasses import asdict
 
@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.memory import Memory, Said
-from loadtest.seen_frames import Run
-from loadtest.shared_runs import SAME_MOMENT_S, SharedRuns
+from loadtest.seen_frames import Batch
+from loadtest.shared_batches import SAME_MOMENT_S, SharedBatches
 from schemas.client_events import ChatMessage
 from tests.unit.loadtest.one_room import HEAD, UPS, Clock, message
 
@@ -15,14 +15,14 @@ Cuts = list[list[int]]
 
 
 class Listening:
-    """Three members of one room; what they hear is taken by runs or by messages."""
+    """Three members of one room; what they hear is taken by batches or by messages."""
 
-    def __init__(self, seqs: list[int], *, by_runs: bool) -> None:
+    def __init__(self, seqs: list[int], *, by_batches: bool) -> None:
         self.clock = Clock()
         self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock, prefix="m")
-        self._shared = SharedRuns(self.memory, self.clock)
-        self._by_runs = by_runs
-        self._runs: dict[tuple[int, ...], Run] = {}
+        self._shared = SharedBatches(self.memory, self.clock)
+        self._by_batches = by_batches
+        self._batches: dict[tuple[int, ...], Batch] = {}
         for up in UPS:
             self.memory.came.add(up)
             self.memory.got_joined(up, "leic", HEAD)
@@ -32,14 +32,14 @@ class Listening:
                 f"m{seq}", Said("leic", UPS[n % 3], "olá", planned_at=0.0, sent_at=1, measured=n % 12 < 8)
             )
             self.memory.got_acked(f"m{seq}", seq)
-        self._take_run = {up: self._shared.listener(up) for up in UPS}
+        self._take_batch = {up: self._shared.listener(up) for up in UPS}
         self._take_message = {up: self.memory.listener(up) for up in UPS}
 
     def hear(self, up: str, seqs: list[int]) -> None:
         self.clock.now += SAME_MOMENT_S / 2
         messages = [said(seq) for seq in seqs]
-        if self._by_runs:
-            self._take_run[up](self._runs.setdefault(tuple(seqs), Run(b"", messages)))
+        if self._by_batches:
+            self._take_batch[up](self._batches.setdefault(tuple(seqs), Batch(b"", messages)))
         else:
             for one in messages:
                 self._take_message[up](one)
@@ -64,8 +64,8 @@ def said(seq: int) -> ChatMessage:
 EVERYTHING = frozenset(range(HEAD + 1, HEAD + 13))
 
 
-def listen(cuts: dict[str, Cuts], *, by_runs: bool, said_here: frozenset[int] = EVERYTHING) -> Listening:
-    listening = Listening(sorted(said_here), by_runs=by_runs)
+def listen(cuts: dict[str, Cuts], *, by_batches: bool, said_here: frozenset[int] = EVERYTHING) -> Listening:
+    listening = Listening(sorted(said_here), by_batches=by_batches)
     for turn in range(max(map(len, cuts.values()), default=0)):
         for up, mine in cuts.items():
             if turn < len(mine):
@@ -86,12 +86,14 @@ def test_reads_say_what_their_messages_say_whatever_comes(
     cuts: dict[str, Cuts], others_said: frozenset[int]
 ) -> None:
     here = EVERYTHING - others_said
-    by_runs, by_messages = (listen(cuts, by_runs=each, said_here=here).found() for each in (True, False))
-    assert by_runs == by_messages
+    by_batches, by_messages = (
+        listen(cuts, by_batches=each, said_here=here).found() for each in (True, False)
+    )
+    assert by_batches == by_messages
 
 
 def test_who_reads_much_later_makes_nobody_else_late() -> None:
-    listening = listen({UPS[0]: [[HEAD + 1]]}, by_runs=True)
+    listening = listen({UPS[0]: [[HEAD + 1]]}, by_batches=True)
     listening.clock.now = 2.0
     for up in UPS[1:]:
         listening.hear(up, [HEAD + 1])
@@ -103,7 +105,7 @@ def test_who_reads_much_later_makes_nobody_else_late() -> None:
 
 
 def test_a_read_is_counted_as_late_as_the_last_who_read_it_with_others() -> None:
-    listening = listen({up: [[HEAD + 1, HEAD + 2]] for up in UPS}, by_runs=True)
+    listening = listen({up: [[HEAD + 1, HEAD + 2]] for up in UPS}, by_batches=True)
     assert listening.found()["counted"] == 6
     latest_ms = listening.memory.deliver.percentile_ms(0)
     assert latest_ms >= 1.0, "the first of the three read it half a millisecond after it was said"
@@ -112,11 +114,11 @@ def test_a_read_is_counted_as_late_as_the_last_who_read_it_with_others() -> None
 def test_a_read_without_one_of_its_messages_is_missing_it() -> None:
     whole = [[HEAD + n for n in range(1, 13)]]
     without = [[seq for seq in whole[0] if seq != HEAD + 5]]
-    found = listen({UPS[0]: whole, UPS[1]: without, UPS[2]: whole}, by_runs=True).found()
+    found = listen({UPS[0]: whole, UPS[1]: without, UPS[2]: whole}, by_batches=True).found()
     assert found["missing"] == 1
 
 
-def test_a_run_of_a_room_of_others_is_leaked() -> None:
-    listening = Listening([], by_runs=True)
-    listening._take_run[UPS[0]](Run(b"", [message(101, room="lei"), message(102, room="lei")]))
+def test_a_batch_of_a_room_of_others_is_leaked() -> None:
+    listening = Listening([], by_batches=True)
+    listening._take_batch[UPS[0]](Batch(b"", [message(101, room="lei"), message(102, room="lei")]))
     assert listening.found()["leaked"] == 2

@@ -1,14 +1,14 @@
-"""Takes the runs of messages that many students read, looked at once for all of them. Pure.
+"""Takes the batches of messages that many students read, looked at once for all of them. Pure.
 
 An edge writes the same bytes to every member of a room, under load a dozen messages at once. For each member
-it is then enough to see that the whole run is newer than what came before it.
+it is then enough to see that the whole batch is newer than what came before it.
 """
 
 from collections.abc import Callable
 from typing import Final
 
 from loadtest.memory import Memory, Said
-from loadtest.seen_frames import Run
+from loadtest.seen_frames import Batch
 
 SAME_MOMENT_S: Final = 0.001
 """Members who read the same within this time are counted together, as late as the last of them."""
@@ -32,41 +32,41 @@ class _Listener:
 
     __slots__ = ("_places", "_shared", "_take_one", "_up")
 
-    def __init__(self, shared: "SharedRuns", up: str, memory: Memory) -> None:
+    def __init__(self, shared: "SharedBatches", up: str, memory: Memory) -> None:
         self._shared = shared
         self._up = up
         self._places = memory.places[up]
         self._take_one = memory.listener(up)
 
-    def take(self, run: Run) -> None:
-        """Take a run."""
-        place = self._places.get(run.room)
-        if place is None or run.first <= place.last:
-            for message in run.messages:
+    def take(self, batch: Batch) -> None:
+        """Take a batch."""
+        place = self._places.get(batch.room)
+        if place is None or batch.first <= place.last:
+            for message in batch.messages:
                 self._take_one(message)
             return
-        place.last = run.last
-        place.rising += run.count
-        self._shared.take(run, self._up)
+        place.last = batch.last
+        place.rising += batch.count
+        self._shared.take(batch, self._up)
 
 
-class SharedRuns:
-    """Follows the runs that come to this process's students, for ``memory``."""
+class SharedBatches:
+    """Follows the batches that come to this process's students, for ``memory``."""
 
     def __init__(self, memory: Memory, clock: Callable[[], float]) -> None:
         self._memory = memory
         self._clock = clock
-        self._moments: dict[Run, _Moment] = {}
+        self._moments: dict[Batch, _Moment] = {}
 
-    def listener(self, up: str) -> Callable[[Run], None]:
-        """Return what takes the runs that come to one student. It is called for each."""
+    def listener(self, up: str) -> Callable[[Batch], None]:
+        """Return what takes the batches that come to one student. It is called for each."""
         return _Listener(self, up, self._memory).take
 
-    def take(self, run: Run, up: str) -> None:
-        """A member got a run, all of which is new to them."""
+    def take(self, batch: Batch, up: str) -> None:
+        """A member got a batch, all of which is new to them."""
         memory, now = self._memory, self._clock()
-        memory.received += run.count
-        moment = self._moments.get(run) or self._begin(run, now)
+        memory.received += batch.count
+        moment = self._moments.get(batch) or self._begin(batch, now)
         if now - moment.since > SAME_MOMENT_S:
             self._count(moment)
             moment.since = now
@@ -83,9 +83,9 @@ class SharedRuns:
             self._count(moment)
         self._moments.clear()
 
-    def _begin(self, run: Run, now: float) -> _Moment:
-        met = [self._memory.meet(message) for message in run.messages]
-        moment = self._moments[run] = _Moment([said for said in met if said is not None], now)
+    def _begin(self, batch: Batch, now: float) -> _Moment:
+        met = [self._memory.meet(message) for message in batch.messages]
+        moment = self._moments[batch] = _Moment([said for said in met if said is not None], now)
         return moment
 
     def _count(self, moment: _Moment) -> None:
@@ -96,4 +96,4 @@ class SharedRuns:
         moment.members = 0
 
 
-__all__ = ["SharedRuns"]
+__all__ = ["SharedBatches"]
