@@ -3,7 +3,7 @@
 A student has a mind (what and when), a body (how) and a memory (what came, and whether it is right).
 
     __main__.py       the commands
-    scenario.py       (pure) a load test as data; the ready ones lie in scenarios/
+    scenario.py       a load test as data; the ready ones lie in scenarios/
     crowd.py          (pure) who takes part, in which groups
     schedule.py       (pure) the mind: who says what when
     live_crowd.py     the bodies of one process's students
@@ -12,14 +12,15 @@ A student has a mind (what and when), a body (how) and a memory (what came, and 
     stored_check.py   whether history has all of it
     crowd_run.py      one run of one process's students
     crowd_process.py  such a process: takes its job, and says how it goes
-    news.py           (pure) what it says each second
+    news.py           (pure) what it and its starter tell each other
     crew.py           starts such processes, and adds up what they say
     server_side.py    what the servers use meanwhile
     run.py            a run, from scenario to result
     latency.py        (pure) times as counts in buckets
     collector.py      (pure) what processes and servers say becomes the result
     results.py        (pure) the result, and whether objectives held
-    report.py         (pure) the HTML page; plots.py draws, report.html is its frame
+    report.py         the HTML page, framed by report.html
+    plots.py          (pure) its plots
     keeping.py        writes results, whole or not at all
     fitness.py        (pure) the documented fitness functions, and what more students would need
     fitness_run.py    measures them

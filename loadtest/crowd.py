@@ -15,7 +15,7 @@ from loadtest.scenario import Scenario
 from schemas.up_number import CIRCLE, up_at
 
 _STRIDE: Final = 618_033_989
-"""Has no factor in common with `CIRCLE`: students follow each other all around it and never meet."""
+"""Coprime to `CIRCLE`: no two indexes give the same number, and any few are spread over all of it."""
 
 
 @dataclass(frozen=True, slots=True)

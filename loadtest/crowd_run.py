@@ -211,7 +211,7 @@ class CrowdRun:
 
 
 def _leave_alone_what_stays() -> None:
-    """The collector need not look again and again at what was set up for the whole run."""
+    """Keep the garbage collector from scanning, again and again, what was set up for the whole run."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -97,7 +97,7 @@ class University:
 
 
 SKIM_US: Final = 4.0
-"""CPU of an edge for a record of a group that nobody there is in: at the least, the bare consumer's."""
+"""An edge's CPU, in µs, for a record of a group without members there: what a bare consumer takes for it."""
 
 MOST_SKIMMING: Final = 0.25
 """Share of a core that an edge may spend on records which are not its own."""

@@ -33,7 +33,7 @@ class Latencies:
         self.counts: dict[int, int] = dict(counts or {})
 
     def record(self, value_us: int, times: int = 1) -> None:
-        """Count a value so often; a negative one (clocks that disagree) counts as none at all."""
+        """Count a value so often; a negative one (clocks that disagree) counts as 0."""
         bucket = bucket_of(max(0, value_us))
         self.counts[bucket] = self.counts.get(bucket, 0) + times
 

@@ -14,7 +14,7 @@ from schemas.api import MAX_SEQ
 from schemas.client_events import ChatMessage
 
 FORGET_AFTER_S: Final = 120.0
-"""A message that was acked so long ago, and that no member is to get any more, is known by its seq alone."""
+"""So long after its answer a message that no member is still to get is forgotten, but for its seq."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Memory:
     so count.
     """
 
-    # They are read for every delivery, which costs a twentieth less so.
+    # Its attributes are read for every delivery: with slots that costs a twentieth less.
     __slots__ = (
         *("places", "seqs", "said", "came", "faults", "acked", "received", "refused"),
         *("deliver", "other_deliver", "ack", "other_ack", "own", "late"),
@@ -264,7 +264,7 @@ def _number(message_id: str, prefix: str) -> int:
 
 
 def _judge(place: Place, in_order: list[int], found: Faults) -> None:
-    """Add what is wrong at one place. What came late counts as out of order as far as it was missing."""
+    """Add what is wrong at one place. What came late is out of order where it fills a gap, else double."""
     wanted = _between(in_order, -1 if place.after is None else place.after, MAX_SEQ)
     wanted -= sum(_between(in_order, after, up_to) for after, up_to in place.holes)
     short = wanted - place.rising

@@ -1,6 +1,6 @@
-"""What a process of the load test says to the one that started it: one JSON line each. Pure.
+"""What the starter and its processes of students tell each other: a `Job` in, `News` out. Pure.
 
-Seconds are those of the run's clock: 0 is when the first student comes.
+Each is one line of JSON. Seconds are those of the run's clock: 0 is when the first student comes.
 """
 
 from typing import Final

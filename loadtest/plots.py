@@ -21,7 +21,7 @@ DASHES: Final[dict[Style, str]] = {"solid": "none", "dashed": "7 4", "dotted": "
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line: its name and its points (seconds, value). What is not solid takes none of the colours."""
+    """One line: its name and its points (seconds, value). One that is not solid has the text's colour."""
 
     name: str
     points: Sequence[tuple[float, float]]

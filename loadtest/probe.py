@@ -49,7 +49,7 @@ MTRS = Gauge("chat_probe_mtrs_seconds", "Mean time to restore service; NaN witho
 
 STEPS: Final = ("group", "location", "connect", "joined", "ack", "message")
 UNEXPECTED: Final = "unexpected"
-"""The step of whatever no step answers for. A probe that never ends goes on after that, too."""
+"""Stands for the step where a look met an error of another kind than steps expect: it failed as well."""
 
 for _gauge in (UP, UPTIME, MTBF, MTRS):
     _gauge.set(math.nan)

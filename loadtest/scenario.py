@@ -1,4 +1,4 @@
-"""A load test as data: how many students, in which groups, who come, talk and drop out in phases. Pure.
+"""A load test as data: how many students, in which groups, who come, talk and drop out in phases.
 
 `scenarios/` holds the ready ones; `python -m loadtest run FILE` takes any other.
 """

@@ -113,7 +113,7 @@ def sample_text(chars: int) -> str:
 
 
 def _steady(rng: random.Random, stretch: Stretch, comes: Sequence[float]) -> Iterator[tuple[float, int]]:
-    """Each student who is online has a rhythm of their own, and all rhythms are equally fast."""
+    """Each student who is online speaks every ``each_s`` seconds, each from a random moment on."""
     every_s = stretch.phase.each_s
     if every_s is None:
         return

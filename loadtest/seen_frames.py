@@ -17,7 +17,7 @@ MAX_KEPT: Final = 50_000
 MAX_BATCHES_KEPT: Final = 8_000
 """Batches are long, and all who get the same one get it soon after each other."""
 BEGINNING_BYTES: Final = 64
-"""As much of a batch leads to it: the head of its first message, with most of the id."""
+"""A batch is looked up by so many of its first bytes, which hold most of its first message's id."""
 
 _EVENT: Final = b'42["' + CHAT_MESSAGE.encode() + b'",'
 
@@ -39,7 +39,8 @@ class Batch:
 class SeenFrames(OrderedDict[bytes, ChatMessage]):
     """Chat messages by the text of their frame; the oldest go when there are too many.
 
-    A plain dictionary looks for its oldest through all that have gone since it grew last.
+    Not a dict: finding a dict's first key scans the slots of all keys deleted since its last resize, so
+    evicting would be quadratic.
     """
 
     def __init__(self, max_kept: int = MAX_KEPT) -> None:

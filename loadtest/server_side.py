@@ -84,7 +84,7 @@ def of_machine() -> ServerMoment | None:
 
 
 async def look(session: aiohttp.ClientSession, watched: Watched) -> dict[str, ServerMoment]:
-    """Return all servers' figures now. The kernel's are the better ones where both are there."""
+    """Return all servers' figures now. CPU and memory are the kernel's where it knows the process."""
     pages = await asyncio.gather(*(_page(session, url) for url in watched.ops_urls.values()))
     found = {name: page for name, page in zip(watched.ops_urls, pages, strict=True) if page is not None}
     for name, pid in watched.pids.items():

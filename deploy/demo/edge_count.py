@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 MOST: Final = 8
-"""Edges that one machine is given; what is wanted beyond that has to be borne."""
+"""So many edges at most are started on one machine, however many the dispatcher wants."""
 
 CALM_S: Final = 20.0
-"""For so long fewer edges must do before one is stopped."""
+"""So long the dispatcher must want fewer edges than there are before one is stopped."""
 
 Step = Literal["start", "stop"]
 

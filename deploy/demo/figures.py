@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas import topics
 
 UNKNOWN: Final = "\N{EN DASH}"
-"""Stands for what is not 0: those who would know have ended."""
+"""Shown for a figure whose services have all ended: it is not known, rather than 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def status_line(before: ByService, now: ByService, seconds: float) -> str:
         return sum(figure(now[name]) for name in services) if services else None
 
     def rate(figure: Callable[[Figures], int]) -> float | None:
-        """Of those that were there both times. One that has started again counts from zero."""
+        """Sum over the edges of both readings; one that has started again meanwhile counts as 0."""
         both = edges & before.keys()
         grown = sum(max(0, figure(now[name]) - figure(before[name])) for name in both)
         return grown / seconds if edges else None

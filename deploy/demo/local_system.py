@@ -44,10 +44,10 @@ class LocalSystem:
     """Backing services, dispatcher, persister, gateway and edges, for the length of a ``with`` block.
 
     ``env`` adds variables by service (``edge-1``, ``persister``, ...) or module (``edge_server``).
-    ``environ`` is where the ways to find backing services are read from. Without ``usual_ports`` it never
-    meets another system of this machine, which would get those of a part that is down. Raises where a part
-    does not get ready, after stopping those that did; no process outlives the block, nor this process,
-    however it ends.
+    ``environ`` is where the ways to find backing services are read from. Without ``usual_ports`` it takes
+    random ports and holds them, so that no other system here can take the port of a part that is down.
+    Raises where a part does not get ready, after stopping those that did; no process outlives the block, nor
+    this process, however it ends.
     """
 
     def __init__(

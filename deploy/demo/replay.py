@@ -150,7 +150,7 @@ def _starts(clients: Sequence[ChatClient]) -> dict[str, int]:
 
 async def _say_all(plan: ReplayPlan, clients: dict[str, ChatClient], records: Records) -> None:
     bar = ProgressBar("replaying ", len(plan.lines))
-    # What was set up stays for the whole replay: the collector need not look at it again and again.
+    # What was set up stays for the whole replay: the garbage collector need not scan it again and again.
     gc.collect()
     gc.freeze()
     loop = asyncio.get_running_loop()

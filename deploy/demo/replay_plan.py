@@ -40,7 +40,7 @@ class ReplayPlan:
 def plan_replay(
     logs: Mapping[str, Sequence[IrcMessage]], *, run: str, speed: float | None = None
 ) -> ReplayPlan:
-    """Return the plan of a replay of ``logs`` (by file name). ``run`` makes its message ids its own.
+    """Return the plan of a replay of ``logs`` (by file name). Its message ids begin with ``run``.
 
     With ``speed`` all clocks run so many times faster, each from its log's first minute; without, each
     log is compressed so that it lasts `LASTS_S`.

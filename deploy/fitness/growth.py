@@ -26,7 +26,7 @@ MEASURED_S: Final = 8.0
 WARM_UP_S: Final = 3.0
 GROUP_SIZES: Final = (10, 100, 1_000, 10_000)
 EDGES: Final = (1, 4)
-"""Two are there for the group sizes."""
+"""Measured besides 2 edges, on which `GROUP_SIZES` are measured."""
 
 FOLDER: Final = Path("reports")
 HEAD: Final = (

@@ -22,7 +22,7 @@ STORE_NICENESS: Final = 10
 def local_target(folder: Path, *, edges: int = 2) -> Iterator[Target]:
     """Run a system under ``folder`` for the length of the block; this process can mint its tokens.
 
-    On a machine that all of it shares, storing may wait and people may not: the store gets what they leave.
+    The store is given less CPU than the rest, where CPU is short: storing may wait, people may not.
     """
     environ = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     with LocalSystem(

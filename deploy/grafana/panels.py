@@ -45,7 +45,7 @@ def per_s(counter: str, by: str = "") -> str:
 
 
 def share(q: float, histogram: str, by: str = "", where: str = "") -> str:
-    """Return what the share ``q`` of what a histogram took stays below."""
+    """Return the quantile ``q`` (0 to 1) of what a histogram has observed."""
     grouped = f"le, {by}" if by else "le"
     return f"histogram_quantile({q}, sum by ({grouped}) (rate({histogram}_bucket{where}[{RATE_OVER}])))"
 
