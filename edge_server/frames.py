@@ -20,6 +20,8 @@ _PONG_FRAME: Final = 0x8A
 BYTES_PER_EVENT: Final = 1_024
 """So many bytes count as one more event: they are parsed, and edges keep texts for those who come back."""
 
+MOST_BYTES_A_CHAR: Final = 4
+
 _HEADER_BYTES: Final = {126: 4, 127: 10}
 """How long the header is, by its second byte; below these, that byte is the text's length."""
 
@@ -35,9 +37,20 @@ def event_frame(name: str, payload: BaseModel | dict[str, Any]) -> bytes:
     return text_frame(event_text(name, payload))
 
 
+def size_of(text: str) -> int:
+    """Return how many bytes a text has as UTF-8."""
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+
+def is_larger(text: str, most_bytes: int) -> bool:
+    """Say whether a text has more bytes than this. It is encoded only where its length leaves that open."""
+    longest = MOST_BYTES_A_CHAR * len(text)
+    return longest > most_bytes and (len(text) > most_bytes or size_of(text) > most_bytes)
+
+
 def event_cost(text: str) -> int:
     """Return what an event that a client has sent counts: one, and one more for each KiB."""
-    return 1 + (len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))) // BYTES_PER_EVENT
+    return 1 + size_of(text) // BYTES_PER_EVENT
 
 
 def text_frame(text: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from edge_server.clients import Client
-from edge_server.frames import ack, event_cost, message_ack
+from edge_server.frames import ack, event_cost, is_larger, message_ack
 from edge_server.recent_log import Entry
 from runtime import metrics
 from schemas.refusals import Refused
@@ -41,7 +41,7 @@ class ShortWay:
         self._spend = spend
         self._say = say
         self._refuse = refuse
-        self._max_chars = max_event_bytes
+        self._max_event_bytes = max_event_bytes
 
     def take(self, client: Client, text: str) -> bool:
         """Take a chat message and answer it; False: this is not one, and nothing was done but paying for it.
@@ -49,7 +49,7 @@ class ShortWay:
         While a client rests after a refusal, its messages are not looked into.
         """
         found = _CHAT_MESSAGE.match(text)
-        if found is None or client.gone or len(text) > self._max_chars:
+        if found is None or client.gone or is_larger(text, self._max_event_bytes):
             return False
         ack_id = found[1]
         if client.resting is not None:

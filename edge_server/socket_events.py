@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from edge_server.clients import Client
-from edge_server.frames import event_cost
+from edge_server.frames import event_cost, is_larger
 from edge_server.joining import Joining
 from edge_server.presence import Presence
 from edge_server.publish import Publisher
@@ -154,8 +154,7 @@ class SocketEvents:
     def _send(self, client: Client, event: events.SendMessage, tell: TellSender) -> None:
         """Check a message and publish it. Raises `Refused`."""
         self._require_member(client, event.room)
-        size = len(event.message.encode(errors="surrogatepass"))
-        if size > MAX_TEXT_BYTES:
+        if is_larger(event.message, MAX_TEXT_BYTES):
             raise Refused(TOO_LARGE, f"A message has at most {MAX_TEXT_BYTES} bytes.")
         if client.unacked >= self._max_unacked:
             metrics.LIMIT_HITS.labels(limit="unacked messages of a connection").inc()

@@ -23,7 +23,7 @@ import socketio
 from edge_server.arrivals import LOOK_EVERY_S, Arrivals
 from edge_server.clients import Client
 from edge_server.engine_requests import allowed_origins, environ_of
-from edge_server.frames import event_cost
+from edge_server.frames import event_cost, is_larger
 from edge_server.packet_queue import MOST_A_POLL_OF_PYTHONS
 from edge_server.pings import Engine
 from edge_server.settings import EdgeSettings
@@ -245,7 +245,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         """Return why something is refused without being parsed."""
         if not isinstance(data, str) or data[:1] in _BINARY:
             return Refused(INVALID_PAYLOAD, "Only text events are taken.")
-        return Refused(TOO_LARGE) if len(data) > self._settings.max_event_bytes else None
+        return Refused(TOO_LARGE) if is_larger(data, self._settings.max_event_bytes) else None
 
     async def _close_unread(self, eio_sid: str) -> None:
         """Close whoever leaves too much in engine.io's queue, whatever it is and whoever they are."""

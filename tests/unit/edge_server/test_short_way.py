@@ -160,6 +160,7 @@ def _has_id(payload: Any) -> bool:
         "41",
         "",
         '421["chat message",{"message":"' + "x" * 131_072 + '"}]',
+        '421["chat message",{"message":"' + "€" * 43_691 + '"}]',
     ],
 )
 async def test_whatever_is_not_plainly_a_chat_message_that_asks_for_an_ack_goes_the_ordinary_way(
