@@ -17,8 +17,7 @@ others:
     handshake.py         a connection becomes a client: who its user is, and not too often
     joining.py           clients come into rooms, and get what they have missed
     sessions.py          clients come and go
-    socket_events.py     an event becomes a call, a refusal becomes an ack
-    short_way.py         a direct client's chat message goes past the libraries, and so does its ack
+    socket_events.py     an event becomes a call, a refusal becomes an ack; messages go past the libraries
     publish.py           a message goes to the log; its sender is told when its turn has come
     log_writer.py        messages are written in batches, one of a partition on its way at a time
     log_order.py         (pure) whose turn it is: acks and consumed records become one order

@@ -1,23 +1,28 @@
 """An event becomes a call, its result the ack; a refusal becomes the ack ``{error: {code, message, ...}}``.
 
-It is called by python-socketio, or for a chat message by short_way.py. What an event means stands elsewhere.
+A direct client's chat message that asks for an ack goes the short way: from the websocket's reader to the
+log, its ack straight to the transport. All other events, and frames that look wrong, take the ordinary way
+through engine.io and python-socketio. Both check and refuse the same; the short way charges for the frame,
+the ordinary one for the message's text. What an event means stands elsewhere.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from edge_server.clients import Client
-from edge_server.frames import event_cost, is_larger
+from edge_server.frames import ack, event_cost, is_larger, message_ack
 from edge_server.joining import Joining
 from edge_server.presence import Presence
 from edge_server.publish import Publisher
 from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
-from edge_server.short_way import ShortWay, TellSender
 from edge_server.socket_server import ChatSocketServer
 from runtime import metrics, refusing
 from runtime.budgets import Budgets
@@ -39,8 +44,14 @@ from schemas.refusals import (
 Event = TypeVar("Event", bound=events.ClientEvent)
 Answer = dict[str, Any]
 
+TellSender = Callable[[str, Entry | Refused], None]
+"""Takes a message's id and what became of it."""
+
 MAX_REST_S: Final = 2.0
 """So long nothing is read from who was told to wait, at most: its answer to a ping waits with the rest."""
+
+_RESTING: Final = metrics.LIMIT_HITS.labels(limit="resting")
+_CHAT_MESSAGE: Final = re.compile(r'42(0|[1-9][0-9]{0,8})\["chat message",')
 
 
 class SocketEvents:
@@ -73,10 +84,7 @@ class SocketEvents:
         self._on(server, events.LEAVE_ROOM, events.LeaveRoom, self._leave_room)
         self._on(server, events.CHAT_MESSAGE, events.SendMessage, self._chat_message)
         server.on("*", self._unknown)
-        short_way = ShortWay(
-            self._spend, self._say, self._refuse_message, max_event_bytes=self._max_event_bytes
-        )
-        server.take = short_way.take
+        server.take = self._take
 
     def _on(
         self,
@@ -123,7 +131,7 @@ class SocketEvents:
         return events.Ok()
 
     async def _chat_message(self, client: Client, event: events.SendMessage) -> events.SendMessageOk:
-        """The ordinary way, for clients that poll: the same as the short one, and waits."""
+        """The ordinary way of a message. Unlike the short one it waits for what becomes of it."""
         self._spend(client, event_cost(event.message))
         answered: asyncio.Future[events.SendMessageOk] = asyncio.get_running_loop().create_future()
 
@@ -139,8 +147,42 @@ class SocketEvents:
         self._send(client, event, tell)
         return await answered
 
-    def _say(self, client: Client, payload: object, tell: TellSender) -> None:
-        self._send(client, _read(events.SendMessage, client, (payload,)), tell)
+    def _take(self, client: Client, text: str) -> bool:
+        """Take a message the short way and answer it. False: it has to go the ordinary one, and may be paid.
+
+        While a client rests after a refusal, its messages are not looked into.
+        """
+        found = _CHAT_MESSAGE.match(text)
+        if found is None or client.gone or is_larger(text, self._max_event_bytes):
+            return False
+        ack_id = found[1]
+        if client.resting is not None:
+            _RESTING.inc()
+            client.send_frame(ack(ack_id, client.resting))
+            return True
+        try:
+            self._spend(client, event_cost(text))
+            payload = orjson.loads(text[found.end(1) :])[1]
+            event = _read(events.SendMessage, client, (payload,))
+            self._send(client, event, partial(self._tell, client, ack_id))
+        except orjson.JSONDecodeError:
+            return False
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and answered
+            client.send_frame(ack(ack_id, self._refuse_message(client, error)))
+        return True
+
+    def _tell(self, client: Client, ack_id: str, message_id: str, outcome: Entry | Refused) -> None:
+        if isinstance(outcome, Refused):
+            client.send_frame(ack(ack_id, self._refuse_message(client, outcome)))
+        else:
+            client.send_frame(message_ack(ack_id, message_id, outcome.seq, outcome.timestamp))
+
+    def _refuse_message(self, client: Client, error: Exception) -> Answer:
+        """Refuse a message of the short way. Who was told to wait is not read until it may try again."""
+        refusal = self._refuse(client, error, events.CHAT_MESSAGE)
+        if isinstance(error, Refused) and error.retry_after_s is not None:
+            client.rest(min(error.retry_after_s, MAX_REST_S), refusal)
+        return refusal
 
     def _spend(self, client: Client, amount: float = 1.0) -> None:
         """Count what a user asks for, good or bad. Raises `Refused`; who goes on all the same is closed."""
@@ -171,13 +213,6 @@ class SocketEvents:
         except BaseException:
             client.unacked -= 1
             raise
-
-    def _refuse_message(self, client: Client, error: Exception) -> Answer:
-        """Refuse a message of the short way. Who was told to wait is not read until it may try again."""
-        refusal = self._refuse(client, error, events.CHAT_MESSAGE)
-        if isinstance(error, Refused) and error.retry_after_s is not None:
-            client.rest(min(error.retry_after_s, MAX_REST_S), refusal)
-        return refusal
 
     def _require_member(self, client: Client, room: str) -> None:
         if not self._memberships.is_member(room, client.up):
