@@ -11,24 +11,16 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from api_gateway.access import Identify
 from api_gateway.answers import Api
 from api_gateway.bodies import Bodies
 from api_gateway.ready_response import ReadyResponse
 from schemas.api import NoArguments, Request
-from schemas.refusals import (
-    BAD_JSON,
-    INVALID_PAYLOAD,
-    Refusal,
-    Refused,
-    first_fault,
-)
+from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, MAX_WHERE_CHARS, Refusal, Refused, checked
 
 A = TypeVar("A", bound=Request)
-
-MAX_WHERE_CHARS = 100
 
 
 class Reply(NamedTuple):
@@ -106,15 +98,6 @@ async def _arguments(route: Route[A], request: web.Request, caller: str, bodies:
         where = next(iter(request.query))
         raise Refused(INVALID_PAYLOAD, f"{where[:MAX_WHERE_CHARS]}: Only GET takes a query")
     return checked(route.takes, _joined(given, dict(request.match_info)))
-
-
-def checked(kind: type[A], given: dict[str, Any]) -> A:
-    """Return the arguments as their model. Raises `Refused` that names the first wrong field."""
-    try:
-        return kind.model_validate(given)
-    except ValidationError as error:
-        where, what = first_fault(error)
-        raise Refused(INVALID_PAYLOAD, f"{where[:MAX_WHERE_CHARS] or 'body'}: {what}") from error
 
 
 def _query(request: web.Request) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from edge_server.clients import Client
 from edge_server.frames import ack, event_cost, is_larger, message_ack
@@ -38,7 +38,7 @@ from schemas.refusals import (
     UNKNOWN_EVENT,
     UP_MISMATCH,
     Refused,
-    first_fault,
+    checked,
 )
 
 Event = TypeVar("Event", bound=events.ClientEvent)
@@ -223,11 +223,7 @@ def _read(kind: type[Event], client: Client, payload: tuple[object, ...]) -> Eve
     """Return the validated payload. It must be of the token's user, whatever it says."""
     if not payload or not isinstance(payload[0], dict):
         raise Refused(INVALID_PAYLOAD, "payload: an object is needed")
-    try:
-        event = kind.model_validate(payload[0])
-    except ValidationError as error:
-        where, what = first_fault(error)
-        raise Refused(INVALID_PAYLOAD, f"{where}: {what}") from error
+    event = checked(kind, payload[0])
     if getattr(event, "up", client.up) != client.up:
         raise Refused(UP_MISMATCH)
     return event

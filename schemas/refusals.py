@@ -5,12 +5,16 @@ rest. It never carries a stack trace, a secret or an internal address.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
 MAX_DETAIL_CHARS: Final = 300
 """A detail may name a field by a text of the client's: it must not become an echo."""
+MAX_WHERE_CHARS: Final = 100
+"""What is wrong with a field has to fit behind its name."""
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +116,16 @@ class Refused(Exception):
             request_id=request_id,
             retry_after=self.retry_after_s,
         )
+
+
+def checked(kind: type[Model], given: object, within: str = "") -> Model:
+    """Return what was given, the part ``within`` of it or all, as its model.
+
+    Raises `Refused` that names the first wrong field.
+    """
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        field, what = first_fault(error)
+        where = ".".join(filter(None, (within, field)))[:MAX_WHERE_CHARS]
+        raise Refused(INVALID_PAYLOAD, f"{where or 'body'}: {what}") from error

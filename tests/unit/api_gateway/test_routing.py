@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_gateway.answers import Api
-from api_gateway.routing import Reply, Route, add_routes, checked, reply
+from api_gateway.routing import Reply, Route, add_routes, reply
 from schemas import api
-from schemas.refusals import INVALID_PAYLOAD, TABLE, Refused
+from schemas.refusals import INVALID_PAYLOAD, TABLE, Refused, checked
 from tests.unit.api_gateway.parts import ANY_BODIES, UNBOUNDED
 
 

@@ -39,3 +39,12 @@ def test_all_devices_of_a_user_in_as_many_groups_as_may_be_can_come_back_at_once
     edge, gateway = EdgeSettings(), GatewaySettings()
     each = 1 + gateway.max_groups_per_user / GROUPS_A_CONNECT
     assert edge.connects_burst_per_user >= edge.max_connections_per_user * each
+
+
+def test_what_is_wrong_with_a_cursor_is_said_however_long_its_room_s_name_is() -> None:
+    nothing = cast(Any, None)
+    handshake = Handshake(EdgeSettings(), nothing, nothing)
+    with pytest.raises(Refused) as refused:
+        handshake.authenticate({"token": "x", "since": {"g" * 1_000: "no number"}})
+    assert (refused.value.detail or "").startswith("auth.since.ggg")
+    assert ": String should match pattern" in (refused.value.detail or "")
