@@ -24,7 +24,6 @@ others:
     delivery.py          a record's turn: retries are noticed, the window remembers, rooms get it
     recent_log.py        (pure) the bounded window of the newest records
     fan_out.py           one message, framed once, written to every member's transport
-    traced_delivery.py   a span for each traced record that is handed on, where traces are wanted
     frames.py            (pure) how an event looks on the wire
 
 Who belongs to another edge goes there:

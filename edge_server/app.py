@@ -26,7 +26,6 @@ from edge_server.settings import EdgeSettings
 from edge_server.socket_events import SocketEvents
 from edge_server.socket_server import ChatSocketServer
 from edge_server.status_report import StatusReport
-from edge_server.traced_delivery import TracedDelivery
 from runtime import logs, metrics, tracing
 from runtime.assignments import Assignments
 from runtime.kafka import KeptProducer, partition_of
@@ -104,10 +103,10 @@ def _delivery(
         fan_out,
         starts=lambda partition: messages.starts[partition],
         sure_from=lambda partition: messages.sure_from[partition],
+        spans=spans,
     )
-    taker = delivery if spans is None else TracedDelivery(delivery, rooms, spans)
     tail = settings.window_records // settings.kafka_partitions
-    messages = LogReader(settings, topics.MESSAGES, taker.take, tail=tail)
+    messages = LogReader(settings, topics.MESSAGES, delivery.take, tail=tail)
     return delivery, messages
 
 

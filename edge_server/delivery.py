@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiokafka import ConsumerRecord
 
@@ -18,6 +18,9 @@ from edge_server.rooms import Rooms
 from runtime import logs, metrics
 from schemas import topics
 from schemas.log_records import MessageSent
+
+if TYPE_CHECKING:
+    from runtime.spans import Spans
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +40,14 @@ class Delivery:
         *,
         starts: Callable[[int], int],
         sure_from: Callable[[int], int],
+        spans: "Spans | None" = None,
     ) -> None:
         self._rooms = rooms
         self._window = window
         self._fan_out = fan_out
         self._starts = starts
         self._sure_from = sure_from
+        self._spans = spans
         self._orders: dict[int, LogOrder[Entry]] = {}
         self._debugs = log.isEnabledFor(logging.DEBUG)
         self._on_settled: OnEntry = lambda _entry: None
@@ -63,6 +68,7 @@ class Delivery:
     def take(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
         """Take consumed records of one partition, in offset order."""
         order = self._order(partition)
+        since_ns, first_seq = time.time_ns(), order.next_seq
         for record in records:
             if record.offset >= order.next_seq:
                 for entry in order.consumed(record.offset, _entry(record)):
@@ -71,6 +77,11 @@ class Delivery:
         # Before anybody is here, an edge reads again what others delivered long ago: that is late for nobody.
         if self._rooms.clients and records[-1].timestamp > 0:
             metrics.BUS_LAG_SECONDS.observe(max(0.0, time.time() - records[-1].timestamp / 1000))
+        if self._spans is not None:
+            # A record of ours that had its turn by its ack is in the span of its sending.
+            new = (record for record in records if record.offset >= first_seq)
+            handed_on = (record for record in new if self._rooms.is_watched(_group(record.key or b"")))
+            self._spans.processed(handed_on, since_ns)
 
     def acked(self, entry: Entry) -> None:
         """Take a record of ours that every in-sync replica has."""
