@@ -77,10 +77,10 @@ async def start(service: Service, settings: EdgeSettings) -> str:
         settings, server, rooms, Handshake(settings, tokens, memberships), joining, presence, elsewhere
     )
     sessions.start(service)
-    fan_out.on_slow(sessions.close_slow)
+    fan_out.on_slow = sessions.close_slow
     drain = Drain(elsewhere, rooms)
     moving = Moving(settings, rooms, elsewhere, drain, sessions.close)
-    sessions.on_welcome(moving.look_at)
+    sessions.on_welcome = moving.look_at
     service.supervise("move clients", moving.run)
     SocketEvents(settings, rooms, memberships, joining, publisher, presence, sessions.close).start(server)
     url = await _accept_clients(service, settings, server)

@@ -50,16 +50,10 @@ class Delivery:
         self._spans = spans
         self._orders: dict[int, LogOrder[Entry]] = {}
         self._debugs = log.isEnabledFor(logging.DEBUG)
-        self._on_settled: OnEntry = lambda _entry: None
-        self._on_lost: OnEntry = lambda _entry: None
-
-    def on_settled(self, callback: OnEntry) -> None:
-        """Tell ``callback`` about every record that had its turn: the first entry of its message."""
-        self._on_settled = callback
-
-    def on_lost(self, callback: OnEntry) -> None:
-        """Tell ``callback`` about every acked record that the log then did not have."""
-        self._on_lost = callback
+        self.on_settled: OnEntry = lambda _entry: None
+        """Hears of every record that had its turn: the first entry of its message."""
+        self.on_lost: OnEntry = lambda _entry: None
+        """Hears of every acked record that the log then did not have."""
 
     def head(self, partition: int) -> int:
         """Return the newest seq that had its turn; what waits in the outbox counts."""
@@ -101,10 +95,10 @@ class Delivery:
                 if self._debugs:
                     log.debug("a message is handed on", extra=logs.facts(message=_id(entry), seq=entry.seq))
                 self._give(entry)
-            self._on_settled(entry)
+            self.on_settled(entry)
         else:
             metrics.DUPLICATES.inc()
-            self._on_settled(self._window.find(entry.key) or entry)
+            self.on_settled(self._window.find(entry.key) or entry)
 
     def _give(self, entry: Entry) -> None:
         if entry.frame is not None:
@@ -124,7 +118,7 @@ class Delivery:
             metrics.LOST_ACKED.inc(len(lost))
             log.critical("acked records are missing in the log", extra=logs.facts(records=len(lost)))
             for entry in lost:
-                self._on_lost(entry)
+                self.on_lost(entry)
 
 
 def _entry(record: ConsumerRecord) -> Entry:

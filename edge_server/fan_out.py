@@ -31,14 +31,11 @@ class FanOut:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._close_slow: Callable[[Client], None] = lambda _client: None
+        self.on_slow: Callable[[Client], None]
+        """Closes a client that does not read what it is sent. It has to be set before anything is sent."""
         self._outbox: dict[str, list[Entry]] = {}
         self._missed: list[tuple[Client, Sequence[Entry]]] = []
         self._rests_until = 0.0
-
-    def on_slow(self, close: Callable[[Client], None]) -> None:
-        """Call ``close`` with each client that does not read what it is sent."""
-        self._close_slow = close
 
     def put(self, entry: Entry) -> None:
         """Take an entry in log order; it leaves at the end of this pass of the loop, or of the rest."""
@@ -120,4 +117,4 @@ class FanOut:
     def _close_if_slow(self, client: Client) -> None:
         if client.slow and not client.gone:
             metrics.SLOW_CLIENTS.inc()
-            self._close_slow(client)
+            self.on_slow(client)

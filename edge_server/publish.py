@@ -81,8 +81,8 @@ class Publisher:
             on_written=self._on_written,
             on_failed=self._on_failed,
         )
-        delivery.on_settled(self._settle)
-        delivery.on_lost(self._refuse_lost)
+        delivery.on_settled = self._settle
+        delivery.on_lost = self._refuse_lost
         metrics.PENDING_SENDS.set_function(lambda: len(self._pending))
 
     def start(self, service: Service) -> None:

@@ -54,11 +54,8 @@ class Sessions:
         self._most_of_user = settings.max_connections_per_user
         self._expiry = TokenExpiry(self._expire)
         self._closing: set[asyncio.Task[None]] = set()
-        self._on_welcome: Callable[[Client], None] = lambda _client: None
-
-    def on_welcome(self, look_at: Callable[[Client], None]) -> None:
-        """Show ``look_at`` each client that has come."""
-        self._on_welcome = look_at
+        self.on_welcome: Callable[[Client], None]
+        """Sees each client that has come. It has to be set before clients are let in."""
 
     def start(self, service: Service) -> None:
         """Let clients in, and close them when their tokens expire."""
@@ -134,7 +131,7 @@ class Sessions:
         if not client.gone:
             self._joining.join_all(client, since)
             client.go_direct()
-            self._on_welcome(client)
+            self.on_welcome(client)
 
     def _came_over(self, sid: str) -> None:
         """A client that polled has its websocket."""

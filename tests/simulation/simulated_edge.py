@@ -135,10 +135,10 @@ class SimulatedEdge:
         elsewhere = Elsewhere(process.name, assignments)
         self.sessions = Sessions(settings, server, self.rooms, handshake, joining, presence, elsewhere)
         self.sessions.start(service)
-        fan_out.on_slow(self.sessions.close_slow)
+        fan_out.on_slow = self.sessions.close_slow
         self.drain = Drain(elsewhere, self.rooms)
         moving = Moving(settings, self.rooms, elsewhere, self.drain, self.sessions.close)
-        self.sessions.on_welcome(moving.look_at)
+        self.sessions.on_welcome = moving.look_at
         process.supervise("move clients", moving.run)
         SocketEvents(
             settings, self.rooms, self.memberships, joining, self.publisher, presence, self.sessions.close

@@ -90,7 +90,7 @@ async def test_a_late_joiner_gets_only_what_is_newer_than_its_cursor_and_then_ev
     rooms = Rooms()
     fan_out = FanOut(rooms)
     socket = EngineSocket()
-    here = client(socket)
+    here = client(socket, max_bytes=10_000)
     rooms.join(here, "g", not_before=cursor)
     for seq in range(8):
         fan_out.put(entry(seq))
@@ -109,7 +109,7 @@ async def test_a_client_that_does_not_read_is_closed_and_its_neighbours_get_ever
         closed.append(slow)
         rooms.remove(slow)
 
-    fan_out.on_slow(close)
+    fan_out.on_slow = close
     sockets = [EngineSocket() for _ in range(2)]
     here = [client(socket) for socket in sockets]
     for one, socket in zip(here, sockets, strict=True):

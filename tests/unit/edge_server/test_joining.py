@@ -131,7 +131,7 @@ async def test_who_is_closed_for_being_slow_while_it_joins_is_in_no_room() -> No
         lobby.here.remove(slow)
         closed.append(slow)
 
-    lobby.fan_out.on_slow(close)
+    lobby.fan_out.on_slow = close
     lobby.fan_out.put(entry(10))
     lobby.joining.join(client, "g", None)
     lobby.joining.tell_hole(client, "g")
@@ -178,7 +178,7 @@ class CrowdedLobby(Lobby):
         )
         self.here.add(self.client)
         self.closed: list[Client] = []
-        self.fan_out.on_slow(self.closed.append)
+        self.fan_out.on_slow = self.closed.append
 
     def begin_by_websocket(self) -> None:
         """Take the place of engine.io's queue, as websockets.py does."""
