@@ -12,7 +12,7 @@ from typing import Any, Final
 from engineio import packet as eio_packet
 
 from edge_server.frames import text_of
-from edge_server.reading import Reading
+from edge_server.reading import RESTS, Reading
 from edge_server.write_through import WriteThrough
 from runtime import metrics
 from runtime.tokens import Identity
@@ -125,12 +125,12 @@ class Client:
         """
         if self.reading is not None and self.resting is None:
             self.resting = refusal
-            self.reading.rest()
+            self.reading.stop(RESTS)
             asyncio.get_running_loop().call_later(seconds, self._wake, self.reading)
 
     def _wake(self, reading: Reading) -> None:
         self.resting = None
-        reading.wake()
+        reading.go_on(RESTS)
 
     def cut_off(self) -> None:
         """End the connection at once: what it has not read yet would keep an orderly end waiting."""

@@ -17,7 +17,7 @@ from engineio import exceptions, packet
 
 from edge_server.clients import Client
 from edge_server.frames import close_frame, pong_frame
-from edge_server.reading import Reading
+from edge_server.reading import FULL, Reading
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import BoundedReader, Unfinished, count_if_long
 from runtime import metrics
@@ -176,7 +176,7 @@ class DirectWebSocket(asyncio.Protocol):
         if not self.is_working:
             self._work = asyncio.get_running_loop().create_task(self._work_off())
         elif self._ahead > READ_AHEAD_CHARS:
-            self.reading.pause_reading()
+            self.reading.stop(FULL)
 
     async def _work_off(self) -> None:
         try:
@@ -187,7 +187,7 @@ class DirectWebSocket(asyncio.Protocol):
                         await self._hand_on(data)
                 # An event begins in a task of the library's: no message may overtake it by the short way.
                 await asyncio.sleep(0)
-                self.reading.resume_reading()
+                self.reading.go_on(FULL)
         finally:
             self._work = None
 

@@ -48,17 +48,17 @@ class Rooms:
             return
         client.rooms.add(room)
         if not_before is None:
-            self._leave_late(client, room)
+            _discard(self._late, room, client)
             self._members.setdefault(room, {})[client] = None
         else:
-            self._leave_members(client, room)
+            _discard(self._members, room, client)
             self._late.setdefault(room, {})[client] = not_before
 
     def leave(self, client: Client, room: str) -> None:
         """A client no longer gets the room's messages."""
         client.rooms.discard(room)
-        self._leave_members(client, room)
-        self._leave_late(client, room)
+        _discard(self._members, room, client)
+        _discard(self._late, room, client)
 
     def members(self, room: str) -> KeysView[Client]:
         """Return the clients that get everything of a room."""
@@ -81,12 +81,6 @@ class Rooms:
     def of_user(self, up: str) -> tuple[Client, ...]:
         """Return a user's clients here, in the order of their coming."""
         return tuple(self._users.get(up, _NO_ONE))
-
-    def _leave_members(self, client: Client, room: str) -> None:
-        _discard(self._members, room, client)
-
-    def _leave_late(self, client: Client, room: str) -> None:
-        _discard(self._late, room, client)
 
 
 _NO_ONE: dict[Client, None] = {}

@@ -5,10 +5,10 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.reading import Reading
+from edge_server.reading import FULL, RESTS, Reading
 from tests.unit.edge_server.transports import Transport
 
-STEPS = ("pause_reading", "resume_reading", "rest", "wake")
+steps = st.tuples(st.sampled_from(["stop", "go_on"]), st.sampled_from([FULL, RESTS]))
 
 
 class Strict(Transport):
@@ -25,18 +25,17 @@ class Strict(Transport):
         super().resume_reading()
 
 
-@given(st.lists(st.sampled_from(STEPS), max_size=30), st.lists(st.sampled_from(STEPS), max_size=5))
+@given(st.lists(steps, max_size=30), st.lists(steps, max_size=5))
 def test_it_is_read_exactly_while_it_is_neither_full_nor_told_to_wait(
-    steps: list[str], after_its_end: list[str]
+    steps: list[tuple[str, int]], after_its_end: list[tuple[str, int]]
 ) -> None:
     transport = Strict()
     reading = Reading(cast(Any, transport))
-    full = rests = False
-    for step in steps:
-        getattr(reading, step)()
-        full = {"pause_reading": True, "resume_reading": False}.get(step, full)
-        rests = {"rest": True, "wake": False}.get(step, rests)
-        assert transport.paused is (full or rests)
+    reasons = set[int]()
+    for step, reason in steps:
+        getattr(reading, step)(reason)
+        (reasons.add if step == "stop" else reasons.discard)(reason)
+        assert transport.paused is bool(reasons)
     transport.abort()
-    for step in after_its_end:
-        getattr(reading, step)()
+    for step, reason in after_its_end:
+        getattr(reading, step)(reason)
