@@ -41,10 +41,6 @@ class Arrivals:
         self._budget = Budget(settings.connects_per_s, settings.connects_burst)
         self._since: dict[str, float] = {}
 
-    def __len__(self) -> int:
-        """How many are under way."""
-        return len(self._since)
-
     def __contains__(self, eio_sid: str) -> bool:
         """Whether nobody knows yet whose connection this is."""
         return eio_sid in self._since

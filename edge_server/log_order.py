@@ -27,13 +27,9 @@ class LogOrder(Generic[Item]):
     def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
         self._early: dict[int, Item] = {}
+        """Acked records that wait for the gap before them to close."""
         self.lost: list[Item] = []
         """Acked records that the log then did not have, until somebody takes them. A broker has lost data."""
-
-    @property
-    def waiting(self) -> int:
-        """How many acked records wait for the gap before them to close."""
-        return len(self._early)
 
     def acked(self, seq: int, item: Item) -> Sequence[Item]:
         """Take a record of ours that the brokers have stored; return the records whose turn it is."""

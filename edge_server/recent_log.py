@@ -86,9 +86,6 @@ class RecentLog:
         self.bytes = 0
         metrics.WINDOW_BYTES.set_function(lambda: self.bytes)
 
-    def __len__(self) -> int:
-        return len(self._all)
-
     def begin(self, partition: int, seq: int) -> None:
         """Say that clients can be resumed from ``seq`` on.
 

@@ -121,12 +121,8 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self._events = Budgets(settings.events_per_s_per_client, settings.events_burst_per_client)
 
     async def shutdown(self) -> None:
-        """Stop, and end the connections that are left."""
+        """Stop, and end the connections that are left: aiohttp, which ends its own, knows no websocket."""
         await super().shutdown()
-        await self.end_rest()
-
-    async def end_rest(self) -> None:
-        """End all connections: aiohttp, which ends its own, knows no websocket."""
         for eio_sid in tuple(self.eio.sockets):
             await self._close(eio_sid)
         await asyncio.gather(*self._endings)

@@ -50,13 +50,13 @@ def test_handshakes_that_take_too_long_are_told_oldest_first() -> None:
     here.end("done")
     assert here.overdue(9.9) == []
     assert here.overdue(12.0) == ["old", "older than allowed"]
-    assert len(here) == 3
+    assert len(here._since) == 3
 
 
 def test_the_end_of_an_unknown_connection_changes_nothing() -> None:
     here = arrivals()
     here.end("nobody")
-    assert len(here) == 0
+    assert len(here._since) == 0
 
 
 class Body:

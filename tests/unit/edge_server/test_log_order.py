@@ -45,7 +45,7 @@ def test_every_record_has_exactly_one_turn_in_log_order(case: Interleaving) -> N
     start, seqs, events = case
     order, turns = play(start, events)
     assert turns == seqs
-    assert (order.waiting, order.lost) == (0, [])
+    assert (order._early, order.lost) == ({}, [])
 
 
 @given(interleavings(), st.data())
@@ -62,7 +62,7 @@ def test_at_every_moment_the_turns_given_are_a_prefix_of_the_log(
 def test_acks_that_continue_the_order_have_their_turns_at_once(start: int, acks: list[int]) -> None:
     order, turns = play(start, [("acked", start + n) for n in acks])
     assert turns == list(range(start, start + len(acks)))
-    assert order.waiting == 0
+    assert order._early == {}
 
 
 def test_an_acked_record_that_the_log_lacks_is_lost_and_has_no_turn() -> None:
@@ -70,7 +70,7 @@ def test_an_acked_record_that_the_log_lacks_is_lost_and_has_no_turn() -> None:
     assert turns == [5, 6, 7, 8]
     order, turns = play(5, [("acked", 7), ("consumed", 9)])
     assert turns == [9]
-    assert (order.waiting, order.lost) == (0, [Item(7)])
+    assert (order._early, order.lost) == ({}, [Item(7)])
 
 
 def test_an_acked_record_in_whose_place_the_log_has_another_is_lost() -> None:

@@ -43,7 +43,7 @@ def test_what_it_reaches_it_gives_whole_and_in_order(of: list[str], records: int
 @given(groups, st.integers(0, 20), st.integers(0, 20_000))
 def test_it_never_grows_past_its_bounds(of: list[str], records: int, size: int) -> None:
     window = filled(of, max_records=records, max_bytes=size)
-    assert len(window) <= records
+    assert len(window._all) <= records
     assert 0 <= window.bytes <= size
 
 
@@ -52,8 +52,8 @@ def test_it_reaches_exactly_back_to_the_oldest_record_that_it_holds_and_is_sure_
     of: list[str], records: int, sure_from: int
 ) -> None:
     window = filled(of, max_records=records, sure_from=sure_from)
-    assert len(window) == min(len(of), records)
-    oldest = max(len(of) - len(window), sure_from)
+    assert len(window._all) == min(len(of), records)
+    oldest = max(len(of) - len(window._all), sure_from)
     assert window.reaches(0, oldest - 1)
     assert oldest == 0 or not window.reaches(0, oldest - 2)
 

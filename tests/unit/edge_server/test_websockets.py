@@ -44,6 +44,7 @@ class Edge:
         self.ends.append(reason)
 
     async def start(self, service: Service) -> None:
+        self.resources = service.resources
         app = web.Application(middlewares=[self._wait_for_going])
         self.server.attach(app, "socket.io")
         service.resources.push_async_callback(self.server.shutdown)
@@ -127,7 +128,7 @@ async def test_a_client_that_has_gone_before_it_is_answered_leaves_its_place_and
     with patch.object(edge.server.arrivals, "begin", wraps=edge.server.arrivals.begin) as begin:
         await edge.go_at_once()
         await eventually("it has arrived", lambda: begin.called)
-        await eventually("its place is free", lambda: not edge.server.arrivals and not edge.sessions)
+        await eventually("its place is free", lambda: not edge.server.arrivals._since and not edge.sessions)
     assert [record for record in caplog.records if record.levelno > logging.WARNING] == []
 
 
@@ -286,7 +287,7 @@ async def test_many_packets_at_once_are_all_worked_off_in_their_order(
 
 
 async def test_a_connection_that_nobody_has_ended_ends_with_the_edge(edge: Edge, wire: Wire) -> None:
-    await edge.server.end_rest()
+    await edge.resources.aclose()
     with suppress(ConnectionResetError):
         await wire.rest()
     assert edge.sessions == []
