@@ -26,7 +26,7 @@ from edge_server.settings import EdgeSettings
 from edge_server.socket_events import SocketEvents
 from edge_server.socket_server import ChatSocketServer
 from edge_server.status_report import StatusReport
-from runtime import logs, metrics, tracing
+from runtime import logs, tracing
 from runtime.assignments import Assignments
 from runtime.kafka import KeptProducer, partition_of
 from runtime.kafka_topics import ensure_topics
@@ -85,7 +85,7 @@ async def start(service: Service, settings: EdgeSettings) -> str:
     SocketEvents(settings, rooms, memberships, joining, publisher, presence, sessions.close).start(server)
     url = await _accept_clients(service, settings, server)
     service.health.ready("name", partial(elsewhere.name_fault, url))
-    report = StatusReport(settings, url, producer, rooms, drain, messages=_messages_in)
+    report = StatusReport(settings, url, producer, rooms, drain, messages=lambda: publisher.written)
     service.supervise("report status", report.run)
     CutOff(settings, rooms, report.silent_s, sessions.close).start(service)
     AnotherLog(rooms, partial(_end_of, messages, settings), joining.tell_hole).start(service)
@@ -133,11 +133,6 @@ async def _accept_clients(service: Service, settings: EdgeSettings, server: Chat
     url = settings.edge_url or f"http://{settings.edge_host}:{port}"
     log.info("accepting clients", extra=logs.facts(edge=settings.edge_name, url=url))
     return url
-
-
-def _messages_in() -> float:
-    (counted,) = metrics.MESSAGES_IN.collect()
-    return counted.samples[0].value
 
 
 async def _leave(

@@ -71,6 +71,8 @@ class Publisher:
         self._partitions = settings.kafka_partitions
         self._in_order: defaultdict[int, deque[Pending]] = defaultdict(deque)
         """By partition: one whose broker does not answer holds up only its own groups."""
+        self.written = 0
+        """Messages that clients sent and the log took, since the start."""
         self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._debugs = log.isEnabledFor(logging.DEBUG)
@@ -141,6 +143,7 @@ class Publisher:
 
     def _on_written(self, batch: Sequence[Pending], written: Written) -> None:
         metrics.MESSAGES_IN.inc(len(batch))
+        self.written += len(batch)
         if written.offset == NOT_SAID:
             return  # Consuming gives them their turn.
         for offset, pending in enumerate(batch, written.offset):

@@ -75,10 +75,10 @@ async def test_senders_are_told_when_their_messages_turn_has_come_in_log_order()
     edge.say("a")
     edge.say("b")
     await passes()
-    assert edge.told == []
+    assert (edge.told, edge.publisher.written) == ([], 0)
     edge.producer.sent[0].written(0, timestamp=77)
     await passes()
-    assert edge.outcomes == [0, 1]
+    assert (edge.outcomes, edge.publisher.written) == ([0, 1], 2)
     entry = edge.told[0]
     assert isinstance(entry, Entry)
     assert entry.timestamp == 77
