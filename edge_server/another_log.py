@@ -46,6 +46,6 @@ class AnotherLog:
     def _find(self) -> dict[tuple[Client, str], int]:
         return {
             (client, room): cursor
-            for room, client, cursor in self._rooms.all_late()
+            for room, client, cursor in self._rooms.all_ahead()
             if (end := self._end_of(room)) is not None and cursor >= end
         }

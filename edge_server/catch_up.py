@@ -22,8 +22,8 @@ class CatchUp:
     """The newest seq of the room's partition that had its turn here."""
     recovered: bool
     missed: Sequence[Entry] = ()
-    not_before: int | None = None
-    """Set where the client has seen more than this edge: it gets only what is newer."""
+    after_seq: int | None = None
+    """Set where the client is ahead of this edge: it gets only what comes after this."""
     bytes_in_vain: float = 0.0
     """What was looked through, as frames, before it was too much to be sent."""
 
@@ -46,7 +46,7 @@ def catch_up(
     if since > head + MAX_AHEAD:
         return CatchUp(head=head, recovered=False)
     if since > head:
-        return CatchUp(head=head, recovered=True, not_before=since)
+        return CatchUp(head=head, recovered=True, after_seq=since)
     if not window.reaches(partition, since):
         return CatchUp(head=head, recovered=False)
     missed = window.after(group, since, most_bytes=most_bytes)

@@ -99,15 +99,15 @@ class FanOut:
             if client.slow:
                 slow.append(client)
         metrics.DELIVERIES.inc(len(entries) * len(members))
-        if late := self._rooms.late(room):
-            self._deliver_late(room, entries, late)
+        if ahead := self._rooms.ahead(room):
+            self._deliver_ahead(room, entries, ahead)
         for client in slow:
             self._close_if_slow(client)
         return len(members)
 
-    def _deliver_late(self, room: str, entries: list[Entry], late: dict[Client, int]) -> None:
+    def _deliver_ahead(self, room: str, entries: list[Entry], ahead: dict[Client, int]) -> None:
         head = entries[-1].seq
-        for client, cursor in tuple(late.items()):
+        for client, cursor in tuple(ahead.items()):
             newer = [entry for entry in entries if entry.seq > cursor]
             metrics.DELIVERIES.inc(len(newer))
             if head >= cursor:

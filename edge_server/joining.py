@@ -81,7 +81,7 @@ class Joining:
         partition = partition_of(group.encode(), self._partitions)
         head = self._delivery.head(partition)
         joined = catch_up(self._window, group, partition, head=head, since=since, most_bytes=most_bytes)
-        self._rooms.join(client, group, not_before=joined.not_before)
+        self._rooms.join(client, group, after_seq=joined.after_seq)
         if looked_through := joined.bytes + joined.bytes_in_vain:
             self._resumed.spend(client.up, now, looked_through)
         if since is not None:

@@ -1,7 +1,7 @@
 """Who is here, and in which room. Memory only; no decision about who may be where.
 
-A client whose cursor is ahead of this edge (it saw newer messages on another one) joins *late*: it gets only
-what is newer than its cursor, until this edge has caught up with it.
+A client may be *ahead*: its cursor is newer than anything that had its turn on this edge, because it was on
+another one. It gets only what comes after its cursor, until this edge has caught up with it.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ class Rooms:
         self.clients: dict[str, Client] = {}
         self._users: defaultdict[str, dict[Client, None]] = defaultdict(dict)
         self._members: dict[str, dict[Client, None]] = {}
-        self._late: dict[str, dict[Client, int]] = {}
+        self._ahead: dict[str, dict[Client, int]] = {}
 
     def add(self, client: Client) -> None:
         """A client is here, in no room yet."""
@@ -39,44 +39,44 @@ class Rooms:
             return True
         return False
 
-    def join(self, client: Client, room: str, *, not_before: int | None = None) -> None:
-        """A client gets the room's messages from now on; where ``not_before`` is given, those after it.
+    def join(self, client: Client, room: str, *, after_seq: int | None = None) -> None:
+        """A client gets the room's messages from now on; one that is ahead, only those after ``after_seq``.
 
         One that is gone does not: it may have been closed while it was being let in, for being slow.
         """
         if client.gone:
             return
         client.rooms.add(room)
-        if not_before is None:
-            _discard(self._late, room, client)
+        if after_seq is None:
+            _discard(self._ahead, room, client)
             self._members.setdefault(room, {})[client] = None
         else:
             _discard(self._members, room, client)
-            self._late.setdefault(room, {})[client] = not_before
+            self._ahead.setdefault(room, {})[client] = after_seq
 
     def leave(self, client: Client, room: str) -> None:
         """A client no longer gets the room's messages."""
         client.rooms.discard(room)
         _discard(self._members, room, client)
-        _discard(self._late, room, client)
+        _discard(self._ahead, room, client)
 
     def members(self, room: str) -> KeysView[Client]:
         """Return the clients that get everything of a room."""
         return self._members.get(room, _NO_ONE).keys()
 
-    def late(self, room: str) -> dict[Client, int]:
+    def ahead(self, room: str) -> dict[Client, int]:
         """Return the clients that only get what is newer than their cursor."""
-        return self._late.get(room, _NO_CURSORS)
+        return self._ahead.get(room, _NO_CURSORS)
 
-    def all_late(self) -> Iterator[tuple[str, Client, int]]:
+    def all_ahead(self) -> Iterator[tuple[str, Client, int]]:
         """Yield the rooms and clients that wait to be caught up with, and their cursors."""
-        for room, late in self._late.items():
-            for client, cursor in late.items():
+        for room, ahead in self._ahead.items():
+            for client, cursor in ahead.items():
                 yield room, client, cursor
 
     def is_watched(self, room: str) -> bool:
         """Say whether anybody here is in the room."""
-        return room in self._members or room in self._late
+        return room in self._members or room in self._ahead
 
     def of_user(self, up: str) -> tuple[Client, ...]:
         """Return a user's clients here, in the order of their coming."""

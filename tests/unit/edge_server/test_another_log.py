@@ -27,7 +27,7 @@ def watch(rooms: Rooms, ends: dict[str, int]) -> tuple[AnotherLog, list[Any]]:
 @pytest.mark.parametrize(("cursor", "end"), [(50, 50), (50, 7), (0, 0)])
 def test_a_cursor_that_stays_beyond_the_end_is_told_once(cursor: int, end: int) -> None:
     rooms, one = Rooms(), client()
-    rooms.join(one, "g", not_before=cursor)
+    rooms.join(one, "g", after_seq=cursor)
     another, told = watch(rooms, {"g": end})
     another.look()
     assert told == [], "the end may have been asked for before the client came"
@@ -38,7 +38,7 @@ def test_a_cursor_that_stays_beyond_the_end_is_told_once(cursor: int, end: int) 
 
 def test_a_cursor_that_the_log_reaches_meanwhile_is_this_logs() -> None:
     rooms, one, ends = Rooms(), client(), {"g": 50}
-    rooms.join(one, "g", not_before=50)
+    rooms.join(one, "g", after_seq=50)
     another, told = watch(rooms, ends)
     another.look()
     ends["g"] = 51
@@ -48,7 +48,7 @@ def test_a_cursor_that_the_log_reaches_meanwhile_is_this_logs() -> None:
 
 def test_while_the_end_is_not_known_nobody_is_told() -> None:
     rooms, one = Rooms(), client()
-    rooms.join(one, "g", not_before=50)
+    rooms.join(one, "g", after_seq=50)
     another, told = watch(rooms, {})
     another.look()
     another.look()
@@ -57,9 +57,9 @@ def test_while_the_end_is_not_known_nobody_is_told() -> None:
 
 def test_a_client_that_came_back_with_another_cursor_is_looked_at_anew() -> None:
     rooms, one = Rooms(), client()
-    rooms.join(one, "g", not_before=60)
+    rooms.join(one, "g", after_seq=60)
     another, told = watch(rooms, {"g": 50})
     another.look()
-    rooms.join(one, "g", not_before=55)
+    rooms.join(one, "g", after_seq=55)
     another.look()
     assert told == []

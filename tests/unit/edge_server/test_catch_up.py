@@ -28,15 +28,15 @@ def test_missed_then_live_is_everything_after_the_cursor_once_or_a_hole(
         assert since + 1 < len(of) - len(window._all)
         return
     live = [seq for seq, group in enumerate(of + later) if seq >= len(of) and group == "g"]
-    if joined.not_before is not None:
-        live = [seq for seq in live if seq > joined.not_before]
+    if joined.after_seq is not None:
+        live = [seq for seq in live if seq > joined.after_seq]
     got = [missed.seq for missed in joined.missed] + live
     assert got == [seq for seq, group in enumerate(of + later) if group == "g" and seq > since]
 
 
 def test_without_a_cursor_nothing_was_missed() -> None:
     joined = catch_up(RecentLog(max_bytes=0, max_records=0), "g", 0, head=9, since=None, most_bytes=0)
-    assert (joined.head, joined.recovered, joined.missed, joined.not_before) == (9, True, (), None)
+    assert (joined.head, joined.recovered, joined.missed, joined.after_seq) == (9, True, (), None)
 
 
 def test_a_cursor_of_another_log_is_a_hole() -> None:

@@ -86,17 +86,17 @@ async def test_a_joiner_does_not_get_what_was_already_in_the_outbox() -> None:
 
 
 @pytest.mark.parametrize("cursor", [0, 2, 4])
-async def test_a_late_joiner_gets_only_what_is_newer_than_its_cursor_and_then_everything(cursor: int) -> None:
+async def test_a_joiner_that_is_ahead_gets_only_what_is_newer_and_then_everything(cursor: int) -> None:
     rooms = Rooms()
     fan_out = FanOut(rooms)
     socket = EngineSocket()
     here = client(socket, max_bytes=10_000)
-    rooms.join(here, "g", not_before=cursor)
+    rooms.join(here, "g", after_seq=cursor)
     for seq in range(8):
         fan_out.put(entry(seq))
         fan_out.flush()
     assert seqs_on(socket.polled()) == list(range(cursor + 1, 8))
-    assert rooms.late("g") == {}
+    assert rooms.ahead("g") == {}
     assert here in rooms.members("g")
 
 

@@ -72,7 +72,7 @@ async def test_nothing_newer_comes_before_what_was_missed() -> None:
 async def test_who_has_seen_what_had_no_turn_here_yet_gets_only_what_is_newer() -> None:
     lobby = Lobby()
     joined = lobby.joining.join(lobby.client, "g", 0)
-    assert (joined.head, lobby.here.late("g")) == (-1, {lobby.client: 0})
+    assert (joined.head, lobby.here.ahead("g")) == (-1, {lobby.client: 0})
 
 
 async def test_what_others_have_written_comes_once_and_in_the_order_of_the_log() -> None:

@@ -12,7 +12,7 @@ UPS = ["up202000001", "up202000001", "up202000002"]
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["come", "go", "leave", "join", "join late"]),
+        st.sampled_from(["come", "go", "leave", "join", "join ahead"]),
         st.integers(0, len(UPS) - 1),
         st.sampled_from(["g", "h"]),
         st.integers(0, 9),
@@ -43,16 +43,16 @@ def test_each_is_exactly_where_it_joined_last(told: list[tuple[str, int, str, in
             rooms.leave(client, room)
             where[client].pop(room, None)
         elif what.startswith("join") and client in where:
-            not_before = cursor if what == "join late" else None
-            rooms.join(client, room, not_before=not_before)
-            where[client][room] = not_before
-        late = {
+            after_seq = cursor if what == "join ahead" else None
+            rooms.join(client, room, after_seq=after_seq)
+            where[client][room] = after_seq
+        ahead = {
             (of, who, since) for who, in_ in where.items() for of, since in in_.items() if since is not None
         }
-        assert set(rooms.all_late()) == late
+        assert set(rooms.all_ahead()) == ahead
         for of in "gh":
             assert set(rooms.members(of)) == {c for c, in_ in where.items() if in_.get(of, 0) is None}
-            assert rooms.late(of) == {who: since for where_, who, since in late if where_ == of}
+            assert rooms.ahead(of) == {who: since for where_, who, since in ahead if where_ == of}
             assert rooms.is_watched(of) == any(of in in_ for in_ in where.values())
         for up in UPS:
             assert rooms.of_user(up) == tuple(c for c in where if c.up == up)
@@ -65,6 +65,6 @@ def test_who_is_gone_joins_nothing() -> None:
     rooms.add(client)
     client.gone = True
     rooms.join(client, "g")
-    rooms.join(client, "h", not_before=1)
+    rooms.join(client, "h", after_seq=1)
     assert not rooms.is_watched("g")
     assert not rooms.is_watched("h")
