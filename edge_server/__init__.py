@@ -5,7 +5,8 @@ others:
 
     socket_server.py     python-socketio, and what we change of it
     engine_requests.py   a request as the library wants to see it
-    pings.py             when clients are pinged, and who has not answered
+    engine.py            engine.io's server, and what we change of it
+    pings.py             (pure) when clients are pinged, and who has not answered
     packet_queue.py      what the library has for a client that polls
     websockets.py        a websocket is accepted
     direct_websocket.py  frames come in, and no task waits

@@ -8,10 +8,6 @@ from engineio import packet
 from engineio.exceptions import EngineIOError
 from engineio.payload import Payload
 
-# engine.io drops a polled body of more packets than this (its default is 16) and answers OK all the same:
-# what a standard client may collect between two polls has to fit.
-Payload.max_decode_packets = 2_000
-
 _BESIDE_MESSAGES: Final[tuple[list[int], ...]] = (
     [], [packet.PONG], [packet.CLOSE], [packet.PONG, packet.CLOSE],
 )  # fmt: skip

@@ -1,22 +1,10 @@
-"""When clients are pinged, and which of them have not answered. What a ping is, is engine.io's.
+"""When clients are pinged, and which of them have not answered. Pure: times are arguments.
 
 All wait together: a task and a timer for each would be a sixth of an idle client's memory.
 """
 
-import asyncio
-import time
 from collections import deque
-from http import HTTPStatus
-from typing import Any, Final, Protocol
-
-import engineio
-from aiohttp import web
-from engineio import packet
-from engineio.async_socket import AsyncSocket
-
-from edge_server.packet_queue import PacketQueue
-
-LOOK_EVERY_S: Final = 0.1
+from typing import Any, Protocol
 
 
 class Pinged(Protocol):
@@ -26,7 +14,7 @@ class Pinged(Protocol):
 
 
 class Pings:
-    """Both waits are as long for everybody, so who comes first is due first. Pure: times are arguments."""
+    """Both waits are as long for everybody, so who comes first is due first."""
 
     def __init__(self, interval_s: float, timeout_s: float) -> None:
         self._interval_s = interval_s
@@ -57,52 +45,3 @@ class Pings:
             if socket.last_ping == stamp:
                 found.append(socket)
         return found
-
-
-class Engine(engineio.AsyncServer):  # type: ignore[misc]
-    """engine.io's server: pings wait together, queues are looked at, and closing waits for nobody."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._pings = Pings(self.ping_interval, self.ping_timeout)
-
-    def start_background_task(self, target: Any, *args: Any, **kwargs: Any) -> Any:
-        """Start a task, as the library wants; but one that would only sleep until a ping is due."""
-        if getattr(target, "__func__", None) is AsyncSocket._send_ping:  # noqa: SLF001 - there is no other hook
-            return self._pings.begin(target.__self__, asyncio.get_running_loop().time())
-        return super().start_background_task(target, *args, **kwargs)
-
-    def create_queue(self, *_args: Any, **_kwargs: Any) -> PacketQueue:
-        """Return the queue of a new session."""
-        return PacketQueue()
-
-    async def disconnect(self, sid: str | None = None) -> None:
-        """Close a session without waiting until somebody has taken what it still had: that may be never."""
-        socket = self.sockets.get(sid)
-        if socket is not None:
-            await socket.close(wait=False, reason=self.reason.SERVER_DISCONNECT)
-            self.sockets.pop(sid, None)
-
-    async def handle_request(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request, also one whose session has ended a moment ago."""
-        try:
-            response: web.StreamResponse = await super().handle_request(request)
-        except KeyError:
-            return web.Response(status=HTTPStatus.BAD_REQUEST, text="Invalid session")
-        return response
-
-    async def ping_all(self) -> None:
-        """Ping whoever is due, and close who does not answer, for ever."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            for socket in self._pings.due(loop.time()):
-                await self._ping(socket, loop.time())
-            for socket in self._pings.silent(loop.time()):
-                await socket.close(wait=False, reason=self.reason.PING_TIMEOUT)
-
-    async def _ping(self, socket: Any, now: float) -> None:
-        if not socket.closing and not socket.closed:
-            socket.last_ping = stamp = time.time()
-            self._pings.asked(socket, stamp, now)
-            await socket.send(packet.Packet(packet.PING))

@@ -3,7 +3,7 @@
 Here: who is nobody's client for too long is closed, and who leaves too much unread; events have budgets;
 what can't be read is answered by a named refusal, and so are events that ask for no ack; nothing binary, no
 name of the library's own and no other namespace is taken in; no rooms. What else is ours it is given here:
-websockets (websockets.py), polled bodies (engine_requests.py), pings, closing and queues (pings.py).
+websockets (websockets.py), polled bodies (engine_requests.py), pings, closing and queues (engine.py).
 
 The overridden methods are the libraries' own extension of each other (python-socketio on engine.io); their
 versions are pinned, and tests with the official client hold them.
@@ -16,16 +16,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-import engineio
-import orjson
 import socketio
 
 from edge_server.arrivals import LOOK_EVERY_S, Arrivals
 from edge_server.clients import Client
+from edge_server.engine import Engine, Json
 from edge_server.engine_requests import allowed_origins, environ_of
 from edge_server.frames import event_cost, is_larger
 from edge_server.packet_queue import MOST_A_POLL_OF_PYTHONS
-from edge_server.pings import Engine
 from edge_server.settings import EdgeSettings
 from edge_server.websockets import WebSockets
 from runtime import metrics, refusing
@@ -48,34 +46,9 @@ for _library in ("engineio.server", "socketio.server", "aiohttp.websocket"):
 _ACK_ID: Final = re.compile(r"(?:2|5\d{1,9}-)(?:/[^,]{0,64},)?(\d{1,9})\[")
 """Which ack an event asks for, also one that says how many binary attachments follow it."""
 _HELLO: Final = re.compile(r"0(/[^,?]{0,64})?")
-MOST_OF_ENGINES_JSON: Final = 256
 
 _BINARY: Final = ("5", "6")
 _NOT_FOR_CLIENTS: Final = frozenset({"connect", "disconnect", "*"})
-
-
-class Json:
-    """orjson in the form in which python-socketio takes a JSON library."""
-
-    @staticmethod
-    def dumps(value: object, **_: object) -> str:
-        """Return compact JSON."""
-        return orjson.dumps(value).decode()
-
-    loads = staticmethod(orjson.loads)
-
-
-class ShortJson:
-    """For engine.io, which knows no JSON but how a session begins, and parses whatever looks like some."""
-
-    dumps = Json.dumps
-
-    @staticmethod
-    def loads(text: str) -> object:
-        """Return what a short text says. Raises ValueError for any other, which then stays a text."""
-        if len(text) > MOST_OF_ENGINES_JSON:
-            raise ValueError("engine.io says nothing that is so long")
-        return orjson.loads(text)
 
 
 class Sids(socketio.AsyncManager):  # type: ignore[misc]
@@ -107,7 +80,6 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             max_http_buffer_size=settings.max_frame_bytes,
             namespaces=["/"],
         )
-        engineio.packet.Packet.json = ShortJson
         driver = {"websocket": self._websocket_of, "translate_request": environ_of}
         self.eio._async = {**self.eio._async, **driver}  # noqa: SLF001 - the driver's only way in
         self._settings = settings

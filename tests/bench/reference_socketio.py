@@ -12,7 +12,7 @@ import socketio
 import uvloop
 from aiohttp import web
 
-from edge_server.socket_server import Json
+from edge_server.engine import Json
 from schemas.client_events import CHAT_MESSAGE, JOINED
 from tests.bench.processes import LONG_S
 from tests.bench.socket_clients import ACK_ONLY

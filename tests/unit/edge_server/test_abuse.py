@@ -19,7 +19,7 @@ from aiohttp import (
 )
 from engineio import packet
 
-from edge_server import socket_server
+from edge_server import engine, socket_server
 from edge_server.clients import Client
 from edge_server.frames import text_frame
 from runtime import metrics
@@ -500,7 +500,7 @@ async def test_a_ping_does_not_wait_behind_what_a_client_has_yet_to_take() -> No
 
 async def test_engines_packets_are_not_parsed_where_they_are_long() -> None:
     async with an_edge():
-        long = packet.Packet(encoded_packet="4" + "[]" * socket_server.MOST_OF_ENGINES_JSON)
+        long = packet.Packet(encoded_packet="4" + "[]" * engine.MOST_OF_JSON)
         opened = packet.Packet(encoded_packet='0{"sid":"AAAAAAAAAAAAAAAAAAAA","upgrades":["websocket"]}')
     assert isinstance(long.data, str)
     assert opened.data["upgrades"] == ["websocket"]

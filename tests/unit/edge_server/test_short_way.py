@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
+from edge_server.engine import Json
 from edge_server.reading import Reading
 from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from edge_server.socket_events import MAX_REST_S, SocketEvents
-from edge_server.socket_server import Json
 from runtime import metrics
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
