@@ -20,7 +20,7 @@ others:
     sessions.py          clients come and go
     socket_events.py     an event becomes a call, a refusal becomes an ack; messages go past the libraries
     publish.py           a message goes to the log; its sender is told when its turn has come
-    log_writer.py        messages are written in batches, one of a partition on its way at a time
+    message_writer.py    messages are written in batches, one of a partition on its way at a time
     log_order.py         (pure) whose turn it is: acks and consumed records become one order
     delivery.py          a record's turn: retries are noticed, the window remembers, rooms get it
     recent_log.py        (pure) the bounded window of the newest records

@@ -80,7 +80,7 @@ class Arrivals:
         return late
 
 
-class Bodies:
+class PolledBodies:
     """Polled bodies that are being read: only so many at once, and none for too long.
 
     Past half of that only students' are read: whoever is none yet must not keep them from speaking. Nor may
@@ -135,7 +135,7 @@ class Polls:
 
 
 def gate(
-    arrivals: Arrivals, bodies: Bodies, sessions: Container[str], origins: str | Collection[str]
+    arrivals: Arrivals, bodies: PolledBodies, sessions: Container[str], origins: str | Collection[str]
 ) -> Middleware:
     """Return the middleware that refuses newcomers, polls and bodies past their bounds.
 

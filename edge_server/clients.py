@@ -98,7 +98,7 @@ class Client:
         self._wait(size, self._socket.queue.qsize())
         self._socket.queue.put_nowait(QueuedEvent(frame, partial(self._wait, -size, 0)))
 
-    def send_frame(self, frame: bytes) -> None:
+    def answer(self, frame: bytes) -> None:
         """Answer a client that is direct, unless it is gone. Who does not read its answers is cut off."""
         if self.transport is not None and not self.gone:
             self.write(self.transport, frame)

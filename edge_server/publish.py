@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_server.delivery import Delivery
 from edge_server.frames import message_frame
-from edge_server.log_writer import NOT_SAID, LogWriter, Outgoing, Written
+from edge_server.message_writer import NOT_SAID, MessageWriter, Outgoing, Written
 from edge_server.recent_log import Entry, RecentLog
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
@@ -76,7 +76,7 @@ class Publisher:
         self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._debugs = log.isEnabledFor(logging.DEBUG)
-        self._writer = LogWriter(
+        self._writer = MessageWriter(
             producer,
             source=settings.edge_name,
             partitions=settings.kafka_partitions,

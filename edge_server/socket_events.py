@@ -158,7 +158,7 @@ class SocketEvents:
         ack_id = found[1]
         if client.resting is not None:
             _RESTING.inc()
-            client.send_frame(ack(ack_id, client.resting))
+            client.answer(ack(ack_id, client.resting))
             return True
         try:
             self._spend(client, event_cost(text))
@@ -168,14 +168,14 @@ class SocketEvents:
         except orjson.JSONDecodeError:
             return False
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and answered
-            client.send_frame(ack(ack_id, self._refuse_message(client, error)))
+            client.answer(ack(ack_id, self._refuse_message(client, error)))
         return True
 
     def _tell(self, client: Client, ack_id: str, message_id: str, outcome: Entry | Refused) -> None:
         if isinstance(outcome, Refused):
-            client.send_frame(ack(ack_id, self._refuse_message(client, outcome)))
+            client.answer(ack(ack_id, self._refuse_message(client, outcome)))
         else:
-            client.send_frame(message_ack(ack_id, message_id, outcome.seq, outcome.timestamp))
+            client.answer(message_ack(ack_id, message_id, outcome.seq, outcome.timestamp))
 
     def _refuse_message(self, client: Client, error: Exception) -> Answer:
         """Refuse a message of the short way. Who was told to wait is not read until it may try again."""

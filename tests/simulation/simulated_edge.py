@@ -15,7 +15,7 @@ from edge_server.elsewhere import Elsewhere
 from edge_server.fan_out import FanOut
 from edge_server.handshake import Handshake
 from edge_server.joining import Joining
-from edge_server.log_writer import BURST_S
+from edge_server.message_writer import BURST_S
 from edge_server.moving import Moving
 from edge_server.presence import Presence
 from edge_server.publish import Publisher

@@ -8,7 +8,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.arrivals import Arrivals, Bodies
+from edge_server.arrivals import Arrivals, PolledBodies
 from edge_server.settings import EdgeSettings
 from runtime.refusing import NoRoom
 from schemas.refusals import OVERLOADED, SLOW_REQUEST, ErrorAnswer, Refused
@@ -81,7 +81,7 @@ class Body:
 async def test_so_many_bodies_are_read_at_once_and_past_half_of_them_only_students(
     most: int, asked: list[tuple[bool, bool]]
 ) -> None:
-    bodies, ends = Bodies(EdgeSettings(max_bodies=most)), asyncio.Event()
+    bodies, ends = PolledBodies(EdgeSettings(max_bodies=most)), asyncio.Event()
     under_way: list[asyncio.Task[web.Request]] = []
     for is_newcomer, client_goes in asked:
         body = cast(web.Request, Body(ends, client_goes=client_goes))

@@ -132,7 +132,7 @@ async def test_a_client_that_does_not_read_its_answers_is_cut_off_and_counted_on
     before = metrics.SLOW_CLIENTS._value.get()
     socket.transport.unread = 101
     for _ in range(3):
-        here.send_frame(b"an answer")
+        here.answer(b"an answer")
     assert socket.transport.wire == [b"an answer", b"ABORTED"]
     assert metrics.SLOW_CLIENTS._value.get() == before + 1
 

@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 from edge_server import publish
 from edge_server.delivery import Delivery
 from edge_server.fan_out import FanOut
-from edge_server.log_writer import NOT_SAID
+from edge_server.message_writer import NOT_SAID
 from edge_server.publish import Publisher
 from edge_server.recent_log import Entry, RecentLog
 from edge_server.rooms import Rooms

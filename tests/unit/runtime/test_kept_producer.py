@@ -15,7 +15,7 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
-from edge_server.log_writer import LogWriter, Outgoing
+from edge_server.message_writer import MessageWriter, Outgoing
 from runtime import kafka, metrics
 from runtime.kafka import KeptProducer
 from runtime.settings import KafkaSettings
@@ -139,7 +139,7 @@ async def test_what_waited_behind_a_failed_batch_goes_through_the_next_producer_
     written: list[Outgoing] = []
 
     async with kept(monkeypatch) as (producer, made):
-        writer = LogWriter(
+        writer = MessageWriter(
             producer,
             source="edge-1",
             partitions=1,

@@ -56,7 +56,7 @@ class Written:
     timestamp: int
 
 
-class LogWriter:
+class MessageWriter:
     """Takes messages without waiting, and tells what became of each batch."""
 
     def __init__(

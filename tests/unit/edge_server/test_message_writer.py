@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.log_writer import NOT_SAID, LogWriter, Outgoing, Written
+from edge_server.message_writer import NOT_SAID, MessageWriter, Outgoing, Written
 from runtime.budgets import request_cost
 from runtime.kafka import partition_of
 from tests.unit.edge_server.producers import Producer, passes
@@ -40,8 +40,8 @@ def message(number: int, group: bytes = b"a", size: int = 0) -> Outgoing:
     return Outgoing(group, group + b"/up202000001/m%d" % number, b"%d" % number + b"x" * size)
 
 
-def writer(producer: Producer, told: Told, rounds_per_s: float = 1e9) -> LogWriter:
-    return LogWriter(
+def writer(producer: Producer, told: Told, rounds_per_s: float = 1e9) -> MessageWriter:
+    return MessageWriter(
         cast(Any, producer),
         source="edge-1",
         partitions=PARTITIONS,
