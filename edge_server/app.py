@@ -26,7 +26,7 @@ from edge_server.settings import EdgeSettings
 from edge_server.socket_events import SocketEvents
 from edge_server.socket_server import ChatSocketServer
 from edge_server.status_report import StatusReport
-from runtime import logs, tracing
+from runtime import logs, metrics, tracing
 from runtime.assignments import Assignments
 from runtime.kafka import KeptProducer, partition_of
 from runtime.kafka_topics import ensure_topics
@@ -105,6 +105,7 @@ def _delivery(
         sure_from=lambda partition: messages.sure_from[partition],
         spans=spans,
     )
+    metrics.WINDOW_BYTES.set_function(lambda: window.bytes)
     tail = settings.window_records // settings.kafka_partitions
     messages = LogReader(settings, topics.MESSAGES, delivery.take, tail=tail)
     return delivery, messages

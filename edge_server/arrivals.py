@@ -33,7 +33,10 @@ MAX_HEAD_BYTES: Final = 16_384
 
 
 class Arrivals:
-    """The connections whose handshake is under way, by engine.io's session id. Pure: times are arguments."""
+    """The connections whose handshake is under way, by engine.io's session id.
+
+    No I/O: times are arguments.
+    """
 
     def __init__(self, settings: EdgeSettings) -> None:
         self._most = settings.max_handshakes
@@ -83,8 +86,8 @@ class Arrivals:
 class PolledBodies:
     """Polled bodies that are being read: only so many at once, and none for too long.
 
-    Past half of that only students' are read: whoever is none yet must not keep them from speaking. Nor may
-    they send more than an event has: no CONNECT is longer.
+    When half of MAX_BODIES is in use only bodies of logged-in sessions are read. A body before login is at
+    most MAX_EVENT_BYTES: no CONNECT is longer.
     """
 
     def __init__(self, settings: EdgeSettings) -> None:

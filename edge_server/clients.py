@@ -1,4 +1,4 @@
-"""A connected client, and the one way in which anything is sent to it.
+"""A connected client, and how our own events and direct acks reach it; engine.io's packets go by its queue.
 
 What a client that polls gets waits in engine.io's queue. Who has a websocket has none (write_through.py), and
 is *direct* once it has been welcomed: bytes go straight to its transport.

@@ -1,7 +1,7 @@
 """Sends all clients away, once, where the log has not answered this edge for long: another may be well.
 
-This edge can neither hear nor say anything then, nor read who holds its clients by now: the gateway tells
-them. Where nobody reaches the log it names this edge again, and who comes back stays.
+Without the log this edge neither delivers nor writes, and does not learn which edges hold its clients by now:
+closed, they ask the gateway. Where no edge reaches the log it sends them back here, and here they stay.
 """
 
 import asyncio

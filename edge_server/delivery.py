@@ -1,6 +1,7 @@
 """A record's turn: retries are noticed, the window remembers it, its room gets it, its sender is told.
 
-Everything here happens between two awaits: what is delivered, remembered and acked is one state.
+Nothing here awaits: remembering a record, handing it to its room and telling its sender is one step, which no
+other task can see half done.
 """
 
 import logging
@@ -122,9 +123,10 @@ class Delivery:
 
 
 def _entry(record: ConsumerRecord) -> Entry:
-    """The key of a retry is that of the message: it stands in a header, so that skimming parses no JSON.
+    """Return a consumed record as an entry, without parsing its value.
 
-    Where a header stands there twice its first value counts, as for all readers.
+    What names the message is the record's key and its header ``ce_id``; a retry has the same. Where a header
+    stands there twice its first value counts, as for all readers.
     """
     ce_type = ce_id = b""
     for name, value in reversed(record.headers):

@@ -17,7 +17,8 @@ class Elsewhere:
         """What this edge holds, as intervals; None where the table does not know it. Nobody has to go for a
         table that leaves that as it was: most change things between other edges."""
         self.held_since: tuple[int, int] | None = None
-        """The version of the table that changed it last: what is held again may have been lost between."""
+        """The version of the table that changed ``held`` last. Compare this between two looks: ``held``
+        may be as before although something was lost and given back in between."""
         assignments.on_change(self._note)
         if assignments.table is not None:
             self._note(assignments.table)

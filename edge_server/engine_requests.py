@@ -11,8 +11,8 @@ from engineio.payload import Payload
 _BESIDE_MESSAGES: Final[tuple[list[int], ...]] = (
     [], [packet.PONG], [packet.CLOSE], [packet.PONG, packet.CLOSE],
 )  # fmt: skip
-"""What a polled body may hold besides messages: a ping waits for the answer to the last one, nobody goes
-twice, and all else is a websocket's or a server's to say."""
+"""The packets that a polled body may hold besides messages, in their order. It answers one ping at most: the
+next one is sent only after that. It closes once; all other kinds are said by websockets or servers."""
 
 _HEADERS: Final = (
     ("Accept-Encoding", "HTTP_ACCEPT_ENCODING"),
@@ -35,10 +35,10 @@ class WholeBody:
         self._request = request
 
     async def read(self, _size: int) -> bytes:
-        """Return all of it: engine.io asks for nothing where a body in chunks does not say its length.
+        """Return the whole body: engine.io asks for as many bytes as the request says, none of one in chunks.
 
-        Raises what engine.io answers by 400 where no client that polls would say that: whatever else it meets
-        it takes for a failure of its own, and says that all is well.
+        Raises EngineIOError, which engine.io answers by 400, where no client that polls would send that body.
+        Of any other exception it thinks that it is its own fault, and answers 200.
         """
         body = await self._request.read()
         try:

@@ -14,7 +14,7 @@ from schemas.client_events import ConnectAuth
 from schemas.refusals import MISSING_TOKEN, RATE_LIMITED, Refused, checked
 
 GROUPS_A_CONNECT: Final = 100
-"""With so many groups a connect costs its user twice as much as with none: about 1 ms of the edge each."""
+"""A connect is charged 1, and 1 more for every so many groups of its user: each is about 1 ms of the edge."""
 
 
 class Handshake:

@@ -23,8 +23,8 @@ from runtime.memberships import Memberships
 from schemas.client_events import JOINED, LEFT, Joined, Left, RoomJoined
 
 MOST_ROOMS_TOLD: Final = 500
-"""Rooms in one ``joined``: nobody has to take in more than some 60 KB before the first message that they have
-missed. In a usual number of groups there is one part."""
+"""Rooms in one ``joined``, which is some 60 KB then. Who is in more gets several, each followed by what was
+missed in its rooms: the first message that was missed does not wait until all rooms are told."""
 
 ROOM_BYTES: Final = 192
 """What a room takes in ``joined`` at most, the longest id and the frame included."""

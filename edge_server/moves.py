@@ -25,7 +25,7 @@ def pace(per_s: float, *, waiting: int, left_s: float | None) -> float:
 
 
 class Bucket:
-    """Turns a rate into whole numbers. What was not used for a while is lost, but for ``burst_s``."""
+    """Turns a rate into whole numbers. What was not used may be used later, but for ``burst_s`` at most."""
 
     def __init__(self, burst_s: float) -> None:
         self._burst_s = burst_s

@@ -78,9 +78,10 @@ class Moving:
             )
 
     def _situation(self) -> tuple[object, ...]:
-        """Return what has to change before everybody is looked at again: a microsecond for each.
+        """Return what all clients are looked at again for when it has changed, at a microsecond each.
 
-        Where nobody is about to go, tables that leave what this edge holds as it was change nothing.
+        A new table that leaves this edge what it held counts only while clients are about to go: it may send
+        them another way.
         """
         draining = self._drain.active
         any_table = draining or self._moves.waiting > 0

@@ -1,8 +1,8 @@
 """A message goes to the log; its sender gets the ack when the message's turn has come.
 
 The turn decides, not the broker's answer alone: only then is it known whether this was the first record of
-the message or a retry, and an ack never names a seq that history does not have. Nothing here waits: whoever
-wants an answer leaves a function, and one look in a while refuses what has waited for too long.
+the message or a retry, and an ack never names a seq that history does not have. No task waits for an answer:
+whoever wants one leaves a function (`Tell`), and one look every 0.1 s refuses what has waited for too long.
 """
 
 import asyncio

@@ -8,7 +8,6 @@ from collections import defaultdict, deque
 from typing import Final
 
 from edge_server.frames import message_frame
-from runtime import metrics
 from schemas.documents import message_key
 from schemas.log_records import BadRecord, MessageSent
 
@@ -84,13 +83,12 @@ class RecentLog:
         self._keys: dict[bytes, Entry] = {}
         self._floors: dict[int, int] = {}
         self.bytes = 0
-        metrics.WINDOW_BYTES.set_function(lambda: self.bytes)
 
     def begin(self, partition: int, seq: int) -> None:
-        """Say that clients can be resumed from ``seq`` on.
+        """Say from which seq on clients can be resumed.
 
-        Where reading began within the log, records before ``seq`` are here so that retries of their messages
-        are noticed: of a record soon after the beginning nobody here can tell whether it is one.
+        Reading may have begun earlier than that, so that retries of the messages before ``seq`` are noticed:
+        of a record soon after that beginning nobody here can tell whether it is a retry.
         """
         self._floors.setdefault(partition, seq)
 

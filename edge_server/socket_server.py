@@ -1,9 +1,13 @@
-"""python-socketio, as an edge needs it.
+"""python-socketio, as an edge needs it. Beside what the library does, it
 
-Here: who is nobody's client for too long is closed, and who leaves too much unread; events have budgets;
-what can't be read is answered by a named refusal, and so are events that ask for no ack; nothing binary, no
-name of the library's own and no other namespace is taken in; no rooms. What else is ours it is given here:
-websockets (websockets.py), polled bodies (engine_requests.py), pings, closing and queues (engine.py).
+- closes connections that are nobody's client for too long, and those that leave too much unread;
+- gives each connection a budget of events;
+- answers what can't be read by a named refusal, and refuses by an event where no ack was asked for;
+- takes only text events, only in the default namespace, and none by a name that the library keeps for itself;
+- keeps no rooms.
+
+It hands the library our websockets (websockets.py), our view of a request (engine_requests.py) and our
+engine.io server (engine.py).
 
 The overridden methods are the libraries' own extension of each other (python-socketio on engine.io); their
 versions are pinned, and tests with the official client hold them.

@@ -14,7 +14,8 @@ from edge_server.settings import EdgeSettings
 from runtime import metrics
 
 HEADS_FACTOR: Final = 2
-"""A message may come in parts about as long as their heads; who sends empty ones for ever ends here."""
+"""Bytes read of one message, in MAX_FRAME_BYTES. The heads of its parts count: one may be as long as what
+follows it, and empty parts without end reach this bound, too."""
 
 _UNFINISHED: Final = metrics.LIMIT_HITS.labels(limit="unfinished messages")
 _OF_EDGE: Final = metrics.LIMIT_HITS.labels(limit="unfinished messages of an edge")
@@ -32,15 +33,16 @@ class Unfinished:
 
     @property
     def is_too_much(self) -> bool:
-        """Whether only what could be taken may grow: an event, and nothing that would be refused anyway."""
+        """Whether a message that will be refused as too large must not be read any further."""
         return self.bytes > self._most
 
 
 class BoundedReader:
     """A websocket's reader that gives up on a message that does not end.
 
-    Before login nothing is taken that is longer than an event, so that as much is enough to read; afterwards
-    nothing is either, and only so that it can be refused by name more is read while there is room.
+    A message over MAX_EVENT_BYTES is never accepted. Before login it closes the connection. After login it is
+    read up to MAX_FRAME_BYTES, or twice that with the heads of its parts, only so that it can be answered
+    `too_large`, unless all unfinished messages together exceed MAX_UNFINISHED_BYTES: then it closes, too.
     """
 
     __slots__ = ("_give_up", "_most", "_most_known", "_most_taken", "_reader", "_together", "_unread")
