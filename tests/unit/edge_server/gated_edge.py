@@ -66,7 +66,7 @@ class Edge:
     """A socket server behind its gate."""
 
     def __init__(self, session: ClientSession, **settings: Any) -> None:
-        self._settings = EdgeSettings(**{"ops_port": 0, "handshake_within_s": SOON_S, **settings})
+        self._settings = EdgeSettings(**{"ops_port": 0, "handshake_within_s": 60.0, **settings})
         self.server = ChatSocketServer(self._settings)
         self.connects = 0
         self.ends: list[str] = []

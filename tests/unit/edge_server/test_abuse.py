@@ -200,7 +200,7 @@ async def test_requests_that_begin_no_connection_spend_nobodys_room() -> None:
 
 
 async def test_a_session_has_one_upgrade_at_a_time_and_it_ends_in_time() -> None:
-    async with an_edge() as edge:
+    async with an_edge(handshake_within_s=3.0) as edge:
         client = await edge.poller()
         half_open = await client.upgrade()
         hits = metrics.LIMIT_HITS.labels(limit="upgrades of a session")._value
@@ -345,10 +345,10 @@ async def test_a_request_for_a_websocket_that_is_refused_leaves_the_client_polli
 
 
 async def test_a_poll_that_waits_while_its_client_comes_over_just_ends() -> None:
-    async with an_edge() as edge:
+    async with an_edge() as edge, asyncio.TaskGroup() as tasks:
         client = await edge.poller()
         socket = await client.upgrade()
-        waiting = asyncio.create_task(edge.session.get(client.url))
+        waiting = tasks.create_task(edge.session.get(client.url))
         (session,) = edge.server.eio.sockets.values()
         await eventually("it polls", lambda: session.queue._getters)
         wire_of(socket).write(frames_of("2probe", 0, ping=False) + frames_of("5", 0, ping=False))
@@ -435,12 +435,13 @@ async def test_whatever_an_edge_queues_for_a_client_is_bounded(kind: str) -> Non
 async def test_a_connection_without_a_client_ends_in_time(goes: str) -> None:
     async with an_edge() as edge:
         client = await edge.poller()
+        edge.server.arrivals._within_s = SOON_S
         await client.say(goes)
         await edge.is_empty()
 
 
 async def test_a_goodbye_before_the_handshake_buys_no_more_time() -> None:
-    async with an_edge(events_burst_per_client=10**6) as edge:
+    async with an_edge(events_burst_per_client=10**6, handshake_within_s=SOON_S) as edge:
         client = await edge.poller(join=False)
         while await client.say("41") == 200:
             pass
