@@ -167,15 +167,17 @@ async def test_websocket_pings_are_answered(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(
-    "edge", [{"ping_interval_s": 0.02, "ping_timeout_s": 0.05}], indirect=True, ids=["quick pings"]
+    "edge", [{"ping_interval_s": 0.2, "ping_timeout_s": 0.5}], indirect=True, ids=["quick pings"]
 )
 @pytest.mark.parametrize("join", [True, False])
 async def test_a_client_that_answers_no_ping_is_closed(edge: Edge, join: bool) -> None:
-    socket = await edge.open(join=join)
+    socket = await edge.open(join=False)
+    if join:
+        await socket.send_str("40{}")
     heard = []
     while (message := await socket.receive()).type is WSMsgType.TEXT:
         heard.append(message.data)
-    assert heard[0] == "2"
+    assert "2" in heard
     await edge.is_empty()
     assert len(edge.ends) == int(join)
 
