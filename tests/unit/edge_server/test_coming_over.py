@@ -220,11 +220,10 @@ async def test_who_is_gone_before_it_was_heard_to_come_goes_on_polling(last: str
 
 @pytest.mark.parametrize("over", [False, True])
 async def test_nothing_of_a_websocket_that_is_gone_waits_for_the_collector(over: bool) -> None:
-    def left() -> int:
+    def left() -> set[int]:
         # isinstance() asks a weak proxy that another test has left for what is gone
-        return sum(type(one) in (DirectWebSocket, ComingOver) for one in gc.get_objects())
+        return {id(one) for one in gc.get_objects() if type(one) in (DirectWebSocket, ComingOver)}
 
-    gc.collect()
     before = left()
     gc.disable()
     try:
@@ -238,7 +237,7 @@ async def test_nothing_of_a_websocket_that_is_gone_waits_for_the_collector(over:
         here.queue.let_go() if over else None
         del websocket
         await asyncio.sleep(0)
-        assert left() == before
+        assert left() <= before, "what is of other tests may go meanwhile"
     finally:
         gc.enable()
 
