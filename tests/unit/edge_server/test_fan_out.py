@@ -11,9 +11,9 @@ from edge_server.fan_out import MAX_REST_S, REST_FACTOR, FanOut, rest_after
 from edge_server.frames import text_frame, text_of
 from edge_server.rooms import Rooms
 from runtime import metrics
+from tests.simulation.simulated_loop import SimulatedLoop
 from tests.unit.edge_server.entries import entry
 from tests.unit.edge_server.transports import EngineSocket, client, seqs_on
-from tests.waiting import eventually
 
 
 async def test_a_client_that_is_gone_is_sent_nothing_and_never_counted_again() -> None:
@@ -137,16 +137,22 @@ async def test_a_client_that_does_not_read_its_answers_is_cut_off_and_counted_on
     assert metrics.SLOW_CLIENTS._value.get() == before + 1
 
 
-async def test_what_comes_during_a_rest_leaves_together_when_it_ends() -> None:
+def test_what_comes_during_a_rest_leaves_together_when_it_ends() -> None:
     rooms = Rooms()
     fan_out = FanOut(rooms)
     socket = direct_member(rooms)
-    fan_out._rests_until = asyncio.get_running_loop().time() + 0.02
-    for seq in range(3):
-        fan_out.put(entry(seq))
-        await asyncio.sleep(0)
-    assert socket.transport.wire == []
-    await eventually("written", lambda: socket.transport.wire != [])
+
+    async def rest() -> None:
+        fan_out._rests_until = 1.0
+        for seq in range(3):
+            fan_out.put(entry(seq))
+            await asyncio.sleep(0.3)
+        assert socket.transport.wire == []
+        await asyncio.sleep(0.2)
+
+    loop = SimulatedLoop()
+    loop.run_until_complete(rest())
+    loop.close()
     assert [seqs_on(data) for data in socket.transport.wire] == [[0, 1, 2]]
 
 

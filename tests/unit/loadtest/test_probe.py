@@ -19,6 +19,7 @@ from tests.unit.loadtest.plain_edge import PlainEdge, running_edge
 
 UP = "up201906045"
 ROOM = f"probe-{UP}"
+SOON_S = 0.3
 
 
 class Gateway:
@@ -96,9 +97,10 @@ async def test_each_look_has_a_token_of_its_own_as_a_probe_that_never_ends_outli
 
 
 async def bad_look(probe: Probe, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probing, "LOOK_TIMEOUT_S", 0.3)
     before = looks(step)
-    assert not await probe.look()
+    with monkeypatch.context() as patch:
+        patch.setattr(probing, "LOOK_TIMEOUT_S", SOON_S)
+        assert not await probe.look()
     assert looks(step) == before + 1
     assert probe.availability.outages == 1
     assert REGISTRY.get_sample_value("chat_probe_up") == 0
@@ -173,13 +175,10 @@ async def test_an_outage_began_when_the_first_bad_look_did_and_not_when_it_gave_
         await bad_look(probe, "message", monkeypatch)
         edge.answer = answer
         assert await probe.look()
-    assert probe.availability.down_s >= probing.LOOK_TIMEOUT_S
+    assert probe.availability.down_s >= SOON_S
 
 
-async def test_looks_go_on_after_a_bad_one_and_end_when_their_time_is_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(probing, "LOOK_TIMEOUT_S", 0.3)
+async def test_looks_go_on_after_a_bad_one_and_end_when_their_time_is_over() -> None:
     async with probed() as (probe, _, gateway):
         gateway.closed = True
         await probe.run(every_s=0.01, for_s=0.05)
