@@ -288,6 +288,7 @@ def run_seed(seed: int, **options: Any) -> World:
     """Run one seed to its end, and return what became of it. ``options`` are those of `World`."""
     loop = SimulatedLoop()
     # Pauses before retries have jitter from the global generator: it must be the seed's too.
+    chance_of_others = random.getstate()
     random.seed(seed)
     logging.disable(logging.CRITICAL)
     try:
@@ -297,4 +298,5 @@ def run_seed(seed: int, **options: Any) -> World:
         return world
     finally:
         logging.disable(logging.NOTSET)
+        random.setstate(chance_of_others)
         loop.close()

@@ -1,7 +1,7 @@
 """A database and persisters of the test's own; none outlives its test."""
 
-import random
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,12 +15,14 @@ from runtime.settings import KafkaSettings
 from schemas import topics
 from tests.integration.persister.processes import History, Persister, open_history
 
+GENERATIONS = count(100)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def topics_of_its_own() -> Iterator[None]:
     """Let a file have a generation of its own: a new database gets all that the log says, again and again."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("KAFKA_GENERATION", str(random.randrange(100, 1_000)))
+        environment.setenv("KAFKA_GENERATION", str(next(GENERATIONS)))
         yield
 
 
