@@ -7,7 +7,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,16 @@ def outcome(request: pytest.FixtureRequest) -> Outcome:
     mine = Outcome(" ".join((request.function.__doc__ or request.node.name).split()))
     kept.append(mine)
     return mine
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that came to its end and does not say what it checked: the report would say it did not."""
+    report = yield
+    outcome = item.funcargs.get("outcome")
+    if report.when == "call" and report.passed and isinstance(outcome, Outcome) and not outcome.checked:
+        report.outcome, report.longrepr = "failed", "it does not say what it checked"
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -64,6 +64,7 @@ async def test_a_gateway_that_is_cut_off_alone_lets_no_removed_member_read(
             await eventually("it is known that they are no member", lambda: _is(reader, 403))
             await eventually("it may be given work", lambda: asyncio.to_thread(gateway.is_ready))
     outcome.counts["gateway cut off"] += 1
+    outcome.checked = "who was removed was refused, and the gateway took no work meanwhile"
 
 
 @pytest.mark.usefixtures("long_only")
@@ -80,6 +81,7 @@ async def test_while_kafka_is_away_for_all_members_go_on_reading(stage: Stage, o
             assert await reader.status() == 200
             assert await asyncio.to_thread(gateway.is_ready)
     outcome.counts["Kafka frozen"] += 1
+    outcome.checked = "a member read every second, and the gateway stayed ready"
 
 
 async def _is(reader: Reader, status: int) -> bool:
