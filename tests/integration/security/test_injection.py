@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-import pytest
 from yarl import URL
 
 from api_gateway import pages
@@ -160,10 +159,3 @@ async def test_a_websocket_never_compresses(log: Log) -> None:
     async with edge() as here, raw(here, new_up(), compress=15) as client:
         await eventually("it is in", lambda: any(frame.startswith("40") for frame in client.frames))
         assert client.websocket.compress == 0
-
-
-@pytest.mark.parametrize("size", [131_073, 1_000_000])
-async def test_a_body_past_its_bound_is_refused_before_it_is_read(log: Log, size: int) -> None:
-    async with gateway() as here:
-        answer = await here.public.ask("POST", "/chat/group", bearer=token(new_up()), data=b"x" * size)
-        assert (answer.status, answer.code) == (413, "too_large")
