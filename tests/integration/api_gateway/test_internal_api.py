@@ -2,10 +2,8 @@
 
 import asyncio
 
-import pytest
-
-from tests.integration.api_gateway.gateways import SERVICE_TOKEN, Gateway, gateway
-from tests.integration.backing import new_group, new_up, token
+from tests.integration.api_gateway.gateways import Gateway, gateway
+from tests.integration.backing import new_group, new_up
 
 
 async def group_of(here: Gateway, *users: str) -> str:
@@ -134,25 +132,6 @@ async def test_the_ten_routes_are_those_of_the_contract(stored: str) -> None:
         ("GET", "/user/"),
         ("POST", "/user/{up}"),
     }
-
-
-@pytest.mark.parametrize(
-    ("bearer", "code"),
-    [
-        (None, "missing_token"),
-        ("another-token-of-services", "invalid_token"),
-        (token("up201906045"), "invalid_token"),
-    ],
-)
-async def test_only_the_service_token_opens_the_internal_api(
-    bearer: str | None, code: str, stored: str
-) -> None:
-    async with gateway(mongodb_database=stored) as here:
-        for method, path in (("GET", "/group/"), ("POST", "/message/"), ("GET", "/user/")):
-            refused = await here.internal.ask(method, path, bearer=bearer)
-            assert (refused.status, refused.code) == (401, code)
-        student = await here.public.ask("GET", "/chat/group", bearer=SERVICE_TOKEN)
-        assert student.code == "invalid_token"
 
 
 async def test_what_cannot_be_posted_is_refused_by_name(stored: str) -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from socketio.exceptions import ConnectionError as RefusedConnection
 
-from runtime import metrics, service
+from runtime import metrics
 from tests.integration.backing import Log, new_group, new_up, token
 from tests.integration.edge_server.abusers import OPEN, POLL, raw, tcp
 from tests.integration.edge_server.edges import ChatClient, Edge, edge
@@ -217,13 +217,6 @@ async def test_a_body_whose_sender_goes_in_the_middle_of_it_is_no_failure_of_our
         assert (await session.get(here.url + POLL)).status == 200
         await asyncio.sleep(0)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
-
-
-async def test_a_head_that_never_ends_is_closed(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "IDLE_CONNECTION_S", 0.5)
-    async with edge() as here, tcp(here) as (reader, writer):
-        writer.write(b"GET /socket.io/ HTTP/1.1\r\nHost: x\r\nX-A: ")
-        assert await reader.read() == b""
 
 
 async def test_of_too_many_connections_of_a_user_the_oldest_is_told_and_closed(log: Log) -> None:

@@ -116,32 +116,6 @@ def test_the_most_recently_used_tokens_stay() -> None:
     assert verifier.asked == asked
 
 
-@pytest.mark.parametrize(
-    ("claims", "key", "algorithm", "code"),
-    [
-        ({"exp": time.time() + A_DAY_S}, SECRET, "HS256", INVALID_TOKEN),
-        ({"sub": "up201906045", "exp": time.time() - 60}, SECRET, "HS256", EXPIRED_TOKEN),
-        (
-            {"sub": "up201906045", "exp": time.time() + A_DAY_S},
-            "another-secret-of-thirty-two-bytes!",
-            "HS256",
-            INVALID_TOKEN,
-        ),
-        ({"sub": "up201906045", "exp": time.time() + A_DAY_S}, None, "none", INVALID_TOKEN),
-        ({"sub": "up201906045"}, SECRET, "HS256", INVALID_TOKEN),
-        ({"sub": "somebody", "exp": time.time() + A_DAY_S}, SECRET, "HS256", INVALID_TOKEN),
-    ],
-)
-def test_a_wrong_token_has_its_name(
-    claims: dict[str, object], key: str, algorithm: str, code: object
-) -> None:
-    verifier = TokenVerifier(TokenSettings(token_secret=SecretStr(SECRET)))
-    tokens = KnownTokens(verifier, size=10, trust_s=60)
-    with pytest.raises(Refused) as refused:
-        tokens.identify(f"Bearer {jwt.encode(claims, key, algorithm)}")
-    assert refused.value.refusal is code
-
-
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic dXA6dXA="])
 def test_no_token_is_a_missing_token(header: str | None) -> None:
     verifier = TokenVerifier(TokenSettings(token_secret=SecretStr(SECRET)))
