@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from deploy.local.kafka_native import REPOSITORY
-from deploy.metrics_page import name_of, rows
 from runtime import metrics
 from tests.unit.deploy.prometheus import FOLDER, jobs_in, promtool, series_names, with_promtool
 
@@ -74,9 +73,3 @@ def test_an_alert_has_a_page_that_says_what_to_do(rule: dict[str, Any]) -> None:
 def test_no_page_is_about_an_alert_that_is_gone() -> None:
     pages = {page.stem for page in RUNBOOKS.glob("*.md")} - {"README"}
     assert pages == {rule["alert"] for rule in RULES}
-
-
-@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
-def test_a_page_names_only_metrics_that_exist(page: Path) -> None:
-    named = set(re.findall(r"\bchat_\w+", page.read_text()))
-    assert named <= series_names() | {name_of(row) for row in rows()}
