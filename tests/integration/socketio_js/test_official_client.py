@@ -228,7 +228,8 @@ async def test_a_frame_that_is_no_event_is_answered_and_harms_nobody_else(
     ana = await pair.connect(node, pair.first, transports=["websocket"])
     rui = await pair.connect(node, pair.second, transports=["websocket"])
     await ana.send_raw(raw)
-    # The sender is told, or closed: which of them, the edge's own tests say.
+    # Which of them, the edge's own tests say.
+    await ana.until("told, or closed", lambda now: bool(now["refused"] or now["disconnects"]))
     await rui.say(pair.group, "ouvem-me?")
     assert await rui.texts(1) == ["ouvem-me?"]
     state = await rui.state()
