@@ -15,12 +15,12 @@ from aiokafka.structs import RecordMetadata
 
 from schemas import topics
 from schemas.log_records import Encoded
+from tests.records import LOG_APPEND_TIME, consumed
 from tests.simulation.chance import Chance
 from tests.simulation.process import Process
 
 PARTITIONS = 2
 EPOCH_MS = 1_700_000_000_000
-LOG_APPEND_TIME = 1
 HIDDEN = 0.5
 """How often a broker answers what was sent twice without saying where it stands."""
 
@@ -111,7 +111,7 @@ class SimulatedLog:
         sent.offset = len(partition.records)
         now_ms = EPOCH_MS + int(asyncio.get_running_loop().time() * 1000)
         partition.records += [
-            record_of(route.tp, offset, now_ms, record)
+            consumed(route.tp.topic, record, offset=offset, partition=route.tp.partition, timestamp=now_ms)
             for offset, record in enumerate(sent.records, sent.offset)
         ]
         partition.in_flight.append((route, sent))
@@ -202,20 +202,3 @@ class Route:
         while self.waiting:
             self._log.append(self, self.waiting.popleft())
         return None
-
-
-def record_of(tp: TopicPartition, offset: int, timestamp: int, record: Encoded) -> ConsumerRecord:
-    """Return a record as aiokafka's consumer hands it over."""
-    return ConsumerRecord(
-        topic=tp.topic,
-        partition=tp.partition,
-        offset=offset,
-        timestamp=timestamp,
-        timestamp_type=LOG_APPEND_TIME,
-        key=record.key,
-        value=record.value,
-        checksum=None,
-        serialized_key_size=len(record.key),
-        serialized_value_size=-1 if record.value is None else len(record.value),
-        headers=tuple(record.headers),
-    )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from aiokafka import ConsumerRecord
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -10,6 +9,7 @@ from edge_server.delivery import _entry
 from persister.read_records import NewMessage, read
 from schemas import topics
 from schemas.log_records import MAX_TEXT_BYTES, Encoded, Headers, MessageSent, encode
+from tests.records import consumed
 
 Damage = Callable[[Encoded], Encoded]
 
@@ -55,7 +55,5 @@ def test_edges_and_persister_take_the_same_records_for_messages(text: str, damag
     written = good(text)
     for one in damage:
         written = one(written)
-    record = ConsumerRecord(
-        topics.MESSAGES, 0, 5, 9, 1, written.key, written.value, None, -1, -1, tuple(written.headers)
-    )
+    record = consumed(topics.MESSAGES, written, offset=5)
     assert (_entry(record).frame is not None) == isinstance(read(record), NewMessage)

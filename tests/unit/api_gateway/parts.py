@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiokafka import ConsumerRecord
-
 from api_gateway.bodies import Bodies
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
@@ -15,6 +13,7 @@ from api_gateway.unread_answers import UnreadAnswers
 from runtime.memberships import Memberships
 from schemas import topics
 from schemas.log_records import Encoded, MemberJoined
+from tests.records import consumed
 
 Document = dict[str, Any]
 
@@ -32,23 +31,6 @@ async def until(holds: Callable[[], object]) -> None:
     while not holds():
         assert loop.time() < end
         await asyncio.sleep(0)
-
-
-def record(encoded: Encoded, *, topic: str = "t", offset: int = 0) -> ConsumerRecord:
-    """Return an encoded record as a consumer sees it."""
-    return ConsumerRecord(
-        topic=topic,
-        partition=0,
-        offset=offset,
-        timestamp=0,
-        timestamp_type=1,
-        key=encoded.key,
-        value=encoded.value,
-        checksum=None,
-        serialized_key_size=0,
-        serialized_value_size=0,
-        headers=tuple(encoded.headers),
-    )
 
 
 class FakeWriter:
@@ -113,5 +95,5 @@ class GroupParts:
     def read_back(self, topic: str, written: Sequence[Place], records: Sequence[Encoded]) -> None:
         """Let the follower of a topic read what was written."""
         take = {topics.GROUPS: self.directory.take, topics.MEMBERSHIPS: self.memberships.take}[topic]
-        take(0, [record(one, offset=where.offset) for one, where in zip(records, written, strict=True)])
+        take(0, [consumed(topic, it, offset=at.offset) for it, at in zip(records, written, strict=True)])
         self.positions[topic][0] = written[-1].offset + 1

@@ -22,7 +22,8 @@ from schemas.refusals import (
     UNAVAILABLE,
     Refused,
 )
-from tests.unit.api_gateway.parts import GroupParts, record, until
+from tests.records import consumed
+from tests.unit.api_gateway.parts import GroupParts, until
 
 A, B, C = "up200000001", "up200000002", "up200000003"
 students = st.sampled_from([A, B, C])
@@ -379,9 +380,9 @@ def test_the_directory_keeps_the_newest_record_and_a_tombstone_ends_a_group() ->
         encode(GroupCreated(group="x", name=name, created_by=None), key="x", source="test")
         for name in ("old", "new")
     )
-    parts.directory.take(0, [record(old), record(new)])
+    parts.directory.take(0, [consumed("t", old), consumed("t", new)])
     assert parts.directory.name_of("x") == "new"
-    parts.directory.take(0, [record(new._replace(value=None))])
+    parts.directory.take(0, [consumed("t", new._replace(value=None))])
     assert (parts.directory.find("x"), parts.directory.ids()) == (None, [])
 
 
@@ -389,7 +390,7 @@ def test_a_record_that_cannot_be_read_is_left_out() -> None:
     parts = GroupParts()
     good = encode(GroupCreated(group="x", name="n", created_by=None), key="x", source="test")
     for bad in (good._replace(value=b"{"), good._replace(headers=[])):
-        parts.directory.take(0, [record(bad), record(good)])
+        parts.directory.take(0, [consumed("t", bad), consumed("t", good)])
     assert parts.directory.ids() == ["x"]
 
 

@@ -13,7 +13,7 @@ from schemas.assignments import TABLE_KEY, Shard, TableAssigned
 from schemas.log_records import Encoded, encode
 from schemas.refusals import NO_EDGE, Refused
 from schemas.up_number import CIRCLE, point_of
-from tests.unit.api_gateway.parts import record
+from tests.records import consumed
 
 ups = st.integers(0, CIRCLE - 1).map(lambda n: f"up{n:09d}")
 
@@ -36,7 +36,7 @@ def tables(draw: st.DrawFn) -> TableAssigned:
 
 def take(assignments: Assignments, *taken: TableAssigned) -> None:
     written = [encode(table, key=TABLE_KEY, source="dispatcher") for table in taken]
-    assignments.take(0, [record(one) for one in written])
+    assignments.take(0, [consumed("t", one) for one in written])
 
 
 def wanted(table: TableAssigned | None, up: str) -> Location | None:
@@ -87,5 +87,5 @@ def test_a_record_that_cannot_be_read_leaves_the_table_as_it_was() -> None:
         json.dumps({"epoch": 9, "version": 9, "shards": [], "urls": {}}).encode(),
         None,
     ):
-        assignments.take(0, [record(Encoded(b"table", value, headers))])
+        assignments.take(0, [consumed("t", Encoded(b"table", value, headers))])
         assert found(locations, "up201906045") == wanted(table, "up201906045")

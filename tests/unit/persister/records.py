@@ -19,28 +19,9 @@ from schemas.log_records import (
     encode,
     tombstone,
 )
+from tests.records import consumed
 
 PARTITIONS = 2
-
-
-def consumed(
-    topic: str, record: Encoded, *, offset: int = 0, partition: int = 0, timestamp: int = 1_000
-) -> ConsumerRecord:
-    """Return a record as the client library gives it; a key of None is what `Encoded` can't say."""
-    key: bytes | None = record.key
-    return ConsumerRecord(
-        topic,
-        partition,
-        offset,
-        timestamp,
-        1,
-        key,
-        record.value,
-        None,
-        -1 if key is None else len(key),
-        -1 if record.value is None else len(record.value),
-        tuple(record.headers),
-    )
 
 
 def message(*, group: str = "g1", up: str = "up201900001", id: str = "m1", text: str = "hi") -> Encoded:  # noqa: A002 - the name on the wire

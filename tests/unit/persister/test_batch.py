@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from persister.batch import Batch, Limits
 from persister.read_records import Fold, NewMessage, Poison, read
+from tests.records import consumed
 from tests.unit.persister import records as make
-from tests.unit.persister.records import ROOMY, batch_of, consumed, logs, partition_of
+from tests.unit.persister.records import ROOMY, batch_of, logs, partition_of
 
 
 @given(logs())

@@ -17,9 +17,10 @@ from persister.outage import NoLongerOursError, Outage
 from persister.read_records import Fold, NewMessage, Poison, read
 from runtime.mongo import StoreUnavailable
 from schemas import documents, topics
+from tests.records import consumed
 from tests.unit.persister import records as make
 from tests.unit.persister.model_store import ModelStore
-from tests.unit.persister.records import ROOMY, batch_of, consumed, logs
+from tests.unit.persister.records import ROOMY, batch_of, logs
 
 
 class Letters:

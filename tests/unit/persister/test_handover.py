@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from persister.batch import Batch, Limits
 from persister.handover import Handover
 from schemas import topics
+from tests.records import consumed
 from tests.unit.persister import records as make
-from tests.unit.persister.records import consumed
 
 TP = TopicPartition(topics.MESSAGES, 0)
 

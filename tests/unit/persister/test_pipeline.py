@@ -16,9 +16,9 @@ from persister.outage import Outage
 from persister.pipeline import Pipeline
 from persister.settings import PersisterSettings
 from schemas import documents, topics
+from tests.records import consumed
 from tests.unit.persister import records as make
 from tests.unit.persister.model_store import ModelStore
-from tests.unit.persister.records import consumed
 from tests.waiting import eventually
 
 TP, QUIET = TopicPartition(topics.MESSAGES, 0), TopicPartition(topics.MESSAGES, 1)

@@ -11,9 +11,10 @@ from persister.batch_writer import BatchWriter
 from persister.outage import Outage
 from schemas import documents, topics
 from schemas.log_records import PresenceChanged
+from tests.records import consumed
 from tests.unit.persister import records as make
 from tests.unit.persister.model_store import ModelStore
-from tests.unit.persister.records import batch_of, consumed
+from tests.unit.persister.records import batch_of
 
 UP = "up201900001"
 Said = tuple[bool, str | None]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from persister.read_records import TOPICS, Fold, NewMessage, Poison, read
 from schemas import documents, topics
 from schemas.log_records import MAX_TEXT_BYTES, Encoded
+from tests.records import consumed
 from tests.unit.persister import records as make
-from tests.unit.persister.records import consumed
 
 
 def reason(topic: str, record: Encoded) -> str:
