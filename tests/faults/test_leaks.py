@@ -10,6 +10,8 @@ import aiohttp
 import pytest
 
 from deploy.demo.service_process import ServiceProcess
+from loadtest.websocket import client_frame
+from tests.faults.flooder import UPGRADE
 from tests.faults.outcomes import Outcome
 from tests.faults.service_figures import metric, open_files, resident_bytes
 from tests.faults.stage import Stage
@@ -50,21 +52,10 @@ ALL_MAY_COME: Final = {
     "PING_TIMEOUT_S": "1",
 }
 
-UPGRADE: Final = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: edge\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 POLLING: Final = b"/socket.io/?EIO=4&transport=polling"
 POLL: Final = b"GET " + POLLING + b" HTTP/1.1\r\nHost: edge\r\n\r\n"
 ANSWERED: Final = re.compile(rb'"sid":"([^"]+)"|\r\n\r\nOK')
 """What a part is answered by: with a session, or what was polled has been taken."""
-
-
-def frame(text: str) -> bytes:
-    """Return a client's frame, masked by zeros."""
-    payload = text.encode()
-    assert 126 <= len(payload) < 65_536
-    return b"\x81\xfe" + len(payload).to_bytes(2, "big") + bytes(4) + payload
 
 
 def polled(body: str) -> bytes:
@@ -80,10 +71,10 @@ def stages(token: str) -> dict[str, Sequence[bytes]]:
         "connected": [],
         "half a request": [UPGRADE[:60]],
         "upgraded": [UPGRADE],
-        "a bad token": [UPGRADE, frame(bad)],
-        "half a token": [UPGRADE, frame(connect)[:50]],
-        "let in": [UPGRADE, frame(connect)],
-        "half a message": [UPGRADE, frame(connect), frame("42" + "x" * 200)[:50]],
+        "a bad token": [UPGRADE, client_frame(bad.encode())],
+        "half a token": [UPGRADE, client_frame(connect.encode())[:50]],
+        "let in": [UPGRADE, client_frame(connect.encode())],
+        "half a message": [UPGRADE, client_frame(connect.encode()), client_frame(b"42" + b"x" * 200)[:50]],
         "polling": [POLL],
         "polling, half a token": [POLL, polled(connect)[:-50]],
         "polling, let in": [POLL, polled(connect)],

@@ -18,7 +18,8 @@ from edge_server.packet_queue import PacketQueue
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import Unfinished
 from edge_server.write_through import WriteThrough
-from tests.simulation.network import Transport, client_frame
+from loadtest.websocket import client_frame
+from tests.simulation.network import Transport
 from tests.simulation.process import Process
 
 _EVENT: Final = re.compile(r"2(\d+)(\[.*)", re.DOTALL)
@@ -92,7 +93,7 @@ class EngineSocket:
             coming = ComingOver(self, self.websocket, self._settings, self._came_over, self._ended)
             self.websocket.carry(coming, coming.ended)
             texts = ["2probe", "5", *texts]
-        self.websocket.data_received(b"".join(client_frame(text) for text in texts))
+        self.websocket.data_received(b"".join(client_frame(text.encode()) for text in texts))
 
     def lost(self) -> None:
         """The connection is gone."""

@@ -8,7 +8,6 @@ from tests.simulation.chance import Chance
 
 _CLOSE_FRAME: Final = b"\x88"
 _TEXT_FRAME: Final = b"\x81"
-_UNCHANGING_MASK: Final = bytes(4)
 
 
 class Pipe:
@@ -77,14 +76,6 @@ class Transport:
 
     def get_write_buffer_size(self) -> int:
         return 0
-
-
-def client_frame(text: str) -> bytes:
-    """Return a client's frame around a text."""
-    payload = text.encode()
-    size = len(payload)
-    head = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
-    return _TEXT_FRAME + head + _UNCHANGING_MASK + payload
 
 
 def texts_of(data: bytes | None) -> list[str | None]:
