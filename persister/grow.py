@@ -18,7 +18,6 @@ from aiokafka.errors import KafkaError
 
 from persister.batch import Ends
 from persister.growing_topics import (
-    SEAL,
     WHILE_FILLED,
     Config,
     GrowingTopics,
@@ -87,7 +86,7 @@ class Growth:
 
     async def _seal(self, configs: Mapping[str, Config]) -> None:
         for name, config in configs.items():
-            await self._kafka.configure(self._old.topic(name), {**config, **SEAL})
+            await self._kafka.configure(self._old.topic(name), {**config, **topics.SEAL})
 
     async def _ends_once_stored(self, within_s: float) -> Ends:
         """Wait for the persister, which still runs: the store must have all that the old topics hold."""

@@ -19,6 +19,7 @@ from persister.batch import Ends
 from runtime import kafka
 from runtime.kafka_topics import config_of
 from runtime.settings import KafkaSettings
+from schemas import topics
 
 Config = dict[str, str]
 
@@ -34,8 +35,6 @@ DONE_WITHIN_S: Final = 60.0
 AT_ONCE: Final = 5_000
 SET_ON_THE_TOPIC: Final = 1
 """Kafka's number for a configuration that the topic itself has, and not the broker."""
-SEAL: Final = {"max.message.bytes": "0"}
-"""With this, a topic takes no record any more: whoever still writes is refused."""
 WHILE_FILLED: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
 """Kafka deletes records by offset only where it deletes at all."""
 
@@ -57,7 +56,7 @@ class GrowingTopics:
         code, entries = await config_of(self._admin, topic)
         _raise_for(code)
         config = {name: value for name, value, _, source, *_ in entries if source == SET_ON_THE_TOPIC}
-        return dict(config.items() - SEAL.items())
+        return dict(config.items() - topics.SEAL.items())
 
     async def configure(self, topic: str, config: Config) -> None:
         """Let this be all that is configured on a topic itself."""

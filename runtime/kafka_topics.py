@@ -95,9 +95,13 @@ async def _check_config(admin: Any, topic: topics.Topic, name: str) -> None:
             "how a topic is kept is not known", extra=logs.facts(topic=name, error=for_code(code).__name__)
         )
         return
-    fault = topic.misfit({entry[0]: entry[1] for entry in entries})
+    found = {entry[0]: entry[1] for entry in entries}
+    fault = topic.misfit(found)
     if fault is not None:
         raise Fatal(f"topic {name} has {fault}: change it by kafka-configs.sh --alter before you go on")
+    if topics.SEAL.items() <= found.items():
+        # No reason to end: the persister runs while the log grows.
+        log.warning("a topic is sealed, nobody can write to it", extra=logs.facts(topic=name))
 
 
 async def _create(admin: Any, topic: topics.Topic, name: str, settings: KafkaSettings) -> str | None:

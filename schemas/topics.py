@@ -83,6 +83,9 @@ ALL: Final[dict[str, Topic]] = {
 OF_GENERATIONS: Final = (MESSAGES, GROUPS, MEMBERSHIPS, USERS)
 """Topics that are made anew when the number of partitions grows."""
 
+SEAL: Final = {"max.message.bytes": "0"}
+"""Configures a topic to take no record any more: whoever still writes is refused."""
+
 
 def in_generation(name: str, generation: int) -> str:
     """Return what Kafka calls a topic in a generation, which counts from 1: ``chat.messages.2``."""

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from persister import grow
 from persister.batch import Ends
 from persister.grow import CannotGrow, Growth, NotTakenBack, beginning_of, next_generation, not_stored
-from persister.growing_topics import SEAL, Config, GrowingTopics, until
+from persister.growing_topics import Config, GrowingTopics, until
 from persister.settings import PersisterSettings
 from runtime.kafka import partition_of
 from schemas import documents, topics
@@ -158,7 +158,7 @@ async def test_the_new_topics_are_configured_as_the_old_ones_which_take_nothing_
     await growing.run()
     for name in topics.OF_GENERATIONS:
         assert kafka.configs[growing.new.topic(name)] == before[name]
-        assert kafka.configs[name] == {**before[name], **SEAL}
+        assert kafka.configs[name] == {**before[name], **topics.SEAL}
         for partition in range(5):
             assert store.next[documents.progress_key(growing.new.topic(name), partition)] == 20
 

@@ -182,6 +182,18 @@ async def test_how_long_and_in_what_pieces_a_topic_is_kept_is_the_operators_choi
     await ensure_topics(SETTINGS, topics.OF_GENERATIONS)
 
 
+@pytest.mark.parametrize("limit", ["0", "1048588"])
+async def test_a_topic_that_was_sealed_for_a_growth_is_named(
+    limit: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    admin = Admin({topics.MESSAGES: 12})
+    admin.config = {"max.message.bytes": limit}
+    use(monkeypatch, admin)
+    await ensure_topics(SETTINGS, [topics.MESSAGES])
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["a topic is sealed, nobody can write to it"] * (limit == "0")
+
+
 async def test_who_may_not_read_how_a_topic_is_kept_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     admin = Admin({topics.MESSAGES: 12})
     admin.config = {"cleanup.policy": "compact"}
