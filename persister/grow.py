@@ -70,7 +70,10 @@ class Growth:
         """
         for name in topics.OF_GENERATIONS:
             if await self._kafka.exists(self.new.topic(name)):
-                raise CannotGrow(f"{self.new.topic(name)} is there already: did the log grow before?")
+                raise CannotGrow(
+                    f"{self.new.topic(name)} is there already: did the log grow before, or was that killed? "
+                    'If killed, begin by "Giving it up" in docs/operating/upgrade.md'
+                )
         await ensure_topics(self._old, [*topics.OF_GENERATIONS, topics.DEAD_LETTERS])
         configs = {name: await self._kafka.config(self._old.topic(name)) for name in topics.OF_GENERATIONS}
         try:
