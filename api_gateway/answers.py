@@ -16,9 +16,9 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import Counter, Histogram
 
 from api_gateway.ready_response import ReadyResponse, line
-from api_gateway.unread_answers import SMALL_BYTES, UnreadAnswers
+from api_gateway.unread_answers import LONGEST_OF_A_WRITE, SMALL_BYTES, UnreadAnswers
 from runtime import metrics, refusing
-from runtime.bounded_runner import ENDS_READS, UNREAD_HEADERS
+from runtime.bounded_runner import ENDS_READS, READING, UNREAD_HEADERS
 from schemas.refusals import (
     INTERNAL,
     INVALID_PAYLOAD,
@@ -141,8 +141,10 @@ class Api:
             else:
                 try:
                     response = await handler(request)
-                    if len(response.body) > SMALL_BYTES:
-                        self._unread.admit(response.caller, len(response.body))
+                    size = len(response.body)
+                    if size > (SMALL_BYTES if request.method in READING else LONGEST_OF_A_WRITE):
+                        self._unread.admit(response.caller, size)
+                    if size > SMALL_BYTES:
                         response.unread = self._unread
                 except asyncio.CancelledError:
                     meter.note(CLIENT_GONE, time.perf_counter() - started)

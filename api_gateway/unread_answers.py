@@ -10,11 +10,13 @@ from aiohttp import web
 
 from api_gateway.held_bytes import HeldBytes
 from runtime import metrics
-from runtime.bounded_runner import KERNEL_AHEAD_BYTES
 
-SMALL_BYTES: Final = KERNEL_AHEAD_BYTES
-"""Answers up to here are neither refused nor timed: the kernel takes as much of each connection anyway. What
-tells of a new group or message is never longer: it stands in the log by then, and must not be refused."""
+SMALL_BYTES: Final = 65_536
+"""Answers up to here are neither counted nor timed: the kernel and the transport take as much anyway."""
+
+LONGEST_OF_A_WRITE: Final = 131_072
+"""What tells of a new group or message is never longer. That stands in the log by then: up to here the answer
+to a write is counted and timed, but not refused."""
 
 
 class UnreadAnswers(HeldBytes):
