@@ -533,6 +533,19 @@ async def test_who_sends_too_many_events_is_told_how_long_the_debt_takes() -> No
     assert [round(wait_s, -2) for wait_s in waits] == [2_000, 3_000, 4_000]
 
 
+async def test_who_may_not_send_a_long_event_is_told_when_that_fits() -> None:
+    async with an_edge(events_per_s_per_client=0.001, events_burst_per_client=20) as edge:
+        socket = await edge.websocket()
+        answers = []
+        for _ in range(2):
+            await socket.send_str('421["any","' + "x" * 1_024 * 16 + '"]')
+            answers.append(await socket.receive_str())
+    found = re.search('"retry_after":([0-9]+)', answers[-1])
+    # Of 20 there are 2 (the hello counts, too), the refusal takes 1, and 17 are wanted.
+    assert found is not None
+    assert round(int(found[1]), -3) == 16_000
+
+
 async def test_an_event_longer_than_the_burst_passes_alone() -> None:
     async with an_edge(events_per_s_per_client=1_000.0, events_burst_per_client=20) as edge:
         socket = await edge.websocket()

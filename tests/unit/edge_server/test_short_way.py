@@ -261,6 +261,18 @@ async def test_a_long_message_counts_once_more_for_each_kib(bytes_: int, fit: in
     assert (await edge.ordinary("42" + f"{fit}" + chat(said)))[1]["error"]["code"] == "rate_limited"
 
 
+@pytest.mark.parametrize("short", [False, True])
+async def test_who_may_not_say_something_long_is_told_when_that_fits(short: bool) -> None:
+    edge = Edge(messages_per_s_per_user=0.001, messages_burst_per_user=20)
+    await edge.ordinary("421" + chat(saying("hello")))
+    text = "422" + chat(saying("x" * 16_384))
+    await edge.ordinary(text)
+    edge.published.messages.clear()
+    (_, answer) = (edge.short(text) if short else await edge.ordinary(text)) or []
+    # Of 20 there are 2, the refusal takes 1, and 17 are wanted.
+    assert round(answer["error"]["retry_after"], -3) == 16_000
+
+
 def test_a_budget_of_messages_keeps_the_loop_s_time() -> None:
     """A simulated run is its seed's alone: no real clock may refuse a message, or let one through."""
 
