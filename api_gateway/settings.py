@@ -115,7 +115,10 @@ class GatewaySettings(
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        """A stop must not cut off a write that may still be acknowledged: nobody would know of it."""
+        """A stop must not cut off a write that may still be acknowledged: nobody would know of it.
+
+        A new group is two, one after the other, of which the second may still be cut off.
+        """
         if self.send_timeout_ms / 1000 >= self.finish_within_s:
             raise ValueError(f"SEND_TIMEOUT_MS must be less than {FINISH_SHARE:.0%} of SHUTDOWN_DEADLINE_S")
         return self

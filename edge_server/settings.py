@@ -63,7 +63,7 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
         default=1_000,
         ge=1,
         description="Events that one connection may send at once, one more for each KiB, but none as more "
-        "than this; one that goes on after as many refusals is closed.",
+        "than this; one that goes on although as much again was refused is closed.",
     )
     messages_per_s_per_user: PerSecond = Field(
         default=200.0, description="Messages that one user may send in a second, over all connections."

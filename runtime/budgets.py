@@ -11,6 +11,8 @@ SWEEP_FROM: Final = 1_024
 SHARED_COST: Final = 0.15
 """What each message of a request to the log adds after the first."""
 MOST_REQUEST_COST: Final = 2.0
+FEWEST_REFUSALS: Final = 10
+"""Of a large amount, until it shows by the debt that nobody heeds them."""
 
 
 def request_cost(messages: int) -> float:
@@ -40,13 +42,14 @@ class Budget:
         return self._left
 
     def pay(self, now: float, amount: float = 1.0) -> bool:
-        """Spend an amount, which counts at most the burst, if there is so much; otherwise owe 1 more.
+        """Spend an amount if there is so much, and owe it otherwise. Returns whether there was.
 
-        Returns whether there was.
+        It counts at most the burst: a full budget allows anything once. What is refused counts a tenth of
+        that at most: who sends what is too much for it is told so ten times before the debt is the burst.
         """
         amount = min(amount, self._burst)
         has_enough = self.left(now) >= amount
-        self.spend(now, amount if has_enough else 1.0)
+        self.spend(now, amount if has_enough else max(1.0, min(amount, self._burst / FEWEST_REFUSALS)))
         return has_enough
 
     def left(self, now: float) -> float:
@@ -82,7 +85,7 @@ class Budgets:
         return self._of(spender, now).pay(now, amount)
 
     def ignores_refusals(self, spender: str, now: float) -> bool:
-        """Say whether a spender owes as much as the burst: so many refusals were not heeded."""
+        """Say whether a spender owes as much as the burst: ten refusals at least were not heeded."""
         return self.left(spender, now) <= -self._burst
 
     def wait_s(self, spender: str, now: float, amount: float = 1.0) -> int:

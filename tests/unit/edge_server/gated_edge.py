@@ -122,9 +122,10 @@ async def an_edge(**settings: Any) -> AsyncIterator[Edge]:
 
 
 async def is_closed(socket: ClientWebSocketResponse) -> None:
-    """Read until the edge has closed it."""
-    while (await socket.receive()).type in {WSMsgType.TEXT, WSMsgType.BINARY}:
-        pass
+    """Read until the edge has closed it. Raises TimeoutError where it does not."""
+    async with asyncio.timeout(60):
+        while (await socket.receive()).type in {WSMsgType.TEXT, WSMsgType.BINARY}:
+            pass
 
 
 def wire_of(socket: ClientWebSocketResponse) -> asyncio.Transport:
