@@ -1,5 +1,6 @@
 """A request as engine.io wants to see it: what it looks at, all of a polled body, and who may come."""
 
+import re
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ _HEADERS: Final = (
     ("X-Forwarded-Proto", "HTTP_X_FORWARDED_PROTO"),
 )
 """The headers that engine.io looks at, and what it calls them."""
+_PYTHONS_CLOCK: Final = re.compile(r"\d+\.\d+")
+"""Python's client writes the time in seconds into ``t``, whatever its `User-Agent`: no other does."""
 
 
 class WholeBody:
@@ -64,6 +67,12 @@ def environ_of(request: Request) -> dict[str, Any]:
         if header in request.headers:
             environ[key] = ",".join(request.headers.getall(header))
     return environ
+
+
+def is_pythons(request: Request) -> bool:
+    """Return whether engine.io's client in Python asks, as far as can be seen."""
+    by_name = request.headers.get("User-Agent", "").lower().startswith("python")
+    return by_name or _PYTHONS_CLOCK.fullmatch(request.query.get("t", "")) is not None
 
 
 def allowed_origins(origins: Collection[str]) -> str | list[str]:

@@ -25,7 +25,7 @@ import socketio
 from edge_server.arrivals import LOOK_EVERY_S, Arrivals
 from edge_server.clients import Client
 from edge_server.engine import Engine, Json
-from edge_server.engine_requests import allowed_origins, environ_of
+from edge_server.engine_requests import allowed_origins, environ_of, is_pythons
 from edge_server.frames import event_cost, is_larger
 from edge_server.packet_queue import MOST_A_POLL_OF_PYTHONS
 from edge_server.settings import EdgeSettings
@@ -117,7 +117,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self.arrivals.begin(eio_sid, asyncio.get_running_loop().time())
         socket = self.eio.sockets[eio_sid]
         socket.queue.on_put = partial(self._close_unread, eio_sid)
-        if environ["aiohttp.request"].headers.get("User-Agent", "").lower().startswith("python"):
+        if is_pythons(environ["aiohttp.request"]):
             socket.queue.most_a_poll = MOST_A_POLL_OF_PYTHONS
         socket.websocket = None
         await super()._handle_eio_connect(eio_sid, environ)

@@ -2,12 +2,13 @@
 
 import asyncio
 
+import engineio
 import pytest
 from engineio import packet
 
 from edge_server import packet_queue
-from edge_server.packet_queue import PacketQueue
-from tests.unit.edge_server.gated_edge import an_edge, is_closed, wire_of
+from edge_server.packet_queue import MOST_A_POLL_OF_PYTHONS, PacketQueue
+from tests.unit.edge_server.gated_edge import Poller, an_edge, is_closed, wire_of
 from tests.waiting import eventually
 
 
@@ -49,6 +50,16 @@ async def test_a_poll_brings_all_there_is_to_whoever_takes_it() -> None:
         client = await edge.poller()
         assert await client.say(*(f'42{n}["any"]' for n in range(40))) == 200
         assert len((await client.poll()).split("\x1e")) == 40
+
+
+async def test_a_poll_brings_pythons_client_what_it_takes_also_by_a_user_agent_of_its_own() -> None:
+    async with an_edge() as edge:
+        edge.session.headers["User-Agent"] = "StudentApp/1.0"
+        client = Poller(edge.session, edge.url)
+        client.url += engineio.AsyncClient()._get_url_timestamp()
+        await client.hello()
+        assert await client.say(*(f'42{n}["any"]' for n in range(40))) == 200
+        assert len((await client.poll()).split("\x1e")) == MOST_A_POLL_OF_PYTHONS
 
 
 @pytest.mark.parametrize("end", ["1", "6"])
