@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import socketio
+from engineio import packet
 
 from deploy.demo.service_process import ServiceProcess
 from deploy.demo.university import PlannedGroup
@@ -27,6 +28,8 @@ ROOT = Path(__file__).parents[3]
 README = ROOT / "README.md"
 GUIDE = ROOT / "docs" / "connect-a-client.md"
 NODE_FOLDER = ROOT / "tests" / "integration" / "socketio_js"
+LONGEST_PAUSE_S = 3.0
+"""How long the programs wait before they connect again."""
 MAX_CONNECTIONS_PER_USER = EdgeSettings.model_fields["max_connections_per_user"].default
 
 
@@ -191,6 +194,29 @@ async def _take(stage: Stage, said: list[str], sid: str, message: dict[str, Any]
     if len(said) == 2:
         return {"error": Refused(UNAVAILABLE).body("r").model_dump()}
     return {"id": message["id"], "seq": 7, "timestamp": 1}
+
+
+async def test_the_javascript_program_of_the_guide_comes_back_once_after_a_failure_told_twice() -> None:
+    """A connection that fails before the edge has let it in is told as connect_error and as disconnect."""
+    with javascript(program("js")) as file:
+        async with a_stage() as stage:
+            tries = 0
+
+            async def connect(sid: str, environ: object, auth: dict[str, Any]) -> None:
+                nonlocal tries
+                tries += 1
+                if tries == 1:
+                    lost = stage.edge.eio.sockets.pop(stage.edge.manager.eio_sid_from_sid(sid, "/"))
+                    await lost.send(packet.Packet(packet.NOOP))
+                else:
+                    await stage._connect(sid, environ, auth)
+
+            stage.edge.on("connect", connect)
+            running = await run("node", str(file), GATEWAY=stage.url.rstrip("/"), TOKEN=TOKEN)
+            async with ending(running):
+                await printed_until(running, "connecting again", "connected to")
+                await asyncio.sleep(LONGEST_PAUSE_S + 1)
+                assert tries == 2
 
 
 async def test_the_program_of_the_readme_says_hello(campus: Campus) -> None:
