@@ -17,6 +17,7 @@ from engineio.payload import Payload
 
 from edge_server.packet_queue import PacketQueue
 from edge_server.pings import Pings
+from runtime import metrics
 
 LOOK_EVERY_S: Final = 0.1
 MOST_OF_JSON: Final = 256
@@ -78,11 +79,30 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, also one whose session has ended a moment ago."""
+        await self._end_repeated(request)
         try:
             response: web.StreamResponse = await super().handle_request(request)
         except KeyError:
             return web.Response(status=HTTPStatus.BAD_REQUEST, text="Invalid session")
         return response
+
+    async def _end_repeated(self, request: web.Request) -> None:
+        """End a session whose poll comes a second time: what the first one brought is lost.
+
+        Browsers, libraries and proxies send a GET again by themselves where its connection broke. Its client
+        hears nothing of that and would go on behind a hole; by a new session it comes with its cursors. Each
+        poll has its own ``t``, if any: engine.io's clients mean it against caches.
+        """
+        socket, stamp = self.sockets.get(request.query.get("sid")), request.query.get("t")
+        if socket is None or socket.upgraded or stamp is None or not _is_poll(request):
+            return
+        # A hash: nothing long is kept of what strangers say.
+        if socket.queue.polled_at == hash(stamp):
+            metrics.LIMIT_HITS.labels(limit="repeated polls").inc()
+            await socket.close(wait=False, reason=self.reason.TRANSPORT_ERROR)
+            self.sockets.pop(socket.sid, None)
+        else:
+            socket.queue.polled_at = hash(stamp)
 
     async def ping_all(self) -> None:
         """Ping whoever is due, and close who does not answer, for ever."""
@@ -99,3 +119,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
             socket.last_ping = stamp = time.time()
             self._pings.asked(socket, stamp, now)
             await socket.send(packet.Packet(packet.PING))
+
+
+def _is_poll(request: web.Request) -> bool:
+    return request.method == "GET" and request.query.get("transport") != "websocket"

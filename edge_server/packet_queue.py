@@ -26,6 +26,8 @@ class PacketQueue(asyncio.Queue[Any]):
     most_a_poll: float = inf
     ends_polls = False
     """Whether polls end soon, with nothing where there is nothing: the client waits for that to come over."""
+    polled_at: int | None = None
+    """Which poll came last: the hash of its ``t``."""
     _polled = 0
     _queue: deque[Any]
 
