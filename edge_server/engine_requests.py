@@ -15,6 +15,10 @@ _BESIDE_MESSAGES: Final[tuple[list[int], ...]] = (
 """The packets that a polled body may hold besides messages, in their order. It answers one ping at most: the
 next one is sent only after that. It closes once; all other kinds are said by websockets or servers."""
 
+_JSONP: Final = b"d="
+"""Begins a form, which clients of this protocol do not send. engine.io would parse all its fields: 128 KiB of
+them, as whoever is not let in may send, twice for 0.1 s, in which nobody else is served."""
+
 _HEADERS: Final = (
     ("Accept-Encoding", "HTTP_ACCEPT_ENCODING"),
     ("Access-Control-Request-Headers", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS"),
@@ -44,6 +48,8 @@ class WholeBody:
         Of any other exception it thinks that it is its own fault, and answers 200.
         """
         body = await self._request.read()
+        if body.startswith(_JSONP):
+            raise EngineIOError
         try:
             packets = Payload(encoded_payload=body.decode()).packets
         except (ValueError, LookupError, TypeError) as error:

@@ -251,7 +251,7 @@ async def test_many_messages_after_an_upgrade_are_not_one_that_never_ends() -> N
 
 @pytest.mark.parametrize(
     "body",
-    ["6", "0", "2", "z", "4\x1ez", "9", "d=", "5", "40{}\x1e5", "3\x1e3", "1\x1e1", "1\x1e3"],
+    ["6", "0", "2", "z", "4\x1ez", "9", "d=", "d=40{}", "5", "40{}\x1e5", "3\x1e3", "1\x1e1", "1\x1e3"],
 )
 async def test_a_body_that_no_client_would_send_is_answered_and_ends_its_session(
     body: str, caplog: pytest.LogCaptureFixture
