@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from edge_server.another_log import AnotherLog
-from edge_server.arrivals import PolledBodies, gate
+from edge_server.arrivals import gate
 from edge_server.cut_off import CutOff
 from edge_server.delivery import Delivery
 from edge_server.drain import Drain
@@ -124,7 +124,7 @@ def _end_of(messages: LogReader, settings: EdgeSettings, group: str) -> int | No
 
 async def _accept_clients(service: Service, settings: EdgeSettings, server: ChatSocketServer) -> str:
     origins = allowed_origins(settings.origins)
-    way_in = gate(server.arrivals, PolledBodies(settings), server.eio.sockets, origins)
+    way_in = gate(settings, server.arrivals, server.eio.sockets, origins)
     app = web.Application(client_max_size=settings.max_frame_bytes, middlewares=[way_in])
     service.supervise("close late arrivals", server.close_late)
     service.supervise("ping clients", server.eio.ping_all)

@@ -4,8 +4,7 @@ A connection is an arrival until its handshake has succeeded. What a refusal cos
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Container
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -119,33 +118,56 @@ class PolledBodies:
 
 
 class Polls:
-    """The sessions that wait for packets by a poll: each by one, as engine.io's clients do."""
+    """The sessions that poll: each by one request, as engine.io's clients do, until its answer has left.
 
-    def __init__(self) -> None:
-        self._waiting: set[str] = set()
+    An answer that its client does not read stays here, and no queue counts it any more.
+    """
 
-    @contextmanager
-    def one_of(self, eio_sid: str) -> Iterator[None]:
-        """Let a session poll during the block. Raises `Refused` where it polls already."""
-        if eio_sid in self._waiting:
+    def __init__(self, settings: EdgeSettings) -> None:
+        # Pings come by these answers: who takes longer could not answer one in time.
+        self._within_s = settings.ping_timeout_s
+        self._polling: set[str] = set()
+
+    async def answer(self, request: web.Request, eio_sid: str, handler: Handler) -> web.StreamResponse:
+        """Answer a poll, and return when that has left. Raises `Refused` where its session polls already."""
+        if eio_sid in self._polling:
             metrics.LIMIT_HITS.labels(limit="polls of a session").inc()
             raise Refused(RATE_LIMITED)
-        self._waiting.add(eio_sid)
+        self._polling.add(eio_sid)
         try:
-            yield
+            answer = await handler(request)
+            await self._send(request, answer)
+            return answer
         finally:
-            self._waiting.discard(eio_sid)
+            self._polling.discard(eio_sid)
+
+    async def _send(self, request: web.Request, answer: web.StreamResponse) -> None:
+        transport = request.transport
+        if transport is None:
+            return
+        # Writing waits until all of it has left, and not only until little is left.
+        transport.set_write_buffer_limits(0)
+        try:
+            async with asyncio.timeout(self._within_s):
+                await answer.prepare(request)
+                await answer.write_eof()
+        except TimeoutError:
+            metrics.LIMIT_HITS.labels(limit="slow polls").inc()
+            transport.abort()
+        except ConnectionError:
+            # Its client has gone. The web server finds that out by itself, which is no failure of ours.
+            return
 
 
 def gate(
-    arrivals: Arrivals, bodies: PolledBodies, sessions: Container[str], origins: str | Collection[str]
+    settings: EdgeSettings, arrivals: Arrivals, sessions: Container[str], origins: str | Collection[str]
 ) -> Middleware:
     """Return the middleware that refuses newcomers, polls and bodies past their bounds.
 
     Nothing is read for whoever has none of the ``sessions``: engine.io refuses that without its body. Pages
     of these ``origins`` may read why, as they may what engine.io answers; ``*`` are all.
     """
-    polls = Polls()
+    bodies, polls = PolledBodies(settings), Polls(settings)
 
     @web.middleware
     async def pass_through(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -160,8 +182,7 @@ def gate(
                     _require_small_head(request)
                     arrivals.require_room(asyncio.get_running_loop().time())
                 elif not _upgrades(request):
-                    with polls.one_of(eio_sid):
-                        return await handler(request)
+                    return await polls.answer(request, eio_sid, handler)
             return await handler(request)
         except Refused as refused:
             return _refusal(refused, _reader(request, origins))

@@ -12,7 +12,7 @@ from aiohttp import (
     web,
 )
 
-from edge_server.arrivals import PolledBodies, gate
+from edge_server.arrivals import gate
 from edge_server.engine_requests import allowed_origins
 from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
@@ -86,7 +86,7 @@ class Edge:
 
     async def start(self, service: Service) -> None:
         origins = allowed_origins(self._settings.origins)
-        way_in = gate(self.server.arrivals, PolledBodies(self._settings), self.server.eio.sockets, origins)
+        way_in = gate(self._settings, self.server.arrivals, self.server.eio.sockets, origins)
         app = web.Application(middlewares=[way_in])
         self.server.attach(app, "socket.io")
         service.supervise("close late arrivals", self.server.close_late)

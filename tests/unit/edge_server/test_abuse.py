@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from io import BytesIO
+from socket import SO_RCVBUF, SOL_SOCKET
 from urllib.parse import urlsplit
 
 import pytest
@@ -391,6 +392,26 @@ async def test_a_session_polls_once_at_a_time(headers: dict[str, str]) -> None:
         assert "answered" in await first
         await client.say('422["anything"]')
         assert "answered" in await client.poll()
+
+
+async def test_an_answer_that_is_not_read_is_the_only_one_of_its_session_and_ends_in_time() -> None:
+    """It stands in no queue any more: as many as a session could ask for would stay without a bound."""
+    hits = metrics.LIMIT_HITS.labels(limit="slow polls")._value
+    before = hits.get()
+    async with an_edge(ping_timeout_s=1.0) as edge:
+        client = await edge.poller()
+        (session,) = edge.server.eio.sockets.values()
+        where = urlsplit(client.url)
+        reader, writer = await asyncio.open_connection(where.hostname, where.port, limit=1_024)
+        with closing(writer):
+            writer.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, 2_048)
+            session.queue.put_nowait(packet.Packet(packet.MESSAGE, "x" * 1_000_000))
+            writer.write(f"GET {where.path}?{where.query} HTTP/1.1\r\nHost: edge\r\n\r\n".encode())
+            await reader.readexactly(15)
+            assert "rate_limited" in await client.poll()
+            await eventually("the slow one is gone", lambda: hits.get() == before + 1)
+            session.queue.put_nowait(packet.Packet(packet.MESSAGE, "next"))
+            assert await client.poll() == "4next"
 
 
 async def test_nonsense_after_an_upgrade_ends_the_session_at_once() -> None:
