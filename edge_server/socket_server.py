@@ -196,6 +196,8 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             await self._send_packet(eio_sid, told)
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
+        # Thousands may have come together, by a body or at once: others are served in between.
+        await asyncio.sleep(0)
         if eio_sid not in self.environ:
             # Its session is over. The library would begin another one for it, which nobody would ever end.
             return None

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from io import BytesIO
+from itertools import pairwise
 from socket import SO_RCVBUF, SOL_SOCKET
 from urllib.parse import urlsplit
 
@@ -263,6 +264,30 @@ async def test_a_body_that_no_client_would_send_is_answered_and_ends_its_session
         assert await client.say("40{}") == 400
         await edge.is_empty()
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize("way", ["a body", "a websocket"])
+async def test_others_are_served_between_packets_that_come_together(way: str) -> None:
+    handled = metrics.REFUSALS.labels(code="bad_json")._value
+    seen = [handled.get()]
+
+    async def look() -> None:
+        while True:
+            seen.append(handled.get())
+            await asyncio.sleep(0)
+
+    async with an_edge() as edge:
+        looking = asyncio.create_task(look())
+        if way == "a body":
+            client = await edge.poller()
+            assert await client.say(*["4z"] * 500) == 200
+        else:
+            socket = await edge.websocket()
+            for _ in range(500):
+                await socket.send_str("4z")
+        await eventually("all are handled", lambda: seen[-1] == seen[0] + 500)
+        looking.cancel()
+    assert max(after - before for before, after in pairwise(seen)) == 1
 
 
 async def test_the_answer_to_a_ping_and_a_goodbye_may_come_with_messages() -> None:
