@@ -206,9 +206,9 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         now = asyncio.get_running_loop().time()
         if not self._events.pay(eio_sid, now, cost):
             return await self._refuse_flood(eio_sid, data, now, self._events.wait_s(eio_sid, now, cost))
+        if unread is not None:
+            return await self._refuse(eio_sid, data, unread)
         try:
-            if unread is not None:
-                raise unread
             await super()._handle_eio_message(eio_sid, data)
         except Refused as refused:
             await self._refuse(eio_sid, data, refused)

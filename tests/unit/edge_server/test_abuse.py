@@ -4,6 +4,7 @@ The socket server has nothing behind it here: `tests/integration/security` tries
 """
 
 import asyncio
+import gc
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -566,6 +567,21 @@ async def test_a_long_event_counts_once_more_for_each_kib_unless_nobody_parses_i
             await socket.send_str('421["any","' + "x" * 1_024 * kib + '"]')
             answers.append(await socket.receive_str())
     assert [code in answer for code, answer in zip(codes, answers, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("event", ["4" + "x" * 200_000, "452-x", '42["connect"]', "4{", "40{"])
+async def test_what_is_refused_is_let_go_at_once(event: str) -> None:
+    """The collector comes by too rarely for what refers to itself: MAX_FRAME_BYTES of each one stayed."""
+    async with an_edge(handshake_within_s=60.0) as edge:
+        client = await edge.poller()
+        gc.collect()
+        gc.disable()
+        try:
+            await client.say(event)
+            assert '"code":"' in await client.poll()
+            assert [left for left in gc.get_objects() if isinstance(left, Refused)] == []
+        finally:
+            gc.enable()
 
 
 async def test_who_sends_too_many_events_is_told_how_long_the_debt_takes() -> None:
