@@ -9,6 +9,7 @@ Whose head cannot be read is told so by a row of the table of refusals, and noth
 
 import asyncio
 import socket
+import sys
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -21,6 +22,11 @@ from schemas.refusals import BAD_REQUEST, TOO_LARGE, Refused
 
 KERNEL_AHEAD_BYTES: Final = 131_072
 """So much that is not sent yet may be the kernel's; more waits in the process, where it is counted."""
+
+UNREAD_WITHIN_S: Final = 50.0
+"""Whose machine takes nothing of what it is sent for so long is gone, or does not read. What is left of an
+answer would stay for ever, and is counted nowhere where it is small. An edge's pings take less; a connection
+that is idle is closed later, which would wait for what is left."""
 
 MAX_FIELD_BYTES: Final = 8_448
 """Of a field of a head, its name included: the longest token that is looked at fits, with `Bearer`."""
@@ -36,6 +42,7 @@ READING: Final = frozenset({"GET", "HEAD"})
 _OPEN: Final = metrics.LIMIT_HITS.labels(limit="open connections")
 _LONG_HEADS: Final = metrics.LIMIT_HITS.labels(limit="long heads")
 _SLOW_HEADS: Final = metrics.LIMIT_HITS.labels(limit="slow heads")
+_STALLED: Final = metrics.LIMIT_HITS.labels(limit="stalled connections")
 
 
 class BoundedRunner(web.AppRunner):
@@ -76,9 +83,14 @@ class _Connection(RequestHandler):
         super().connection_made(transport)
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_AHEAD_BYTES)
+        if sys.platform == "linux":
+            unread_within_ms = int(1_000 * UNREAD_WITHIN_S)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_within_ms)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let go of a connection, and of what was being read for it."""
+        if isinstance(exc, TimeoutError):
+            _STALLED.inc()
         request, task = self._current_request, self._task_handler
         super().connection_lost(exc)
         if task is not None and request is not None and request.method in READING and ENDS_READS in self._app:

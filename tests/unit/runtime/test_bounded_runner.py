@@ -6,12 +6,13 @@ Heads are bounded, too, and what reaches a bound is counted.
 import asyncio
 import logging
 import socket
+import sys
 from contextlib import suppress
 
 import pytest
 from aiohttp import web
 
-from runtime import metrics, service
+from runtime import bounded_runner, metrics, service
 from runtime.bounded_runner import ENDS_READS
 from runtime.service import Service, running
 from runtime.settings import ServiceSettings
@@ -113,6 +114,35 @@ async def test_of_what_a_client_does_not_read_the_kernel_takes_little(
         await eventually("all was tried", lambda: service.started or service.failure is not None)
         assert service.failure is None
     assert taken[0] < 4 * RECEIVED_AHEAD
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux' kernel ends it")
+@pytest.mark.parametrize("size", [40_000, 160_000, 1_000_000])
+async def test_an_answer_that_is_not_read_ends_its_connection_in_time(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_DIR", "")
+    monkeypatch.setattr(bounded_runner, "UNREAD_WITHIN_S", 0.5)
+    hits = metrics.LIMIT_HITS.labels(limit="stalled connections")._value
+    before = hits.get()
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=b"x" * size)
+
+    async def start(service: Service) -> None:
+        app = web.Application()
+        app.router.add_get("/", answer)
+        port = await service.serve(app, "127.0.0.1", 0)
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            connection.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+            connection.send(ASK)
+            await eventually("it is ended", lambda: hits.get() == before + 1)
+
+    async with running(Service("test", ServiceSettings(ops_port=0)), start) as service:
+        await eventually("all was tried", lambda: service.started or service.failure is not None)
+        assert service.failure is None
 
 
 @pytest.mark.parametrize(
