@@ -11,8 +11,8 @@ from aiohttp import web
 from api_gateway.held_bytes import HeldBytes
 from runtime import metrics
 
-SMALL_BYTES: Final = 65_536
-"""Answers up to here are neither counted nor timed: the kernel and the transport take as much anyway."""
+SMALL_BYTES: Final = 16_384
+"""Answers up to here are neither counted nor timed here: with their request they hold about as much again."""
 
 LONGEST_OF_A_WRITE: Final = 131_072
 """What tells of a new group or message is never longer. That stands in the log by then: up to here the answer
@@ -37,6 +37,9 @@ class UnreadAnswers(HeldBytes):
     async def send(self, request: web.BaseRequest, caller: str, answer: bytes) -> None:
         """Send a whole answer. Raises ConnectionError where the client is gone, or too slow to read it."""
         with self.counted(caller, len(answer)):
+            if request.transport is not None:
+                # It is read when the kernel has all of it, and not when only little is left.
+                request.transport.set_write_buffer_limits(0)
             try:
                 async with asyncio.timeout(self._within_s):
                     await request.writer.write_eof(answer)

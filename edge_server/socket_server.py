@@ -26,7 +26,7 @@ from edge_server.arrivals import LOOK_EVERY_S, Arrivals
 from edge_server.clients import Client
 from edge_server.engine import Engine, Json
 from edge_server.engine_requests import allowed_origins, environ_of, is_pythons
-from edge_server.frames import event_cost, is_larger
+from edge_server.frames import BYTES_PER_EVENT, event_cost, is_larger
 from edge_server.packet_queue import MOST_A_POLL_OF_PYTHONS
 from edge_server.settings import EdgeSettings
 from edge_server.websockets import WebSockets
@@ -201,13 +201,15 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         if eio_sid not in self.environ:
             # Its session is over. The library would begin another one for it, which nobody would ever end.
             return None
-        unread = self._refused_unread(data)
-        cost = 1 if unread or not isinstance(data, str) else event_cost(data)
         now = asyncio.get_running_loop().time()
+        if (unread := self._refused_unread(data)) is not None:
+            size = len(data) if isinstance(data, str | bytes) else 0
+            self._events.owe(eio_sid, now, 1 + size // BYTES_PER_EVENT)
+            return await self._refuse_event(eio_sid, data, now, unread)
+        cost = event_cost(str(data))
         if not self._events.pay(eio_sid, now, cost):
-            return await self._refuse_flood(eio_sid, data, now, self._events.wait_s(eio_sid, now, cost))
-        if unread is not None:
-            return await self._refuse(eio_sid, data, unread)
+            wait_s = self._events.wait_s(eio_sid, now, cost)
+            return await self._refuse_event(eio_sid, data, now, Refused(RATE_LIMITED, retry_after_s=wait_s))
         try:
             await super()._handle_eio_message(eio_sid, data)
         except Refused as refused:
@@ -229,13 +231,12 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         metrics.SLOW_CLIENTS.inc()
         await self._close(eio_sid)
 
-    async def _refuse_flood(self, eio_sid: str, data: object, now: float, wait_s: int) -> None:
-        """Who listens to refusals is served again after ``wait_s``; who does not is closed."""
-        metrics.LIMIT_HITS.labels(limit="events").inc()
-        if self._events.ignores_refusals(eio_sid, now):
-            await self._close(eio_sid)
-        else:
-            await self._refuse(eio_sid, data, Refused(RATE_LIMITED, retry_after_s=wait_s))
+    async def _refuse_event(self, eio_sid: str, data: object, now: float, refused: Refused) -> None:
+        """Answer by a refusal; close whoever goes on after as much was refused as the burst is."""
+        is_flood = self._events.ignores_refusals(eio_sid, now)
+        if is_flood or refused.refusal is RATE_LIMITED:
+            metrics.LIMIT_HITS.labels(limit="events").inc()
+        await (self._close(eio_sid) if is_flood else self._refuse(eio_sid, data, refused))
 
     async def _close(self, eio_sid: str) -> None:
         """Close a connection at once: who floods, or says nothing, need not read what we would still say."""

@@ -44,13 +44,21 @@ class Budget:
     def pay(self, now: float, amount: float = 1.0) -> bool:
         """Spend an amount if there is so much, and owe it otherwise. Returns whether there was.
 
-        It counts at most the burst: a full budget allows anything once. What is refused counts a tenth of
-        that at most: who sends what is too much for it is told so ten times before the debt is the burst.
+        It counts at most the burst: a full budget allows anything once.
         """
         amount = min(amount, self._burst)
-        has_enough = self.left(now) >= amount
-        self.spend(now, amount if has_enough else max(1.0, min(amount, self._burst / FEWEST_REFUSALS)))
-        return has_enough
+        if self.left(now) < amount:
+            self.owe(now, amount)
+            return False
+        self.spend(now, amount)
+        return True
+
+    def owe(self, now: float, amount: float) -> None:
+        """Count what is refused: at most a tenth of the burst.
+
+        Who sends what is too much is told so ten times before the debt is the burst.
+        """
+        self.spend(now, max(1.0, min(amount, self._burst / FEWEST_REFUSALS)))
 
     def left(self, now: float) -> float:
         """Return what may be spent at once."""
@@ -83,6 +91,10 @@ class Budgets:
     def pay(self, spender: str, now: float, amount: float = 1.0) -> bool:
         """Spend an amount if there is so much, as `Budget.pay` does; return whether there was."""
         return self._of(spender, now).pay(now, amount)
+
+    def owe(self, spender: str, now: float, amount: float) -> None:
+        """Count what is refused whatever is left, as `Budget.owe` does."""
+        self._of(spender, now).owe(now, amount)
 
     def ignores_refusals(self, spender: str, now: float) -> bool:
         """Say whether a spender owes as much as the burst: ten refusals at least were not heeded."""

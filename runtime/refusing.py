@@ -1,16 +1,23 @@
 """A refusal becomes what the client reads, a log line under the same request id, and a count."""
 
 import logging
-from typing import Any
+import time
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
 from runtime import logs, metrics
+from runtime.budgets import Budget
 from schemas.ids import new_id
 from schemas.refusals import INTERNAL, OVERLOADED, Refused
 
 log = logging.getLogger(__name__)
+
+LINES_PER_S: Final = 20.0
+LINES_AT_ONCE: Final = 500
+_lines: Final = Budget(LINES_PER_S, LINES_AT_ONCE)
+"""Of refusals that are told at INFO: strangers may be refused as often as they like. All are counted."""
 
 
 class NoRoom(Refused):
@@ -29,7 +36,7 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
     request_id = new_id()
     if isinstance(error, Refused):
         refused = error
-        level = logging.DEBUG if error.refusal.floods else logging.INFO
+        level = logging.DEBUG if error.refusal.floods or not _has_a_line() else logging.INFO
         log.log(level, "refused", extra=logs.facts(request_id=request_id, reason=str(error), **facts))
     else:
         refused = Refused(INTERNAL)
@@ -37,6 +44,14 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
     if not isinstance(refused, NoRoom):
         metrics.REFUSALS.labels(code=refused.refusal.code).inc()
     return {"error": refused.body(request_id).model_dump(exclude_none=True)}
+
+
+def _has_a_line() -> bool:
+    now = time.monotonic()
+    if _lines.left(now) < 1:
+        return False
+    _lines.spend(now)
+    return True
 
 
 def response(refused: Refused, **facts: object) -> web.Response:

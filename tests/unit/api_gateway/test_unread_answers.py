@@ -137,7 +137,7 @@ async def test_a_first_answer_is_always_kept_and_more_of_one_caller_up_to_their_
             await read.wait()
 
     class Request:
-        writer = Writer()
+        writer, transport = Writer(), None
 
     unread = UnreadAnswers(most_bytes=100, share=0.3, within_s=3600)
     unread.admit("a", 100)

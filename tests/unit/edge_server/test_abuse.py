@@ -625,3 +625,21 @@ async def test_an_event_is_as_large_as_its_bytes(chars: int, answer: str) -> Non
         assert (len(text.encode()) > 32_768) is (answer == "too_large")
         await socket.send_str(text)
         assert answer in await socket.receive_str()
+
+
+@pytest.mark.parametrize("frame", ["4" + 200_000 * "x", b"x" * 200_000])
+async def test_who_goes_on_sending_what_is_refused_unread_is_closed(frame: str | bytes) -> None:
+    """It counts by its size, or such frames came as fast as the network brings them."""
+    hits = metrics.LIMIT_HITS.labels(limit="events")._value
+    before = hits.get()
+    async with an_edge(events_per_s_per_client=0.001, events_burst_per_client=1_000) as edge:
+        socket = await (await edge.poller()).upgraded()
+        answers = 0
+        while True:
+            await (socket.send_str(frame) if isinstance(frame, str) else socket.send_bytes(frame))
+            if (await socket.receive()).type is not WSMsgType.TEXT:
+                break
+            answers += 1
+        # Of 1000 one is spent, and each counts 100 of the 1999 until the debt is as large.
+        assert answers == 19
+    assert hits.get() == before + 1

@@ -1,9 +1,12 @@
 """The answer to a refused request says in its head what its body says: its name, and when to come back."""
 
+import logging
+
 import pytest
 
-from runtime import refusing
-from schemas.refusals import TABLE, ErrorAnswer, Refusal, Refused
+from runtime import metrics, refusing
+from runtime.budgets import Budget
+from schemas.refusals import BAD_JSON, TABLE, ErrorAnswer, Refusal, Refused
 
 
 @pytest.mark.parametrize("own_wait_s", [None, 250])
@@ -17,3 +20,16 @@ def test_the_head_of_an_answer_says_what_its_body_says(row: Refusal, own_wait_s:
     assert answer.headers["X-Request-Id"] == error.request_id
     assert answer.headers.get("Retry-After") == (None if wait_s is None else str(wait_s))
     assert answer.content_type == "application/json"
+
+
+def test_strangers_do_not_fill_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(refusing, "_lines", Budget(0.001, 5))
+    refused = metrics.REFUSALS.labels(code=BAD_JSON.code)._value
+    before = refused.get()
+    for _ in range(20):
+        refusing.answer(Refused(BAD_JSON))
+    assert [record.getMessage() for record in caplog.records] == 5 * ["refused"]
+    assert refused.get() == before + 20
