@@ -93,8 +93,10 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         hears nothing of that and would go on behind a hole; by a new session it comes with its cursors. Each
         poll has its own ``t``, if any: engine.io's clients mean it against caches.
         """
-        socket, stamp = self.sockets.get(request.query.get("sid")), request.query.get("t")
-        if socket is None or socket.upgraded or stamp is None or not _is_poll(request):
+        if request.method != "GET" or (stamp := request.query.get("t")) is None:
+            return
+        socket = self.sockets.get(request.query.get("sid"))
+        if socket is None or socket.upgraded or request.query.get("transport") == "websocket":
             return
         # A hash: nothing long is kept of what strangers say.
         if socket.queue.polled_at == hash(stamp):
@@ -119,7 +121,3 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
             socket.last_ping = stamp = time.time()
             self._pings.asked(socket, stamp, now)
             await socket.send(packet.Packet(packet.PING))
-
-
-def _is_poll(request: web.Request) -> bool:
-    return request.method == "GET" and request.query.get("transport") != "websocket"

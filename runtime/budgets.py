@@ -46,11 +46,11 @@ class Budget:
 
         It counts at most the burst: a full budget allows anything once.
         """
-        amount = min(amount, self._burst)
-        if self.left(now) < amount:
+        amount, left = min(amount, self._burst), self.left(now)
+        if left < amount:
             self.owe(now, amount)
             return False
-        self.spend(now, amount)
+        self._left, self._at = left - amount, now
         return True
 
     def owe(self, now: float, amount: float) -> None:
