@@ -21,6 +21,7 @@ from runtime import metrics
 from tests.simulation.simulated_loop import SimulatedLoop
 from tests.unit.edge_server.client_frames import frames_of
 from tests.unit.edge_server.entries import entry
+from tests.unit.edge_server.left_over import ids_of
 from tests.unit.edge_server.transports import Closed, client, seqs_on
 from tests.waiting import eventually
 
@@ -220,11 +221,7 @@ async def test_who_is_gone_before_it_was_heard_to_come_goes_on_polling(last: str
 
 @pytest.mark.parametrize("over", [False, True])
 async def test_nothing_of_a_websocket_that_is_gone_waits_for_the_collector(over: bool) -> None:
-    def left() -> set[int]:
-        # isinstance() asks a weak proxy that another test has left for what is gone
-        return {id(one) for one in gc.get_objects() if type(one) in (DirectWebSocket, ComingOver)}
-
-    before = left()
+    before = ids_of(DirectWebSocket, ComingOver)
     gc.disable()
     try:
         here = Polling()
@@ -237,7 +234,7 @@ async def test_nothing_of_a_websocket_that_is_gone_waits_for_the_collector(over:
         here.queue.let_go() if over else None
         del websocket
         await asyncio.sleep(0)
-        assert left() <= before, "what is of other tests may go meanwhile"
+        assert ids_of(DirectWebSocket, ComingOver) <= before, "what is of other tests may go meanwhile"
     finally:
         gc.enable()
 
