@@ -6,39 +6,27 @@ The socket server has nothing behind it here: `tests/integration/security` tries
 import asyncio
 import gc
 import logging
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from io import BytesIO
 from itertools import pairwise
-from socket import SO_RCVBUF, SOL_SOCKET
 from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import (
-    WSCloseCode,
-    WSMsgType,
-    WSServerHandshakeError,
-)
 from engineio import packet
 
-from edge_server import engine, socket_server
+from edge_server import engine
 from edge_server.clients import Client
 from edge_server.frames import text_frame
 from runtime import metrics
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
-from tests.unit.edge_server.client_frames import frames_of
-from tests.unit.edge_server.gated_edge import SOON_S, Edge, an_edge, is_closed, wire_of
+from tests.unit.edge_server.gated_edge import SOON_S, Edge, an_edge, is_closed
 from tests.unit.edge_server.left_over import ids_of
 from tests.unit.edge_server.transports import EngineSocket
 from tests.waiting import eventually
 
-
-@pytest.fixture(autouse=True)
-def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOG_DIR", "")
-    monkeypatch.setattr(socket_server, "LOOK_EVERY_S", 0.02)
+pytestmark = pytest.mark.usefixtures("looks_often")
 
 
 @pytest.mark.parametrize(
@@ -203,56 +191,6 @@ async def test_requests_that_begin_no_connection_spend_nobodys_room() -> None:
         await edge.poller()
 
 
-async def test_a_session_has_one_upgrade_at_a_time_and_it_ends_in_time() -> None:
-    async with an_edge(handshake_within_s=3.0) as edge:
-        client = await edge.poller()
-        half_open = await client.upgrade()
-        hits = metrics.LIMIT_HITS.labels(limit="upgrades of a session")._value
-        before = hits.get()
-        with pytest.raises(WSServerHandshakeError, match="409"):
-            await client.upgrade()
-        assert hits.get() == before + 1
-        await is_closed(half_open)
-        await client.say('421["anything"]')
-        assert "answered" in await client.poll()
-
-
-@pytest.mark.parametrize("first", ["z", "4", "", "6"])
-async def test_an_upgrade_that_breaks_off_leaves_the_client_polling(first: str) -> None:
-    async with an_edge() as edge:
-        client = await edge.poller()
-        broken = await client.upgrade()
-        await broken.send_str(first)
-        await is_closed(broken)
-        await client.say('421["anything"]')
-        assert "answered" in await client.poll()
-
-
-@pytest.mark.parametrize("joined", [False, True])
-async def test_who_upgrades_may_send_long_frames_once_it_is_known_who_they_are(joined: bool) -> None:
-    async with an_edge(max_event_bytes=32_768) as edge:
-        client = await edge.poller(join=joined)
-        socket = await client.upgraded()
-        await socket.send_str("4" + "x" * 1_500_000)
-        answer = await socket.receive()
-        if joined:
-            assert "too_large" in answer.data
-        else:
-            assert (answer.type, socket.close_code) == (WSMsgType.CLOSE, WSCloseCode.MESSAGE_TOO_BIG)
-        await socket.close()
-
-
-async def test_many_messages_after_an_upgrade_are_not_one_that_never_ends() -> None:
-    async with an_edge(max_event_bytes=32_768, events_burst_per_client=10**6) as edge:
-        client = await edge.poller(join=False)
-        socket = await client.upgraded()
-        for _ in range(50):
-            await socket.send_str("6" + "x" * 1_000)
-        await socket.send_str("40{}")
-        assert (await socket.receive_str()).startswith('40{"sid":')
-        await socket.close()
-
-
 @pytest.mark.parametrize(
     "body",
     ["6", "0", "2", "z", "4\x1ez", "9", "d=", "d=40{}", "5", "40{}\x1e5", "3\x1e3", "1\x1e1", "1\x1e3"],
@@ -356,110 +294,6 @@ async def test_after_its_end_a_session_is_not_begun_again() -> None:
         assert (edge.connects, manager.rooms, manager.pending_connect) == (0, {}, {})
 
 
-@pytest.mark.parametrize("spoilt", ["Sec-WebSocket-Key", "Sec-WebSocket-Version"])
-async def test_a_request_for_a_websocket_that_is_refused_leaves_the_client_polling(spoilt: str) -> None:
-    async with an_edge() as edge:
-        client = await edge.poller()
-        url = client.url.replace("=polling", "=websocket")
-        whole = {
-            "Connection": "Upgrade", "Upgrade": "websocket",
-            "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version": "13",
-        }  # fmt: skip
-        async with edge.session.get(url, headers={**whole, spoilt: "no"}) as answer:
-            assert answer.status == 400
-        assert await client.say('421["any"]') == 200
-        assert await client.poll() == '431["answered"]'
-        await client.upgraded()
-
-
-async def test_a_poll_that_waits_while_its_client_comes_over_just_ends() -> None:
-    async with an_edge() as edge, asyncio.TaskGroup() as tasks:
-        client = await edge.poller()
-        socket = await client.upgrade()
-        waiting = tasks.create_task(edge.session.get(client.url))
-        (session,) = edge.server.eio.sockets.values()
-        await eventually("it polls", lambda: session.queue._getters)
-        wire_of(socket).write(frames_of("2probe", 0, ping=False) + frames_of("5", 0, ping=False))
-        assert (await waiting).status == 200
-        assert await socket.receive_str() == "3probe"
-        await socket.send_str('421["any"]')
-        while not (await socket.receive_str()).startswith("431"):
-            pass
-
-
-async def test_a_poll_brings_no_more_packets_than_pythons_client_takes() -> None:
-    async with an_edge() as edge:
-        client = await edge.poller()
-        assert await client.say(*(f'42{n}["any"]' for n in range(40))) == 200
-        polls = [(await client.poll()).split("\x1e") for _ in range(3)]
-        assert [len(packets) for packets in polls] == [16, 16, 8]
-        assert [packet for packets in polls for packet in packets] == [
-            f'43{n}["answered"]' for n in range(40)
-        ]
-
-
-@pytest.mark.parametrize("headers", [{}, {"Connection": "keep-alive, upgrade"}, {"Upgrade": "websocket"}])
-async def test_a_session_polls_once_at_a_time(headers: dict[str, str]) -> None:
-    """Nor does half a word of an upgrade let it poll more often."""
-    async with an_edge() as edge:
-        client = await edge.poller()
-
-        async def poll() -> str:
-            async with edge.session.get(client.url, headers=headers) as answer:
-                return await answer.text()
-
-        first = asyncio.create_task(client.poll())
-        answers = set[str]()
-        while not any("rate_limited" in answer for answer in answers):
-            waiting = asyncio.create_task(poll())
-            await asyncio.wait([waiting], timeout=0.05)
-            if waiting.done():
-                answers.add(waiting.result())
-        await client.say('421["anything"]')
-        assert "answered" in await first
-        await client.say('422["anything"]')
-        assert "answered" in await client.poll()
-
-
-async def test_an_answer_that_is_not_read_is_the_only_one_of_its_session_and_ends_in_time() -> None:
-    """It stands in no queue any more: as many as a session could ask for would stay without a bound."""
-    hits = metrics.LIMIT_HITS.labels(limit="slow polls")._value
-    before = hits.get()
-    async with an_edge(ping_timeout_s=1.0) as edge:
-        client = await edge.poller()
-        (session,) = edge.server.eio.sockets.values()
-        where = urlsplit(client.url)
-        reader, writer = await asyncio.open_connection(where.hostname, where.port, limit=1_024)
-        with closing(writer):
-            writer.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, 2_048)
-            session.queue.put_nowait(packet.Packet(packet.MESSAGE, "x" * 1_000_000))
-            writer.write(f"GET {where.path}?{where.query} HTTP/1.1\r\nHost: edge\r\n\r\n".encode())
-            await reader.readexactly(15)
-            assert "rate_limited" in await client.poll()
-            await eventually("the slow one is gone", lambda: hits.get() == before + 1)
-            session.queue.put_nowait(packet.Packet(packet.MESSAGE, "next"))
-            assert await client.poll() == "4next"
-
-
-async def test_nonsense_after_an_upgrade_ends_the_session_at_once() -> None:
-    async with an_edge() as edge:
-        client = await edge.poller()
-        socket = await client.upgraded()
-        await socket.send_str("z")
-        await is_closed(socket)
-        await edge.is_empty()
-        assert len(edge.ends) == 1
-
-
-async def test_who_polls_no_answers_is_closed() -> None:
-    async with an_edge(max_queued_packets=10, events_burst_per_client=10**6) as edge:
-        client = await edge.poller()
-        while await client.say(*['421["anything"]'] * 5) == 200:
-            pass
-        await edge.is_empty()
-        assert len(edge.ends) == 1
-
-
 @pytest.mark.parametrize("kind", ["ends of polls", "pings"])
 async def test_whatever_an_edge_queues_for_a_client_is_bounded(kind: str) -> None:
     async with an_edge(max_queued_packets=10, handshake_within_s=60.0) as edge:
@@ -496,20 +330,6 @@ async def test_a_goodbye_before_the_handshake_buys_no_more_time() -> None:
         await edge.is_empty()
 
 
-@pytest.mark.parametrize("upgraded", [False, True])
-@pytest.mark.parametrize("kind", ["packets", "pings"])
-async def test_frames_that_are_no_events_are_counted_too(kind: str, upgraded: bool) -> None:
-    hits = metrics.LIMIT_HITS.labels(limit="frames")._value
-    before = hits.get()
-    async with an_edge(events_per_s_per_client=0.001, events_burst_per_client=20) as edge:
-        socket = await ((await edge.poller()).upgraded() if upgraded else edge.websocket())
-        for _ in range(60):
-            await (socket.ping() if kind == "pings" else socket.send_str("6"))
-        await is_closed(socket)
-        await edge.is_empty()
-    assert hits.get() > before
-
-
 async def test_who_leaves_too_many_bytes_in_its_queue_is_slow_and_who_takes_them_is_not() -> None:
     socket = EngineSocket()
     client = Client("sid", Identity("up202000001", 0.0), socket, max_bytes=100, max_packets=1_000)
@@ -537,37 +357,12 @@ def test_a_refusal_is_no_echo() -> None:
     assert len(Refused(INVALID_PAYLOAD, "x" * 100_000).body("id").message) == MAX_DETAIL_CHARS
 
 
-async def test_a_ping_does_not_wait_behind_what_a_client_has_yet_to_take() -> None:
-    async with an_edge() as edge:
-        client = await edge.poller()
-        await client.say(*(f'42{n}["any"]' for n in range(40)))
-        (session,) = edge.server.eio.sockets.values()
-        await eventually("all is answered", lambda: session.queue.qsize() == 40)
-        await edge.server.eio._ping(session, now=0.0)
-        assert (await client.poll()).startswith("2\x1e430[")
-
-
 async def test_engines_packets_are_not_parsed_where_they_are_long() -> None:
     async with an_edge():
         long = packet.Packet(encoded_packet="4" + "[]" * engine.MOST_OF_JSON)
         opened = packet.Packet(encoded_packet='0{"sid":"AAAAAAAAAAAAAAAAAAAA","upgrades":["websocket"]}')
     assert isinstance(long.data, str)
     assert opened.data["upgrades"] == ["websocket"]
-
-
-@pytest.mark.parametrize(
-    ("kib", "codes"), [(100, ["answered", "rate_limited"]), (129, ["too_large", "too_large"])]
-)
-async def test_a_long_event_counts_once_more_for_each_kib_unless_nobody_parses_it(
-    kib: int, codes: list[str]
-) -> None:
-    async with an_edge(events_per_s_per_client=0.001, events_burst_per_client=130) as edge:
-        socket = await edge.websocket()
-        answers = []
-        for _ in codes:
-            await socket.send_str('421["any","' + "x" * 1_024 * kib + '"]')
-            answers.append(await socket.receive_str())
-    assert [code in answer for code, answer in zip(codes, answers, strict=True)] == [True, True]
 
 
 @pytest.mark.parametrize("event", ["4" + "x" * 200_000, "452-x", '42["connect"]', "4{", "40{"])
@@ -584,64 +379,3 @@ async def test_what_is_refused_is_let_go_at_once(event: str) -> None:
             assert ids_of(Refused) <= before
         finally:
             gc.enable()
-
-
-async def test_who_sends_too_many_events_is_told_how_long_the_debt_takes() -> None:
-    async with an_edge(events_per_s_per_client=0.001, events_burst_per_client=4) as edge:
-        socket = await edge.websocket()
-        answers = []
-        for _ in range(6):
-            await socket.send_str('421["any"]')
-            answers.append(await socket.receive_str())
-    waits = [int(found[1]) for answer in answers if (found := re.search('"retry_after":([0-9]+)', answer))]
-    assert [round(wait_s, -2) for wait_s in waits] == [2_000, 3_000, 4_000]
-
-
-async def test_who_may_not_send_a_long_event_is_told_when_that_fits() -> None:
-    async with an_edge(events_per_s_per_client=0.001, events_burst_per_client=20) as edge:
-        socket = await edge.websocket()
-        answers = []
-        for _ in range(2):
-            await socket.send_str('421["any","' + "x" * 1_024 * 16 + '"]')
-            answers.append(await socket.receive_str())
-    found = re.search('"retry_after":([0-9]+)', answers[-1])
-    # Of 20 there are 2 (the hello counts, too), the refusal takes 2, and 17 are wanted.
-    assert found is not None
-    assert round(int(found[1]), -3) == 17_000
-
-
-async def test_an_event_longer_than_the_burst_passes_alone() -> None:
-    async with an_edge(events_per_s_per_client=1_000.0, events_burst_per_client=20) as edge:
-        socket = await edge.websocket()
-        for _ in range(3):
-            await asyncio.sleep(0.1)
-            await socket.send_str('421["any","' + "x" * 1_024 * 96 + '"]')
-            assert "answered" in await socket.receive_str()
-
-
-@pytest.mark.parametrize(("chars", "answer"), [(10_918, "answered"), (10_919, "too_large")])
-async def test_an_event_is_as_large_as_its_bytes(chars: int, answer: str) -> None:
-    async with an_edge(max_event_bytes=32_768) as edge:
-        socket = await edge.websocket()
-        text = '421["any","' + "€" * chars + '"]'
-        assert (len(text.encode()) > 32_768) is (answer == "too_large")
-        await socket.send_str(text)
-        assert answer in await socket.receive_str()
-
-
-@pytest.mark.parametrize("frame", ["4" + 200_000 * "x", b"x" * 200_000])
-async def test_who_goes_on_sending_what_is_refused_unread_is_closed(frame: str | bytes) -> None:
-    """It counts by its size, or such frames came as fast as the network brings them."""
-    hits = metrics.LIMIT_HITS.labels(limit="events")._value
-    before = hits.get()
-    async with an_edge(events_per_s_per_client=0.001, events_burst_per_client=1_000) as edge:
-        socket = await (await edge.poller()).upgraded()
-        answers = 0
-        while True:
-            await (socket.send_str(frame) if isinstance(frame, str) else socket.send_bytes(frame))
-            if (await socket.receive()).type is not WSMsgType.TEXT:
-                break
-            answers += 1
-        # Of 1000 one is spent, and each counts 100 of the 1999 until the debt is as large.
-        assert answers == 19
-    assert hits.get() == before + 1

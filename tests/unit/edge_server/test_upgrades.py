@@ -4,12 +4,17 @@ import asyncio
 
 import engineio
 import pytest
+from aiohttp import WSCloseCode, WSMsgType, WSServerHandshakeError
 from engineio import packet
 
 from edge_server import packet_queue
 from edge_server.packet_queue import MOST_A_POLL_OF_PYTHONS, PacketQueue
+from runtime import metrics
+from tests.unit.edge_server.client_frames import frames_of
 from tests.unit.edge_server.gated_edge import Poller, an_edge, is_closed, wire_of
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("looks_often")
 
 
 async def test_who_never_hears_that_its_websocket_is_heard_is_answered_by_polls() -> None:
@@ -75,3 +80,94 @@ async def test_the_websocket_of_a_stranger_ends_with_its_session(end: str) -> No
             await client.say(end)
             await eventually("nothing is held of it", lambda: not unfinished.bytes)
             await is_closed(socket)
+
+
+async def test_a_session_has_one_upgrade_at_a_time_and_it_ends_in_time() -> None:
+    async with an_edge(handshake_within_s=3.0) as edge:
+        client = await edge.poller()
+        half_open = await client.upgrade()
+        hits = metrics.LIMIT_HITS.labels(limit="upgrades of a session")._value
+        before = hits.get()
+        with pytest.raises(WSServerHandshakeError, match="409"):
+            await client.upgrade()
+        assert hits.get() == before + 1
+        await is_closed(half_open)
+        await client.say('421["anything"]')
+        assert "answered" in await client.poll()
+
+
+@pytest.mark.parametrize("first", ["z", "4", "", "6"])
+async def test_an_upgrade_that_breaks_off_leaves_the_client_polling(first: str) -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        broken = await client.upgrade()
+        await broken.send_str(first)
+        await is_closed(broken)
+        await client.say('421["anything"]')
+        assert "answered" in await client.poll()
+
+
+@pytest.mark.parametrize("joined", [False, True])
+async def test_who_upgrades_may_send_long_frames_once_it_is_known_who_they_are(joined: bool) -> None:
+    async with an_edge(max_event_bytes=32_768) as edge:
+        client = await edge.poller(join=joined)
+        socket = await client.upgraded()
+        await socket.send_str("4" + "x" * 1_500_000)
+        answer = await socket.receive()
+        if joined:
+            assert "too_large" in answer.data
+        else:
+            assert (answer.type, socket.close_code) == (WSMsgType.CLOSE, WSCloseCode.MESSAGE_TOO_BIG)
+        await socket.close()
+
+
+async def test_many_messages_after_an_upgrade_are_not_one_that_never_ends() -> None:
+    async with an_edge(max_event_bytes=32_768, events_burst_per_client=10**6) as edge:
+        client = await edge.poller(join=False)
+        socket = await client.upgraded()
+        for _ in range(50):
+            await socket.send_str("6" + "x" * 1_000)
+        await socket.send_str("40{}")
+        assert (await socket.receive_str()).startswith('40{"sid":')
+        await socket.close()
+
+
+@pytest.mark.parametrize("spoilt", ["Sec-WebSocket-Key", "Sec-WebSocket-Version"])
+async def test_a_request_for_a_websocket_that_is_refused_leaves_the_client_polling(spoilt: str) -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        url = client.url.replace("=polling", "=websocket")
+        whole = {
+            "Connection": "Upgrade", "Upgrade": "websocket",
+            "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version": "13",
+        }  # fmt: skip
+        async with edge.session.get(url, headers={**whole, spoilt: "no"}) as answer:
+            assert answer.status == 400
+        assert await client.say('421["any"]') == 200
+        assert await client.poll() == '431["answered"]'
+        await client.upgraded()
+
+
+async def test_a_poll_that_waits_while_its_client_comes_over_just_ends() -> None:
+    async with an_edge() as edge, asyncio.TaskGroup() as tasks:
+        client = await edge.poller()
+        socket = await client.upgrade()
+        waiting = tasks.create_task(edge.session.get(client.url))
+        (session,) = edge.server.eio.sockets.values()
+        await eventually("it polls", lambda: session.queue._getters)
+        wire_of(socket).write(frames_of("2probe", 0, ping=False) + frames_of("5", 0, ping=False))
+        assert (await waiting).status == 200
+        assert await socket.receive_str() == "3probe"
+        await socket.send_str('421["any"]')
+        while not (await socket.receive_str()).startswith("431"):
+            pass
+
+
+async def test_nonsense_after_an_upgrade_ends_the_session_at_once() -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        socket = await client.upgraded()
+        await socket.send_str("z")
+        await is_closed(socket)
+        await edge.is_empty()
+        assert len(edge.ends) == 1
