@@ -46,7 +46,8 @@ class Budget:
 
         It counts at most the burst: a full budget allows anything once.
         """
-        amount, left = min(amount, self._burst), self.left(now)
+        amount = min(amount, self._burst)
+        left = self.left(now)
         if left < amount:
             self.owe(now, amount)
             return False
@@ -62,8 +63,10 @@ class Budget:
 
     def left(self, now: float) -> float:
         """Return what may be spent at once."""
-        passed = 0.0 if self._at is None else max(0.0, now - self._at)
-        return min(self._burst, self._left + passed * self._per_s)
+        if self._at is None or now <= self._at:
+            return self._left
+        left = self._left + (now - self._at) * self._per_s
+        return min(self._burst, left)
 
     def is_full(self, now: float) -> bool:
         """Say whether this spender may be forgotten: a new budget would be the same."""
@@ -90,7 +93,8 @@ class Budgets:
 
     def pay(self, spender: str, now: float, amount: float = 1.0) -> bool:
         """Spend an amount if there is so much, as `Budget.pay` does; return whether there was."""
-        return self._of(spender, now).pay(now, amount)
+        budget = self._budgets.get(spender) or self._of(spender, now)
+        return budget.pay(now, amount)
 
     def owe(self, spender: str, now: float, amount: float) -> None:
         """Count what is refused whatever is left, as `Budget.owe` does."""
