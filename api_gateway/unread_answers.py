@@ -3,13 +3,13 @@
 An answer stays in memory until its client has taken it, and one that never takes it pays nothing for that.
 """
 
-import asyncio
 from typing import Final
 
 from aiohttp import web
 
 from api_gateway.held_bytes import HeldBytes
 from runtime import metrics
+from runtime.bodies import taken_in_time
 
 SMALL_BYTES: Final = 16_384
 """Answers up to here are neither counted nor timed here: with their request they hold about as much again."""
@@ -36,15 +36,7 @@ class UnreadAnswers(HeldBytes):
 
     async def send(self, request: web.BaseRequest, caller: str, answer: bytes) -> None:
         """Send a whole answer. Raises ConnectionError where the client is gone, or too slow to read it."""
+        late = metrics.LIMIT_HITS.labels(limit="slow readers")
         with self.counted(caller, len(answer)):
-            if request.transport is not None:
-                # It is read when the kernel has all of it, and not when only little is left.
-                request.transport.set_write_buffer_limits(0)
-            try:
-                async with asyncio.timeout(self._within_s):
-                    await request.writer.write_eof(answer)
-            except TimeoutError as error:
-                metrics.LIMIT_HITS.labels(limit="slow readers").inc()
-                if request.transport is not None:
-                    request.transport.abort()
-                raise ConnectionResetError("the answer was not read in time") from error
+            async with taken_in_time(request, self._within_s, late):
+                await request.writer.write_eof(answer)

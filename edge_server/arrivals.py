@@ -5,6 +5,7 @@ A connection is an arrival until its handshake has succeeded. What a refusal cos
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Container
+from contextlib import suppress
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -13,7 +14,7 @@ from aiohttp.typedefs import Middleware
 
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
-from runtime.bodies import read_in_time
+from runtime.bodies import read_in_time, taken_in_time
 from runtime.budgets import Budget
 from schemas.refusals import (
     OVERLOADED,
@@ -117,6 +118,9 @@ class PolledBodies:
         return request
 
 
+_SLOW_POLLS: Final = metrics.LIMIT_HITS.labels(limit="slow polls")
+
+
 class Polls:
     """The sessions that poll: each by one request, as engine.io's clients do, until its answer has left.
 
@@ -136,27 +140,14 @@ class Polls:
         self._polling.add(eio_sid)
         try:
             answer = await handler(request)
-            await self._send(request, answer)
+            # Who has gone is found out by the web server itself, and no failure of ours.
+            with suppress(ConnectionError):
+                async with taken_in_time(request, self._within_s, _SLOW_POLLS):
+                    await answer.prepare(request)
+                    await answer.write_eof()
             return answer
         finally:
             self._polling.discard(eio_sid)
-
-    async def _send(self, request: web.Request, answer: web.StreamResponse) -> None:
-        transport = request.transport
-        if transport is None:
-            return
-        # Writing waits until all of it has left, and not only until little is left.
-        transport.set_write_buffer_limits(0)
-        try:
-            async with asyncio.timeout(self._within_s):
-                await answer.prepare(request)
-                await answer.write_eof()
-        except TimeoutError:
-            metrics.LIMIT_HITS.labels(limit="slow polls").inc()
-            transport.abort()
-        except ConnectionError:
-            # Its client has gone. The web server finds that out by itself, which is no failure of ours.
-            return
 
 
 def gate(

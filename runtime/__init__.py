@@ -4,7 +4,7 @@
     read_settings.py   how settings are read, and shown by --help
     service.py         start, supervised background work, signals, stop within a deadline
     bounded_runner.py  a web server that holds only so many connections
-    bodies.py          a request's body is read in time
+    bodies.py          bodies are read, and taken by clients, in time
     health.py          /healthz, /readyz and /metrics on the ops port
     logs.py            the log files and the lines on stdout
     access_log.py      a line a request, written together

@@ -1,8 +1,11 @@
-"""A request's body is read whole, and in time."""
+"""Bodies pass whole, and in time: a request's is read, an answer's is taken by its client."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiohttp import web
+from prometheus_client import Counter
 
 from runtime import metrics
 from schemas.refusals import SLOW_REQUEST, Refused
@@ -16,3 +19,23 @@ async def read_in_time(request: web.Request, within_s: float) -> bytes:
     except TimeoutError as error:
         metrics.LIMIT_HITS.labels(limit="slow bodies").inc()
         raise Refused(SLOW_REQUEST) from error
+
+
+@asynccontextmanager
+async def taken_in_time(request: web.BaseRequest, within_s: float, late: Counter) -> AsyncIterator[None]:
+    """Write an answer within the block, which ends when the kernel has all of it.
+
+    Raises ConnectionError where the client is gone, or has been cut off because it is too slow to read it.
+    """
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("the client is gone")
+    # Writing waits until all of it has left, and not only until little is left.
+    transport.set_write_buffer_limits(0)
+    try:
+        async with asyncio.timeout(within_s):
+            yield
+    except TimeoutError as error:
+        late.inc()
+        transport.abort()
+        raise ConnectionResetError("the answer was not read in time") from error

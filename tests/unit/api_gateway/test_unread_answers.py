@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 from aiohttp import ClientSession, web
@@ -137,7 +138,7 @@ async def test_a_first_answer_is_always_kept_and_more_of_one_caller_up_to_their_
             await read.wait()
 
     class Request:
-        writer, transport = Writer(), None
+        writer, transport = Writer(), Mock(asyncio.Transport)
 
     unread = UnreadAnswers(most_bytes=100, share=0.3, within_s=3600)
     unread.admit("a", 100)
