@@ -7,6 +7,7 @@ It takes a persister's settings.
 """
 
 import asyncio
+import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ from runtime.settings import MAX_PARTITIONS
 from schemas import topics
 
 STORED_WITHIN_S: Final = 60.0
+INTERRUPTED: Final = 130
 
 
 class CannotGrow(RuntimeError):
@@ -184,6 +186,9 @@ async def _main(partitions: int, settings: PersisterSettings) -> int:
     except (CannotGrow, NotTakenBack, Fatal, KafkaError, StoreUnavailable, OSError) as error:
         sys.stderr.write(f"not grown: {said(error)}\n")
         return 1
+    except asyncio.CancelledError:
+        sys.stderr.write("not grown: interrupted, and all is as it was\n")
+        return INTERRUPTED
     sys.stdout.write(
         f"Now start all services with KAFKA_GENERATION={new.kafka_generation} KAFKA_PARTITIONS={partitions}\n"
     )
@@ -193,4 +198,6 @@ async def _main(partitions: int, settings: PersisterSettings) -> int:
 if __name__ == "__main__":
     wanted, known = _arguments().partitions, load(PersisterSettings, "persister.grow", [])
     logs.install("persister.grow", known)
+    # As Ctrl-C is: it takes back what was begun.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.exit(asyncio.run(_main(wanted, known)))

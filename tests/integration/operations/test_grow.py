@@ -1,11 +1,16 @@
 """The log gets more partitions while nobody chats: history goes on after what was, and no hole is silent."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.demo.local_system import LocalSystem, stop_together
 from deploy.demo.students import Students
@@ -13,6 +18,8 @@ from deploy.local.kafka_native import REPOSITORY
 from loadtest.chat_client import ChatClient
 from loadtest.seen_frames import SeenFrames
 from runtime.kafka import partition_of
+from runtime.kafka_topics import config_of
+from schemas import topics
 from schemas.client_events import ChatMessage
 from schemas.ids import new_id
 from tests.integration.backing import new_up
@@ -86,6 +93,56 @@ async def stored(campus: Campus, group: str, token: str, count: int) -> list[tup
             found = [(message.seq, message.message) for message in page.messages]
             if len(found) >= count and page.storedUpTo >= found[-1][0]:
                 return found
+
+
+async def is_sealed(admin: AIOKafkaAdminClient) -> bool:
+    """Say whether messages are refused by the log."""
+    _, entries = await config_of(admin, topics.MESSAGES)
+    return topics.SEAL.items() <= {name: value for name, value, *_ in entries}.items()
+
+
+@asynccontextmanager
+async def admin_of(env: dict[str, str]) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect to a service's Kafka for the length of the block."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=env["KAFKA_BOOTSTRAP_SERVERS"])
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+@contextmanager
+def nobody_stores(system: LocalSystem) -> Iterator[None]:
+    """Let the persister rest within the block: what is said meanwhile is not stored."""
+    persister = system.services["persister"].process.pid
+    os.kill(persister, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(persister, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+async def test_who_ends_a_growth_finds_all_as_it_was(system: LocalSystem, signum: signal.Signals) -> None:
+    env = dict(system.services["persister"].process.env)
+    async with open_campus(system) as campus, admin_of(env) as admin:
+        ups = (new_up(), new_up())
+        group = await campus.group(*ups)
+        with nobody_stores(system):
+            await Talk(campus, ups, {}).say([group], "one")
+            growing = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "persister.grow", str(AFTER)),
+                env=env,
+                cwd=REPOSITORY,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            await eventually("the log is sealed", partial(is_sealed, admin))
+            growing.send_signal(signum)
+            _, told = await growing.communicate()
+        assert (growing.returncode, told) == (130, b"not grown: interrupted, and all is as it was\n")
+        assert not await is_sealed(admin)
+        await Talk(campus, ups, {}).say([group], "two")
 
 
 async def test_after_growing_history_goes_on_and_clients_hear_of_the_hole(system: LocalSystem) -> None:
