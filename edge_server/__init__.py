@@ -1,7 +1,7 @@
 """The edge: holds the clients' sockets, writes what they send to the log, hands on what stands in the log.
 
-app.py puts the parts together, settings.py says what an edge can be told. The way of a message through the
-others:
+app.py opens the ports, parts.py puts the parts together, settings.py says what an edge can be told. The way
+of a message through the others:
 
     socket_server.py     python-socketio, and what we change of it
     engine_requests.py   a request as the library wants to see it

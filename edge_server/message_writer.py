@@ -67,7 +67,7 @@ class MessageWriter:
         partitions: int,
         on_written: Callable[[Sequence[Any], Written], None],
         on_failed: Callable[[Sequence[Any], BaseException], None],
-        rounds_per_s: float = ROUNDS_PER_S,
+        rounds_per_s: float,
     ) -> None:
         self._producer = producer
         self._source = source

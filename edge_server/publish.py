@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_server.delivery import Delivery
 from edge_server.frames import message_frame
-from edge_server.message_writer import NOT_SAID, MessageWriter, Outgoing, Written
+from edge_server.message_writer import NOT_SAID, ROUNDS_PER_S, MessageWriter, Outgoing, Written
 from edge_server.recent_log import Entry, RecentLog
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
@@ -60,6 +60,8 @@ class Publisher:
         delivery: Delivery,
         window: RecentLog,
         spans: "Spans | None" = None,
+        *,
+        rounds_per_s: float = ROUNDS_PER_S,
     ) -> None:
         self._timeout_s = settings.send_timeout_ms / 1000
         self._refuse_after_s = settings.refuse_when_waiting_ms / 1000
@@ -82,6 +84,7 @@ class Publisher:
             partitions=settings.kafka_partitions,
             on_written=self._on_written,
             on_failed=self._on_failed,
+            rounds_per_s=rounds_per_s,
         )
         delivery.on_settled = self._settle
         delivery.on_lost = self._refuse_lost

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Literal
 
@@ -27,7 +26,7 @@ State = Literal["serving", "draining", "stopped"]
 class Rate:
     """How fast a counter grows, between one look and the next."""
 
-    def __init__(self, count: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, count: Callable[[], float], clock: Callable[[], float]) -> None:
         self._count = count
         self._clock = clock
         self._before = (clock(), count())
@@ -50,7 +49,7 @@ class StatusReport:
         rooms: Rooms,
         drain: Drain,
         messages: Callable[[], float],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
         every_s: float = REPORT_EVERY_S,
     ) -> None:
         self._settings = settings
@@ -58,7 +57,7 @@ class StatusReport:
         self._producer = producer
         self._rooms = rooms
         self._drain = drain
-        self._messages = Rate(messages)
+        self._messages = Rate(messages, clock)
         self._process = new_id()
         self._stopped = False
         self._clock = clock

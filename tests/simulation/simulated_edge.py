@@ -1,4 +1,4 @@
-"""An edge, put together from its production parts as its own ``app.py`` does it, over simulated I/O."""
+"""An edge: its own parts over simulated I/O."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -9,28 +9,11 @@ from typing import Any, Final, NamedTuple
 from pydantic import SecretStr
 from socketio.exceptions import ConnectionRefusedError as Rejected
 
-from edge_server.delivery import Delivery
-from edge_server.drain import Drain
-from edge_server.elsewhere import Elsewhere
-from edge_server.fan_out import FanOut
-from edge_server.handshake import Handshake
-from edge_server.joining import Joining
-from edge_server.message_writer import BURST_S
-from edge_server.moving import Moving
-from edge_server.presence import Presence
-from edge_server.publish import Publisher
+from edge_server.parts import Parts
 from edge_server.recent_log import Entry, RecentLog
-from edge_server.rooms import Rooms
-from edge_server.sessions import Sessions
 from edge_server.settings import EdgeSettings
-from edge_server.socket_events import SocketEvents
-from edge_server.status_report import StatusReport
-from runtime.assignments import Assignments
-from runtime.budgets import Budget
-from runtime.memberships import Memberships
 from runtime.settings import MIN_SECRET_BYTES
 from runtime.tokens import Identity
-from schemas import topics
 from tests.simulation.edge_sockets import EngineSocket, SocketServer
 from tests.simulation.network import Pipe, Transport, texts_of
 from tests.simulation.process import Process
@@ -39,7 +22,6 @@ from tests.simulation.simulated_producer import KeptSimulatedProducer
 from tests.simulation.simulated_readers import SimulatedLogReader
 
 NEVER: Final = 1e12
-REPORT_EVERY_S: Final = 0.5
 NOTICED_WITHIN_S: Final = 1.0
 """An end may believe for so long that a connection is still there."""
 
@@ -88,82 +70,35 @@ class SimulatedEdge:
     def __init__(self, process: Process, log: SimulatedLog, limits: Limits, forgotten: set[bytes]) -> None:
         self.process = process
         self.settings = SETTINGS.model_copy(update={"edge_name": process.name, **limits.settings})
-        self._rounds_per_s = limits.rounds_per_s
         self.url = f"http://{process.name}"
-        self.rooms = Rooms()
-        self.memberships = Memberships()
         self.accepting = False
-        self._log = log
-        self._forgotten = forgotten
         self._server = SocketServer(process)
         self._connections: dict[str, Connection] = {}
         self._numbers = 0
         process.on_death = self._die
+        server: Any = self._server
+        tokens: Any = Tokens()
+        self.parts = Parts(
+            self.settings,
+            server,
+            tokens,
+            KeptSimulatedProducer(log, process, self.settings),
+            WatchedWindow(self.settings, forgotten),
+            reader=partial(SimulatedLogReader, log, process),
+            rounds_per_s=limits.rounds_per_s,
+        )
 
     async def run(self) -> None:
-        """Start every part, in the order of a message's way."""
-        settings, process = self.settings, self.process
-        service: Any = process
-        window = WatchedWindow(settings, self._forgotten)
-        fan_out = FanOut(self.rooms)
-        delivery = Delivery(
-            self.rooms,
-            window,
-            fan_out,
-            starts=lambda partition: messages.starts[partition],
-            sure_from=lambda partition: messages.sure_from[partition],
-        )
-        follow = partial(SimulatedLogReader, self._log, process, settings)
-        messages = follow(topics.MESSAGES, delivery.take, tail=settings.window_records // PARTITIONS)
-        members = follow(topics.MEMBERSHIPS, self.memberships.take)
-        assignments = Assignments()
-        tables = follow(topics.ASSIGNMENTS, assignments.take)
-        producer = KeptSimulatedProducer(self._log, process, settings)
-        process.supervise("producer", producer.run)
-        await producer.ready()
-        self.publisher = Publisher(settings, producer, delivery, window)
-        self._pace(self.publisher)
-        self.publisher.start(service)
-        presence = Presence(settings, producer)
-        presence.start(service)
-        await tables.start(service)
-        await members.start(service)
-        await messages.start(service)
-        joining = Joining(settings, self.rooms, window, delivery, fan_out, self.memberships)
-        server: Any = self._server
-        handshake = Handshake(settings, Tokens(), self.memberships)  # type: ignore[arg-type]
-        elsewhere = Elsewhere(process.name, assignments)
-        self.sessions = Sessions(settings, server, self.rooms, handshake, joining, presence, elsewhere)
-        self.sessions.start(service)
-        fan_out.on_slow = self.sessions.close_slow
-        self.drain = Drain(elsewhere, self.rooms)
-        moving = Moving(settings, self.rooms, elsewhere, self.drain, self.sessions.close)
-        self.sessions.on_welcome = moving.look_at
-        process.supervise("move clients", moving.run)
-        SocketEvents(
-            settings, self.rooms, self.memberships, joining, self.publisher, presence, self.sessions.close
-        ).start(server)
-        self.report = StatusReport(
-            settings, self.url, producer, self.rooms, self.drain, lambda: 0.0, every_s=REPORT_EVERY_S
-        )
-        process.supervise("report status", self.report.run)
+        """Start every part."""
+        service: Any = self.process
+        await self.parts.start(service)
+        self.parts.announce(service, self.url)
         self.accepting = True
-
-    def _pace(self, publisher: Publisher) -> None:
-        """Let it write in so few rounds that messages wait for them: it takes thousands otherwise."""
-        publisher._writer._rounds_per_s = self._rounds_per_s
-        publisher._writer._rounds = Budget(self._rounds_per_s, max(1.0, BURST_S * self._rounds_per_s))
 
     async def stop(self) -> None:
         """Stop in order, as on SIGTERM."""
-        self.drain.begin(self.settings.drain_deadline_s)
-        await self.report.report()
-        await self.drain.until_empty()
-        await self.report.stopped()
-        self.accepting = False
-        await self.publisher.drain(self.settings.settle_on_stop_ms / 1000)
-        await self.sessions.close_all("stopping")
         await self.process.resources.aclose()
+        self.accepting = False
         await asyncio.sleep(NOTICED_WITHIN_S)
         self.process.kill()
 

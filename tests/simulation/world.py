@@ -236,7 +236,7 @@ class World:
 
     def _stop_an_edge(self) -> None:
         edge = self.chance.random.choice(list(self.edges.values()))
-        if edge.accepting and edge.process.alive and not edge.drain.active:
+        if edge.accepting and edge.process.alive and not edge.parts.drain.active:
             self.trace(f"{edge.process.name} stops")
             edge.process.spawn(edge.stop())
 

@@ -73,7 +73,7 @@ async def test_each_process_of_an_edge_says_another_name_than_the_one_before_and
     drain = Drain(Elsewhere("a", Assignments()), rooms)
     settings, producer = EdgeSettings(), cast(KeptProducer, log)
     for _ in range(2):
-        one = StatusReport(settings, "http://a", producer, rooms, drain, lambda: 0.0, every_s=SOON_S)
+        one = StatusReport(settings, "http://a", producer, rooms, drain, lambda: 0.0, lambda: 0.0, SOON_S)
         await one.report()
         await one.stopped()
     first, last, restarted, _ = (report.process for report in log.reports)
