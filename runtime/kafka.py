@@ -70,16 +70,12 @@ def new_consumer(
 
 
 @asynccontextmanager
-async def started_producer(
-    settings: KafkaSettings, *, transactional_id: str | None = None
-) -> AsyncIterator[AIOKafkaProducer]:
+async def started_producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
     """Start a producer, however long the broker takes to answer, and stop it at the end.
 
     What it had taken is settled then; whoever is cancelled waits for that no longer than a service can.
     """
-    producer = await until_reached(
-        lambda: new_producer(settings, transactional_id=transactional_id), "producer"
-    )
+    producer = await until_reached(lambda: new_producer(settings), "producer")
     try:
         yield producer
     finally:
