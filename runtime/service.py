@@ -22,6 +22,7 @@ from runtime import logs, metrics
 from runtime.access_log import AccessLog
 from runtime.bounded_runner import BoundedRunner
 from runtime.health import Health, waits
+from runtime.read_settings import S, load
 from runtime.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -179,17 +180,18 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
     await asyncio.wait({task})
 
 
-def run(name: str, settings: ServiceSettings, start: Start) -> None:
+def run(name: str, kind: type[S], start: Callable[[Service, S], Coroutine[Any, Any, object]]) -> None:
     """Run a service until SIGTERM or SIGINT, then exit: 0 after a clean stop, 1 after a failure.
 
     Where no logs can be written that is said, and the code is 2, as of any setting that is wrong.
     """
+    settings = load(kind, name)
     try:
         logs.install(name, settings)
     except OSError as error:
         sys.stderr.write(f"{name}: LOG_DIR: {error}\n")
         sys.exit(2)
-    sys.exit(uvloop.run(_live(name, settings, start)))
+    sys.exit(uvloop.run(_live(name, settings, lambda service: start(service, settings))))
 
 
 async def _live(name: str, settings: ServiceSettings, start: Start) -> int:

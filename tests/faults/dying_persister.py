@@ -14,7 +14,6 @@ from persister import pipeline
 from persister.app import start
 from persister.batch_writer import BatchWriter
 from persister.settings import PersisterSettings
-from runtime.read_settings import load
 from runtime.service import run
 
 
@@ -38,10 +37,10 @@ POINTS = {
 def main(point: str) -> None:
     """Run a persister until it reaches the point."""
     where, step = POINTS[point]
-    settings = load(PersisterSettings, "persister", [])
     with patch.object(where, step, dying(getattr(where, step))):
-        run("persister", settings, lambda service: start(service, settings))
+        run("persister", PersisterSettings, start)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    # The persister reads the arguments, too, and knows none.
+    main(sys.argv.pop())
