@@ -41,27 +41,20 @@ def waits() -> str | None:
 class Health:
     """What this service's parts say of themselves."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, died: Check, mended: Check) -> None:
+        """``died`` fails where the process must be restarted, ``mended`` neither /healthz nor /readyz."""
         self._service = service
-        self._live: dict[str, Check] = {}
+        self._died = {"tasks": died}
+        self._mended = {"tasks": mended}
         self._ready: dict[str, Check] = {}
-        self._mended: dict[str, Check] = {}
-
-    def live(self, name: str, check: Check) -> None:
-        """Add a check whose failure means that the process must be restarted."""
-        self._live[name] = check
 
     def ready(self, name: str, check: Check) -> None:
         """Add a check whose failure means that no work must be sent here for now."""
         self._ready[name] = check
 
-    def was_wrong(self, name: str, check: Check) -> None:
-        """Add a check that is shown as ``mended`` and fails neither /healthz nor /readyz."""
-        self._mended[name] = check
-
     def faults(self, *, readiness: bool = False) -> dict[str, str]:
         """Return what is wrong, by part. Readiness includes liveness."""
-        return _found({**self._live, **self._ready} if readiness else self._live)
+        return _found({**self._died, **self._ready} if readiness else self._died)
 
     def mended(self) -> dict[str, str]:
         """Return what was wrong lately, by part."""

@@ -57,7 +57,7 @@ class Service:
     def __init__(self, name: str, settings: ServiceSettings) -> None:
         self.name = name
         self.settings = settings
-        self.health = Health(name)
+        self.health = Health(name, lambda: self._deaths(down=True), lambda: self._deaths(down=False))
         self.ops = web.Application()
         self.health.add_routes(self.ops)
         self.resources = AsyncExitStack()
@@ -71,8 +71,6 @@ class Service:
         self._down: set[str] = set()
         self.health.ready("start", lambda: None if self.started else "not all parts have started yet")
         self.health.ready("waiting for", lambda: None if self.started else waits())
-        self.health.live("tasks", lambda: self._deaths(down=True))
-        self.health.was_wrong("tasks", lambda: self._deaths(down=False))
 
     def supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run ``run`` in the background until the service stops; it is not expected to return."""

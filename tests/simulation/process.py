@@ -20,7 +20,7 @@ class Process:
         self.failure: BaseException | None = None
         """What came out of a task: our own code is not supposed to fail."""
         self.on_death: Callable[[], None] = lambda: None
-        self.health = Health("edge_server")
+        self.health = Health("edge_server", lambda: None, lambda: None)
         self.resources = AsyncExitStack()
         self._tasks: dict[asyncio.Task[Any], None] = {}
 
