@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from edge_server.clients import Client
-from edge_server.moves import Bucket
-from edge_server.moving import STEP_S
+from edge_server.moves import STEP_S, Bucket
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from runtime import logs
@@ -42,7 +41,7 @@ class CutOff:
         self._close = close
         self._cut_off = False
         self._leaving: list[Client] = []
-        self._bucket = Bucket(burst_s=2 * STEP_S)
+        self._bucket = Bucket()
 
     def fault(self) -> str | None:
         """Say for how long the log has been silent, where that is too long, for a readiness check."""

@@ -5,7 +5,10 @@ Nobody is closed without having been told, and so many at a time are told as the
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+
+STEP_S: Final = 0.1
+"""So often, with jitter, is looked at who goes."""
 
 
 class Leaver(Hashable, Protocol):
@@ -25,10 +28,9 @@ def pace(per_s: float, *, waiting: int, left_s: float | None) -> float:
 
 
 class Bucket:
-    """Turns a rate into whole numbers. What was not used may be used later, but for ``burst_s`` at most."""
+    """Turns a rate into whole numbers. What was not used may be used later, but for two steps at most."""
 
-    def __init__(self, burst_s: float) -> None:
-        self._burst_s = burst_s
+    def __init__(self) -> None:
         self._filled_at: float | None = None
         self._level = 0.0
 
@@ -36,7 +38,7 @@ class Bucket:
         """Return how many may go now."""
         passed = 0.0 if self._filled_at is None else now - self._filled_at
         self._filled_at = now
-        self._level = min(self._level + passed * per_s, max(1.0, self._burst_s * per_s))
+        self._level = min(self._level + passed * per_s, max(1.0, 2 * STEP_S * per_s))
         whole = int(self._level)
         self._level -= whole
         return whole

@@ -13,7 +13,7 @@ from edge_server.clients import Client
 from edge_server.drain import Drain
 from edge_server.elsewhere import Elsewhere
 from edge_server.frames import event_frame
-from edge_server.moves import Bucket, Moves, pace
+from edge_server.moves import STEP_S, Bucket, Moves, pace
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
@@ -21,7 +21,6 @@ from schemas.client_events import MOVE, Moved
 
 log = logging.getLogger(__name__)
 
-STEP_S: Final = 0.1
 STRAY_AFTER_S: Final = 2.0
 """A newcomer that seems to be wrong here may have been sent by a newer table than ours: wait for it."""
 
@@ -46,7 +45,7 @@ class Moving:
         self._drain = drain
         self._close = close
         self._moves: Moves[Client] = Moves(within_s=settings.move_within_s)
-        self._bucket = Bucket(burst_s=2 * STEP_S)
+        self._bucket = Bucket()
         self._seen = self._situation()
         metrics.MOVES_WAITING.set_function(lambda: self._moves.waiting)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge_server.clients import Client
 from edge_server.cut_off import CLOSED_BECAUSE, CUT_OFF_AFTER_S, CutOff
-from edge_server.moving import STEP_S
+from edge_server.moves import STEP_S
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 

@@ -103,7 +103,7 @@ def test_a_newcomer_is_not_told_before_its_time() -> None:
 
 @given(st.floats(0.1, 1000.0), st.lists(st.floats(0.0, 5.0), max_size=60))
 def test_a_bucket_gives_its_rate_and_at_most_a_burst_more(per_s: float, pauses: list[float]) -> None:
-    bucket, now, given_out = Bucket(burst_s=0.2), 0.0, 0
+    bucket, now, given_out = Bucket(), 0.0, 0
     for pause in pauses:
         now += pause
         taken = bucket.take(now, per_s)
@@ -113,7 +113,7 @@ def test_a_bucket_gives_its_rate_and_at_most_a_burst_more(per_s: float, pauses: 
 
 
 def test_a_bucket_that_is_emptied_often_gives_all_of_its_rate() -> None:
-    bucket = Bucket(burst_s=0.2)
+    bucket = Bucket()
     assert sum(bucket.take(n / 10, 37.0) for n in range(101)) in (369, 370)
 
 
