@@ -85,7 +85,7 @@ class MembersOnly:
         """Take a change of our own, durable by now, before it has been read back."""
         self._memberships.set_member(group, up, member)
 
-    def _keep_in_order(self, group: str, up: str, member: bool) -> None:
+    def _keep_in_order(self, group: str, up: str, member: bool, _at: int) -> None:
         known = self._in_order.get(group)
         if known is None:
             return

@@ -78,11 +78,17 @@ class Term:
             return
         if report.state == "stopped":
             self.asked_to_drain.pop(report.edge, None)
-        elif report.edge in self.asked_to_drain:
+        elif report.edge in self.asked_to_drain or (report.deaf and self._others_hear(report.edge)):
             report = report.model_copy(update={"state": "draining"})
         state = self.reports.take(report, now)
         if state is not None:
             self._changed[report.edge] = state
+
+    def _others_hear(self, deaf: str) -> bool:
+        """Say whether half of the living edges at least hear all of the log: where they do not, all stay."""
+        living = [known for edge, known in self.reports.edges.items() if known.alive and edge != deaf]
+        hearing = [known for known in living if known.report is None or not known.report.deaf]
+        return 2 * len(hearing) >= len(living) + 1
 
     def ask(self, wish: DrainAsked | EdgesAsked) -> None:
         """Note an operator's wish."""

@@ -2,6 +2,7 @@
 
 Without the log this edge neither delivers nor writes, and does not learn which edges hold its clients by now:
 closed, they ask the gateway. Where no edge reaches the log it sends them back here, and here they stay.
+So it is where only a part of the log is silent, if the table is in that part.
 """
 
 import asyncio
@@ -33,11 +34,13 @@ class CutOff:
         settings: EdgeSettings,
         rooms: Rooms,
         silent_s: Callable[[], float],
+        blind_s: Callable[[], float],
         close: Callable[[Client, str], None],
     ) -> None:
         self._per_s = settings.move_clients_per_s
         self._rooms = rooms
         self._silent_s = silent_s
+        self._blind_s = blind_s
         self._close = close
         self._cut_off = False
         self._leaving: list[Client] = []
@@ -62,7 +65,8 @@ class CutOff:
 
     def _look(self) -> None:
         """Only at the beginning of an outage somebody is chosen to go: whoever comes later was sent here."""
-        if (cut_off := self.fault() is not None) == self._cut_off:
+        cut_off = max(self._silent_s(), self._blind_s()) >= CUT_OFF_AFTER_S
+        if cut_off == self._cut_off:
             return
         self._cut_off = cut_off
         self._leaving = list(self._rooms.clients.values()) if cut_off else []

@@ -1,10 +1,13 @@
-"""Whether this edge gives all its clients away: because it stops, or because an operator asked for it.
+"""Whether this edge gives its clients away: because it stops, an operator asked for it, or it is deaf.
 
-An edge that was asked stays, empty, until it is asked no more. One that stops waits until it is empty.
+An edge that was asked stays, empty, until it is asked no more. One that stops waits until it is empty. One
+that is deaf, as a part of the log does not answer it, keeps whom the table leaves it: the dispatcher knows
+who else is.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from edge_server.elsewhere import Elsewhere
@@ -18,19 +21,34 @@ IN_TIME: Final = 0.6
 """A stopping edge has told everybody when this part of its time has passed: the rest is for the slow."""
 
 
-class Drain:
-    """The edge's own wish to be left."""
+DEAF_AFTER_S: Final = 20.0
+"""Brokers that change leaders are done before that. One question in ten seconds may fail by chance."""
 
-    def __init__(self, elsewhere: Elsewhere, rooms: Rooms) -> None:
+
+class Drain:
+    """The edge's own wish to be left. ``deaf_s`` says for how long a part of the log has not answered it."""
+
+    def __init__(self, elsewhere: Elsewhere, rooms: Rooms, deaf_s: Callable[[], float] = lambda: 0.0) -> None:
         self._elsewhere = elsewhere
         self._rooms = rooms
+        self._deaf_s = deaf_s
         self._stops_at: float | None = None
         self._told_by: float | None = None
 
     @property
     def active(self) -> bool:
-        """Whether clients have to go."""
+        """Whether clients go where the table says, although it may not name this edge."""
+        return self.wanted or self.deaf
+
+    @property
+    def wanted(self) -> bool:
+        """Whether all clients have to go."""
         return self.stopping or self._elsewhere.asked_to_drain
+
+    @property
+    def deaf(self) -> bool:
+        """Whether groups here may hear nothing, or let members talk who were removed."""
+        return self._deaf_s() >= DEAF_AFTER_S
 
     @property
     def stopping(self) -> bool:

@@ -5,6 +5,7 @@ Joining a room is one step without an await between what was missed and what com
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
@@ -28,6 +29,11 @@ missed in its rooms: the first message that was missed does not wait until all r
 
 ROOM_BYTES: Final = 192
 """What a room takes in ``joined`` at most, the longest id and the frame included."""
+
+
+CLOCKS_DIFFER_MS: Final = 1_000
+"""So much the clocks of two brokers may differ: one knows since when somebody is a member, one when others
+spoke."""
 
 
 class Joining:
@@ -107,10 +113,11 @@ class Joining:
             for join in part.values():
                 self._fan_out.send_to(client, join.missed)
 
-    def _follow(self, group: str, up: str, member: bool) -> None:
+    def _follow(self, group: str, up: str, member: bool, at: int) -> None:
         """A membership has changed: the user's clients here follow at once.
 
         Who is still to be welcomed is let into all rooms then, from its cursors on, and into none before.
+        This edge may learn of it after what was said since: whoever cannot have heard that is told of a hole.
         """
         self._fan_out.flush()
         for client in self._rooms.of_user(up):
@@ -119,7 +126,10 @@ class Joining:
                 client.send(event_frame(LEFT, Left(room=group)))
             elif client.cursors is not None:
                 since = client.cursors.pop(group, None)
-                self._tell(client, {group: self._join(client, group, since, self._most_missed)})
+                joined = self._join(client, group, since, self._most_missed)
+                if since is None and self._window.newest_at(group) >= at - CLOCKS_DIFFER_MS:
+                    joined = replace(joined, recovered=False)
+                self._tell(client, {group: joined})
 
 
 def _room_joined(join: CatchUp) -> RoomJoined:

@@ -83,7 +83,7 @@ class Parts:
         )
         close = self._sessions.close
         fan_out.on_slow = self._sessions.close_slow
-        self.drain = Drain(self._elsewhere, rooms)
+        self.drain = Drain(self._elsewhere, rooms, self._deaf_s)
         self._moving = Moving(settings, rooms, self._elsewhere, self.drain, close)
         self._sessions.on_welcome = self._moving.look_at
         self._events = SocketEvents(
@@ -117,9 +117,16 @@ class Parts:
             clock=asyncio.get_running_loop().time,
         )
         service.supervise("report status", report.run)
-        CutOff(settings, rooms, report.silent_s, self._sessions.close).start(service)
+        CutOff(settings, rooms, report.silent_s, self._blind_s, self._sessions.close).start(service)
         AnotherLog(rooms, self._end_of, self._joining.tell_hole).start(service)
         service.resources.push_async_callback(self._leave, service, report)
+
+    def _deaf_s(self) -> float:
+        return max(self._messages.deaf_s(), self._members.deaf_s())
+
+    def _blind_s(self) -> float:
+        """Return for how long this edge has been deaf and seen no table: others may have taken over."""
+        return min(self._deaf_s(), self._tables.silent_s())
 
     def _end_of(self, group: str) -> int | None:
         return self._messages.ends.get(partition_of(group.encode(), self._settings.kafka_partitions))

@@ -114,6 +114,11 @@ class RecentLog:
         floor = self._floors.get(partition)
         return floor is not None and since + 1 >= floor
 
+    def newest_at(self, group: str) -> int:
+        """Return the log's time of a group's newest entry, in ms; -1 where there is none."""
+        entries = self._groups.get(group)
+        return entries[-1].timestamp if entries else -1
+
     def after(self, group: str, since: int, *, most_bytes: float) -> list[Entry] | None:
         """Return a group's readable entries with a seq above ``since``, in log order.
 

@@ -73,7 +73,7 @@ class StatusReport:
         """What this edge wants."""
         if self._stopped:
             return "stopped"
-        return "draining" if self._drain.active else "serving"
+        return "draining" if self._drain.wanted else "serving"
 
     async def run(self) -> None:
         """Report for ever. A report that can't be written is dropped: the next one says more."""
@@ -89,6 +89,7 @@ class StatusReport:
             capacity=self._settings.edge_capacity,
             connected=len(self._rooms.clients),
             state=self.state,
+            deaf=self._drain.deaf,
             process=self._process,
             messages_per_s=round(self._messages.per_s(), 1),
             spread=spread_of(point_of(client.up) for client in self._rooms.clients.values()),

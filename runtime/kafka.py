@@ -63,9 +63,8 @@ def new_consumer(
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset=auto_offset_reset,
-        request_timeout_ms=settings.kafka_request_timeout_ms,
         metadata_max_age_ms=30_000,
-        **own,
+        **{"request_timeout_ms": settings.kafka_request_timeout_ms, **own},
     )
 
 

@@ -26,6 +26,9 @@ OnRecords = Callable[[int, Sequence[ConsumerRecord]], None]
 """Takes a partition and its next records, in offset order."""
 
 POLL_MS: Final = 250
+REQUEST_TIMEOUT_MS: Final = 5_000
+"""A broker holds a fetch back for `POLL_MS`: one that is silent for so long is frozen, or cut off from us.
+Its partitions have another leader soon, which is asked once the fetch is given up."""
 POLL_HANGS_AFTER_S: Final = 60.0
 STOP_HANGS_AFTER_S: Final = 10.0
 FETCHES_PER_S: Final = 200.0
@@ -73,6 +76,10 @@ class LogReader:
         """The next offset to read, by partition."""
         self.ends: dict[int, int] = {}
         """Where the log ended when it was last asked, by partition; none while that is not known anew."""
+        self._whole_at: float | None = None
+        """When all partitions said last where they end, by the loop's time."""
+        self._deaf_since: float | None = None
+        """Since when some partitions have not said so while others did."""
         self.caught_up = asyncio.Event()
         """Set once everything that stood in the log at the start has been handed over."""
 
@@ -99,7 +106,7 @@ class LogReader:
                 await asyncio.sleep(RETRY_AFTER_S)
 
     async def _read_with_a_new_consumer(self) -> None:
-        self.ends = {}
+        self.ends, self._deaf_since = {}, None
         consumer = self._consumer()
         try:
             await consumer.start()
@@ -117,8 +124,17 @@ class LogReader:
         """Say whether the reader has yet to catch up, for a readiness check."""
         return None if self.caught_up.is_set() else f"reading {self.topic}"
 
+    def silent_s(self) -> float:
+        """Return for how long not all of the topic has answered. All of it is asked every ten seconds."""
+        return _since(self._whole_at)
+
+    def deaf_s(self) -> float:
+        """Return for how long some partitions have not answered while others did: Kafka is not away."""
+        return _since(self._deaf_since)
+
     def _consumer(self) -> AIOKafkaConsumer:
-        return new_consumer(self._settings, fetch_max_wait_ms=POLL_MS)
+        timeout_ms = min(REQUEST_TIMEOUT_MS, self._settings.kafka_request_timeout_ms)
+        return new_consumer(self._settings, fetch_max_wait_ms=POLL_MS, request_timeout_ms=timeout_ms)
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> None:
         """Go on where we were. The log is asked only where we never were: a partition may have no leader."""
@@ -175,14 +191,19 @@ class LogReader:
         """Look whether we move, beside the reading: a partition without a leader answers late."""
         checked: dict[int, int] = {}
         while True:
-            await asyncio.sleep(PROGRESS_CHECK_S)
             await self._check_progress(consumer, checked)
             checked = dict(self.positions)
+            await asyncio.sleep(PROGRESS_CHECK_S)
 
     async def _check_progress(self, consumer: AIOKafkaConsumer, before: dict[int, int]) -> None:
         ended, self.ends, asked_at = self.ends, {}, dict(self.positions)
         ends = await ends_of(consumer, self._partitions)
         self.ends = {tp.partition: end for tp, end in ends.items()}
+        now = asyncio.get_running_loop().time()
+        if len(ends) == len(self._partitions):
+            self._whole_at, self._deaf_since = now, None
+        elif self._deaf_since is None:
+            self._deaf_since = now
         for tp in self._partitions:
             if tp not in ends:
                 metrics.READER_LAG.remove(self.topic, tp.partition)
@@ -195,3 +216,7 @@ class LogReader:
                 raise Stalled(f"{self.topic}/{tp.partition} stands at {position} of {end}")
             if self._went_backwards(end, asked_at[tp.partition]):
                 raise Fatal(f"{self.topic}/{tp.partition} ends at {end}: it is another log")
+
+
+def _since(moment: float | None) -> float:
+    return 0.0 if moment is None else asyncio.get_running_loop().time() - moment

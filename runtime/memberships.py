@@ -13,8 +13,8 @@ from schemas.log_records import BadRecord, MemberJoined
 
 _NOBODY: frozenset[str] = frozenset()
 
-OnChange = Callable[[str, str, bool], None]
-"""Takes a group, a user, and whether they are a member from now on."""
+OnChange = Callable[[str, str, bool, int], None]
+"""Takes a group, a user, whether they are a member from now on, and since when: the log's time, in ms."""
 
 
 class Memberships:
@@ -45,8 +45,8 @@ class Memberships:
         """Return the members of a group."""
         return frozenset(self._members.get(group, _NOBODY))
 
-    def set_member(self, group: str, up: str, member: bool) -> None:
-        """Fold one change. What is already so changes nothing and tells nobody."""
+    def set_member(self, group: str, up: str, member: bool, at: int = 0) -> None:
+        """Fold one change, of the log's time ``at``. What is already so changes nothing and tells nobody."""
         if member == self.is_member(group, up):
             return
         if member:
@@ -56,7 +56,7 @@ class Memberships:
             _remove(self._members, group, up)
             _remove(self._groups, up, group)
         for listener in self._listeners:
-            listener(group, up, member)
+            listener(group, up, member, at)
 
     def take(self, _partition: int, records: Sequence[ConsumerRecord]) -> None:
         """Fold records of ``chat.memberships``. Those that can't be read are counted and left out."""
@@ -68,7 +68,7 @@ class Memberships:
             except BadRecord as error:
                 leave_out(record, error)
             else:
-                self.set_member(group, up, record.value is not None)
+                self.set_member(group, up, record.value is not None, record.timestamp)
 
 
 def _parties(key: bytes | None) -> tuple[str, str]:

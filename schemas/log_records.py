@@ -171,6 +171,11 @@ class EdgeReported(Record):
     capacity: int = Field(gt=0, le=MAX_EXACT)
     connected: int = Field(ge=0, le=MAX_EXACT)
     state: Literal["serving", "draining", "stopped"]
+    deaf: bool = Field(
+        default=False,
+        description="A part of the log has not answered this edge for long: clients are better off where it "
+        "answers.",
+    )
     messages_per_s: float | None = Field(
         default=None,
         ge=0,

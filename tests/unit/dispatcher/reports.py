@@ -15,6 +15,7 @@ def report(
     connected: int = 0,
     capacity: int = 100,
     points: Sequence[int] | None = None,
+    deaf: bool = False,
 ) -> EdgeReported:
     """Return what ``edge`` says; where ``points`` are given, it has one client at each of them."""
     return EdgeReported(
@@ -23,6 +24,7 @@ def report(
         capacity=capacity,
         connected=connected if points is None else len(points),
         state=state,
+        deaf=deaf,
         process=process,
         spread=None if points is None else spread_of(points),
     )

@@ -315,3 +315,23 @@ def test_whatever_is_said_and_wished_each_number_has_one_living_edge_while_one_l
         assert not term.table.serving & term.asked_to_drain.keys()
         if n in takeovers:
             term = successor(table, now)
+
+
+@given(edges=st.integers(1, 7), data=st.data())
+def test_deaf_edges_hold_nothing_where_half_of_all_hear_and_everybody_stays_where_most_do_not(
+    edges: int, data: st.DataObject
+) -> None:
+    names = [f"e{n}" for n in range(edges)]
+    deaf = data.draw(st.sets(st.sampled_from(names)))
+    term = first_term(*names)
+    before = term.table.shards
+    for now in (1.0, 2.0, 3.0):
+        settled(term, now, *(report(name, deaf=name in deaf) for name in data.draw(st.permutations(names))))
+    if 2 * len(deaf) <= edges:
+        assert holders(term) == set(names) - deaf
+    else:
+        assert holders(term) == set(names)
+    for now in (4.0, 5.0):
+        settled(term, now, *map(report, names))
+    assert holders(term) == set(names)
+    assert deaf or term.table.shards == before

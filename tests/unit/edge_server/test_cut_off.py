@@ -31,6 +31,7 @@ class Edge:
     """An edge, as far as it closes clients, and a log that is silent for as long as is said."""
 
     silent_s: float = 0.0
+    blind_s: float = 0.0
     now: float = 0.0
     rooms: Rooms = field(default_factory=Rooms)
     closed: list[Client] = field(default_factory=list)
@@ -38,7 +39,7 @@ class Edge:
 
     def __post_init__(self) -> None:
         settings = EdgeSettings(move_clients_per_s=PER_S)
-        self.cut_off = CutOff(settings, self.rooms, lambda: self.silent_s, self.close)
+        self.cut_off = CutOff(settings, self.rooms, lambda: self.silent_s, lambda: self.blind_s, self.close)
 
     def connect(self, students: int) -> None:
         for _ in range(students):
@@ -102,3 +103,18 @@ def test_who_has_yet_to_go_stays_when_the_log_answers() -> None:
     edge.silent_s = 0.0
     edge.run(EVERYBODY_WENT_S)
     assert (len(edge.closed), edge.cut_off.fault()) == (closed, None)
+
+
+def test_who_is_deaf_and_sees_no_table_lets_clients_go_once_too_and_those_who_are_sent_back_may_come() -> (
+    None
+):
+    edge = Edge()
+    edge.connect(10)
+    edge.blind_s = CUT_OFF_AFTER_S - 0.1
+    edge.run(1.0)
+    assert edge.closed == []
+    edge.blind_s = CUT_OFF_AFTER_S
+    edge.run(EVERYBODY_WENT_S)
+    edge.connect(10)
+    edge.run(EVERYBODY_WENT_S)
+    assert (len(edge.closed), len(edge.rooms.clients), edge.cut_off.fault()) == (10, 10, None)

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from edge_server.clients import Client
-from edge_server.drain import IN_TIME, Drain
+from edge_server.drain import DEAF_AFTER_S, IN_TIME, Drain
 from edge_server.elsewhere import Elsewhere
 from edge_server.rooms import Rooms
 from runtime.assignments import Assignments
@@ -55,3 +55,10 @@ def test_an_edge_that_is_asked_to_drain_gives_its_clients_away_and_does_not_stop
     for draining in ((), ("a",)):
         drain = EdgeA(draining).drain
         assert (drain.active, drain.stopping) == (bool(draining), False)
+
+
+def test_a_deaf_edge_gives_those_away_whom_the_table_has_given_to_others_and_asks_nobody_to_go() -> None:
+    rooms = Rooms()
+    for deaf_s, deaf in ((DEAF_AFTER_S - 0.1, False), (DEAF_AFTER_S, True)):
+        drain = Drain(Elsewhere("a", Assignments()), rooms, lambda deaf_s=deaf_s: deaf_s)  # type: ignore[misc]
+        assert (drain.active, drain.deaf, drain.wanted) == (deaf, deaf, False)

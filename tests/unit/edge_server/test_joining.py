@@ -1,9 +1,11 @@
 """What a user is sent again comes first, and is bounded: who asks again and again is sent to history."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
+import pytest
 from aiokafka import ConsumerRecord
 from engineio import packet
 from hypothesis import given
@@ -13,7 +15,7 @@ from edge_server.clients import Client
 from edge_server.delivery import Delivery
 from edge_server.fan_out import FanOut
 from edge_server.frames import event_text, text_frame
-from edge_server.joining import MOST_ROOMS_TOLD, ROOM_BYTES, Joining
+from edge_server.joining import CLOCKS_DIFFER_MS, MOST_ROOMS_TOLD, ROOM_BYTES, Joining
 from edge_server.recent_log import RecentLog
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
@@ -49,6 +51,12 @@ class Lobby:
         window.begin(self.partition, 0)
         for seq in range(10):
             assert window.add(entry(seq, message="x" * 100, partition=self.partition))
+
+
+def joined_on(wire: bytes) -> list[dict[str, Any]]:
+    """Return the rooms of each ``joined``."""
+    parts = wire.decode(errors="replace").split('["joined",')[1:]
+    return [json.JSONDecoder().raw_decode(part)[0]["rooms"] for part in parts]
 
 
 def consumed(seq: int, partition: int) -> ConsumerRecord:
@@ -99,6 +107,24 @@ async def test_what_was_missed_comes_once_and_first_where_a_membership_is_read_b
     await passes()
     assert seqs_on(b"".join(transport.wire)) == [6, 7, 8, 9, 10, 11]
     assert client.rooms == {"g", "late"}
+
+
+@pytest.mark.parametrize(
+    ("spoke_after_ms", "heard"), [(-CLOCKS_DIFFER_MS - 1, True), (-CLOCKS_DIFFER_MS, False)]
+)
+async def test_who_becomes_a_member_and_cannot_have_heard_what_was_said_since_is_told_of_a_hole(
+    spoke_after_ms: int, heard: bool
+) -> None:
+    """This edge learns of the membership after it has delivered what came later: its partition was silent."""
+    lobby = Lobby(head=9)
+    client, memberships = lobby.client, lobby.memberships
+    memberships.set_member("g", client.up, False)
+    client.transport = cast(Any, transport := Transport())
+    lobby.here.add(client)
+    lobby.joining.join_all(client, {})
+    memberships.set_member("g", client.up, True, lobby.window.newest_at("g") - spoke_after_ms)
+    await passes()
+    assert [rooms["g"]["recovered"] for rooms in joined_on(b"".join(transport.wire)) if rooms] == [heard]
 
 
 async def test_who_has_joined_before_the_welcome_leaves_with_the_membership_all_the_same() -> None:

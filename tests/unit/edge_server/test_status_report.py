@@ -6,7 +6,7 @@ from typing import cast
 
 from aiokafka.errors import ProducerClosed
 
-from edge_server.drain import Drain
+from edge_server.drain import DEAF_AFTER_S, Drain
 from edge_server.elsewhere import Elsewhere
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
@@ -79,3 +79,15 @@ async def test_each_process_of_an_edge_says_another_name_than_the_one_before_and
     first, last, restarted, _ = (report.process for report in log.reports)
     assert first == last != restarted
     assert None not in (first, restarted)
+
+
+async def test_an_edge_that_is_deaf_says_so_and_goes_on_serving_until_the_table_says_otherwise() -> None:
+    log, rooms = Log(), Rooms()
+    for deaf_s in (0.0, DEAF_AFTER_S):
+        drain = Drain(Elsewhere("a", Assignments()), rooms, lambda deaf_s=deaf_s: deaf_s)  # type: ignore[misc]
+        producer = cast(KeptProducer, log)
+        report = StatusReport(
+            EdgeSettings(), "http://a", producer, rooms, drain, lambda: 0.0, lambda: 0.0, SOON_S
+        )
+        await report.report()
+    assert [(one.deaf, one.state) for one in log.reports] == [(False, "serving"), (True, "serving")]

@@ -177,6 +177,43 @@ async def test_a_partition_without_a_leader_stalls_no_other_one() -> None:
     assert (topics.MESSAGES, "0") not in lags, "nobody knows the lag of this one"
 
 
+async def test_a_reader_is_deaf_while_some_partitions_answer_and_not_while_all_of_kafka_is_away() -> None:
+    reader, loop = Reader(), asyncio.get_running_loop()
+    now = loop.time()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "time", lambda: now)
+        await reader.check()
+        reader.consumer.leaderless = {IDLE}
+        now += 10
+        await reader.check()
+        now += 10
+        await reader.check()
+        now += 5
+        assert (reader.deaf_s(), reader.silent_s()) == (15, 25)
+        reader.consumer.leaderless = set()
+        await reader.check()
+        assert (reader.deaf_s(), reader.silent_s()) == (0, 0)
+        reader.consumer.leaderless = {IDLE, BUSY}
+        now += 10
+        with pytest.raises(KafkaError):
+            await reader.check()
+        assert (reader.deaf_s(), reader.silent_s()) == (0, 10)
+
+
+async def test_a_new_consumer_has_yet_to_find_out_whether_a_part_is_silent() -> None:
+    """After an outage of all of Kafka some partitions have a leader again before others."""
+    reader = Reader()
+    reader.consumer.leaderless = {IDLE}
+    await reader.check()
+    assert reader._deaf_since is not None
+    reader.consumer.answers.clear()
+    running = asyncio.create_task(reader.run())
+    await asyncio.sleep(0)
+    assert reader.deaf_s() == 0
+    running.cancel()
+    await asyncio.wait({running})
+
+
 async def test_a_reader_is_built_anew_where_no_partition_says_where_it_ends() -> None:
     reader = Reader()
     await reader.check()

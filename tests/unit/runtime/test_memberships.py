@@ -24,17 +24,18 @@ class Read:
     topic: str = topics.MEMBERSHIPS
     partition: int = 0
     offset: int = 0
+    timestamp: int = 0
     key: bytes | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.key, self.value, self.headers = self.record
 
 
-def record(group: str, up: str, member: bool) -> Read:
+def record(group: str, up: str, member: bool, at: int = 0) -> Read:
     key = membership_key(group, up)
     if member:
-        return Read(encode(MemberJoined(group=group, up=up), key=key, source="test"))
-    return Read(tombstone(key=key, source="test", kind=MemberJoined))
+        return Read(encode(MemberJoined(group=group, up=up), key=key, source="test"), timestamp=at)
+    return Read(tombstone(key=key, source="test", kind=MemberJoined), timestamp=at)
 
 
 @given(changes)
@@ -42,15 +43,15 @@ def test_the_last_record_of_each_membership_counts_and_listeners_hear_of_changes
     history: list[tuple[str, str, bool]],
 ) -> None:
     memberships = Memberships()
-    heard: list[tuple[str, str, bool]] = []
+    heard: list[tuple[str, str, bool, int]] = []
     memberships.on_change(lambda *change: heard.append(change))
-    memberships.take(0, [record(*change) for change in history])
+    memberships.take(0, [record(*change, at) for at, change in enumerate(history)])
     there: set[tuple[str, str]] = set()
     changed = []
-    for group, up, member in history:
+    for at, (group, up, member) in enumerate(history):
         if member != ((group, up) in there):
             there ^= {(group, up)}
-            changed.append((group, up, member))
+            changed.append((group, up, member, at))
     assert heard == changed
     for group in GROUPS:
         assert memberships.members_of(group) == {up for up in UPS if (group, up) in there}
