@@ -10,7 +10,7 @@ from runtime.assignments import Assignments
 from runtime.mongo import Document
 from schemas import topics
 from schemas.api import ListPage, User, UserAccepted, UserList, UserState
-from schemas.documents import ONLINE_EDGE, USERS
+from schemas.documents import ONLINE_EDGE, ONLINE_PROCESS, ONLINE_PROCESS_SEQ, ONLINE_SEQ, USERS
 from schemas.log_records import PresenceChanged, ProfileChanged, encode
 
 
@@ -73,7 +73,14 @@ class Users:
         return {"up": up, "name": document.get("name"), "online": self._is_online(document)}
 
     def _is_online(self, document: Document) -> bool:
-        """Say whether a user is online. Who came by an edge that has died since is not."""
+        """Say whether a user is online. Who came by an edge that has died since, or run again, is not."""
+        return bool(document.get("online", False)) and self._lives(document)
+
+    def _lives(self, document: Document) -> bool:
+        """Say whether the process of the edge lives by which a user came, as far as is known."""
         table, edge = self._assignments.table, document.get(ONLINE_EDGE)
-        lives = edge is None or table is None or edge in table.urls
-        return lives and bool(document.get("online", False))
+        if table is None or edge is None:
+            return True
+        known = document.get(ONLINE_PROCESS_SEQ) == document.get(ONLINE_SEQ)
+        process = document.get(ONLINE_PROCESS) if known else None
+        return edge in table.urls and process in (None, table.processes.get(edge, process))

@@ -7,6 +7,8 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from schemas.assignments import TableAssigned
+from schemas.ids import ProcessId
 from schemas.log_records import EdgeReported
 
 State = Literal["serving", "draining", "stopped", "dead"]
@@ -28,6 +30,8 @@ class KnownEdge:
     report: EdgeReported | None = None
     replaced: tuple[str, ...] = ()
     """Processes of this name and URL that reported before the one of ``report``."""
+    heard: ProcessId | None = None
+    """Which process of the edge reported last, to this leader or to the one before."""
 
     @property
     def alive(self) -> bool:
@@ -35,8 +39,8 @@ class KnownEdge:
         return self.state in ("serving", "draining")
 
     @property
-    def process(self) -> str | None:
-        """Which process of the edge reported last."""
+    def process(self) -> ProcessId | None:
+        """Which process of the edge reported last to this leader."""
         return None if self.report is None else self.report.process
 
     def is_other_than(self, report: EdgeReported) -> bool:
@@ -60,10 +64,11 @@ class EdgeReports:
         self.edges: dict[str, KnownEdge] = {}
         self._namesakes: dict[str, tuple[str, float]] = {}
 
-    def expect(self, urls: Iterable[tuple[str, str]], draining: Container[str], now: float) -> None:
+    def expect(self, published: TableAssigned, draining: Container[str], now: float) -> None:
         """Count the edges of a published table as alive, until they miss their reports from now on."""
-        for edge, url in urls:
-            self.edges[edge] = KnownEdge("draining" if edge in draining else "serving", url, now)
+        for edge, url in published.urls.items():
+            state: State = "draining" if edge in draining else "serving"
+            self.edges[edge] = KnownEdge(state, url, now, heard=published.processes.get(edge))
 
     def remember(self, edges: Iterable[str], now: float) -> None:
         """Count edges as dead until they are heard: no table has their URL, and a wish of operators waits."""
@@ -98,7 +103,7 @@ class EdgeReports:
         replaced = () if known is None else known.replaced
         if known is not None and known.process is not None and known.process != report.process:
             replaced = (*replaced, known.process)[-MAX_REPLACED:]
-        self.edges[report.edge] = KnownEdge(report.state, report.url, now, report, replaced)
+        self.edges[report.edge] = KnownEdge(report.state, report.url, now, report, replaced, report.process)
         if known is not None and known.state == report.state:
             return None
         if report.state == "stopped" and (known is None or not known.alive):

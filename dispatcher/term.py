@@ -14,6 +14,7 @@ from dispatcher.edge_reports import EdgeReports
 from dispatcher.load_rule import balanced
 from dispatcher.shard_table import Move, ShardTable, edges_changed
 from schemas.assignments import Shard, TableAssigned
+from schemas.ids import ProcessId
 from schemas.log_records import REPORT_EVERY_S, DrainAsked, EdgeReported, EdgesAsked
 
 DEAD_AFTER_S: Final = 3 * REPORT_EVERY_S
@@ -68,7 +69,7 @@ class Term:
         known = frozenset(published.urls)
         # `_urls` names one that was asked to drain only where nobody serves: then none of them does.
         draining = known if known & self.asked_to_drain.keys() else frozenset()
-        self.reports.expect(published.urls.items(), draining, now)
+        self.reports.expect(published, draining, now)
         self.reports.remember(self.asked_to_drain, now)
         self.table = ShardTable(published.shards, known - draining, draining)
 
@@ -122,16 +123,19 @@ class Term:
 
     def content(self) -> tuple[object, ...]:
         """Return what followers see of the table: it is published again when this has changed."""
-        return self.table.shards, self._urls(), tuple(self.asked_to_drain), self.edges_asked
+        urls = self._urls()
+        return self.table.shards, urls, self._processes(urls), tuple(self.asked_to_drain), self.edges_asked
 
     def next_table(self) -> TableAssigned:
         """Return the table as it is published next: newer than any before it."""
         self.version += 1
+        urls = self._urls()
         return TableAssigned(
             epoch=self.epoch,
             version=self.version,
             shards=self.table.shards,
-            urls=self._urls(),
+            urls=urls,
+            processes=self._processes(urls),
             draining=tuple(self.asked_to_drain),
             edges_asked=self.edges_asked,
             leader=self.name,
@@ -202,3 +206,8 @@ class Term:
             for edge in sorted(self.table.serving | self.table.draining)
             if edge in self.table.serving or edge in holding
         }
+
+    def _processes(self, living: Iterable[str]) -> dict[str, ProcessId]:
+        """Return which process of each of these edges was heard last, where that is known."""
+        edges = self.reports.edges
+        return {edge: process for edge in living if (process := edges[edge].heard) is not None}

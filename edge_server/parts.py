@@ -35,6 +35,7 @@ from runtime.memberships import Memberships
 from runtime.service import Service
 from runtime.tokens import TokenVerifier
 from schemas import topics
+from schemas.ids import new_id
 
 if TYPE_CHECKING:
     from runtime.spans import Spans
@@ -74,7 +75,9 @@ class Parts:
         self._members = reader(settings, topics.MEMBERSHIPS, memberships.take)
         self._tables = reader(settings, topics.ASSIGNMENTS, assignments.take)
         self._publisher = Publisher(settings, producer, delivery, window, spans, rounds_per_s=rounds_per_s)
-        self._presence = Presence(settings, producer)
+        # Eight digits tell it from earlier processes of this edge, and are little in a table of all edges.
+        self._process = new_id()[:8]
+        self._presence = Presence(settings, producer, self._process)
         self._joining = Joining(settings, rooms, window, delivery, fan_out, memberships)
         self._elsewhere = Elsewhere(settings.edge_name, assignments)
         handshake = Handshake(settings, tokens, memberships)
@@ -110,6 +113,7 @@ class Parts:
         report = StatusReport(
             settings,
             url,
+            self._process,
             self._producer,
             rooms,
             self.drain,

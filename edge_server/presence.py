@@ -2,6 +2,7 @@
 
 Presence is a hint for people. It is written without waiting where nobody waits for it. Who moves connects
 to another edge first: each record names its edge, so that 'offline' from the one they left changes nothing.
+It names the edge's process, too: one that is killed says no goodbye, and the next one has its name.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from runtime import logs, metrics
 from runtime.kafka import RETRY_AFTER_S, KeptProducer, write
 from runtime.service import Service
 from schemas import topics
+from schemas.ids import ProcessId
 from schemas.log_records import PresenceChanged, encode
 from schemas.refusals import UNAVAILABLE, Refused
 
@@ -28,8 +30,9 @@ DRAIN_WITHIN_S = 2.0
 class Presence:
     """Writes presence records of this edge's users."""
 
-    def __init__(self, settings: EdgeSettings, producer: KeptProducer) -> None:
+    def __init__(self, settings: EdgeSettings, producer: KeptProducer, process: ProcessId) -> None:
         self._settings = settings
+        self._process = process
         self._producer = producer
         self._shown: set[str] = set()
         self._departed: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING_DEPARTURES)
@@ -94,7 +97,7 @@ class Presence:
 
     async def _write(self, up: str, online: bool) -> None:
         record = encode(
-            PresenceChanged(up=up, online=online, edge=self._settings.edge_name),
+            PresenceChanged(up=up, online=online, edge=self._settings.edge_name, process=self._process),
             key=f"{up}/online",
             source=self._settings.edge_name,
         )

@@ -14,7 +14,7 @@ from edge_server.settings import EdgeSettings
 from runtime import logs
 from runtime.kafka import KeptProducer, write
 from schemas import topics
-from schemas.ids import new_id
+from schemas.ids import ProcessId
 from schemas.log_records import REPORT_EVERY_S, EdgeReported, encode, spread_of
 from schemas.up_number import point_of
 
@@ -45,12 +45,12 @@ class StatusReport:
         self,
         settings: EdgeSettings,
         url: str,
+        process: ProcessId,
         producer: KeptProducer,
         rooms: Rooms,
         drain: Drain,
         messages: Callable[[], float],
         clock: Callable[[], float],
-        every_s: float = REPORT_EVERY_S,
     ) -> None:
         self._settings = settings
         self._url = url
@@ -58,10 +58,10 @@ class StatusReport:
         self._rooms = rooms
         self._drain = drain
         self._messages = Rate(messages, clock)
-        self._process = new_id()
+        self._process = process
         self._stopped = False
         self._clock = clock
-        self._every_s = every_s
+        self.every_s = REPORT_EVERY_S
         self._silent_since: float | None = None
 
     def silent_s(self) -> float:
@@ -79,7 +79,7 @@ class StatusReport:
         """Report for ever. A report that can't be written is dropped: the next one says more."""
         while True:
             await self.report()
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(self.every_s)
 
     async def report(self) -> None:
         """Write one report now, and wait a bounded time for the log to take it."""
@@ -97,7 +97,7 @@ class StatusReport:
         record = encode(report, key=report.edge, source=self._settings.edge_name)
         began = self._clock()
         try:
-            async with asyncio.timeout(self._every_s):
+            async with asyncio.timeout(self.every_s):
                 taken = await write(self._producer, topics.EDGE_STATUS, record, 1)
                 taken.add_done_callback(self._hear)
                 # A log that is slow answers late: that is heard, too.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiokafka import TopicPartition
 
 from persister.read_records import Fold, NewMessage, Poison, Taken
-from schemas.documents import ONLINE_EDGE
+from schemas.documents import ONLINE_EDGE, ONLINE_PROCESS
 
 Ends = dict[TopicPartition, int]
 """The next offset to read, by partition: everything before it is in the batch or was before it."""
@@ -97,13 +97,18 @@ def together(earlier: Fold | None, later: Fold) -> Fold:
     """Return one fold that makes of any document what both do, one after the other.
 
     The later one decides, but for a departure: who moves has connected to another edge before the old one
-    says that they are gone, and that must not show them as offline.
+    says that they are gone, and that must not show them as offline. Nor must what an edge's earlier process
+    says late.
     """
     if earlier is None or later.left is None:
         return later
     if earlier.left is not None:
         return later._replace(left=earlier.left | later.left)
-    said_by = (earlier.values or {}).get(ONLINE_EDGE)
-    if said_by is not None and said_by not in later.left:
+    values = earlier.values or {}
+    edge, process = values.get(ONLINE_EDGE), values.get(ONLINE_PROCESS)
+    if edge is not None and not any(
+        edge == left and (None in (process, its_process) or process == its_process)
+        for left, its_process in later.left
+    ):
         return earlier
-    return later._replace(left=None, values={**(later.values or {}), ONLINE_EDGE: said_by})
+    return later._replace(left=None, values={**values, **(later.values or {})})

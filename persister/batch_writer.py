@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from itertools import starmap
 from typing import Final, TypeVar
 
 from persister.batch import Batch
@@ -123,8 +124,14 @@ def change_of(fold: Fold) -> Change:
         update: documents.Document = {"$unset": {"group": "", "up": ""}}
     else:
         update = {"$set": dict(fold.values)}
-    only = None if fold.left is None else {documents.ONLINE_EDGE: {"$in": [*sorted(fold.left), None]}}
+    only = None if fold.left is None else {"$or": [_said_by(None), *starmap(_said_by, fold.left)]}
     return Change(fold.key, fold.guard, fold.source.offset, update, only)
+
+
+def _said_by(edge: str | None, process: str | None = None) -> documents.Document:
+    """Return what finds users whom this process was the last to call online; None: one that is not known."""
+    of_edge = {documents.ONLINE_EDGE: {"$in": [edge]}}
+    return of_edge if process is None else {**of_edge, documents.ONLINE_PROCESS: {"$in": [process, None]}}
 
 
 def _refused(taken: Mapping[K, NewMessage | Fold], refusal: Rejected) -> dict[K, Poison]:

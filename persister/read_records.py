@@ -43,9 +43,9 @@ class Fold(NamedTuple):
     values: Mapping[str, Any] | None
     """The fields to set; None where the record is a tombstone."""
     source: ConsumerRecord
-    left: frozenset[str] | None = None
-    """Of a departure: the edges that a user has left. It counts only where one of them, or none, is the last
-    to have said that the user is online."""
+    left: frozenset[tuple[str, str | None]] | None = None
+    """Of a departure: the edges that a user has left, and which process of each. It counts only where one of
+    these, or none, is the last to have said that the user is online."""
 
 
 class Poison(NamedTuple):
@@ -95,10 +95,15 @@ def _user(record: ConsumerRecord) -> Fold:
         presence = PresenceChanged.read(record.headers, record.value)
         _check_key(record, presence.up + _PRESENCE)
         if presence.edge is not None and not presence.online:
-            left = frozenset((presence.edge,))
-            return Fold(documents.USERS, presence.up, "onlineSeq", {"online": False}, record, left)
-        online = {"online": presence.online, documents.ONLINE_EDGE: presence.edge}
-        return Fold(documents.USERS, presence.up, "onlineSeq", online, record)
+            left = frozenset(((presence.edge, presence.process),))
+            return Fold(documents.USERS, presence.up, documents.ONLINE_SEQ, {"online": False}, record, left)
+        online = {
+            "online": presence.online,
+            documents.ONLINE_EDGE: presence.edge,
+            documents.ONLINE_PROCESS: presence.process,
+            documents.ONLINE_PROCESS_SEQ: record.offset,
+        }
+        return Fold(documents.USERS, presence.up, documents.ONLINE_SEQ, online, record)
     profile = ProfileChanged.read(record.headers, record.value)
     _check_key(record, profile.up)
     names = {"username": profile.username, "name": profile.name}

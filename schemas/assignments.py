@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.ids import EdgeId
+from schemas.ids import EdgeId, ProcessId
 from schemas.log_records import MAX_EXACT, BadRecord, Headers, Record
 from schemas.up_number import CIRCLE, DIGITS, point_of
 
@@ -52,6 +52,11 @@ class TableAssigned(Record):
     version: int = Field(ge=0, le=MAX_EXACT, description="Grows with each table of one leader.")
     shards: tuple[Shard, ...]
     urls: dict[EdgeId, str] = Field(description="Where clients reach each living edge.")
+    processes: dict[EdgeId, ProcessId] = Field(
+        default={},
+        description="Which process of each living edge the dispatcher hears: whoever came by another one is "
+        "no longer online. An edge that is not here: not known.",
+    )
     draining: tuple[EdgeId, ...] = Field(
         default=(),
         description="Edges that were asked to drain and have not stopped yet. An edge that finds itself here "

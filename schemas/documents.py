@@ -17,6 +17,14 @@ PROGRESS: Final = "progress"
 ONLINE_EDGE: Final = "onlineEdge"
 """In a user: the edge that was the last to say that they are online."""
 
+ONLINE_SEQ: Final = "onlineSeq"
+"""The offset of the record that decided whether they are."""
+
+ONLINE_PROCESS: Final = "onlineProcess"
+ONLINE_PROCESS_SEQ: Final = "onlineProcessSeq"
+"""Which process of that edge, where that is known, and the offset of the record that says so: persisters that
+know no processes leave both as they were."""
+
 INDEXES: Final[dict[str, list[list[tuple[str, int]]]]] = {
     MESSAGES: [[("group", 1), ("seq", 1)], [("id", 1)], [("timestamp", 1), ("_id", 1)]],
     MEMBERSHIPS: [[("up", 1), ("group", 1)], [("group", 1), ("up", 1)]],

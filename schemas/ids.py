@@ -14,6 +14,9 @@ MessageId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:
 EdgeId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """An edge's name, the same across its restarts."""
 
+ProcessId = Annotated[str, StringConstraints(max_length=64)]
+"""One process of an edge, from its start on: a restart has another one."""
+
 
 def new_id() -> str:
     """Return an id that nobody else has: 32 hexadecimal digits."""

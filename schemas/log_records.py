@@ -13,7 +13,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
-from schemas.ids import EdgeId, GroupId, MessageId, new_id
+from schemas.ids import EdgeId, GroupId, MessageId, ProcessId, new_id
 from schemas.refusals import first_fault
 from schemas.up_number import CIRCLE, UpNumber
 
@@ -155,6 +155,11 @@ class PresenceChanged(Record):
         description="The edge that says so. That a user is offline counts only where this edge was also the "
         "last to say that they are online; none: it always counts.",
     )
+    process: ProcessId | None = Field(
+        default=None,
+        description="The edge's process that says so, as its reports name it. Where the edge was killed and "
+        "runs again, what its earlier process said counts no more. None: not known.",
+    )
 
 
 REPORT_EVERY_S: Final = 1.0
@@ -182,9 +187,8 @@ class EdgeReported(Record):
         allow_inf_nan=False,
         description="Messages that its clients sent and the log took, lately.",
     )
-    process: str | None = Field(
+    process: ProcessId | None = Field(
         default=None,
-        max_length=64,
         description="One process of the edge, from its start on: a restart has another one. Where two report "
         "in turn, the dispatcher hears the one that came last. None: not known.",
     )

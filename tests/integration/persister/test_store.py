@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from persister.app import create_indexes
 from persister.outage import Outage
-from runtime.mongo import Change, Rejected
+from runtime.mongo import Change, Document, Rejected
 from schemas import documents
 from tests.integration.persister.processes import History
 from tests.unit.persister.model_store import ModelStore
 
 pytestmark = pytest.mark.backing
+
+A: Document = {"x": {"$in": [1, None]}}
+B: Document = {"y": {"$in": [3, 4, None]}}
 
 changes = st.lists(
     st.builds(
@@ -22,7 +25,7 @@ changes = st.lists(
         guard=st.sampled_from(["seq", "onlineSeq"]),
         version=st.integers(0, 5),
         update=st.sampled_from([{"$set": {"x": 1}}, {"$set": {"x": 2, "y": 3}}, {"$unset": {"x": ""}}]),
-        only=st.sampled_from([None, {"x": {"$in": [1, None]}}, {"y": {"$in": [3, 4, None]}}]),
+        only=st.sampled_from([None, A, B, {"$or": [A, B]}, {"$or": [{**A, **B}, {"x": {"$in": [2]}}]}]),
     ),
     max_size=8,
     unique_by=lambda change: (change.key, change.guard),

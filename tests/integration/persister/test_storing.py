@@ -64,8 +64,11 @@ async def test_groups_memberships_and_users_are_folded_in_log_order(
         await log.write(topics.GROUPS, encode(created, key=group, source="test"))
     await log.join(group, up, gone)
     await log.leave(group, gone)
-    said = [(True, "edge-1"), (True, "edge-2"), (False, "edge-1")]
-    moved = [PresenceChanged(up=up, online=online, edge=edge) for online, edge in said]
+    said = [(True, "edge-1", "a"), (True, "edge-2", "b"), (True, "edge-2", "c")]
+    said += [(False, "edge-1", "a"), (False, "edge-2", "b")]
+    moved = [
+        PresenceChanged(up=up, online=online, edge=edge, process=process) for online, edge, process in said
+    ]
     profile = encode(ProfileChanged(up=up, username="ana", name="Ana"), key=up, source="test")
     for presence in moved:
         await log.write(topics.USERS, encode(presence, key=f"{up}/online", source="test"))
@@ -77,7 +80,8 @@ async def test_groups_memberships_and_users_are_folded_in_log_order(
             await history.one(documents.GROUPS, group) == {"_id": group, "name": "New", "createdBy": up}
             and await history.store.find(documents.MEMBERSHIPS, {"group": group}) != []
             and await history.one(documents.USERS, up)
-            == {"_id": up, "username": "ana", "name": "Ana", "online": True, "onlineEdge": "edge-2"}
+            == {"_id": up, "username": "ana", "name": "Ana", "online": True}
+            | {documents.ONLINE_EDGE: "edge-2", documents.ONLINE_PROCESS: "c"}
         )
 
     await eventually("all is folded", folded)

@@ -8,15 +8,18 @@ from api_gateway.users import Users
 from runtime.assignments import Assignments
 from schemas.api import ListPage, MemberPage, UserList
 from schemas.assignments import Shard, TableAssigned
-from schemas.documents import ONLINE_EDGE
+from schemas.documents import ONLINE_EDGE, ONLINE_PROCESS, ONLINE_PROCESS_SEQ, ONLINE_SEQ
 from schemas.up_number import CIRCLE
 
-A, B, C, D = "up202000001", "up202000002", "up202000003", "up202000004"
+A, B, C, D, E, F = (f"up20200000{n}" for n in range(1, 7))
+BY_NEW = {ONLINE_PROCESS: "new", ONLINE_PROCESS_SEQ: 7, ONLINE_SEQ: 7}
 STORED: list[dict[str, Any]] = [
     {"_id": A, "online": True, ONLINE_EDGE: "edge-1"},
     {"_id": B, "online": True, ONLINE_EDGE: "edge-2"},
     {"_id": C, "online": True, ONLINE_EDGE: None, "name": "C", "username": "c"},
-    {"_id": D, "online": False, ONLINE_EDGE: "edge-1"},
+    {"_id": D, "online": False, ONLINE_EDGE: "edge-1", **BY_NEW},
+    {"_id": E, "online": True, ONLINE_EDGE: "edge-1", **BY_NEW},
+    {"_id": F, "online": True, ONLINE_EDGE: "edge-1", **BY_NEW, ONLINE_SEQ: 8},
 ]
 
 
@@ -24,15 +27,17 @@ class Stored:
     """A store that finds whoever is asked for, in no order."""
 
     async def find(self, _: str, query: dict[str, Any], **__: Any) -> list[dict[str, Any]]:
-        wanted = query.get("_id", {"$in": [A, B, C, D]})["$in"]
+        wanted = query.get("_id", {"$in": [A, B, C, D, E, F]})["$in"]
         return [document for document in reversed(STORED) if document["_id"] in wanted]
 
 
-def users_of(*edges: str) -> Users:
+def users_of(*edges: str, **processes: str) -> Users:
     here: Any = Assignments()
     if edges:
         shards = (Shard(start=0, end=CIRCLE, edge=edges[0]),)
-        here.table = TableAssigned(epoch=1, version=1, shards=shards, urls=dict.fromkeys(edges, "http://e"))
+        urls = dict.fromkeys(edges, "http://e")
+        named = {edge.replace("_", "-"): process for edge, process in processes.items()}
+        here.table = TableAssigned(epoch=1, version=1, shards=shards, urls=urls, processes=named)
     stored: Any = Stored()
     return Users(stored, stored, stored, here)
 
@@ -46,13 +51,21 @@ def online(shown: UserList | MemberPage) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("edges", "expected"), [(("edge-1",), {A, C}), (("edge-3", "edge-2"), {B, C}), ((), {A, B, C})]
+    ("users", "expected"),
+    [
+        (users_of("edge-1"), {A, C, E, F}),
+        (users_of("edge-3", "edge-2"), {B, C}),
+        (users_of(), {A, B, C, E, F}),
+        (users_of("edge-1", edge_1="new"), {A, C, E, F}),
+        (users_of("edge-1", edge_1="newer"), {A, C, F}),
+        (users_of("edge-2", "edge-1", edge_2="new"), {A, B, C, E, F}),
+    ],
 )
-async def test_who_came_by_an_edge_that_has_died_is_not_online(
-    edges: tuple[str, ...], expected: set[str]
+async def test_who_came_by_an_edge_or_a_process_of_it_that_has_died_is_not_online(
+    users: Users, expected: set[str]
 ) -> None:
-    users = users_of(*edges)
-    assert online(await among(users, A, B, C, D)) == expected
+    """F came by a persister that knows no processes: which one is stored is of an earlier time."""
+    assert online(await among(users, A, B, C, D, E, F)) == expected
     assert online(await users.all(ListPage())) == expected
 
 

@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.edge_reports import MAX_GONE, EdgeReports
+from schemas.assignments import Shard, TableAssigned
+from schemas.up_number import CIRCLE
 from tests.unit.dispatcher.reports import report
 
 DEAD_AFTER_S = 3.0
@@ -51,7 +53,9 @@ def test_a_draining_edge_that_falls_silent_is_dead() -> None:
 
 def test_edges_of_a_published_table_live_until_they_miss_reports_from_then_on() -> None:
     reports = EdgeReports(DEAD_AFTER_S)
-    reports.expect([("a", "http://a"), ("b", "http://b")], (), 10.0)
+    shards = (Shard(start=0, end=CIRCLE, edge="a"),)
+    urls = {"a": "http://a", "b": "http://b"}
+    reports.expect(TableAssigned(epoch=1, version=1, shards=shards, urls=urls), (), 10.0)
     assert reports.take(report("a"), 10.5) is None
     assert reports.silent(13.0) == []
     assert reports.silent(13.1) == ["b"]

@@ -141,6 +141,42 @@ def test_after_a_new_leader_who_drains_takes_no_place_of_one_that_serves() -> No
     assert term.table.serving == {"a", "b"}
 
 
+@given(
+    st.lists(
+        st.tuples(st.sets(st.sampled_from("ab")), st.booleans(), st.floats(0, PACE.dead_after_s)), max_size=20
+    )
+)
+def test_the_table_says_which_process_of_each_edge_is_heard_and_nobody_moves_for_that(
+    steps: list[tuple[set[str], bool, float]],
+) -> None:
+    """Edges are killed and run again before anybody misses them, and leaders change in between."""
+    processes, now = {"a": "0", "b": "0"}, 0.0
+    term = first_term("c", "b", "a")
+    settled(term, now, *(report(edge, process=one) for edge, one in processes.items()))
+    for restarted, takeover, pause in steps:
+        now += pause
+        before, table = term.content(), term.next_table()
+        assert table.processes == processes
+        if takeover:
+            term = successor(table, now)
+            assert term.content() == before, "the next leader knows them before it hears anybody"
+        processes |= {edge: str(int(processes[edge]) + 1) for edge in restarted}
+        said = [report("c"), *(report(edge, process=one) for edge, one in processes.items())]
+        assert (settled(term, now, *said), term.table.shards) == ((), table.shards)
+        assert (term.content() == before) == (not restarted), "a table is published only where one is new"
+
+
+def test_only_edges_that_have_a_url_have_a_process_in_the_table() -> None:
+    term = first_term("b")
+    settled(term, 0.0, report("a", process="p"))
+    settled(term, 1.0, report("b"), report("a", "draining", process="p"))
+    assert term.next_table().processes == {}
+    settled(term, 2.0, report("b"), report("a", process="q"))
+    assert term.next_table().processes == {"a": "q"}
+    settled(term, 2.5, report("a", "stopped", process="q"))
+    assert term.next_table().processes == {}
+
+
 def test_an_edge_that_comes_back_at_another_url_is_heard_once_the_old_one_is_silent_or_has_stopped() -> None:
     for last in (report("a", "stopped"), None):
         term = first_term("a", "b")

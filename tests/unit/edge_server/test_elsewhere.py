@@ -45,6 +45,18 @@ def test_nobody_is_sent_where_no_edge_is(edge: str) -> None:
     assert elsewhere.url_of(IN_B, leaving=True) is None
 
 
+def test_nobody_is_looked_at_again_for_a_table_that_has_only_other_processes() -> None:
+    assignments = Assignments()
+    elsewhere = Elsewhere("a", assignments)
+    whole = (Shard(start=0, end=CIRCLE, edge="a"),)
+    for version, process in enumerate("pq"):
+        table = TableAssigned(
+            epoch=1, version=version, shards=whole, urls={"a": "http://a"}, processes={"a": process}
+        )
+        assignments.take(0, [record(table)])
+        assert (elsewhere.version, elsewhere.held_since) == ((1, version), (1, 0))
+
+
 def test_an_edge_is_not_ready_while_the_table_has_another_url_under_its_name() -> None:
     assert seen_by("a").name_fault("http://a") is None
     assert "http://a" in (seen_by("a").name_fault("http://other") or "")

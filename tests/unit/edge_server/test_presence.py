@@ -18,6 +18,7 @@ from schemas.refusals import UNAVAILABLE, Refused
 from tests.unit.edge_server.producers import passes
 
 UP = "up202000001"
+PROCESS = "3f2a9c01"
 DEADLINE_S = 30.0
 
 
@@ -51,7 +52,7 @@ def client(up: str = UP) -> Client:
 @asynccontextmanager
 async def presence(producer: Producer, **settings: Any) -> AsyncIterator[Presence]:
     """An edge's presence, whose departures are written."""
-    shown = Presence(EdgeSettings(log_dir="", **settings), producer)  # type: ignore[arg-type]
+    shown = Presence(EdgeSettings(log_dir="", **settings), producer, PROCESS)  # type: ignore[arg-type]
     writing = asyncio.create_task(shown._write_departures())
     yield shown
     writing.cancel()
@@ -70,13 +71,14 @@ async def test_who_leaves_is_shown_as_offline_and_who_never_said_so_is_not() -> 
         assert producer.said() == [True, False]
 
 
-async def test_each_record_names_its_edge() -> None:
+async def test_each_record_names_its_edge_and_which_process_of_it() -> None:
     producer = Producer()
     async with presence(producer, edge_name="edge-7") as shown:
         await shown.online(client())
         shown.left(client())
         await passes()
-    assert [record.edge for record in producer.written] == ["edge-7", "edge-7"]
+    said_by = [(record.online, record.edge, record.process) for record in producer.written]
+    assert said_by == [(True, "edge-7", PROCESS), (False, "edge-7", PROCESS)]
 
 
 async def test_who_leaves_before_the_log_has_answered_is_shown_as_offline() -> None:

@@ -58,8 +58,16 @@ class ModelStore:
         document = found.setdefault(change.key, {"_id": change.key})
         if document.get(change.guard, -1) >= change.version:
             return
-        if any(document.get(field) not in wanted["$in"] for field, wanted in (change.only or {}).items()):
+        if not is_like(document, change.only or {}):
             return
         document.update(change.update.get("$set", {}), **{change.guard: change.version})
         for field in change.update.get("$unset", {}):
             document.pop(field, None)
+
+
+def is_like(document: Document, wanted: Document) -> bool:
+    """Say whether a document is found by a query, of those that the persister makes."""
+    return all(
+        any(is_like(document, one) for one in how) if field == "$or" else document.get(field) in how["$in"]
+        for field, how in wanted.items()
+    )

@@ -51,9 +51,12 @@ def profile(name: str = "Ana", *, up: str = "up201900001") -> Encoded:
     return encode(ProfileChanged(up=up, username=name.lower(), name=name), key=up, source="test")
 
 
-def presence(*, online: bool, up: str = "up201900001", edge: str | None = None) -> Encoded:
+def presence(
+    *, online: bool, up: str = "up201900001", edge: str | None = None, process: str | None = None
+) -> Encoded:
     """Return a user's presence."""
-    return encode(PresenceChanged(up=up, online=online, edge=edge), key=f"{up}/online", source="test")
+    said = PresenceChanged(up=up, online=online, edge=edge, process=process)
+    return encode(said, key=f"{up}/online", source="test")
 
 
 _ups = st.sampled_from(["up201900001", "up201900002"])

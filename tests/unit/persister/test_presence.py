@@ -18,25 +18,28 @@ from tests.unit.persister.records import batch_of
 
 UP = "up201900001"
 Said = tuple[bool, str | None]
-"""Online or not, and which edge says so."""
+"""Online or not, and which edge says so: ``A1`` is one process of edge ``A``, ``A`` one that is not known."""
 
-said = st.lists(st.tuples(st.booleans(), st.sampled_from(["A", "B", None])), min_size=1, max_size=12)
+said = st.lists(
+    st.tuples(st.booleans(), st.sampled_from(["A", "A1", "A2", "B", "B3", None])), min_size=1, max_size=12
+)
 
 
 def log_of(steps: list[Said]) -> list[ConsumerRecord]:
-    return [
-        consumed(topics.USERS, make.presence(online=online, up=UP, edge=edge), offset=n)
-        for n, (online, edge) in enumerate(steps)
-    ]
+    records = (
+        make.presence(online=online, up=UP, edge=by and by[0], process=(by or "")[1:] or None)
+        for online, by in steps
+    )
+    return [consumed(topics.USERS, record, offset=n) for n, record in enumerate(records)]
 
 
 def expected(steps: list[Said]) -> bool:
     """Say what the rules say, in the fewest words."""
     shown, by = False, None
-    for online, edge in steps:
-        if online or edge is None:
-            shown, by = online, edge
-        elif by in (edge, None):
+    for online, said_by in steps:
+        if online or said_by is None:
+            shown, by = online, said_by
+        elif by is None or (by[0] == said_by[0] and (by == said_by or 1 in (len(by), len(said_by)))):
             shown = False
     return shown
 
@@ -56,11 +59,17 @@ async def write(store: ModelStore, log: list[ConsumerRecord]) -> None:
         ([(True, "A"), (False, "B"), (False, "A")], False),
         ([(True, "A"), (False, None)], False),
         ([(True, None), (False, "A")], False),
+        ([(True, "A1"), (False, "A1")], False),
+        ([(True, "A1"), (True, "A2"), (False, "A1")], True),
+        ([(True, "A1"), (True, "A2"), (False, "A1"), (False, "A2")], False),
+        ([(True, "A1"), (True, "A2"), (False, "A")], False),
+        ([(True, "A"), (False, "A1")], False),
+        ([(True, "A1"), (True, "B3"), (False, "A1"), (False, "B3")], False),
     ],
 )
 @pytest.mark.parametrize("size_of_first", [1, 99])
 @pytest.mark.parametrize("size_of_others", [1, 99])
-async def test_a_departure_counts_only_where_its_edge_was_the_last_to_say_online(
+async def test_a_departure_counts_only_where_its_process_of_an_edge_was_the_last_to_say_online(
     steps: list[Said], online: bool, size_of_first: int, size_of_others: int
 ) -> None:
     store, log = ModelStore(), log_of(steps)
@@ -87,4 +96,4 @@ async def test_the_same_is_shown_however_the_log_is_cut_and_repeated(
 
 def test_a_record_of_an_edge_that_does_not_name_itself_can_be_read() -> None:
     found = PresenceChanged.read_value(b'{"up": "up201900001", "online": false}')
-    assert (found.online, found.edge) == (False, None)
+    assert (found.online, found.edge, found.process) == (False, None, None)

@@ -53,7 +53,8 @@ def test_names_and_presence_are_one_document_with_two_guards() -> None:
     assert (names.collection, names.key) == (online.collection, online.key) == ("users", "up201900001")
     assert names.guard != online.guard
     assert names.values == {"username": "ana", "name": "Ana"}
-    assert online.values == {"online": True, "onlineEdge": None}
+    said_by = {"onlineEdge": None, "onlineProcess": None, "onlineProcessSeq": online.source.offset}
+    assert online.values == {"online": True, **said_by}
 
 
 def test_a_text_is_measured_in_bytes_and_the_largest_is_taken() -> None:
@@ -95,7 +96,7 @@ class TestEveryKindOfRecord:
 
     def test_is_poison_when_a_field_is_missing(self, topic: str, record: Encoded) -> None:
         fields = json.loads(record.value or b"")
-        for name in fields.keys() - {"edge"}:
+        for name in fields.keys() - {"edge", "process"}:
             rest = {key: value for key, value in fields.items() if key != name}
             reason(topic, record._replace(value=json.dumps(rest).encode()))
 
