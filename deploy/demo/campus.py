@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -109,6 +110,7 @@ def _clients(system: LocalSystem, session: aiohttp.ClientSession, ups: Sequence[
 def _say_where_things_are(system: LocalSystem, university: University, guest: Student) -> None:
     token = system.mint_token(guest.up)
     ops = {name: service.ops_url for name, service in system.services.items()}
+    python = sys.executable
     print(
         f"""
 {len(university.students)} students in {len(university.groups)} groups; {CHATTING} of them are chatting.
@@ -119,7 +121,7 @@ def _say_where_things_are(system: LocalSystem, university: University, guest: St
   table        {ops["dispatcher"]}/table   (Authorization: Bearer {system.dispatcher_token})
   internal API {system.internal_url}/docs   (Authorization: Bearer {system.service_token})
   metrics      {"  ".join(f"{url}/metrics" for url in ops.values())}
-  load test    TOKEN_SECRET={system.token_secret} python -m loadtest run smoke --gateway {system.public_url}
+  load test    TOKEN_SECRET={system.token_secret} {python} -m loadtest run smoke --gateway {system.public_url}
 
 To try it in another terminal as {guest.name} ({guest.up}):
 

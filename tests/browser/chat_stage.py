@@ -40,6 +40,7 @@ class Stage:
     def __init__(self) -> None:
         self.groups = ["g"]
         self.head = -1
+        self.recovered = True
         self.history: list[dict[str, Any]] = []
         self.newest: list[dict[str, Any]] = []
         """The newest message of each group that has any."""
@@ -90,7 +91,7 @@ class Stage:
         return await self.acks.get()
 
     async def _greet(self, sid: str) -> None:
-        how = {"head": self.head, "recovered": True, "missed": 0}
+        how = {"head": self.head, "recovered": self.recovered, "missed": 0}
         await self.edge.emit("joined", {"rooms": dict.fromkeys(self.groups, how)}, to=sid)
 
     def gateway(self) -> web.Application:

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import jwt
 import pytest
 import socketio
 from engineio import packet
@@ -19,7 +21,15 @@ from engineio import packet
 from deploy.demo.service_process import ServiceProcess
 from deploy.demo.university import PlannedGroup
 from edge_server.settings import EdgeSettings
-from schemas.refusals import HISTORY_UNAVAILABLE, TOO_MANY_CONNECTIONS, UNAVAILABLE, Refused
+from schemas.refusals import (
+    EXPIRED_TOKEN,
+    HISTORY_UNAVAILABLE,
+    INVALID_PAYLOAD,
+    OVERLOADED,
+    TOO_MANY_CONNECTIONS,
+    UNAVAILABLE,
+    Refused,
+)
 from tests.browser.chat_stage import TOKEN, Stage, a_stage
 from tests.integration.backing import new_up
 from tests.integration.demo.system import Campus
@@ -50,8 +60,10 @@ async def run(*command: str, **env: str) -> asyncio.subprocess.Process:
 async def start(
     campus: Campus, up: str, *command: str, lasts_s: float = 600.0, **env: str
 ) -> asyncio.subprocess.Process:
-    """Run a program as a student whose token lasts so long."""
-    token = campus.system.mint_token(up, lasts_s=lasts_s)
+    """Run a program as a student whose token lasts so long, and has both letters that base64 has not."""
+    claims = {"sub": up, "exp": time.time() + lasts_s, "name": "João ???? >>>>"}
+    token = jwt.encode(claims, campus.system.token_secret, "HS256")
+    assert {"-", "_"} < set(token.split(".")[1])
     return await run(*command, GATEWAY=campus.system.public_url, TOKEN=token, **env)
 
 
@@ -149,7 +161,65 @@ async def test_the_programs_of_the_guide_end_without_a_good_token(campus: Campus
         for command in commands:
             running = await start(campus, "up201900000", *command, lasts_s=-1)
             printed, _ = await asyncio.wait_for(running.communicate(), timeout=30)
-            assert "connecting again" not in printed.decode(), printed.decode()
+            assert printed.decode() == f"{EXPIRED_TOKEN.message}\n"
+
+
+async def test_the_programs_of_the_guide_end_in_a_line_at_the_end_of_their_token(
+    campus: Campus, tmp_path: Path
+) -> None:
+    await campus.group(up := new_up())
+    with both_programs(tmp_path) as commands:
+        for command in commands:
+            running = await start(campus, up, *command, lasts_s=10)
+            printed, _ = await asyncio.wait_for(running.communicate(), timeout=60)
+            assert "connected to" in printed.decode(), printed.decode()
+            assert printed.decode().endswith(f"{EXPIRED_TOKEN.message}\n"), printed.decode()
+
+
+async def test_the_programs_of_the_guide_wait_as_long_as_an_edge_says_and_end_where_that_does_not_help(
+    tmp_path: Path,
+) -> None:
+    """An edge refuses for now, and names nobody else; then for good."""
+    with both_programs(tmp_path) as commands:
+        for command in commands:
+            async with a_stage() as stage:
+                tries: list[float] = []
+                stage.edge.on("connect", partial(_refuse, tries))
+                async with ending(await run(*command, GATEWAY=stage.url.rstrip("/"), TOKEN=TOKEN)) as running:
+                    await printed_until(running, OVERLOADED.message, INVALID_PAYLOAD.message)
+                    await asyncio.wait_for(running.wait(), timeout=30)
+                assert len(tries) == 2
+                assert tries[1] - tries[0] > 1 + LONGEST_PAUSE_S
+
+
+async def _refuse(tries: list[float], *_: object) -> None:
+    """Refuse a connection: the first time for now, and then for good."""
+    tries.append(asyncio.get_running_loop().time())
+    refused = Refused(INVALID_PAYLOAD)
+    if len(tries) == 1:
+        refused = Refused(OVERLOADED, retry_after_s=int(LONGEST_PAUSE_S) + 1)
+    body = refused.body("r").model_dump(exclude_none=True)
+    raise socketio.exceptions.ConnectionRefusedError(body["message"], body)
+
+
+async def test_the_programs_of_the_guide_say_where_to_read_what_they_missed(tmp_path: Path) -> None:
+    with both_programs(tmp_path) as commands:
+        for command in commands:
+            async with a_stage() as stage:
+                stage.head = 5
+                stage.edge.on("chat message", _take_it)
+                gateway = stage.url.rstrip("/")
+                async with ending(await run(*command, GATEWAY=gateway, TOKEN=TOKEN)) as running:
+                    await printed_until(running, "history has")
+                    stage.head, stage.recovered = 900, False
+                    await stage.lose()
+                    await printed_until(running, f"{gateway}/chat/g/message?after=5\n")
+                    await stage.lose()
+                    await printed_until(running, f"{gateway}/chat/g/message?after=900\n")
+
+
+async def _take_it(_sid: str, message: dict[str, Any]) -> dict[str, Any]:
+    return {"id": message["id"], "seq": 5, "timestamp": 1}
 
 
 async def test_the_programs_of_the_guide_stay_away_once_they_were_replaced(

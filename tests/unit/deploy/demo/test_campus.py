@@ -1,5 +1,6 @@
 """What the demo prints is enough to use it by."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -26,8 +27,8 @@ def test_a_load_test_can_be_pointed_at_a_demo(capsys: pytest.CaptureFixture[str]
     )
     university = small_university()
     _say_where_things_are(cast("LocalSystem", system), university, university.students[0])
-    wanted = "TOKEN_SECRET=the secret of tokens python -m loadtest run smoke --gateway http://gateway"
-    assert wanted in capsys.readouterr().out
+    command = f"{sys.executable} -m loadtest run smoke --gateway http://gateway"
+    assert f"TOKEN_SECRET=the secret of tokens {command}\n" in capsys.readouterr().out
 
 
 def test_each_end_of_a_process_is_said_once_and_one_that_is_yet_to_start_has_not_ended(
