@@ -123,6 +123,14 @@ def test_values_are_such_that_the_service_starts(
 
 @each_overlay
 @each_workload
+def test_an_image_has_a_tag_so_that_what_a_node_has_is_not_pulled_again(overlay: str, name: str) -> None:
+    image, _, tag = workload(overlay, name).container["image"].partition(":")
+    assert image == "uni4all-chat"
+    assert tag not in ("", "latest")
+
+
+@each_overlay
+@each_workload
 def test_a_container_listens_where_its_ports_say(overlay: str, name: str) -> None:
     one = workload(overlay, name)
     assert sorted(one.ports.values()) == sorted(ports(one.service).values())
