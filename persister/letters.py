@@ -19,7 +19,9 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from persister.dead_letters import CUT
 from persister.read_records import TOPICS
 from runtime import kafka
+from runtime.kafka_topics import ensure_topics
 from runtime.read_settings import load
+from runtime.service import Fatal
 from runtime.settings import KafkaSettings, ServiceSettings
 from schemas import topics
 from schemas.log_records import BadRecord, DeadLetter, Encoded
@@ -112,12 +114,9 @@ async def resend(settings: KafkaSettings, letters: Sequence[Letter]) -> int:
 
 
 async def _send(producer: AIOKafkaProducer, settings: KafkaSettings, letter: DeadLetter) -> str:
-    """Send a record again. By another number of partitions it would come where no record of its key is."""
+    """Send a record again."""
     record = original(letter)
     topic = settings.topic(topics.of_any_generation(letter.topic))
-    found = len(await producer.partitions_for(topic))
-    if found != settings.kafka_partitions:
-        raise ValueError(f"{topic} has {found} partitions, KAFKA_PARTITIONS says {settings.kafka_partitions}")
     try:
         written = await (await kafka.write(producer, topic, record, settings.kafka_partitions))
     except MessageSizeTooLargeError as error:
@@ -149,6 +148,9 @@ def _arguments() -> Namespace:
 async def _main(arguments: Namespace, settings: Settings) -> int:
     try:
         return await _run(arguments, settings)
+    except Fatal as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except (KafkaError, OSError) as error:
         sys.stderr.write(f"Kafka does not answer as it should: {error!r}\n")
         return 1
@@ -156,6 +158,9 @@ async def _main(arguments: Namespace, settings: Settings) -> int:
 
 async def _run(arguments: Namespace, settings: Settings) -> int:
     letters = await read_letters(settings, getattr(arguments, "names", ()))
+    # By another number of partitions a record would be sent to where no record of its key is. This comes
+    # second, as it waits for a broker that is away.
+    await ensure_topics(settings, [*TOPICS, topics.DEAD_LETTERS])
     if arguments.command == "list":
         _show(letters)
         return 0

@@ -155,7 +155,7 @@ async def write_and_resend(stage: Stage, crowd: Crowd, write_to: Write, poison: 
     await write_to(topics.DEAD_LETTERS, Encoded(record.key, letter.value(), headers))
     crowd.recorder.said_elsewhere.append(Said(sent.up, group.id, sent.id, sent.message, sent.sent_at))
     code, said = await asyncio.to_thread(letters, stage, "resend", name, KAFKA_PARTITIONS="64")
-    assert (code, said.count("KAFKA_PARTITIONS says 64")) == (1, 1), said
+    assert (code, said) == (1, "")
     code, said = await asyncio.to_thread(letters, stage, "resend", name, poison)
     assert code == 0, said
     again = [line.rsplit(" ", 1)[1] for line in said.splitlines()]

@@ -1,6 +1,9 @@
 """Poison records: each lands in the dead letters with its reason, and its neighbours are stored."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from base64 import b64decode
 from collections.abc import Callable
 
@@ -8,6 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaTimeoutError
 
+from deploy.local.kafka_native import REPOSITORY
 from runtime.settings import KafkaSettings
 from schemas import documents, topics
 from schemas.ids import new_id
@@ -141,3 +145,22 @@ async def test_a_huge_record_is_cut_and_set_aside(
     await eventually("the next is stored", lambda: holds(history, {group: {seq: message_id}}))
     letters = await dead_letters_of({group.encode()}, 1)
     assert "1000000 bytes" in letters[topics.MESSAGES, group.encode(), offset].reason
+
+
+@pytest.mark.parametrize("command", ["list", "resend chat.messages/3/17"])
+async def test_the_command_for_letters_refuses_another_number_of_partitions_as_a_service_does(
+    log: Log, command: str
+) -> None:
+    partitions = str(KafkaSettings().kafka_partitions + 1)
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "persister.letters", *command.split()],
+        env={**os.environ, "KAFKA_PARTITIONS": partitions},
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert f"partitions, not {partitions}" in done.stderr
