@@ -50,7 +50,7 @@ class NotTakenBack(RuntimeError):
     def __init__(self, failed: BaseException, left: Sequence[str]) -> None:
         super().__init__(
             f"{said(failed)}\nNot all of it could be taken back. "
-            'Do this by hand, as "Giving it up" in docs/operating/upgrade.md shows:\n  ' + "\n  ".join(left)
+            'Do this by hand, as "Giving it up" in docs/operating/grow.md shows:\n  ' + "\n  ".join(left)
         )
 
 
@@ -74,7 +74,7 @@ class Growth:
             if await self._kafka.exists(self.new.topic(name)):
                 raise CannotGrow(
                     f"{self.new.topic(name)} is there already: did the log grow before, or was that killed? "
-                    'If killed, begin by "Giving it up" in docs/operating/upgrade.md'
+                    'If killed, begin by "Giving it up" in docs/operating/grow.md'
                 )
         await ensure_topics(self._old, [*topics.OF_GENERATIONS, topics.DEAD_LETTERS])
         configs = {name: await self._kafka.config(self._old.topic(name)) for name in topics.OF_GENERATIONS}
