@@ -40,7 +40,10 @@ def draw(board: Board, prometheus: Prometheus, *, minutes: float, rate_over: str
     parts = list(figure.subfigures(len(board.rows), 1, squeeze=False).flat)
     for part, row in zip(parts, board.rows, strict=True):
         part.suptitle(row.title, fontsize=9, x=0.01, ha="left", color="#345")
-        for axes, panel in zip(part.subplots(1, columns), row.panels, strict=True):
+        places = part.subplots(1, columns)
+        for axes in places[len(row.panels) :]:
+            axes.remove()
+        for axes, panel in zip(places, row.panels, strict=False):
             series = {
                 legend: prometheus.ask_over(
                     expr.replace(RATE_OVER, rate_over), start, end, minutes * 60 / POINTS

@@ -10,8 +10,8 @@ import yaml
 from deploy.grafana.boards import ALL
 from deploy.grafana.dashboards import FOLDER, SOURCE, dashboard, text
 from deploy.grafana.panels import BYTES, NUMBER, PER_SECOND, SECONDS, Board, Panel
-from deploy.grafana.pictures import named, scaled
-from deploy.prometheus.local_prometheus import Series
+from deploy.grafana.pictures import draw, named, scaled
+from deploy.prometheus.local_prometheus import Prometheus, Series
 from runtime import metrics
 from tests.unit.deploy.prometheus import jobs_in, series_names
 
@@ -68,6 +68,14 @@ def test_the_dashboards_ask_the_source_that_is_provisioned() -> None:
     for path in FOLDER.glob("*.json"):
         for panel in json.loads(path.read_text())["panels"]:
             assert panel["type"] == "row" or panel["datasource"] == SOURCE
+
+
+@each_board
+def test_a_picture_of_a_board_has_all_its_panels(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = dict.fromkeys(re.findall(r"\{\{(\w+)\}\}", text(board)), "one")
+    monkeypatch.setattr(Prometheus, "ask_over", lambda *_: [Series(labels, [(1.0, 2.0)])])
+    figure = draw(board, Prometheus("http://nobody"), minutes=1, rate_over="15s")
+    assert len(figure.axes) == sum(len(row.panels) for row in board.rows)
 
 
 def test_a_legend_is_filled_with_the_labels_of_its_line() -> None:
