@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 from deploy.local.kafka_probe import brokers_known
@@ -144,30 +145,30 @@ class NativeKafka(BackingProcess):
         return brokers_known(HOST, self._place.client_port)
 
 
-def plan_cluster(data_dir: Path, brokers: int, door: SideDoor | None = None) -> list[NativeKafka]:
+def plan_cluster(data_dir: Path, brokers: int, doors: Sequence[SideDoor] = ()) -> list[NativeKafka]:
     """Choose places for `brokers` brokers under `data_dir`; nothing is started yet.
 
     They share the controllers' quorum: with three, one may be missing. In a folder that was used
-    before they take up its data. The first one gets the side door, where there is one.
+    before they take up its data. Each gets a side door, as far as there are any.
     """
-    ports = free_ports(2 * brokers)
+    ports = iter(free_ports(2 * brokers))
     places = [
-        BrokerPlace(
-            n + 1, ports[2 * n], ports[2 * n + 1], data_dir / f"kafka-{n + 1}", door if n == 0 else None
-        )
-        for n in range(brokers)
+        BrokerPlace(n, next(ports), next(ports), data_dir / f"kafka-{n}", door)
+        for n, door in islice(enumerate(chain(doors, repeat(None)), 1), brokers)
     ]
     cluster_id = _cluster_id(data_dir)
     return [NativeKafka(place, places, cluster_id) for place in places]
 
 
 @contextmanager
-def native_kafka_cluster(data_dir: Path, brokers: int) -> Iterator[list[NativeKafka]]:
+def native_kafka_cluster(
+    data_dir: Path, brokers: int, doors: Sequence[SideDoor] = ()
+) -> Iterator[list[NativeKafka]]:
     """Run several brokers for the length of the block; yields them when each knows all of them.
 
     Clients are best given every `address`, joined by commas: any broker may be missing.
     """
-    cluster = plan_cluster(data_dir.resolve(), brokers)
+    cluster = plan_cluster(data_dir.resolve(), brokers, doors)
     with ExitStack() as stack:
         for broker in cluster:
             stack.callback(broker.close)

@@ -89,7 +89,7 @@ def open_stage(
     data_dir = folder / "data"
     # Ports that are chosen together are different ones.
     door_port, broker_proxy_port, store_proxy_port = free_ports(3)
-    broker = plan_cluster(broker_data or data_dir, 1, SideDoor(door_port, broker_proxy_port))[0]
+    broker = plan_cluster(broker_data or data_dir, 1, [SideDoor(door_port, broker_proxy_port)])[0]
     store = StoreProcess(store_data or data_dir)
     with ExitStack() as stack:
         # The proxies take their ports at once: until a broker has started somebody else might.
