@@ -7,8 +7,10 @@ from typing import Any
 from api_gateway.bodies import Bodies
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
+from api_gateway.internal_routes import InternalApi
 from api_gateway.log_writer import Place
 from api_gateway.members import MembersOnly, NewMembers
+from api_gateway.public_routes import PublicApi
 from api_gateway.unread_answers import UnreadAnswers
 from runtime.memberships import Memberships
 from schemas import topics
@@ -16,6 +18,11 @@ from schemas.log_records import Encoded, MemberJoined
 from tests.records import consumed
 
 Document = dict[str, Any]
+
+_NOTHING: Any = None
+PUBLIC = PublicApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING).routes()
+INTERNAL = InternalApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING).routes()
+"""The rows of the two APIs, for tests that call none of them."""
 
 DEADLINE_S = 30.0
 UNBOUNDED = UnreadAnswers(most_bytes=2**40, share=1.0, within_s=3600)

@@ -23,7 +23,7 @@ from schemas.refusals import (
     Refused,
 )
 from tests.records import consumed
-from tests.unit.api_gateway.parts import GroupParts, until
+from tests.unit.api_gateway.parts import INTERNAL, PUBLIC, GroupParts, until
 
 A, B, C = "up200000001", "up200000002", "up200000003"
 students = st.sampled_from([A, B, C])
@@ -318,6 +318,14 @@ async def test_before_the_log_was_read_no_group_can_be_created_or_shown() -> Non
         with pytest.raises(Refused) as refused:
             show()
         assert refused.value.refusal is UNAVAILABLE
+
+
+def test_each_word_that_stands_in_the_same_place_of_a_path_as_an_id_is_reserved() -> None:
+    paths = [route.path.strip("/").split("/") for route in (*PUBLIC, *INTERNAL)]
+    steps = {(*path[: n + 1],) for path in paths for n in range(len(path))}
+    places = {step[:-1] for step in steps if step[-1].startswith("{")}
+    words = {step[-1] for step in steps if step[:-1] in places}
+    assert {word for word in words if not word.startswith("{")} == RESERVED_IDS
 
 
 @pytest.mark.parametrize("group", sorted(RESERVED_IDS))
