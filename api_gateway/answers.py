@@ -120,7 +120,7 @@ class Api:
     def serve(self, method: str, path: str, handler: Handler) -> None:
         """Serve a path; a GET's also to HEAD."""
         for one in ("GET", "HEAD") if method == "GET" else (method,):
-            self._app.router.add_route(one, path, self._within(path, handler))
+            self._app.router.add_route(one, path, self._within(_pattern(path), handler))
 
     def application(self) -> web.Application:
         """Return the application. Call it last: what no other path has taken is refused from here on."""
@@ -211,4 +211,9 @@ def _is_preflight(request: web.Request) -> bool:
 def route_of(request: web.Request) -> str:
     """Return the pattern that the path matched, of which there are few."""
     resource = request.match_info.route.resource
-    return UNMATCHED if resource is None else resource.name or resource.canonical
+    return UNMATCHED if resource is None else resource.name or _pattern(resource.canonical)
+
+
+def _pattern(path: str) -> str:
+    """Return a route's name in figures and traces: whoever watches it need not know of the other slash."""
+    return path.rstrip("/") or "/"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from api_gateway.answers import Api
 from api_gateway.routing import Reply, Route, add_routes, reply
+from runtime import metrics
 from schemas import api
 from schemas.refusals import INVALID_PAYLOAD, TABLE, Refused, checked
 from tests.unit.api_gateway.parts import ANY_BODIES, UNBOUNDED
@@ -61,7 +62,11 @@ async def test_what_is_no_whole_number_in_a_body_is_none(given: object) -> None:
 
 @pytest.mark.parametrize("path", ["/nothing", "/nothing/", "/chat/maths/message", "/chat/maths/message/"])
 async def test_a_slash_at_the_end_changes_nothing(path: str) -> None:
+    route = "/nothing" if "nothing" in path else "/chat/{group}/message"
+    row: Any = metrics.HTTP_REQUESTS.labels(api="public", route=route, status=200)
+    before = row._value.get()
     assert (await ask("GET", path))[0] == 200
+    assert row._value.get() == before + 1, "no alert looks for another"
 
 
 UP = "up201906045"
