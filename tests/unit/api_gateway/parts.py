@@ -23,6 +23,8 @@ _NOTHING: Any = None
 PUBLIC = PublicApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING).routes()
 INTERNAL = InternalApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING).routes()
 """The rows of the two APIs, for tests that call none of them."""
+ROUTES = {route.path.rstrip("/") for route in (*PUBLIC, *INTERNAL)}
+"""As figures name them."""
 
 DEADLINE_S = 30.0
 UNBOUNDED = UnreadAnswers(most_bytes=2**40, share=1.0, within_s=3600)

@@ -35,3 +35,9 @@ def jobs_in(expr: str) -> Iterator[str]:
     """Yield the jobs that an expression asks for."""
     for found in re.findall(r'job=~?"([^"]+)"', expr):
         yield from found.split("|")
+
+
+def routes_in(expr: str) -> Iterator[str]:
+    """Yield the routes that an expression asks for."""
+    for found in re.findall(r'\broute=~?"([^"]+)"', expr):
+        yield from found.split("|")

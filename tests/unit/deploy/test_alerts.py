@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.grafana.shared_panels import HISTORY
 from deploy.local.kafka_native import REPOSITORY
 from runtime import metrics
-from tests.unit.deploy.prometheus import FOLDER, jobs_in, promtool, series_names, with_promtool
+from tests.unit.api_gateway.parts import PUBLIC, ROUTES
+from tests.unit.deploy.prometheus import FOLDER, jobs_in, promtool, routes_in, series_names, with_promtool
 
 RUNBOOKS = REPOSITORY / "docs" / "operating" / "runbooks"
 SECTIONS = ("## What it means", "## What to look at", "## What to do")
@@ -52,6 +54,18 @@ def test_an_alert_names_only_metrics_and_jobs_that_exist(rule: dict[str, Any]) -
     assert named <= series_names()
     assert named or "up{" in rule["expr"]
     assert set(jobs_in(rule["expr"])) <= set(metrics.OF_ONE_SERVICE)
+
+
+@every
+def test_an_alert_watches_only_routes_that_exist(rule: dict[str, Any]) -> None:
+    assert set(routes_in(rule["expr"])) <= ROUTES
+
+
+def test_every_route_by_which_students_read_history_is_watched() -> None:
+    (expr,) = (rule["expr"] for rule in RULES if rule["alert"] == "ChatHistoryFailing")
+    reads = {route.path for route in PUBLIC if route.method == "GET"}
+    assert set(routes_in(expr)) == {path for path in reads if "message" in path.split("/")}
+    assert set(routes_in(HISTORY)) == set(routes_in(expr)), "the boards show the same"
 
 
 def test_a_job_is_a_service_and_shows_its_metrics_where_prometheus_looks() -> None:

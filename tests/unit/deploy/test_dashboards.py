@@ -13,7 +13,8 @@ from deploy.grafana.panels import BYTES, NUMBER, PER_SECOND, SECONDS, Board, Pan
 from deploy.grafana.pictures import draw, named, scaled
 from deploy.prometheus.local_prometheus import Prometheus, Series
 from runtime import metrics
-from tests.unit.deploy.prometheus import jobs_in, series_names
+from tests.unit.api_gateway.parts import ROUTES
+from tests.unit.deploy.prometheus import jobs_in, routes_in, series_names
 
 PROVISIONING = FOLDER.parent / "provisioning"
 PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"}
@@ -34,12 +35,13 @@ def test_no_dashboard_is_left_of_a_board_that_is_gone() -> None:
 
 
 @each_panel
-def test_a_panel_names_only_metrics_and_jobs_that_exist(panel: Panel) -> None:
+def test_a_panel_names_only_metrics_jobs_and_routes_that_exist(panel: Panel) -> None:
     for expr in panel.lines.values():
         named_here = set(re.findall(r"\b(?:chat|process)_\w+", expr))
         assert named_here
         assert named_here <= series_names() | PROCESS
         assert set(jobs_in(expr)) <= set(metrics.OF_ONE_SERVICE)
+        assert set(routes_in(expr)) <= ROUTES
 
 
 @each_panel
