@@ -5,9 +5,9 @@ Only the persister and the gateway use it. A store that is away or fails is one 
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
-from motor.motor_asyncio import AsyncIOMotorClient
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, PyMongoError
 
@@ -58,7 +58,7 @@ class Change(NamedTuple):
 class Store:
     """One database, by collection name."""
 
-    def __init__(self, database: Any) -> None:
+    def __init__(self, database: AsyncIOMotorDatabase[Document]) -> None:
         self._database = database
 
     async def find(
@@ -67,14 +67,12 @@ class Store:
         """Return the documents that match, in ``sort`` order."""
         with _translated():
             cursor = self._database[collection].find(query, sort=list(sort) or None, skip=skip, limit=limit)
-            found: list[Document] = await cursor.to_list(None)
-            return found
+            return await cursor.to_list(None)
 
     async def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
         """Return what an aggregation gives."""
         with _translated():
-            found: list[Document] = await self._database[collection].aggregate(list(pipeline)).to_list(None)
-            return found
+            return await self._database[collection].aggregate(list(pipeline)).to_list(None)
 
     async def insert_new(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> int:
         """Insert documents in no order. Returns how many of them the store had already, by ``_id``.
@@ -83,7 +81,8 @@ class Store:
         """
         with _translated():
             try:
-                await self._database[collection].insert_many(documents, ordered=False)
+                new = cast(Sequence[Document], documents)
+                await self._database[collection].insert_many(new, ordered=False)
             except BulkWriteError as error:
                 return len(_duplicates(error, range(len(documents))))
             return 0
@@ -124,7 +123,7 @@ class Store:
 async def open_store(settings: MongoSettings) -> AsyncIterator[Store]:
     """Open the store. Nothing is asked of it yet: it may be away for now."""
     try:
-        client: Any = AsyncIOMotorClient(
+        client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
             settings.mongodb_uri.get_secret_value(),
             serverSelectionTimeoutMS=settings.mongodb_timeout_ms,
             connectTimeoutMS=settings.mongodb_timeout_ms,
