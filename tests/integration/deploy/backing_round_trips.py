@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from motor.motor_asyncio import AsyncIOMotorClient
+from pydantic import SecretStr
+
+from runtime.mongo import open_store
+from runtime.settings import MongoSettings
 
 DEADLINE_MS = 60_000
 
@@ -68,17 +71,15 @@ async def read_all(bootstrap: str, topic: str, *, partition: int = 3) -> list[Co
 
 async def insert(uri: str, ids: Sequence[str]) -> None:
     """Insert documents, as many as there are ids, in one acknowledged batch."""
-    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(uri)
-    try:
-        await client.chat.messages.insert_many([{"_id": one} for one in ids], ordered=False)
-    finally:
-        client.close()
+    async with open_store(_settings(uri)) as store:
+        await store.insert_new("messages", [{"_id": one} for one in ids])
 
 
 async def stored_ids(uri: str) -> set[str]:
     """The ids of all documents that `insert` has stored."""
-    client: AsyncIOMotorClient[dict[str, object]] = AsyncIOMotorClient(uri)
-    try:
-        return {str(document["_id"]) async for document in client.chat.messages.find()}
-    finally:
-        client.close()
+    async with open_store(_settings(uri)) as store:
+        return {str(document["_id"]) for document in await store.find("messages", {})}
+
+
+def _settings(uri: str) -> MongoSettings:
+    return MongoSettings(mongodb_uri=SecretStr(uri), mongodb_timeout_ms=DEADLINE_MS)
