@@ -1,6 +1,6 @@
 """Reads from MongoDB within bounds: of time, of number, and while the store is away.
 
-The driver reads in few threads: without these bounds an outage would leave a queue of reads that outlasts it.
+The driver has only so many under way: without these bounds an outage would leave a queue that outlasts it.
 """
 
 import asyncio
@@ -94,7 +94,7 @@ class StoreReads:
         try:
             return await asyncio.shield(begun)
         except asyncio.CancelledError:
-            # The driver's thread reads on: until then whoever is gone keeps their place, and takes no other.
+            # The store reads on: until then whoever is gone keeps their place, and takes no other.
             await asyncio.wait({begun})
             begun.exception()  # nobody is there any more to hear it
             raise

@@ -1,6 +1,7 @@
 """MongoDB: the only place that knows the driver (motor; PyMongo's async client can take its place here).
 
 Only the persister and the gateway use it. A store that is away or fails is one error: `StoreUnavailable`.
+The driver works in few threads, which nobody can tell to stop: whoever reads for many bounds how many.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
