@@ -84,7 +84,7 @@ class Moving:
         """
         draining = self._drain.active
         any_table = draining or self._moves.waiting > 0
-        return self._elsewhere.held_since, draining, self._elsewhere.version if any_table else None
+        return self._elsewhere.held_here_since, draining, self._elsewhere.version if any_table else None
 
     def _ask(self, client: Client, not_before: float) -> None:
         self._moves.ask(client, self._elsewhere.url_of(client.up, leaving=self._drain.active), not_before)

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from socketio.exceptions import ConnectionRefusedError as Rejected
+from socketio.exceptions import ConnectionRefusedError as NotLetIn
 
 from edge_server.clients import Client
 from edge_server.elsewhere import Elsewhere
@@ -90,7 +90,7 @@ class Sessions:
         except Exception as error:
             body = refusing.answer(error, sid=sid)["error"]
             data = ConnectRefused(**body, url=self._way_on(error, auth))
-            raise Rejected(data.message, data.model_dump(exclude_none=True)) from error
+            raise NotLetIn(data.message, data.model_dump(exclude_none=True)) from error
         self._rooms.add(client)
         self._close_oldest(client.up)
         self._expiry.watch(client)

@@ -11,7 +11,7 @@ import socketio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
-from socketio.exceptions import ConnectionRefusedError as Rejected
+from socketio.exceptions import ConnectionRefusedError as NotLetIn
 
 from api_gateway import pages
 from api_gateway.answers import Api
@@ -83,7 +83,7 @@ class Stage:
         since = auth["since"]
         self.sinces.append(since)
         if len(since) > MAX_CURSORS:
-            raise Rejected("too many cursors", {"code": INVALID_PAYLOAD.code, "message": "too many cursors"})
+            raise NotLetIn("too many cursors", {"code": INVALID_PAYLOAD.code, "message": "too many cursors"})
         self.sid = sid
         self.edge.start_background_task(self._greet, sid)
 

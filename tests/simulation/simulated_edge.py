@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from pydantic import SecretStr
-from socketio.exceptions import ConnectionRefusedError as Rejected
+from socketio.exceptions import ConnectionRefusedError as NotLetIn
 
 from edge_server.parts import Parts
 from edge_server.recent_log import Entry, RecentLog
@@ -117,7 +117,7 @@ class SimulatedEdge:
         connection.belongs_to(self, sid, socket)
         try:
             await server.handlers["connect"](sid, {}, auth)
-        except Rejected:
+        except NotLetIn:
             connection.cut()
             return False
         return True

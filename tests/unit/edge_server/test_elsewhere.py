@@ -83,6 +83,6 @@ def test_an_operator_drains_one_edge_and_no_other() -> None:
 
 
 def test_what_an_edge_holds_is_known_from_the_first_table_on() -> None:
-    assert seen_by("a").held == ((0, HALF),)
-    assert seen_by("a", lower="b").held == ()
-    assert seen_by("c").held is None, "a table that does not name it"
+    assert seen_by("a").held_here == ((0, HALF),)
+    assert seen_by("a", lower="b").held_here == ()
+    assert seen_by("c").held_here is None, "a table that does not name it"
