@@ -54,7 +54,7 @@ def test_nobody_is_looked_at_again_for_a_table_that_has_only_other_processes() -
             epoch=1, version=version, shards=whole, urls={"a": "http://a"}, processes={"a": process}
         )
         assignments.take(0, [record(table)])
-        assert (elsewhere.version, elsewhere.held_since) == ((1, version), (1, 0))
+        assert (elsewhere.version, elsewhere.held_here_since) == ((1, version), (1, 0))
 
 
 def test_an_edge_is_not_ready_while_the_table_has_another_url_under_its_name() -> None:
