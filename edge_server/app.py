@@ -10,7 +10,7 @@ from edge_server.parts import Parts
 from edge_server.recent_log import RecentLog
 from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
-from runtime import logs, tracing
+from runtime import logs, open_files, tracing
 from runtime.kafka import KeptProducer
 from runtime.kafka_topics import ensure_topics
 from runtime.service import Service
@@ -25,6 +25,7 @@ USED_TOPICS = (topics.MESSAGES, topics.MEMBERSHIPS, topics.USERS, topics.EDGE_ST
 
 async def start(service: Service, settings: EdgeSettings) -> str:
     """Start every part. Returns the URL of this edge, when clients may connect there."""
+    open_files.require(settings.edge_capacity + settings.max_handshakes)
     tokens = TokenVerifier(settings)
     window = RecentLog(max_bytes=settings.window_bytes, max_records=settings.window_records)
     spans = tracing.start(service, settings, instance=settings.edge_name)

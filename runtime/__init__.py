@@ -3,6 +3,7 @@
     settings.py        the settings that services share
     read_settings.py   how settings are read, and shown by --help
     service.py         start, supervised background work, signals, stop within a deadline
+    open_files.py      as many as the machine allows, and whether that is enough
     bounded_runner.py  a web server that holds only so many connections
     bodies.py          bodies are read, and taken by clients, in time
     health.py          /healthz, /readyz and /metrics on the ops port

@@ -18,7 +18,7 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from runtime import logs, metrics
+from runtime import logs, metrics, open_files
 from runtime.access_log import AccessLog
 from runtime.bounded_runner import BoundedRunner
 from runtime.health import Health, waits
@@ -184,6 +184,7 @@ def run(name: str, kind: type[S], start: Callable[[Service, S], Coroutine[Any, A
     Where no logs can be written that is said, and the code is 2, as of any setting that is wrong.
     """
     settings = load(kind, name)
+    open_files.allow_all()
     try:
         logs.install(name, settings)
     except OSError as error:

@@ -1,0 +1,35 @@
+"""How many files this process may have open: each connection is one.
+
+Where they are used up libuv accepts whoever comes and closes the connection at once, and no error reaches
+Python: nobody can say it then. So it is looked at before.
+"""
+
+import logging
+import resource
+from contextlib import suppress
+from typing import Final
+
+from runtime import logs
+
+log = logging.getLogger(__name__)
+
+SPARE: Final = 1_000
+"""Beside counted connections: to Kafka and for the ops port, pollers' second ones, logs."""
+
+
+def allow_all() -> None:
+    """Let this process have as many as the machine allows: what it is started with may be 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        # Not every system takes its own highest limit; `require` says whether what is left is too little.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def require(connections: int) -> None:
+    """Say so where the machine does not allow enough of them for so many connections."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < connections + SPARE:
+        log.error(
+            "too few open files are allowed: connections past them will be reset without a word",
+            extra=logs.facts(allowed=allowed, needed=connections + SPARE),
+        )
