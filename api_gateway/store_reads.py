@@ -106,7 +106,7 @@ class StoreReads:
                 found = await read()
         except (StoreUnavailable, TimeoutError) as error:
             self._breaker.failed(loop.time())
-            log.warning("the store is away", extra=logs.facts(error=str(error) or repr(error)))
+            log.error("the store is away", extra=logs.facts(error=str(error) or repr(error)))
             raise Refused(HISTORY_UNAVAILABLE) from error
         else:
             self._breaker.succeeded()

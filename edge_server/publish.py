@@ -160,7 +160,7 @@ class Publisher:
             )
 
     def _on_failed(self, batch: Sequence[Pending], error: BaseException) -> None:
-        log.warning("messages could not be written", extra=logs.facts(messages=len(batch), error=repr(error)))
+        log.error("messages could not be written", extra=logs.facts(messages=len(batch), error=repr(error)))
         for pending in batch:
             _debug("a message could not be written", pending)
             self._end(pending, Refused(UNAVAILABLE))

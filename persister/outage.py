@@ -79,7 +79,7 @@ class Outage:
             self._since = self._clock()
         metrics.STORE_RETRIES.inc()
         if failures == 1:
-            log.warning("the store is away", extra=logs.facts(writing=what, error=str(error)))
+            log.error("the store is away", extra=logs.facts(writing=what, error=str(error)))
         chance = random.random()
         await asyncio.sleep(pause_s(failures, longest_s=self._longest_pause_s, chance=chance))
 

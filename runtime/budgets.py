@@ -54,6 +54,13 @@ class Budget:
         self._left, self._at = left - amount, now
         return True
 
+    def take(self, now: float) -> bool:
+        """Spend 1 if there is so much, and owe nothing otherwise. Returns whether there was."""
+        if self.left(now) < 1:
+            return False
+        self.spend(now)
+        return True
+
     def owe(self, now: float, amount: float) -> None:
         """Count what is refused: at most a tenth of the burst.
 

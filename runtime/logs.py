@@ -2,6 +2,9 @@
 
 A line of a file is ``level: message {json}``; on stdout it is one JSON object. Facts go into
 ``extra=facts(...)``, never into the message, and no secret or token is ever among them.
+
+What a person must act on is an error: `error.log` has nothing below. The client of Kafka calls every attempt
+to reach a broker an error, too: of its lines there are only so many.
 """
 
 import json
@@ -12,11 +15,14 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Final
 
+from runtime.budgets import Budget
 from runtime.settings import ServiceSettings
 
 ACCESS_LOG: Final = "requests"
 MAX_FILE_BYTES: Final = 50_000_000
 KEPT_FILES: Final = 3
+LIBRARY_LINES: Final = Budget(per_s=1.0, burst=20)
+"""Of aiokafka. While a broker is away an edge's clients have 85 a second to say, all the same."""
 
 
 def facts(**values: object) -> dict[str, Any]:
@@ -35,6 +41,9 @@ def install(service: str, settings: ServiceSettings) -> None:
     logging.captureWarnings(True)
     for chatty in ("aiokafka", "engineio", "socketio", "pymongo", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    library = logging.getLogger("aiokafka")
+    library.propagate = False
+    library.handlers = [_Few()]
     if settings.log_stdout != "none":
         stdout = logging.StreamHandler(sys.stdout)
         stdout.setFormatter(JsonLine(service) if settings.log_stdout == "json" else TextLine())
@@ -52,6 +61,23 @@ def _add_files(root: logging.Logger, folder: Path) -> None:
     requests.setLevel(logging.INFO)
     requests.propagate = False
     requests.addHandler(_file(folder / "requests.log", logging.INFO, logging.Formatter("%(message)s")))
+
+
+class _Few(logging.Handler):
+    """Hands a library's lines on to all logs, as many as it may have; one says how many were left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left_out = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not LIBRARY_LINES.take(time.monotonic()):
+            self._left_out += 1
+            return
+        if self._left_out:
+            record.facts = {"left_out": self._left_out}
+            self._left_out = 0
+        logging.getLogger().handle(record)
 
 
 def _file(path: Path, level: int, formatter: logging.Formatter) -> logging.Handler:

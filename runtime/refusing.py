@@ -36,7 +36,7 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
     request_id = new_id()
     if isinstance(error, Refused):
         refused = error
-        level = logging.DEBUG if error.refusal.floods or not _has_a_line() else logging.INFO
+        level = logging.DEBUG if error.refusal.floods or not _lines.take(time.monotonic()) else logging.INFO
         log.log(level, "refused", extra=logs.facts(request_id=request_id, reason=str(error), **facts))
     else:
         refused = Refused(INTERNAL)
@@ -44,14 +44,6 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
     if not isinstance(refused, NoRoom):
         metrics.REFUSALS.labels(code=refused.refusal.code).inc()
     return {"error": refused.body(request_id).model_dump(exclude_none=True)}
-
-
-def _has_a_line() -> bool:
-    now = time.monotonic()
-    if _lines.left(now) < 1:
-        return False
-    _lines.spend(now)
-    return True
 
 
 def response(refused: Refused, **facts: object) -> web.Response:

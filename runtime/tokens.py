@@ -144,7 +144,7 @@ class TokenVerifier:
             try:
                 self._keys = await _load_keys(self._settings.token_jwks or "")
             except _UNREADABLE as error:
-                log.warning("token keys cannot be refreshed", extra=logs.facts(error=repr(error)))
+                log.error("token keys cannot be refreshed", extra=logs.facts(error=repr(error)))
 
 
 async def _load_keys(source: str) -> dict[str | None, jwt.PyJWK]:

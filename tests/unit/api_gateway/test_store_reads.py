@@ -1,6 +1,7 @@
 """Reads of the store end in time, and an outage is noticed once and for all."""
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -71,13 +72,16 @@ async def code_of(read: Any) -> str | None:
     return None
 
 
-async def test_a_store_that_is_away_is_history_unavailable_and_not_asked_again_at_once() -> None:
+async def test_a_store_that_is_away_is_history_unavailable_and_not_asked_again_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     store = FakeStore()
     store.error = StoreUnavailable("away")
     reading = reads(store)
     codes = {await code_of(reading.find("messages", {})) for _ in range(10)}
     assert codes == {HISTORY_UNAVAILABLE.code}
     assert store.asked == 1
+    assert [one.message for one in caplog.records if one.levelno == logging.ERROR] == ["the store is away"]
 
 
 async def test_a_store_that_says_nothing_is_history_unavailable() -> None:

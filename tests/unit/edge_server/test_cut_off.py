@@ -1,8 +1,10 @@
 """Who is closed where the log falls silent: whoever is here when that has lasted too long. Nobody twice."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,3 +120,11 @@ def test_who_is_deaf_and_sees_no_table_lets_clients_go_once_too_and_those_who_ar
     edge.connect(10)
     edge.run(EVERYBODY_WENT_S)
     assert (len(edge.closed), len(edge.rooms.clients), edge.cut_off.fault()) == (10, 10, None)
+
+
+def test_an_outage_is_an_error_that_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    edge = Edge(silent_s=CUT_OFF_AFTER_S)
+    edge.connect(3)
+    edge.run(1.0)
+    said = [one.message for one in caplog.records if one.levelno == logging.ERROR]
+    assert said == ["cut off from the log: clients go"]

@@ -1,6 +1,7 @@
 """Each sender is told once what became of its message, and never twice is one message written."""
 
 import asyncio
+import logging
 from typing import Any, cast
 
 import orjson
@@ -109,7 +110,9 @@ async def test_a_retry_is_written_once_and_both_are_told_the_same() -> None:
     assert [len(sent.values) for sent in edge.producer.sent] == [1]
 
 
-async def test_what_could_not_be_written_is_unavailable_and_may_be_sent_again() -> None:
+async def test_what_could_not_be_written_is_unavailable_and_may_be_sent_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     edge = Edge()
     edge.say("a")
     await passes()
@@ -120,6 +123,8 @@ async def test_what_could_not_be_written_is_unavailable_and_may_be_sent_again() 
     edge.producer.sent[1].written(0)
     await passes()
     assert edge.outcomes == ["unavailable", 0]
+    said = [one.message for one in caplog.records if one.levelno == logging.ERROR]
+    assert said == ["messages could not be written"]
 
 
 async def test_past_the_bound_messages_are_refused_at_once() -> None:

@@ -1,6 +1,7 @@
 """Outages: the same write again until the store answers, with bounded pauses."""
 
 import asyncio
+import logging
 
 import pytest
 from hypothesis import given
@@ -168,3 +169,9 @@ async def test_a_cancelled_wait_ends_and_leaves_no_fault() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert outage.fault() is None
+
+
+async def test_an_outage_is_an_error_that_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage(longest_pause_s=0.0)
+    await outage.outlast("test", Flaky(5, outage))
+    assert [one.message for one in caplog.records if one.levelno == logging.ERROR] == ["the store is away"]

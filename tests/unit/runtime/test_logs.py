@@ -1,4 +1,4 @@
-"""Where no logs can be written a service says so and does not start."""
+"""Where no logs can be written a service says so and does not start; what is written is not buried."""
 
 import os
 import subprocess
@@ -33,3 +33,29 @@ def test_a_log_folder_that_cannot_be_written_is_said_in_one_line_like_any_wrong_
     (said,) = done.stderr.splitlines()
     assert said.startswith("persister: LOG_DIR: ")
     assert str(folder) in said
+
+
+OUTAGE = """
+import logging
+from runtime import logs
+from runtime.settings import ServiceSettings
+
+logs.install("test", ServiceSettings())
+for n in range(1_000):
+    logging.getLogger("aiokafka.client").error("Unable connect to node %s", n)
+    logging.getLogger("edge_server.cut_off").error("our own %s", n)
+logs.LIBRARY_LINES._left = 1.0
+logging.getLogger("aiokafka.client").error("Unable connect to node 1000")
+"""
+
+
+def test_a_client_library_that_finds_no_broker_does_not_bury_what_we_say(tmp_path: Path) -> None:
+    env = {**os.environ, "LOG_DIR": str(tmp_path), "LOG_STDOUT": "json"}
+    done = subprocess.run(
+        [sys.executable, "-c", OUTAGE], env=env, capture_output=True, text=True, check=True, timeout=60
+    )
+    for said in (done.stdout, (tmp_path / "error.log").read_text(), (tmp_path / "combined.log").read_text()):
+        assert said.count("our own") == 1_000
+        theirs = [line for line in said.splitlines() if "Unable connect" in line]
+        assert len(theirs) < 100
+        assert f'"left_out": {1_001 - len(theirs)}' in theirs[-1]
