@@ -117,7 +117,16 @@ class Delivery:
         if order.lost:
             lost, order.lost = order.lost, []
             metrics.LOST_ACKED.inc(len(lost))
-            log.critical("acked records are missing in the log", extra=logs.facts(records=len(lost)))
+            seqs = [entry.seq for entry in lost]
+            log.critical(
+                "acked records are missing in the log",
+                extra=logs.facts(
+                    partition=lost[0].partition,
+                    records=len(lost),
+                    first_offset=min(seqs),
+                    last_offset=max(seqs),
+                ),
+            )
             for entry in lost:
                 self.on_lost(entry)
 

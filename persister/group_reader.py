@@ -250,5 +250,11 @@ def _report_loss(tp: TopicPartition, position: Position) -> None:
         metrics.NEVER_STORED.labels(topic=of_any_generation(tp.topic)).inc(position.lost)
         log.error(
             "the log dropped records before they were stored",
-            extra=logs.facts(topic=tp.topic, partition=tp.partition, records=position.lost),
+            extra=logs.facts(
+                topic=tp.topic,
+                partition=tp.partition,
+                records=position.lost,
+                first_offset=position.offset - position.lost,
+                last_offset=position.offset - 1,
+            ),
         )

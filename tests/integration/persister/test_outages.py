@@ -186,7 +186,10 @@ async def test_records_that_the_log_dropped_before_they_were_stored_are_told_of(
     rest = {group: {seq: said[group][seq] for seq in seqs[6:]}}
     await eventually("the rest is stored", lambda: holds(history, rest))
     assert await persister.metric("chat_persister_never_stored_total") == seqs[6] - seqs[2]
-    assert "dropped records before they were stored" in (persister.folder / "logs" / "error.log").read_text()
+    told = (persister.folder / "logs" / "error.log").read_text()
+    (line,) = [line for line in told.splitlines() if "dropped records before they were stored" in line]
+    assert f'"partition": {tp.partition}, ' in line
+    assert f'"first_offset": {seqs[2]}, "last_offset": {seqs[6] - 1}' in line
 
 
 async def drop_before(tp: TopicPartition, offset: int) -> None:

@@ -195,7 +195,9 @@ async def test_where_the_brokers_no_longer_know_the_offset_reading_the_log_tells
     assert edge.outcomes == [6, 7]
 
 
-async def test_what_the_brokers_have_lost_is_refused_and_may_be_sent_again() -> None:
+async def test_what_the_brokers_have_lost_is_refused_and_named_and_may_be_sent_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     edge = Edge()
     edge.say("a")
     await passes()
@@ -204,6 +206,9 @@ async def test_what_the_brokers_have_lost_is_refused_and_may_be_sent_again() -> 
     await passes()
     edge.consumes(sent.partition, 2, id="another")
     assert edge.outcomes == ["unavailable"]
+    (line,) = [one for one in caplog.records if one.levelno == logging.CRITICAL]
+    lost = {"partition": sent.partition, "records": 1, "first_offset": 1, "last_offset": 1}
+    assert line.facts == lost  # type: ignore[attr-defined]
     edge.say("a")
     await passes()
     edge.producer.sent[-1].written(3)
