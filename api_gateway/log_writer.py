@@ -73,7 +73,7 @@ class LogWriter:
                 await asyncio.wait(sent)
             done = [future.result() for future in sent]
         except (KafkaError, OSError, TimeoutError) as error:
-            log.error("a write failed", extra=logs.facts(error=repr(error)))
+            log.error("a write failed", extra=logs.facts(topic=topic, error=repr(error)))
             raise Refused(UNAVAILABLE) from error
         metrics.WRITE_ACK_SECONDS.observe(loop.time() - started)
         return [Place(it.topic, it.partition, it.offset, it.timestamp) for it in done]

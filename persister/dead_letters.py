@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
 
 from persister.read_records import Poison
 from runtime import kafka, logs, metrics
@@ -38,15 +39,21 @@ class DeadLetters:
 
     async def write(self, poison: Sequence[Poison]) -> None:
         """Return once every in-sync replica has all of them. Raises `KafkaError`."""
-        letters = [dead_letter(one, self._consumer) for one in poison]
         await self._producer.ready()
-        waiting = [
-            await kafka.write(self._producer, topics.DEAD_LETTERS, letter, self._partitions)
-            for letter in letters
-        ]
-        await asyncio.gather(*waiting)
+        await asyncio.gather(*map(self._write, poison))
         for one in poison:
             _report(one)
+
+    async def _write(self, poison: Poison) -> None:
+        letter = dead_letter(poison, self._consumer)
+        try:
+            await (await kafka.write(self._producer, topics.DEAD_LETTERS, letter, self._partitions))
+        except KafkaError as error:
+            # The persister takes it for a fault of its reader, and tries again: nobody else says whose it is.
+            log.error(
+                "a dead letter cannot be written", extra=logs.facts(**_where(poison), error=repr(error))
+            )
+            raise
 
 
 def dead_letter(poison: Poison, consumer: str) -> Encoded:
@@ -92,6 +99,11 @@ def _cuts(record: ConsumerRecord) -> str:
     return ""
 
 
+def _where(poison: Poison) -> dict[str, object]:
+    record = poison.source
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+
+
 def _report(poison: Poison) -> None:
     record = poison.source
     ce_id = next((value for name, value in record.headers if name == "ce_id"), b"")
@@ -100,9 +112,7 @@ def _report(poison: Poison) -> None:
         "a record was set aside",
         extra=logs.facts(
             message=f"{_text(record.key)}/{_text(ce_id)}",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
+            **_where(poison),
             reason=poison.reason,
         ),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from persister.batch import Batch, Limits
+from persister.batch import Batch, Ends, Limits
 from persister.read_records import Poison, read
 from runtime import metrics
 from schemas.topics import of_any_generation
@@ -23,6 +23,8 @@ class Handover:
         self._some = asyncio.Event()
         self._full = asyncio.Event()
         self._room = asyncio.Event()
+        self._last_bad: Ends = {}
+        """By partition. One whose letter cannot be written is read again and again: it counts once."""
         self.open = Batch(limits, 0)
         self.renew(0)
 
@@ -52,7 +54,8 @@ class Handover:
             if self.open.epoch != epoch:
                 return
             taken = read(record)
-            if isinstance(taken, Poison):
+            if isinstance(taken, Poison) and record.offset > self._last_bad.get(partition, -1):
+                self._last_bad[partition] = record.offset
                 metrics.BAD_RECORDS.labels(topic=of_any_generation(partition.topic)).inc()
             self.open.add(partition, taken, now)
             if self.open.full:

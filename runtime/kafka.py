@@ -144,7 +144,7 @@ class KeptProducer:
     async def send(self, topic: str, **record: Any) -> "asyncio.Future[RecordMetadata]":
         """Send a record, as aiokafka's own producer does."""
         producer = self._in_use()
-        return await self._watched(producer, producer.send(self._settings.topic(topic), **record))
+        return await self._watched(topic, producer, producer.send(self._settings.topic(topic), **record))
 
     def create_batch(self) -> Any:
         """Return an empty batch, for `send_batch`."""
@@ -154,7 +154,7 @@ class KeptProducer:
         """Send a batch, as aiokafka's own producer does."""
         producer = self._in_use()
         sending = producer.send_batch(batch, self._settings.topic(topic), partition=partition)
-        return await self._watched(producer, sending)
+        return await self._watched(topic, producer, sending)
 
     def _started(self) -> AbstractAsyncContextManager[AIOKafkaProducer]:
         return started_producer(self._settings)
@@ -165,25 +165,26 @@ class KeptProducer:
         return self._producer
 
     async def _watched(
-        self, producer: AIOKafkaProducer, sending: Awaitable["asyncio.Future[RecordMetadata]"]
+        self, topic: str, producer: AIOKafkaProducer, sending: Awaitable["asyncio.Future[RecordMetadata]"]
     ) -> "asyncio.Future[RecordMetadata]":
         try:
             future = await sending
         except KafkaError as error:
-            self._retire_if_failed(producer, error)
+            self._retire_if_failed(topic, producer, error)
             raise
-        future.add_done_callback(partial(self._settle, producer))
+        future.add_done_callback(partial(self._settle, topic, producer))
         return future
 
-    def _settle(self, producer: AIOKafkaProducer, done: "asyncio.Future[RecordMetadata]") -> None:
+    def _settle(self, topic: str, producer: AIOKafkaProducer, done: "asyncio.Future[RecordMetadata]") -> None:
         error = None if done.cancelled() else done.exception()
         if error is not None:
-            self._retire_if_failed(producer, error)
+            self._retire_if_failed(topic, producer, error)
 
-    def _retire_if_failed(self, producer: AIOKafkaProducer, error: BaseException) -> None:
+    def _retire_if_failed(self, topic: str, producer: AIOKafkaProducer, error: BaseException) -> None:
         """Nobody may try a failed producer again, and its late errors must not end its successor."""
         if producer is self._producer and self._usable.is_set() and _is_for_good(error):
-            log.error("a producer failed for good and is replaced", extra=logs.facts(error=repr(error)))
+            facts = {"topic": topic, "error": repr(error)}
+            log.error("a producer failed for good and is replaced", extra=logs.facts(**facts))
             self._usable.clear()
             self._failed.set()
 

@@ -147,3 +147,4 @@ async def test_a_write_of_many_records_that_fails_is_said_once(caplog: pytest.Lo
     assert await refusal_of(writing) is UNAVAILABLE
     said = [one for one in caplog.records if one.name == "api_gateway.log_writer"]
     assert [(one.levelname, one.message) for one in said] == [("ERROR", "a write failed")]
+    assert said[0].facts["topic"] == "t"  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from persister.read_records import Poison
 from runtime import kafka
 from runtime.kafka import KeptProducer
 from runtime.settings import KafkaSettings
+from schemas import topics
 from schemas.log_records import DeadLetter
 from schemas.topics import MAX_RECORD_BYTES
 
@@ -85,10 +86,11 @@ class Producer:
         return done
 
 
-async def test_where_the_producer_has_failed_for_good_the_next_try_waits_for_another(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_where_the_producer_has_failed_for_good_it_is_named_and_the_next_try_waits_for_another(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dead, alive = Producer(OutOfOrderSequenceNumber()), Producer()
+    error = OutOfOrderSequenceNumber()
+    dead, alive = Producer(error), Producer()
     made = iter([dead, alive])
     monkeypatch.setattr(kafka, "new_producer", lambda *_, **__: next(made))
     kept = KeptProducer(KafkaSettings())
@@ -97,6 +99,10 @@ async def test_where_the_producer_has_failed_for_good_the_next_try_waits_for_ano
     poison = [Poison(record(b"k", b"v", []), "why")]
     with pytest.raises(OutOfOrderSequenceNumber):
         await letters.write(poison)
+    facts = {one.message: one.facts for one in caplog.records}  # type: ignore[attr-defined]
+    whose = {"topic": "chat.messages", "partition": 3, "offset": 17}
+    assert facts["a dead letter cannot be written"] == {**whose, "error": repr(error)}
+    assert facts["a producer failed for good and is replaced"]["topic"] == topics.DEAD_LETTERS
     await letters.write(poison)
     assert (dead.keys, alive.keys) == ([], [b"k"])
     running.cancel()

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from persister.batch import Batch, Limits
 from persister.handover import Handover
+from runtime import metrics
 from schemas import topics
+from schemas.log_records import Encoded
 from tests.records import consumed
 from tests.unit.persister import records as make
 
@@ -86,6 +88,17 @@ async def test_records_of_an_epoch_that_is_over_are_dropped() -> None:
     await between.add(1, TP, log_of(1, first=7))
     batch = await between.take()
     assert (batch.epoch, ids(batch), batch.ends) == (1, ["m7"], {TP: 8})
+
+
+async def test_a_bad_record_that_is_read_again_is_counted_once() -> None:
+    """One whose letter cannot be written is read again every few seconds."""
+    bad, between = metrics.BAD_RECORDS.labels(topic=topics.MESSAGES)._value, handover(10)
+    before = bad.get()
+    unreadable = Encoded(b"g1", b"?", [])
+    for epoch in range(3):
+        between.renew(epoch)
+        await between.add(epoch, TP, [consumed(topics.MESSAGES, unreadable, offset=n) for n in (4, 5)])
+    assert bad.get() == before + 2
 
 
 async def test_a_reader_that_waited_for_room_drops_the_rest_when_the_epoch_ends() -> None:
