@@ -73,6 +73,11 @@ LIMIT_HITS = Counter(
     "is too small for how people use this; docs/security.md lists them.",
     ["limit"],
 )
+TOKEN_KEYS_AGE_SECONDS = Gauge(
+    "chat_token_keys_age_seconds",
+    "Since when the keys of TOKEN_JWKS are those that are held; 0 without it. Above 600: they cannot be read "
+    "any more, and whoever shows a token of a new key is refused.",
+)
 DEAD_LETTERS = Counter(
     "chat_dead_letters_total",
     "Records set aside, with their reason in chat.dead-letters. Rising: read them; somebody writes nonsense.",

@@ -37,6 +37,9 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
     if isinstance(error, Refused):
         refused = error
         level = logging.DEBUG if error.refusal.floods or not _lines.take(time.monotonic()) else logging.INFO
+        if error.__cause__ is not None:
+            # Its class alone: its text may repeat what was sent, and nobody may see a token.
+            facts["cause"] = type(error.__cause__).__name__
         log.log(level, "refused", extra=logs.facts(request_id=request_id, reason=str(error), **facts))
     else:
         refused = Refused(INTERNAL)

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ import aiohttp
 import jwt
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
-from runtime import logs
+from runtime import logs, metrics
 from runtime.bearer import bearer
 from runtime.health import waiting_for
 from runtime.service import Fatal, Service
@@ -48,8 +48,10 @@ class Identity:
 class TokenVerifier:
     """Checks tokens. ``start`` loads the public keys and keeps them fresh, where there are any."""
 
-    def __init__(self, settings: TokenSettings) -> None:
+    def __init__(self, settings: TokenSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
+        self._clock = clock
+        self._keys_read_at = 0.0
         self._secret = settings.token_secret.get_secret_value() if settings.token_secret else None
         self._keys: dict[str | None, jwt.PyJWK] = {}
         # Settings are checked when they are read, copies of them are not; and anybody knows an empty secret.
@@ -65,6 +67,7 @@ class TokenVerifier:
         """
         if self._settings.token_jwks is not None:
             await self._first_keys(self._settings.token_jwks)
+            metrics.TOKEN_KEYS_AGE_SECONDS.set_function(lambda: self._clock() - self._keys_read_at)
             service.supervise("refresh token keys", self._refresh)
 
     def verify(self, token: str | None) -> Identity:
@@ -128,7 +131,7 @@ class TokenVerifier:
         with waiting_for("TOKEN_JWKS") as tell:
             while True:
                 try:
-                    self._keys = await _load_keys(source)
+                    await self._read_keys(source)
                 except _UNREADABLE as error:
                     if not _is_url(source):
                         raise Fatal(f"the keys at TOKEN_JWKS cannot be read: {error!r}") from error
@@ -138,11 +141,15 @@ class TokenVerifier:
                     return
                 await asyncio.sleep(JWKS_AGAIN_S)
 
+    async def _read_keys(self, source: str) -> None:
+        self._keys = await _load_keys(source)
+        self._keys_read_at = self._clock()
+
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(JWKS_EVERY_S)
             try:
-                self._keys = await _load_keys(self._settings.token_jwks or "")
+                await self._read_keys(self._settings.token_jwks or "")
             except _UNREADABLE as error:
                 log.error("token keys cannot be refreshed", extra=logs.facts(error=repr(error)))
 

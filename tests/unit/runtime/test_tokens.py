@@ -1,6 +1,8 @@
 """Who a token says that its bearer is: only what is signed by our key, in time and meant for us."""
 
+import asyncio
 import json
+import logging
 import time
 from contextlib import suppress
 from math import isfinite
@@ -13,14 +15,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import example, given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 from pydantic import SecretStr, ValidationError
 
-from runtime import tokens
+from runtime import refusing, tokens
 from runtime.health import waits
 from runtime.service import Fatal, Service
 from runtime.settings import ServiceSettings, TokenSettings
 from runtime.tokens import TokenVerifier
 from schemas.refusals import Refused
+from tests.waiting import eventually
 
 SECRET = "a-secret-for-tests-of-32-bytes-or-more"
 UP = "up202000001"
@@ -200,6 +204,63 @@ async def test_keys_that_come_by_a_url_are_waited_for(
     assert all(one and one.startswith("TOKEN_JWKS: ") for one in waited_for)
     assert (len(waited_for), waits()) == (3, None)
     await service.resources.aclose()
+
+
+async def test_keys_that_are_not_read_again_are_said_and_show_their_age(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key())), "kid": "r", "alg": "RS256"}
+    answers: asyncio.Queue[Exception | str] = asyncio.Queue()
+
+    async def fetch(_url: str) -> str:
+        one = await answers.get()
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    def age_s() -> float | None:
+        return REGISTRY.get_sample_value("chat_token_keys_age_seconds")
+
+    now = 1_000.0
+    monkeypatch.setattr(tokens, "_fetch", fetch)
+    monkeypatch.setattr(tokens, "JWKS_EVERY_S", 0.0)
+    url = "https://id.example/keys"
+    verifier = TokenVerifier(settings(token_algorithms=("RS256",), token_jwks=url), clock=lambda: now)
+    service = Service("test", ServiceSettings(ops_port=0, log_dir=""))
+    answers.put_nowait(json.dumps({"keys": [key]}))
+    await verifier.start(service)
+    now += 4_000.0
+    answers.put_nowait(OSError("away"))
+    said = ("ERROR", "token keys cannot be refreshed")
+    await eventually("it is said", lambda: said in [(one.levelname, one.message) for one in caplog.records])
+    assert age_s() == 4_000.0
+    answers.put_nowait(json.dumps({"keys": [key]}))
+    await eventually("they are new", lambda: age_s() == 0.0)
+    await service.resources.aclose()
+
+
+@pytest.mark.parametrize(
+    ("token", "cause"),
+    [
+        (signed(key="another-secret-of-32-bytes-or-more!"), "InvalidSignatureError"),
+        (signed(aud="another"), "InvalidAudienceError"),
+        (signed(sub=None, aud="chat"), "MissingRequiredClaimError"),
+        (signed(sub="root", aud="chat"), "ValidationError"),
+        ("no token", "DecodeError"),
+    ],
+)
+def test_the_log_says_what_is_wrong_with_a_token_and_nothing_that_is_in_it(
+    token: str, cause: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with pytest.raises(Refused) as caught:
+        TokenVerifier(settings(token_audience="chat")).verify(token)
+    told = refusing.answer(caught.value)["error"]
+    (line,) = caplog.records
+    facts = {"request_id": told["request_id"], "reason": str(caught.value), "cause": cause}
+    assert line.facts == facts  # type: ignore[attr-defined]
+    assert cause not in str(told)
 
 
 def forged_with_public_key(public: rsa.RSAPublicKey) -> str:
