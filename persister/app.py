@@ -1,5 +1,6 @@
 """The composition root: a persister's parts, put together."""
 
+import time
 from functools import partial
 
 from persister.batch_writer import BatchWriter
@@ -20,8 +21,9 @@ async def start(service: Service, settings: PersisterSettings) -> None:
     """Start a persister: first its health, then what it needs, however long that takes to answer."""
     outage = Outage(LONGEST_PAUSE_S)
     service.health.ready("store", outage.fault)
-    # Known before a record is read: a restart must not end an alert while nothing is stored.
-    metrics.UNSTORED_AGE_SECONDS.set_function(outage.lasts_s)
+    # Until the pipeline counts: one that waits for Kafka or the store stores nothing, from its start on.
+    started = time.monotonic()
+    metrics.UNSTORED_AGE_SECONDS.set_function(lambda: time.monotonic() - started)
     await service.open_ops()
 
     await ensure_topics(settings, (*TOPICS, topics.DEAD_LETTERS))

@@ -186,7 +186,7 @@ STORE_LAG = Gauge(
 UNSTORED_AGE_SECONDS = Gauge(
     "chat_persister_unstored_age_seconds",
     "Age of the oldest record that is read and not stored, or how long the store has been away or we cut off "
-    "from Kafka, if longer. Rising: one of these, or the store is too slow.",
+    "from Kafka (from the start on), if longer. Rising: one of these, or the store is too slow.",
 )
 NEVER_STORED = Counter(
     "chat_persister_never_stored_total",

@@ -9,12 +9,15 @@ from aiokafka import TopicPartition
 from aiokafka.errors import InvalidSessionTimeoutError
 from prometheus_client import REGISTRY
 
+from deploy.local.ports import free_ports
 from persister import pipeline as steps
+from persister.app import start
 from persister.batch import Batch, Ends
 from persister.group_reader import GroupReader, Polled
 from persister.outage import Outage
 from persister.pipeline import Pipeline
 from persister.settings import PersisterSettings
+from runtime.service import Service
 from schemas import documents, topics
 from tests.records import consumed
 from tests.unit.persister import records as make
@@ -152,6 +155,21 @@ async def test_before_a_record_is_read_what_is_not_stored_is_as_old_as_the_outag
     store.away = 0
     await waiting
     assert age() == 0, "a member that has nothing to store lacks nothing"
+
+
+async def test_who_waits_for_kafka_stores_nothing_from_its_start_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    [nobody_listens] = free_ports(1)
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{nobody_listens}")
+    settings = PersisterSettings(log_dir="", ops_port=0)
+    service = Service("persister", settings)
+    starting = asyncio.create_task(start(service, settings))
+    await eventually("it waits", lambda: "waiting for" in service.health.faults(readiness=True))
+    age_then = age()
+    assert age_then is not None
+    await eventually("it has waited longer", lambda: (age() or 0) > age_then > 0)
+    starting.cancel()
+    await asyncio.wait({starting})
+    await service.resources.aclose()
 
 
 async def test_who_is_cut_off_from_the_log_may_lack_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
