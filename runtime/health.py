@@ -62,6 +62,7 @@ class Health:
 
     def add_routes(self, app: web.Application) -> None:
         """Serve the three ops routes from ``app``."""
+        metrics.READY.set_function(lambda: not self.faults(readiness=True))
 
         async def healthz(_: web.Request) -> web.Response:
             return _answer(self.faults(), self.mended())

@@ -26,6 +26,10 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 # --- every service ---
+READY = Gauge(
+    "chat_ready",
+    "1 where the instance is ready for work, as /readyz says, too; else 0. For long: /readyz says why.",
+)
 TASK_RESTARTS = Counter(
     "chat_task_restarts_total",
     "Background tasks that died and were started again. Rising: read error.log for the exception.",

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import REGISTRY
 
 from runtime import service as life
 from runtime.health import waiting_for
@@ -123,14 +124,17 @@ async def test_no_work_may_be_sent_to_a_service_before_all_its_parts_have_starte
     settings: ServiceSettings,
 ) -> None:
     while_starting: dict[str, str] = {}
+    ready: list[float | None] = []
 
     async def start(service: Service) -> None:
         await asyncio.sleep(0)
         while_starting.update(service.health.faults(readiness=True))
+        ready.append(REGISTRY.get_sample_value("chat_ready"))
 
     async with running(Service("test", settings), start) as service:
         assert while_starting == {"start": "not all parts have started yet"}
         assert service.health.faults(readiness=True) == {}
+        assert [*ready, REGISTRY.get_sample_value("chat_ready")] == [0, 1]
 
 
 async def test_readiness_says_what_a_start_waits_for_and_a_service_that_has_started_is_ready_without(
