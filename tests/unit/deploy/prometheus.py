@@ -11,6 +11,7 @@ from prometheus_client import Histogram
 
 from deploy.local.kafka_native import REPOSITORY
 from deploy.metrics_page import name_of, rows
+from loadtest.probe import REGISTRY
 
 FOLDER = REPOSITORY / "deploy" / "prometheus"
 with_promtool = pytest.mark.skipif(
@@ -25,10 +26,11 @@ def promtool(*arguments: str, cwd: Path = FOLDER) -> "subprocess.CompletedProces
 
 
 def series_names() -> set[str]:
-    """Return every name that Prometheus stores for our metrics."""
+    """Return every name that Prometheus stores for our metrics, and for those of the probe."""
     histograms = [name_of(row) for row in rows() if isinstance(row, Histogram)]
     parts = {f"{name}_{part}" for name in histograms for part in ("bucket", "count", "sum")}
-    return parts | {name_of(row) for row in rows() if not isinstance(row, Histogram)}
+    of_probe = {sample.name for metric in REGISTRY.collect() for sample in metric.samples}
+    return of_probe | parts | {name_of(row) for row in rows() if not isinstance(row, Histogram)}
 
 
 def jobs_in(expr: str) -> Iterator[str]:
