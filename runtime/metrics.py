@@ -263,8 +263,75 @@ TABLES_PUBLISHED = Counter(
 )
 
 
+LIMITS: Final = (
+    "bodies",
+    "bodies of a user",
+    "bundles",
+    "clients",
+    "connections of a user",
+    "connects",
+    "connects of a user",
+    "departures",
+    "events",
+    "frames",
+    "groups of a user",
+    "handshakes",
+    "long frames",
+    "long heads",
+    "messages",
+    "new members",
+    "open connections",
+    "polls of a session",
+    "reads",
+    "reads of a user",
+    "repeated polls",
+    "requests",
+    "resting",
+    "slow bodies",
+    "slow bundles",
+    "slow handshakes",
+    "slow heads",
+    "slow polls",
+    "slow readers",
+    "stalled connections",
+    "unacked messages of a connection",
+    "unfinished messages",
+    "unfinished messages of an edge",
+    "unread answers",
+    "unread answers of a user",
+    "upgrades of a session",
+    "writes",
+)
+"""Every ``limit`` of `LIMIT_HITS`."""
+
+DISCONNECT_REASONS: Final = (
+    # As engine.io names them.
+    "client disconnect",
+    "ping timeout",
+    "server disconnect",
+    "transport close",
+    "transport error",
+    # Ours.
+    "cut off",
+    "expired_token",
+    "moved",
+    "slow_client",
+    "stopping",
+    "too_many_connections",
+)
+"""Every ``reason`` of `DISCONNECTS` that is known before."""
+
+
 def _begin_at_zero() -> None:
     """A counter that has yet to count is 0, not missing: otherwise its first event would not be a rise."""
+    for limit in LIMITS:
+        LIMIT_HITS.labels(limit=limit)
+    for reason in DISCONNECT_REASONS:
+        DISCONNECTS.labels(reason=reason)
+    for outcome in ("recovered", "hole"):
+        RECOVERIES.labels(outcome=outcome)
+    for topic in topics.ALL.keys() - {topics.DEAD_LETTERS}:
+        BAD_RECORDS.labels(topic=topic)
     for code in refusals.TABLE:
         REFUSALS.labels(code=code)
     for topic in (topics.MESSAGES, topics.GROUPS, topics.MEMBERSHIPS, topics.USERS):

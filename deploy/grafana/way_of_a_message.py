@@ -53,7 +53,7 @@ WAY_OF_A_MESSAGE: Final = Board(
                     "Many at once: an edge went, or is drained.",
                     {
                         "come": per_s("chat_edge_connects_total"),
-                        "go: {{reason}}": per_s("chat_edge_disconnects_total", "reason"),
+                        "go: {{reason}}": per_s("chat_edge_disconnects_total", "reason") + " > 0",
                     },
                     PER_SECOND,
                 ),
@@ -105,7 +105,7 @@ WAY_OF_A_MESSAGE: Final = Board(
                     "Limits hit",
                     "By limit. Rising: somebody floods, or a limit is too small.",
                     {
-                        "{{limit}}": per_s("chat_limit_hits_total", "limit") + " or vector(0)",
+                        "{{limit}}": per_s("chat_limit_hits_total", "limit") + " > 0 or vector(0)",
                         "slow clients": per_s("chat_edge_slow_client_closes_total"),
                     },
                     PER_SECOND,
