@@ -7,6 +7,7 @@ bugs of that kind. A log that ends before our position is another log, and that 
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -77,7 +78,7 @@ class LogReader:
         self.ends: dict[int, int] = {}
         """Where the log ended when it was last asked, by partition; none while that is not known anew."""
         self._whole_at: float | None = None
-        """When all partitions said last where they end, by the loop's time."""
+        """When all partitions said last where they end. Metrics ask for its age outside of any loop, too."""
         self._deaf_since: float | None = None
         """Since when some partitions have not said so while others did."""
         self.caught_up = asyncio.Event()
@@ -91,6 +92,7 @@ class LogReader:
 
     async def run(self) -> None:
         """Read for ever. Raises `Fatal` where the log is not the one that was read before."""
+        metrics.READER_SILENT.labels(topic=self.topic).set_function(self.silent_s)
         while True:
             try:
                 await self._read_with_a_new_consumer()
@@ -199,7 +201,7 @@ class LogReader:
         ended, self.ends, asked_at = self.ends, {}, dict(self.positions)
         ends = await ends_of(consumer, self._partitions)
         self.ends = {tp.partition: end for tp, end in ends.items()}
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if len(ends) == len(self._partitions):
             self._whole_at, self._deaf_since = now, None
         elif self._deaf_since is None:
@@ -219,4 +221,4 @@ class LogReader:
 
 
 def _since(moment: float | None) -> float:
-    return 0.0 if moment is None else asyncio.get_running_loop().time() - moment
+    return 0.0 if moment is None else time.monotonic() - moment

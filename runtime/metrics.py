@@ -50,6 +50,12 @@ READER_LAG = Gauge(
     "Records that a reader has yet to read. Rising: the process is short of CPU, or stuck on one partition.",
     ["topic", "partition"],
 )
+READER_SILENT = Gauge(
+    "chat_reader_silent_seconds",
+    "For how long not all partitions of a topic have said where they end; they are asked every ten seconds. "
+    "Rising: no broker answers, or this instance does not reach one that others may reach.",
+    ["topic"],
+)
 BAD_RECORDS = Counter(
     "chat_bad_records_total",
     "Records that a reader could not take. Rising: look at the dead letters for the reason; for those of "

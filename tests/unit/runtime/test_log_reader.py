@@ -1,6 +1,7 @@
 """When a reader has stalled, and what it knows of the log's end."""
 
 import asyncio
+import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -178,10 +179,9 @@ async def test_a_partition_without_a_leader_stalls_no_other_one() -> None:
 
 
 async def test_a_reader_is_deaf_while_some_partitions_answer_and_not_while_all_of_kafka_is_away() -> None:
-    reader, loop = Reader(), asyncio.get_running_loop()
-    now = loop.time()
+    reader, now = Reader(), time.monotonic()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "time", lambda: now)
+        patch.setattr(time, "monotonic", lambda: now)
         await reader.check()
         reader.consumer.leaderless = {IDLE}
         now += 10
