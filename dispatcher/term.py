@@ -20,6 +20,9 @@ from schemas.log_records import REPORT_EVERY_S, DrainAsked, EdgeReported, EdgesA
 DEAD_AFTER_S: Final = 3 * REPORT_EVERY_S
 """An edge that misses three reports is dead."""
 
+DEAF_GO_AFTER_S: Final = 15.0
+"""Each edge looks every ten seconds whether the log answers: by then all have looked."""
+
 MAX_MOVES: Final = 100
 
 MAX_WISHES: Final = 200
@@ -54,6 +57,8 @@ class Term:
         """How many edges should serve. 0 until load was looked at."""
         self.stuck: tuple[str, ...] = ()
         """Edges that are full and found no room."""
+        self._some_deaf_since: float | None = None
+        self._deaf_may_go = False
         self._pace = pace
         self._began = self._balanced_at = now
         self._moved_at: dict[str, float] = {}
@@ -79,17 +84,11 @@ class Term:
             return
         if report.state == "stopped":
             self.asked_to_drain.pop(report.edge, None)
-        elif report.edge in self.asked_to_drain or (report.deaf and self._others_hear(report.edge)):
+        elif report.edge in self.asked_to_drain or (report.deaf and self._deaf_may_go):
             report = report.model_copy(update={"state": "draining"})
         state = self.reports.take(report, now)
         if state is not None:
             self._changed[report.edge] = state
-
-    def _others_hear(self, deaf: str) -> bool:
-        """Say whether half of the living edges at least hear all of the log: where they do not, all stay."""
-        living = [known for edge, known in self.reports.edges.items() if known.alive and edge != deaf]
-        hearing = [known for known in living if known.report is None or not known.report.deaf]
-        return 2 * len(hearing) >= len(living) + 1
 
     def ask(self, wish: DrainAsked | EdgesAsked) -> None:
         """Note an operator's wish."""
@@ -107,6 +106,7 @@ class Term:
     def settle(self, now: float) -> tuple[Move, ...]:
         """Let the table follow from what was noted, from silence and, now and then, from load."""
         self._changed |= dict.fromkeys(self.reports.silent(now), "dead")
+        self._look_at_deaf(now)
         waiting = self._waiting()
         changed = {edge: state for edge, state in self._changed.items() if edge not in waiting}
         self._changed = dict.fromkeys(waiting, "serving")
@@ -140,6 +140,20 @@ class Term:
             edges_asked=self.edges_asked,
             leader=self.name,
         )
+
+    def _look_at_deaf(self, now: float) -> None:
+        """Deaf edges may go while half of the living ones at least hear: else nobody has it better elsewhere.
+
+        Edges find out one after the other that a partition has no leader, and that it has one again.
+        """
+        living = [known for known in self.reports.edges.values() if known.alive]
+        deaf = sum(known.report is not None and known.report.deaf for known in living)
+        if not 0 < 2 * deaf <= len(living):
+            self._some_deaf_since = None
+        elif self._some_deaf_since is None:
+            self._some_deaf_since = now
+        since = self._some_deaf_since
+        self._deaf_may_go = since is not None and now - since >= DEAF_GO_AFTER_S
 
     def _waiting(self) -> frozenset[str]:
         """Return the edges that came with clients, as long as some edge of the published table is not heard.

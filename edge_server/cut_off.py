@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 CUT_OFF_AFTER_S: Final = 30.0
 """Our clients belong to others long before that, and brokers that change leaders have done so."""
 
+BLIND_AFTER_S: Final = 45.0
+"""By then the dispatcher has given the clients of an edge that said it is deaf to others, if it does."""
+
 CLOSED_BECAUSE: Final = "cut off"
 
 
@@ -65,7 +68,7 @@ class CutOff:
 
     def _look(self) -> None:
         """Only at the beginning of an outage somebody is chosen to go: whoever comes later was sent here."""
-        cut_off = max(self._silent_s(), self._blind_s()) >= CUT_OFF_AFTER_S
+        cut_off = self._silent_s() >= CUT_OFF_AFTER_S or self._blind_s() >= BLIND_AFTER_S
         if cut_off == self._cut_off:
             return
         self._cut_off = cut_off

@@ -21,8 +21,8 @@ IN_TIME: Final = 0.6
 """A stopping edge has told everybody when this part of its time has passed: the rest is for the slow."""
 
 
-DEAF_AFTER_S: Final = 20.0
-"""Brokers that change leaders are done before that. One question in ten seconds may fail by chance."""
+DEAF_AFTER_S: Final = 12.0
+"""A partition is asked every ten seconds: one question may fail by chance, or as its leader changes."""
 
 
 class Drain:

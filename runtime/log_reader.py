@@ -30,6 +30,8 @@ POLL_MS: Final = 250
 REQUEST_TIMEOUT_MS: Final = 5_000
 """A broker holds a fetch back for `POLL_MS`: one that is silent for so long is frozen, or cut off from us.
 Its partitions have another leader soon, which is asked once the fetch is given up."""
+FETCH_MAX_BYTES: Final = 4_194_304
+"""An answer that has not come whole by then is asked for again: also a slow link has to bring one in time."""
 POLL_HANGS_AFTER_S: Final = 60.0
 STOP_HANGS_AFTER_S: Final = 10.0
 FETCHES_PER_S: Final = 200.0
@@ -136,7 +138,12 @@ class LogReader:
 
     def _consumer(self) -> AIOKafkaConsumer:
         timeout_ms = min(REQUEST_TIMEOUT_MS, self._settings.kafka_request_timeout_ms)
-        return new_consumer(self._settings, fetch_max_wait_ms=POLL_MS, request_timeout_ms=timeout_ms)
+        return new_consumer(
+            self._settings,
+            fetch_max_wait_ms=POLL_MS,
+            fetch_max_bytes=FETCH_MAX_BYTES,
+            request_timeout_ms=timeout_ms,
+        )
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> None:
         """Go on where we were. The log is asked only where we never were: a partition may have no leader."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
-from edge_server.cut_off import CLOSED_BECAUSE, CUT_OFF_AFTER_S, CutOff
+from edge_server.cut_off import BLIND_AFTER_S, CLOSED_BECAUSE, CUT_OFF_AFTER_S, CutOff
 from edge_server.moves import STEP_S
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
@@ -112,10 +112,10 @@ def test_who_is_deaf_and_sees_no_table_lets_clients_go_once_too_and_those_who_ar
 ):
     edge = Edge()
     edge.connect(10)
-    edge.blind_s = CUT_OFF_AFTER_S - 0.1
+    edge.blind_s = BLIND_AFTER_S - 0.1
     edge.run(1.0)
     assert edge.closed == []
-    edge.blind_s = CUT_OFF_AFTER_S
+    edge.blind_s = BLIND_AFTER_S
     edge.run(EVERYBODY_WENT_S)
     edge.connect(10)
     edge.run(EVERYBODY_WENT_S)
