@@ -64,6 +64,7 @@ class Growth:
         self.new = new
         self._kafka = kafka
         self._store = store
+        self.on_taking_back: Callable[[], None] = lambda: None
 
     async def run(self, stored_within_s: float = STORED_WITHIN_S) -> None:
         """Make the next generation whole, or leave all as it was.
@@ -85,6 +86,7 @@ class Growth:
                 await self._make(name, configs[name], beginning_of(name, self._old, ends))
             await self._kafka.add_partitions(topics.DEAD_LETTERS, self.new.kafka_partitions)
         except BaseException as error:
+            self.on_taking_back()
             if left := await self._take_back(configs):
                 raise NotTakenBack(error, left) from error
             raise
@@ -134,7 +136,7 @@ class Growth:
         for what, take in steps:
             try:
                 await take()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the others are still to be done
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the others are still to be done
                 left.append(f"{what} ({said(error)})")
         return left
 
@@ -176,21 +178,33 @@ def _arguments() -> Namespace:
     return parser.parse_args()
 
 
+def _hear_no_signal() -> None:
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
+
+
 async def _main(partitions: int, settings: PersisterSettings) -> int:
+    grown: PersisterSettings | None = None
+    why, code = "", 1
     try:
         # What is wrong with the wish or the settings comes before Kafka: the library's consumer, stopped as
         # soon as it has started, raises a CancelledError in place of the reason.
         new = next_generation(settings, partitions)
         async with open_store(settings) as store, growing_topics(settings) as kafka:
-            await Growth(settings, new, kafka, store).run()
+            growth = Growth(settings, new, kafka, store)
+            growth.on_taking_back = _hear_no_signal
+            await growth.run()
+            grown = new
     except (CannotGrow, NotTakenBack, Fatal, KafkaError, StoreUnavailable, OSError) as error:
-        sys.stderr.write(f"not grown: {said(error)}\n")
-        return 1
+        why = said(error)
     except asyncio.CancelledError:
-        sys.stderr.write("not grown: interrupted, and all is as it was\n")
-        return INTERRUPTED
+        why, code = "interrupted, and all is as it was", INTERRUPTED
+    if grown is None:
+        sys.stderr.write(f"not grown: {why}\n")
+        return code
+    generation = grown.kafka_generation
     sys.stdout.write(
-        f"Now start all services with KAFKA_GENERATION={new.kafka_generation} KAFKA_PARTITIONS={partitions}\n"
+        f"Now start all services with KAFKA_GENERATION={generation} KAFKA_PARTITIONS={partitions}\n"
     )
     return 0
 

@@ -1,5 +1,6 @@
 """Growing puts everything new behind everything old, or leaves all as it was."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -169,6 +170,34 @@ async def test_what_a_growth_that_was_given_up_had_reached_means_nothing_to_the_
     store.next[key] = 1_000
     await growing.run()
     assert store.next[key] == 20
+
+
+async def test_no_signal_is_heard_while_a_growth_is_taken_back_and_what_still_cut_a_step_off_is_left() -> (
+    None
+):
+    kafka = FakeKafka()
+    growing, _ = await growth(kafka)
+    heard_until: list[int] = []
+    growing.on_taking_back = lambda: heard_until.append(kafka.changes)
+    await growing.run()
+    assert heard_until == []
+
+    class Ended(FakeKafka):
+        async def configure(self, topic: str, config: Config) -> None:
+            if heard_until and not left_out:
+                left_out.append(topic)
+                raise asyncio.CancelledError
+            await super().configure(topic, config)
+
+    kafka, left_out = Ended(fails_at=6), list[str]()
+    growing, _ = await growth(kafka)
+    growing.on_taking_back = lambda: heard_until.append(kafka.changes)
+    with pytest.raises(NotTakenBack, match=f"unseal {OLD.topic(topics.OF_GENERATIONS[0])}"):
+        await growing.run()
+    assert heard_until == [6], "before anything is taken back"
+    assert left_out == [OLD.topic(topics.OF_GENERATIONS[0])]
+    sealed = [name for name in topics.OF_GENERATIONS if topics.SEAL.items() <= kafka.configs[name].items()]
+    assert sealed == left_out, "the others are unsealed all the same"
 
 
 async def test_whatever_fails_the_old_topics_are_as_they_were_and_there_are_no_new_ones() -> None:
