@@ -158,12 +158,11 @@ async def _main(arguments: Namespace, settings: Settings) -> int:
 
 async def _run(arguments: Namespace, settings: Settings) -> int:
     letters = await read_letters(settings, getattr(arguments, "names", ()))
-    # By another number of partitions a record would be sent to where no record of its key is. This comes
-    # second, as it waits for a broker that is away.
-    await ensure_topics(settings, [*TOPICS, topics.DEAD_LETTERS])
     if arguments.command == "list":
         _show(letters)
         return 0
+    # By another number of partitions a record would be sent to where no record of its key is.
+    await ensure_topics(settings, [*TOPICS, topics.DEAD_LETTERS])
     known = {one.name: one for one in letters}
     unknown = [name for name in arguments.names if name not in known]
     for name in unknown:

@@ -100,10 +100,10 @@ async def test_a_request_s_trace_holds_its_reads_and_its_writes(campus: Campus, 
         return [span for span in collector.spans if span.name == name]
 
     def has_come() -> bool:
-        return {"POST /message/", "GET /chat/{group}/message"} <= {span.name for span in collector.spans}
+        return {"POST /message", "GET /chat/{group}/message"} <= {span.name for span in collector.spans}
 
     await eventually("both requests", has_come)
-    (posted,) = found("POST /message/")
+    (posted,) = found("POST /message")
     sent = next(span for span in found(SEND) if span.trace == trace)
     assert (posted.kind, posted.trace, sent.parent) == (SERVER, trace, posted.id)
     assert posted.attributes["http.response.status_code"] in {201, 202}
