@@ -13,7 +13,6 @@ from typing import Final
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from prometheus_client import Counter, Histogram
 
 from api_gateway.ready_response import ReadyResponse, line
 from api_gateway.unread_answers import LONGEST_OF_A_WRITE, SMALL_BYTES, UnreadAnswers
@@ -83,18 +82,19 @@ class Meter:
     def __init__(self, api: str, route: str) -> None:
         self._api = api
         self._route = route
-        self._rows: dict[int, tuple[Histogram, Counter]] = {}
+        self._rows: dict[int, tuple[Callable[[float], None], Callable[[], None]]] = {}
 
     def note(self, status: int, seconds: float) -> None:
         """Note one answered request."""
         row = self._rows.get(status)
         if row is None:
             row = self._rows[status] = (
-                metrics.HTTP_SECONDS.labels(api=self._api, route=self._route),
-                metrics.HTTP_REQUESTS.labels(api=self._api, route=self._route, status=status),
+                metrics.HTTP_SECONDS.labels(api=self._api, route=self._route).observe,
+                metrics.HTTP_REQUESTS.labels(api=self._api, route=self._route, status=status).inc,
             )
-        row[0].observe(seconds)
-        row[1].inc()
+        observe, count = row
+        observe(seconds)
+        count()
 
 
 class Api:

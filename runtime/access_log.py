@@ -32,7 +32,7 @@ class AccessLog:
 
     def logger_class(self) -> type[AbstractAccessLogger]:
         """Return the class that aiohttp makes one of for each connection: all write here."""
-        return type("Line", (_Line,), {"__slots__": (), "log_": self})
+        return type("Line", (AbstractAccessLogger,), {"__slots__": (), "log": staticmethod(self.add)})
 
     def add(self, request: web.BaseRequest, response: web.StreamResponse, took_s: float) -> None:
         """Take the line of one request."""
@@ -42,7 +42,7 @@ class AccessLog:
             f"{request.remote or '-'} - - {self._at(time.time() - took_s)} "
             f'"{request.method} {_field(request.raw_path)} HTTP/{version.major}.{version.minor}" '
             f"{response.status} {response.body_length} "
-            f'"{_field(headers.get("Referer", "-"))}" "{_field(headers.get("User-Agent", "-"))}"'
+            f'"{_field(headers.get("Referer"))}" "{_field(headers.get("User-Agent"))}"'
         )
         if len(self._lines) == 1:
             asyncio.get_running_loop().call_later(WRITE_EVERY_S, self.write)
@@ -66,20 +66,12 @@ class AccessLog:
         return self._second_text
 
 
-def _field(text: str) -> str:
+def _field(text: str | None) -> str:
     """Return what a client has sent such that it can end neither its field nor its line, as Apache does."""
+    if text is None:
+        return "-"
     text = text[:MAX_FIELD_CHARS]
     if text.isprintable() and '"' not in text and "\\" not in text:
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in escaped)
-
-
-class _Line(AbstractAccessLogger):
-    """What aiohttp calls when a request has been answered."""
-
-    log_: AccessLog
-
-    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Take a request."""
-        self.log_.add(request, response, time)
