@@ -11,6 +11,7 @@ from runtime.mongo import Document
 from schemas import topics
 from schemas.api import ListPage, User, UserAccepted, UserList, UserState
 from schemas.documents import ONLINE_EDGE, ONLINE_PROCESS, ONLINE_PROCESS_SEQ, ONLINE_SEQ, USERS
+from schemas.ids import may_be_one
 from schemas.log_records import PresenceChanged, ProfileChanged, encode
 
 
@@ -83,4 +84,4 @@ class Users:
             return True
         known = document.get(ONLINE_PROCESS_SEQ) == document.get(ONLINE_SEQ)
         process = document.get(ONLINE_PROCESS) if known else None
-        return edge in table.urls and process in (None, table.processes.get(edge, process))
+        return edge in table.urls and may_be_one(process, table.processes.get(edge))

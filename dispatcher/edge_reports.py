@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from schemas.assignments import TableAssigned
-from schemas.ids import ProcessId
+from schemas.ids import ProcessId, may_be_one
 from schemas.log_records import EdgeReported
 
 State = Literal["serving", "draining", "stopped", "dead"]
@@ -51,7 +51,7 @@ class KnownEdge:
         """
         if report.url != self.url:
             return True
-        if None in (self.process, report.process) or self.process == report.process:
+        if may_be_one(self.process, report.process):
             return False
         return report.process in self.replaced or (self.state == "serving" and report.state != "serving")
 

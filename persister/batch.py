@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 
 from persister.read_records import Fold, NewMessage, Poison, Taken
 from schemas.documents import ONLINE_EDGE, ONLINE_PROCESS
+from schemas.ids import may_be_one
 
 Ends = dict[TopicPartition, int]
 """The next offset to read, by partition: everything before it is in the batch or was before it."""
@@ -107,8 +108,7 @@ def together(earlier: Fold | None, later: Fold) -> Fold:
     values = earlier.values or {}
     edge, process = values.get(ONLINE_EDGE), values.get(ONLINE_PROCESS)
     if edge is not None and not any(
-        edge == left and (None in (process, its_process) or process == its_process)
-        for left, its_process in later.left
+        edge == left and may_be_one(process, its_process) for left, its_process in later.left
     ):
         return earlier
     return later._replace(left=None, values={**values, **(later.values or {})})

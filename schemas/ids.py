@@ -18,6 +18,11 @@ ProcessId = Annotated[str, StringConstraints(max_length=64)]
 """One process of an edge, from its start on: a restart has another one."""
 
 
+def may_be_one(process: ProcessId | None, other: ProcessId | None) -> bool:
+    """Say whether two names may be those of one process of an edge. None is one that is not known."""
+    return None in (process, other) or process == other
+
+
 def new_id() -> str:
     """Return an id that nobody else has: 32 hexadecimal digits."""
     return uuid4().hex
