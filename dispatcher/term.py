@@ -58,7 +58,6 @@ class Term:
         self.stuck: tuple[str, ...] = ()
         """Edges that are full and found no room."""
         self._some_deaf_since: float | None = None
-        self._deaf_may_go = False
         self._pace = pace
         self._began = self._balanced_at = now
         self._moved_at: dict[str, float] = {}
@@ -84,7 +83,7 @@ class Term:
             return
         if report.state == "stopped":
             self.asked_to_drain.pop(report.edge, None)
-        elif report.edge in self.asked_to_drain or (report.deaf and self._deaf_may_go):
+        elif report.edge in self.asked_to_drain or (report.deaf and self._deaf_may_go(now)):
             report = report.model_copy(update={"state": "draining"})
         state = self.reports.take(report, now)
         if state is not None:
@@ -141,19 +140,22 @@ class Term:
             leader=self.name,
         )
 
-    def _look_at_deaf(self, now: float) -> None:
-        """Deaf edges may go while half of the living ones at least hear: else nobody has it better elsewhere.
+    def _deaf_may_go(self, now: float) -> bool:
+        """Say whether half of the living edges at least have heard all of the log for long enough.
 
-        Edges find out one after the other that a partition has no leader, and that it has one again.
+        Else nobody has it better elsewhere. Edges find out one after the other that a partition has no
+        leader, and that it has one again.
         """
+        return self._some_deaf_since is not None and now - self._some_deaf_since >= DEAF_GO_AFTER_S
+
+    def _look_at_deaf(self, now: float) -> None:
+        """Note since when some living edges are deaf, and half of them at least are not."""
         living = [known for known in self.reports.edges.values() if known.alive]
         deaf = sum(known.report is not None and known.report.deaf for known in living)
         if not 0 < 2 * deaf <= len(living):
             self._some_deaf_since = None
         elif self._some_deaf_since is None:
             self._some_deaf_since = now
-        since = self._some_deaf_since
-        self._deaf_may_go = since is not None and now - since >= DEAF_GO_AFTER_S
 
     def _waiting(self) -> frozenset[str]:
         """Return the edges that came with clients, as long as some edge of the published table is not heard.
