@@ -68,7 +68,7 @@ class CutOff:
 
     def _look(self) -> None:
         """Only at the beginning of an outage somebody is chosen to go: whoever comes later was sent here."""
-        cut_off = self._silent_s() >= CUT_OFF_AFTER_S or self._blind_s() >= BLIND_AFTER_S
+        cut_off = self.fault() is not None or self._blind_s() >= BLIND_AFTER_S
         if cut_off == self._cut_off:
             return
         self._cut_off = cut_off

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice, repeat
+from itertools import chain, repeat
 from pathlib import Path
 
 from deploy.local.kafka_probe import brokers_known
@@ -154,7 +154,7 @@ def plan_cluster(data_dir: Path, brokers: int, doors: Sequence[SideDoor] = ()) -
     ports = iter(free_ports(2 * brokers))
     places = [
         BrokerPlace(n, next(ports), next(ports), data_dir / f"kafka-{n}", door)
-        for n, door in islice(enumerate(chain(doors, repeat(None)), 1), brokers)
+        for n, door in zip(range(1, brokers + 1), chain(doors, repeat(None)), strict=False)
     ]
     cluster_id = _cluster_id(data_dir)
     return [NativeKafka(place, places, cluster_id) for place in places]
