@@ -152,7 +152,11 @@ class Groups:
             written = await self._writer.write(topics.GROUPS, encode(created, key=group, source=SOURCE))
             if self._is_unread(topics.GROUPS, written[0]):
                 self._directory.put(created)
-            written += await self._join(group, users)
+            if created_by is not None:
+                # Members are in several partitions, and any may lack its leader: with others but no creator
+                # in it, the group would be refused to whoever tries again.
+                written += await self._join(group, [created_by])
+            written += await self._join(group, [up for up in users if up != created_by])
             stored = await self._progress.wait(written)
         finally:
             self._being_created.pop(group, None)

@@ -188,6 +188,30 @@ async def test_a_write_that_the_log_refuses_changes_nothing() -> None:
     assert parts.directory.find("y") is None
 
 
+@given(st.sets(students, min_size=1))
+async def test_a_creation_of_which_the_log_took_a_part_is_made_whole_by_a_retry(away: set[str]) -> None:
+    """Members are in several partitions, and any of these may lack its leader."""
+    parts = GroupParts()
+    write = parts.writer.write
+
+    async def write_a_part(topic: str, *records: Encoded) -> list[Place]:
+        taken = [one for one in records if not any(up.encode() in one.key for up in away)]
+        written = await write(topic, *taken)
+        if written:
+            parts.read_back(topic, written, taken)
+        if len(taken) < len(records):
+            raise Refused(UNAVAILABLE)
+        return written
+
+    parts.writer.write = write_a_part  # type: ignore[method-assign]
+    new = NewGroup(name="n", id="x", users=[B, C])
+    with pytest.raises(Refused):
+        await parts.groups.create_for(A, new)
+    parts.writer.write = write  # type: ignore[method-assign]
+    created, _ = await parts.groups.create_for(A, new)
+    assert created.users == parts.members.members_of("x") == [A, B, C]
+
+
 async def test_whoever_leaves_while_the_creation_waits_for_other_records_stays_out() -> None:
     parts = GroupParts()
     all_durable = asyncio.Event()
