@@ -138,7 +138,7 @@ class Sessions:
         if (client := self._rooms.clients.get(sid)) is not None:
             client.go_direct()
 
-    async def _disconnect(self, sid: str, reason: str = "") -> None:
+    async def _disconnect(self, sid: str, reason: str) -> None:
         client = self._rooms.clients.get(sid)
         if client is not None:
             self._forget(client, reason)
@@ -156,7 +156,7 @@ class Sessions:
     def _forget(self, client: Client, reason: str) -> None:
         client.gone = True
         client.count_as(None)
-        metrics.DISCONNECTS.labels(reason=reason or "unknown").inc()
+        metrics.DISCONNECTS.labels(reason=reason).inc()
         if self._rooms.remove(client):
             self._presence.left(client)
 

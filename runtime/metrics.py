@@ -321,11 +321,12 @@ DISCONNECT_REASONS: Final = (
     "cut off",
     "expired_token",
     "moved",
+    "rate_limited",
     "slow_client",
     "stopping",
     "too_many_connections",
 )
-"""Every ``reason`` of `DISCONNECTS` that is known before."""
+"""Every ``reason`` of `DISCONNECTS`."""
 
 
 def _begin_at_zero() -> None:
