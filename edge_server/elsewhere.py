@@ -13,21 +13,18 @@ class Elsewhere:
     def __init__(self, edge: EdgeId, assignments: Assignments) -> None:
         self._edge = edge
         self._assignments = assignments
-        self.held_here: tuple[tuple[int, int], ...] | None = None
-        """What this edge holds, as intervals; None where the table does not know it. Nobody has to go for a
-        table that leaves that as it was: most change things between other edges."""
+        self._held_here: tuple[tuple[int, int], ...] | None = None
+        """What this edge holds, as intervals; None where the table does not name it."""
         self.held_here_since: tuple[int, int] | None = None
-        """The version of the table that changed ``held_here`` last. Compare this between two looks: what it
-        says may be as before although something was lost and given back in between."""
+        """The version of the last table that changed what this edge holds: most change other edges only, and
+        nobody here has to go for them. It shows, too, what was lost and given back between two looks."""
         assignments.on_change(self._note)
-        if assignments.table is not None:
-            self._note(assignments.table)
 
     def _note(self, table: TableAssigned) -> None:
         mine = ((shard.start, shard.end) for shard in table.shards if shard.edge == self._edge)
         held = tuple(mine) if self._edge in table.urls else None
-        if held != self.held_here:
-            self.held_here, self.held_here_since = held, table.age_key
+        if held != self._held_here:
+            self._held_here, self.held_here_since = held, table.age_key
 
     @property
     def version(self) -> tuple[int, int] | None:

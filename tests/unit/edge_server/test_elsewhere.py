@@ -15,6 +15,7 @@ IN_A, IN_B = "up201906041", "up201906049"
 
 def seen_by(edge: str, *, lower: str | None = "a", upper: str | None = "b", known: str = "ab") -> Elsewhere:
     assignments = Assignments()
+    elsewhere = Elsewhere(edge, assignments)
     table = TableAssigned(
         epoch=1,
         version=1,
@@ -23,7 +24,7 @@ def seen_by(edge: str, *, lower: str | None = "a", upper: str | None = "b", know
         draining=("a",),
     )
     assignments.take(0, [record(table)])
-    return Elsewhere(edge, assignments)
+    return elsewhere
 
 
 def test_only_those_whose_shard_another_edge_holds_belong_elsewhere() -> None:
@@ -82,7 +83,7 @@ def test_an_operator_drains_one_edge_and_no_other() -> None:
     assert not seen_by("b").asked_to_drain
 
 
-def test_what_an_edge_holds_is_known_from_the_first_table_on() -> None:
-    assert seen_by("a").held_here == ((0, HALF),)
-    assert seen_by("a", lower="b").held_here == ()
-    assert seen_by("c").held_here is None, "a table that does not name it"
+def test_what_an_edge_holds_is_known_from_the_first_table_on_that_names_it() -> None:
+    assert seen_by("a").held_here_since == (1, 1)
+    assert seen_by("a", lower="b").held_here_since == (1, 1), "it holds nothing, and is to give all away"
+    assert seen_by("c").held_here_since is None
