@@ -61,7 +61,6 @@ class StatusReport:
         self._process = process
         self._stopped = False
         self._clock = clock
-        self.every_s = REPORT_EVERY_S
         self._silent_since: float | None = None
 
     def silent_s(self) -> float:
@@ -79,7 +78,7 @@ class StatusReport:
         """Report for ever. A report that can't be written is dropped: the next one says more."""
         while True:
             await self.report()
-            await asyncio.sleep(self.every_s)
+            await asyncio.sleep(REPORT_EVERY_S)
 
     async def report(self) -> None:
         """Write one report now, and wait a bounded time for the log to take it."""
@@ -97,7 +96,7 @@ class StatusReport:
         record = encode(report, key=report.edge, source=self._settings.edge_name)
         began = self._clock()
         try:
-            async with asyncio.timeout(self.every_s):
+            async with asyncio.timeout(REPORT_EVERY_S):
                 taken = await write(self._producer, topics.EDGE_STATUS, record, 1)
                 taken.add_done_callback(self._hear)
                 # A log that is slow answers late: that is heard, too.

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import cast
 
+import pytest
 from aiokafka.errors import ProducerClosed
 
+from edge_server import status_report
 from edge_server.drain import DEAF_AFTER_S, Drain
 from edge_server.elsewhere import Elsewhere
 from edge_server.rooms import Rooms
@@ -15,7 +17,10 @@ from runtime.assignments import Assignments
 from runtime.kafka import KeptProducer
 from schemas.log_records import EdgeReported
 
-SOON_S = 0.05
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_report, "REPORT_EVERY_S", 0.05)
 
 
 def test_a_rate_is_the_growth_since_it_was_asked_last() -> None:
@@ -47,7 +52,6 @@ async def test_the_log_is_silent_from_the_first_report_that_it_did_not_take_unti
     drain = Drain(Elsewhere("a", Assignments()), rooms)
     settings, producer = EdgeSettings(), cast(KeptProducer, log)
     report = StatusReport(settings, "http://a", "p", producer, rooms, drain, lambda: 0.0, lambda: now)
-    report.every_s = SOON_S
     now = 100.0
     assert report.silent_s() == 0, "none was written yet"
     await report.report()
@@ -74,7 +78,6 @@ async def test_each_report_says_which_process_of_the_edge_it_is_from() -> None:
     drain = Drain(Elsewhere("a", Assignments()), rooms)
     settings, producer = EdgeSettings(), cast(KeptProducer, log)
     one = StatusReport(settings, "http://a", "p", producer, rooms, drain, lambda: 0.0, lambda: 0.0)
-    one.every_s = SOON_S
     await one.report()
     await one.stopped()
     assert [report.process for report in log.reports] == ["p", "p"]
@@ -86,6 +89,5 @@ async def test_an_edge_that_is_deaf_says_so_and_goes_on_serving_until_the_table_
         drain = Drain(Elsewhere("a", Assignments()), rooms, lambda deaf_s=deaf_s: deaf_s)  # type: ignore[misc]
         producer = cast(KeptProducer, log)
         one = StatusReport(EdgeSettings(), "http://a", "p", producer, rooms, drain, lambda: 0.0, lambda: 0.0)
-        one.every_s = SOON_S
         await one.report()
     assert [(one.deaf, one.state) for one in log.reports] == [(False, "serving"), (True, "serving")]
