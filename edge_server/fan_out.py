@@ -37,7 +37,7 @@ class FanOut:
         self._rests_until = 0.0
 
     def put(self, entry: Entry) -> None:
-        """Take an entry in log order; it leaves at the end of this pass of the loop, or of the rest."""
+        """Take a readable entry, in log order; it leaves at the end of the loop's pass, or of the rest."""
         if not self._outbox:
             loop = asyncio.get_running_loop()
             if self._rests_until <= loop.time():
@@ -56,11 +56,9 @@ class FanOut:
         outbox, self._outbox = self._outbox, {}
         writes = spared = 0
         for room, entries in outbox.items():
-            readable = [entry for entry in entries if entry.frame is not None]
-            if readable:
-                members = self._deliver(room, readable)
-                writes += members
-                spared += members * (len(readable) - 1)
+            members = self._deliver(room, entries)
+            writes += members
+            spared += members * (len(entries) - 1)
         metrics.DELIVERY_WRITES.inc(writes)
         ended = loop.time()
         self._rests_until = ended + rest_after(ended - started, writes, spared)
@@ -85,16 +83,17 @@ class FanOut:
 
     def _deliver(self, room: str, entries: list[Entry]) -> int:
         """Write entries to their room. Returns how many writes that took."""
-        frames = b"".join([entry.frame for entry in entries if entry.frame])
+        frames = [entry.frame for entry in entries if entry.frame is not None]
+        joined = b"".join(frames)
         members = self._rooms.members(room)
         slow = []
         for client in members:
             transport = client.transport
             if transport is None:
-                for entry in entries:
-                    client.send(entry.frame or b"")
+                for frame in frames:
+                    client.send(frame)
             else:
-                client.write(transport, frames)
+                client.write(transport, joined)
             if client.slow:
                 slow.append(client)
         metrics.DELIVERIES.inc(len(entries) * len(members))
