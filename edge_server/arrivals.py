@@ -111,7 +111,7 @@ class PolledBodies:
         except web.HTTPRequestEntityTooLarge as error:
             raise Refused(TOO_LARGE) from error
         except ConnectionError as error:
-            # Nobody is there any more who could read this; without it, it would be logged as our failure.
+            # The client is gone and reads no answer; another exception would be logged as our failure.
             raise Refused(SLOW_REQUEST) from error
         finally:
             self._reading -= 1
@@ -124,7 +124,7 @@ _SLOW_POLLS: Final = metrics.LIMIT_HITS.labels(limit="slow polls")
 class Polls:
     """The sessions that poll: each by one request, as engine.io's clients do, until its answer has left.
 
-    An answer that its client does not read stays here, and no queue counts it any more.
+    An answer that its client does not read has left all queues: only here its time is bounded.
     """
 
     def __init__(self, settings: EdgeSettings) -> None:
@@ -155,8 +155,8 @@ def gate(
 ) -> Middleware:
     """Return the middleware that refuses newcomers, polls and bodies past their bounds.
 
-    Nothing is read for whoever has none of the ``sessions``: engine.io refuses that without its body. Pages
-    of these ``origins`` may read why, as they may what engine.io answers; ``*`` are all.
+    A body that belongs to none of the ``sessions`` is not read: engine.io refuses the request without it.
+    Pages of ``origins`` (``*``: all) may read the refusals, as they may read engine.io's answers.
     """
     bodies, polls = PolledBodies(settings), Polls(settings)
 

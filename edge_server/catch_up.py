@@ -25,7 +25,7 @@ class CatchUp:
     after_seq: int | None = None
     """Set where the client is ahead of this edge: it gets only what comes after this."""
     bytes_in_vain: float = 0.0
-    """What was looked through, as frames, before it was too much to be sent."""
+    """Bytes of frames that were looked through before it was clear that they are too many to be sent."""
 
     @property
     def bytes(self) -> int:

@@ -119,9 +119,9 @@ class Client:
             self.slow = True
 
     def rest(self, seconds: float, refusal: dict[str, Any]) -> None:
-        """Read nothing from a direct client for a while: what it says meanwhile waits with it, and not here.
+        """Read nothing from a direct client for a while: what it sends meanwhile waits on its side.
 
-        What was read already is to be answered by the same refusal.
+        What was read already gets the same refusal.
         """
         if self.reading is not None and self.resting is None:
             self.resting = refusal

@@ -60,7 +60,7 @@ class ComingOver:
     def ended(self) -> None:
         """The websocket is gone, and the session goes on by polling."""
         self._late.cancel()
-        # What refers to each other would stay until the collector comes by, which is rarely.
+        # A cycle of references would stay until the garbage collector comes by, which is rarely.
         self._queue.let_go()
         self._websocket = self._socket.websocket = None
         self._socket.queue.ends_polls = False

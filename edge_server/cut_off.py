@@ -1,8 +1,8 @@
-"""Sends all clients away, once, where the log has not answered this edge for long: another may be well.
+"""Closes all clients, once, when the log has not answered this edge for long: another edge may reach it.
 
 Without the log this edge neither delivers nor writes, and does not learn which edges hold its clients by now:
-closed, they ask the gateway. Where no edge reaches the log it sends them back here, and here they stay.
-So it is where only a part of the log is silent, if the table is in that part.
+closed, they ask the gateway. Where no edge reaches the log the gateway sends them back here, and they stay.
+It does the same where only a part of the log is silent, if the table is in that part.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from runtime.service import Service
 log = logging.getLogger(__name__)
 
 CUT_OFF_AFTER_S: Final = 30.0
-"""Our clients belong to others long before that, and brokers that change leaders have done so."""
+"""Long before that our clients belong to others, and a change of the brokers' leaders is over."""
 
 BLIND_AFTER_S: Final = 45.0
-"""By then the dispatcher has given the clients of an edge that said it is deaf to others, if it does."""
+"""By then the dispatcher, if it lives, has given a deaf edge's clients to others."""
 
 CLOSED_BECAUSE: Final = "cut off"
 
@@ -67,7 +67,7 @@ class CutOff:
             self._step(loop.time())
 
     def _look(self) -> None:
-        """Only at the beginning of an outage somebody is chosen to go: whoever comes later was sent here."""
+        """Choose who has to go when an outage begins, and only then: whoever comes later was sent here."""
         cut_off = self.fault() is not None or self._blind_s() >= BLIND_AFTER_S
         if cut_off == self._cut_off:
             return

@@ -24,10 +24,10 @@ from runtime import metrics
 from runtime.budgets import Budget
 
 READ_AHEAD_CHARS: Final = 65_536
-"""What may have been read and not been worked off, before no more is read."""
+"""While more than this was read and has yet to be worked off, no more is read."""
 
 PACKET_CHARS: Final = 64
-"""What a packet counts besides its text: the smallest ones take room, too."""
+"""What a packet counts besides its text: an empty one takes memory, too."""
 
 CLOSE_WITHIN_S: Final = 10.0
 """How long a client may take to answer our close."""
@@ -44,7 +44,7 @@ Ended = Callable[[], None]
 
 
 class FrameBudget(Budget):
-    """What a websocket may send besides messages that go the short way, which count for themselves."""
+    """What a websocket may send besides the messages of the short way, which have their own budget."""
 
     __slots__ = ("_transport",)
 
@@ -60,7 +60,7 @@ class FrameBudget(Budget):
 
 
 class Carried(Protocol):
-    """What a websocket carries: an engine.io socket, or what stands for it until that comes over."""
+    """What a websocket carries: an engine.io socket, or `ComingOver` until that client has come over."""
 
     closed: bool
 
@@ -132,7 +132,7 @@ class DirectWebSocket(asyncio.Protocol):
         self._ended()
 
     def receive(self, message: WSMessage) -> None:
-        """Take a message from the reader: the short way, which counts it, or counted here."""
+        """Take a message from the reader. The short way counts what it takes; all else is counted here."""
         if message.type in DATA and self.reader is not None:
             self.reader.message_ended()
         if self._closer is None and self._taken_short(message):
@@ -142,7 +142,7 @@ class DirectWebSocket(asyncio.Protocol):
             self._receive(message)
 
     def _receive(self, message: WSMessage) -> None:
-        """What comes after our close is not looked at, but for the answer to it."""
+        """After our own close only the client's answer to it is looked at."""
         if message.type is WSMsgType.CLOSE:
             if self._closer is None:
                 self.transport.write(close_frame(message.data))
@@ -192,7 +192,7 @@ class DirectWebSocket(asyncio.Protocol):
             self._work = None
 
     async def _hand_on(self, data: str | bytes) -> None:
-        """Hand a packet to engine.io. What is no packet, or the last one, ends the connection."""
+        """Hand a packet to engine.io. After the last one, or what cannot be read as one, close."""
         try:
             await self._carried.receive(packet.Packet(encoded_packet=data))
         except exceptions.UnknownPacketError:

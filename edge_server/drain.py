@@ -1,8 +1,8 @@
 """Whether this edge gives its clients away: because it stops, an operator asked for it, or it is deaf.
 
 An edge that was asked stays, empty, until it is asked no more. One that stops waits until it is empty. One
-that is deaf, as a part of the log does not answer it, keeps whom the table leaves it: the dispatcher knows
-who else is.
+that a part of the log does not answer is deaf, and keeps whom the table leaves it: the dispatcher knows which
+others are deaf, too.
 """
 
 import asyncio

@@ -22,8 +22,8 @@ from runtime import metrics
 LOOK_EVERY_S: Final = 0.1
 MOST_OF_JSON: Final = 256
 MOST_OF_A_BODY: Final = 2_000
-"""Packets. Of a polled body with more engine.io takes nothing. Its own bound is 16: what a standard client
-may collect between two polls has to fit."""
+"""Packets in a polled body: engine.io refuses one with more. By its own bound, 16, it would refuse what a
+standard client may collect between two polls."""
 
 
 class Json:
@@ -38,13 +38,13 @@ class Json:
 
 
 class ShortJson:
-    """For engine.io, which knows no JSON but how a session begins, and parses whatever looks like some."""
+    """For engine.io, which needs JSON only to begin a session, but parses every text that looks like it."""
 
     dumps = Json.dumps
 
     @staticmethod
     def loads(text: str) -> object:
-        """Return what a short text says. Raises ValueError for any other, which then stays a text."""
+        """Parse a short text. Raises ValueError for any other, which engine.io then leaves as it is."""
         if len(text) > MOST_OF_JSON:
             raise ValueError("engine.io says nothing that is so long")
         return orjson.loads(text)
@@ -61,7 +61,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         self._pings = Pings(self.ping_interval, self.ping_timeout)
 
     def start_background_task(self, target: Any, *args: Any, **kwargs: Any) -> Any:
-        """Start a task, as the library wants; but one that would only sleep until a ping is due."""
+        """Start a task for the library, unless it would only sleep until a ping is due."""
         if getattr(target, "__func__", None) is AsyncSocket._send_ping:  # noqa: SLF001 - there is no other hook
             return self._pings.begin(target.__self__, asyncio.get_running_loop().time())
         return super().start_background_task(target, *args, **kwargs)
@@ -87,11 +87,11 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         return response
 
     async def _end_repeated(self, request: web.Request) -> None:
-        """End a session whose poll comes a second time: what the first one brought is lost.
+        """End a session whose poll comes a second time: the answer to the first one is lost.
 
-        Browsers, libraries and proxies send a GET again by themselves where its connection broke. Its client
-        hears nothing of that and would go on behind a hole; by a new session it comes with its cursors. Each
-        poll has its own ``t``, if any: engine.io's clients mean it against caches.
+        Browsers, libraries and proxies repeat a GET by themselves when its connection breaks. The client does
+        not notice and would go on with messages missing; in a new session it resumes from its cursors. The
+        repeated poll has the same ``t``, which engine.io's clients, if they send it, change with each poll.
         """
         if request.method != "GET" or (stamp := request.query.get("t")) is None:
             return

@@ -1,4 +1,4 @@
-"""A request as engine.io wants to see it: what it looks at, all of a polled body, and who may come."""
+"""A request in the form that engine.io reads: some headers, the whole of a polled body, allowed origins."""
 
 import re
 from collections.abc import Collection
@@ -12,12 +12,12 @@ from engineio.payload import Payload
 _BESIDE_MESSAGES: Final[tuple[list[int], ...]] = (
     [], [packet.PONG], [packet.CLOSE], [packet.PONG, packet.CLOSE],
 )  # fmt: skip
-"""The packets that a polled body may hold besides messages, in their order. It answers one ping at most: the
-next one is sent only after that. It closes once; all other kinds are said by websockets or servers."""
+"""The packets that a polled body may hold besides messages, in this order. It answers at most one ping, as
+the next one is sent only after that, and closes once. All other kinds come by websockets or from servers."""
 
 _JSONP: Final = b"d="
-"""Begins a form, which clients of this protocol do not send. engine.io would parse all its fields: 128 KiB of
-them, as whoever is not let in may send, twice for 0.1 s, in which nobody else is served."""
+"""Begins a form, which clients of this protocol do not send. engine.io would parse its fields twice: 0.1 s
+each for the 128 KiB that a stranger may send, in which nobody else is served."""
 
 _HEADERS: Final = (
     ("Accept-Encoding", "HTTP_ACCEPT_ENCODING"),
@@ -36,16 +36,16 @@ _PYTHONS_CLOCK: Final = re.compile(r"\d+\.\d+")
 
 
 class WholeBody:
-    """A polled body, which was read to its end before: aiohttp's ``read(n)`` returns what has arrived."""
+    """A polled body that was read to its end before: aiohttp's own ``read(n)`` returns what has arrived."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
 
     async def read(self, _size: int) -> bytes:
-        """Return the whole body: engine.io asks for as many bytes as the request says, none of one in chunks.
+        """Return the whole body. engine.io asks for Content-Length bytes, which is 0 for one in chunks.
 
-        Raises EngineIOError, which engine.io answers by 400, where no client that polls would send that body.
-        Of any other exception it thinks that it is its own fault, and answers 200.
+        Raises EngineIOError for a body that no polling client would send: engine.io answers that with 400,
+        and any other exception with 200.
         """
         body = await self._request.read()
         if body.startswith(_JSONP):

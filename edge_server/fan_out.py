@@ -15,13 +15,13 @@ from edge_server.rooms import Rooms
 from runtime import metrics
 
 REST_FACTOR: Final = 3.0
-"""So many times as long as the spared writes would have taken: the time is there for what comes in."""
+"""A rest is so many times as long as the spared writes would have taken. It is there for what comes in."""
 MAX_REST_S: Final = 0.05
 """The longest rest: what a person does not notice."""
 
 
 def rest_after(took_s: float, writes: int, spared: int) -> float:
-    """Return how long to rest (s) after so many writes, to which so many more were joined."""
+    """Return how long to rest (s) after ``writes``, which ``took_s`` and spared so many others."""
     return min(REST_FACTOR * took_s * min(spared, writes) / writes, MAX_REST_S) if writes else 0.0
 
 

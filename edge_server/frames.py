@@ -18,7 +18,7 @@ _CLOSE_FRAME: Final = 0x88
 _PONG_FRAME: Final = 0x8A
 
 BYTES_PER_EVENT: Final = 1_024
-"""So many bytes count as one more event: they are parsed, and edges keep texts for those who come back."""
+"""So many bytes count as one more event: parsing costs time, and texts take memory in all edges' windows."""
 
 MOST_BYTES_A_CHAR: Final = 4
 

@@ -30,10 +30,8 @@ missed in its rooms: the first message that was missed does not wait until all r
 ROOM_BYTES: Final = 192
 """What a room takes in ``joined`` at most, the longest id and the frame included."""
 
-
 CLOCKS_DIFFER_MS: Final = 1_000
-"""So much the clocks of two brokers may differ: one knows since when somebody is a member, one when others
-spoke."""
+"""How much the clocks of two brokers may differ: one has stamped the membership, another one the messages."""
 
 
 class Joining:
@@ -81,7 +79,7 @@ class Joining:
         return _room_joined(joined)
 
     def _join(self, client: Client, group: str, since: int | None, most_bytes: float) -> CatchUp:
-        """Let a client in. What is looked through for it is its user's to spend: the rest is in history."""
+        """Let a client in. Its user has a budget for what is looked through; the rest is in history."""
         now = asyncio.get_running_loop().time()
         most_bytes = min(most_bytes, self._resumed.left(client.up, now))
         partition = partition_of(group.encode(), self._partitions)

@@ -25,10 +25,10 @@ from schemas.log_records import MessageSent, shared_headers
 log = logging.getLogger(__name__)
 
 ROUNDS_PER_S: Final = 200.0
-"""What a request costs hardly depends on how many messages it brings: where more would be made than these,
-a message waits for the next one, and shares it. Full ones count twice (`request_cost`)."""
+"""A request costs about as much whatever the number of its messages. So there are at most so many a second,
+and messages that come faster share them. A full one counts twice (`request_cost`)."""
 BURST_S: Final = 0.1
-"""The rounds of so long may follow each other at once: where little is said nobody waits."""
+"""So many seconds' worth of rounds may follow each other at once: where little is said nobody waits."""
 
 NOT_SAID: Final = -1
 """A broker's answer for an offset that it no longer knows (of a retried batch), and for the append time where

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 STEP_S: Final = 0.1
-"""So often, with jitter, is looked at who goes."""
+"""How often, with jitter, clients are told and closed."""
 
 
 class Leaver(Hashable, Protocol):
@@ -28,7 +28,7 @@ def pace(per_s: float, *, waiting: int, left_s: float | None) -> float:
 
 
 class Bucket:
-    """Turns a rate into whole numbers. What was not used may be used later, but for two steps at most."""
+    """Turns a rate into whole numbers. What was not used may be used later, up to two steps' worth."""
 
     def __init__(self) -> None:
         self._filled_at: float | None = None

@@ -77,9 +77,9 @@ class Moving:
             )
 
     def _situation(self) -> tuple[object, ...]:
-        """Return what all clients are looked at again for when it has changed, at a microsecond each.
+        """Return what decides who has to go: when it changes, all clients are looked at (a microsecond each).
 
-        A new table that leaves this edge what it held counts only while clients are about to go: it may send
+        A new table that leaves this edge what it held matters only while clients are about to go: it may send
         them another way.
         """
         draining = self._drain.active

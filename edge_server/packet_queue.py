@@ -1,7 +1,7 @@
-"""Engine.io's queue of a client that polls: what engine.io puts there is looked at, and bounded.
+"""engine.io's queue of a client that polls. What engine.io itself puts there is bounded here.
 
-That are answers, pings, and what ends a poll while a websocket begins. Of our own events clients.py looks at
-the number and the bytes.
+Those are answers, pings, and packets that end a poll while a websocket begins. Our own events are bounded in
+clients.py, by number and bytes.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from typing import Any, Final
 from engineio import packet
 
 MOST_A_POLL_OF_PYTHONS: Final = 16
-"""Python's client takes no answer to a poll that has more packets. The rest is there for its next poll."""
+"""Python's client refuses an answer with more packets. The rest waits for its next poll."""
 ENDS_POLLS_AFTER_S: Final = 0.1
-"""As engine.io's own server does: who waits until its poll has ended comes over no later than that."""
+"""As engine.io's own server does: a client that comes over waits no longer than this for its poll to end."""
 
 
 class PacketQueue(asyncio.Queue[Any]):
@@ -25,7 +25,7 @@ class PacketQueue(asyncio.Queue[Any]):
     """Looks at what waits, after each packet of engine.io's."""
     most_a_poll: float = inf
     ends_polls = False
-    """Whether polls end soon, with nothing where there is nothing: the client waits for that to come over."""
+    """Whether polls end soon, also with nothing: the client comes over to its websocket after that."""
     polled_at: int | None = None
     """Which poll came last: the hash of its ``t``."""
     _polled = 0

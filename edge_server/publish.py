@@ -98,9 +98,8 @@ class Publisher:
         """Write a message; ``tell`` is called once it is durable and its turn has come, or with a refusal.
 
         ``tell`` gets ``unavailable`` while the log does not answer in time: the message may be stored all the
-        same, and a retry with the same id is safe. Raises `Refused` what is refused at once: ``overloaded``
-        past the bound of pending messages, ``unavailable`` while others of its partition wait for too long
-        already.
+        same, and a retry with the same id is safe. Raises `Refused` at once: ``overloaded`` past the bound of
+        pending messages, ``unavailable`` while others of its partition wait for too long already.
         """
         key = message_key(sent.room, sent.up, message_id).encode()
         entry = self._window.find(key)
@@ -187,7 +186,7 @@ class Publisher:
         pending.settled = True
         if pending.sending is not None:
             _end_span(pending.sending, outcome)
-        # It may stay in the order behind an older one, and must not be refused there.
+        # It may stay in `_in_order` behind an older one, where nobody must be refused for it any more.
         waiting, pending.waiting = pending.waiting, []
         for _, tell in waiting:
             tell(outcome)

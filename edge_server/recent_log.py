@@ -87,8 +87,8 @@ class RecentLog:
     def begin(self, partition: int, seq: int) -> None:
         """Say from which seq on clients can be resumed.
 
-        Reading may have begun earlier than that, so that retries of the messages before ``seq`` are noticed:
-        of a record soon after that beginning nobody here can tell whether it is a retry.
+        Reading may have begun earlier: whether a record is a retry shows only where some of what stands
+        before it was read, too.
         """
         self._floors.setdefault(partition, seq)
 

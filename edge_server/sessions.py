@@ -108,14 +108,14 @@ class Sessions:
         return self._handshake.client(sid, identity, self._engine_socket(sid)), since
 
     def _close_oldest(self, up: str) -> None:
-        """Close what is too much of a user: its oldest connections are the likeliest to be dead already."""
+        """Close a user's oldest connections where there are too many: they are the likeliest to be dead."""
         here = self._rooms.of_user(up)
         for oldest in here[: max(0, len(here) - self._most_of_user)]:
             metrics.LIMIT_HITS.labels(limit="connections of a user").inc()
             self._refuse(oldest, TOO_MANY_CONNECTIONS)
 
     def _way_on(self, error: Exception, auth: object) -> str | None:
-        """Return another edge's URL for whom this one has no room for, if the token is good."""
+        """Return another edge's URL for a client that finds no room here, if its token is good."""
         if not isinstance(error, refusing.NoRoom):
             return None
         try:

@@ -44,8 +44,8 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     max_unfinished_bytes: Bytes = Field(
         default=67_108_864,
         ge=0,
-        description="Bytes of unfinished messages, over all websockets; with more than this, messages longer "
-        "than MAX_EVENT_BYTES close their connections (code 1009) before they have ended.",
+        description="Bytes of unfinished messages, over all websockets. While there are more, a message "
+        "longer than MAX_EVENT_BYTES closes its connection (code 1009) before it has ended.",
     )
     max_connections_per_user: Count = Field(
         default=20, ge=1, description="Connections of one user; the oldest is closed where more come."
@@ -62,8 +62,8 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     events_burst_per_client: Count = Field(
         default=1_000,
         ge=1,
-        description="Events that one connection may send at once, one more for each KiB, but none as more "
-        "than this; one that goes on although as much again was refused is closed.",
+        description="Events that one connection may send at once. An event counts 1 more for each KiB, but "
+        "never more than this. Who goes on until as much again was refused is closed.",
     )
     messages_per_s_per_user: PerSecond = Field(
         default=200.0, description="Messages that one user may send in a second, over all connections."
@@ -71,8 +71,8 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     messages_burst_per_user: Count = Field(
         default=1_000,
         ge=1,
-        description="Messages that one user may send at once, one more for each KiB, but none "
-        "as more than this.",
+        description="Messages that one user may send at once. A message counts 1 more for each KiB, but "
+        "never more than this.",
     )
     resumed_bytes_per_s_per_user: PerSecond = Field(
         default=1_048_576.0,
@@ -95,8 +95,8 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     connects_burst_per_user: Count = Field(
         default=250,
         ge=1,
-        description="Connects of one user at once, counted so. What is usual must never meet it: after a "
-        "restart or a move all devices come at once; 20 of a user in 1000 groups count 220.",
+        description="Connects of one user at once, counted in the same way. It must hold what is usual: "
+        "after a restart or a move all devices come at once, and 20 of a user in 1000 groups count 220.",
     )
     max_handshakes: Count = Field(
         default=2_000, ge=1, description="Connections whose handshake may be under way at the same time."
@@ -110,8 +110,8 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     max_buffered_bytes: Bytes = Field(
         default=1_048_576,
         ge=65_536,
-        description="A client with more unread bytes than this, and 192 for each group that it came with, is "
-        "closed; one that has missed more than half as many is told of a hole.",
+        description="A client with more unread bytes than this, plus 192 for each group that it came with, "
+        "is closed. One that has missed more than half of this is told of a hole.",
     )
     max_queued_packets: Count = Field(
         default=5_000,

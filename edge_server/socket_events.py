@@ -48,7 +48,7 @@ TellSender = Callable[[str, Entry | Refused], None]
 """Takes a message's id and what became of it."""
 
 MAX_REST_S: Final = 2.0
-"""So long nothing is read from who was told to wait, at most: its answer to a ping waits with the rest."""
+"""A client that was told to wait is left unread for no longer than this: its answers to pings wait, too."""
 
 _RESTING: Final = metrics.LIMIT_HITS.labels(limit="resting")
 _CHAT_MESSAGE: Final = re.compile(r'42(0|[1-9][0-9]{0,8})\["chat message",')
@@ -148,7 +148,7 @@ class SocketEvents:
         return await answered
 
     def _take(self, client: Client, text: str) -> bool:
-        """Take a message the short way and answer it. False: it has to go the ordinary one, and may be paid.
+        """Take a message the short way and answer it. False: it has to go the ordinary one.
 
         While a client rests after a refusal, its messages are not looked into.
         """

@@ -44,7 +44,7 @@ from schemas.refusals import (
 )
 
 for _library in ("engineio.server", "socketio.server", "aiohttp.websocket"):
-    # Where no level is set two print to stderr, beside our lines, and one warns of what anybody may ask for.
+    # Without a level two print to stderr, beside our lines, and one warns of what any client can cause.
     logging.getLogger(_library).setLevel(logging.ERROR)
 
 _ACK_ID: Final = re.compile(r"(?:2|5\d{1,9}-)(?:/[^,]{0,64},)?(\d{1,9})\[")
@@ -171,12 +171,12 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _forget(self, socket: Any) -> None:
         await socket.close(wait=False, abort=True, reason=self.eio.reason.TRANSPORT_CLOSE)
         self.eio.sockets.pop(socket.sid, None)
-        # What refers to each other would stay until the collector comes by, which is rarely.
+        # A cycle of references would stay until the garbage collector comes by, which is rarely.
         socket.websocket = None
         socket.queue.let_go()
 
     async def _handle_event(self, eio_sid: str, namespace: str, ack_id: int | None, data: object) -> None:
-        """A text names an event. Some names are the library's, which calls our handlers by them."""
+        """An event's name must be a text, and none of those by which the library calls our own handlers."""
         if not isinstance(data, list) or not isinstance(data[0], str):
             raise Refused(INVALID_PAYLOAD, "An event is a list that begins with its name.")
         if data[0] in _NOT_FOR_CLIENTS:

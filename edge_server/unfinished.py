@@ -1,7 +1,7 @@
 """How much of a message may be read before it ends: little, until it is known who sends it.
 
-A frame says how long it is, and one in parts may go on for ever; and many who are known could hold as much
-together as there is memory. No decision about whole messages.
+A message in parts may go on for ever, and many known senders together could fill the memory. What becomes of
+a message that has ended is not decided here.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from edge_server.settings import EdgeSettings
 from runtime import metrics
 
 HEADS_FACTOR: Final = 2
-"""Bytes read of one message, in MAX_FRAME_BYTES. The heads of its parts count: one may be as long as what
-follows it, and empty parts without end reach this bound, too."""
+"""One message may be read up to so many times MAX_FRAME_BYTES. The heads of its parts count, too: each may be
+as long as its part, and an endless row of empty parts reaches this bound."""
 
 _UNFINISHED: Final = metrics.LIMIT_HITS.labels(limit="unfinished messages")
 _OF_EDGE: Final = metrics.LIMIT_HITS.labels(limit="unfinished messages of an edge")
@@ -33,7 +33,7 @@ class Unfinished:
 
     @property
     def is_too_much(self) -> bool:
-        """Whether a message that will be refused as too large must not be read any further."""
+        """Whether messages that will be refused as too large must not be read to their end."""
         return self.bytes > self._most
 
 
@@ -85,6 +85,6 @@ class BoundedReader:
 
 
 def count_if_long(error: BaseException) -> None:
-    """Count what a reader gave up on where that is a frame longer than may be read."""
+    """Count a reader's error if it is a frame that is longer than may be read."""
     if isinstance(error, WebSocketError) and error.code == WSCloseCode.MESSAGE_TOO_BIG:
         _LONG_FRAMES.inc()

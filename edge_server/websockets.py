@@ -26,7 +26,7 @@ OnSocket = Callable[[Any], None]
 
 
 class Accepted(WebSocketResponse):
-    """Only the acceptance of a websocket, which leaves with what is written first. No more is aiohttp's."""
+    """aiohttp's acceptance of a websocket, which leaves with the first write. aiohttp does nothing more."""
 
     _send_headers_immediately = False
 
@@ -60,7 +60,7 @@ class WebSockets:
             accepted = await _accepted(request)
             await request.writer.write(_waiting_in(socket.queue))
         except ConnectionResetError:
-            # They have gone while they waited: in an overload their places among the arrivals are needed.
+            # The client has gone while it waited: in an overload its place among the arrivals is needed.
             await socket.close(wait=False, abort=True, reason=BaseServer.reason.TRANSPORT_CLOSE)
             return Response()
         websocket = self._websocket(request, take)
@@ -106,7 +106,7 @@ def _waiting_in(queue: PacketQueue) -> bytes:
 
 
 def _take_from_aiohttp(request: Request, websocket: DirectWebSocket) -> None:
-    """Take an accepted connection over, with what has come after the request. For aiohttp it is lost."""
+    """Take over an accepted connection and what has come after the request. aiohttp takes it for lost."""
     protocol: Any = request.protocol
     protocol.set_parser(websocket.reader)
     websocket.transport.set_protocol(websocket)

@@ -1,7 +1,7 @@
 """Takes the place of engine.io's queue for a client with a websocket: it writes, and nothing waits.
 
 What is put before the client is direct leaves together at the end of the loop's pass: a write costs more than
-what is in it. Afterwards each packet is written at once, as the client's other messages are.
+its bytes. Afterwards each packet is written at once, as the client's other messages are.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class WriteThrough:
         self._together.append(frame)
 
     def flush(self) -> None:
-        """Let leave what waits for the end of the pass."""
+        """Write now what waits for the end of the pass."""
         if self._together:
             frames = b"".join(self._together)
             self._together.clear()
