@@ -18,7 +18,7 @@ WRITE_EVERY_S: Final = 1.0
 MAX_LINES: Final = 10_000
 """So many lines are written before their time."""
 MAX_FIELD_CHARS: Final = 512
-"""Of what a client has sent: what can be written only escaped takes six times as much, and its time."""
+"""Of each field that a client has sent: escaped, it may take several times as much, and its time."""
 
 
 class AccessLog:
@@ -67,7 +67,7 @@ class AccessLog:
 
 
 def _field(text: str | None) -> str:
-    """Return what a client has sent such that it can end neither its field nor its line, as Apache does."""
+    """Escape what a client has sent, as Apache does: it can end neither its field nor its line."""
     if text is None:
         return "-"
     text = text[:MAX_FIELD_CHARS]

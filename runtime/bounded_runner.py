@@ -3,8 +3,8 @@
 TCP_NOTSENT_LOWAT limits each socket's unsent kernel buffer. Without it the kernel may hold megabytes for a
 once-fast client, which our byte limits do not count.
 
-How long a request's head may be, and take, is for the library to bound; who reaches that is counted here.
-Whose head cannot be read is told so by a row of the table of refusals, and nothing of what they sent.
+The library bounds how long a request's head may be, and take; what reaches these bounds is counted here. A
+head that cannot be read is answered by a row of the table of refusals, which repeats nothing of it.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from runtime import metrics, refusing
 from schemas.refusals import BAD_REQUEST, TOO_LARGE, Refused
 
 KERNEL_AHEAD_BYTES: Final = 131_072
-"""So much that is not sent yet may be the kernel's; more waits in the process, where it is counted."""
+"""So many unsent bytes may wait in the kernel; more wait in the process, where they are counted."""
 
 UNREAD_WITHIN_S: Final = 50.0
-"""Whose machine takes nothing of what it is sent for so long is gone, or does not read. What is left of an
-answer would stay for ever, and is counted nowhere where it is small. An edge's pings take less; a connection
-that is idle is closed later, which would wait for what is left."""
+"""A machine that acknowledges nothing for so long is gone, or does not read: the kernel ends the connection.
+Otherwise the rest of an answer could stay for ever, and a small one is counted nowhere. An edge's pings
+notice it sooner; a close for being idle comes later, and would wait for that rest."""
 
 MAX_FIELD_BYTES: Final = 8_448
-"""Of a field of a head, its name included: the longest token that is looked at fits, with `Bearer`."""
+"""A header with its name: the longest token that is looked at fits, with `Bearer`."""
 
 UNREAD_HEADERS: Final = web.AppKey("UNREAD_HEADERS", dict[str, str])
 """Headers that an application adds to the answer (400, 413) to a head that could not be parsed."""
@@ -117,7 +117,7 @@ class _Connection(RequestHandler):
 
     def _process_keepalive(self) -> None:
         super()._process_keepalive()
-        # Who has been served may be idle as long as that: no bound is hit.
+        # A connection that has been served may be idle for so long: it hits no bound.
         if self._force_close and self._request_count == 0:
             _SLOW_HEADS.inc()
 

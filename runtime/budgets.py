@@ -12,14 +12,14 @@ SHARED_COST: Final = 0.15
 """What each message of a request to the log adds after the first."""
 MOST_REQUEST_COST: Final = 2.0
 FEWEST_REFUSALS: Final = 10
-"""Of a large amount, until it shows by the debt that nobody heeds them."""
+"""However large the amounts, so many are refused before the debt says that refusals are not heeded."""
 
 
 def request_cost(messages: int) -> float:
-    """Return what a request to the log counts that brings so many messages: 1 to `MOST_REQUEST_COST`.
+    """Return what a request to the log with so many messages counts: 1 to `MOST_REQUEST_COST`.
 
-    What it costs edge and broker hardly depends on how many they are. Where few share one nobody should wait;
-    where many do, waiting a little longer lets even more of them share the next one.
+    What it costs edge and broker hardly depends on how many there are. While few share a request nobody
+    should wait; when many do, waiting a little longer lets even more of them share the next one.
     """
     return min(1.0 + SHARED_COST * max(0, messages - 1), MOST_REQUEST_COST)
 

@@ -29,7 +29,7 @@ RETRY_AFTER_S: Final = 1.0
 STOP_HANGS_AFTER_S: Final = 3.0
 """Less than a service's ``SHUTDOWN_DEADLINE_S`` leaves it, also an edge's after its drain."""
 MAX_BATCH_BYTES: Final = 262_144
-"""The library's own 16 KB make many writers who wait quadratic: each batch that leaves wakes all of them."""
+"""With the library's own 16 KB many waiting writers cost quadratic time: each batch that leaves wakes all."""
 
 
 @lru_cache(maxsize=200_000)
@@ -106,7 +106,7 @@ async def _stop(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
     except asyncio.CancelledError:
         if not isinstance(client, AIOKafkaConsumer) or is_being_cancelled():
             raise
-        # It cancels its fetches and waits for them: one that paused has ended it before its connections.
+        # It awaits the fetches that it has cancelled: a paused one ends it before its connections are closed.
         await client._client.close()  # noqa: SLF001 - stopping it again does nothing
 
 
@@ -208,9 +208,9 @@ async def write(
 
 
 async def ends_of(consumer: Any, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-    """Return where those partitions end that say so: asked together, one without a leader silences all.
+    """Return where partitions end, without those that do not answer. Raises `KafkaError` where none does.
 
-    Raises `KafkaError` where none does.
+    Each is asked by itself: asked together, one without a leader silences all.
     """
     ends: dict[TopicPartition, int] = {}
 

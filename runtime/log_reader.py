@@ -31,12 +31,12 @@ REQUEST_TIMEOUT_MS: Final = 5_000
 """A broker holds a fetch back for `POLL_MS`: one that is silent for so long is frozen, or cut off from us.
 Its partitions have another leader soon, which is asked once the fetch is given up."""
 FETCH_MAX_BYTES: Final = 4_194_304
-"""An answer that has not come whole by then is asked for again: also a slow link has to bring one in time."""
+"""Also a slow link must bring a whole answer within that timeout: otherwise it is asked for again."""
 POLL_HANGS_AFTER_S: Final = 60.0
 STOP_HANGS_AFTER_S: Final = 10.0
 FETCHES_PER_S: Final = 200.0
-"""What a fetch costs does not depend on how many records it brings: where more would be made than these,
-a record waits for the next one, and shares it. Full ones count twice (`request_cost`)."""
+"""A fetch costs about as much whatever the number of its records. So there are at most so many a second, and
+records that come faster share them. A full one counts twice (`request_cost`)."""
 FETCHES_AT_ONCE: Final = 20.0
 """So many may follow each other at once: where little is said nobody waits."""
 PROGRESS_CHECK_S: Final = 10.0
@@ -48,7 +48,7 @@ class Stalled(RuntimeError):
 
 
 def beginning(first: int, end: int, tail: int | None) -> tuple[int, int]:
-    """Return where to begin in a log from ``first`` to ``end``, and from where on that is sure."""
+    """Return where to begin in a log from ``first`` to ``end``, and its `LogReader.sure_from`."""
     if tail is None or end - tail <= first:
         return first, first
     return end - tail, end - tail + tail // 2
@@ -176,8 +176,8 @@ class LogReader:
                 watching.result()
 
     async def _rest(self, consumer: AIOKafkaConsumer, seconds: float) -> None:
-        """Fetch nothing for a while. The library would at once: what is written meanwhile would miss that
-        fetch, which waits here for its turn, and then wait for the turn of the next one, too."""
+        """Fetch nothing for a while. The library would fetch at once, and its answer would wait here: records
+        written meanwhile would not be in it, and wait for the next one, too."""
         consumer.pause(*self._partitions)
         await asyncio.sleep(seconds)
         consumer.resume(*self._partitions)

@@ -22,7 +22,7 @@ ACCESS_LOG: Final = "requests"
 MAX_FILE_BYTES: Final = 50_000_000
 KEPT_FILES: Final = 3
 LIBRARY_LINES: Final = Budget(per_s=1.0, burst=20)
-"""Of aiokafka. While a broker is away an edge's clients have 85 a second to say, all the same."""
+"""Of aiokafka: while a broker is away an edge's clients would log 85 lines a second, all alike."""
 
 
 def facts(**values: object) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """MongoDB: the only place that knows the driver (motor; PyMongo's async client can take its place here).
 
 Only the persister and the gateway use it. A store that is away or fails is one error: `StoreUnavailable`.
-The driver works in few threads, which nobody can tell to stop: whoever reads for many bounds how many.
+The driver works in few threads, and no read can be cancelled: whoever reads for many bounds how many.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -89,9 +89,9 @@ class Store:
             return 0
 
     async def apply_newer(self, collection: str, changes: Sequence[Change]) -> None:
-        """Apply changes in no order, at most one a guard of a document; a missing document is made.
+        """Apply changes in no order, at most one for each guard of a document; a missing document is made.
 
-        What the store has that is as new, or not like it must be, stays. Raises as `insert_new` does.
+        A document that is as new already, or does not match ``only``, stays. Raises as `insert_new` does.
         """
         operations = {n: _guarded(change) for n, change in enumerate(changes)}
         not_applied = await self._apply(collection, operations)

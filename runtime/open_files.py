@@ -1,7 +1,7 @@
 """How many files this process may have open: each connection is one.
 
-Where they are used up libuv accepts whoever comes and closes the connection at once, and no error reaches
-Python: nobody can say it then. So it is looked at before.
+When none is left libuv accepts each connection and closes it at once, and no error reaches Python. So the
+limit is looked at when a service starts.
 """
 
 import logging

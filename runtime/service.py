@@ -151,7 +151,7 @@ class Service:
                 await asyncio.sleep(min(RESTART_AFTER_S * 2**failures, MAX_RESTART_AFTER_S))
 
     async def _attempt(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run in a task of its own: whatever it leaves counted as cancelled dies with it."""
+        """Run in a task of its own: a cancellation that it leaves counted ends with that task."""
         self._down.discard(name)
         recovered = asyncio.get_running_loop().call_later(WELL_AFTER_S, self._died.pop, name, None)
         try:
@@ -181,7 +181,7 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
 def run(name: str, kind: type[S], start: Callable[[Service, S], Coroutine[Any, Any, object]]) -> None:
     """Run a service until SIGTERM or SIGINT, then exit: 0 after a clean stop, 1 after a failure.
 
-    Where no logs can be written that is said, and the code is 2, as of any setting that is wrong.
+    Where no logs can be written it says so and exits with 2, as for any setting that is wrong.
     """
     settings = load(kind, name)
     open_files.allow_all()

@@ -27,7 +27,7 @@ MIN_SESSION_TIMEOUT_MS: Final = 6_000
 MAX_SESSION_TIMEOUT_MS: Final = 1_800_000
 """Kafka's own bound, too: ``group.max.session.timeout.ms``."""
 
-# Nobody needs more than these. Past them a library's own bound would be met later, by a part that dies of it.
+# Nobody needs more. Without these bounds some part would die later of a library's own.
 Milliseconds = Annotated[int, Field(le=86_400_000)]
 Seconds = Annotated[float, Field(le=86_400)]
 PerSecond = Annotated[float, Field(ge=0.001, le=1e9)]
@@ -109,7 +109,7 @@ class KafkaSettings(SettingsPart):
     @field_validator("kafka_bootstrap_servers")
     @classmethod
     def _are_brokers(cls, brokers: str) -> str:
-        """Look at it here: the library ends a start by its own error, or looks for a host without a name."""
+        """Look at it here: the library would end the start by its own error, or look for a nameless host."""
         for broker in brokers.split(","):
             found = _BROKER.fullmatch(broker.strip())
             if found is None or not 0 < int(found[1]) < 65_536:
@@ -186,7 +186,7 @@ class MongoSettings(SettingsPart):
 
 
 EMPTY_IS_UNSET: Final = BeforeValidator(lambda given: given or None)
-"""Of a setting that need not be: compose and templates set what nobody has given to nothing."""
+"""For optional settings: compose and templates set those that nobody gave to an empty text."""
 
 
 class TokenSettings(SettingsPart):
@@ -244,12 +244,12 @@ def _is_file(path: str) -> bool:
     try:
         return Path(path).is_file()
     except OSError:
-        # No path is as long as the keys themselves are.
+        # The keys themselves were given, which are longer than a path may be.
         return False
 
 
 class TracingSettings(SettingsPart):
-    """Whether traces are made. Their other OTEL_* variables (headers, queue sizes, ...) hold, too."""
+    """Whether traces are made. OpenTelemetry's other OTEL_* variables (headers, queue sizes) hold, too."""
 
     otel_exporter_otlp_endpoint: str = Field(
         default="",

@@ -218,7 +218,7 @@ def _position(partition: int, offset: int) -> dict[str, Any]:
 
 
 def _context_of(headers: Headers) -> Context | None:
-    """Return the trace that a record belongs to; None where nobody traces it, or its header is no header."""
+    """Return the trace that a record belongs to; None where its header is missing or malformed."""
     found = header(headers, TRACEPARENT)
     if found is None:
         return None

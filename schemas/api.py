@@ -25,7 +25,7 @@ MAX_SEQ = MAX_EXACT
 """What every JSON reader can hold exactly; an offset stays far below it."""
 
 UNSEEN: Final = ("C", "Z", "M")
-"""Categories of characters that show nothing by themselves; what Unicode adds later ("Cn") is believed to."""
+"""Categories that show nothing by themselves. Unassigned characters ("Cn") may be new, and count as seen."""
 
 BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Fillers that count as letters or symbols, and show nothing either."""

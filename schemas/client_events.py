@@ -25,7 +25,7 @@ CONNECT_ERROR: Final = "connect_error"
 """By this name the client libraries tell of a refused connection."""
 
 MAX_CURSORS: Final = 1_000
-"""So many, of the longest ids, with the longest token, are an event that an edge reads (MAX_EVENT_BYTES)."""
+"""So many with the longest ids, and the longest token, fit into an event (MAX_EVENT_BYTES)."""
 
 
 class ClientEvent(BaseModel):

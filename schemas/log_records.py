@@ -209,8 +209,8 @@ class EdgeReported(Record):
 def spread_of(points: Iterable[int]) -> tuple[int, ...]:
     """Return the points of clients (see `point_of`; one a connection, any order) as a report carries them.
 
-    Of more than `MAX_SPREAD` those at equal ranks stand for all: each for as many others. A client counts
-    wherever the table wants it to be: those that have yet to move are just what the dispatcher must know.
+    Of more than `MAX_SPREAD` those are kept that stand for equally many others each. A client counts wherever
+    the table wants it to be: those that have yet to move are just what the dispatcher must know.
     """
     ascending = sorted(points)
     count, kept = len(ascending), min(len(ascending), MAX_SPREAD)

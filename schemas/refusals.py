@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 MAX_DETAIL_CHARS: Final = 300
-"""A detail may name a field by a text of the client's: it must not become an echo."""
+"""A detail may name a field as the client wrote it, which must not be sent back at any length."""
 MAX_WHERE_CHARS: Final = 100
 """What is wrong with a field has to fit behind its name."""
 

@@ -53,7 +53,7 @@ class Topic:
 
 
 READABLE: Final = frozenset({"uncompressed", "producer", "gzip"})
-"""What all services read: theirs is not compressed, and the client library knows few of the others."""
+"""What all services can read: the client library brings only gzip with it. Our own is not compressed."""
 
 _EVERY: Final = {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"}
 
