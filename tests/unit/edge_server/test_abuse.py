@@ -16,14 +16,10 @@ import pytest
 from engineio import packet
 
 from edge_server import engine
-from edge_server.clients import Client
-from edge_server.frames import text_frame
 from runtime import metrics
-from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
 from tests.unit.edge_server.gated_edge import SOON_S, Edge, an_edge, is_closed
 from tests.unit.edge_server.left_over import ids_of
-from tests.unit.edge_server.transports import EngineSocket
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("looks_often")
@@ -328,18 +324,6 @@ async def test_a_goodbye_before_the_handshake_buys_no_more_time() -> None:
         while await client.say("41") == 200:
             pass
         await edge.is_empty()
-
-
-async def test_who_leaves_too_many_bytes_in_its_queue_is_slow_and_who_takes_them_is_not() -> None:
-    socket = EngineSocket()
-    client = Client("sid", Identity("up202000001", 0.0), socket, max_bytes=100, max_packets=1_000)
-    for _ in range(5):
-        client.send(text_frame(b"4" + b"x" * 70))
-        assert not client.slow
-        socket.queue.get_nowait().encode()
-    client.send(text_frame(b"4" + b"x" * 70))
-    client.send(text_frame(b"4" + b"x" * 70))
-    assert client.slow
 
 
 async def test_a_goodbye_costs_the_same_however_many_are_here() -> None:
