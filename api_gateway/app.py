@@ -156,7 +156,7 @@ async def _serve_internal(
 
 async def _serve(service: Service, settings: GatewaySettings, api: Api, host: str, port: int) -> int:
     within_s = settings.finish_within_s
-    return await service.serve(api.application(), host, port, log_requests=True, finish_within_s=within_s)
+    return await service.serve(api.application(), host, port, finish_within_s=within_s)
 
 
 def _api(

@@ -49,7 +49,7 @@ async def _accept_clients(service: Service, settings: EdgeSettings, server: Chat
     service.supervise("ping clients", server.eio.ping_all)
     server.attach(app, SOCKET_IO_PATH)
     service.resources.push_async_callback(server.shutdown)
-    port = await service.serve(app, settings.edge_host, settings.edge_port, log_requests=True)
+    port = await service.serve(app, settings.edge_host, settings.edge_port)
     url = settings.edge_url or f"http://{settings.edge_host}:{port}"
     log.info("accepting clients", extra=logs.facts(edge=settings.edge_name, url=url))
     return url

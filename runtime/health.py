@@ -42,7 +42,7 @@ class Health:
     """What this service's parts say of themselves."""
 
     def __init__(self, service: str, died: Check, mended: Check) -> None:
-        """``died`` fails where the process must be restarted, ``mended`` neither /healthz nor /readyz."""
+        """What ``died`` says fails /healthz and /readyz; what ``mended`` says is only shown there."""
         self._service = service
         self._died = {"tasks": died}
         self._mended = {"tasks": mended}

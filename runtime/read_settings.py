@@ -33,12 +33,11 @@ def load(kind: type[S], prog: str, argv: Sequence[str] | None = None) -> S:
 
 def describe(kind: type[BaseSettings]) -> str:
     """Return some lines a setting: variable, default and meaning, and its values where they are few."""
-    prefix = kind.model_config.get("env_prefix", "")
     lines = []
     for name, field in sorted(kind.model_fields.items()):
         default = field.get_default()
         shown = "(required)" if field.is_required() else f"[{_plain(default)}]"
-        lines.append(f"  {(prefix + name).upper()} {shown}\n      {field.description}")
+        lines.append(f"  {name.upper()} {shown}\n      {field.description}")
         if values := _values(field.annotation):
             lines.append(f"      Values: {', '.join(values)}")
     return "\n".join(lines)

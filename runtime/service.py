@@ -97,19 +97,20 @@ class Service:
         host: str,
         port: int,
         *,
-        log_requests: bool = False,
         finish_within_s: float = FINISH_WITHIN_S,
     ) -> int:
         """Serve ``app`` until the service stops. Returns the port, which matters where 0 was asked for.
 
+        The ops port alone logs no requests, and answers to the end: probes and scrapes come all the time.
         At a stop requests under way must be read in half of ``finish_within_s``, and answered in all of it.
         """
+        is_ops = app is self.ops
         logger = logging.getLogger(logs.ACCESS_LOG)
         access_log = AccessLog(logger)
         runner = BoundedRunner(
             app,
             most=self.settings.max_open_connections,
-            access_log=logger if log_requests else None,
+            access_log=None if is_ops else logger,
             access_log_class=access_log.logger_class(),
             shutdown_timeout=finish_within_s / 2,
             keepalive_timeout=IDLE_CONNECTION_S,
@@ -118,7 +119,7 @@ class Service:
         self.resources.callback(access_log.write)
         await runner.setup()
         self.resources.push_async_callback(runner.cleanup)
-        if app is not self.ops:
+        if not is_ops:
             self._runners.append(runner)
         site = web.TCPSite(runner, host, port, backlog=4096)
         await site.start()

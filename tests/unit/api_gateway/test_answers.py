@@ -254,7 +254,7 @@ async def test_who_goes_before_their_body_is_whole_is_no_failure_of_ours(
     application = public.application()
 
     async def start(service: Service) -> None:
-        port = await service.serve(application, "127.0.0.1", 0, log_requests=True)
+        port = await service.serve(application, "127.0.0.1", 0)
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"{method} {path} HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\n{{".encode())
         await until(lambda: bodies.bytes == 10)

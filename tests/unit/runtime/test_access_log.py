@@ -147,7 +147,7 @@ async def test_a_service_that_stops_leaves_no_request_unwritten(monkeypatch: pyt
     monkeypatch.setattr(requests, "level", logging.INFO)
 
     async def start(service: Service) -> None:
-        port = await service.serve(web.Application(), "127.0.0.1", 0, log_requests=True)
+        port = await service.serve(web.Application(), "127.0.0.1", 0)
         async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/nothing") as answer:
             assert answer.status == 404
 
