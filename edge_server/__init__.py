@@ -7,6 +7,7 @@ of a message through the others:
     engine_requests.py   a request as the library wants to see it
     engine.py            engine.io's server, and what we change of it
     pings.py             (pure) when clients are pinged, and who has not answered
+    polls.py             a session polls: one request at a time, within bounds
     packet_queue.py      what the library has for a client that polls
     websockets.py        a websocket is accepted
     direct_websocket.py  frames come in, and no task waits

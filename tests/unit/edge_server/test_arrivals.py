@@ -1,17 +1,12 @@
-"""Arrivals: only so many handshakes and bodies at once and in a second, and none for ever."""
+"""Arrivals: only so many handshakes at once and in a second, and none for ever."""
 
-import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
 
-from edge_server.arrivals import Arrivals, PolledBodies
+from edge_server.arrivals import Arrivals
 from edge_server.settings import EdgeSettings
-from runtime.refusing import NoRoom
-from schemas.refusals import OVERLOADED, SLOW_REQUEST, ErrorAnswer, Refused
+from schemas.refusals import OVERLOADED, ErrorAnswer, Refused
 from tests.unit.edge_server.gated_edge import an_edge
 
 
@@ -57,47 +52,6 @@ def test_the_end_of_an_unknown_connection_changes_nothing() -> None:
     here = arrivals()
     here.end("nobody")
     assert len(here._since) == 0
-
-
-class Body:
-    """Stands for a request: its body has come when ``ends`` is set, or its client goes before that."""
-
-    def __init__(self, ends: asyncio.Event, *, client_goes: bool = False) -> None:
-        self.headers: dict[str, str] = {}
-        self._ends = ends
-        self._client_goes = client_goes
-
-    def clone(self, *, client_max_size: int) -> "Body":
-        assert client_max_size == EdgeSettings().max_event_bytes
-        return self
-
-    async def read(self) -> None:
-        if self._client_goes:
-            raise ConnectionResetError
-        await self._ends.wait()
-
-
-@given(st.integers(1, 6), st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12))
-async def test_so_many_bodies_are_read_at_once_and_past_half_of_them_only_students(
-    most: int, asked: list[tuple[bool, bool]]
-) -> None:
-    bodies, ends = PolledBodies(EdgeSettings(max_bodies=most)), asyncio.Event()
-    under_way: list[asyncio.Task[web.Request]] = []
-    for is_newcomer, client_goes in asked:
-        body = cast(web.Request, Body(ends, client_goes=client_goes))
-        reading = asyncio.create_task(bodies.read(body, is_newcomer=is_newcomer))
-        await asyncio.sleep(0)
-        has_room = len(under_way) < (most / 2 if is_newcomer else most)
-        if has_room and not client_goes:
-            under_way.append(reading)
-        else:
-            with pytest.raises(Refused) as refused:
-                await reading
-            assert refused.value.refusal is (SLOW_REQUEST if has_room else OVERLOADED)
-            assert isinstance(refused.value, NoRoom) is (is_newcomer and not has_room), "that wakes somebody"
-    assert not any(reading.done() for reading in under_way)
-    ends.set()
-    await asyncio.gather(*under_way)
 
 
 def test_who_is_left_by_their_client_has_the_time_of_a_newcomer() -> None:

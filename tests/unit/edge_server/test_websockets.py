@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
 
 from edge_server import direct_websocket
-from edge_server.arrivals import Handler
+from edge_server.polls import Handler
 from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
 from runtime import metrics

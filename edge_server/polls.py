@@ -1,0 +1,87 @@
+"""How a session polls: one request at a time, answered and read within bounds."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from aiohttp import web
+
+from edge_server.settings import EdgeSettings
+from runtime import metrics, refusing
+from runtime.bodies import read_in_time, taken_in_time
+from schemas.refusals import (
+    OVERLOADED,
+    RATE_LIMITED,
+    SLOW_REQUEST,
+    TOO_LARGE,
+    UNSUPPORTED_ENCODING,
+    Refused,
+)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_SLOW_POLLS: Final = metrics.LIMIT_HITS.labels(limit="slow polls")
+
+
+class PolledBodies:
+    """Polled bodies that are being read: only so many at once, and none for too long.
+
+    When half of MAX_BODIES is in use only bodies of logged-in sessions are read. A body before login is at
+    most MAX_EVENT_BYTES: no CONNECT is longer.
+    """
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self._most = settings.max_bodies
+        self._most_of_newcomer = settings.max_event_bytes
+        self._within_s = settings.body_within_s
+        self._reading = 0
+
+    async def read(self, request: web.Request, *, is_newcomer: bool) -> web.Request:
+        """Read a whole body; return the request that keeps it. Raises `Refused`."""
+        if "Content-Encoding" in request.headers:
+            raise Refused(UNSUPPORTED_ENCODING)
+        if self._reading >= ((self._most + 1) // 2 if is_newcomer else self._most):
+            metrics.LIMIT_HITS.labels(limit="bodies").inc()
+            raise refusing.NoRoom if is_newcomer else Refused(OVERLOADED)
+        if is_newcomer:
+            request = request.clone(client_max_size=self._most_of_newcomer)
+        self._reading += 1
+        try:
+            await read_in_time(request, self._within_s)
+        except web.HTTPRequestEntityTooLarge as error:
+            raise Refused(TOO_LARGE) from error
+        except ConnectionError as error:
+            # The client is gone and reads no answer; another exception would be logged as our failure.
+            raise Refused(SLOW_REQUEST) from error
+        finally:
+            self._reading -= 1
+        return request
+
+
+class Polls:
+    """The sessions that poll: each by one request, as engine.io's clients do, until its answer has left.
+
+    An answer that its client does not read has left all queues: only here its time is bounded.
+    """
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        # Pings come by these answers: who takes longer could not answer one in time.
+        self._within_s = settings.ping_timeout_s
+        self._polling: set[str] = set()
+
+    async def answer(self, request: web.Request, eio_sid: str, handler: Handler) -> web.StreamResponse:
+        """Answer a poll, and return when that has left. Raises `Refused` where its session polls already."""
+        if eio_sid in self._polling:
+            metrics.LIMIT_HITS.labels(limit="polls of a session").inc()
+            raise Refused(RATE_LIMITED)
+        self._polling.add(eio_sid)
+        try:
+            answer = await handler(request)
+            # Who has gone is found out by the web server itself, and no failure of ours.
+            with suppress(ConnectionError):
+                async with taken_in_time(request, self._within_s, _SLOW_POLLS):
+                    await answer.prepare(request)
+                    await answer.write_eof()
+            return answer
+        finally:
+            self._polling.discard(eio_sid)
