@@ -93,7 +93,7 @@ class Leader:
         """Lead until the partition is another's. Raises `ProducerFenced` where another has taken over."""
         async with AsyncExitStack() as stack:
             # Fence first, read then: nothing can be published in between.
-            tables = await self._producer(stack, self._settings.dispatcher_transactional_id)
+            tables = await self._producer(stack, self._settings.dispatcher_group)
             ticks = await self._producer(stack, None)
             published = await read_published(self._settings)
             if not self._ownership.held:

@@ -28,12 +28,8 @@ class DispatcherSettings(ServiceSettings, KafkaSettings):
     dispatcher_group: str = Field(
         default="dispatcher",
         min_length=1,
-        description="Consumer group in which the dispatchers choose who leads.",
-    )
-    dispatcher_transactional_id: str = Field(
-        default="dispatcher",
-        min_length=1,
-        description="The same for all dispatchers of a deployment: by it a new leader fences the old.",
+        description="Consumer group in which the dispatchers choose who leads, and the transactional id by "
+        "which a new leader fences the old.",
     )
     dispatcher_session_timeout_ms: int = Field(
         default=6_000,

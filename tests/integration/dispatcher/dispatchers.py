@@ -192,7 +192,6 @@ class World:
         self._env = {
             **env,
             "DISPATCHER_GROUP": f"dispatcher-{own}",
-            "DISPATCHER_TRANSACTIONAL_ID": f"dispatcher-{own}",
             # The table of an earlier test is where this one begins: what calm edges would tidy up in it, some
             # seconds later, would be taken for what the test has done.
             "EDGE_REST_S": "600",
