@@ -49,11 +49,11 @@ class DeadLetters:
         try:
             await (await kafka.write(self._producer, topics.DEAD_LETTERS, letter, self._partitions))
         except KafkaError as error:
-            # The persister takes it for a fault of its reader, and tries again: nobody else says whose it is.
             log.error(
                 "a dead letter cannot be written", extra=logs.facts(**_where(poison), error=repr(error))
             )
-            raise
+            # The pipeline begins anew, as after every failure, and says why in its readiness.
+            raise KafkaError(f"a dead letter cannot be written: {error!r}") from error
 
 
 def dead_letter(poison: Poison, consumer: str) -> Encoded:

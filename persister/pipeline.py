@@ -87,7 +87,7 @@ class Pipeline:
                 await self._reader.start(self._read_progress)
                 await asyncio.create_task(self._run_steps())
             except (KafkaError, OSError, Stalled, TimeoutError) as error:
-                self._interrupted_by = type(error).__name__
+                self._interrupted_by = repr(error)
                 metrics.READER_REBUILDS.labels(topic=READER_NAME).inc()
                 log.warning("the reader is rebuilt", extra=logs.facts(error=repr(error)))
             finally:

@@ -111,7 +111,7 @@ async def test_readiness_says_what_keeps_a_persister_out_of_the_group(
     settings, store = PersisterSettings(log_dir=""), ModelStore()
     pipeline = Pipeline(settings, store, Writer(), Outage(0.0), new_reader=Refused)  # type: ignore[arg-type]
     running = asyncio.create_task(pipeline.run())
-    said = "not in the consumer group: InvalidSessionTimeoutError"
+    said = "not in the consumer group: InvalidSessionTimeoutError()"
     await eventually("it is said", lambda: pipeline.fault() == said)
     refused = False
     await eventually("it is let in", lambda: pipeline.fault() is None)
