@@ -5,8 +5,7 @@ It decides nothing about who may read.
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -16,13 +15,12 @@ from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
 from runtime import metrics
 from runtime.kafka import partition_of
+from runtime.mongo import Document
 from schemas import topics
 from schemas.api import BundlePage, HistoryPage, Page
 from schemas.documents import MESSAGES
 from schemas.log_records import MAX_TEXT_BYTES
 from schemas.refusals import NOT_FOUND, OVERLOADED, TOO_LARGE, Refused
-
-Document = dict[str, Any]
 
 GROUPS_AT_ONCE: Final = 10
 """Groups of one aggregation: with the largest pages of the longest messages they are 8 MiB of text."""
@@ -38,36 +36,10 @@ OLDEST_FIRST: Final = 1
 NEWEST_FIRST: Final = -1
 
 
-@dataclass(frozen=True)
-class Slice:
-    """Which messages of a group to fetch: the find, on the index (group, seq), that gives a page."""
-
-    query: Document
-    direction: int
-    skip: int
-    limit: int
-
-    def in_log_order(self, found: Sequence[Document]) -> Sequence[Document]:
-        """Return what the find gave in the order of the log."""
-        return found if self.direction == OLDEST_FIRST else found[::-1]
-
-
-def slice_of(group: str, page: HistoryPage) -> Slice:
-    """Return the slice of a page.
-
-    Pages go from the newest backwards within the bounds; with ``after`` alone they go forwards from there.
-    """
-    query: Document = {"group": group}
+def bounded(group: str, page: HistoryPage) -> Document:
+    """Return the query, on the index (group, seq), that finds a group's messages within a page's bounds."""
     bounds = {name: bound for name, bound in (("$lt", page.before), ("$gt", page.after)) if bound is not None}
-    if bounds:
-        query["seq"] = bounds
-    forwards = page.after is not None and page.before is None
-    return Slice(
-        query,
-        OLDEST_FIRST if forwards else NEWEST_FIRST,
-        skip=page.skip,
-        limit=page.perPage,
-    )
+    return {"group": group, "seq": bounds} if bounds else {"group": group}
 
 
 def bundle_pipeline(groups: Collection[str], page: Page) -> list[Document]:
@@ -125,17 +97,20 @@ class History:
         self._turns = BundleTurns(MESSAGES_AT_ONCE, max_waiting=settings.max_pending_reads)
 
     async def page(self, group: str, page: HistoryPage) -> Document:
-        """Return a `History`."""
-        wanted = slice_of(group, page)
+        """Return a `History`.
+
+        Pages go backwards from the newest within the bounds; with ``after`` alone, forwards from there.
+        """
+        forwards = page.after is not None and page.before is None
         stored = await self._stored_up_to([group])
         found = await self._reads.find(
             MESSAGES,
-            wanted.query,
-            sort=[("seq", wanted.direction)],
-            skip=wanted.skip,
-            limit=wanted.limit,
+            bounded(group, page),
+            sort=[("seq", OLDEST_FIRST if forwards else NEWEST_FIRST)],
+            skip=page.skip,
+            limit=page.perPage,
         )
-        return _history(group, wanted.in_log_order(found), stored[group])
+        return _history(group, found if forwards else found[::-1], stored[group])
 
     async def bundle(
         self, up: str, groups: Collection[str], page: BundlePage, may_read: Callable[[str], bool]
