@@ -159,7 +159,10 @@ class PublicApi:
         groups = self._members.groups_of(up)
         with self._reads_of_users.one(up):
             may_read = partial(self._members.is_member, up=up)
-            return reply(await self._history.bundle(up, groups, page, may_read))
+            bundle = await self._history.bundle(up, groups, page, may_read)
+        # That may have taken half a minute, in which this gateway fell behind the log of members.
+        self._members.require_ready()
+        return reply(bundle)
 
     async def my_groups(self, up: str, _: api.NoArguments) -> Reply:
         return reply(api.GroupList(groups=self._groups.of_user(up)))

@@ -19,7 +19,7 @@ from schemas.api import (
     GroupMembersPage,
     HistoryBundle,
 )
-from schemas.refusals import NOT_A_MEMBER, Refused
+from schemas.refusals import NOT_A_MEMBER, UNAVAILABLE, Refused
 from tests.unit.api_gateway.parts import GroupParts, until
 
 A, B = "up200000001", "up200000002"
@@ -118,15 +118,26 @@ async def test_what_a_bundle_reads_is_shown_only_of_groups_that_its_reader_was_i
 
 Ask = Callable[[PublicApi], Awaitable[Reply]]
 
+of_one_group: list[Ask] = [
+    lambda routes: routes.history(A, GroupHistoryPage(group="maths")),
+    lambda routes: routes.members(A, GroupMembersPage(group="maths")),
+]
 
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda routes: routes.history(A, GroupHistoryPage(group="maths")),
-        lambda routes: routes.members(A, GroupMembersPage(group="maths")),
-    ],
-    ids=["history", "members"],
-)
+
+@pytest.mark.parametrize("ask", [*of_one_group, lambda routes: routes.bundle(A, BundlePage())])
+async def test_nothing_is_told_where_the_gateway_falls_behind_while_the_store_is_slow(ask: Ask) -> None:
+    api = Api()
+    api.join(A, "maths")
+    asked = asyncio.ensure_future(ask(api.routes))
+    await until(lambda: api.store.asked)
+    api.parts.fault = "behind the store for 10 s"
+    api.store.goes_on.set()
+    with pytest.raises(Refused) as refused:
+        await asked
+    assert refused.value.refusal is UNAVAILABLE
+
+
+@pytest.mark.parametrize("ask", of_one_group)
 async def test_who_is_removed_while_the_store_is_slow_is_told_nothing_of_what_came_since(ask: Ask) -> None:
     api = Api()
     api.join(A, "maths")
