@@ -48,8 +48,7 @@ log = logging.getLogger(__name__)
 PUBLIC_ABOUT = "Where to connect, what was said, and who is in a group. Live chat goes over Socket.IO."
 INTERNAL_ABOUT = "For the solution's own services. A GET takes its arguments as a JSON body, too."
 STUDENTS_SHARE = 0.25
-"""How much of the unread answers, and of the bodies on their way, one student may have. Strangers read only
-pages, and all of them are one."""
+"""How much of the unread answers one student may have; strangers, who read only pages, count as one."""
 
 
 class Ports(NamedTuple):
@@ -168,13 +167,15 @@ def _api(
     spans: "Spans | None",
 ) -> Api:
     around = [] if spans is None else [traced(spans, callers_are_trusted=cors is None)]
-    share = 1.0 if cors is None else STUDENTS_SHARE
     unread = UnreadAnswers(
-        most_bytes=settings.max_unread_bytes, share=share, within_s=settings.answer_within_s
+        most_bytes=settings.max_unread_bytes,
+        share=1.0 if cors is None else STUDENTS_SHARE,
+        within_s=settings.answer_within_s,
     )
+    one_body = settings.max_body_bytes / settings.max_bodies_bytes
     bodies = Bodies(
         most_bytes=settings.max_bodies_bytes,
-        share=share,
+        share=1.0 if cors is None else one_body,
         longest_bytes=settings.max_body_bytes,
         within_s=settings.body_within_s,
     )
