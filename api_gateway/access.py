@@ -57,7 +57,7 @@ class KnownTokens:
         self._known.pop(header, None)
         identity = self._verifier.verify_header(header)
         if header != " ".join(header.split()):
-            # There are endless ways to space one token.
+            # One token can be spaced in endless ways: only the plain one is remembered.
             return identity.up
         until = min(identity.expires_at, self._clock() + self._trust_s)
         self._known[header] = _Known(identity.up, until)

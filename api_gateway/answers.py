@@ -33,7 +33,7 @@ Handler = Callable[[web.Request], Awaitable[ReadyResponse]]
 SERVER: Final = "uni4all"
 UNMATCHED: Final = "unmatched"
 CLIENT_GONE: Final = 499
-"""What is counted where a client has gone before its read was done or its body whole; nobody is told this."""
+"""The status that is counted where a client left before its answer or its body was whole; never sent."""
 MAX_LOGGED_PATH: Final = 200
 PREFLIGHT_LINES: Final = (
     "Access-Control-Allow-Methods: GET, POST, PUT, DELETE\r\n"
@@ -51,11 +51,11 @@ class Cors:
         self._all = "*" in origins
 
     def for_all(self) -> dict[str, str]:
-        """Return the headers that each answer has, whoever asks: also what could not be read is answered."""
+        """Return the headers of answers to requests that could not be read: their origin is not known."""
         return dict(one.split(": ") for one in self.lines(None).splitlines())
 
     def lines(self, origin: str | None) -> str:
-        """Return the header lines for a page of this origin; none that lets it call where it may not."""
+        """Return the header lines for a page of this origin: they let it call only where it may."""
         if self._all:
             return f"Access-Control-Allow-Origin: *\r\n{_EXPOSE}"
         if origin is None or origin not in self._origins:
@@ -77,7 +77,7 @@ def new_request_id() -> str:
 
 
 class Meter:
-    """Counts and times one route's requests. Its rows are found once: that costs as much as using them."""
+    """Counts and times one route's requests. It looks up each metric once: that costs as much as using it."""
 
     def __init__(self, api: str, route: str) -> None:
         self._api = api
@@ -100,7 +100,7 @@ class Meter:
 class Api:
     """One of the two APIs: handlers, each inside the outermost layer, and one for what is not served.
 
-    The layer is laid around handlers and is no middleware: the library's way to one costs 3 µs a request.
+    The layer is wrapped around handlers and is no middleware: aiohttp's way to one costs 3 µs a request.
     """
 
     def __init__(
@@ -215,5 +215,5 @@ def route_of(request: web.Request) -> str:
 
 
 def _pattern(path: str) -> str:
-    """Return a route's name in figures and traces: whoever watches it need not know of the other slash."""
+    """Return a route's name in metrics and traces: the same with and without a slash at its end."""
     return path.rstrip("/") or "/"

@@ -1,6 +1,6 @@
 """Bodies of requests that are on their way: bounded in bytes, of all callers and of each, and in time.
 
-A body that lacks its last byte stays in memory, and costs whoever sends it no more than a whole one.
+A body whose last byte never comes stays in memory, and its sender pays nothing for that.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ class Bodies(HeldBytes):
     """How many bytes of bodies are being read.
 
     Each counts by its Content-Length before a byte of it is read; without one, as ``longest_bytes``. While
-    nothing is held the next one is read whatever its size; more of one caller only up to ``share`` of all.
+    none is being read the next one is, whatever its size. A caller has several only up to ``share`` of all.
     """
 
     def __init__(self, *, most_bytes: int, share: float, longest_bytes: int, within_s: float) -> None:

@@ -160,7 +160,7 @@ class Groups:
             stored = await self._progress.wait(written)
         finally:
             self._being_created.pop(group, None)
-        # Nothing is refused any more: the group stands in the log, and a repeat without an id makes another.
+        # From here on nothing is refused: the group is in the log, and a repeat without an id makes another.
         users = self._members.members_of(group)
         shown = GroupAccepted.model_construct(id=group, name=name, users=users, stored=stored)
         return shown, HTTPStatus.CREATED if stored else HTTPStatus.ACCEPTED

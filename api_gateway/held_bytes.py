@@ -21,9 +21,9 @@ class HeldBytes:
         self.bytes = 0
 
     def admit(self, caller: str, size: int) -> None:
-        """Raise `Refused`: overloaded where ``size`` more bytes exceed the bound of all callers.
+        """Raise `Refused` where ``size`` more bytes are too many.
 
-        Rate limited where they exceed this caller's share; whoever holds nothing yet may exceed that.
+        Overloaded: for all callers together. Rate limited: for this one, who holds some already.
         """
         if self.bytes + size > self._most_bytes:
             self._full.inc()

@@ -31,7 +31,7 @@ SOURCE: Final = "api_gateway"
 class Place(NamedTuple):
     """Where a durable record stands: ``kafka_topic`` is the topic's name in this generation.
 
-    The offset is -1 where a retry hid it from us.
+    The offset is -1 where the broker had the record already, from an earlier try: it does not say where.
     """
 
     kafka_topic: str

@@ -85,7 +85,7 @@ def _operation(route: Route[Any]) -> Document:
 
 
 def _tag(route: Route[Any]) -> str:
-    """Return what a route is about: the first fixed word of its path, but for the API's own."""
+    """Return what a route is about: the first fixed word of its path after ``chat``."""
     words = [part for part in route.path.split("/") if part and not part.startswith("{")]
     return words[1] if words[0] == "chat" else words[0]
 

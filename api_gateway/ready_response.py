@@ -35,7 +35,7 @@ class ReadyResponse(web.StreamResponse):
         self.request_id: str | None = None
         """Set where the log knows this answer by an id; the others get one as they leave."""
         self.unread: UnreadAnswers | None = None
-        """Whose bounds a large answer is sent within."""
+        """Set on a large answer: the bounds within which it is sent."""
         self._kept_alive = False
 
     @property

@@ -84,7 +84,7 @@ class GatewaySettings(
     max_groups_per_user: Count = Field(
         default=1_000,
         ge=1,
-        description="Groups past which students let a user into no more; the internal API does.",
+        description="Groups of one user; past that only the internal API adds them to another.",
     )
     known_tokens: Count = Field(default=20_000, ge=1, description="Verified tokens that are remembered.")
     known_token_s: Seconds = Field(
@@ -117,7 +117,7 @@ class GatewaySettings(
     def _fits(self) -> Self:
         """A stop must not cut off a write that may still be acknowledged: nobody would know of it.
 
-        A new group is two, one after the other, of which the second may still be cut off.
+        A new group is two writes, one after the other. The second may be cut off: a retry makes it whole.
         """
         if self.send_timeout_ms / 1000 >= self.finish_within_s:
             raise ValueError(f"SEND_TIMEOUT_MS must be less than {FINISH_SHARE:.0%} of SHUTDOWN_DEADLINE_S")

@@ -1,6 +1,6 @@
 """Reads from MongoDB within bounds: of time, of number, and while the store is away.
 
-The driver has only so many under way: without these bounds an outage would leave a queue that outlasts it.
+The driver runs only so many at once: without these bounds an outage would leave a queue that outlasts it.
 """
 
 import asyncio
@@ -94,7 +94,7 @@ class StoreReads:
         try:
             return await asyncio.shield(begun)
         except asyncio.CancelledError:
-            # The store reads on: until then whoever is gone keeps their place, and takes no other.
+            # The store reads on: this read counts until that ends, though its caller has gone.
             await asyncio.wait({begun})
             begun.exception()  # nobody is there any more to hear it
             raise

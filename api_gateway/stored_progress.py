@@ -16,8 +16,8 @@ from schemas.documents import PROGRESS, progress_key
 from schemas.refusals import HISTORY_UNAVAILABLE, Refused
 
 FRESH_S: Final = 0.1
-"""Progress that was read is reused for so long. A store that was emptied or restored meanwhile is believed to
-hold what it held."""
+"""Progress that was read is reused for so long: a store that was emptied or restored meanwhile counts as if
+it still had that."""
 
 POLL_S: Final = 0.02
 """Between two looks at what is stored, while a write waits."""
@@ -40,7 +40,7 @@ class StoredProgress:
     async def up_to(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
         """Return the newest stored offset of each partition; -1 where nothing is stored.
 
-        Read it before what it speaks of: then history never lacks what this has promised.
+        Ask for it before you read messages: then history never lacks what this has promised.
         """
         keys = {partition: progress_key(self._topic(topic), partition) for partition in partitions}
         old = asyncio.get_running_loop().time() - FRESH_S

@@ -12,17 +12,17 @@ from runtime import metrics
 from runtime.bodies import taken_in_time
 
 SMALL_BYTES: Final = 16_384
-"""Answers up to here are neither counted nor timed here: with their request they hold about as much again."""
+"""Smaller answers are neither counted nor timed: what their request holds is about as much."""
 
 LONGEST_OF_A_WRITE: Final = 131_072
-"""What tells of a new group or message is never longer. That stands in the log by then: up to here the answer
-to a write is counted and timed, but not refused."""
+"""An answer to a write is never longer, and is counted and timed but not refused: what it tells of stands in
+the log by then."""
 
 
 class UnreadAnswers(HeldBytes):
     """How many bytes of large answers are on their way to clients.
 
-    Of one caller's one may be of any size, and several only up to ``share`` of all.
+    A caller may have one of any size, and several up to ``share`` of all.
     """
 
     def __init__(self, *, most_bytes: int, share: float, within_s: float) -> None:

@@ -41,9 +41,9 @@ class Users:
         return UserList(users=users, nextPage=page.following(page.skip + len(found)))
 
     async def among(self, ups: Sequence[str], page: ListPage) -> Document:
-        """Return a `MemberPage` of these users, in their order; whom nobody has named has no name.
+        """Return a `MemberPage` of these users, in their order; a user of whom nothing is known has no name.
 
-        Models of so many, whom any member may ask for often, would cost more than all the rest of it.
+        It is made without models: of so many users they would cost more than all the rest.
         """
         wanted = ups[page.skip : page.skip + page.perPage]
         found = await self._reads.find(USERS, {"_id": {"$in": list(wanted)}})
@@ -74,11 +74,11 @@ class Users:
         return {"up": up, "name": document.get("name"), "online": self._is_online(document)}
 
     def _is_online(self, document: Document) -> bool:
-        """Say whether a user is online. Who came by an edge that has died since, or run again, is not."""
+        """Say whether a user is online. Who came by an edge that has since died or started again is not."""
         return bool(document.get("online", False)) and self._lives(document)
 
     def _lives(self, document: Document) -> bool:
-        """Say whether the process of the edge lives by which a user came, as far as is known."""
+        """Say whether the edge's process by which a user came still lives, as far as is known."""
         table, edge = self._assignments.table, document.get(ONLINE_EDGE)
         if table is None or edge is None:
             return True
