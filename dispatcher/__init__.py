@@ -9,7 +9,7 @@
     given_back.py     what an edge that was silent and comes back with its clients gets back (pure)
     load_shares.py    what edges that come and go take and leave while many are connected (pure)
     ranking.py        edges in the order of a figure that changes (pure)
-    crowd.py          whose each client is by the table, from what edges report (pure)
+    crowd.py          how many clients each edge has to serve by the table (pure)
     edge_reports.py   what the edges last said, and which have fallen silent (pure)
     log_clock.py      time that passes only while the log can be written and read (pure)
     term.py           what a leader knows and decides (pure)

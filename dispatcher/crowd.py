@@ -1,4 +1,4 @@
-"""Whose each client is by the table, wherever it is connected right now. Pure: no I/O, no clock, no rule.
+"""How many clients each edge has to serve by the table, wherever they are connected right now. Pure.
 
 A client whose point another edge holds is on its way there, and counts for that edge. So a part that is given
 away takes its clients along at once: its giver reports them until they have moved, and no report is acted on

@@ -71,7 +71,7 @@ class EdgeReports:
             self.edges[edge] = KnownEdge(state, url, now, heard=published.processes.get(edge))
 
     def remember(self, edges: Iterable[str], now: float) -> None:
-        """Count edges as dead until they are heard: no table has their URL, and a wish of operators waits."""
+        """Count edges without a URL in any table as dead until they are heard: they were asked to drain."""
         for edge in edges:
             self.edges.setdefault(edge, KnownEdge("dead", "", now))
 
@@ -84,7 +84,7 @@ class EdgeReports:
         return True
 
     def note_namesake(self, report: EdgeReported, now: float) -> bool:
-        """Note who else reports under a living edge's name. Return whether this one does so.
+        """Return whether this is the report of another under a living edge's name, and note that.
 
         Whoever took the reports of both would send all clients to the one and back, once a second. So
         nothing of the other's is taken while the known one is heard.
@@ -106,9 +106,9 @@ class EdgeReports:
         self.edges[report.edge] = KnownEdge(report.state, report.url, now, report, replaced, report.process)
         if known is not None and known.state == report.state:
             return None
-        if report.state == "stopped" and (known is None or not known.alive):
-            return None
         if report.state == "stopped":
+            if known is None or not known.alive:
+                return None
             self._forget_oldest()
         return report.state
 

@@ -1,7 +1,7 @@
 """What an edge that comes back with its clients gets back, before shares are counted. Pure.
 
-An edge that was silent for a few seconds counts as dead, and may still have all its clients. Like an empty
-newcomer it would get any part of the circle: its own clients had to move, and those of that part, too.
+An edge that was silent for a few seconds counts as dead, and may still have all its clients. If it got some
+other part of the circle, as a newcomer does, they would have to move, and the clients of that part, too.
 """
 
 from bisect import bisect_left, bisect_right

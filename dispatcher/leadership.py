@@ -76,7 +76,7 @@ class Leadership:
             await asyncio.sleep(RETRY_AFTER_S)
 
     def _leads_well(self) -> bool:
-        """One who hears nothing moves nobody away from a dead edge: whoever is woken must hear of it."""
+        """A leader that hears nothing moves nobody away from a dead edge: for alerts it does not lead."""
         return self.leader is not None and self.leader.fault() is None
 
     async def _take_part(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 TICK_S: Final = 0.5
-"""At most one tick is under way, and one more begins so long after the one before."""
+"""A tick is sent so long after the one before, once that has come back."""
 
 RESEND_AFTER_S: Final = 5.0
 GAP_S: Final = 2.0

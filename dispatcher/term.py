@@ -71,7 +71,7 @@ class Term:
         self.asked_to_drain = dict.fromkeys(published.draining)
         self.edges_asked = published.edges_asked
         known = frozenset(published.urls)
-        # `_urls` names one that was asked to drain only where nobody serves: then none of them does.
+        # Where an edge that was asked to drain has a URL in the table, no edge serves: all of them drain.
         draining = known if known & self.asked_to_drain.keys() else frozenset()
         self.reports.expect(published, draining, now)
         self.reports.remember(self.asked_to_drain, now)
@@ -143,8 +143,8 @@ class Term:
     def _deaf_may_go(self, now: float) -> bool:
         """Say whether half of the living edges at least have heard all of the log for long enough.
 
-        Else nobody has it better elsewhere. Edges find out one after the other that a partition has no
-        leader, and that it has one again.
+        Where fewer hear it, clients are no better off elsewhere. It takes a while to know: edges find out one
+        after the other that a partition has no leader, or has one again.
         """
         return self._some_deaf_since is not None and now - self._some_deaf_since >= DEAF_GO_AFTER_S
 
@@ -215,7 +215,7 @@ class Term:
         self._moved_at = {edge: at for edge, at in self._moved_at.items() if now - at < self._pace.rest_s}
 
     def _urls(self) -> dict[str, str]:
-        """Those who serve, and those who still hold something because nobody serves."""
+        """Return the URLs of the edges that serve; where none does, of those that still hold something."""
         holding = {shard.edge for shard in self.table.shards}
         return {
             edge: self.reports.edges[edge].url

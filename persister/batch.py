@@ -97,9 +97,8 @@ class Batch:
 def together(earlier: Fold | None, later: Fold) -> Fold:
     """Return one fold that makes of any document what both do, one after the other.
 
-    The later one decides, but for a departure: who moves has connected to another edge before the old one
-    says that they are gone, and that must not show them as offline. Nor must what an edge's earlier process
-    says late.
+    The later one decides, unless it is a departure: an edge may report that a user has left after they have
+    connected to another edge, or to its own next process. That must not show them as offline.
     """
     if earlier is None or later.left is None:
         return later

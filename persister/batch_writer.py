@@ -129,7 +129,7 @@ def change_of(fold: Fold) -> Change:
 
 
 def _said_by(edge: str | None, process: str | None = None) -> documents.Document:
-    """Return what finds users whom this process was the last to call online; None: one that is not known."""
+    """Return the query for users whom this process last called online; None is one that is not known."""
     of_edge = {documents.ONLINE_EDGE: {"$in": [edge]}}
     return of_edge if process is None else {**of_edge, documents.ONLINE_PROCESS: {"$in": [process, None]}}
 

@@ -24,12 +24,12 @@ class Handover:
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._last_bad: Ends = {}
-        """By partition. One whose letter cannot be written is read again and again: it counts once."""
+        """Each partition's newest bad record: it counts once, and is read until its letter is written."""
         self.open = Batch(limits, 0)
-        self.renew(0)
+        self._room.set()
 
     def renew(self, epoch: int) -> None:
-        """Open an empty batch; what was in the open one is dropped, and read again by whom it is assigned."""
+        """Open an empty batch. What is in the one before is dropped, unless the caller has it."""
         self.open = Batch(self._limits, epoch)
         self._some.clear()
         self._full.clear()
