@@ -64,16 +64,16 @@ class EdgeReports:
         self.edges: dict[str, KnownEdge] = {}
         self._namesakes: dict[str, tuple[str, float]] = {}
 
-    def expect(self, published: TableAssigned, draining: Container[str], now: float) -> None:
-        """Count the edges of a published table as alive, until they miss their reports from now on."""
+    def expect(self, published: TableAssigned, draining: Container[str]) -> None:
+        """Count the edges of a published table as alive at 0, until they miss their reports from then on."""
         for edge, url in published.urls.items():
             state: State = "draining" if edge in draining else "serving"
-            self.edges[edge] = KnownEdge(state, url, now, heard=published.processes.get(edge))
+            self.edges[edge] = KnownEdge(state, url, 0.0, heard=published.processes.get(edge))
 
-    def remember(self, edges: Iterable[str], now: float) -> None:
+    def remember(self, edges: Iterable[str]) -> None:
         """Count edges without a URL in any table as dead until they are heard: they were asked to drain."""
         for edge in edges:
-            self.edges.setdefault(edge, KnownEdge("dead", "", now))
+            self.edges.setdefault(edge, KnownEdge("dead", "", 0.0))
 
     def drain(self, edge: str) -> bool:
         """Note that an edge has to drain, whatever it said last. Return whether that is new."""

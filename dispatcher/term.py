@@ -40,11 +40,9 @@ class Pace:
 
 
 class Term:
-    """One leader's time in office: its epoch, and the table as it changes under it."""
+    """One leader's time in office: its epoch, and the table as it changes under it. Its clock begins at 0."""
 
-    def __init__(
-        self, published: TableAssigned | None, pace: Pace, *, name: str = "", now: float = 0.0
-    ) -> None:
+    def __init__(self, published: TableAssigned | None, pace: Pace, *, name: str = "") -> None:
         self.name = name
         self.epoch = 1 + (0 if published is None else published.epoch)
         self.version = 0
@@ -59,22 +57,22 @@ class Term:
         """Edges that are full and found no room."""
         self._some_deaf_since: float | None = None
         self._pace = pace
-        self._began = self._balanced_at = now
+        self._balanced_at = 0.0
         self._moved_at: dict[str, float] = {}
         self._changed: dict[str, str] = {}
         self._held: dict[str, tuple[Shard, ...]] = {}
         """What edges held when they had to leave it last, in that order: they may come back with clients."""
         if published is not None:
-            self._take_over(published, now)
+            self._take_over(published)
 
-    def _take_over(self, published: TableAssigned, now: float) -> None:
+    def _take_over(self, published: TableAssigned) -> None:
         self.asked_to_drain = dict.fromkeys(published.draining)
         self.edges_asked = published.edges_asked
         known = frozenset(published.urls)
         # Where an edge that was asked to drain has a URL in the table, no edge serves: all of them drain.
         draining = known if known & self.asked_to_drain.keys() else frozenset()
-        self.reports.expect(published, draining, now)
-        self.reports.remember(self.asked_to_drain, now)
+        self.reports.expect(published, draining)
+        self.reports.remember(self.asked_to_drain)
         self.table = ShardTable(published.shards, known - draining, draining)
 
     def take(self, report: EdgeReported, now: float) -> None:
@@ -187,9 +185,8 @@ class Term:
             self.stuck, self.edges_wanted = (), max(1, self.edges_asked)
             return ()
         loads = self._loads(())
-        resting = frozenset(
-            edge for edge in loads if now - self._moved_at.get(edge, self._began) < self._pace.rest_s
-        )
+        # When the term begins all rest: who has moved before is not known.
+        resting = frozenset(edge for edge in loads if now - self._moved_at.get(edge, 0.0) < self._pace.rest_s)
         result = balanced(self.table, loads, resting=resting)
         self.table, self.stuck = result.table, result.stuck
         self.edges_wanted = max(result.edges_wanted, self.edges_asked)

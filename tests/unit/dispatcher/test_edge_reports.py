@@ -55,10 +55,10 @@ def test_edges_of_a_published_table_live_until_they_miss_reports_from_then_on() 
     reports = EdgeReports(DEAD_AFTER_S)
     shards = (Shard(start=0, end=CIRCLE, edge="a"),)
     urls = {"a": "http://a", "b": "http://b"}
-    reports.expect(TableAssigned(epoch=1, version=1, shards=shards, urls=urls), (), 10.0)
-    assert reports.take(report("a"), 10.5) is None
-    assert reports.silent(13.0) == []
-    assert reports.silent(13.1) == ["b"]
+    reports.expect(TableAssigned(epoch=1, version=1, shards=shards, urls=urls), ())
+    assert reports.take(report("a"), 0.5) is None
+    assert reports.silent(3.0) == []
+    assert reports.silent(3.1) == ["b"]
 
 
 def test_silence_is_forgiven_when_nobody_could_be_heard() -> None:

@@ -33,8 +33,8 @@ def first_term(*edges: str) -> Term:
     return term
 
 
-def successor(published: TableAssigned, now: float = 0.0) -> Term:
-    return Term(published, PACE, now=now)
+def successor(published: TableAssigned) -> Term:
+    return Term(published, PACE)
 
 
 def holders(term: Term) -> set[str | None]:
@@ -158,7 +158,7 @@ def test_the_table_says_which_process_of_each_edge_is_heard_and_nobody_moves_for
         before, table = term.content(), term.next_table()
         assert table.processes == processes
         if takeover:
-            term = successor(table, now)
+            term, now = successor(table), 0.0
             assert term.content() == before, "the next leader knows them before it hears anybody"
         processes |= {edge: str(int(processes[edge]) + 1) for edge in restarted}
         said = [report("c"), *(report(edge, process=one) for edge, one in processes.items())]
@@ -350,7 +350,7 @@ def test_whatever_is_said_and_wished_each_number_has_one_living_edge_while_one_l
         assert holding - {None} <= table.urls.keys()
         assert not term.table.serving & term.asked_to_drain.keys()
         if n in takeovers:
-            term = successor(table, now)
+            term, now = successor(table), 0.0
 
 
 @given(edges=st.integers(1, 7), data=st.data())
