@@ -166,16 +166,17 @@ def _api(
     cors: Cors | None,
     spans: "Spans | None",
 ) -> Api:
-    around = [] if spans is None else [traced(spans, callers_are_trusted=cors is None)]
+    callers_are_trusted = cors is None
+    around = [] if spans is None else [traced(spans, callers_are_trusted=callers_are_trusted)]
     unread = UnreadAnswers(
         most_bytes=settings.max_unread_bytes,
-        share=1.0 if cors is None else STUDENTS_SHARE,
+        share=1.0 if callers_are_trusted else STUDENTS_SHARE,
         within_s=settings.answer_within_s,
     )
     one_body = settings.max_body_bytes / settings.max_bodies_bytes
     bodies = Bodies(
         most_bytes=settings.max_bodies_bytes,
-        share=1.0 if cors is None else one_body,
+        share=1.0 if callers_are_trusted else one_body,
         longest_bytes=settings.max_body_bytes,
         within_s=settings.body_within_s,
     )
