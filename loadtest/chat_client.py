@@ -41,7 +41,7 @@ class ChatClient(Owner):
     ) -> None:
         self.up = up
         self.token = token
-        self.outbox = outbox or Outbox()
+        self.outbox = Outbox() if outbox is None else outbox
         self.cursors: dict[str, int] = {}
         """By room: the seq up to which everything was received. It is what resuming starts from."""
         self.connected = asyncio.Event()

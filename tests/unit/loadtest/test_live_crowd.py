@@ -1,10 +1,12 @@
 """The bodies do what the plan says: they come, speak without waiting, and come back by themselves."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from loadtest.live_crowd import LiveCrowd
+from loadtest.live_crowd import WINDOW, LiveCrowd
 from loadtest.memory import Memory
 from loadtest.schedule import Line
 from schemas.client_events import CHAT_MESSAGE
@@ -39,6 +41,23 @@ async def test_students_come_and_what_they_say_is_acked_under_ids_of_their_own()
         assert live.planned == memory.late.total == 2
         assert [said["message"] for said in edge.got] == ["um", "dois"]
         assert len({said["id"] for said in edge.got}) == 2
+
+
+async def test_a_student_has_as_many_messages_under_way_as_an_edge_takes_before_any_is_acked() -> None:
+    may_answer, heard = asyncio.Event(), list[str]()
+
+    async def late(_sid: str, said: dict[str, Any]) -> dict[str, Any]:
+        heard.append(said["message"])
+        await may_answer.wait()
+        return {"id": said["id"], "seq": 6 + int(said["message"]), "timestamp": 1}
+
+    async with running_edge() as edge, crowd(edge) as (live, memory):
+        edge.io.on(CHAT_MESSAGE, late)
+        await live.come([0.0])
+        await live.talk([Line(0.0, UPS[0], "leic", str(number)) for number in range(WINDOW + 1)])
+        await eventually("they are under way", lambda: len(heard) == WINDOW)
+        may_answer.set()
+        await eventually("all are acked", lambda: memory.acked == WINDOW + 1)
 
 
 async def test_what_comes_back_is_held_against_the_id_and_the_clock_that_were_sent() -> None:
