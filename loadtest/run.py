@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Final, TextIO
+from typing import Final
 from uuid import uuid4
 
 import aiohttp
@@ -138,9 +138,8 @@ async def _keep_looking(
 class LiveLine:
     """Shows each second of a run in one line; on a terminal it is drawn over itself."""
 
-    def __init__(self, seconds: float, out: TextIO | None = None) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._out = out or sys.stdout
 
     def show(self, second: ShownSecond) -> None:
         """Show a second."""
@@ -153,10 +152,10 @@ class LiveLine:
             line += f" · refused {second.refused:,} · repeated {second.repeated:,}"
         if second.waits_for:
             line += f" · waits for {second.waits_for}"
-        self._out.write(f"\r\x1b[K{line}" if self._out.isatty() else f"{line}\n")
-        self._out.flush()
+        sys.stdout.write(f"\r\x1b[K{line}" if sys.stdout.isatty() else f"{line}\n")
+        sys.stdout.flush()
 
     def finish(self) -> None:
         """End the line."""
-        if self._out.isatty():
-            self._out.write("\n")
+        if sys.stdout.isatty():
+            sys.stdout.write("\n")

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPException
@@ -57,7 +57,6 @@ class LocalSystem:
         log_dir: Path,
         edges: int = 2,
         env: Mapping[str, Mapping[str, str]] | None = None,
-        announce: Callable[[str], object] = print,
         compose: bool = False,
         environ: Mapping[str, str] = os.environ,
         usual_ports: bool = True,
@@ -68,7 +67,6 @@ class LocalSystem:
         self._edges = edges
         """How many edges have been named so far."""
         self._env = env or {}
-        self._announce = announce
         self._compose = compose
         self._environ = environ
         self._usual_ports = usual_ports
@@ -136,12 +134,7 @@ class LocalSystem:
         allow_open_files(OPEN_FILES)
         with ExitStack() as stack:
             self.backing = stack.enter_context(
-                backing_services(
-                    self._data_dir,
-                    announce=self._announce,
-                    compose=self._compose,
-                    environ=self._environ,
-                )
+                backing_services(self._data_dir, compose=self._compose, environ=self._environ)
             )
             self._choose_ports()
             self._launch_services(stack)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 # connect to itself; the service could then not come back.
 LOWEST, HIGHEST = 20_000, 32_000
 ATTEMPTS = 200
+HOST = "127.0.0.1"
 
 _held: list[socket.socket] = []
 
 
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return `count` different ports on which nobody listens now. Raises OSError when none is.
 
     As long as this process lives nobody else is given them, also while their services are down.
@@ -24,23 +25,23 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     for port in random.sample(range(LOWEST, HIGHEST), ATTEMPTS):
         if len(found) == count:
             break
-        if _hold(host, port):
+        if _hold(port):
             found.append(port)
     if len(found) < count:
-        raise OSError(f"no {count} free ports between {LOWEST} and {HIGHEST} on {host}")
+        raise OSError(f"no {count} free ports between {LOWEST} and {HIGHEST} on {HOST}")
     return found
 
 
-def prefer_ports(wanted: Sequence[int], host: str = "127.0.0.1") -> list[int]:
+def prefer_ports(wanted: Sequence[int]) -> list[int]:
     """Return the wanted ports, each replaced by a free one where somebody listens there already."""
-    return [port if _is_free(host, port) else free_ports(1, host)[0] for port in wanted]
+    return [port if _is_free(port) else free_ports(1)[0] for port in wanted]
 
 
-def _hold(host: str, port: int) -> bool:
+def _hold(port: int) -> bool:
     """Bind a port that nobody has bound. A service can still listen on it: all of them reuse addresses."""
     holder = socket.socket()
     try:
-        holder.bind((host, port))
+        holder.bind((HOST, port))
     except OSError:
         holder.close()
         return False
@@ -49,11 +50,11 @@ def _hold(host: str, port: int) -> bool:
     return True
 
 
-def _is_free(host: str, port: int) -> bool:
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((HOST, port))
         except OSError:
             return False
     return True

@@ -91,9 +91,9 @@ def is_installed() -> bool:
     return shutil.which("prometheus") is not None
 
 
-def configuration(targets: Targets, scrape_every_s: int) -> str:
+def configuration(targets: Targets) -> str:
     """Return a configuration file: the jobs of production with other targets, and its alerts."""
-    every = f"{scrape_every_s}s"
+    every = "1s"
     return yaml.safe_dump(
         {
             "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
@@ -107,11 +107,11 @@ def configuration(targets: Targets, scrape_every_s: int) -> str:
 
 
 @contextmanager
-def local_prometheus(folder: Path, targets: Targets, *, scrape_every_s: int = 1) -> Iterator[Prometheus]:
+def local_prometheus(folder: Path, targets: Targets) -> Iterator[Prometheus]:
     """Run a Prometheus with its data in ``folder``. Raises where it does not get ready."""
     (port,) = prefer_ports([PORT])
     config = folder / "prometheus.yaml"
-    config.write_text(configuration(targets, scrape_every_s))
+    config.write_text(configuration(targets))
     process = ManagedProcess(
         name="prometheus",
         argv=[

@@ -15,6 +15,9 @@ from tests.dispatch_simulation.scenarios import SCENARIOS
 
 SIZES: Final = (10, 100, 1_000, 10_000)
 USERS_AN_EDGE: Final = 10_000
+LEAST_EDGES: Final = 100
+"""Among fewer, what does not grow would hide what does."""
+
 TIMES: Final = 9
 """Each decision is made so often; the median counts."""
 
@@ -54,8 +57,8 @@ def _median_ms(decide: Callable[[], object]) -> float:
     return median(times)
 
 
-def exponent(points: Sequence[Point], what: str, least_edges: int = 100) -> float:
-    """Return k of the n**k that fits best; among few edges what does not grow would hide it."""
-    logs = [(log(point.edges), log(point.ms[what])) for point in points if point.edges >= least_edges]
+def exponent(points: Sequence[Point], what: str) -> float:
+    """Return k of the n**k that fits best."""
+    logs = [(log(point.edges), log(point.ms[what])) for point in points if point.edges >= LEAST_EDGES]
     mean_n, mean_ms = (fmean(values) for values in zip(*logs, strict=True))
     return sum((n - mean_n) * (ms - mean_ms) for n, ms in logs) / sum((n - mean_n) ** 2 for n, _ in logs)

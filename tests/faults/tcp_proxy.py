@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
+HOST: Final = "127.0.0.1"
 CHUNK_BYTES: Final = 65_536
 LOOK_EVERY_S: Final = 0.02
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -43,11 +44,10 @@ FROZEN: Final = Network(passes_to=False, passes_from=False, accepts=False)
 class TcpProxy:
     """Passes connections of its port on to ``target`` (host:port), for the length of a ``with`` block."""
 
-    def __init__(self, target: str, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, target: str, port: int) -> None:
         self._target = target.rsplit(":", 1)
-        self.address = f"{host}:{port}"
+        self.address = f"{HOST}:{port}"
         self.network = GOOD
-        self._host = host
         self._port = port
         self._writers: set[asyncio.StreamWriter] = set()
         # A thread that draws from everybody's randomness would disturb tests that count on theirs.
@@ -58,7 +58,7 @@ class TcpProxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, self._host, self._port))
+        self._server = self._run(asyncio.start_server(self._serve, HOST, self._port))
         return self
 
     def __exit__(

@@ -13,6 +13,7 @@ from runtime.mongo import open_store
 from runtime.settings import MongoSettings
 
 DEADLINE_MS = 60_000
+PARTITION = 3
 
 
 async def make_topic(
@@ -34,16 +35,14 @@ async def make_topic(
         await admin.close()
 
 
-async def produce(
-    bootstrap: str, topic: str, values: Sequence[bytes], *, idempotent: bool, partition: int = 3
-) -> list[int]:
+async def produce(bootstrap: str, topic: str, values: Sequence[bytes], *, idempotent: bool) -> list[int]:
     """Write values to one partition, each acknowledged before the next; returns their offsets."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=idempotent)
     await producer.start()
     try:
         headers = [("ce_type", b"test")]
         sent = [
-            await producer.send_and_wait(topic, value, partition=partition, headers=headers, timestamp_ms=1)
+            await producer.send_and_wait(topic, value, partition=PARTITION, headers=headers, timestamp_ms=1)
             for value in values
         ]
         return [record.offset for record in sent]
@@ -51,12 +50,12 @@ async def produce(
         await producer.stop()
 
 
-async def read_all(bootstrap: str, topic: str, *, partition: int = 3) -> list[ConsumerRecord]:
-    """Every committed record of a partition, from its beginning up to its end as it is now."""
+async def read_all(bootstrap: str, topic: str) -> list[ConsumerRecord]:
+    """Every committed record of that partition, from its beginning up to its end as it is now."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")
     await consumer.start()
     try:
-        place = TopicPartition(topic, partition)
+        place = TopicPartition(topic, PARTITION)
         consumer.assign([place])
         await consumer.seek_to_beginning(place)
         end = (await consumer.end_offsets([place]))[place]

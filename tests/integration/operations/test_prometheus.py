@@ -100,7 +100,7 @@ async def test_every_panel_shows_something_and_every_rule_finds_its_series(watch
 
 
 def test_a_local_prometheus_has_the_jobs_and_alerts_of_production(local_system: LocalSystem) -> None:
-    ours = yaml.safe_load(configuration(targets(local_system), 1))
+    ours = yaml.safe_load(configuration(targets(local_system)))
     production = yaml.safe_load((ALERTS.parent / "prometheus.yaml").read_text())
     jobs = [{job["job_name"] for job in config["scrape_configs"]} for config in (ours, production)]
     assert jobs[0] == jobs[1]

@@ -22,15 +22,15 @@ def test_ports_are_different_and_can_be_bound() -> None:
 
 def test_a_port_in_use_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert not ports._is_free("127.0.0.1", server.getsockname()[1])
-    monkeypatch.setattr(ports, "_hold", lambda host, port: False)
+        assert not ports._is_free(server.getsockname()[1])
+    monkeypatch.setattr(ports, "_hold", lambda _port: False)
     with pytest.raises(OSError, match="no 1 free ports"):
         ports.free_ports(1)
 
 
 def test_a_port_is_not_given_to_another_process_while_its_service_is_down() -> None:
     [port] = ports.free_ports(1)
-    ask = f"from deploy.local.ports import _hold; print(_hold('127.0.0.1', {port}))"
+    ask = f"from deploy.local.ports import _hold; print(_hold({port}))"
     for _ in range(2):
         assert subprocess.check_output([sys.executable, "-c", ask], cwd=ROOT) == b"False\n"
         with socket.create_server(("127.0.0.1", port)):
