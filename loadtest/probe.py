@@ -66,24 +66,20 @@ class LookFailedError(Exception):
 
 
 class Visitor(Owner):
-    """One connection's owner: remembers what came."""
+    """One connection's owner: remembers what came of the one message that is sent in the room."""
 
-    def __init__(self, room: str) -> None:
+    def __init__(self, room: str, message_id: str) -> None:
         loop = asyncio.get_running_loop()
         self._room = room
-        self._wanted = ""
+        self._message_id = message_id
         self.joined: asyncio.Future[None] = loop.create_future()
         self.acked: asyncio.Future[Any] = loop.create_future()
         self.read: asyncio.Future[None] = loop.create_future()
         self.lost: asyncio.Future[str] = loop.create_future()
 
-    def expect(self, message_id: str) -> None:
-        """Wait for this message from now on."""
-        self._wanted = message_id
-
     def on_message(self, message: ChatMessage) -> None:
-        """Take a message."""
-        if message.id == self._wanted and not self.read.done():
+        """Take a message: only our own matters."""
+        if message.id == self._message_id and not self.read.done():
             self.read.set_result(None)
 
     def on_event(self, name: str, payload: Any) -> None:
@@ -159,13 +155,12 @@ class Probe:
             await _step("group", deadline, creating)
             self._has_group = True
         url = await _step("location", deadline, self._api.locate(token))
-        visitor = Visitor(self._room)
+        message_id = new_id()
+        visitor = Visitor(self._room, message_id)
         connecting = connect(visitor, SeenFrames(), url, {"token": token})
         connection = await _step("connect", deadline, connecting)
         try:
             await _step("joined", deadline, _or_lost(visitor.joined, visitor))
-            message_id = new_id()
-            visitor.expect(message_id)
             said = {"message": "probe", "up": self._up, "room": self._room, "id": message_id}
             connection.emit(CHAT_MESSAGE, {**said, "timestamp": int(time.time() * 1000)}, visitor.on_ack)
             answer = await _step("ack", deadline, _or_lost(visitor.acked, visitor))

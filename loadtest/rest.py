@@ -33,8 +33,8 @@ class RestApi:
         """Return the URL of the bearer's edge."""
         return (await self._get(Location, "/chat/location", token)).url
 
-    async def history(self, group: str, token: str, *, after: int) -> tuple[list[ChatMessage], int]:
-        """Return all messages of a group after a seq, as they come, and up to which seq they are stored."""
+    async def history(self, group: str, token: str, *, after: int) -> list[ChatMessage]:
+        """Return all messages of a group after a seq, as they come."""
         messages: list[ChatMessage] = []
         while True:
             page = await self.page(group, token, after=after)
@@ -42,7 +42,7 @@ class RestApi:
             before, after = after, max([after, *(message.seq for message in page.messages)])
             # A page that brings nothing newer, as it should, would be read again and again.
             if len(page.messages) < MAX_PER_PAGE or after == before:
-                return messages, page.storedUpTo
+                return messages
 
     async def page(self, group: str, token: str, *, after: int, per_page: int = MAX_PER_PAGE) -> History:
         """Return a page of a group's messages after a seq."""

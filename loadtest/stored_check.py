@@ -101,9 +101,9 @@ class StoredCheck:
     async def _stored(self, group: Group, oldest: int) -> list[ChatMessage]:
         token = self._token_of(group.members[0])
         while True:
-            read = await self._try(self._api.history(group.id, token, after=oldest - 1))
-            if read is not None:
-                return read[0]
+            messages = await self._try(self._api.history(group.id, token, after=oldest - 1))
+            if messages is not None:
+                return messages
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _try(self, reading: Awaitable[Read]) -> Read | None:

@@ -198,7 +198,7 @@ async def _read_history(
     for group in plan.groups:
         token = system.mint_token(group.members[0])
         await _until_stored(api, group.id, token, last.get(group.id, -1))
-        history[group.id], _ = await api.history(group.id, token, after=starts[group.id])
+        history[group.id] = await api.history(group.id, token, after=starts[group.id])
         bar.show(len(history))
     bar.finish(len(history))
     return history

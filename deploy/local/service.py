@@ -47,12 +47,8 @@ class BackingProcess(RestartableProcess):
 
     def __init__(self, process: ManagedProcess, address: str, start_deadline_s: float) -> None:
         super().__init__(process, where=address, start_deadline_s=start_deadline_s)
-        self._address = address
-
-    @property
-    def address(self) -> str:
+        self.address = address
         """Host and port that clients connect to."""
-        return self._address
 
     @abstractmethod
     def prepare(self) -> None:

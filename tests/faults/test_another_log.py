@@ -67,7 +67,7 @@ async def history(stage: Stage, crowd: Crowd) -> list[str]:
     async with aiohttp.ClientSession() as session:
         api = RestApi(session, stage.system.public_url)
         token = stage.system.mint_token(everybody.members[0])
-        messages, _ = await api.history(everybody.id, token, after=-1)
+        messages = await api.history(everybody.id, token, after=-1)
     return [message.message for message in messages]
 
 

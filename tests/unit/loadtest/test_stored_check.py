@@ -36,7 +36,7 @@ class Store:
             raise OSError("away")
         return History(group=group, messages=[], storedUpTo=self._up_to(group, self.looks))
 
-    async def history(self, group: str, _token: str, *, after: int) -> tuple[list[ChatMessage], int]:
+    async def history(self, group: str, _token: str, *, after: int) -> list[ChatMessage]:
         self.read.append(group)
         if len(self.read) == 1:
             raise OSError("away")
@@ -45,7 +45,7 @@ class Store:
         return [
             ChatMessage(id=f"m{seq}", seq=seq, room=group, up=UP, message="", timestamp=2, sent_at=1)
             for seq in seqs
-        ], up_to
+        ]
 
 
 def is_as_said(message: ChatMessage) -> bool:
@@ -96,9 +96,8 @@ class Lying(Store):
         super().__init__(lambda _, __: 7, lost=set())
         self._told = told
 
-    async def history(self, group: str, token: str, *, after: int) -> tuple[list[ChatMessage], int]:
-        messages, up_to = await super().history(group, token, after=after)
-        return self._told(messages), up_to
+    async def history(self, group: str, token: str, *, after: int) -> list[ChatMessage]:
+        return self._told(await super().history(group, token, after=after))
 
 
 def each(**changed: Any) -> Callable[[list[ChatMessage]], list[ChatMessage]]:
@@ -137,7 +136,7 @@ class Away(Store):
             raise ConnectionError("GET /chat/x/message: 503")
         return await super().page(group, _token, after=after, per_page=per_page)
 
-    async def history(self, group: str, _token: str, *, after: int) -> tuple[list[ChatMessage], int]:
+    async def history(self, group: str, _token: str, *, after: int) -> list[ChatMessage]:
         self.read.append(group)
         raise TimeoutError
 
