@@ -7,16 +7,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
+from deploy.demo.environment import OPS_PORTS, edge_names
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.service_process import ServiceProcess
-from deploy.local.kafka_native import NativeKafka, SideDoor, missing_for_native_kafka, plan_cluster
+from deploy.local.kafka_native import (
+    NativeKafka,
+    SideDoor,
+    missing_for_native_kafka,
+    native_kafka_cluster,
+    plan_cluster,
+)
 from deploy.local.ports import free_ports
 from deploy.local.store_process import StoreProcess, missing_for_store, mongodb_uri
 from tests.faults.tcp_proxy import GOOD, TcpProxy
+
+BROKERS: Final = 3
+SERVICES: Final = (*OPS_PORTS, *edge_names(2))
+
+Told = Mapping[str, Mapping[str, str]]
+"""Settings by service."""
 
 TOLD: Final[dict[str, str]] = {
     # A request that hangs is given up earlier than in production, so that tests need not wait.
@@ -98,33 +111,45 @@ def open_stage(
         for service in (broker, store):
             stack.callback(service.close)
             service.start()
-        env = {
-            "edge-1": {**TOLD, "KAFKA_BOOTSTRAP_SERVERS": to_broker.address},
-            "edge-2": TOLD,
-            "persister": {**TOLD, "MONGODB_URI": mongodb_uri(to_store.address)},
-            "api_gateway": TOLD,
-            "dispatcher": TOLD,
+        told = {
+            "edge-1": {"KAFKA_BOOTSTRAP_SERVERS": to_broker.address},
+            "persister": {"MONGODB_URI": mongodb_uri(to_store.address)},
         }
-        system = stack.enter_context(
-            system_on(
-                folder,
-                kafka=broker.address,
-                store=store.address,
-                env=env,
-            )
-        )
+        system = stack.enter_context(_system_on(folder, [broker], store, told))
         yield Stage(system, broker, store, to_broker, to_store)
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """The system on three brokers, each of which has every partition."""
+
+    system: LocalSystem
+    brokers: Sequence[NativeKafka]
+
+
 @contextmanager
-def system_on(folder: Path, *, kafka: str, store: str, **options: Any) -> Iterator[LocalSystem]:
-    """Run the services on a broker and a store that run already."""
-    environ = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "MONGODB_URI": mongodb_uri(store)}
-    with LocalSystem(
+def open_cluster(folder: Path, told: Told, doors: Sequence[SideDoor] = ()) -> Iterator[Cluster]:
+    """Run the system on three brokers for the length of the block; each broker may have a side door."""
+    store = StoreProcess(folder / "data")
+    with ExitStack() as stack:
+        stack.callback(store.close)
+        store.start()
+        brokers = stack.enter_context(native_kafka_cluster(folder / "data", BROKERS, doors))
+        yield Cluster(stack.enter_context(_system_on(folder, brokers, store, told)), brokers)
+
+
+def addresses_of(brokers: Sequence[NativeKafka]) -> str:
+    """Return what clients are given: any of the brokers may be missing."""
+    return ",".join(broker.address for broker in brokers)
+
+
+def _system_on(folder: Path, brokers: Sequence[NativeKafka], store: StoreProcess, told: Told) -> LocalSystem:
+    """Return the services on brokers and a store that run already."""
+    everybody = {**TOLD, "KAFKA_REPLICATION_FACTOR": str(len(brokers))}
+    return LocalSystem(
         data_dir=folder / "data",
         log_dir=folder / "logs",
-        environ=environ,
+        env={name: {**everybody, **told.get(name, {})} for name in SERVICES},
+        environ={"KAFKA_BOOTSTRAP_SERVERS": addresses_of(brokers), "MONGODB_URI": mongodb_uri(store.address)},
         usual_ports=False,
-        **options,
-    ) as system:
-        yield system
+    )

@@ -12,7 +12,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.demo.service_process import ServiceProcess
 from deploy.local.processes import wait_until
-from edge_server.catch_up import MAX_AHEAD
 from loadtest.rest import RestApi
 from runtime.kafka_topics import ensure_topics
 from runtime.settings import KafkaSettings
@@ -72,7 +71,7 @@ async def history(stage: Stage, crowd: Crowd) -> list[str]:
 
 
 async def test_a_log_that_was_created_anew_is_refused_and_clients_of_the_old_one_are_told(
-    own_stage: Stage, seed: int, minutes: float, outcome: Outcome
+    own_stage: Stage, seed: int, outcome: Outcome
 ) -> None:
     """the log deleted and created again"""
     stage, services = own_stage, own_stage.system.services
@@ -85,10 +84,6 @@ async def test_a_log_that_was_created_anew_is_refused_and_clients_of_the_old_one
         for service in (*stage.system.edges, services["persister"]):
             await asyncio.to_thread(require_refusal, service)
         assert "last" in await history(stage, crowd)
-        if not minutes:
-            # Of a log that was long nobody can be ahead by so much: that is told at once.
-            for student in crowd.by_up.values():
-                student.cursors = {room: seq + MAX_AHEAD for room, seq in student.cursors.items()}
         await begin_anew(stage)
         for student in crowd.by_up.values():
             holes = len(student.cursors)

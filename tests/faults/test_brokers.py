@@ -3,56 +3,28 @@
 import asyncio
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from deploy.demo.local_system import LocalSystem
-from deploy.local.kafka_native import NativeKafka, native_kafka_cluster
-from deploy.local.store_process import StoreProcess
 from tests.faults.crowd import Crowd, open_crowd
 from tests.faults.outcomes import Outcome
-from tests.faults.stage import TOLD, require_native, system_on
+from tests.faults.stage import Cluster, addresses_of, open_cluster, require_native
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(1800)]
 
-SERVICES: Final = ("edge-1", "edge-2", "persister", "dispatcher", "api_gateway")
 ROUNDS: Final = 2
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """The system on three brokers."""
-
-    system: LocalSystem
-    brokers: list[NativeKafka]
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three brokers and the system on them."""
     require_native()
-    folder = tmp_path_factory.mktemp("cluster")
-    told = {**TOLD, "KAFKA_REPLICATION_FACTOR": "3"}
-    store = StoreProcess(folder / "data")
-    try:
-        store.start()
-        with (
-            native_kafka_cluster(folder / "data", 3) as brokers,
-            system_on(
-                folder,
-                kafka=",".join(broker.address for broker in brokers),
-                store=store.address,
-                env=dict.fromkeys(SERVICES, told),
-            ) as system,
-        ):
-            yield Cluster(system, brokers)
-    finally:
-        store.close()
+    with open_cluster(tmp_path_factory.mktemp("cluster"), {}) as opened:
+        yield opened
 
 
 @pytest.mark.usefixtures("long_only")
@@ -103,7 +75,7 @@ async def test_with_one_broker_of_three_sends_are_refused_and_nothing_is_acked_f
 
 async def all_in_sync(cluster: Cluster) -> bool:
     """Whether every partition has its three replicas: only then may the next broker go."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=",".join(one.address for one in cluster.brokers))
+    admin = AIOKafkaAdminClient(bootstrap_servers=addresses_of(cluster.brokers))
     await admin.start()
     try:
         described = await admin.describe_topics(await admin.list_topics())

@@ -56,7 +56,7 @@ async def restart(*services: ServiceProcess) -> None:
 
 
 async def test_retention_past_a_cursor_is_a_hole_that_clients_are_told_of(
-    stage: Stage, seed: int, minutes: float, outcome: Outcome
+    stage: Stage, seed: int, outcome: Outcome
 ) -> None:
     """retention past the clients' cursors, while all edges restart"""
     edges = stage.system.edges

@@ -113,9 +113,7 @@ async def poison_all(crowd: Crowd, rng: random.Random, write_to: Write) -> dict[
     return reasons
 
 
-async def test_poison_is_set_aside_and_can_be_sent_again(
-    stage: Stage, seed: int, minutes: float, outcome: Outcome
-) -> None:
+async def test_poison_is_set_aside_and_can_be_sent_again(stage: Stage, seed: int, outcome: Outcome) -> None:
     """poison: bad JSON, unknown version, two types or ids, ones without a value, wrong key, 20 and 900 KB,
     no headers, tombstone"""
     rng = random.Random(seed)

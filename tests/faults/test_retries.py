@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.crowd import SMALL, Crowd, open_crowd
+from tests.faults.crowd import Crowd, open_crowd
 from tests.faults.history import Acked, Connection, Said
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage
@@ -24,13 +24,13 @@ class Retrier:
         self.group = rng.choice(crowd.groups[2:])
         self.up = rng.choice(self.group.members)
         self._crowd = crowd
-        self._stage = stage
+        self.stage = stage
         self.clients: dict[str, ChatClient] = {}
 
     async def connect(self, name: str) -> None:
         client = ChatClient(self.up)
-        url = self._stage.system.edge_urls[name]
-        await client._io.connect(url, auth={"token": self._stage.system.mint_token(self.up)})
+        url = self.stage.system.edge_urls[name]
+        await client._io.connect(url, auth={"token": self.stage.system.mint_token(self.up)})
         self.clients[name] = client
 
     async def disconnect(self) -> None:
@@ -61,27 +61,27 @@ class Retrier:
         assert (first.seq, first.timestamp) == (ack.seq, ack.timestamp), f"{ack.id} was acked as two messages"
 
 
-Way = Callable[[Retrier, str, Stage], Awaitable[None]]
+Way = Callable[[Retrier, str], Awaitable[None]]
 
 
-async def same_edge(one: Retrier, message_id: str, stage: Stage) -> None:
+async def same_edge(one: Retrier, message_id: str) -> None:
     for _ in range(3):
         await one.send("edge-1", message_id)
 
 
-async def another_edge(one: Retrier, message_id: str, stage: Stage) -> None:
+async def another_edge(one: Retrier, message_id: str) -> None:
     for name in ("edge-1", "edge-2", "edge-1"):
         await one.send(name, message_id)
 
 
-async def concurrently(one: Retrier, message_id: str, stage: Stage) -> None:
+async def concurrently(one: Retrier, message_id: str) -> None:
     sends = [one.send(name, message_id) for name in ("edge-1", "edge-2") * 5]
     await asyncio.gather(*sends)
 
 
-async def after_a_death(one: Retrier, message_id: str, stage: Stage) -> None:
+async def after_a_death(one: Retrier, message_id: str) -> None:
     """The edge dies with the message on its way: nobody knows whether the log has it."""
-    edge = stage.system.services["edge-1"]
+    edge = one.stage.system.services["edge-1"]
     sending = asyncio.create_task(one.send("edge-1", message_id))
     await asyncio.sleep(0)
     await asyncio.to_thread(edge.kill)
@@ -99,7 +99,7 @@ async def test_the_same_id_sent_again_is_one_message(
     """the same id sent again: on the same edge, on another, concurrently on both, after an edge's death"""
     rng = random.Random(seed)
     ways: list[Way] = [same_edge, another_edge, concurrently, after_a_death]
-    async with open_crowd(stage.system, seed, SMALL) as crowd, AsyncExitStack() as stack:
+    async with open_crowd(stage.system, seed) as crowd, AsyncExitStack() as stack:
         async with crowd.chatting():
             for number in range(20 if minutes else 2):
                 one = Retrier(crowd, stage, rng)
@@ -109,7 +109,7 @@ async def test_the_same_id_sent_again_is_one_message(
                 for way in ways if number else ways[:3]:
                     message_id = f"retried-{seed}-{number}-{way.__name__}"
                     one.said(message_id)
-                    await way(one, message_id, stage)
+                    await way(one, message_id)
                     assert message_id in crowd.recorder.acks, f"{message_id} was never acked"
                     outcome.counts[way.__name__] += 1
         outcome.checked = await crowd.judge()
