@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 
 from runtime.kafka import started_producer, write
 from runtime.log_reader import MAX_POLL_RECORDS, POLL_MS
@@ -21,7 +21,7 @@ from tests.bench.processes import Rig, Size
 from tests.bench.rounds import Figures, compare, percentile
 from tests.bench.socket_clients import TEXT, Student, connect_all, require_ack, until
 from tests.bench.table import Row
-from tests.integration.backing import new_group, open_log
+from tests.integration.backing import new_group, open_admin, open_log
 
 GROUPS = 30
 PER_S = 300
@@ -155,14 +155,10 @@ class BareKafka:
 
 async def make_topic(settings: KafkaSettings, name: str) -> None:
     """Create a topic as ``chat.messages`` is."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await admin.start()
-    try:
+    async with open_admin(settings.kafka_bootstrap_servers) as admin:
         config = topics.ALL[topics.MESSAGES].config
         replicas = settings.kafka_replication_factor
         await admin.create_topics([NewTopic(name, settings.kafka_partitions, replicas, topic_configs=config)])
-    finally:
-        await admin.close()
 
 
 async def run(rig: Rig, size: Size) -> list[Row]:

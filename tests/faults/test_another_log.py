@@ -8,7 +8,6 @@ from typing import Final
 
 import aiohttp
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.demo.service_process import ServiceProcess
 from deploy.local.processes import wait_until
@@ -19,6 +18,7 @@ from schemas import topics
 from tests.faults.crowd import Crowd, open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage, open_stage, require_native
+from tests.integration.backing import open_admin
 from tests.waiting import eventually
 
 pytestmark = [
@@ -43,12 +43,8 @@ def own_stage(tmp_path: Path) -> Iterator[Stage]:
 async def create_messages_anew(stage: Stage) -> None:
     """Delete the topic of messages and create it again."""
     settings = KafkaSettings(kafka_bootstrap_servers=stage.broker.address)
-    admin = AIOKafkaAdminClient(bootstrap_servers=stage.broker.address)
-    await admin.start()
-    try:
+    async with open_admin(stage.broker.address) as admin:
         await admin.delete_topics([topics.MESSAGES])
-    finally:
-        await admin.close()
     await ensure_topics(settings, [topics.MESSAGES])
 
 

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Final
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.faults.crowd import Crowd, open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Cluster, addresses_of, open_cluster, require_native
+from tests.integration.backing import open_admin
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -75,12 +75,8 @@ async def test_with_one_broker_of_three_sends_are_refused_and_nothing_is_acked_f
 
 async def all_in_sync(cluster: Cluster) -> bool:
     """Whether every partition has its three replicas: only then may the next broker go."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=addresses_of(cluster.brokers))
-    await admin.start()
-    try:
+    async with open_admin(addresses_of(cluster.brokers)) as admin:
         described = await admin.describe_topics(await admin.list_topics())
-    finally:
-        await admin.close()
     return all(len(one["isr"]) == 3 for topic in described for one in topic["partitions"])
 
 

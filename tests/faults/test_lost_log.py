@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import RecordsToDelete
 
 from deploy.demo.service_process import ServiceProcess
 from deploy.local.processes import wait_until
@@ -15,6 +15,7 @@ from schemas import topics
 from tests.faults.crowd import mongo_settings, open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage
+from tests.integration.backing import open_admin
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -42,13 +43,9 @@ async def until_all_is_stored(stage: Stage) -> None:
 
 async def drop_everything(stage: Stage) -> None:
     """Let retention take all messages that are in the log now."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=stage.broker.address)
-    await admin.start()
-    try:
+    async with open_admin(stage.broker.address) as admin:
         all_of_it = RecordsToDelete(before_offset=-1)
         await admin.delete_records(dict.fromkeys(PARTITIONS, all_of_it))
-    finally:
-        await admin.close()
 
 
 async def restart(*services: ServiceProcess) -> None:

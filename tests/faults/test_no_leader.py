@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.kafka_native import native_kafka_cluster
 from runtime import log_reader
@@ -16,6 +15,7 @@ from runtime.log_reader import LogReader
 from runtime.settings import KafkaSettings
 from schemas import topics
 from tests.faults.stage import require_native
+from tests.integration.backing import open_admin
 from tests.waiting import eventually
 
 pytestmark = [
@@ -68,14 +68,10 @@ async def test_what_the_other_partitions_hold_is_read_while_one_has_no_leader(
 
 async def leaders_of(settings: KafkaSettings) -> dict[int, int]:
     """Return which broker leads each partition, as soon as every one has a leader."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await admin.start()
-    try:
+    async with open_admin(settings.kafka_bootstrap_servers) as admin:
         while True:
             (described,) = await admin.describe_topics([settings.topic(topics.MESSAGES)])
             leaders = {one["partition"]: one["leader"] for one in described["partitions"]}
             if len(leaders) == settings.kafka_partitions and min(leaders.values()) > 0:
                 return leaders
             await asyncio.sleep(0.2)
-    finally:
-        await admin.close()

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.demo.local_system import LocalSystem
 from deploy.local.kafka_native import SideDoor
@@ -16,6 +15,7 @@ from tests.faults.crowd import open_crowd
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import BROKERS, open_cluster, require_native
 from tests.faults.tcp_proxy import FROZEN, GOOD, TcpProxy
+from tests.integration.backing import open_admin
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -51,12 +51,8 @@ def ways(tmp_path: Path) -> Iterator[Ways]:
 
 async def leader_of(topic: str, ways: Ways) -> int:
     """Return the number of the broker that leads a topic of one partition."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=ways.to_broker[1].address)
-    await admin.start()
-    try:
+    async with open_admin(ways.to_broker[1].address) as admin:
         (described,) = await admin.describe_topics([topic])
-    finally:
-        await admin.close()
     (partition,) = described["partitions"]
     return int(partition["leader"])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import jwt
+from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.backing import RunningBacking, backing_services
 from runtime.kafka import started_producer, write
@@ -72,6 +73,17 @@ class Log:
         """End a membership."""
         key = membership_key(group, up)
         await self.write(topics.MEMBERSHIPS, tombstone(key=key, source="test", kind=MemberJoined))
+
+
+@asynccontextmanager
+async def open_admin(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect to Kafka as an administrator for the length of the block."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 @asynccontextmanager

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from pydantic import SecretStr
 
 from runtime.mongo import open_store
 from runtime.settings import MongoSettings
+from tests.integration.backing import open_admin
 
 DEADLINE_MS = 60_000
 PARTITION = 3
@@ -20,9 +21,7 @@ async def make_topic(
     bootstrap: str, name: str, config: dict[str, str] | None = None, *, partitions: int = 12, copies: int = 1
 ) -> None:
     """Create a topic; raises AssertionError with the broker's word when it refuses."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
+    async with open_admin(bootstrap) as admin:
         new = NewTopic(name, partitions, copies, topic_configs=config or {})
         answer = await admin.create_topics([new])
         assert [error[1] for error in answer.topic_errors] == [0], answer
@@ -31,8 +30,6 @@ async def make_topic(
         while len((await admin.describe_topics([name]))[0]["partitions"]) != partitions:
             assert asyncio.get_running_loop().time() < end, name
             await asyncio.sleep(0.1)
-    finally:
-        await admin.close()
 
 
 async def produce(bootstrap: str, topic: str, values: Sequence[bytes], *, idempotent: bool) -> list[int]:

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -22,7 +22,7 @@ from runtime.kafka_topics import config_of
 from schemas import topics
 from schemas.client_events import ChatMessage
 from schemas.ids import new_id
-from tests.integration.backing import new_up
+from tests.integration.backing import new_up, open_admin
 from tests.integration.demo.system import Campus, open_campus, running_system
 from tests.waiting import eventually
 
@@ -101,17 +101,6 @@ async def is_sealed(admin: AIOKafkaAdminClient) -> bool:
     return topics.SEAL.items() <= {name: value for name, value, *_ in entries}.items()
 
 
-@asynccontextmanager
-async def admin_of(env: dict[str, str]) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Connect to a service's Kafka for the length of the block."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=env["KAFKA_BOOTSTRAP_SERVERS"])
-    await admin.start()
-    try:
-        yield admin
-    finally:
-        await admin.close()
-
-
 @contextmanager
 def nobody_stores(system: LocalSystem) -> Iterator[None]:
     """Let the persister rest within the block: what is said meanwhile is not stored."""
@@ -126,7 +115,7 @@ def nobody_stores(system: LocalSystem) -> Iterator[None]:
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 async def test_who_ends_a_growth_finds_all_as_it_was(system: LocalSystem, signum: signal.Signals) -> None:
     env = dict(system.services["persister"].process.env)
-    async with open_campus(system) as campus, admin_of(env) as admin:
+    async with open_campus(system) as campus, open_admin(env["KAFKA_BOOTSTRAP_SERVERS"]) as admin:
         ups = (new_up(), new_up())
         group = await campus.group(*ups)
         with nobody_stores(system):

@@ -6,13 +6,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.backing import RunningBacking
 from persister.growing_topics import GrowingTopics
 from runtime.kafka_topics import ensure_topics
 from runtime.settings import KafkaSettings
 from schemas import topics
+from tests.integration.backing import open_admin
 from tests.integration.persister.processes import History, Persister, open_history
 
 GENERATIONS = count(100 + uuid4().int % 800)
@@ -31,16 +31,12 @@ def topics_of_its_own() -> Iterator[None]:
 async def topics_exist(backing: RunningBacking) -> None:
     """Tests write to the log before any service runs, and none would make the topics of this generation."""
     settings = KafkaSettings()
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await admin.start()
-    try:
+    async with open_admin(settings.kafka_bootstrap_servers) as admin:
         growing = GrowingTopics(settings, admin, None)
         for name in topics.OF_GENERATIONS:
             if not await growing.exists(settings.topic(name)):
                 config = topics.ALL[name].config
                 await growing.create(settings.topic(name), settings.kafka_partitions, config)
-    finally:
-        await admin.close()
     await ensure_topics(settings, topics.ALL)
 
 

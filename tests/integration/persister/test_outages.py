@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import RecordsToDelete
 
 from deploy.local.backing import RunningBacking
 from persister import app, pipeline
@@ -16,7 +16,7 @@ from runtime import metrics
 from runtime.service import Service, running
 from runtime.settings import KafkaSettings
 from schemas import documents, topics
-from tests.integration.backing import Log, new_group
+from tests.integration.backing import Log, new_group, open_admin
 from tests.integration.persister.messages import holds, say_many
 from tests.integration.persister.processes import (
     History,
@@ -194,12 +194,8 @@ async def test_records_that_the_log_dropped_before_they_were_stored_are_told_of(
 
 async def drop_before(tp: TopicPartition, offset: int) -> None:
     """Let the log drop the oldest records, as it does once they are too old."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=KafkaSettings().kafka_bootstrap_servers)
-    await admin.start()
-    try:
+    async with open_admin(KafkaSettings().kafka_bootstrap_servers) as admin:
         await admin.delete_records({tp: RecordsToDelete(before_offset=offset)})
-    finally:
-        await admin.close()
 
 
 @pytest.mark.usefixtures("durable")
