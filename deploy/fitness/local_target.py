@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from deploy.demo.local_system import LocalSystem
+from deploy.local.backing import without_given
 from deploy.local.service import BackingProcess
 from loadtest.run import Target
 from loadtest.server_side import Watched
 from loadtest.tokens import SECRET_VARIABLE
-
-NOT_OURS = ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_DURABLE", "MONGODB_URI")
-"""A load test writes groups and messages: it never does so into somebody's broker by accident."""
 
 STORE_NICENESS: Final = 10
 
@@ -24,12 +22,12 @@ def local_target(folder: Path, *, edges: int = 2) -> Iterator[Target]:
 
     The store is given less CPU than the rest, where CPU is short: storing may wait, people may not.
     """
-    environ = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     with LocalSystem(
         data_dir=folder / "data",
         log_dir=folder / "logs",
         edges=edges,
-        environ=environ,
+        # A load test writes groups and messages: never into somebody's broker by accident.
+        environ=without_given(os.environ),
         usual_ports=False,
     ) as system:
         if isinstance(system.backing.store, BackingProcess):

@@ -4,8 +4,6 @@ It says what runs where, and creates neither topics nor collections. Blocking: i
 event loop call it by asyncio.to_thread.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,9 +17,7 @@ from deploy.local.kafka_native import missing_for_native_kafka, plan_cluster
 from deploy.local.processes import ManagedProcess
 from deploy.local.service import BackingProcess, BackingService
 from deploy.local.store_process import StoreProcess, missing_for_store, mongodb_uri
-from deploy.local.ways import Facts, NoWayError, Way, allowed_ways, choose_way
-
-__all__ = ["NoWayError", "RunningBacking", "backing_services"]
+from deploy.local.ways import Facts, Way, allowed_ways, choose_way
 
 KAFKA_URL, STORE_URL, DURABLE = "KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "KAFKA_DURABLE"
 
@@ -37,6 +33,11 @@ STORE_WORDS = {
     Way.NATIVE: "SecantusDB as a process of this machine",
     Way.PIP: "SecantusDB as a process of this machine",
 }
+
+
+def without_given(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return all variables but those by which somebody's broker and store are given: they are not used."""
+    return {name: value for name, value in environ.items() if name not in (KAFKA_URL, STORE_URL, DURABLE)}
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,20 @@ import aiohttp
 from deploy.demo.fill import InternalApi
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.university import PlannedGroup
+from deploy.local.backing import without_given
 from loadtest.rest import RestApi
 from tests.integration.backing import new_group
-
-NOT_OURS = ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_DURABLE", "MONGODB_URI")
 
 
 @contextmanager
 def running_system(folder: Path, **options: Any) -> Iterator[LocalSystem]:
     """Run the system, its data and logs under ``folder``, on ports that no other system prefers."""
-    environ = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     with LocalSystem(
-        data_dir=folder / "data", log_dir=folder / "logs", environ=environ, usual_ports=False, **options
+        data_dir=folder / "data",
+        log_dir=folder / "logs",
+        environ=without_given(os.environ),
+        usual_ports=False,
+        **options,
     ) as system:
         yield system
 

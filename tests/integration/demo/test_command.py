@@ -15,8 +15,8 @@ import pytest
 
 from deploy.demo.environment import PUBLIC_PORT
 from deploy.demo.figures import UNKNOWN
+from deploy.local.backing import without_given
 from deploy.local.kafka_in_memory import missing_for_in_memory_kafka
-from tests.integration.demo.system import NOT_OURS
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -33,13 +33,12 @@ class Demo:
         self.mark = uuid4().hex
         self.log_dir = folder / "logs"
         self.output = folder / "output.txt"
-        environ = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
         argv = [sys.executable, "-u", "-m", "deploy.demo", "--log-dir", str(self.log_dir), *arguments]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 argv,
                 cwd=REPOSITORY,
-                env={**environ, MARK: self.mark, "TMPDIR": str(folder)},
+                env={**without_given(os.environ), MARK: self.mark, "TMPDIR": str(folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local import backing as module
-from deploy.local.backing import NoWayError, RunningBacking, backing_services
+from deploy.local.backing import RunningBacking, backing_services
 from deploy.local.given import GivenService, NotOursError
+from deploy.local.ways import NoWayError
 
 GIVEN = {
     "KAFKA_BOOTSTRAP_SERVERS": "kafka-1:9092,kafka-2:9092",
