@@ -3,8 +3,6 @@
 It prints, on stdout, only the lines to export; what it has to say goes to stderr.
 """
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import sys

@@ -1,7 +1,5 @@
 """A backing service that somebody else runs and whose URL we were given: used, never disturbed."""
 
-from __future__ import annotations
-
 from typing import NoReturn
 
 

@@ -4,8 +4,6 @@ It keeps everything in memory: whatever ends the process ends the records. It kn
 idempotent producers nor transactions.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 from pathlib import Path

@@ -3,8 +3,6 @@
 Needs Java 17+ and the jars that `make setup` brings. It creates no topics.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 import shutil

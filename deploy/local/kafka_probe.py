@@ -3,8 +3,6 @@
 An open port is no proof, Kafka binds it seconds before it answers. Blocking, no client library.
 """
 
-from __future__ import annotations
-
 import socket
 import struct
 

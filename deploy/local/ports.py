@@ -1,7 +1,5 @@
 """Free TCP ports for services of this machine. Chooses only; binding is the service's."""
 
-from __future__ import annotations
-
 import random
 import socket
 from collections.abc import Sequence

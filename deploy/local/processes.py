@@ -3,8 +3,6 @@
 It knows nothing of what it runs. Nothing is started at import.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

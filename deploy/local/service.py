@@ -1,7 +1,5 @@
 """What a test or the demo may do to a backing service, and the kind that is a process of ours."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Protocol
 

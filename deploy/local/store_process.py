@@ -3,8 +3,6 @@
 It creates no collections and no indexes.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Chooses how a backing service is found: the first of four ways that works here. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 

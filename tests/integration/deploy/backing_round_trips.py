@@ -1,7 +1,5 @@
 """What the tests of backing services do with them: write and read by the clients that services use."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 

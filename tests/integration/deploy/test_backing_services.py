@@ -1,7 +1,5 @@
 """The backing services of this machine really start, serve, die and come back."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

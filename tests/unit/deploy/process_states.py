@@ -1,7 +1,5 @@
 """What the kernel says of a process, and programs for children that do little."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

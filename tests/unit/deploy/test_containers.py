@@ -1,7 +1,5 @@
 """Docker: everything up to the call of the engine, and the compose file as compose would read it."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,12 +43,12 @@ class RecordingDocker:
         self.created: dict[str, Any] = {}
         self.client = self
 
-    def create(self, image: str, **how: Any) -> RecordingDocker:
+    def create(self, image: str, **how: Any) -> "RecordingDocker":
         self.verbs.append("create")
         self.created = {"image": image, **how}
         return self
 
-    def start(self, container: RecordingDocker | None = None) -> None:
+    def start(self, container: "RecordingDocker | None" = None) -> None:
         if container is None:  # the engine's client is told which; the container itself is not
             self.verbs.append("start")
 

@@ -1,7 +1,5 @@
 """Child processes: started again and again, ended in every way, and never left behind."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
