@@ -1,5 +1,6 @@
 """The real broker and store of the integration tests, started once a run, and what tests do with them."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +12,7 @@ import jwt
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.backing import RunningBacking, backing_services
+from deploy.local.service import BackingService
 from runtime.kafka import started_producer, write
 from runtime.kafka_topics import ensure_topics
 from runtime.settings import KafkaSettings
@@ -48,6 +50,17 @@ def new_group() -> str:
 def new_up() -> str:
     """Return a UP number that no other test is likely to have."""
     return f"up{uuid4().int % 10**9:09d}"
+
+
+@asynccontextmanager
+async def away(service: BackingService, how: str) -> AsyncIterator[None]:
+    """Let a broker or a store be ``stopped`` or ``frozen`` for the length of the block."""
+    leave, come_back = (service.stop, service.start) if how == "stopped" else (service.freeze, service.thaw)
+    await asyncio.to_thread(leave)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(come_back)
 
 
 class Log:

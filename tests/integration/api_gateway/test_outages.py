@@ -12,7 +12,7 @@ from runtime.settings import MongoSettings
 from schemas import topics
 from schemas.documents import PROGRESS, progress_key
 from tests.integration.api_gateway.gateways import Answer, Gateway, gateway
-from tests.integration.backing import new_up
+from tests.integration.backing import away, new_up
 from tests.waiting import DEADLINE_S
 
 REFUSED = 3
@@ -48,16 +48,10 @@ async def test_without_mongodb_history_is_refused_and_everything_else_goes_on(
     backing: RunningBacking, stored: str, outage: str
 ) -> None:
     up = new_up()
-    away, back = (
-        (backing.store.stop, backing.store.start)
-        if outage == "stopped"
-        else (backing.store.freeze, backing.store.thaw)
-    )
     async with gateway(mongodb_database=stored, mongodb_timeout_ms=1000, read_timeout_ms=1500) as here:
         group = await a_group(here, up)
         await post(here, group, up, "before")
-        await asyncio.to_thread(away)
-        try:
+        async with away(backing.store, outage):
             for path in (f"/chat/{group}/message", "/chat/message"):
                 refused = await here.as_user(up, "GET", path)
                 assert (refused.status, refused.code) == (503, "history_unavailable")
@@ -69,8 +63,6 @@ async def test_without_mongodb_history_is_refused_and_everything_else_goes_on(
             shown = await here.as_user(up, "GET", f"/chat/group/{group}")
             assert (shown.status, shown.said["users"]) == (200, [up])
             assert here.service.health.faults(readiness=True) == {}
-        finally:
-            await asyncio.to_thread(back)
         last = written[-1].said["seq"]
         caught_up = await here.answers(
             up, f"/chat/{group}/message", lambda it: it.said.get("storedUpTo", -1) >= last
@@ -86,16 +78,10 @@ async def test_without_kafka_writes_are_refused_and_everything_else_goes_on(
     backing: RunningBacking, stored: str, outage: str
 ) -> None:
     up = new_up()
-    away, back = (
-        (backing.kafka.stop, backing.kafka.start)
-        if outage == "stopped"
-        else (backing.kafka.freeze, backing.kafka.thaw)
-    )
     async with gateway(mongodb_database=stored, send_timeout_ms=1000, refuse_when_waiting_ms=500) as here:
         group = await a_group(here, up)
         await post(here, group, up, "before")
-        await asyncio.to_thread(away)
-        try:
+        async with away(backing.kafka, outage):
             for n in range(REFUSED):
                 refused = await post(here, group, up, f"away-{n}")
                 assert (refused.status, refused.code) == (503, "unavailable")
@@ -105,8 +91,6 @@ async def test_without_kafka_writes_are_refused_and_everything_else_goes_on(
             shown = await here.as_user(up, "GET", f"/chat/{group}/message")
             assert [one["message"] for one in shown.said["messages"]] == ["before"]
             assert (await here.as_user(up, "GET", "/chat/group")).status == 200
-        finally:
-            await asyncio.to_thread(back)
         for n in range(REFUSED):
             await accepted(here, group, up, f"away-{n}")
         last = await accepted(here, group, up, "after")

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from deploy.local.backing import RunningBacking
 from tests.integration.api_gateway.gateways import Answer, Gateway, gateway
-from tests.integration.backing import new_group, new_up
+from tests.integration.backing import away, new_group, new_up
 from tests.waiting import eventually
 
 WRITES = 20
@@ -37,14 +37,11 @@ async def test_writes_that_kafka_has_yet_to_take_are_answered_when_it_has(backin
         refuse_when_waiting_ms=60_000,
         shutdown_deadline_s=120,
     ) as here:
-        await asyncio.to_thread(backing.kafka.freeze)
-        try:
+        async with away(backing.kafka, "frozen"):
             writes = begin(here)
             await eventually("they wait", lambda: value_of("chat_gateway_pending_writes") == WRITES)
             closing = asyncio.create_task(here.service.resources.aclose())
             await eventually("it takes nothing new", lambda: takes_nothing_new(here))
-        finally:
-            await asyncio.to_thread(backing.kafka.thaw)
         answers = await asyncio.gather(*writes)
         await closing
     assert {(one.status, one.said["stored"]) for one in answers} == {(202, False)}

@@ -7,6 +7,7 @@ import pytest
 
 from deploy.local.backing import RunningBacking
 from deploy.local.kafka_in_memory import InMemoryKafka, missing_for_in_memory_kafka
+from tests.integration.backing import away
 from tests.integration.dispatcher.dispatchers import World, world
 from tests.waiting import eventually
 
@@ -22,16 +23,12 @@ async def test_outages_of_kafka_move_nobody(here: World, backing: RunningBacking
     dispatcher = here.start()
     here.edges.report("a", "b", "c")
     before = await here.until_held_by("a", "b", "c")
-    kafka = backing.kafka
-    for leave, come_back in ((kafka.stop, kafka.start), (kafka.freeze, kafka.thaw)):
-        await asyncio.to_thread(leave)
-        away = asyncio.create_task(asyncio.sleep(AWAY_S))
-        try:
+    for outage in ("stopped", "frozen"):
+        async with away(backing.kafka, outage):
+            long_enough = asyncio.create_task(asyncio.sleep(AWAY_S))
             await dispatcher.until("is not ready", lambda body: body["status"] == "failing", "/readyz")
             assert (await dispatcher.get("/healthz"))[0] == 200
-            await away
-        finally:
-            await asyncio.to_thread(come_back)
+            await long_enough
         await dispatcher.until("is ready", lambda body: body["status"] == "ok", "/readyz")
         rounds = here.edges.rounds
         await eventually("edges report again", lambda: here.edges.rounds >= rounds + 8)  # noqa: B023

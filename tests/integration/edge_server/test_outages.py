@@ -12,7 +12,7 @@ from runtime import kafka
 from runtime.kafka import new_producer
 from runtime.settings import KafkaSettings
 from schemas import topics
-from tests.integration.backing import Log, new_group, new_up
+from tests.integration.backing import Log, away, new_group, new_up
 from tests.integration.edge_server.edges import ChatClient, edge, ready
 from tests.waiting import eventually
 
@@ -42,19 +42,11 @@ async def test_without_kafka_sends_are_refused_and_nothing_acked_is_lost(
         speaker = await ready(log, group, ChatClient(new_up()), one)
         listener = await ready(log, group, ChatClient(new_up()), two)
         await speaker.say(group, "before")
-        away, back = (
-            (backing.kafka.stop, backing.kafka.start)
-            if outage == "stopped"
-            else (backing.kafka.freeze, backing.kafka.thaw)
-        )
-        await asyncio.to_thread(away)
         refused: list[str] = []
-        try:
+        async with away(backing.kafka, outage):
             for n in range(REFUSED):
                 answer = await speaker.say(group, f"away-{n}", id=f"id-away-{n}")
                 refused.append(answer["error"]["code"])
-        finally:
-            await asyncio.to_thread(back)
         assert refused == ["unavailable"] * REFUSED
         for n in range(REFUSED):
             await say_until_acked(speaker, group, f"away-{n}")
@@ -76,15 +68,12 @@ async def test_clients_of_an_edge_that_is_cut_off_from_the_log_are_closed_once_i
         client = await ready(log, group, ChatClient(new_up()), one)
         for outage in ("first", "second"):
             await eventually("it is well", lambda: not one.service.health.faults(readiness=True))
-            await asyncio.to_thread(backing.kafka.freeze)
-            try:
+            async with away(backing.kafka, "frozen"):
                 await eventually("everybody is closed", lambda: one.connected() == 0)
                 assert "taken no report" in one.service.health.faults(readiness=True)["log"]
                 client = await ChatClient(client.up).connect(one, since={group: -1})
                 await asyncio.sleep(2.0)
                 assert client.disconnects == 0, "who was sent here again stays"
-            finally:
-                await asyncio.to_thread(backing.kafka.thaw)
             await say_until_acked(client, group, outage)
             await client.heard(outage)
         await client.disconnect()
