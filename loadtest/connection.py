@@ -45,7 +45,7 @@ class ConnectRefusedError(Exception):
 
 
 class Owner(Protocol):
-    """What a connection tells its owner. None of these may fail, but for `on_event`."""
+    """What a connection tells its owner. Of these only `on_event` may raise."""
 
     def on_message(self, message: ChatMessage) -> None:
         """Take a chat message."""
@@ -56,10 +56,10 @@ class Owner(Protocol):
             self.on_message(message)
 
     def on_event(self, name: str, payload: Any) -> None:
-        """Take any other event. What is wrong with its payload is raised, as where a message is none."""
+        """Take any other event. Raises where its payload is not as agreed; `on_not_understood` follows."""
 
     def on_not_understood(self, why: str) -> None:
-        """An edge that had let the student in said what is no word of its own. `on_lost` follows."""
+        """An edge that had let the student in sent something that nobody understands. `on_lost` follows."""
         log.warning("an edge was not understood: %s", why)
 
     def on_lost(self, reason: str) -> None:

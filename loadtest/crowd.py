@@ -1,7 +1,7 @@
 """Who takes part, and who is in which group. Pure: the same run and scenario give the same crowd.
 
-Every process has students of its own, whose groups hold nobody else: so each can judge alone what its
-students must receive, and no two clocks are compared.
+Every process has students of its own, and their groups hold nobody else: so it can judge alone what they must
+receive, and the clocks of two processes are never compared.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Keeps what came of a run: a folder that takes nothing is noticed before it, and no file is left half."""
+"""Writes results. A folder that cannot be written to is noticed before a run; no file is left half."""
 
 from pathlib import Path
 from tempfile import TemporaryFile

@@ -166,7 +166,7 @@ class Memory:
         return received
 
     def meet(self, message: ChatMessage) -> Said | None:
-        """Note where a received message stands in the log; return what we said, if it is ours to know."""
+        """Note where a received message stands in the log; return what we know of saying it, if we do."""
         said = self.said.get(message.id)
         if said is None:
             if not self._was_said(message):
@@ -229,7 +229,7 @@ class Memory:
         return min((one.last for one in self._members[room] if one.after is not None), default=MAX_SEQ)
 
     def _was_said(self, message: ChatMessage) -> bool:
-        """Return whether it may be one that we have forgotten: its id was given, its place is taken."""
+        """Return whether it may be one that we have forgotten: we gave its id, and know of its seq."""
         number, newest = (_number(one, self._prefix) for one in (message.id, self._newest_id))
         return 0 <= number <= newest and message.seq in self.seqs[message.room]
 

@@ -27,7 +27,7 @@ class Job(BaseModel):
 class Second(BaseModel):
     """What happened in one second.
 
-    ``other_…`` are those of messages that were planned while nothing is measured.
+    ``other_…`` are the latencies of messages that were planned while nothing was measured.
     """
 
     at: int
@@ -64,7 +64,7 @@ class Verdict(BaseModel):
     refused: int
     absent: int = Field(default=0, description="Students whom no edge has ever let in.")
     holes: int
-    not_understood: int = Field(default=0, description="Times that an edge said what is no word of its own.")
+    not_understood: int = Field(default=0, description="Times that an edge sent what nobody understands.")
     connections: int
     missing: int
     doubled: int
@@ -73,9 +73,7 @@ class Verdict(BaseModel):
     leaked: int
     not_acked: int
     not_stored: int = 0
-    stored_wrong: int = Field(
-        default=0, description="Messages that history has otherwise than they were said."
-    )
+    stored_wrong: int = Field(default=0, description="Messages that differ in history from what was said.")
     history_checked: int
     unread: str = Field(default="", description="Why history could not be read, where it could not.")
     cpu_s: float

@@ -79,7 +79,9 @@ class Scenario(Part):
     text_chars: int = Field(default=80, ge=0, le=15_500)
     phases: tuple[Phase, ...] = ()
     replay: Replay | None = None
-    settle_s: float = Field(default=15.0, ge=0, description="No news for so long: what misses is missing.")
+    settle_s: float = Field(
+        default=15.0, ge=0, description="After so long without news, what has not come is missing."
+    )
     check_history: int = Field(default=20, ge=0, description="Groups a process whose history is compared.")
     objectives: Objectives = Objectives()
 

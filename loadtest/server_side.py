@@ -1,4 +1,4 @@
-"""What the servers use meanwhile: from their ``/metrics``, and from the kernel for processes of this machine.
+"""What servers use in a run: from their ``/metrics``, and from the kernel for processes of this machine.
 
 It reads; it never decides. A server that does not answer is left out of that moment.
 """
