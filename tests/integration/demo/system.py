@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from deploy.demo.fill import InternalApi
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.university import PlannedGroup
 from deploy.local.backing import without_given
 from loadtest.rest import RestApi
+from runtime.settings import KafkaSettings
+from schemas import topics
 from tests.integration.backing import new_group
 
 
@@ -30,6 +33,31 @@ def running_system(folder: Path, **options: Any) -> Iterator[LocalSystem]:
         **options,
     ) as system:
         yield system
+
+
+async def records_of(system: LocalSystem, *names: str) -> list[ConsumerRecord]:
+    """Return all records that stand in these topics now."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=system.backing.env()["KAFKA_BOOTSTRAP_SERVERS"],
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        keyed = KafkaSettings().kafka_partitions
+        partitions = [
+            TopicPartition(name, n) for name in names for n in range(topics.ALL[name].partitions(keyed))
+        ]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        records: list[ConsumerRecord] = []
+        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
+            for batch in (await consumer.getmany(timeout_ms=1_000)).values():
+                records += batch
+        return records
+    finally:
+        await consumer.stop()
 
 
 class Campus:

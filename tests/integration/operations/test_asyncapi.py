@@ -3,25 +3,21 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 import pytest
 import socketio
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.demo.local_system import LocalSystem
 from loadtest.rest import RestApi
 from schemas import client_events, topics
 from schemas.log_records import PresenceChanged, ProfileChanged
 from tests.integration.backing import new_up
-from tests.integration.demo.system import Campus
+from tests.integration.demo.system import Campus, records_of
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.timeout(240)]
 
-READ_S = 2_000
 NOW_MS = 1_700_000_000_000
 
 
@@ -89,37 +85,6 @@ async def test_events_and_acks_of_a_real_edge_are_as_described(campus: Campus, d
         described.check(from_edge[event], payload)
 
 
-async def read_all(system: LocalSystem) -> list[Any]:
-    """Return all records of all topics that are there now."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=system.backing.env()["KAFKA_BOOTSTRAP_SERVERS"],
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    try:
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in topics.ALL
-            for number in await consumer_partitions(consumer, topic)
-        ]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        records: list[Any] = []
-        while any([await consumer.position(partition) < ends[partition] for partition in partitions]):
-            for batch in (await consumer.getmany(timeout_ms=READ_S)).values():
-                records += batch
-        return records
-    finally:
-        await consumer.stop()
-
-
-async def consumer_partitions(consumer: AIOKafkaConsumer, topic: str) -> Iterator[int]:
-    found = await consumer._client.fetch_all_metadata()
-    return iter(found.partitions_for_topic(topic) or ())
-
-
 async def test_records_of_a_real_log_are_as_described(campus: Campus, described: Described) -> None:
     up = new_up()
     group = await campus.group(up)
@@ -128,7 +93,7 @@ async def test_records_of_a_real_log_are_as_described(campus: Campus, described:
     await internal.post("/message/", token, {"group": group, "from": up, "message": "olá"})
     seen: defaultdict[str, set[str]] = defaultdict(set)
     async with asyncio.timeout(60):
-        records = await read_all(campus.system)
+        records = await records_of(campus.system, *topics.ALL)
     for record in records:
         headers = {name: value.decode() for name, value in record.headers}
         seen[record.topic].add(headers["ce_type"])

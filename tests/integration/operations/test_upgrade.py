@@ -8,13 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.replay import plan_of, run_replay
 from deploy.demo.service_process import ServiceProcess
 from deploy.local.kafka_native import REPOSITORY
 from schemas import topics
+from tests.integration.demo.system import records_of
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -72,23 +72,7 @@ async def roll(system: LocalSystem, code: Path) -> None:
 
 async def values(system: LocalSystem) -> list[bytes]:
     """Return what all messages in the log say."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=system.backing.env()["KAFKA_BOOTSTRAP_SERVERS"],
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(topics.MESSAGES, n) for n in range(12)]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        found: list[bytes] = []
-        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-            for batch in (await consumer.getmany(timeout_ms=1_000)).values():
-                found += [record.value for record in batch]
-        return found
-    finally:
-        await consumer.stop()
+    return [record.value for record in await records_of(system, topics.MESSAGES)]
 
 
 async def until_new_messages(system: LocalSystem) -> None:
