@@ -65,12 +65,19 @@ def parse_metrics(page: str) -> ServerMoment:
 def of_process(pid: int) -> ServerMoment | None:
     """Return what the kernel says of a process of this machine; None where it is gone, or cannot say."""
     try:
-        # Linux's clock of another process (clock_getcpuclockid) counts nanoseconds.
-        cpu_s = time.clock_gettime((~pid << 3) | 2)
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return ServerMoment(cpu_s=cpu_s(pid), memory_bytes=resident_bytes(pid))
     except (OSError, IndexError):
         return None
-    return ServerMoment(cpu_s=cpu_s, memory_bytes=pages * _PAGE_BYTES)
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds of a process, all its threads, by Linux's clock of it (clock_getcpuclockid)."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
 def of_machine() -> ServerMoment | None:

@@ -5,17 +5,16 @@ python-socketio alone, which checks no token.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import product
-from pathlib import Path
 from typing import Final
 
 from aiohttp import ClientSession, TCPConnector
 
+from loadtest.server_side import cpu_s, resident_bytes
 from tests.bench.polling_students import PollingStudent
-from tests.bench.processes import Rig, Server, Size, cpu_s
+from tests.bench.processes import Rig, Server, Size
 from tests.bench.rounds import Figures, compare
 from tests.bench.socket_clients import AT_ONCE, Student, all_of, connect_all
 from tests.bench.table import Row
@@ -26,14 +25,8 @@ IDLE = 10_000
 COME_OVER = 3_000
 ROOMS = 5
 REST_S = 0.5
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 Connected = Callable[[str, Sequence[str], Sequence[str]], AbstractAsyncContextManager[None]]
-
-
-def resident_bytes(pid: int) -> int:
-    """Return the resident memory of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
 
 
 def batched(ups: Sequence[str]) -> list[Sequence[str]]:

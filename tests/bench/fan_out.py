@@ -8,8 +8,9 @@ import asyncio
 
 from deploy.demo.environment import HOST
 from edge_server.frames import message_frame
+from loadtest.server_side import cpu_s
 from loadtest.websocket import WHOLE_TEXT
-from tests.bench.processes import Rig, Server, Size, cpu_s
+from tests.bench.processes import Rig, Server, Size
 from tests.bench.rounds import Figures, compare
 from tests.bench.socket_clients import TEXT, Student, connect_all, require_ack, until
 from tests.bench.table import Row

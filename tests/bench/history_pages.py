@@ -13,13 +13,14 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from api_gateway.history import bundle_pipeline
+from loadtest.server_side import cpu_s
 from runtime.settings import KafkaSettings, MongoSettings
 from schemas import documents, topics
 from schemas.api import BundlePage
 from schemas.documents import message_document, progress_key
 from schemas.log_records import MessageSent
 from tests.bench.http_load import get, load, until_answered
-from tests.bench.processes import Rig, Server, Size, cpu_s, own_cpu_s
+from tests.bench.processes import Rig, Server, Size, own_cpu_s
 from tests.bench.rounds import Compared, Figures, compare
 from tests.bench.socket_clients import TEXT
 from tests.bench.table import Row

@@ -15,8 +15,9 @@ from functools import partial
 from statistics import median
 from typing import Any
 
+from loadtest.server_side import cpu_s
 from tests.bench.fan_out import BareCrowd
-from tests.bench.processes import Rig, Server, Size, cpu_s
+from tests.bench.processes import Rig, Server, Size
 from tests.bench.rounds import Figures, compare, percentile
 from tests.bench.socket_clients import Student, connect_all, until
 from tests.bench.table import Row

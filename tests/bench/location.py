@@ -7,12 +7,13 @@ those ask whose tokens the gateway has just seen, and once students who all come
 import time
 from itertools import count
 
+from loadtest.server_side import cpu_s
 from schemas import topics
 from schemas.assignments import TABLE_KEY, Shard, TableAssigned
 from schemas.log_records import encode
 from schemas.up_number import CIRCLE
 from tests.bench.http_load import get, load, until_answered
-from tests.bench.processes import Rig, Server, Size, cpu_s
+from tests.bench.processes import Rig, Server, Size
 from tests.bench.rounds import Figures, compare
 from tests.bench.table import Row
 from tests.integration.backing import new_group, open_log, token

@@ -6,8 +6,9 @@ The senders have left their rooms (members stay members): neither side delivers 
 import asyncio
 from typing import Any
 
+from loadtest.server_side import cpu_s
 from schemas.client_events import CHAT_MESSAGE, LEAVE_ROOM
-from tests.bench.processes import Rig, Server, Size, cpu_s
+from tests.bench.processes import Rig, Server, Size
 from tests.bench.rounds import Figures, compare
 from tests.bench.socket_clients import ACK_ONLY, Student, connect_all, require_ack, until
 from tests.bench.table import Row

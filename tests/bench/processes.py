@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from deploy.local.backing import RunningBacking
 from deploy.local.ports import free_ports
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.service import BackingProcess
+from loadtest.server_side import cpu_s
 
 LISTEN_DEADLINE_S: Final = 30.0
 NO_LIMIT: Final = "1000000"
@@ -23,14 +23,6 @@ NO_LIMIT: Final = "1000000"
 
 LONG_S: Final = "300"
 """No ping within a run: the counting members do not answer any."""
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds, user and system, that a process and all its threads have used so far.
-
-    The number is that of Linux's clock of another process (clock_getcpuclockid), which counts nanoseconds.
-    """
-    return time.clock_gettime((~pid << 3) | 2)
 
 
 @dataclass(frozen=True)

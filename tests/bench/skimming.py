@@ -7,11 +7,12 @@ import asyncio
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from loadtest.server_side import cpu_s
 from runtime.kafka import started_producer
 from runtime.log_reader import MAX_POLL_RECORDS, POLL_MS
 from runtime.settings import KafkaSettings
 from schemas import topics
-from tests.bench.processes import Rig, Server, Size, cpu_s, own_cpu_s
+from tests.bench.processes import Rig, Server, Size, own_cpu_s
 from tests.bench.rounds import Figures, compare
 from tests.bench.store_rate import Backlog
 from tests.bench.table import Row

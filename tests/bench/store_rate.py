@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from motor.motor_asyncio import AsyncIOMotorClient
 
+from loadtest.server_side import cpu_s
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
 from runtime.kafka import started_producer, write
@@ -17,7 +18,7 @@ from runtime.settings import KafkaSettings, MongoSettings
 from schemas import documents, topics
 from schemas.documents import MessageDocument, message_document, progress_key
 from schemas.log_records import MessageSent, encode
-from tests.bench.processes import Rig, Server, Size, cpu_s, own_cpu_s
+from tests.bench.processes import Rig, Server, Size, own_cpu_s
 from tests.bench.rounds import Figures, compare
 from tests.bench.socket_clients import TEXT
 from tests.bench.table import Row

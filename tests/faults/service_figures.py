@@ -1,17 +1,11 @@
 """What a service's metrics, and the kernel, say of it."""
 
 from pathlib import Path
-from resource import getpagesize
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.demo.service_process import ServiceProcess
-
-
-def resident_bytes(service: ServiceProcess) -> int:
-    """Return a service's resident memory."""
-    return int(Path(f"/proc/{service.process.pid}/statm").read_text().split()[1]) * getpagesize()
 
 
 def open_files(service: ServiceProcess) -> int:

@@ -10,10 +10,11 @@ import aiohttp
 import pytest
 
 from deploy.demo.service_process import ServiceProcess
+from loadtest.server_side import resident_bytes
 from loadtest.websocket import client_frame
 from tests.faults.flooder import UPGRADE
 from tests.faults.outcomes import Outcome
-from tests.faults.service_figures import metric, open_files, resident_bytes
+from tests.faults.service_figures import metric, open_files
 from tests.faults.stage import Stage
 from tests.integration.backing import new_up
 from tests.waiting import eventually
@@ -142,10 +143,10 @@ async def test_connections_that_are_given_up_are_not_kept(
         files, times = open_files(edge), CONNECTS_LONG if minutes else CONNECTS
         await give_up_often(stage, port, times // 2, rng)
         await until_all_are_gone(edge, files)
-        before = resident_bytes(edge)
+        before = resident_bytes(edge.process.pid)
         await give_up_often(stage, port, times // 2, rng)
         await until_all_are_gone(edge, files)
-        grown = resident_bytes(edge) - before
+        grown = resident_bytes(edge.process.pid) - before
         async with aiohttp.ClientSession() as session:
             let_in = await metric(session, edge, "chat_edge_connects_total")
     outcome.counts.update({"connects": times, "let in": int(let_in), "memory grown, KiB": grown // 1024})

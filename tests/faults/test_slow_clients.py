@@ -10,10 +10,11 @@ import aiohttp
 import pytest
 
 from deploy.demo.service_process import ServiceProcess
+from loadtest.server_side import resident_bytes
 from tests.faults.crowd import Crowd, Size, open_crowd
 from tests.faults.outcomes import Outcome, quantile
 from tests.faults.recording import RecordedStudent
-from tests.faults.service_figures import metric, resident_bytes
+from tests.faults.service_figures import metric
 from tests.faults.stage import Stage
 from tests.waiting import eventually
 
@@ -67,7 +68,7 @@ async def test_clients_that_read_nothing_are_closed_and_the_others_miss_nothing(
         async with open_crowd(stage.system, seed, ONE_ROOM) as crowd:
             members = crowd.groups[-1].members
             await say_much(crowd, members)
-            before = sum(resident_bytes(edge) for edge in edges)
+            before = sum(resident_bytes(edge.process.pid) for edge in edges)
             for share in SHARES_LONG if minutes else SHARES:
                 turns = list[tuple[float, float]]()
                 count = max(1, round(share * len(members)))
@@ -76,7 +77,7 @@ async def test_clients_that_read_nothing_are_closed_and_the_others_miss_nothing(
                     turns.append(await take_turns(crowd, edges, slow))
                     outcome.counts["closed"] += count
                 note(outcome, share, turns)
-            grown = sum(resident_bytes(edge) for edge in edges) - before
+            grown = sum(resident_bytes(edge.process.pid) for edge in edges) - before
             outcome.counts["memory grown, KiB"] = grown // 1024
             assert grown < MOST_GROWTH_BYTES
             outcome.recovered_s.append(await crowd.probe())
