@@ -16,9 +16,9 @@ KAFKA_LIBS := .backing/kafka-libs
 JARS := .backing/.kafka-jars-copied
 CLASSES := .backing/.kafka-classes-kept
 JS_CLIENT := tests/integration/socketio_js
-JS_CLIENT_PACKAGES := $(if $(wildcard $(JS_CLIENT)/package-lock.json),$(JS_CLIENT)/node_modules/.installed)
+JS_CLIENT_PACKAGES := $(JS_CLIENT)/node_modules/.installed
 
-CODE := $(wildcard schemas runtime dispatcher edge_server persister api_gateway deploy loadtest tests)
+CODE := schemas runtime dispatcher edge_server persister api_gateway deploy loadtest tests
 
 .PHONY: help
 help:
@@ -119,7 +119,7 @@ $(JARS): deploy/kafka/pom.xml
 $(CLASSES): $(JARS) | $(PACKAGES)
 	@if [ -f $(JARS) ]; then $(PY) -m deploy.local.kafka_classes; touch $@; fi
 
-$(JS_CLIENT)/node_modules/.installed: $(JS_CLIENT)/package-lock.json
+$(JS_CLIENT_PACKAGES): $(JS_CLIENT)/package-lock.json
 	@if ! command -v npm >/dev/null; then \
 	  echo "no npm here: tests with the JavaScript client will be skipped"; exit 0; fi; \
 	echo "installing the JavaScript client of the tests"; \
