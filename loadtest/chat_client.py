@@ -222,6 +222,3 @@ class ChatClient(Owner):
             self._timer.cancel()
         if self._connection is not None:
             self._connection.close()
-
-
-__all__ = ["ChatClient", "ConnectRefusedError", "Locate"]

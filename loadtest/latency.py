@@ -70,6 +70,3 @@ class Latencies:
     def of_pairs(cls, pairs: Iterable[tuple[int, int]]) -> "Latencies":
         """Return what `pairs` has kept."""
         return cls(dict(pairs))
-
-
-__all__ = ["Latencies", "bucket_of", "highest_in"]

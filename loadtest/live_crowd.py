@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from typing import Final
 
-from loadtest.chat_client import ChatClient, ConnectRefusedError
+from loadtest.chat_client import ChatClient
+from loadtest.connection import ConnectRefusedError
 from loadtest.memory import Memory, Said
 from loadtest.outbox import Outbox, Outgoing
 from loadtest.schedule import Line

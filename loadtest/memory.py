@@ -277,6 +277,3 @@ def _judge(place: Place, in_order: list[int], found: Faults) -> None:
 def _between(in_order: list[int], after: int, up_to: int) -> int:
     """Return how many seqs are newer than ``after`` and not newer than ``up_to``."""
     return max(0, bisect_right(in_order, up_to) - bisect_right(in_order, after))
-
-
-__all__ = ["Faults", "Memory", "Place", "Said"]

@@ -94,6 +94,3 @@ class SharedBatches:
             deliver = memory.deliver if said.measured else memory.other_deliver
             deliver.record(int((moment.last - said.planned_at) * 1e6), moment.members)
         moment.members = 0
-
-
-__all__ = ["SharedBatches"]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from loadtest import chat_client
-from loadtest.chat_client import ChatClient, ConnectRefusedError
+from loadtest.chat_client import ChatClient
+from loadtest.connection import ConnectRefusedError
 from loadtest.outbox import Outbox, Outgoing
 from loadtest.seen_frames import SeenFrames
 from schemas.client_events import CHAT_MESSAGE, JOINED, LEFT, MOVE, ChatMessage, SendMessageOk
