@@ -1,8 +1,8 @@
 // A small client of the public contracts, and nothing else: where to connect and what was said over REST, live
 // messages over Socket.IO.
 
-import { $, focusGroup, isRead, NEAR_PX, paintSoon, showGroups, showMe, showMembers, showRoom, showStatus } from "./paint.js";
-import { keep, newGroup, sortedGroups, state } from "./state.js";
+import { $, focusGroup, isRead, isReadUp, NEAR_PX, paintSoon, showGroups, showMe, showMembers, showRoom, showStatus } from "./paint.js";
+import { keep, makeRoom, newGroup, sortedGroups, state } from "./state.js";
 
 const PAGE = 50;
 const SEND_TIMEOUT_MS = 8000;
@@ -204,7 +204,10 @@ async function loadNewest(group) {
     group.fault = "";
     startFrom(group, page.messages);
     group.loaded = true;
-    if (group.id === state.open) showRoom({ toBottom: waitMs === LOOK_FOR_STORED_MS });
+    if (group.id === state.open) {
+      showRoom({ toBottom: waitMs === LOOK_FOR_STORED_MS });
+      loadWhereTopIsSeen();
+    }
     if (page.storedUpTo >= until) break;
     await pause(waitMs);
   }
@@ -218,6 +221,12 @@ function startFrom(group, page) {
   for (const message of page) keep(group, message);
 }
 
+/** Read what is older where the oldest is in sight, or nearly: also where a page does not fill the window. */
+function loadWhereTopIsSeen() {
+  const group = state.groups.get(state.open);
+  if (group && $("messages").scrollTop < NEAR_PX) loadOlder(group);
+}
+
 async function loadOlder(group) {
   if (group.complete || group.loading || !group.messages.length) return;
   group.loading = true;
@@ -228,10 +237,11 @@ async function loadOlder(group) {
     for (const message of messages) keep(group, message);
     if (group.id === state.open) showRoom({ keepPlace: true });
   } catch (error) {
-    report(error, group);
+    return report(error, group);
   } finally {
     group.loading = false;
   }
+  loadWhereTopIsSeen();
 }
 
 function onMessage(message) {
@@ -239,6 +249,7 @@ function onMessage(message) {
   if (!group) return;
   group.cursor = Math.max(group.cursor ?? -1, message.seq);
   if (!keep(group, message)) return;
+  if (!isReadUp(group)) makeRoom(group);
   if (!isRead(group) && message.up !== state.up) group.unread += 1;
   if (!state.people.has(message.up)) {
     state.people.set(message.up, {}); // asked for once: they may have left
@@ -508,10 +519,7 @@ $("messages").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button) takeBack(state.groups.get(state.open), button.closest("li").dataset.id);
 });
-$("messages").addEventListener("scroll", () => {
-  const group = state.groups.get(state.open);
-  if (group && $("messages").scrollTop < NEAR_PX) loadOlder(group);
-});
+$("messages").addEventListener("scroll", loadWhereTopIsSeen);
 $("groups").addEventListener("pointerdown", () => {
   state.pressing = true; // a group that moves now would not be where it is let go
 });

@@ -127,16 +127,26 @@ export function isRead(group) {
   return group.id === state.open && !document.hidden && getComputedStyle($("room")).visibility === "visible";
 }
 
+/** Whether somebody reads further up in a group than its end: what they read stays. */
+export function isReadUp(group) {
+  return group.id === state.open && fromBottom() >= NEAR_PX;
+}
+
+function fromBottom() {
+  const { scrollHeight, scrollTop, clientHeight } = $("messages");
+  return scrollHeight - scrollTop - clientHeight;
+}
+
 export function showRoom({ toBottom = false, keepPlace = false } = {}) {
   const group = state.groups.get(state.open);
   const list = $("messages");
-  const fromBottom = list.scrollHeight - list.scrollTop;
-  const stay = toBottom || fromBottom - list.clientHeight < NEAR_PX;
+  const place = list.scrollHeight - list.scrollTop;
+  const stay = toBottom || !isReadUp(group);
   setText($("room-name"), group.name);
   setText($("room-facts"), group.fault || (group.users ? `${group.users.length} members` : ""));
   $("room-facts").classList.toggle("error", Boolean(group.fault));
   paintList(list, roomThings(group), roomNode, paintRoomNode);
-  if (keepPlace) list.scrollTop = list.scrollHeight - fromBottom;
+  if (keepPlace) list.scrollTop = list.scrollHeight - place;
   else if (stay) list.scrollTop = list.scrollHeight;
   if (isRead(group)) group.unread = 0;
 }

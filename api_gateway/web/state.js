@@ -43,7 +43,7 @@ export function sortedGroups() {
   );
 }
 
-/** Keep a message in its place: the log's order, each once, by its lowest seq. The oldest make room for the newest. */
+/** Keep a message in its place: the log's order, each once, by its lowest seq. */
 export function keep(group, message) {
   const messages = group.messages;
   const twin = messages.findIndex(({ id, up }) => id === message.id && up === message.up);
@@ -51,12 +51,14 @@ export function keep(group, message) {
   if (twin >= 0) messages.splice(twin, 1);
   let at = messages.length;
   while (at > 0 && messages[at - 1].seq > message.seq) at -= 1;
-  const isNewest = at === messages.length;
   messages.splice(at, 0, message);
-  if (isNewest && messages.length > MAX_KEPT) {
-    messages.splice(0, messages.length - MAX_KEPT);
-    group.complete = false;
-  }
   if (message.up === state.up) group.pending = group.pending.filter(({ id }) => id !== message.id);
   return true;
+}
+
+/** Let the oldest messages make room for the newest. */
+export function makeRoom(group) {
+  if (group.messages.length <= MAX_KEPT) return;
+  group.messages.splice(0, group.messages.length - MAX_KEPT);
+  group.complete = false;
 }

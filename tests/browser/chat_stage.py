@@ -132,9 +132,10 @@ class Stage:
     async def _page(self, request: web.Request) -> ReadyResponse:
         self.reads += 1
         self._refuse(request.path)
-        stored = [one for one in self.history if one["seq"] <= self.stored_up_to]
+        before = int(request.query.get("before", self.stored_up_to + 1))
+        older = [one for one in self.history if one["seq"] < before][-int(request.query["perPage"]) :]
         group = request.match_info["group"]
-        return _json({"group": group, "messages": stored, "storedUpTo": self.stored_up_to})
+        return _json({"group": group, "messages": older, "storedUpTo": self.stored_up_to})
 
     def _refuse(self, path: str) -> None:
         if path in self.refused:

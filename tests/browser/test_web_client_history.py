@@ -1,0 +1,41 @@
+"""Whoever reads what was said before comes to it, and stays where they read."""
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.browser.browsers import page_in
+from tests.browser.chat_stage import a_stage, message
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+KEPT = 1000
+"""So many messages of a group are kept while its end is read."""
+
+
+async def test_who_reads_further_up_stays_there_however_much_is_said(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.history = [message(seq, f"text {seq}") for seq in range(KEPT + 50)]
+        stage.stored_up_to = KEPT + 49
+        await stage.open(page)
+        shown = page.locator("#messages .bubble")
+        while not await page.locator("[data-id=m0]").count():
+            before = await shown.count()
+            await page.evaluate("messages.scrollTop = 0")
+            await expect(shown).not_to_have_count(before)
+        await page.evaluate("messages.scrollTop = 0")
+        await stage.tell("chat message", message(KEPT + 50, "said now"))
+        await expect(page.locator("#messages")).to_contain_text("said now")
+        await expect(shown.first).to_contain_text("text 0")
+        await page.evaluate("messages.scrollTop = messages.scrollHeight")
+        await stage.tell("chat message", message(KEPT + 51, "said later"))
+        await expect(shown.last).to_contain_text("said later")
+        await expect(shown).to_have_count(KEPT)
+
+
+async def test_a_window_that_a_page_does_not_fill_is_filled_with_older_pages(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await page.set_viewport_size({"width": 1280, "height": 4000})
+        stage.history = [message(seq, f"text {seq}") for seq in range(80)]
+        stage.stored_up_to = 79
+        await stage.open(page)
+        await expect(page.locator("#messages .bubble")).to_have_count(80)
