@@ -11,6 +11,7 @@ const MAX_BACKOFF_MS = 8000;
 const LOOK_FOR_STORED_MS = 250;
 const MAX_CURSORS = 1000;
 const SEEN_FIRST = 20; // groups in the list before anybody scrolls
+const MAX_TEXT_BYTES = 16 * 1024;
 const LASTING = new Set(["unavailable", "history_unavailable", "overloaded", "rate_limited"]);
 const TOKEN_CODES = new Set(["missing_token", "invalid_token", "expired_token"]);
 
@@ -265,9 +266,12 @@ function newId() {
 }
 
 function write(group, text) {
-  group.pending.push({ id: newId(), up: state.up, message: text, timestamp: Date.now(), state: "sending" });
+  const mine = { id: newId(), up: state.up, message: text, timestamp: Date.now(), state: "sending" };
+  // An edge refuses what is too large, but hangs up on a frame that is, at each try: such a one is never sent.
+  if (text.length > MAX_TEXT_BYTES) Object.assign(mine, { state: "failed", why: "This is larger than is allowed." });
+  group.pending.push(mine);
   showRoom({ toBottom: true });
-  send(group, group.pending.at(-1));
+  if (mine.state !== "failed") send(group, mine);
 }
 
 /** Put what was refused back into the box, before what is there: it may do in other words, or later. */

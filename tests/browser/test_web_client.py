@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from schemas.client_events import MAX_CURSORS
+from schemas.log_records import MAX_TEXT_BYTES
 from schemas.refusals import OVERLOADED, TOO_LARGE, TOO_MANY_CONNECTIONS, UNAVAILABLE, Refusal
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import TOKEN, Stage, a_stage, message
@@ -118,3 +119,14 @@ async def test_the_focus_is_seen_on_the_log_where_the_keys_scroll_it(browser: Br
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("log")).to_be_focused()
         await expect(page.get_by_role("log")).to_have_css("outline-style", "solid")
+
+
+async def test_a_text_that_no_edge_takes_is_not_sent_so_that_none_hangs_up_on_it(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await stage.open(page)
+        box = page.get_by_label("Message", exact=True)
+        await box.fill("a" * (MAX_TEXT_BYTES + 1))
+        await box.press("Enter")
+        await expect(page.locator(".mine.failed")).to_contain_text("larger than is allowed")
+        await page.get_by_role("button", name="Edit").click()
+        await expect(box).to_have_value("a" * (MAX_TEXT_BYTES + 1))
