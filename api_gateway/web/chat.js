@@ -106,7 +106,7 @@ async function logIn(token) {
   showGroups();
   connect(state.session);
   const first = sortedGroups()[0];
-  if (first && matchMedia("(min-width: 761px)").matches) openGroup(first.id);
+  if (first && !matchMedia("(max-width: 47.5rem)").matches) openGroup(first.id);
 }
 
 function logOut(why = "") {
@@ -311,7 +311,7 @@ function sendAllPending() {
 
 async function connect(session) {
   if (session !== state.session) return;
-  showStatus("Looking for a server");
+  if (state.failures === 0) showStatus("Looking for a server");
   try {
     const { url, edge, shard } = await read("/chat/location");
     if (session === state.session) listen(session, url, `${edge} · shard ${shard}`);
@@ -521,7 +521,7 @@ $("text").addEventListener("keydown", (event) => {
 $("text").addEventListener("input", keepDraft);
 $("messages").addEventListener("click", (event) => {
   const button = event.target.closest("button");
-  if (button) takeBack(state.groups.get(state.open), button.closest("li").dataset.id);
+  if (button) takeBack(state.groups.get(state.open), button.closest(".message").dataset.id);
 });
 $("messages").addEventListener("scroll", loadWhereTopIsSeen);
 $("groups").addEventListener("pointerdown", () => {

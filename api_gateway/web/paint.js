@@ -37,8 +37,9 @@ const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "nume
 const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 
 export function showStatus(text, live = false) {
-  $("status").textContent = text;
+  setText($("status"), text);
   $("status").classList.toggle("live", live);
+  setText($("lost"), live ? "" : text);
 }
 
 export function showMe() {
@@ -190,13 +191,14 @@ function roomThings(group) {
 }
 
 function roomNode({ day, message }) {
-  const node = make("li");
+  const node = make("div");
   if (day) return node;
   const { id, up, message: text } = message;
   node.dataset.id = id;
-  if (up !== state.up) node.append(make("span"), make("span", "who"));
-  const bubble = make("div", "bubble", text);
-  bubble.append(make("time"), make("span", "state"));
+  if (up === state.up) node.append(make("span", "who hidden-text", "You"));
+  else node.append(make("span"), make("span", "who"));
+  const bubble = make("div", "bubble");
+  bubble.append(make("bdi", "", text), make("time"), make("span", "state"));
   if (up === state.up) bubble.append(make("button", "", "Edit")); // seen once it is refused
   node.append(bubble);
   return node;
@@ -208,7 +210,7 @@ function paintRoomNode(node, { day, message, isFirst }) {
     return setText(node, day);
   }
   if (message.up !== state.up) paintAuthor(node, message.up);
-  const [time, sending] = node.lastChild.children;
+  const [, time, sending] = node.lastChild.children;
   const isSaid = message.seq !== undefined;
   const looks = ["message", message.up === state.up && "mine", isFirst && "first"];
   if (!isSaid) looks.push(message.state === "failed" ? "failed" : "pending");

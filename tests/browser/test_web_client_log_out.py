@@ -37,7 +37,7 @@ async def test_who_logs_in_next_sees_nothing_of_who_was_there(browser: Browser, 
         await page.get_by_role("button", name="Open my chats").click()
         await expect(page.locator("#my-name")).to_have_text("up202000003")
         for left in ("messages", "members", "groups"):
-            await expect(page.locator(f"#{left} li")).to_have_count(0)
+            await expect(page.locator(f"#{left} > *")).to_have_count(0)
         await expect(page.locator("#room-name")).to_have_text("")
         await expect(page.locator("#text")).to_have_value("")
         await expect(page.locator("#compose")).to_be_hidden()

@@ -1,0 +1,103 @@
+"""The web client for those who hear it, who see it large, or who write from right to left."""
+
+import pytest
+from playwright.async_api import Browser, Route, expect
+
+from tests.browser.browsers import fits, page_in
+from tests.browser.chat_stage import UP, a_stage, message
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+PHONE = 390
+NOTE_WHAT_IS_SAID_OF_THE_CONNECTION = """
+    window.said = [];
+    const status = document.getElementById("status");
+    new MutationObserver(() => said.push(status.textContent)).observe(status, { childList: true });
+"""
+
+
+async def test_what_is_on_the_page_has_names_for_those_who_hear_it(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.groups = ["g", "h"]
+        await stage.open(page)
+        await stage.tell("chat message", message(1, "olá", room="h"))
+        await expect(page.get_by_role("main")).to_be_visible()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Uni4all Chat")
+        await expect(page.get_by_role("log", name="Group g")).to_be_visible()
+        await expect(
+            page.get_by_role("button", name="Group h").and_(page.get_by_role("button", name="1 unread"))
+        ).to_be_visible()
+        await page.get_by_role("button", name="New group").click()
+        await expect(page.get_by_role("dialog", name="New group")).to_be_visible()
+
+
+async def test_whose_a_message_is_is_also_heard_where_it_is_mine(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.history = [message(1, "theirs"), *(message(seq, "mine", up=UP) for seq in range(2, 60))]
+        stage.stored_up_to = 59
+        await stage.open(page)
+        await expect(page.locator(".mine.first")).to_contain_text("You")
+        assert await fits(page)
+        assert await page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
+async def test_on_a_phone_too_who_reads_sees_that_the_connection_is_lost_and_hears_it_once(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser, PHONE, forgiven="ERR_FAILED") as page:
+        await page.clock.install()
+        await stage.open(page)
+        await page.get_by_role("button", name="Group g").click()
+        tries = 0
+
+        async def lost(route: Route) -> None:
+            nonlocal tries
+            tries += 1
+            await route.abort()
+
+        await page.route("**/chat/location", lost)
+        await page.evaluate(NOTE_WHAT_IS_SAID_OF_THE_CONNECTION)
+        await stage.lose()
+        await expect(page.locator("#lost")).to_be_visible()
+        while tries < 4:
+            await page.clock.run_for(5_000)
+        assert await page.evaluate("said") == ["Connecting again"]
+        await page.unroute("**/chat/location")
+        await page.clock.run_for(60_000)
+        await eventually("it is back", lambda: len(stage.sinces) == 2)
+        await expect(page.locator("#lost")).to_be_hidden()
+
+
+async def test_the_box_grows_with_a_text_that_is_wider_than_it(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser, PHONE) as page:
+        await stage.open(page)
+        await page.get_by_role("button", name="Group g").click()
+        box = page.get_by_label("Message", exact=True)
+        before = await box.evaluate("(box) => box.clientHeight")
+        await box.fill("long " * 30)
+        assert await box.evaluate("(box) => box.clientHeight") > 2 * before
+
+
+async def test_no_text_turns_the_time_behind_it_round(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.history, stage.stored_up_to = (
+            [message(1, "\u202eabc"), message(2, "abc \u0623\u0647\u0644\u0627")],
+            2,
+        )
+        await stage.open(page)
+        for bubble in await page.locator(".bubble").all():
+            end = await bubble.evaluate("(bubble) => bubble.getBoundingClientRect().right")
+            time = await bubble.locator("time").evaluate("(time) => time.getBoundingClientRect().right")
+            assert end - time < 20
+
+
+async def test_who_wants_letters_twice_as_large_gets_messages_so_too(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.history, stage.stored_up_to = [message(1, "olá")], 1
+        await stage.open(page)
+        bubble = page.locator(".bubble")
+        await expect(bubble).to_have_css("font-size", "15px")
+        await page.evaluate("document.documentElement.style.fontSize = '200%'")
+        await expect(bubble).to_have_css("font-size", "30px")
+        assert await fits(page)
