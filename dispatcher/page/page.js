@@ -10,7 +10,7 @@ const CIRCLE = 1e9;
 const FULL = 0.9;
 const MAX_SHARDS_SHOWN = 8;
 
-const NARROW = matchMedia("(max-width: 760px)");
+const NARROW = matchMedia("(max-width: 47.5rem)");
 
 const $ = (id) => document.getElementById(id);
 const state = { token: sessionStorage.getItem("token"), table: null, heardAt: 0, readUntil: 0, colours: new Map(), drawn: "" };
@@ -62,13 +62,14 @@ async function refresh() {
   } catch (error) {
     if (state.token !== token) return;
     $("login-error").textContent = error.message;
-    const since = state.heardAt && Math.round((Date.now() - state.heardAt) / 1000);
-    if (since) say(`No answer for ${since} s: ${error.message}. What is shown is as old.`);
+    // It stays the same while nobody answers: an alert that counted would be read aloud each second.
+    const since = state.heardAt && new Date(state.heardAt).toLocaleTimeString();
+    if (since) say(`No answer since ${since}: ${error.message}. What is shown is as old.`);
   }
 }
 
 function say(text) {
-  $("notice").textContent = text;
+  if ($("notice").textContent !== text) $("notice").textContent = text;
   $("notice").hidden = !text;
 }
 
@@ -239,6 +240,7 @@ function press(row) {
 function paintButton(row) {
   const sure = Date.now() < row.sure;
   row.button.textContent = row.drained ? "Serve again" : sure ? "Really?" : "Drain";
+  row.button.ariaLabel = `${row.button.textContent} ${row.name}`;
   row.button.className = sure && !row.drained ? "sure" : "quiet";
 }
 

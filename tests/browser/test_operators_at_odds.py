@@ -24,10 +24,15 @@ pytestmark = pytest.mark.timeout(120)
 
 TOKEN = "only-for-tests-0123456789"
 HOUR_S = 3600
+NOTE_WHAT_IS_SAID = """
+    window.said = [];
+    const notice = document.getElementById("notice");
+    new MutationObserver(() => said.push(notice.textContent)).observe(notice, { childList: true });
+"""
 
 
 @asynccontextmanager
-async def page_of_a_leader(*edges: str) -> AsyncIterator[tuple[Page, Term]]:
+async def page_of_a_leader(*edges: str, forgiven: str | None = None) -> AsyncIterator[tuple[Page, Term]]:
     """Open the page of a dispatcher that leads, and give its term too."""
     term = Term(None, Pace())
     for edge in edges:
@@ -36,7 +41,7 @@ async def page_of_a_leader(*edges: str) -> AsyncIterator[tuple[Page, Term]]:
     app, leadership = web.Application(), SimpleNamespace(leader=SimpleNamespace(term=term, clock=LogClock()))
     settings = DispatcherSettings(dispatcher_token=SecretStr(TOKEN))
     Operators(settings, leadership, Assignments()).add_routes(app)  # type: ignore[arg-type]
-    async with TestServer(app) as server, page_of() as page:
+    async with TestServer(app) as server, page_of(forgiven=forgiven) as page:
         await page.clock.install(time=0)
         await page.goto(str(server.make_url("/")))
         await page.get_by_label("Operators' token").fill(TOKEN)
@@ -54,7 +59,25 @@ async def test_what_a_dispatcher_said_before_it_fell_silent_is_called_old() -> N
     async with page_of_a_leader("a") as (page, _):
         await expect(page.locator("#notice")).to_be_hidden()
         await page.route("**/table", never)
-        await expect(page.locator("#notice")).to_contain_text("No answer for", timeout=60_000)
+        await expect(page.locator("#notice")).to_contain_text("No answer since", timeout=60_000)
+
+
+async def test_an_alert_is_the_same_while_nobody_answers_and_buttons_say_which_edge_they_are_of() -> None:
+    """So that those who hear the page are told once."""
+    tries = 0
+
+    async def fail(route: Route) -> None:
+        nonlocal tries
+        tries += 1
+        await route.abort()
+
+    async with page_of_a_leader("a", forgiven="ERR_FAILED") as (page, _):
+        await expect(page.get_by_role("button", name="Drain a")).to_be_visible()
+        await page.evaluate(NOTE_WHAT_IS_SAID)
+        await page.route("**/table", fail)
+        while tries < 5:
+            await page.clock.run_for(1000)
+        assert len(await page.evaluate("said")) == 1
 
 
 async def test_being_sure_to_drain_an_edge_never_undrains_it_because_another_operator_was_faster() -> None:
