@@ -571,5 +571,6 @@ document.addEventListener("visibilitychange", () => {
 // A link may carry the token behind its #, which no server sees; it is taken out of the address at once.
 const linked = new URLSearchParams(location.hash.slice(1)).get("token");
 if (linked) history.replaceState(null, "", location.pathname);
+addEventListener("hashchange", () => location.reload()); // such a link was opened where this page was open
 const known = linked ?? sessionStorage.getItem("token");
 if (known) logIn(known);

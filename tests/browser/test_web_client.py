@@ -102,6 +102,16 @@ async def test_nobody_is_kept_out_for_want_of_previews(browser: Browser, row: Re
         await expect(page.locator("#groups")).to_contain_text("Group g")
 
 
+async def test_a_link_with_a_token_counts_also_where_the_page_is_open_and_is_taken_out_of_the_address(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await page.goto(stage.url)
+        await page.goto(f"{stage.url}#token={TOKEN}")
+        await expect(page.locator("#groups")).to_contain_text("Group g")
+        assert page.url == stage.url
+
+
 async def test_a_token_that_could_not_be_used_yet_is_still_there_to_try_again(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser, forgiven="503") as page:
         stage.refused["/chat/group"] = UNAVAILABLE
