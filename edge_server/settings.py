@@ -30,7 +30,7 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     edge_url: str = Field(
         default="",
         max_length=500,
-        description="Where clients reach this edge, by http or https; empty: http://host:port.",
+        description="Where clients reach this edge, by http or https, without a path; empty: http://host:port.",
     )
     edge_capacity: Count = Field(default=10_000, ge=1, description="Clients that this edge can hold.")
     ping_interval_s: Seconds = Field(default=25.0, gt=0, description="Seconds between pings to a client.")
@@ -154,11 +154,14 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     @field_validator("edge_url")
     @classmethod
     def _leads_somewhere(cls, url: str) -> str:
-        """Look at it here: it goes to every client, and those would only fail to connect."""
+        """Look at it here: it goes to every client, and those would only fail to connect.
+
+        A path is no place for most of them, but a namespace of Socket.IO, of which an edge has one.
+        """
         parts = urlsplit(url)  # It raises ValueError itself where brackets or the port are wrong.
         is_web = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        if url and (not is_web or any(map(str.isspace, url))):
-            raise ValueError("must be empty, or an http or https URL with a host")
+        if url and (not is_web or parts.path not in ("", "/") or any(map(str.isspace, url))):
+            raise ValueError("must be empty, or an http or https URL with a host and without a path")
         return url
 
     @model_validator(mode="after")
