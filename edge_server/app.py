@@ -43,7 +43,7 @@ async def start(service: Service, settings: EdgeSettings) -> str:
 
 async def _accept_clients(service: Service, settings: EdgeSettings, server: ChatSocketServer) -> str:
     origins = allowed_origins(settings.origins)
-    way_in = gate(settings, server.arrivals, server.eio.sockets, origins)
+    way_in = gate(settings, server.arrivals, server.eio, origins)
     app = web.Application(client_max_size=settings.max_frame_bytes, middlewares=[way_in])
     service.supervise("close late arrivals", server.close_late)
     service.supervise("ping clients", server.eio.ping_all)

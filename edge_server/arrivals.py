@@ -4,13 +4,14 @@ A connection is an arrival until its handshake has succeeded. What a refusal cos
 """
 
 import asyncio
-from collections.abc import Collection, Container
+from collections.abc import Collection
 from typing import Final
 from urllib.parse import parse_qs
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from edge_server.engine import Engine
 from edge_server.polls import Handler, PolledBodies, Polls
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
@@ -74,21 +75,21 @@ class Arrivals:
 
 
 def gate(
-    settings: EdgeSettings, arrivals: Arrivals, sessions: Container[str], origins: str | Collection[str]
+    settings: EdgeSettings, arrivals: Arrivals, engine: Engine, origins: str | Collection[str]
 ) -> Middleware:
     """Return the middleware that refuses newcomers, polls and bodies past their bounds.
 
-    A body that belongs to none of the ``sessions`` is not read: engine.io refuses the request without it.
+    A body that belongs to no session of the ``engine`` is not read: it refuses the request without it.
     Pages of ``origins`` (``*``: all) may read the refusals, as they may read engine.io's answers.
     """
-    bodies, polls = PolledBodies(settings), Polls(settings)
+    bodies, polls = PolledBodies(settings), Polls(settings, engine)
 
     @web.middleware
     async def pass_through(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             eio_sid = _session(request)
             if request.method == "POST":
-                if eio_sid is None or eio_sid not in sessions:
+                if eio_sid is None or eio_sid not in engine.sockets:
                     return await _refused_unread(request, handler)
                 request = await bodies.read(request, is_newcomer=eio_sid in arrivals)
             elif request.method == "GET":

@@ -101,10 +101,16 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         # A hash: nothing long is kept of what strangers say.
         if socket.queue.polled_at == hash(stamp):
             metrics.LIMIT_HITS.labels(limit="repeated polls").inc()
-            await socket.close(wait=False, reason=self.reason.TRANSPORT_ERROR)
-            self.sockets.pop(socket.sid, None)
+            await self.lost(socket.sid)
         else:
             socket.queue.polled_at = hash(stamp)
+
+    async def lost(self, sid: str) -> None:
+        """What a poll brought is lost: end its session, that the client comes again with its cursors."""
+        socket = self.sockets.get(sid)
+        if socket is not None and not socket.upgraded:
+            await socket.close(wait=False, reason=self.reason.TRANSPORT_ERROR)
+            self.sockets.pop(sid, None)
 
     async def ping_all(self) -> None:
         """Ping whoever is due, and close who does not answer, for ever."""

@@ -1,11 +1,11 @@
 """How a session polls: one request at a time, answered and read within bounds."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
 
+from edge_server.engine import Engine
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
 from runtime.bodies import read_in_time, taken_in_time
@@ -61,12 +61,14 @@ class PolledBodies:
 class Polls:
     """The sessions that poll: each by one request, as engine.io's clients do, until its answer has left.
 
-    An answer that its client does not read has left all queues: only here its time is bounded.
+    An answer that its client does not read has left all queues: only here its time is bounded. One that
+    cannot leave ends its session: many clients poll again by themselves, and would go on behind a hole.
     """
 
-    def __init__(self, settings: EdgeSettings) -> None:
+    def __init__(self, settings: EdgeSettings, engine: Engine) -> None:
         # Pings come by these answers: who takes longer could not answer one in time.
         self._within_s = settings.ping_timeout_s
+        self._engine = engine
         self._polling: set[str] = set()
 
     async def answer(self, request: web.Request, eio_sid: str, handler: Handler) -> web.StreamResponse:
@@ -77,11 +79,13 @@ class Polls:
         self._polling.add(eio_sid)
         try:
             answer = await handler(request)
-            # Who has gone is found out by the web server itself, and no failure of ours.
-            with suppress(ConnectionError):
+            try:
                 async with taken_in_time(request, self._within_s, _SLOW_POLLS):
                     await answer.prepare(request)
                     await answer.write_eof()
+            except ConnectionError:
+                # Who has gone is found out by the web server itself, and no failure of ours.
+                await self._engine.lost(eio_sid)
             return answer
         finally:
             self._polling.discard(eio_sid)

@@ -86,7 +86,7 @@ class Edge:
 
     async def start(self, service: Service) -> None:
         origins = allowed_origins(self._settings.origins)
-        way_in = gate(self._settings, self.server.arrivals, self.server.eio.sockets, origins)
+        way_in = gate(self._settings, self.server.arrivals, self.server.eio, origins)
         app = web.Application(middlewares=[way_in])
         self.server.attach(app, "socket.io")
         service.supervise("close late arrivals", self.server.close_late)

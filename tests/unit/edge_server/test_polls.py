@@ -36,6 +36,22 @@ async def test_a_poll_that_is_sent_again_ends_its_session() -> None:
         await eventually("the client is gone", lambda: edge.ends == [edge.server.reason.TRANSPORT_ERROR])
 
 
+async def test_an_answer_to_a_poll_whose_client_has_gone_ends_its_session() -> None:
+    """Also of a client that sends it again by itself, and without a stamp: it would go on behind a hole."""
+    async with an_edge() as edge:
+        client = await edge.poller()
+        (session,) = edge.server.eio.sockets.values()
+        where = urlsplit(client.url)
+        _, writer = await asyncio.open_connection(where.hostname, where.port)
+        writer.write(f"GET {where.path}?{where.query} HTTP/1.1\r\nHost: edge\r\n\r\n".encode())
+        await eventually("a poll waits", lambda: bool(session.queue._getters))
+        writer.close()
+        await writer.wait_closed()
+        assert await client.say('421["any"]') == 200
+        await eventually("the client is gone", lambda: edge.ends == [edge.server.reason.TRANSPORT_ERROR])
+        assert "Invalid session" in await client.poll()
+
+
 async def test_polls_with_another_stamp_or_none_go_on() -> None:
     async with an_edge() as edge:
         client = await edge.poller()
@@ -85,7 +101,7 @@ async def test_a_session_polls_once_at_a_time(headers: dict[str, str]) -> None:
         assert "answered" in await client.poll()
 
 
-async def test_an_answer_that_is_not_read_is_the_only_one_of_its_session_and_ends_in_time() -> None:
+async def test_an_answer_that_is_not_read_is_the_only_one_of_its_session_and_ends_it_in_time() -> None:
     """It stands in no queue any more: as many as a session could ask for would stay without a bound."""
     hits = metrics.LIMIT_HITS.labels(limit="slow polls")._value
     before = hits.get()
@@ -101,8 +117,8 @@ async def test_an_answer_that_is_not_read_is_the_only_one_of_its_session_and_end
             await reader.readexactly(15)
             assert "rate_limited" in await client.poll()
             await eventually("the slow one is gone", lambda: hits.get() == before + 1)
-            session.queue.put_nowait(packet.Packet(packet.MESSAGE, "next"))
-            assert await client.poll() == "4next"
+            await eventually("its session has ended", lambda: len(edge.ends) == 1)
+            assert "Invalid session" in await client.poll()
 
 
 async def test_who_polls_no_answers_is_closed() -> None:
