@@ -64,8 +64,9 @@ def _kept(for_ms: int) -> dict[str, str]:
 
 _COMPACTED: Final = {**_EVERY, "cleanup.policy": "compact"}
 
-_COMPACTED_HOURLY: Final = {**_COMPACTED, "segment.ms": str(HOUR_MS)}
-"""Only closed segments are compacted, and whoever starts reads the whole topic: tables are many and large."""
+_CLOSED_HOURLY: Final = {"segment.ms": str(HOUR_MS)}
+"""Kafka drops and compacts only closed segments, and closes the last one after a week, or at 1 GiB. So long
+reports would stay, which nobody reads again; and whoever starts reads all tables: they are many and large."""
 
 ALL: Final[dict[str, Topic]] = {
     topic.name: topic
@@ -74,8 +75,8 @@ ALL: Final[dict[str, Topic]] = {
         Topic(GROUPS, _COMPACTED),
         Topic(MEMBERSHIPS, _COMPACTED),
         Topic(USERS, _COMPACTED),
-        Topic(EDGE_STATUS, _kept(HOUR_MS), single=True),
-        Topic(ASSIGNMENTS, _COMPACTED_HOURLY, single=True),
+        Topic(EDGE_STATUS, {**_kept(HOUR_MS), **_CLOSED_HOURLY}, single=True),
+        Topic(ASSIGNMENTS, {**_COMPACTED, **_CLOSED_HOURLY}, single=True),
         Topic(DEAD_LETTERS, _kept(30 * DAY_MS), grows=True),
     )
 }
