@@ -86,6 +86,9 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
             return web.Response(status=HTTPStatus.BAD_REQUEST, text="Invalid session")
         return response
 
+    def _log_error_once(self, message: str, message_key: str) -> None:
+        """Say nothing of what strangers ask for wrongly: they are told, and nobody else can act on it."""
+
     async def _end_repeated(self, request: web.Request) -> None:
         """End a session whose poll comes a second time: the answer to the first one is lost.
 
