@@ -138,8 +138,10 @@ class Client:
             self.transport.abort()
 
     def end(self) -> None:
-        """End the connection after all that is queued: engine.io would leave it open."""
+        """End the connection after all that is queued, once: engine.io would leave it open."""
         self._socket.queue.put_nowait(None)
+        # An event that nobody takes refers to us: in a circle all would stay until the collector comes by.
+        self._socket = None
 
     def go_direct(self) -> None:
         """Write straight to the transport from now on, if there is a websocket."""

@@ -19,6 +19,11 @@ async def read_in_time(request: web.Request, within_s: float) -> bytes:
     except TimeoutError as error:
         metrics.LIMIT_HITS.labels(limit="slow bodies").inc()
         raise Refused(SLOW_REQUEST) from error
+    except (ConnectionError, web.RequestPayloadError) as error:
+        # The body's reader keeps it, and its traceback what was read of the body: in a circle both would
+        # stay until the collector comes by, which is rarely.
+        error.__traceback__ = None
+        raise type(error)(*error.args) from None
 
 
 @asynccontextmanager

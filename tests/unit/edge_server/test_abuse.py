@@ -13,6 +13,7 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 from engineio import packet
 
 from edge_server import engine
@@ -363,3 +364,45 @@ async def test_what_is_refused_is_let_go_at_once(event: str) -> None:
             assert ids_of(Refused) <= before
         finally:
             gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("length", "body"),
+    [
+        ("Content-Length: 200000", b"x" * 100_000),
+        ("Transfer-Encoding: chunked", b"10000\r\n" + b"x" * 65_536 + b"\r\nno length\r\n"),
+    ],
+)
+async def test_a_body_that_breaks_off_is_let_go_at_once(length: str, body: bytes) -> None:
+    """A known client's held up to MAX_FRAME_BYTES for as long."""
+    async with an_edge() as edge:
+        client = await edge.poller()
+        parts = urlsplit(client.url)
+        head = f"POST {parts.path}?{parts.query} HTTP/1.1\r\nHost: edge\r\n{length}\r\n\r\n"
+        gc.collect()
+        before = ids_of(web.Request)
+        gc.disable()
+        try:
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.write(head.encode())
+            await eventually("it is being read", lambda: not ids_of(web.Request) <= before)
+            writer.write(body)
+            await asyncio.sleep(SOON_S)
+            writer.transport.abort()
+            await eventually("it is let go", lambda: ids_of(web.Request) <= before)
+        finally:
+            gc.enable()
+
+
+async def test_who_leaves_while_events_wait_for_its_poll_is_let_go_at_once() -> None:
+    gc.collect()
+    before = ids_of(Client)
+    gc.disable()
+    try:
+        client = Client("sid", Identity("up202000001", 0.0), EngineSocket(), max_bytes=1_000, max_packets=10)
+        client.send(text_frame(b"42[]"))
+        client.end()
+        del client
+        assert ids_of(Client) <= before
+    finally:
+        gc.enable()
