@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from runtime import metrics, refusing
 from schemas.refusals import BAD_REQUEST, TOO_LARGE, Refused
@@ -86,6 +86,15 @@ class _Connection(RequestHandler):
         if sys.platform == "linux":
             unread_within_ms = int(1_000 * UNREAD_WITHIN_S)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_within_ms)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes. The traceback of the error that some cannot be read holds them, and the error.
+
+        Such a circle would wait for the collector, which comes by rarely.
+        """
+        super().data_received(data)
+        if self._messages and isinstance(unread := self._messages[-1][0], _ErrInfo):
+            unread.exc.__traceback__ = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let go of a connection, and of what was being read for it."""

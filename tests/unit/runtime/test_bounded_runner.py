@@ -4,6 +4,7 @@ Heads are bounded, too, and what reaches a bound is counted.
 """
 
 import asyncio
+import gc
 import logging
 import socket
 import sys
@@ -11,6 +12,7 @@ from contextlib import suppress
 
 import pytest
 from aiohttp import web
+from aiohttp.web_protocol import _ErrInfo
 
 from runtime import bounded_runner, metrics, service
 from runtime.bounded_runner import ENDS_READS
@@ -18,6 +20,7 @@ from runtime.service import Service, running
 from runtime.settings import ServiceSettings
 from runtime.tokens import MAX_TOKEN_CHARS
 from schemas.refusals import TABLE, ErrorAnswer, RefusalBody
+from tests.unit.edge_server.left_over import ids_of
 from tests.waiting import eventually
 
 MOST = 10
@@ -266,6 +269,18 @@ async def test_who_sends_what_cannot_be_read_is_told_so_by_the_table_and_nothing
     for said in (answer.decode(), caplog.text):
         assert "SECRET" not in said.upper()
     assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+async def test_what_cannot_be_read_is_let_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of a megabyte of each stranger's stayed until the collector came by, which is rarely."""
+    gc.collect()
+    before = ids_of(_ErrInfo)
+    gc.disable()
+    try:
+        await answer_to(b"SECRET\r\n\r\n" + b"x" * 100_000, monkeypatch)
+        assert ids_of(_ErrInfo) <= before
+    finally:
+        gc.enable()
 
 
 def head_hits() -> dict[str, float]:
