@@ -87,19 +87,13 @@ class _Connection(RequestHandler):
             unread_within_ms = int(1_000 * UNREAD_WITHIN_S)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_within_ms)
 
-    def data_received(self, data: bytes) -> None:
-        """Take bytes. The traceback of the error that some cannot be read holds them, and the error.
-
-        Such a circle would wait for the collector, which comes by rarely.
-        """
-        super().data_received(data)
-        if self._messages and isinstance(unread := self._messages[-1][0], _ErrInfo):
-            unread.exc.__traceback__ = None
-
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let go of a connection, and of what was being read for it."""
         if isinstance(exc, TimeoutError):
             _STALLED.inc()
+        for head, _ in self._messages:
+            if isinstance(head, _ErrInfo):
+                _let_go(head.exc)
         request, task = self._current_request, self._task_handler
         super().connection_lost(exc)
         if task is not None and request is not None and request.method in READING and ENDS_READS in self._app:
@@ -115,6 +109,7 @@ class _Connection(RequestHandler):
         """Answer what no handler has answered. The library's own text repeats what it could not read."""
         if status != HTTPStatus.BAD_REQUEST or not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
+        _let_go(exc)
         too_long = _is_too_long(exc)
         if too_long:
             _LONG_HEADS.inc()
@@ -129,6 +124,14 @@ class _Connection(RequestHandler):
         # A connection that has been served may be idle for so long: it hits no bound.
         if self._force_close and self._request_count == 0:
             _SLOW_HEADS.inc()
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what could not be read: the traceback holds the bytes, and its frames hold the error.
+
+    Such a cycle would wait for the garbage collector, which comes by rarely.
+    """
+    error.__traceback__ = None
 
 
 def _is_too_long(error: BaseException | None) -> bool:

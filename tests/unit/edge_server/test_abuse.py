@@ -17,10 +17,14 @@ from aiohttp import web
 from engineio import packet
 
 from edge_server import engine
+from edge_server.clients import Client
+from edge_server.frames import text_frame
 from runtime import metrics
+from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
 from tests.unit.edge_server.gated_edge import SOON_S, Edge, an_edge, is_closed
 from tests.unit.edge_server.left_over import ids_of
+from tests.unit.edge_server.transports import EngineSocket
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("looks_often")

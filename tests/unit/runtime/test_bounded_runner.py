@@ -283,6 +283,40 @@ async def test_what_cannot_be_read_is_let_go_at_once(monkeypatch: pytest.MonkeyP
         gc.enable()
 
 
+async def test_what_cannot_be_read_and_is_never_answered_is_let_go_with_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Behind a request that is still being answered."""
+    monkeypatch.setenv("LOG_DIR", "")
+    asked, ports = asyncio.Event(), list[int]()
+
+    async def wait(request: web.Request) -> web.Response:
+        asked.set()
+        await eventually("its client has gone", lambda: request.transport is None)
+        return web.Response()
+
+    async def start(made: Service) -> None:
+        app = web.Application()
+        app.router.add_get("/", wait)
+        ports.append(await made.serve(app, "127.0.0.1", 0))
+
+    gc.collect()
+    before = ids_of(_ErrInfo)
+    gc.disable()
+    try:
+        async with running(Service("test", ServiceSettings(ops_port=0)), start):
+            await eventually("it serves", lambda: bool(ports))
+            _, writer = await asyncio.open_connection("127.0.0.1", ports[0])
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asked.wait()
+            writer.write(b"SECRET\r\n\r\n" + b"x" * 100_000)
+            await eventually("it was read", lambda: not ids_of(_ErrInfo) <= before)
+            writer.transport.abort()
+            await eventually("it is let go", lambda: ids_of(_ErrInfo) <= before)
+    finally:
+        gc.enable()
+
+
 def head_hits() -> dict[str, float]:
     return {
         limit: metrics.LIMIT_HITS.labels(limit=limit)._value.get() for limit in ("long heads", "slow heads")
