@@ -28,11 +28,11 @@ SIZE_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 # --- every service ---
 READY = Gauge(
     "chat_ready",
-    "1 where the instance is ready for work, as /readyz says, too; else 0. For long: /readyz says why.",
+    "1 if the instance is ready for work (as /readyz says), else 0. 0 for long: /readyz says why.",
 )
 TASK_RESTARTS = Counter(
     "chat_task_restarts_total",
-    "Background tasks that died and were started again. Rising: read error.log for the exception.",
+    "Background tasks that died and were restarted. Rising: read error.log for the exception.",
     ["task"],
 )
 LOOP_LAG = Histogram(
@@ -42,7 +42,7 @@ LOOP_LAG = Histogram(
 )
 READER_REBUILDS = Counter(
     "chat_reader_rebuilds_total",
-    "Log readers made anew. Rising: Kafka is unreachable or a reader stalled; look at the brokers.",
+    "Log readers that were rebuilt. Rising: Kafka is unreachable or a reader stalled; look at the brokers.",
     ["topic"],
 )
 READER_LAG = Gauge(
@@ -52,14 +52,14 @@ READER_LAG = Gauge(
 )
 READER_SILENT = Gauge(
     "chat_reader_silent_seconds",
-    "For how long not all partitions of a topic have said where they end; they are asked every ten seconds. "
-    "Rising: no broker answers, or this instance does not reach one that others may reach.",
+    "Time since all partitions of a topic last told their end offsets; they are asked every ten seconds. "
+    "Rising: no broker answers, or this instance cannot reach one that others may reach.",
     ["topic"],
 )
 BAD_RECORDS = Counter(
     "chat_bad_records_total",
-    "Records that a reader could not take. Rising: look at the dead letters for the reason; for those of "
-    "edge.status and dispatch.assignments, which never get there, at the reader's log.",
+    "Records that a reader could not read. Rising: look at the dead letters for the reason; records of "
+    "edge.status and dispatch.assignments never get there: look at the reader's log.",
     ["topic"],
 )
 SPANS = Counter(
@@ -73,24 +73,24 @@ PRODUCER_REBUILDS = Counter(
 )
 REFUSALS = Counter(
     "chat_refusals_total",
-    "Requests and events that were refused, by code; newcomers without room count as limits that were hit. "
+    "Requests and events that were refused, by code; connects without room count as limit hits instead. "
     "'unavailable' and 'overloaded' rising: people feel it.",
     ["code"],
 )
 LIMIT_HITS = Counter(
     "chat_limit_hits_total",
-    "What was refused or closed because a limit was reached, by limit. Rising: somebody floods, or the limit "
-    "is too small for how people use this; docs/security.md lists them.",
+    "Requests refused and connections closed because a limit was reached, by limit. Rising: somebody floods, "
+    "or the limit is too small for normal use; docs/security.md lists the limits.",
     ["limit"],
 )
 TOKEN_KEYS_AGE_SECONDS = Gauge(
     "chat_token_keys_age_seconds",
-    "Since when the keys of TOKEN_JWKS are those that are held; 0 without it. Above 600: they cannot be read "
-    "any more, and whoever shows a token of a new key is refused.",
+    "Age of the token keys read from TOKEN_JWKS; 0 without it. Above 600: the keys cannot be read, and "
+    "tokens signed by a new key are refused.",
 )
 DEAD_LETTERS = Counter(
     "chat_dead_letters_total",
-    "Records set aside, with their reason in chat.dead-letters. Rising: read them; somebody writes nonsense.",
+    "Records set aside in chat.dead-letters, with the reason. Rising: read them; bad records are written.",
     ["topic"],
 )
 TABLE_VERSION = Gauge(
@@ -114,11 +114,11 @@ CONNECTS = Counter(
 )
 DISCONNECTS = Counter(
     "chat_edge_disconnects_total",
-    "Clients that went, by reason. 'ping timeout' rising: the network, or an edge that is short of CPU. "
+    "Clients that disconnected, by reason. 'ping timeout' rising: the network, or an edge short of CPU. "
     "'cut off': the edge did not reach Kafka, see its /readyz.",
     ["reason"],
 )
-MESSAGES_IN = Counter("chat_edge_messages_in_total", "Messages that clients sent and the log took.")
+MESSAGES_IN = Counter("chat_edge_messages_in_total", "Messages that clients sent and the log accepted.")
 DELIVERIES = Counter("chat_edge_deliveries_total", "Messages written to one client each.")
 DELIVERY_WRITES = Counter(
     "chat_edge_delivery_writes_total",
@@ -150,11 +150,13 @@ RECOVERIES = Counter(
 RECOVERED_MESSAGES = Counter("chat_edge_recovered_messages_total", "Missed messages that were sent again.")
 SLOW_CLIENTS = Counter(
     "chat_edge_slow_client_closes_total",
-    "Clients closed because they read too slowly. Many at once: the way to them is narrow, not they.",
+    "Clients closed because they read too slowly. Many at once: their network is slow, not they.",
 )
 WINDOW_BYTES = Gauge("chat_edge_window_bytes", "Size of the recent log that is kept for resuming.")
 MOVES_TOLD = Counter("chat_edge_moves_told_total", "Clients that were told to connect to another edge.")
-MOVED_CLIENTS = Counter("chat_edge_moved_clients_total", "Clients that went after they had been told to.")
+MOVED_CLIENTS = Counter(
+    "chat_edge_moved_clients_total", "Clients that left after they had been told to move."
+)
 MOVES_FORCED = Counter(
     "chat_edge_moves_forced_total",
     "Clients closed because they stayed after they had been told to move. Rising: a client ignores 'move'.",
@@ -165,18 +167,18 @@ MOVES_WAITING = Gauge(
 )
 LOST_ACKED = Counter(
     "chat_edge_acked_but_missing_total",
-    "Acked records that the log then lacked. Must stay 0: a broker lost data (unclean election?).",
+    "Acked records that are missing in the log. Must stay 0: a broker lost data (unclean election?).",
 )
 
 # --- persister ---
 STORED = Counter("chat_persister_stored_total", "Records written to the store.", ["topic"])
 ALREADY_STORED = Counter(
     "chat_persister_already_stored_total",
-    "Records that the store had already: a client sent them again, or a persister read them again.",
+    "Records that were in the store already: a client sent them again, or a persister read them again.",
 )
 BATCH_RECORDS = Histogram(
     "chat_persister_batch_records",
-    "Records a batch. At its bound all the time: the store is the limit; add persisters or a faster store.",
+    "Records per batch. At its bound all the time: the store is the limit; add persisters or a faster store.",
     buckets=SIZE_BUCKETS,
 )
 WRITE_SECONDS = Histogram(
@@ -195,8 +197,8 @@ STORE_LAG = Gauge(
 )
 UNSTORED_AGE_SECONDS = Gauge(
     "chat_persister_unstored_age_seconds",
-    "Age of the oldest record that is read and not stored, or how long the store has been away or we cut off "
-    "from Kafka (from the start on), if longer. Rising: one of these, or the store is too slow.",
+    "Age of the oldest record that was read and is not stored; or for how long the store has been away, or "
+    "the persister cut off from Kafka, if longer. Rising: one of these, or the store is too slow.",
 )
 NEVER_STORED = Counter(
     "chat_persister_never_stored_total",
@@ -213,12 +215,12 @@ HTTP_SECONDS = Histogram(
 )
 HTTP_REQUESTS = Counter(
     "chat_gateway_requests_total",
-    "Requests answered; 499 are those whose client went before, while it was read for or sent a body.",
+    "Requests answered. 499: the client left while its body or the store was being read.",
     ["api", "route", "status"],
 )
 PENDING_READS = Gauge(
     "chat_gateway_pending_reads",
-    "Reads of the store that are under way. At MAX_PENDING_READS others are refused: look at the store.",
+    "Reads of the store in progress. At MAX_PENDING_READS more are refused: look at the store.",
 )
 PENDING_WRITES = Gauge(
     "chat_gateway_pending_writes",
@@ -236,14 +238,14 @@ WRITES_ANSWERED = Counter(
 )
 BEHIND_STORE_SECONDS = Gauge(
     "chat_gateway_behind_store_seconds",
-    "For how long the store has known of groups and members what this gateway has not read. Rising: it alone "
-    "is cut off from Kafka, and not ready.",
+    "For how long this gateway has been behind the store in what it knows of groups and members. Rising: it "
+    "alone is cut off from Kafka, and not ready.",
 )
 
 # --- dispatcher ---
 LEADING = Gauge(
     "chat_dispatcher_leading",
-    "1 on the dispatcher that leads and hears what it writes. The sum must be 1.",
+    "1 on the dispatcher that leads and reads back what it writes. The sum must be 1.",
 )
 EDGES = Gauge(
     "chat_dispatcher_edges",
@@ -252,7 +254,7 @@ EDGES = Gauge(
 )
 EDGE_NAMESAKES = Gauge(
     "chat_dispatcher_edge_namesakes",
-    "Names that a second edge or process that runs has, too, on the leader: not heard. Above 0: rename it.",
+    "Edge names used by two running processes, on the leader; the second is ignored. Above 0: rename it.",
 )
 MOVED_SHARDS = Counter(
     "chat_dispatcher_moved_shards_total",
@@ -261,7 +263,7 @@ MOVED_SHARDS = Counter(
 )
 EDGES_WANTED = Gauge(
     "chat_dispatcher_edges_wanted",
-    "Edges that should serve, on the leader; 0 elsewhere. Above those that do: start as many as are missing.",
+    "Edges that should serve, on the leader; 0 elsewhere. More than those that do: start the missing ones.",
 )
 TABLES_PUBLISHED = Counter(
     "chat_dispatcher_tables_published_total",
