@@ -15,6 +15,7 @@ const MAX_TEXT_BYTES = 16 * 1024;
 const LASTING = new Set(["unavailable", "history_unavailable", "overloaded", "rate_limited"]);
 const TOKEN_CODES = new Set(["missing_token", "invalid_token", "expired_token"]);
 
+const narrow = matchMedia("(max-width: 47.5rem)");
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // --- REST ---
@@ -105,8 +106,8 @@ async function logIn(token) {
   showMe();
   showGroups();
   connect(state.session);
-  const first = sortedGroups()[0];
-  if (first && !matchMedia("(max-width: 47.5rem)").matches) openGroup(first.id);
+  const first = state.groups.get(history.state) ?? (narrow.matches ? null : sortedGroups()[0]);
+  if (first) openGroup(first.id);
 }
 
 function logOut(why = "") {
@@ -149,6 +150,9 @@ async function loadPreviews() {
 
 function openGroup(id) {
   state.open = id;
+  // On a phone the room is one step from the list, whichever it is: the browser's way back closes it.
+  if (history.state) history.replaceState(id, "");
+  else if (narrow.matches) history.pushState(id, "");
   $("chat").classList.add("reading");
   const group = state.groups.get(id);
   $("empty").hidden = true;
@@ -160,6 +164,13 @@ function openGroup(id) {
   showPeople(!$("people").hidden);
   loadNewest(group);
   loadNames(group);
+}
+
+function backToGroups() {
+  const left = state.open;
+  closeRoom();
+  showGroups();
+  focusGroup(left);
 }
 
 function forget(id) {
@@ -182,6 +193,7 @@ function keepDraft() {
 }
 
 function closeRoom() {
+  if (state.open && history.state) history.back();
   state.open = null;
   for (const shown of ["messages", "members", "room-name", "room-facts"]) $(shown).replaceChildren();
   $("text").value = "";
@@ -548,11 +560,11 @@ $("leave-group").addEventListener("click", () => {
   const group = state.groups.get(state.open);
   changeMember(group, "DELETE", state.up, () => forget(group.id));
 });
-$("back").addEventListener("click", () => {
-  const left = state.open;
-  closeRoom();
-  showGroups();
-  focusGroup(left);
+$("back").addEventListener("click", backToGroups);
+addEventListener("popstate", ({ state: id }) => {
+  if (state.groups.has(id)) openGroup(id);
+  else if (id) history.back(); // forward to a room that is there no more
+  else if (state.open) backToGroups();
 });
 $("leave-chat").addEventListener("click", () => logOut());
 $("open-new-group").addEventListener("click", () => {

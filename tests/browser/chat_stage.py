@@ -17,7 +17,7 @@ from api_gateway import pages
 from api_gateway.answers import Api
 from api_gateway.ready_response import ReadyResponse
 from schemas.client_events import MAX_CURSORS
-from schemas.refusals import INVALID_PAYLOAD, Refusal, Refused
+from schemas.refusals import EXPIRED_TOKEN, INVALID_PAYLOAD, Refusal, Refused
 from tests.unit.api_gateway.parts import UNBOUNDED
 from tests.waiting import eventually
 
@@ -54,6 +54,8 @@ class Stage:
         """What REST refuses, by path."""
         self.acks: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         """What who writes is answered, each once a test has put it here."""
+        self.said: list[dict[str, Any]] = []
+        """What was written, in the order of coming, also what was not answered."""
         self.sinces: list[Mapping[str, int]] = []
         """The cursors of each connection that came."""
         self.sid = ""
@@ -79,6 +81,15 @@ class Stage:
         """End the newest connection."""
         await self.edge.disconnect(self.sid)
 
+    async def expire(self) -> None:
+        """Tell the newest connection that its token has expired."""
+        row = EXPIRED_TOKEN
+        await self.tell("refused", {"code": row.code, "message": row.message, "request_id": "r"})
+
+    def has_heard(self, times: int) -> bool:
+        """Say whether so many messages were written."""
+        return len(self.said) == times
+
     async def _connect(self, sid: str, _: object, auth: Mapping[str, Any]) -> None:
         since = auth["since"]
         self.sinces.append(since)
@@ -87,7 +98,8 @@ class Stage:
         self.sid = sid
         self.edge.start_background_task(self._greet, sid)
 
-    async def _ack(self, _sid: str, _message: object) -> dict[str, Any]:
+    async def _ack(self, _sid: str, said: dict[str, Any]) -> dict[str, Any]:
+        self.said.append(said)
         return await self.acks.get()
 
     async def _greet(self, sid: str) -> None:
