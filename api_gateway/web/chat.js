@@ -491,8 +491,9 @@ async function withPeople(group, act) {
 async function createGroup() {
   const users = $("group-users").value.split(/[\s,;]+/).filter(Boolean);
   try {
-    const made = await ask("POST", "/chat/group", { name: $("group-name").value, users });
+    const made = await ask("POST", "/chat/group", { id: state.making, name: $("group-name").value, users });
     if (!state.groups.has(made.id)) state.groups.set(made.id, newGroup(made.id, made.name));
+    state.groups.get(made.id).name = made.name; // a try that was not answered may have made it under another
     $("new-group").close();
     openGroup(made.id);
   } catch (error) {
@@ -568,6 +569,7 @@ addEventListener("popstate", ({ state: id }) => {
 });
 $("leave-chat").addEventListener("click", () => logOut());
 $("open-new-group").addEventListener("click", () => {
+  state.making = newId();
   $("new-group-form").reset();
   $("new-group-error").textContent = "";
   $("new-group").showModal();

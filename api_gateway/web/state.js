@@ -9,6 +9,7 @@ export const state = {
   people: new Map(), // by UP number: what the gateway has said of them; nothing yet, or no more, of some
   toName: new Set(), // the groups whose people's names are to be read; the first one's are being read
   open: null, // the id of the group that is shown
+  making: null, // the id of the group that is being made: each try in the open dialog makes the same one
   socket: null,
   failures: 0,
   painting: false, // whether a paint is due in the next frame

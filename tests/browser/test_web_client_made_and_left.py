@@ -1,0 +1,54 @@
+"""A group that a student makes is made once."""
+
+from typing import Any
+
+import orjson
+import pytest
+from playwright.async_api import Browser, Page, Route, expect
+
+from schemas.refusals import UNAVAILABLE
+from tests.browser.browsers import page_in
+from tests.browser.chat_stage import a_stage
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+
+async def test_a_group_that_is_made_again_after_no_answer_is_the_same(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser, forgiven="503") as page:
+        asked: list[dict[str, Any]] = []
+
+        async def make(route: Route) -> None:
+            if route.request.method != "POST":
+                await route.continue_()
+                return
+            asked.append(orjson.loads(route.request.post_data or ""))
+            if len(asked) == 1:
+                row = UNAVAILABLE
+                error = {"code": row.code, "message": row.message}
+                await route.fulfill(status=row.status, json={"error": error})
+            else:
+                made = {"id": f"made-{len(asked)}", **asked[-1]}
+                await route.fulfill(json={**made, "stored": True})
+
+        await page.route("**/chat/group", make)
+        await stage.open(page)
+        await _name_a_new_group(page, "Study")
+        await expect(page.locator("#new-group-error")).to_have_text(UNAVAILABLE.message)
+        # It was made nevertheless: its members hear so.
+        joined = {"head": -1, "recovered": True, "missed": 0}
+        await stage.tell("joined", {"rooms": {asked[0].get("id", "made"): joined}})
+        await expect(page.locator("#groups li")).to_have_count(2)
+        await page.get_by_label("Name", exact=True).fill("Study group")
+        await page.get_by_role("button", name="Create").click()
+        await expect(page.locator("#room-name")).to_have_text("Study group")
+        await expect(page.locator("#groups li")).to_have_count(2)
+        await _name_a_new_group(page, "Another")
+        await expect(page.locator("#room-name")).to_have_text("Another")
+        first, again, another = (one["id"] for one in asked)
+        assert first == again != another
+
+
+async def _name_a_new_group(page: Page, name: str) -> None:
+    await page.get_by_role("button", name="New group").click()
+    await page.get_by_label("Name", exact=True).fill(name)
+    await page.get_by_role("button", name="Create").click()
