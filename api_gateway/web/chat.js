@@ -199,6 +199,7 @@ function closeRoom() {
   $("text").value = "";
   $("compose").hidden = $("toggle-people").hidden = true;
   showPeople(false);
+  $("leaving").close();
   $("empty").hidden = false;
   $("chat").classList.remove("reading");
 }
@@ -559,7 +560,11 @@ $("people").addEventListener("keydown", (event) => {
 });
 $("leave-group").addEventListener("click", () => {
   const group = state.groups.get(state.open);
-  changeMember(group, "DELETE", state.up, () => forget(group.id));
+  const dialog = $("leaving");
+  $("leaving-title").textContent = `Leave ${group.name}?`;
+  dialog.returnValue = "";
+  dialog.onclose = () => dialog.returnValue && changeMember(group, "DELETE", state.up, () => forget(group.id));
+  dialog.showModal();
 });
 $("back").addEventListener("click", backToGroups);
 addEventListener("popstate", ({ state: id }) => {

@@ -1,4 +1,4 @@
-"""A group that a student makes is made once."""
+"""A group that a student makes is made once, and one is left by who means to."""
 
 from typing import Any
 
@@ -8,7 +8,8 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from schemas.refusals import UNAVAILABLE
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import a_stage
+from tests.browser.chat_stage import UP, a_stage
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -52,3 +53,42 @@ async def _name_a_new_group(page: Page, name: str) -> None:
     await page.get_by_role("button", name="New group").click()
     await page.get_by_label("Name", exact=True).fill(name)
     await page.get_by_role("button", name="Create").click()
+
+
+async def test_who_leaves_a_group_is_asked_once_more_and_may_stay(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        left: list[str] = []
+
+        async def leave(route: Route) -> None:
+            left.append(f"{route.request.method} {route.request.url.removeprefix(stage.url)}")
+            await route.fulfill(json={"group": "g", "up": UP, "member": False, "stored": True})
+
+        await page.route("**/chat/group/g/member/*", leave)
+        await stage.open(page)
+        await page.get_by_role("button", name="Members").click()
+        button = page.get_by_role("button", name="Leave this group")
+        question = page.get_by_role("alertdialog", name="Leave Group g?")
+        for no in ("Escape", "Enter"):
+            await button.press("Enter")
+            await expect(question.get_by_role("button", name="Stay")).to_be_focused()
+            await page.keyboard.press(no)
+            await expect(question).to_be_hidden()
+            await expect(button).to_be_focused()
+        assert left == []
+        await button.press("Enter")
+        await page.keyboard.press("Tab")
+        await expect(question.get_by_role("button", name="Leave")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await eventually("it is left", lambda: left == [f"DELETE chat/group/g/member/{UP}"])
+        await expect(page.locator("#groups li")).to_have_count(0)
+
+
+async def test_the_question_whether_to_leave_ends_with_the_room(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await stage.open(page)
+        await page.get_by_role("button", name="Members").click()
+        await page.get_by_role("button", name="Leave this group").click()
+        await expect(page.get_by_role("alertdialog")).to_be_visible()
+        await stage.expire()
+        await expect(page.get_by_role("alertdialog")).to_be_hidden()
+        await expect(page.get_by_label("Token", exact=True)).to_be_focused()
