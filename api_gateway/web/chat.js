@@ -86,11 +86,13 @@ function upOf(token) {
 }
 
 async function logIn(token) {
+  const before = state.up;
   try {
     state.up = upOf(token);
   } catch {
     return logOut("This is not a token of a student.");
   }
+  if (state.up !== before) state.unsent.clear();
   state.token = token;
   state.session += 1;
   try {
@@ -112,6 +114,8 @@ async function logIn(token) {
 
 function logOut(why = "") {
   sessionStorage.removeItem("token");
+  for (const { id, draft, pending } of state.groups.values()) state.unsent.set(id, { draft, pending });
+  if (!why) state.unsent.clear(); // they left by choice
   state.session += 1;
   hangUp();
   closeRoom();
@@ -304,7 +308,7 @@ function send(group, mine) {
     if (session !== state.session || !group.pending.includes(mine)) return;
     if (silence || LASTING.has(ack.error?.code)) {
       mine.state = silence ? "sending" : "waiting";
-      setTimeout(() => group.pending.includes(mine) && send(group, mine), RETRY_SEND_MS);
+      setTimeout(() => isHere(group) && group.pending.includes(mine) && send(group, mine), RETRY_SEND_MS);
     } else if (ack.error) {
       mine.state = "failed";
       mine.why = ack.error.message;

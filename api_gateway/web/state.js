@@ -8,6 +8,7 @@ export const state = {
   groups: new Map(), // by id: see newGroup
   people: new Map(), // by UP number: what the gateway has said of them; nothing yet, or no more, of some
   toName: new Set(), // the groups whose people's names are to be read; the first one's are being read
+  unsent: new Map(), // by group: what waits for who was logged out, until they come again or somebody else does
   open: null, // the id of the group that is shown
   making: null, // the id of the group that is being made: each try in the open dialog makes the same one
   socket: null,
@@ -18,6 +19,8 @@ export const state = {
 };
 
 export function newGroup(id, name) {
+  const unsent = state.unsent.get(id);
+  state.unsent.delete(id);
   return {
     id,
     name,
@@ -31,6 +34,7 @@ export function newGroup(id, name) {
     draft: "", // what is in the box and not sent
     pending: [], // of mine, not acked yet, in the order of writing
     users: null,
+    ...unsent,
   };
 }
 

@@ -1,14 +1,15 @@
 """A student who logs out leaves nothing on the page for whoever logs in next in the same tab."""
 
 import asyncio
+from functools import partial
 
 import jwt
 import pytest
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
-from schemas.refusals import EXPIRED_TOKEN, HISTORY_UNAVAILABLE
+from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import UP, a_stage, message
+from tests.browser.chat_stage import TOKEN, UP, a_stage, message
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -27,8 +28,7 @@ async def test_who_logs_in_next_sees_nothing_of_who_was_there(browser: Browser, 
         await expect(page.locator("#messages")).to_contain_text("for your eyes only")
         await page.get_by_label("Message", exact=True).fill("a draft")
         if is_expired:
-            row = EXPIRED_TOKEN
-            await stage.tell("refused", {"code": row.code, "message": row.message, "request_id": "r"})
+            await stage.expire()
         else:
             await page.get_by_role("button", name="Forget the token").click()
         await expect(page.get_by_label("Token", exact=True)).to_be_focused()
@@ -64,8 +64,7 @@ async def test_a_group_that_was_made_for_who_has_logged_out_is_not_shown_to_the_
         await page.get_by_label("Name", exact=True).fill("Secret")
         await page.get_by_role("button", name="Create").click()
         await asked.wait()
-        row = EXPIRED_TOKEN
-        await stage.tell("refused", {"code": row.code, "message": row.message, "request_id": "r"})
+        await stage.expire()
         await page.get_by_label("Token", exact=True).fill(NEXT)
         await page.get_by_role("button", name="Open my chats").click()
         await expect(page.locator("#groups .name")).to_have_text(["Group g"])
@@ -124,3 +123,81 @@ async def test_whoever_logs_in_next_is_named_also_while_names_for_who_was_there_
         await page.clock.run_for(20_000)
         await page.evaluate("fetch('/web/icon.svg').then((answer) => answer.text())")
         assert stage.reads_of_names == asked
+
+
+async def test_what_was_written_when_the_token_expired_waits_for_the_same_student(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await stage.open(page)
+        await _write_and_begin_another(page)
+        await eventually("it was sent", partial(stage.has_heard, 1))
+        for times in (2, 3):
+            await stage.expire()
+            await _log_in(page, "nobody's token")
+            await _log_in(page, TOKEN)
+            await expect(page.get_by_label("Message", exact=True)).to_have_value("a draft")
+            await expect(page.locator(".mine.pending")).to_contain_text("on its way")
+            await eventually("it is sent again", partial(stage.has_heard, times))
+        assert len({said["id"] for said in stage.said}) == 1
+        for _ in stage.said:  # those who asked before are gone
+            await stage.acks.put({"id": "any", "seq": 7, "timestamp": 1_700_000_000_000})
+        await expect(page.locator(".mine:not(.pending)")).to_contain_text("on its way")
+        await expect(page.locator(".mine")).to_have_count(1)
+
+
+@pytest.mark.parametrize("is_expired", [False, True], ids=["by choice", "by an expired token"])
+async def test_what_was_written_is_gone_once_the_token_is_forgotten_or_another_student_came(
+    browser: Browser, is_expired: bool
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await stage.open(page)
+        await _write_and_begin_another(page)
+        if is_expired:
+            await stage.expire()
+            await _log_in(page, NEXT)
+            await expect(page.locator("#my-name")).to_have_text(NEXT_UP)
+            await _expect_nothing_written(page)
+        await page.get_by_role("button", name="Forget the token").click()
+        await _log_in(page, TOKEN)
+        await expect(page.locator("#my-name")).to_have_text(UP)
+        await _expect_nothing_written(page)
+
+
+async def test_what_was_to_be_sent_once_more_is_not_sent_as_whoever_logs_in_next(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await page.clock.install(time=0)
+        await stage.open(page)
+        await page.clock.pause_at(3_600)
+        await _write_and_begin_another(page)
+        row = OVERLOADED
+        await stage.acks.put({"error": {"code": row.code, "message": row.message, "request_id": "r"}})
+        while await page.locator(".mine .state").text_content() != "waiting to be sent":
+            await page.clock.run_for(20)
+        await page.get_by_role("button", name="Forget the token").click()
+        before = stage.sid
+        await _log_in(page, NEXT)
+        await eventually("the next has come", lambda: stage.sid != before)
+        await expect(page.locator("#status")).to_contain_text("edge-1")
+        await page.clock.run_for(5_000)
+        await page.get_by_label("Message", exact=True).fill("my own")
+        await page.keyboard.press("Enter")
+        await eventually("the next has written", lambda: stage.said[-1]["message"] == "my own")
+        assert [said["up"] for said in stage.said] == [UP, NEXT_UP]
+
+
+async def _write_and_begin_another(page: Page) -> None:
+    box = page.get_by_label("Message", exact=True)
+    await box.fill("on its way")
+    await box.press("Enter")
+    await expect(page.locator(".mine.pending")).to_contain_text("on its way")
+    await box.fill("a draft")
+
+
+async def _log_in(page: Page, token: str) -> None:
+    await page.get_by_label("Token", exact=True).fill(token)
+    await page.get_by_role("button", name="Open my chats").click()
+
+
+async def _expect_nothing_written(page: Page) -> None:
+    await expect(page.locator("#room-name")).to_have_text("Group g")
+    await expect(page.locator("#text")).to_have_value("")
+    await expect(page.locator(".mine")).to_have_count(0)
