@@ -1,5 +1,7 @@
 """The web client for those who hear it, who see it large, or who write from right to left."""
 
+from typing import Literal
+
 import pytest
 from playwright.async_api import Browser, Route, expect
 
@@ -15,6 +17,32 @@ NOTE_WHAT_IS_SAID_OF_THE_CONNECTION = """
     const status = document.getElementById("status");
     new MutationObserver(() => said.push(status.textContent)).observe(status, { childList: true });
 """
+
+LEAST_CONTRAST_OF_BORDERS = """() => {
+    const light = (colour) => {
+      const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+      const [red, green, blue] = colour.match(/[0-9]+/g).map((part) => linear(part / 255));
+      return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05;
+    };
+    const ground = (node) => {
+      const { backgroundColor } = getComputedStyle(node);
+      return backgroundColor === "rgba(0, 0, 0, 0)" ? ground(node.parentElement) : backgroundColor;
+    };
+    const contrast = (one, other) => Math.max(light(one) / light(other), light(other) / light(one));
+    const fields = [...document.querySelectorAll("input, textarea")];
+    return Math.min(...fields.flatMap((field) => [field, field.parentElement].map((node) =>
+      contrast(getComputedStyle(field).borderTopColor, ground(node)))));
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_where_text_is_written_has_a_border_that_is_seen(
+    browser: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await page.emulate_media(color_scheme=scheme)
+        await stage.open(page)
+        assert await page.evaluate(LEAST_CONTRAST_OF_BORDERS) >= 3
 
 
 async def test_what_is_on_the_page_has_names_for_those_who_hear_it(browser: Browser) -> None:
