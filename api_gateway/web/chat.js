@@ -248,11 +248,14 @@ function loadWhereTopIsSeen() {
 async function loadOlder(group) {
   if (group.complete || group.loading || !group.messages.length) return;
   group.loading = true;
+  const oldest = group.messages[0];
   try {
-    const { messages } = await read(`${messagesOf(group)}&before=${group.messages[0].seq}`);
+    const { messages } = await read(`${messagesOf(group)}&before=${oldest.seq}`);
     group.fault = "";
-    group.complete = messages.length < PAGE;
-    for (const message of messages) keep(group, message);
+    if (group.messages[0] === oldest) { // else they would stand before a hole
+      group.complete = messages.length < PAGE;
+      for (const message of messages) keep(group, message);
+    }
     if (group.id === state.open) showRoom({ keepPlace: true });
   } catch (error) {
     return report(error, group);

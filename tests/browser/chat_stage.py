@@ -48,6 +48,9 @@ class Stage:
         self.users = {"g": [UP, "up202000002"]}
         self.names: dict[str, str] = {}
         """What users are called; who has a name is online."""
+        self.tells_older = asyncio.Event()
+        """Until it is set, nobody is told what is older than the newest page."""
+        self.tells_older.set()
         self.reads = 0
         self.reads_of_names = 0
         self.refused: dict[str, Refusal] = {}
@@ -147,6 +150,8 @@ class Stage:
         before = int(request.query.get("before", self.stored_up_to + 1))
         older = [one for one in self.history if one["seq"] < before][-int(request.query["perPage"]) :]
         group = request.match_info["group"]
+        if "before" in request.query:
+            await self.tells_older.wait()
         return _json({"group": group, "messages": older, "storedUpTo": self.stored_up_to})
 
     def _refuse(self, path: str) -> None:

@@ -39,3 +39,24 @@ async def test_a_window_that_a_page_does_not_fill_is_filled_with_older_pages(bro
         stage.stored_up_to = 79
         await stage.open(page)
         await expect(page.locator("#messages .bubble")).to_have_count(80)
+
+
+async def test_older_messages_that_come_after_the_newest_were_read_again_leave_no_hole(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await page.set_viewport_size({"width": 1280, "height": 4000})
+        stage.head = 199
+        stage.history, stage.stored_up_to = [message(seq, f"text {seq}") for seq in range(200)], 99
+        stage.tells_older.clear()
+        await stage.open(page)
+        shown = page.locator("#messages .bubble")
+        await expect(shown.last).to_contain_text("text 99")
+        stage.stored_up_to = 199
+        await expect(shown.last).to_contain_text("text 199")
+        stage.tells_older.set()
+        await expect(page.locator("[data-id=m140]")).to_be_attached()
+        ids = await page.locator("#messages .message").evaluate_all(
+            "all => all.map(({dataset}) => dataset.id)"
+        )
+        assert ids == [f"m{seq}" for seq in range(200 - len(ids), 200)]
