@@ -270,7 +270,7 @@ function onMessage(message) {
   if (!group) return;
   group.cursor = Math.max(group.cursor ?? -1, message.seq);
   if (!keep(group, message)) return;
-  if (!isReadUp(group)) makeRoom(group);
+  makeRoom(group, isReadUp(group));
   if (!isRead(group) && message.up !== state.up) group.unread += 1;
   if (!state.people.has(message.up)) {
     state.people.set(message.up, {}); // asked for once: they may have left

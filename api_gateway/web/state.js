@@ -1,6 +1,7 @@
 // What is known: who is logged in, the groups and what was said in them.
 
 const MAX_KEPT = 1000;
+const MAX_KEPT_OF_READ_UP = 4 * MAX_KEPT; // a page that is left so, in a busy group, would be slower with each message
 
 export const state = {
   token: null,
@@ -61,9 +62,10 @@ export function keep(group, message) {
   return true;
 }
 
-/** Let the oldest messages make room for the newest. */
-export function makeRoom(group) {
-  if (group.messages.length <= MAX_KEPT) return;
-  group.messages.splice(0, group.messages.length - MAX_KEPT);
+/** Let the oldest messages make room for the newest, and later where somebody reads further up. */
+export function makeRoom(group, isReadUp) {
+  const tooMany = group.messages.length - (isReadUp ? MAX_KEPT_OF_READ_UP : MAX_KEPT);
+  if (tooMany <= 0) return;
+  group.messages.splice(0, tooMany);
   group.complete = false;
 }

@@ -32,6 +32,19 @@ async def test_who_reads_further_up_stays_there_however_much_is_said(browser: Br
         await expect(shown).to_have_count(KEPT)
 
 
+async def test_a_page_that_is_left_further_up_does_not_grow_for_ever(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.history, stage.stored_up_to = [message(seq, f"text {seq}") for seq in range(100)], 99
+        await stage.open(page)
+        shown = page.locator("#messages .bubble")
+        await expect(shown.last).to_contain_text("text 99")
+        await page.evaluate("messages.scrollTop = 200")
+        for seq in range(100, 4 * KEPT + 100):
+            await stage.tell("chat message", message(seq, f"text {seq}"))
+        await expect(shown.last).to_contain_text(f"text {4 * KEPT + 99}", timeout=60_000)
+        await expect(shown).to_have_count(4 * KEPT)
+
+
 async def test_a_window_that_a_page_does_not_fill_is_filled_with_older_pages(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser) as page:
         await page.set_viewport_size({"width": 1280, "height": 4000})
