@@ -117,7 +117,8 @@ class GatewaySettings(
     def _fits(self) -> Self:
         """A stop must not cut off a write that may still be acknowledged: nobody would know of it.
 
-        A new group is two writes, one after the other. The second may be cut off: a retry makes it whole.
+        A new group is up to three writes, one after the other. Those after the first may be cut off: a retry
+        makes it whole.
         """
         if self.send_timeout_ms / 1000 >= self.finish_within_s:
             raise ValueError(f"SEND_TIMEOUT_MS must be less than {FINISH_SHARE:.0%} of SHUTDOWN_DEADLINE_S")
