@@ -23,11 +23,11 @@ class LogClock:
     now: float = 0.0
     number: int = 0
     """The last tick that was sent."""
+    first_sent_at: float | None = None
     sent_at: float | None = None
     seen: int = 0
     """The last tick that came back."""
     seen_at: float | None = None
-    """When that was; until one has come back, when the first was sent."""
 
     def due(self, monotonic: float) -> bool:
         """Say whether the next tick is to be sent."""
@@ -40,19 +40,21 @@ class LogClock:
         """Return the number of the tick that is sent now."""
         self.number += 1
         self.sent_at = monotonic
-        if self.seen_at is None:
-            self.seen_at = monotonic
+        if self.first_sent_at is None:
+            self.first_sent_at = monotonic
         return self.number
 
     def see(self, number: int, monotonic: float) -> bool:
         """Move on by a tick of ours that was read. Return whether there was a gap before it."""
         if number <= self.seen:
             return False
-        passed = 0.0 if self.seen_at is None else monotonic - self.seen_at
+        before = monotonic if self.seen_at is None else self.seen_at
+        passed = monotonic - before
         self.seen, self.seen_at = number, monotonic
         self.now += min(passed, TICK_S) if passed > GAP_S else passed
         return passed > GAP_S
 
     def age(self, monotonic: float) -> float:
         """Return for how many seconds no tick has come back."""
-        return 0.0 if self.seen_at is None else monotonic - self.seen_at
+        since = self.seen_at if self.seen_at is not None else self.first_sent_at
+        return 0.0 if since is None else monotonic - since

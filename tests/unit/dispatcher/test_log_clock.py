@@ -39,6 +39,13 @@ def test_a_tick_that_comes_back_twice_counts_once() -> None:
     assert clock.now == now
 
 
+def test_before_the_first_tick_came_back_nothing_was_missed() -> None:
+    clock = LogClock()
+    clock.send(0.0)
+    assert not clock.see(1, 20.0), "nobody was heard before, so nobody needs to be excused"
+    assert clock.now == 0.0
+
+
 def test_twenty_seconds_without_kafka_are_one_tick() -> None:
     clock = LogClock()
     clock.send(0.0)
