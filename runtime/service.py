@@ -36,8 +36,11 @@ LOOP_LAG_INTERVAL_S = 0.25
 LEAVE_PART_AFTER_S = 0.1
 """Once the deadline of a stop has passed, each part that has yet to be closed gets no more than this."""
 FINISH_WITHIN_S = 4.0
-IDLE_CONNECTION_S = 60.0
-"""A connection without a whole request head for so long is closed: also one that sends it byte by byte."""
+IDLE_CONNECTION_S = 130.0
+"""A connection without a whole request head for so long is closed: also one that sends it byte by byte.
+
+A proxy must close an idle connection first, as nginx does after 60 s and Caddy after 120: a POST that it
+sends while we close is lost, and its client is answered 502."""
 GC_THRESHOLDS = (50_000, 20, 100)
 """With the interpreter's own, services that keep much spend a third of their time looking for garbage, and
 stand still for 80 ms and more when everything is looked through."""

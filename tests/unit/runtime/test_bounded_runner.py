@@ -347,6 +347,12 @@ async def test_the_longest_token_that_is_looked_at_fits_into_a_head(monkeypatch:
     assert b" 404 " in answer.partition(b"\r\n")[0]
 
 
+@pytest.mark.parametrize(("proxy", "idle_s"), [("nginx", 60), ("Go's, as Traefik", 90), ("Caddy", 120)])
+def test_a_proxy_closes_a_connection_that_is_idle_before_we_do(proxy: str, idle_s: float) -> None:
+    # Where we are first, a POST that is on its way then is answered 502, as nobody may send it again.
+    assert idle_s + 5 <= service.IDLE_CONNECTION_S, proxy
+
+
 @pytest.mark.parametrize("begun", [b"", HEAD + b"X-A: "])
 async def test_a_first_head_that_does_not_end_in_time_closes_the_connection_and_is_counted(
     begun: bytes, monkeypatch: pytest.MonkeyPatch
