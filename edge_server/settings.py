@@ -1,6 +1,6 @@
 """Settings of the edge."""
 
-from typing import Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -19,6 +19,8 @@ from runtime.settings import (
     WebSettings,
 )
 from schemas.ids import EdgeId
+
+EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing listens by it
 
 
 class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, TokenSettings, TracingSettings):
@@ -166,6 +168,10 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if not self.edge_url and self.edge_host in EVERY_ADDRESS:
+            raise ValueError(
+                "EDGE_URL must be set if EDGE_HOST is every address: clients cannot connect to that"
+            )
         if self.drain_deadline_s + self.settle_on_stop_ms / 1000 >= self.shutdown_deadline_s:
             raise ValueError("SHUTDOWN_DEADLINE_S must be more than DRAIN_DEADLINE_S and SETTLE_ON_STOP_MS")
         if self.connects_burst_per_user < self.max_connections_per_user:

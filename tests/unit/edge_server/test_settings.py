@@ -51,6 +51,15 @@ def test_an_edge_takes_no_url_at_which_no_client_could_reach_it(url: str) -> Non
     assert [error["loc"] for error in caught.value.errors()] == [("edge_url",)]
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_an_edge_at_every_address_is_told_where_clients_reach_it(host: str) -> None:
+    with pytest.raises(ValidationError, match="EDGE_URL"):
+        EdgeSettings(edge_host=host)
+    url = "https://edge-1.chat.example.org"
+    assert EdgeSettings(edge_host=host, edge_url=url).edge_url == url
+    assert EdgeSettings(edge_host="127.0.0.1").edge_url == ""
+
+
 def test_the_longest_connect_that_the_contract_allows_is_an_event_that_is_read() -> None:
     since = {f"{n:064}": -(2**63) for n in range(MAX_CURSORS)}
     auth = {"token": "x" * 8_192, "since": since}
