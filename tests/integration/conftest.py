@@ -18,6 +18,13 @@ def backing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBacking
 
 
 @pytest.fixture
+def durable(backing: RunningBacking) -> None:
+    """Skip where the broker is the one in memory: a stop ends its records, and it shares no partitions."""
+    if not backing.kafka_durable:
+        pytest.skip("the broker in memory cannot do this")
+
+
+@pytest.fixture
 async def log(backing: RunningBacking) -> AsyncIterator[Log]:
     """The log, open for writing."""
     async with open_log() as opened:

@@ -73,6 +73,7 @@ async def test_without_mongodb_history_is_refused_and_everything_else_goes_on(
         assert (await post(here, group, up, "after")).said["stored"] is True
 
 
+@pytest.mark.usefixtures("durable")
 @pytest.mark.parametrize("outage", ["stopped", "frozen"])
 async def test_without_kafka_writes_are_refused_and_everything_else_goes_on(
     backing: RunningBacking, stored: str, outage: str

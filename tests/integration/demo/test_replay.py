@@ -84,6 +84,8 @@ async def test_a_replay_is_right_although_parts_die_in_the_middle_and_come_back_
     who: str,
     away_s: float,
 ) -> None:
+    if who == "broker" and not local_system.backing.kafka_durable:
+        pytest.skip("the end of the broker in memory ends its records")
     parts = [parts_of(local_system)[name] for name in who.split()]
     plan = plan_of(logs, speed=80.0)
     replay = asyncio.create_task(run_replay(local_system, plan))

@@ -19,6 +19,7 @@ AWAY_S = 9.0
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("durable")
 async def test_outages_of_kafka_move_nobody(here: World, backing: RunningBacking) -> None:
     dispatcher = here.start()
     here.edges.report("a", "b", "c")

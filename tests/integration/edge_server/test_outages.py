@@ -31,6 +31,7 @@ async def say_until_acked(client: ChatClient, group: str, text: str) -> tuple[in
         await asyncio.sleep(0.1)
 
 
+@pytest.mark.usefixtures("durable")
 @pytest.mark.parametrize("outage", ["stopped", "frozen"])
 async def test_without_kafka_sends_are_refused_and_nothing_acked_is_lost(
     backing: RunningBacking, log: Log, outage: str, monkeypatch: pytest.MonkeyPatch
@@ -79,6 +80,7 @@ async def test_clients_of_an_edge_that_is_cut_off_from_the_log_are_closed_once_i
         await client.disconnect()
 
 
+@pytest.mark.usefixtures("durable")
 async def test_after_its_producer_has_failed_for_good_an_edge_writes_through_another(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,13 +41,6 @@ async def topics_exist(backing: RunningBacking) -> None:
 
 
 @pytest.fixture
-def durable(backing: RunningBacking) -> None:
-    """Skips where the broker is the one in memory, which neither shares partitions nor knows its end."""
-    if not backing.kafka_durable:
-        pytest.skip("the broker in memory cannot do this")
-
-
-@pytest.fixture
 def database() -> str:
     """The name of a database and of a consumer group that no other test has."""
     return f"test_{uuid4().hex[:12]}"

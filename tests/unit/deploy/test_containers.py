@@ -1,5 +1,6 @@
 """Docker: everything up to the call of the engine, and the compose file as compose would read it."""
 
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -174,8 +175,10 @@ def test_the_compose_file_runs_what_the_tests_run() -> None:
 
 
 def test_compose_itself_accepts_the_file() -> None:
-    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    if asked.returncode != 0:
+    if (
+        shutil.which("docker") is None
+        or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode != 0
+    ):
         pytest.skip("docker has no compose plugin here")
     argv = ["docker", "compose", "--file", str(COMPOSE_FILE), "config", "--quiet"]
     subprocess.run(argv, check=True)
