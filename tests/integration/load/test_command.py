@@ -11,6 +11,7 @@ import pytest
 from deploy.demo.local_system import LocalSystem
 from deploy.fitness.local_target import watched
 from loadtest.results import FAULTS, Result
+from loadtest.server_side import MACHINE
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -51,7 +52,9 @@ def test_a_scenario_runs_against_a_system_and_leaves_a_result_and_a_report(
     assert 320 * 4 < verdict.received < 320 * 8
     assert verdict.connections > verdict.students, "half of all networks failed"
     assert verdict.history_checked > 0
-    assert result.server_cpu.keys() == set(servers.names)
+    # Where looking at them takes longer than what is measured, none of them has a figure.
+    assert {name for look in result.servers for name in look.servers} == {*servers.names, MACHINE}
+    assert not result.server_cpu or result.server_cpu.keys() == set(servers.names)
     assert "objectives held" in file.with_suffix(".html").read_text()
     again = loadtest("report", str(file), str(file), "--out", str(tmp_path / "both.html"))
     assert again.returncode == 0
