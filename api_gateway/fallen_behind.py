@@ -7,6 +7,7 @@ gets no further either, and nothing is wrong with this gateway in particular.
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -52,7 +53,7 @@ class FallenBehind:
 
     def fault(self) -> str | None:
         """Say for how long this gateway has been behind, where that is too long."""
-        behind_s = self._still.for_s(asyncio.get_running_loop().time())
+        behind_s = self._still.for_s(time.monotonic())
         return f"behind the store for {behind_s:.0f} s" if behind_s >= BEHIND_AFTER_S else None
 
     async def run(self) -> None:
@@ -75,7 +76,7 @@ class FallenBehind:
     def _look(self, stored: Mapping[Partition, int]) -> None:
         read = self._positions.items()
         positions = {(topic, partition): at for topic, ats in read for partition, at in ats.items()}
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         self._still.look(now, stored, positions)
         metrics.BEHIND_STORE_SECONDS.set(self._still.for_s(now))
         fault = self.fault()
