@@ -4,7 +4,6 @@ The socket server has nothing behind it here: `tests/integration/security` tries
 """
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
@@ -23,8 +22,8 @@ from runtime import metrics
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
 from tests.unit.edge_server.gated_edge import SOON_S, Edge, an_edge, is_closed
-from tests.unit.edge_server.left_over import ids_of
 from tests.unit.edge_server.transports import EngineSocket
+from tests.unit.left_over import left_over
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("looks_often")
@@ -359,15 +358,10 @@ async def test_what_is_refused_is_let_go_at_once(event: str) -> None:
     """The collector comes by too rarely for what refers to itself: MAX_FRAME_BYTES of each one stayed."""
     async with an_edge(handshake_within_s=60.0) as edge:
         client = await edge.poller()
-        gc.collect()
-        before = ids_of(Refused)
-        gc.disable()
-        try:
+        with left_over(Refused) as refused:
             await client.say(event)
             assert '"code":"' in await client.poll()
-            assert ids_of(Refused) <= before
-        finally:
-            gc.enable()
+            assert not refused()
 
 
 @pytest.mark.parametrize(
@@ -383,30 +377,20 @@ async def test_a_body_that_breaks_off_is_let_go_at_once(length: str, body: bytes
         client = await edge.poller()
         parts = urlsplit(client.url)
         head = f"POST {parts.path}?{parts.query} HTTP/1.1\r\nHost: edge\r\n{length}\r\n\r\n"
-        gc.collect()
-        before = ids_of(web.Request)
-        gc.disable()
-        try:
+        with left_over(web.Request) as requests:
             _, writer = await asyncio.open_connection(parts.hostname, parts.port)
             writer.write(head.encode())
-            await eventually("it is being read", lambda: not ids_of(web.Request) <= before)
+            await eventually("it is being read", lambda: bool(requests()))
             writer.write(body)
             await asyncio.sleep(SOON_S)
             writer.transport.abort()
-            await eventually("it is let go", lambda: ids_of(web.Request) <= before)
-        finally:
-            gc.enable()
+            await eventually("it is let go", lambda: not requests())
 
 
 async def test_who_leaves_while_events_wait_for_its_poll_is_let_go_at_once() -> None:
-    gc.collect()
-    before = ids_of(Client)
-    gc.disable()
-    try:
+    with left_over(Client) as clients:
         client = Client("sid", Identity("up202000001", 0.0), EngineSocket(), max_bytes=1_000, max_packets=10)
         client.send(text_frame(b"42[]"))
         client.end()
         del client
-        assert ids_of(Client) <= before
-    finally:
-        gc.enable()
+        assert not clients()

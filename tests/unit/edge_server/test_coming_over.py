@@ -1,7 +1,6 @@
 """Who comes over from polling to a websocket gets everything once and in order, whenever that is."""
 
 import asyncio
-import gc
 from contextlib import suppress
 from typing import Any, cast
 
@@ -21,8 +20,8 @@ from runtime import metrics
 from tests.simulation.simulated_loop import SimulatedLoop
 from tests.unit.edge_server.client_frames import frames_of
 from tests.unit.edge_server.entries import entry
-from tests.unit.edge_server.left_over import ids_of
 from tests.unit.edge_server.transports import Closed, client, seqs_on
+from tests.unit.left_over import left_over
 from tests.waiting import eventually
 
 SETTINGS = EdgeSettings()
@@ -221,9 +220,7 @@ async def test_who_is_gone_before_it_was_heard_to_come_goes_on_polling(last: str
 
 @pytest.mark.parametrize("over", [False, True])
 async def test_nothing_of_a_websocket_that_is_gone_waits_for_the_collector(over: bool) -> None:
-    before = ids_of(DirectWebSocket, ComingOver)
-    gc.disable()
-    try:
+    with left_over(DirectWebSocket, ComingOver) as gone:
         here = Polling()
         websocket = here.begin()
         await say(websocket, "2probe")
@@ -234,9 +231,7 @@ async def test_nothing_of_a_websocket_that_is_gone_waits_for_the_collector(over:
         here.queue.let_go() if over else None
         del websocket
         await asyncio.sleep(0)
-        assert ids_of(DirectWebSocket, ComingOver) <= before, "what is of other tests may go meanwhile"
-    finally:
-        gc.enable()
+        assert not gone()
 
 
 async def test_a_session_that_is_over_does_not_come_over() -> None:

@@ -4,7 +4,6 @@ Heads are bounded, too, and what reaches a bound is counted.
 """
 
 import asyncio
-import gc
 import logging
 import socket
 import sys
@@ -20,7 +19,7 @@ from runtime.service import Service, running
 from runtime.settings import ServiceSettings
 from runtime.tokens import MAX_TOKEN_CHARS
 from schemas.refusals import TABLE, ErrorAnswer, RefusalBody
-from tests.unit.edge_server.left_over import ids_of
+from tests.unit.left_over import left_over
 from tests.waiting import eventually
 
 MOST = 10
@@ -273,14 +272,9 @@ async def test_who_sends_what_cannot_be_read_is_told_so_by_the_table_and_nothing
 
 async def test_what_cannot_be_read_is_let_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter of a megabyte of each stranger's stayed until the collector came by, which is rarely."""
-    gc.collect()
-    before = ids_of(_ErrInfo)
-    gc.disable()
-    try:
+    with left_over(_ErrInfo) as unread:
         await answer_to(b"SECRET\r\n\r\n" + b"x" * 100_000, monkeypatch)
-        assert ids_of(_ErrInfo) <= before
-    finally:
-        gc.enable()
+        assert not unread()
 
 
 async def test_what_cannot_be_read_and_is_never_answered_is_let_go_with_its_connection(
@@ -300,21 +294,16 @@ async def test_what_cannot_be_read_and_is_never_answered_is_let_go_with_its_conn
         app.router.add_get("/", wait)
         ports.append(await made.serve(app, "127.0.0.1", 0))
 
-    gc.collect()
-    before = ids_of(_ErrInfo)
-    gc.disable()
-    try:
+    with left_over(_ErrInfo) as unread:
         async with running(Service("test", ServiceSettings(ops_port=0)), start):
             await eventually("it serves", lambda: bool(ports))
             _, writer = await asyncio.open_connection("127.0.0.1", ports[0])
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             await asked.wait()
             writer.write(b"SECRET\r\n\r\n" + b"x" * 100_000)
-            await eventually("it was read", lambda: not ids_of(_ErrInfo) <= before)
+            await eventually("it was read", lambda: bool(unread()))
             writer.transport.abort()
-            await eventually("it is let go", lambda: ids_of(_ErrInfo) <= before)
-    finally:
-        gc.enable()
+            await eventually("it is let go", lambda: not unread())
 
 
 def head_hits() -> dict[str, float]:
