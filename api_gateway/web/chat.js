@@ -114,8 +114,8 @@ async function logIn(token) {
 
 function logOut(why = "") {
   sessionStorage.removeItem("token");
-  for (const { id, draft, pending } of state.groups.values()) state.unsent.set(id, { draft, pending });
-  if (!why) state.unsent.clear(); // they left by choice
+  if (why) for (const { id, draft, pending } of state.groups.values()) state.unsent.set(id, { draft, pending });
+  else state.unsent.clear(); // they left by choice
   state.session += 1;
   hangUp();
   closeRoom();
@@ -265,12 +265,18 @@ async function loadOlder(group) {
   loadWhereTopIsSeen();
 }
 
+/** Keep a message that was said now, live or by its ack; the oldest make room. Says whether it is new. */
+function keepNewest(group, message) {
+  const isNew = keep(group, message);
+  if (isNew) makeRoom(group, isReadUp(group));
+  return isNew;
+}
+
 function onMessage(message) {
   const group = state.groups.get(message.room);
   if (!group) return;
   group.cursor = Math.max(group.cursor ?? -1, message.seq);
-  if (!keep(group, message)) return;
-  makeRoom(group, isReadUp(group));
+  if (!keepNewest(group, message)) return;
   if (!isRead(group) && message.up !== state.up) group.unread += 1;
   if (!state.people.has(message.up)) {
     state.people.set(message.up, {}); // asked for once: they may have left
@@ -316,7 +322,7 @@ function send(group, mine) {
       mine.state = "failed";
       mine.why = ack.error.message;
     } else {
-      keep(group, { ...payload, seq: ack.seq, timestamp: ack.timestamp, sentAt: timestamp });
+      keepNewest(group, { ...payload, seq: ack.seq, timestamp: ack.timestamp, sentAt: timestamp });
     }
     paintSoon();
   });

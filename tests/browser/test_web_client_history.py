@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import a_stage, message
+from tests.browser.chat_stage import UP, a_stage, message
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -30,6 +30,23 @@ async def test_who_reads_further_up_stays_there_however_much_is_said(browser: Br
         await stage.tell("chat message", message(KEPT + 51, "said later"))
         await expect(shown.last).to_contain_text("said later")
         await expect(shown).to_have_count(KEPT)
+
+
+async def test_a_message_of_mine_that_was_acked_before_it_came_makes_room_too(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await stage.open(page)
+        shown = page.locator("#messages .bubble")
+        for seq in range(KEPT):
+            await stage.tell("chat message", message(seq, f"text {seq}"))
+        await expect(shown).to_have_count(KEPT, timeout=60_000)
+        await page.get_by_label("Message", exact=True).fill("mine")
+        await page.get_by_label("Message", exact=True).press("Enter")
+        await stage.acks.put({"id": "any", "seq": KEPT, "timestamp": 1_700_000_000_000 + KEPT})
+        await expect(page.locator(".mine time")).not_to_be_empty()
+        (said,) = stage.said
+        await stage.tell("chat message", message(KEPT, "mine", up=UP, id=said["id"]))
+        await expect(shown).to_have_count(KEPT)
+        await expect(shown.last).to_contain_text("mine")
 
 
 async def test_a_page_that_is_left_further_up_does_not_grow_for_ever(browser: Browser) -> None:
