@@ -64,3 +64,15 @@ async def fits(page: Page) -> bool:
     return bool(
         await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     )
+
+
+async def note_texts(page: Page, element: str) -> None:
+    """Note each text that an element shows from now on: the page has them as `texts`."""
+    await page.evaluate(
+        """(element) => {
+            window.texts = [];
+            const noted = document.getElementById(element);
+            new MutationObserver(() => texts.push(noted.textContent)).observe(noted, { childList: true });
+        }""",
+        element,
+    )

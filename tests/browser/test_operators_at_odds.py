@@ -17,18 +17,13 @@ from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Pace, Term
 from runtime.assignments import Assignments
 from schemas.log_records import DrainAsked
-from tests.browser.browsers import page_of
+from tests.browser.browsers import note_texts, page_of
 from tests.unit.dispatcher.reports import report
 
 pytestmark = pytest.mark.timeout(120)
 
 TOKEN = "only-for-tests-0123456789"
 HOUR_S = 3600
-NOTE_WHAT_IS_SAID = """
-    window.said = [];
-    const notice = document.getElementById("notice");
-    new MutationObserver(() => said.push(notice.textContent)).observe(notice, { childList: true });
-"""
 
 
 @asynccontextmanager
@@ -73,11 +68,11 @@ async def test_an_alert_is_the_same_while_nobody_answers_and_buttons_say_which_e
 
     async with page_of_a_leader("a", forgiven="ERR_FAILED") as (page, _):
         await expect(page.get_by_role("button", name="Drain a")).to_be_visible()
-        await page.evaluate(NOTE_WHAT_IS_SAID)
+        await note_texts(page, "notice")
         await page.route("**/table", fail)
         while tries < 5:
             await page.clock.run_for(1000)
-        assert len(await page.evaluate("said")) == 1
+        assert len(await page.evaluate("texts")) == 1
 
 
 async def test_being_sure_to_drain_an_edge_never_undrains_it_because_another_operator_was_faster() -> None:

@@ -5,18 +5,13 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from tests.browser.browsers import fits, page_in
+from tests.browser.browsers import fits, note_texts, page_in
 from tests.browser.chat_stage import UP, a_stage, message
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 PHONE = 390
-NOTE_WHAT_IS_SAID_OF_THE_CONNECTION = """
-    window.said = [];
-    const status = document.getElementById("status");
-    new MutationObserver(() => said.push(status.textContent)).observe(status, { childList: true });
-"""
 
 LEAST_CONTRAST_OF_BORDERS = """() => {
     const light = (colour) => {
@@ -85,12 +80,12 @@ async def test_on_a_phone_too_who_reads_sees_that_the_connection_is_lost_and_hea
             await route.abort()
 
         await page.route("**/chat/location", lost)
-        await page.evaluate(NOTE_WHAT_IS_SAID_OF_THE_CONNECTION)
+        await note_texts(page, "status")
         await stage.lose()
         await expect(page.locator("#lost")).to_be_visible()
         while tries < 4:
             await page.clock.run_for(5_000)
-        assert await page.evaluate("said") == ["Connecting again"]
+        assert await page.evaluate("texts") == ["Connecting again"]
         await page.unroute("**/chat/location")
         await page.clock.run_for(60_000)
         await eventually("it is back", lambda: len(stage.sinces) == 2)
