@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-HOST = "127.0.0.1"
+from deploy.local.ports import HOST
 
 PUBLIC_PORT, INTERNAL_PORT, FIRST_EDGE_PORT = 8000, 3000, 5001
 OPS_PORTS = {"dispatcher": 9100, "persister": 9101, "api_gateway": 9102}

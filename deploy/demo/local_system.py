@@ -18,7 +18,6 @@ from typing import Final, Self
 import jwt
 
 from deploy.demo.environment import (
-    HOST,
     Places,
     Planned,
     Secrets,
@@ -29,7 +28,7 @@ from deploy.demo.environment import (
 )
 from deploy.demo.service_process import PROBE_TIMEOUT_S, ServiceProcess
 from deploy.local.backing import RunningBacking, backing_services
-from deploy.local.ports import free_ports, prefer_ports
+from deploy.local.ports import HOST, free_ports, prefer_ports
 from deploy.local.processes import wait_until
 from loadtest.open_files import allow_open_files
 from schemas.up_number import CIRCLE, up_at

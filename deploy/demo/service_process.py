@@ -6,7 +6,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final
 
-from deploy.demo.environment import HOST, Planned
+from deploy.demo.environment import Planned
+from deploy.local.ports import HOST
 from deploy.local.processes import ManagedProcess
 from deploy.local.restartable import RestartableProcess
 

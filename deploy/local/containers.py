@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deploy.local.kafka_probe import brokers_known
-from deploy.local.ports import free_ports
+from deploy.local.ports import HOST, free_ports
 from deploy.local.processes import wait_until
 from deploy.local.store_process import answers_ping, mongodb_uri
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
-HOST = "127.0.0.1"
 KAFKA_IMAGE, KAFKA_PORT = "apache/kafka:4.3.1", 9092
 MONGO_IMAGE, MONGO_PORT = "mongo:8.0", 27017
 COMPOSE_FILE = Path(__file__).resolve().parents[1] / "compose.backing.yaml"

@@ -9,11 +9,10 @@ import os
 from pathlib import Path
 
 from deploy.local.kafka_probe import brokers_known
-from deploy.local.ports import free_ports
+from deploy.local.ports import HOST, free_ports
 from deploy.local.processes import ManagedProcess
 from deploy.local.service import BackingProcess
 
-HOST = "127.0.0.1"
 START_DEADLINE_S = 30.0
 
 

@@ -16,7 +16,7 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from deploy.local.kafka_probe import brokers_known
-from deploy.local.ports import free_ports
+from deploy.local.ports import HOST, free_ports
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.service import BackingProcess
 
@@ -26,7 +26,6 @@ CLASSES = REPOSITORY / ".backing" / "kafka-classes.jsa"
 """The broker's classes as Java maps them, where `make setup` has kept them: they need no loading then."""
 LOG_CONFIG = REPOSITORY / "deploy" / "kafka" / "log4j2.properties"
 OLDEST_JAVA = 17
-HOST = "127.0.0.1"
 START_DEADLINE_S = 90.0
 FORMAT_DEADLINE_S = 60.0
 

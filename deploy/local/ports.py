@@ -10,6 +10,7 @@ from collections.abc import Sequence
 LOWEST, HIGHEST = 20_000, 32_000
 ATTEMPTS = 200
 HOST = "127.0.0.1"
+"""Where all that is started on this machine listens."""
 
 _held: list[socket.socket] = []
 

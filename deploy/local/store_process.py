@@ -10,11 +10,10 @@ from pathlib import Path
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from deploy.local.ports import free_ports
+from deploy.local.ports import HOST, free_ports
 from deploy.local.processes import ManagedProcess
 from deploy.local.service import BackingProcess
 
-HOST = "127.0.0.1"
 START_DEADLINE_S = 60.0
 PROBE_TIMEOUT_MS = 500
 

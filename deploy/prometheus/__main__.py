@@ -7,7 +7,8 @@ import argparse
 import sys
 import time
 
-from deploy.demo.environment import FIRST_EDGE_OPS_PORT, HOST, OPS_PORTS
+from deploy.demo.environment import FIRST_EDGE_OPS_PORT, OPS_PORTS
+from deploy.local.ports import HOST
 from deploy.local.run_folder import run_folder
 from deploy.local.signals import interrupt_on_signals
 from deploy.prometheus.local_prometheus import Targets, is_installed, local_prometheus

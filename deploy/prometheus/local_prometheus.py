@@ -15,10 +15,9 @@ from urllib.parse import urlencode, urlsplit
 
 import yaml
 
-from deploy.local.ports import prefer_ports
+from deploy.local.ports import HOST, prefer_ports
 from deploy.local.processes import ManagedProcess, wait_until
 
-HOST: Final = "127.0.0.1"
 PORT: Final = 9090
 READY_DEADLINE_S: Final = 60.0
 ANSWER_DEADLINE_S: Final = 20.0

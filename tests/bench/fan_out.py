@@ -6,7 +6,7 @@ message's way in and whatever else it does meanwhile; nothing is subtracted.
 
 import asyncio
 
-from deploy.demo.environment import HOST
+from deploy.local.ports import HOST
 from edge_server.frames import message_frame
 from loadtest.server_side import cpu_s
 from loadtest.websocket import WHOLE_TEXT

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 
-from deploy.demo.environment import HOST
+from deploy.local.ports import HOST
 
 READY_DEADLINE_S = 30.0
 

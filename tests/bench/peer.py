@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from deploy.demo.environment import HOST
-from deploy.local.ports import free_ports
+from deploy.local.ports import HOST, free_ports
 from loadtest.websocket import Handshake, client_frame
 from tests.bench import centrifuge
 from tests.bench.loaded import LOADS, MEMBERS, EdgesTalk, Load, Member, Talk

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deploy.demo.environment import HOST, Planned
+from deploy.demo.environment import Planned
 from deploy.demo.service_process import ServiceProcess
 from deploy.local.backing import RunningBacking
-from deploy.local.ports import free_ports
+from deploy.local.ports import HOST, free_ports
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.service import BackingProcess
 from loadtest.server_side import cpu_s

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
-HOST: Final = "127.0.0.1"
+from deploy.local.ports import HOST
+
 CHUNK_BYTES: Final = 65_536
 LOOK_EVERY_S: Final = 0.02
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
