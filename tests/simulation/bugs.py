@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from edge_server.clients import Client
 from edge_server.log_order import LogOrder
+from edge_server.moves import Moves
 from edge_server.publish import Publisher
 from edge_server.recent_log import RecentLog
 from persister.pipeline import Pipeline
@@ -84,6 +85,12 @@ def never_read_again(seed: int) -> World:
         return run_seed(seed)
 
 
+def nobody_moves(seed: int) -> World:
+    """Who belongs elsewhere since a table is not told."""
+    with patch.object(Moves, "ask", lambda *_arguments: None):
+        return run_seed(seed)
+
+
 BUGS: Final[dict[str, Callable[[int], World]]] = {
     "commit before write": partial(run_seed, pipeline=CommitsBeforeWriting),
     "ack before replication": partial(run_seed, acks_before_replication=True),
@@ -92,6 +99,7 @@ BUGS: Final[dict[str, Callable[[int], World]]] = {
     "table without epoch": table_without_epoch,
     "refused after writing": refused_after_writing,
     "never read again": never_read_again,
+    "nobody moves": nobody_moves,
 }
 
 

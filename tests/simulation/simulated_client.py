@@ -70,6 +70,11 @@ class SimulatedClient:
         self._at = seen.Connection(0, "")
         self._lost = asyncio.Event()
 
+    @property
+    def edge(self) -> str:
+        """The edge that it is connected to, or was last."""
+        return self._at.edge
+
     def unsettled(self) -> str | None:
         """Say what this client still waits for; None when nothing."""
         if self._connection is None or self._connection.to_client.cut or not self._knows_rooms:

@@ -1,4 +1,4 @@
-"""Whether the newest table is in use everywhere, and leads every student to a living edge (P6)."""
+"""Whether the newest table is in use everywhere, and all are where it leads them: to a living edge (P6)."""
 
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,9 @@ def published_tables(world: "World") -> list[TableAssigned]:
 
 def unsettled_tables(world: "World") -> str | None:
     """Say what is not yet so; None when all is."""
-    tables = published_tables(world)
-    if not tables:
+    newest = _newest_table(world)
+    if newest is None:
         return "no table"
-    newest = max(tables, key=lambda table: (table.epoch, table.version))
     living = {edge.process.name: edge.url for edge in world.edges.values() if edge.accepting}
     for client in world.clients:
         edge = newest.shard_of(client.up).edge
@@ -35,4 +34,17 @@ def unsettled_tables(world: "World") -> str | None:
                 found = str(refused)
             if found != living[edge]:
                 return f"{gateway.process.name} leads {client.up} to {found}, not to {living[edge]}"
-    return None
+    return next(iter(strays(world)), None)
+
+
+def strays(world: "World") -> list[str]:
+    """Name the clients that are connected elsewhere than where the newest table leads them."""
+    newest = _newest_table(world)
+    led = [(client, newest.shard_of(client.up).edge) for client in world.clients] if newest else []
+    return [
+        f"P6 {one.name} stays at {one.edge}, and belongs to {edge}" for one, edge in led if one.edge != edge
+    ]
+
+
+def _newest_table(world: "World") -> TableAssigned | None:
+    return max(published_tables(world), key=lambda table: (table.epoch, table.version), default=None)

@@ -25,7 +25,7 @@ from tests.simulation.simulated_services import (
     start_persister,
     write_membership,
 )
-from tests.simulation.tables import unsettled_tables
+from tests.simulation.tables import strays, unsettled_tables
 from tests.unit.persister.model_store import ModelStore
 
 STORM_S: Final = 5.0
@@ -102,6 +102,7 @@ class World:
         except TimeoutError:
             self.failures.append(f"never settles: {self.unsettled()}")
             self.failures += [fault for client in self.clients for fault in client.unanswered()]
+            self.failures += strays(self)
         self.trace("the end")
 
     async def _settle(self) -> None:
