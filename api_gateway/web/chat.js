@@ -1,7 +1,7 @@
 // A small client of the public contracts, and nothing else: where to connect and what was said over REST, live
 // messages over Socket.IO.
 
-import { $, focusGroup, isRead, isReadUp, NEAR_PX, paintSoon, showGroups, showMe, showMembers, showRoom, showStatus } from "./paint.js";
+import { $, focusGroup, isRead, isReadUp, NEAR_PX, noteWhetherReadUp, paintSoon, showGroups, showMe, showMembers, showRoom, showStatus, stayAtEnd } from "./paint.js";
 import { keep, makeRoom, newGroup, sortedGroups, state } from "./state.js";
 
 const PAGE = 50;
@@ -193,7 +193,7 @@ function fillBox(text) {
 function keepDraft() {
   const text = $("text").value;
   state.groups.get(state.open).draft = text;
-  $("text").rows = Math.min(6, text.split("\n").length);
+  $("box").dataset.text = text;
 }
 
 function closeRoom() {
@@ -541,7 +541,8 @@ onSubmit("compose", () => {
   write(state.groups.get(state.open), text);
 });
 $("text").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  // Safari has ended a composition before it tells of the key that ended it: only the key's code says so.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
   event.preventDefault();
   $("compose").requestSubmit();
 });
@@ -550,7 +551,11 @@ $("messages").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button) takeBack(state.groups.get(state.open), button.closest(".message").dataset.id);
 });
-$("messages").addEventListener("scroll", loadWhereTopIsSeen);
+$("messages").addEventListener("scroll", () => {
+  noteWhetherReadUp();
+  loadWhereTopIsSeen();
+});
+new ResizeObserver(stayAtEnd).observe($("messages"));
 $("groups").addEventListener("pointerdown", () => {
   state.pressing = true; // a group that moves now would not be where it is let go
 });

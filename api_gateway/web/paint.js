@@ -150,6 +150,23 @@ export function showRoom({ toBottom = false, keepPlace = false } = {}) {
   if (keepPlace) list.scrollTop = list.scrollHeight - place;
   else if (stay) list.scrollTop = list.scrollHeight;
   if (isRead(group)) group.unread = 0;
+  noteWhetherReadUp();
+}
+
+let heightNoted = 0;
+let wasReadUp = false;
+
+/** Note whether somebody reads further up; where the height has just changed, that is not known. */
+export function noteWhetherReadUp() {
+  if ($("messages").clientHeight === heightNoted) wasReadUp = fromBottom() >= NEAR_PX;
+}
+
+/** Whoever is at the end of what was said stays there when its height changes, as by a phone's keyboard. */
+export function stayAtEnd() {
+  const list = $("messages");
+  if (!wasReadUp) list.scrollTop = list.scrollHeight;
+  heightNoted = list.clientHeight;
+  noteWhetherReadUp();
 }
 
 export function showMembers(group) {

@@ -24,7 +24,7 @@ LEAST_CONTRAST_OF_BORDERS = """() => {
       return backgroundColor === "rgba(0, 0, 0, 0)" ? ground(node.parentElement) : backgroundColor;
     };
     const contrast = (one, other) => Math.max(light(one) / light(other), light(other) / light(one));
-    const fields = [...document.querySelectorAll("input, textarea")];
+    const fields = [...document.querySelectorAll("input, textarea:not(#text), #box")];
     return Math.min(...fields.flatMap((field) => [field, field.parentElement].map((node) =>
       contrast(getComputedStyle(field).borderTopColor, ground(node)))));
 }"""
