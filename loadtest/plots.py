@@ -84,7 +84,7 @@ def plot(title: str, series: Sequence[Series], axis: Axis, seconds: float, bands
 
     parts = [_band(band, x(band.starts), x(band.ends)) for band in bands]
     parts += [_tick(y(value), number(value)) for value in axis.ticks()]
-    parts += [_time(x(at), f"{at:g}") for at in _times(horizontal)]
+    parts += [_time(x(at), f"{at:g} s") for at in _times(horizontal)]
     looks = _looks(series)
     for one, (colour, style) in zip(series, looks, strict=True):
         points = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in one.points)

@@ -65,7 +65,7 @@ def _figures(results: Sequence[Result]) -> str:
         cells = "".join(f"<td>{shown(value, unit)}" for value in values)
         rows.append(f"<tr><td>{what}{cells}{_change(values) if len(values) > 1 else ''}</tr>")
     names = "".join(f"<th>{letter}" for letter in "AB"[: len(results)]) if len(results) > 1 else "<th>"
-    change = "<th>B to A" if len(results) > 1 else ""
+    change = "<th>A to B" if len(results) > 1 else ""
     table = f"<table><tr><th>{names}{change}</tr>{''.join(rows)}</table>"
     return f"<section><h2>While measured</h2>{table}</section>"
 
@@ -73,6 +73,7 @@ def _figures(results: Sequence[Result]) -> str:
 def _plots(results: Sequence[Result]) -> str:
     """Each plot; two results share its axes, so that what looks higher is higher."""
     sections = []
+    letters = ("A · ", "B · ") if len(results) > 1 else ("",)
     for title, unit, series_of, logarithmic in _PLOTS:
         drawn = [series_of(one) for one in results]
         if not any(drawn):
@@ -80,7 +81,8 @@ def _plots(results: Sequence[Result]) -> str:
         axis = axis_for([line for lines in drawn for line in lines], unit, logarithmic=logarithmic)
         seconds = max(_seconds(one) for one in results)
         sections += [
-            _one_plot(title, lines, axis, seconds, one) for lines, one in zip(drawn, results, strict=True)
+            _one_plot(f"{letter}{title}", lines, axis, seconds, one)
+            for letter, lines, one in zip(letters, drawn, results, strict=False)
         ]
     return f'<div class="side">{"".join(sections)}</div>'
 
@@ -177,7 +179,7 @@ def _change(values: Sequence[float | None]) -> str:
     before, after = values
     if not before or after is None:
         return "<td>"
-    return f"<td>{100 * (after / before - 1):+.0f} %"
+    return f"<td>{100 * (after / before - 1):+,.0f} %"
 
 
 _ROWS: Final[tuple[tuple[str, Callable[[Result], float | None], str], ...]] = (

@@ -1,0 +1,24 @@
+"""The load test's report as people look at it."""
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from loadtest.report import page as report
+from tests.browser.browsers import page_in
+from tests.unit.loadtest.results import result
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+
+async def test_a_plot_tells_no_value_of_where_none_was_seen(browser: Browser) -> None:
+    one = result()
+    last = one.moments[-1].model_copy(update={"at": one.moments[-1].at + 60, "received": 0})
+    async with page_in(browser) as page:
+        await page.set_content(report([one.model_copy(update={"moments": [*one.moments, last]})]))
+        plot = page.locator("figure").first
+        box = await plot.locator("svg").bounding_box()
+        assert box is not None
+        await plot.locator("svg").hover(position={"x": box["width"] * 0.8, "y": box["height"] / 2})
+        await expect(plot.locator("output")).to_contain_text("s: nothing")
+        await plot.locator("svg").hover(position={"x": box["width"] * 0.1, "y": box["height"] / 2})
+        await expect(plot.locator("output")).to_contain_text("p50")
