@@ -92,7 +92,8 @@ async function logIn(token) {
   } catch {
     return logOut("This is not a token of a student.");
   }
-  if (state.up !== before) state.unsent.clear();
+  if (before && state.up !== before) forgetWork();
+  $("login-form").hidden = true;
   state.token = token;
   state.session += 1;
   try {
@@ -108,14 +109,15 @@ async function logIn(token) {
   showMe();
   showGroups();
   connect(state.session);
-  const first = state.groups.get(history.state) ?? (narrow.matches ? null : sortedGroups()[0]);
+  const last = state.groups.get(history.state) ?? state.groups.get(sessionStorage.getItem("open"));
+  const first = last ?? (narrow.matches ? null : sortedGroups()[0]);
   if (first) openGroup(first.id);
 }
 
 function logOut(why = "") {
   sessionStorage.removeItem("token");
   if (why) for (const { id, draft, pending } of state.groups.values()) state.unsent.set(id, { draft, pending });
-  else state.unsent.clear(); // they left by choice
+  else forgetWork(); // they left by choice
   state.session += 1;
   hangUp();
   closeRoom();
@@ -123,10 +125,16 @@ function logOut(why = "") {
   showGroups();
   $("new-group").close();
   $("chat").hidden = true;
-  $("login").hidden = false;
+  $("login").hidden = $("login-form").hidden = false;
   $("login-error").textContent = why;
   $("token").value = "";
   $("token").focus();
+}
+
+/** Forget what was being written, and where: it is nobody else's. */
+function forgetWork() {
+  state.unsent.clear();
+  sessionStorage.removeItem("open");
 }
 
 // --- Groups ---
@@ -154,6 +162,7 @@ async function loadPreviews() {
 
 function openGroup(id) {
   state.open = id;
+  sessionStorage.setItem("open", id); // a reload, or a new token, leads back to it
   // On a phone the room is one step from the list, whichever it is: the browser's way back closes it.
   if (history.state) history.replaceState(id, "");
   else if (narrow.matches) history.pushState(id, "");
@@ -172,6 +181,7 @@ function openGroup(id) {
 
 function backToGroups() {
   const left = state.open;
+  sessionStorage.removeItem("open");
   closeRoom();
   showGroups();
   focusGroup(left);

@@ -30,7 +30,7 @@ async def test_who_logs_in_next_sees_nothing_of_who_was_there(browser: Browser, 
         if is_expired:
             await stage.expire()
         else:
-            await page.get_by_role("button", name="Forget the token").click()
+            await page.get_by_role("button", name="Log out").click()
         await expect(page.get_by_label("Token", exact=True)).to_be_focused()
         stage.groups = []
         await page.get_by_label("Token", exact=True).fill(NEXT)
@@ -92,7 +92,7 @@ async def test_what_could_not_be_read_for_who_has_logged_out_is_no_error_of_the_
         await stage.open(page)
         await page.get_by_role("button", name="Members").click()
         await asked.wait()
-        await page.get_by_role("button", name="Forget the token").click()
+        await page.get_by_role("button", name="Log out").click()
         await page.get_by_label("Token", exact=True).fill(NEXT)
         await page.get_by_role("button", name="Open my chats").click()
         await page.get_by_role("button", name="Members").click()
@@ -115,7 +115,7 @@ async def test_whoever_logs_in_next_is_named_also_while_names_for_who_was_there_
         await eventually("names were asked for", lambda: stage.reads_of_names == 1)
         await page.clock.pause_at(3_600)
         del stage.refused[names]
-        await page.get_by_role("button", name="Forget the token").click()
+        await page.get_by_role("button", name="Log out").click()
         await page.get_by_label("Token", exact=True).fill(NEXT)
         await page.get_by_role("button", name="Open my chats").click()
         await expect(page.locator("#my-name")).to_have_text("Rui")
@@ -156,7 +156,7 @@ async def test_what_was_written_is_gone_once_the_token_is_forgotten_or_another_s
             await _log_in(page, NEXT)
             await expect(page.locator("#my-name")).to_have_text(NEXT_UP)
             await _expect_nothing_written(page)
-        await page.get_by_role("button", name="Forget the token").click()
+        await page.get_by_role("button", name="Log out").click()
         await _log_in(page, TOKEN)
         await expect(page.locator("#my-name")).to_have_text(UP)
         await _expect_nothing_written(page)
@@ -172,7 +172,7 @@ async def test_what_was_to_be_sent_once_more_is_not_sent_as_whoever_logs_in_next
         await stage.acks.put({"error": {"code": row.code, "message": row.message, "request_id": "r"}})
         while await page.locator(".mine .state").text_content() != "waiting to be sent":
             await page.clock.run_for(20)
-        await page.get_by_role("button", name="Forget the token").click()
+        await page.get_by_role("button", name="Log out").click()
         before = stage.sid
         await _log_in(page, NEXT)
         await eventually("the next has come", lambda: stage.sid != before)
