@@ -6,6 +6,7 @@ import { keep, makeRoom, newGroup, sortedGroups, state } from "./state.js";
 
 const PAGE = 50;
 const SEND_TIMEOUT_MS = 8000;
+const ANSWER_MS = 20_000; // whoever has not answered by then hangs, as where a phone changes its network
 const RETRY_SEND_MS = 2000;
 const MAX_BACKOFF_MS = 8000;
 const LOOK_FOR_STORED_MS = 250;
@@ -33,12 +34,15 @@ async function ask(method, path, body) {
   const { session } = state;
   const headers = { authorization: `Bearer ${state.token}` };
   if (body) headers["content-type"] = "application/json";
+  const hanging = new AbortController();
+  const giveUp = setTimeout(() => hanging.abort(), ANSWER_MS);
   try {
-    const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+    const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal: hanging.signal });
     const said = await answer.json();
     if (answer.ok) return said;
     throw new Refusal(answer.status, said.error, Number(answer.headers.get("retry-after")) || 0);
   } finally {
+    clearTimeout(giveUp);
     if (session !== state.session) await new Promise(() => {}); // it was for who has logged out: nobody hears of it
   }
 }

@@ -7,6 +7,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import TOKEN, a_stage, message
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -55,6 +56,29 @@ async def test_no_token_is_asked_for_while_one_is_tried(browser: Browser) -> Non
         may_answer.set()
         await expect(page.locator("#room-name")).to_have_text("Group g")
         await expect(page.locator("#opening")).to_be_hidden()
+
+
+async def test_a_gateway_that_takes_a_request_and_says_nothing_is_asked_again(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        asked = 0
+
+        async def hangs_at_first(route: Route) -> None:
+            nonlocal asked
+            asked += 1
+            if asked > 1:
+                await route.continue_()
+
+        await page.clock.install()
+        await page.route("**/chat/location", hangs_at_first)
+        await page.goto(f"{stage.url}#token={TOKEN}")
+        await eventually("it was asked", lambda: asked == 1)
+        await expect(page.locator("#status")).to_have_text("Looking for a server")
+
+        async def is_connected() -> bool:
+            await page.clock.run_for(5_000)
+            return bool(stage.sid)
+
+        await eventually("it is connected", is_connected)
 
 
 async def _log_in(page: Page, token: str) -> None:
