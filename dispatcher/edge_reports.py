@@ -138,7 +138,8 @@ class EdgeReports:
     def excuse(self, now: float, grace_s: float) -> None:
         """Forgive all silence so far, and so many seconds more: nobody could be heard."""
         for known in self.edges.values():
-            known.heard_at = max(known.heard_at, now + grace_s)
+            if known.alive:
+                known.heard_at = max(known.heard_at, now + grace_s)
 
     def counts(self) -> dict[State, int]:
         """Return how many edges are in each state."""

@@ -68,6 +68,14 @@ def test_silence_is_forgiven_when_nobody_could_be_heard() -> None:
     assert reports.silent(11.0) == ["a", "b"]
 
 
+def test_who_is_gone_was_heard_when_it_was_also_after_a_silence_that_is_forgiven() -> None:
+    reports = heard("a", "b")
+    reports.take(report("a", "stopped"), 1.0)
+    assert reports.silent(100.0) == ["b"]
+    reports.excuse(1_000.0, 5.0)
+    assert {edge: known.heard_at for edge, known in reports.edges.items()} == {"a": 1.0, "b": 0.0}
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(STATES), st.floats(0, 5)), max_size=60))
 def test_events_tell_every_change_and_no_more(
     said: list[tuple[str, Literal["serving", "draining", "stopped"], float]],
