@@ -1,7 +1,7 @@
 // A small client of the public contracts, and nothing else: where to connect and what was said over REST, live
 // messages over Socket.IO.
 
-import { $, focusGroup, isRead, isReadUp, NEAR_PX, noteWhetherReadUp, paintSoon, showGroups, showMe, showMembers, showRoom, showStatus, stayAtEnd } from "./paint.js";
+import { $, focusGroup, isRead, isReadUp, NEAR_PX, noteWhetherReadUp, paintSoon, showGroups, showMe, showMembers, showRoom, showStatus, showUnread, stayAtEnd } from "./paint.js";
 import { keep, makeRoom, newGroup, sortedGroups, state } from "./state.js";
 
 const PAGE = 50;
@@ -215,6 +215,7 @@ function closeRoom() {
   state.open = null;
   for (const shown of ["messages", "members", "room-name", "room-facts"]) $(shown).replaceChildren();
   $("text").value = "";
+  $("messages").classList.remove("nothing");
   $("compose").hidden = $("toggle-people").hidden = true;
   showPeople(false);
   $("leaving").close();
@@ -291,7 +292,10 @@ function onMessage(message) {
   if (!group) return;
   group.cursor = Math.max(group.cursor ?? -1, message.seq);
   if (!keepNewest(group, message)) return;
-  if (!isRead(group) && message.up !== state.up) group.unread += 1;
+  if (!isRead(group) && message.up !== state.up) {
+    group.unread += 1;
+    showUnread(); // nothing is painted in a hidden tab
+  }
   if (!state.people.has(message.up)) {
     state.people.set(message.up, {}); // asked for once: they may have left
     loadNames(group);

@@ -90,8 +90,17 @@ function putLast(list, node) {
 
 export function showGroups() {
   if (state.pressing) return;
+  showUnread();
   paintList($("groups"), sortedGroups().map((group) => ({ key: group.id, group })), groupNode, paintGroup);
 }
+
+/** Tell of unread messages in the tab's title, where it is seen from other tabs. */
+export function showUnread() {
+  const unread = [...state.groups.values()].reduce((sum, group) => sum + group.unread, 0);
+  document.title = `${unread ? `(${atMost99(unread)}) ` : ""}Uni4all Chat`;
+}
+
+const atMost99 = (count) => (count > 99 ? "99+" : String(count));
 
 function groupNode() {
   const [top, below, lines] = [make("span", "line"), make("span", "line"), make("span", "lines")];
@@ -114,9 +123,14 @@ function paintGroup(item, { group }) {
   paintAvatar(button.firstChild, group.name, group.name);
   setText(name, group.name);
   setText(when, last ? (isToday ? clock : shortDay).format(last.timestamp) : "");
-  setText(preview, last ? `${last.up === state.up ? "You" : nameOf(last.up)}: ${last.message.slice(0, 200)}` : "Nothing yet");
-  setText(unread, group.unread > 99 ? "99+" : String(group.unread));
+  setText(preview, previewOf(group, last));
+  setText(unread, atMost99(group.unread));
   unread.hidden = group.unread === 0;
+}
+
+function previewOf(group, last) {
+  if (group.draft.trim() && group.id !== state.open) return `Draft: ${group.draft.slice(0, 200)}`;
+  return last ? `${last.up === state.up ? "You" : nameOf(last.up)}: ${last.message.slice(0, 200)}` : "Nothing yet";
 }
 
 export function focusGroup(id) {
@@ -147,6 +161,7 @@ export function showRoom({ toBottom = false, keepPlace = false } = {}) {
   setText($("room-facts"), group.fault || (group.users ? `${group.users.length} members` : ""));
   $("room-facts").classList.toggle("error", Boolean(group.fault));
   paintList(list, roomThings(group), roomNode, paintRoomNode);
+  list.classList.toggle("nothing", group.complete && !list.firstChild);
   if (keepPlace) list.scrollTop = list.scrollHeight - place;
   else if (stay) list.scrollTop = list.scrollHeight;
   if (isRead(group)) group.unread = 0;
@@ -215,9 +230,22 @@ function roomNode({ day, message }) {
   if (up === state.up) node.append(make("span", "who hidden-text", "You"));
   else node.append(make("span"), make("span", "who"));
   const bubble = make("div", "bubble");
-  bubble.append(make("bdi", "", text), make("time"), make("span", "state"));
+  bubble.append(textWithLinks(text), make("time"), make("span", "state"));
   if (up === state.up) bubble.append(make("button", "", "Edit")); // seen once it is refused
   node.append(bubble);
+  return node;
+}
+
+/** What was written, with its web addresses as links: without the marks that end a sentence behind them. */
+function textWithLinks(text) {
+  const node = make("bdi");
+  let from = 0;
+  for (const { 0: address, index } of text.matchAll(/https?:\/\/\S*[^\s.,;:!?'")\]}>»…]/gi)) {
+    const link = Object.assign(make("a", "", address), { href: address, target: "_blank", rel: "noopener noreferrer" });
+    node.append(text.slice(from, index), link);
+    from = index + address.length;
+  }
+  node.append(text.slice(from));
   return node;
 }
 

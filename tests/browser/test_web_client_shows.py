@@ -1,0 +1,61 @@
+"""What the web client shows besides messages: what is unread, unsent or not there, and where links lead."""
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.browser.browsers import page_in
+from tests.browser.chat_stage import a_stage, message
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+
+async def test_the_title_tells_what_is_unread_also_where_nothing_is_painted(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.groups = ["g", "h"]
+        await stage.open(page)
+        await expect(page).to_have_title("Uni4all Chat")
+        await page.evaluate("window.requestAnimationFrame = () => {}")  # as in a hidden tab
+        await stage.tell("chat message", message(1, "olá", room="h"))
+        await expect(page).to_have_title("(1) Uni4all Chat")
+        await page.get_by_role("button", name="Group h").click()
+        await expect(page).to_have_title("Uni4all Chat")
+
+
+async def test_a_draft_is_seen_from_other_groups(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.groups = ["g", "h"]
+        await stage.open(page)
+        await page.get_by_label("Message", exact=True).fill("for g")
+        await expect(page.locator("#groups .preview").first).to_have_text("Nothing yet")
+        await page.get_by_role("button", name="Group h").click()
+        await expect(page.locator("#groups .preview").first).to_have_text("Draft: for g")
+
+
+async def test_web_addresses_are_links_and_everything_else_is_text(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await stage.open(page)
+        text = (
+            'See (https://up.pt/a?b=c&d="e), <a href="x">http://</a> or javascript:alert(1) HTTPS://FEUP.PT.'
+        )
+        await stage.tell("chat message", message(1, text))
+        await expect(page.locator("#messages bdi")).to_have_text(text)
+        links = page.locator("#messages a")
+        await expect(links).to_have_text(['https://up.pt/a?b=c&d="e', "http://</a", "HTTPS://FEUP.PT"])
+        for link in await links.all():
+            assert (await link.get_attribute("rel")) == "noopener noreferrer"
+            assert str(await link.get_attribute("href")).lower().startswith("http")
+
+
+async def test_who_has_no_group_or_no_messages_is_told_so(browser: Browser) -> None:
+    told = "(list) => getComputedStyle(list, '::after').content"
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.groups = []
+        await stage.open(page)
+        await expect(page.locator("#empty")).to_be_hidden()
+        assert "no group yet" in await page.locator("#groups").evaluate(told)
+        await stage.tell("joined", {"rooms": {"g": {"head": -1, "recovered": True, "missed": 0}}})
+        await page.locator("#groups button").click()
+        await expect(page.locator("#messages.nothing")).to_be_visible()
+        assert "Nothing was said" in await page.locator("#messages").evaluate(told)
+        await stage.tell("chat message", message(1, "olá"))
+        await expect(page.locator("#messages.nothing")).to_have_count(0)
