@@ -82,7 +82,7 @@ def _plots(results: Sequence[Result]) -> str:
         seconds = max(_seconds(one) for one in results)
         sections += [
             _one_plot(f"{letter}{title}", lines, axis, seconds, one)
-            for letter, lines, one in zip(letters, drawn, results, strict=False)
+            for letter, lines, one in zip(letters, drawn, results, strict=True)
         ]
     return f'<div class="side">{"".join(sections)}</div>'
 
