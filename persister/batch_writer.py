@@ -1,7 +1,7 @@
 """Write: everything of a batch is in the store, or among the dead letters, when `write` returns.
 
-Writing a batch again changes nothing. A document that the store refuses for what is in it is set aside. Where
-the store itself may be at fault, that is done only after it has taken another write.
+Writing a batch again changes nothing. A document that the store refuses for what is in it is set aside; where
+the store itself may be at fault, the batch waits as it does while the store is away.
 """
 
 import logging
@@ -10,21 +10,17 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import starmap
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from persister.batch import Batch
 from persister.dead_letters import DeadLetters
 from persister.outage import Outage
-from persister.progress import write_progress
 from persister.read_records import Fold, NewMessage, Poison
 from runtime import logs, metrics
-from runtime.mongo import Change, Rejected, Store, StoreUnavailable
+from runtime.mongo import Change, Rejected, Store
 from schemas import documents, topics
 
 log = logging.getLogger(__name__)
-
-DOUBTS: Final = 8
-"""So often a batch is tried again before a refusal that may be the store's own fault is believed."""
 
 K = TypeVar("K", str, tuple[str, str, str])
 T = TypeVar("T", NewMessage, Fold)
@@ -61,7 +57,6 @@ class _Writing:
     def __init__(self, store: Store, batch: Batch) -> None:
         self._store = store
         self._batch = batch
-        self._doubts = 0
         self._tries = 0
         self.already_stored = 0
 
@@ -81,7 +76,6 @@ class _Writing:
                 await write(taken)
                 break
             except Rejected as refusal:
-                await self._believe(refusal)
                 refused = _refused(taken, refusal)
                 self._batch.set_aside(refused)
                 taken = {key: one for key, one in taken.items() if key not in refused}
@@ -102,16 +96,6 @@ class _Writing:
 
     async def _apply(self, collection: str, folds: Mapping[tuple[str, str, str], Fold]) -> None:
         await self._store.apply_newer(collection, [change_of(fold) for fold in folds.values()])
-
-    async def _believe(self, refusal: Rejected) -> None:
-        """Return where the documents are at fault; raise `StoreUnavailable` where it may be the store."""
-        if refusal.certain:
-            return
-        self._doubts += 1
-        if self._doubts < DOUBTS:
-            raise StoreUnavailable("; ".join(refusal.reasons.values())[:300]) from refusal
-        # A store that takes another write and not these documents refuses the documents.
-        await write_progress(self._store, dict.fromkeys(self._batch.ends, 0))
 
 
 def change_of(fold: Fold) -> Change:

@@ -29,16 +29,15 @@ class StoreUnavailable(RuntimeError):
 
 
 class Rejected(RuntimeError):
-    """Particular documents were refused, by their position. The others may be written, or not yet.
+    """Particular documents were refused for what is in them, by their position. The others may be written, or
+    not yet.
 
-    ``certain`` is False where a code may also speak of the store's own state (a full disk, say). ``known`` is
-    how many of the others the store had already.
+    ``known`` is how many of the others the store had already.
     """
 
-    def __init__(self, reasons: Mapping[int, str], *, certain: bool, known: int = 0) -> None:
+    def __init__(self, reasons: Mapping[int, str], *, known: int = 0) -> None:
         super().__init__(f"{len(reasons)} documents were refused")
         self.reasons = reasons
-        self.certain = certain
         self.known = known
 
 
@@ -165,8 +164,10 @@ def _duplicates(error: BulkWriteError, positions: Sequence[int]) -> list[int]:
         raise StoreUnavailable(f"{type(error).__name__}: {unsure}"[:300]) from error
     failed = details.get("writeErrors", [])
     refused = [write for write in failed if write.get("code") != DUPLICATE_KEY]
+    reasons = {positions[write["index"]]: str(write.get("errmsg", ""))[:300] for write in refused}
+    if {write.get("code") for write in refused} - DOCUMENT_FAULTS:
+        # A shard without a primary, say, refuses its own documents, and other shards take theirs.
+        raise StoreUnavailable("; ".join(sorted(set(reasons.values())))[:300]) from error
     if refused:
-        reasons = {positions[write["index"]]: str(write.get("errmsg", ""))[:300] for write in refused}
-        certain = all(write.get("code") in DOCUMENT_FAULTS for write in refused)
-        raise Rejected(reasons, certain=certain, known=len(failed) - len(refused))
+        raise Rejected(reasons, known=len(failed) - len(refused))
     return [positions[write["index"]] for write in failed]

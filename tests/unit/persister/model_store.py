@@ -12,7 +12,6 @@ class ModelStore:
     def __init__(self) -> None:
         self.collections: dict[str, dict[str, Document]] = {}
         self.refused: set[str] = set()
-        self.certain = True
         self.away = 0
         self.calls = 0
 
@@ -52,7 +51,7 @@ class ModelStore:
     def _refuse(self, keys: Sequence[str], known: int = 0) -> None:
         refused = {n: "not liked" for n, key in enumerate(keys) if key in self.refused}
         if refused:
-            raise Rejected(refused, certain=self.certain, known=known)
+            raise Rejected(refused, known=known)
 
     def _apply(self, found: dict[str, Document], change: Change) -> None:
         document = found.setdefault(change.key, {"_id": change.key})

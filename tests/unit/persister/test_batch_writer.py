@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from persister.batch import Batch, Limits
-from persister.batch_writer import DOUBTS, BatchWriter
+from persister.batch_writer import BatchWriter
 from persister.outage import NoLongerOursError, Outage
 from persister.read_records import Fold, NewMessage, Poison, read
 from runtime.mongo import StoreUnavailable
@@ -118,15 +118,6 @@ async def test_what_the_store_refuses_goes_to_the_dead_letters_and_the_rest_is_s
     assert all("not liked" in letter.reason for letter in letters.taken[poison:])
 
 
-async def test_a_refusal_that_may_be_the_stores_own_fault_is_believed_only_after_many_tries() -> None:
-    store, letters = ModelStore(), Letters()
-    store.certain = False
-    store.refused = {"g1/up201900001/m1"}
-    await writer_for(store, letters).write(batch_of([consumed(topics.MESSAGES, make.message())]), always)
-    assert len(letters.taken) == 1
-    assert store.calls >= DOUBTS
-
-
 class Forgetful(ModelStore):
     """Of what it writes it loses so many answers."""
 
@@ -151,9 +142,9 @@ def counted() -> tuple[float, float]:
 some = st.sets(st.integers(0, 9))
 
 
-@given(sent=some, known=some, refused=some, certain=st.booleans(), lost=st.integers(0, 3))
+@given(sent=some, known=some, refused=some, lost=st.integers(0, 3))
 async def test_a_message_counts_as_stored_already_where_the_first_try_finds_it(
-    sent: set[int], known: set[int], refused: set[int], certain: bool, lost: int
+    sent: set[int], known: set[int], refused: set[int], lost: int
 ) -> None:
     said = {n: consumed(topics.MESSAGES, make.message(id=f"m{n}"), offset=n) for n in range(10)}
     store = Forgetful(lost)
@@ -161,7 +152,6 @@ async def test_a_message_counts_as_stored_already_where_the_first_try_finds_it(
         store, documents.MESSAGES, [{"_id": key} for key in batch_of([said[n] for n in known]).messages]
     )
     store.refused = set(batch_of([said[n] for n in refused]).messages)
-    store.certain = certain
     before = counted()
     await writer_for(store, Letters()).write(batch_of([said[n] for n in sorted(sent)]), always)
     stored, already = (now - then for now, then in zip(counted(), before, strict=True))
@@ -171,7 +161,7 @@ async def test_a_message_counts_as_stored_already_where_the_first_try_finds_it(
 
 
 async def test_what_the_store_had_and_refuses_later_lets_no_counter_go_back() -> None:
-    """A disk that fills up, say: the first try finds one and refuses the other, later ones refuse both."""
+    """A rule that is made stricter: the first try finds one and refuses the other, later ones refuse both."""
 
     class Filling(ModelStore):
         async def insert_new(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> int:
@@ -184,7 +174,7 @@ async def test_what_the_store_had_and_refuses_later_lets_no_counter_go_back() ->
     had, other = sent.messages
     store, letters = Filling(), Letters()
     store.documents(documents.MESSAGES)[had] = {"_id": had}
-    store.certain, store.refused = False, {other}
+    store.refused = {other}
     before, _ = counted()
     await writer_for(store, letters).write(sent, always)
     assert len(letters.taken) == 2

@@ -43,3 +43,24 @@ async def test_a_refusal_tells_how_many_of_the_others_were_there() -> None:
         await store.insert_new("messages", [SAID] * 4)
     assert raised.value.known == 2
     assert raised.value.reasons == {1: "Document failed validation"}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (133, "write results unavailable from failing to target a host in the shard"),
+        (189, "Not primary while writing to chat.messages"),
+        (None, "another server's words"),
+    ],
+)
+async def test_a_refusal_that_is_not_for_what_is_in_a_document_is_the_stores_own(
+    code: int | None, reason: str
+) -> None:
+    """A router answers so for the documents of a shard that has no primary; other shards take theirs."""
+    duplicate = {"index": 0, "code": DUPLICATE_KEY, "errmsg": "duplicate key"}
+    invalid = {"index": 1, "code": 121, "errmsg": "Document failed validation"}
+    away = {"index": 2, "code": code, "errmsg": reason, "op": SAID}
+    store = store_of(Failing(writeErrors=[duplicate, invalid, away]))
+    with pytest.raises(StoreUnavailable, match=reason) as raised:
+        await store.insert_new("messages", [SAID] * 4)
+    assert "between us" not in str(raised.value)
