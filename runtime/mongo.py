@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, NamedTuple, cast
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
-from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, ConfigurationError, InvalidURI, PyMongoError
+from pymongo import ReadPreference, UpdateOne
+from pymongo.errors import BulkWriteError, ConfigurationError, PyMongoError
 
 from runtime.service import Fatal
 from runtime.settings import MongoSettings
@@ -130,10 +130,12 @@ async def open_store(settings: MongoSettings) -> AsyncIterator[Store]:
             socketTimeoutMS=settings.mongodb_timeout_ms,
             w="majority",
         )
-    except (InvalidURI, ConfigurationError) as error:
+    except (ConfigurationError, ValueError) as error:
         raise Fatal("MONGODB_URI is not valid") from error
+    # Whatever the URI says: a member that lags would lack messages that another one's progress promises.
+    database = client.get_database(settings.mongodb_database, read_preference=ReadPreference.PRIMARY)
     try:
-        yield Store(client[settings.mongodb_database])
+        yield Store(database)
     finally:
         client.close()
 

@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
+from pydantic import SecretStr
+from pymongo import ReadPreference
 from pymongo.errors import BulkWriteError
 
-from runtime.mongo import DUPLICATE_KEY, Rejected, Store, StoreUnavailable
+from runtime.mongo import DUPLICATE_KEY, Rejected, Store, StoreUnavailable, open_store
+from runtime.service import Fatal
+from runtime.settings import MongoSettings
 
 SAID = {"_id": "leic/up201900001/m1", "message": "between us"}
 
@@ -64,3 +68,19 @@ async def test_a_refusal_that_is_not_for_what_is_in_a_document_is_the_stores_own
     with pytest.raises(StoreUnavailable, match=reason) as raised:
         await store.insert_new("messages", [SAID] * 4)
     assert "between us" not in str(raised.value)
+
+
+@pytest.mark.parametrize("options", ["readPreference=secondaryPreferred&readPreferenceTags=dc:near", "w=1"])
+async def test_a_uri_changes_neither_who_is_asked_nor_how_many_must_have_a_write(options: str) -> None:
+    settings = MongoSettings(mongodb_uri=SecretStr(f"mongodb://nowhere.invalid/?{options}"))
+    async with open_store(settings) as store:
+        asked = store._database["messages"]
+        assert asked.read_preference == ReadPreference.PRIMARY
+        assert asked.write_concern.document == {"w": "majority"}
+
+
+@pytest.mark.parametrize("uri", ["mongodb://nowhere.invalid:99999", "mongodb://user:a:b@nowhere.invalid"])
+async def test_a_uri_that_cannot_be_read_ends_the_service_without_its_secret(uri: str) -> None:
+    with pytest.raises(Fatal, match=r"^MONGODB_URI is not valid$"):
+        async with open_store(MongoSettings(mongodb_uri=SecretStr(uri))):
+            pass
