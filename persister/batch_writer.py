@@ -6,10 +6,10 @@ the store itself may be at fault, the batch waits as it does while the store is 
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
-from itertools import starmap
+from itertools import islice, starmap
 from typing import TypeVar
 
 from persister.batch import Batch
@@ -17,7 +17,7 @@ from persister.dead_letters import DeadLetters
 from persister.outage import Outage
 from persister.read_records import Fold, NewMessage, Poison
 from runtime import logs, metrics
-from runtime.mongo import Change, Rejected, Store
+from runtime.mongo import Change, Rejected, Store, StoreUnavailable
 from schemas import documents, topics
 
 log = logging.getLogger(__name__)
@@ -52,33 +52,48 @@ class BatchWriter:
 
 
 class _Writing:
-    """One batch on its way into the store, over all tries."""
+    """One batch on its way into the store, over all tries: what one of them has written waits no longer."""
 
     def __init__(self, store: Store, batch: Batch) -> None:
         self._store = store
         self._batch = batch
+        self._messages = dict(batch.messages)
+        self._folds: defaultdict[str, dict[tuple[str, str, str], Fold]] = defaultdict(dict)
+        for key, fold in batch.folds.items():
+            self._folds[fold.collection][key] = fold
+        self._most = max(1, batch.records)
+        """How many documents go in one write."""
         self._tries = 0
         self.already_stored = 0
 
     async def run(self) -> None:
         """Write what the batch holds. Raises `StoreUnavailable`: the same call may work later."""
-        await self._until_taken(self._batch.messages, self._insert)
-        for collection in {collection for collection, _, _ in self._batch.folds}:
-            folds = {key: fold for key, fold in self._batch.folds.items() if key[0] == collection}
+        await self._until_taken(self._messages, self._insert)
+        for collection, folds in self._folds.items():
             await self._until_taken(folds, partial(self._apply, collection))
 
     async def _until_taken(
-        self, taken: Mapping[K, T], write: Callable[[Mapping[K, T]], Awaitable[None]]
+        self, waiting: dict[K, T], write: Callable[[Mapping[K, T]], Awaitable[None]]
     ) -> None:
-        """What the store refuses is set aside, and the rest is written again."""
-        while taken:
+        """Write all that waits; what the store refuses is set aside.
+
+        After a failure half as much goes in one write: a store that is slow may never end the whole in time.
+        """
+        while waiting:
+            piece = dict(islice(waiting.items(), self._most))
+            done: Collection[K] = piece
             try:
-                await write(taken)
-                break
+                await write(piece)
             except Rejected as refusal:
-                refused = _refused(taken, refusal)
+                done = refused = _refused(piece, refusal)
                 self._batch.set_aside(refused)
-                taken = {key: one for key, one in taken.items() if key not in refused}
+            except StoreUnavailable:
+                self._most = max(1, len(piece) // 2)
+                raise
+            else:
+                self._most *= 2
+            for key in done:
+                del waiting[key]
 
     async def _insert(self, messages: Mapping[str, NewMessage]) -> None:
         self._tries += 1

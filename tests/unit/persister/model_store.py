@@ -7,12 +7,16 @@ from runtime.mongo import Change, Document, Rejected, StoreUnavailable
 
 
 class ModelStore:
-    """Collections of documents. ``refused`` are refused by their ``_id``; ``away`` counts down."""
+    """Collections of documents. ``refused`` are refused by their ``_id``; ``away`` counts down.
+
+    More than ``in_time`` documents in one write are not written in time, and only these are kept.
+    """
 
     def __init__(self) -> None:
         self.collections: dict[str, dict[str, Document]] = {}
         self.refused: set[str] = set()
         self.away = 0
+        self.in_time = 1_000_000
         self.calls = 0
 
     def documents(self, collection: str) -> dict[str, Document]:
@@ -23,17 +27,20 @@ class ModelStore:
         found = self.documents(collection)
         keys = [str(document["_id"]) for document in documents]
         taken = {key: dict(one) for key, one in zip(keys, documents, strict=True) if key not in self.refused}
+        taken = dict(list(taken.items())[: self.in_time])
         known = len(taken.keys() & found.keys())
         for key, one in taken.items():
             found.setdefault(key, one)
+        self._end_in_time(len(keys))
         self._refuse(keys, known)
         return known
 
     async def apply_newer(self, collection: str, changes: Sequence[Change]) -> None:
         self._answer()
         self._refuse([change.key for change in changes])
-        for change in changes:
+        for change in changes[: self.in_time]:
             self._apply(self.documents(collection), change)
+        self._end_in_time(len(changes))
 
     async def upsert(self, collection: str, updates: Sequence[tuple[str, Document]]) -> None:
         self._answer()
@@ -47,6 +54,10 @@ class ModelStore:
         if self.away:
             self.away -= 1
             raise StoreUnavailable("away")
+
+    def _end_in_time(self, written: int) -> None:
+        if written > self.in_time:
+            raise StoreUnavailable("takes too long")
 
     def _refuse(self, keys: Sequence[str], known: int = 0) -> None:
         refused = {n: "not liked" for n, key in enumerate(keys) if key in self.refused}

@@ -215,3 +215,17 @@ async def test_a_message_that_is_stored_is_named_in_the_log_when_asked_for(
     stored = [one.document for one in map(read, sent) if isinstance(one, NewMessage)]
     expected = [{"message": document["_id"], "seq": document["seq"]} for document in stored]
     assert named == (expected if level == logging.DEBUG else [])
+
+
+@given(logs(), st.integers(1, 3), st.sets(st.integers(0, 9)))
+async def test_a_batch_that_a_slow_store_does_not_take_in_time_is_written_in_pieces(
+    log: list[ConsumerRecord], in_time: int, refused: set[int]
+) -> None:
+    store, letters, tries = ModelStore(), Letters(), iter(range(100))
+    keys = [one.document["_id"] for one in map(read, log) if isinstance(one, NewMessage)]
+    store.in_time, store.refused = in_time, {key for n, key in enumerate(keys) if n in refused}
+    await writer_for(store, letters).write(batch_of(log), lambda: next(tries, None) is not None)
+    written = expected(
+        [one for one in log if getattr(read(one), "document", {}).get("_id") not in store.refused]
+    )
+    assert {name: found for name, found in store.collections.items() if found} == written
