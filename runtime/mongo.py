@@ -66,7 +66,10 @@ class Store:
     ) -> list[Document]:
         """Return the documents that match, in ``sort`` order."""
         with _translated():
-            cursor = self._database[collection].find(query, sort=list(sort) or None, skip=skip, limit=limit)
+            # In one answer: by itself MongoDB gives the first 101, and waits to be asked for the rest.
+            cursor = self._database[collection].find(
+                query, sort=list(sort) or None, skip=skip, limit=limit, batch_size=limit
+            )
             return await cursor.to_list(None)
 
     async def aggregate(self, collection: str, pipeline: Sequence[Document]) -> list[Document]:
