@@ -135,6 +135,8 @@ async def open_store(settings: MongoSettings) -> AsyncIterator[Store]:
         )
     except (ConfigurationError, ValueError) as error:
         raise Fatal("MONGODB_URI is not valid") from error
+    except OSError as error:
+        raise Fatal(f"MONGODB_URI names a file that cannot be read: {error}") from error
     # Whatever the URI says: a member that lags would lack messages that another one's progress promises.
     database = client.get_database(settings.mongodb_database, read_preference=ReadPreference.PRIMARY)
     try:

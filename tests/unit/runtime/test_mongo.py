@@ -84,3 +84,10 @@ async def test_a_uri_that_cannot_be_read_ends_the_service_without_its_secret(uri
     with pytest.raises(Fatal, match=r"^MONGODB_URI is not valid$"):
         async with open_store(MongoSettings(mongodb_uri=SecretStr(uri))):
             pass
+
+
+async def test_a_uri_that_names_a_missing_file_says_so() -> None:
+    uri = SecretStr("mongodb://nowhere.invalid/?tls=true&tlsCAFile=/nowhere/ca.pem")
+    with pytest.raises(Fatal, match=r"^MONGODB_URI names a file that cannot be read: .*'/nowhere/ca.pem'$"):
+        async with open_store(MongoSettings(mongodb_uri=uri)):
+            pass
