@@ -107,8 +107,6 @@ class EdgeReports:
         if known is not None and known.state == report.state:
             return None
         if report.state == "stopped":
-            if known is None or not known.alive:
-                return None
             self._forget_oldest()
         return report.state
 
@@ -133,7 +131,7 @@ class EdgeReports:
             self._forget_oldest()
         for edge in dead:
             self.edges[edge].state = "dead"
-        return sorted(dead)
+        return dead
 
     def excuse(self, now: float, grace_s: float) -> None:
         """Forgive all silence so far, and so many seconds more: nobody could be heard."""

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,8 +102,9 @@ def test_events_tell_every_change_and_no_more(
         }
 
 
-def test_only_so_many_edges_that_are_gone_are_remembered() -> None:
-    reports = heard(*(f"e{n}" for n in range(MAX_GONE + 50)), "alive")
+@pytest.mark.parametrize("heard_before", [True, False])
+def test_only_so_many_edges_that_are_gone_are_remembered(heard_before: bool) -> None:
+    reports = heard(*(f"e{n}" for n in range(MAX_GONE + 50) if heard_before), "alive")
     for n in range(MAX_GONE + 50):
         reports.take(report(f"e{n}", "stopped"), 1.0)
     assert len(reports.edges) == MAX_GONE + 1
