@@ -74,7 +74,7 @@ class Crowd:
         """Let the clients of ``[start, end)`` count for ``to_edge``."""
         clients = self.between(from_edge, start, end)
         low, high = self._own_in(from_edge, start, end)
-        if from_edge is not None and from_edge in self.clients:
+        if from_edge in self.clients:
             own = self._own[from_edge]
             for point in own[low:high]:
                 insort(self._strangers, (point, self._weight[from_edge]))

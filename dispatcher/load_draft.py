@@ -134,7 +134,7 @@ class LoadDraft:
 
     def fullness(self, edge: str, more: float = 0.0) -> float:
         """Return the share of its capacity that ``edge`` has to serve, or would have with so many more."""
-        return (self.crowd.clients[edge] + more) / max(1, self._loads[edge].capacity)
+        return (self.crowd.clients[edge] + more) / self._loads[edge].capacity
 
     def roomiest(self) -> str:
         """Return the edge with most room."""

@@ -101,7 +101,7 @@ def _wanted(serving: int, draft: LoadDraft, loads: Loads, *, crowded: bool) -> i
     capacity = sum(loads[edge].capacity for edge in draft.taking)
     connected = sum(draft.crowd.clients[edge] for edge in draft.taking)
     if crowded:
-        enough = ceil(2 * connected * len(draft.taking) / ((FULL + ROOMY) * max(1, capacity)))
+        enough = ceil(2 * connected * len(draft.taking) / ((FULL + ROOMY) * capacity))
         return max(serving + 1, min(enough, GROWTH * serving))
     if serving < 2 or len(draft.taking) < serving:
         return max(1, serving)

@@ -51,7 +51,7 @@ class LogClock:
         before = monotonic if self.seen_at is None else self.seen_at
         passed = monotonic - before
         self.seen, self.seen_at = number, monotonic
-        self.now += min(passed, TICK_S) if passed > GAP_S else passed
+        self.now += TICK_S if passed > GAP_S else passed
         return passed > GAP_S
 
     def age(self, monotonic: float) -> float:

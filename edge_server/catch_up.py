@@ -51,5 +51,5 @@ def catch_up(
         return CatchUp(head=head, recovered=False)
     missed = window.after(group, since, most_bytes=most_bytes)
     if missed is None:
-        return CatchUp(head=head, recovered=False, bytes_in_vain=max(0.0, most_bytes))
+        return CatchUp(head=head, recovered=False, bytes_in_vain=most_bytes)
     return CatchUp(head=head, recovered=True, missed=missed)

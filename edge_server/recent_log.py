@@ -144,6 +144,5 @@ class RecentLog:
             del self._groups[oldest.group]
         if self._keys.get(oldest.key) is oldest:
             del self._keys[oldest.key]
-        if oldest.seq >= self._floors.get(oldest.partition, 0):
-            self._floors[oldest.partition] = oldest.seq + 1
+        self._floors[oldest.partition] = max(oldest.seq + 1, self._floors.get(oldest.partition, 0))
         self.bytes -= oldest.size
