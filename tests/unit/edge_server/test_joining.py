@@ -110,6 +110,59 @@ async def test_what_was_missed_comes_once_and_first_where_a_membership_is_read_b
 
 
 @pytest.mark.parametrize(
+    ("way", "heard", "recovered"),
+    [
+        ("welcome", [9, 10, 11], [True]),
+        ("join", [9, 10, 11], []),
+        ("membership", [9, 10, 11], [True]),
+        ("hole", [11], [False]),
+    ],
+)
+async def test_what_waits_to_leave_does_not_come_twice_to_who_comes_into_the_room_meanwhile(
+    way: str, heard: list[int], recovered: list[bool]
+) -> None:
+    lobby = Lobby(head=9)
+    client, memberships = lobby.client, lobby.memberships
+    client.transport = cast(Any, transport := Transport())
+    lobby.here.add(client)
+    another = Client("another", Identity("up202000002", 0.0), EngineSocket(), max_bytes=9_999, max_packets=9)
+    lobby.here.join(another, "g")
+    memberships.set_member("g", client.up, way == "welcome")
+    if way in ("membership", "hole"):
+        lobby.joining.join_all(client, {"g": 8})
+    lobby.delivery.take(lobby.partition, [consumed(10, lobby.partition)])
+    if way == "welcome":
+        lobby.joining.join_all(client, {"g": 8})
+    elif way == "join":
+        assert lobby.joining.join(client, "g", 8).recovered
+    elif way == "membership":
+        memberships.set_member("g", client.up, True)
+    else:
+        lobby.joining.tell_hole(client, "g")
+    await passes()
+    lobby.delivery.take(lobby.partition, [consumed(11, lobby.partition)])
+    await passes()
+    wire = b"".join(transport.wire)
+    assert seqs_on(wire) == heard
+    assert [rooms["g"]["recovered"] for rooms in joined_on(wire) if rooms] == recovered
+
+
+async def test_what_is_missed_in_all_rooms_together_is_half_of_what_may_be_unread_at_most() -> None:
+    lobby = Lobby(head=9)
+    for group in ("h", "i"):
+        partition = partition_of(group.encode(), lobby.settings.kafka_partitions)
+        lobby.window.begin(partition, 0)
+        lobby.memberships.set_member(group, lobby.client.up, True)
+        assert lobby.window.add(entry(5, group=group, message="x", partition=partition))
+    lobby.joining._most_missed = len(entry(5, group="h", message="x").frame or b"")
+    lobby.client.transport = cast(Any, transport := Transport())
+    lobby.here.add(lobby.client)
+    lobby.joining.join_all(lobby.client, {"h": 4, "i": 4})
+    (rooms,) = joined_on(b"".join(transport.wire))
+    assert {group: how["recovered"] for group, how in rooms.items()} == {"g": True, "h": True, "i": False}
+
+
+@pytest.mark.parametrize(
     ("spoke_after_ms", "heard"), [(-CLOCKS_DIFFER_MS - 1, True), (-CLOCKS_DIFFER_MS, False)]
 )
 async def test_who_becomes_a_member_and_cannot_have_heard_what_was_said_since_is_told_of_a_hole(
