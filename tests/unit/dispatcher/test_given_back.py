@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from math import inf
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from dispatcher.given_back import given_back
@@ -56,6 +56,7 @@ silences = st.dictionaries(st.integers(0, 11), st.tuples(st.integers(1, 12), st.
 
 
 @given(st.integers(1, 12), sizes(1500), silences)
+@example(3, (185, 2821652545), {2: (11, 11), 1: (5, 8)})  # By their samples, two have as many in one piece.
 @settings(max_examples=150)
 def test_an_edge_that_is_silent_for_a_while_and_comes_back_costs_nobody_a_move(
     edges: int, size: Size, silent: dict[int, tuple[int, int]]
@@ -90,8 +91,7 @@ def test_a_new_leader_gives_back_where_clients_stand_once_it_has_heard_everybody
     term = Term(term.next_table(), PACE)
     for n, one in enumerate(reports):
         settled(term, n / edges, [one])
-    moved = sum(was != now for was, now in zip(before, homes(term.table, crowd), strict=True))
-    assert moved <= len(crowd) / 50
+    assert homes(term.table, crowd) == before
 
 
 def test_who_comes_back_under_a_new_leader_waits_no_longer_than_until_silent_edges_are_dead() -> None:

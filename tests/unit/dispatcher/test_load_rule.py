@@ -198,6 +198,17 @@ def test_an_edge_that_rests_or_is_unknown_takes_nothing_back() -> None:
     assert balanced(table, {edge: load for edge, load in calm.items() if edge != full}).moves == ()
 
 
+def test_nobody_gives_the_only_shard_that_it_has() -> None:
+    half = CIRCLE // 20
+    borders = [0, half, *range(2 * half, 19 * half, 2 * half), 19 * half, CIRCLE]
+    shards = (
+        Shard(start=start, end=end, edge=edge)
+        for (start, end), edge in zip(pairwise(borders), "abcdefghijcd", strict=True)
+    )
+    table = ShardTable(tuple(shards), frozenset("abcdefghij"))
+    assert step(table, even(table, 10)) == (table, ())
+
+
 def test_between_the_marks_nothing_moves() -> None:
     """What was given because an edge was full comes back at 0.6 of its capacity, and not before."""
     table = grown(10)

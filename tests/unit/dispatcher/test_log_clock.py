@@ -8,11 +8,11 @@ from dispatcher.log_clock import GAP_S, RESEND_AFTER_S, TICK_S, LogClock
 
 def test_one_tick_is_under_way_at_a_time() -> None:
     clock = LogClock()
-    assert clock.due(0.0)
-    clock.send(0.0)
-    assert not clock.due(TICK_S)
-    clock.see(1, TICK_S)
-    assert clock.due(TICK_S)
+    assert clock.due(1000.0)
+    clock.send(1000.0)
+    assert not clock.due(1000.0 + TICK_S)
+    clock.see(1, 1000.0 + TICK_S)
+    assert clock.due(1000.0 + TICK_S)
 
 
 def test_a_tick_that_does_not_come_back_is_sent_again_later() -> None:
@@ -53,6 +53,7 @@ def test_twenty_seconds_without_kafka_are_one_tick() -> None:
     clock.send(0.5)
     assert clock.see(2, 20.5)
     assert clock.now == TICK_S
+    assert clock.age(21.0) == 0.5
 
 
 @given(st.lists(st.floats(TICK_S + 0.001, GAP_S - 0.001), max_size=50))

@@ -131,6 +131,9 @@ def test_an_edge_that_was_restarted_is_no_namesake(
     settled(term, now, report("b"), report("a", process="new"))
     assert term.reports.namesakes(now) == {}
     assert term.table.serving == {"a", "b"}
+    for process in ("new", "newer"):
+        settled(term, now, report("a", "draining", process=process))
+        assert term.reports.edges["a"].process == process
 
 
 def test_after_a_new_leader_who_drains_takes_no_place_of_one_that_serves() -> None:
@@ -212,11 +215,12 @@ def test_the_last_moves_are_kept_and_no_more() -> None:
 
 def test_a_full_edge_gives_clients_away_at_the_next_look_at_load() -> None:
     term = first_term("a", "b")
-    settled(term, 0.5, report("a", points=LOWER), report("b", points=UPPER))
+    term.settle(1.0)
+    settled(term, 1.5, report("a", points=LOWER), report("b", points=UPPER))
     assert "full" not in {move.reason for _, move in term.last_moves}, "it is not yet time to look"
-    moves = term.settle(1.0)
+    moves = term.settle(2.0)
     assert {(move.from_edge, move.to_edge, move.reason) for move in moves} == {("a", "b", "full")}
-    assert term.settle(2.0) == (), "who was given away counts for the other edge at once"
+    assert term.settle(3.0) == (), "who was given away counts for the other edge at once"
 
 
 def points_of(term: Term, edge: str, count: int) -> list[int]:
