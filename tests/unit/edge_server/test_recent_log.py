@@ -45,6 +45,7 @@ def test_it_never_grows_past_its_bounds(of: list[str], records: int, size: int) 
     window = filled(of, max_records=records, max_bytes=size)
     assert len(window._all) <= records
     assert 0 <= window.bytes <= size
+    assert all(window._groups.values())
 
 
 @given(groups, st.integers(0, 20), st.integers(0, 40))
@@ -114,6 +115,7 @@ def test_a_value_that_is_not_of_the_keys_message_cannot_be_read(other: dict[str,
 def test_an_entry_counts_the_same_when_it_is_evicted_as_when_it_was_added() -> None:
     window = RecentLog(max_bytes=10**6, max_records=1)
     first = entry(0, message="x" * 1000)
+    assert first.size == entry(0, message="").size + 1000
     window.add(first)
     assert first.frame is not None
     window.add(entry(1))
