@@ -1,12 +1,15 @@
-"""``python -m deploy.grafana.dashboards``: write the boards as Grafana's JSON, one file each."""
+"""The boards, and ``python -m deploy.grafana.dashboards``: write them as Grafana's JSON, one file each."""
 
 import json
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.grafana.boards import ALL
+from deploy.grafana.edges import EDGES
 from deploy.grafana.panels import Board, Panel
+from deploy.grafana.persister_and_store import PERSISTER_AND_STORE
+from deploy.grafana.way_of_a_message import WAY_OF_A_MESSAGE
 
+BOARDS: Final = (WAY_OF_A_MESSAGE, EDGES, PERSISTER_AND_STORE)
 FOLDER: Final = Path(__file__).parent / "dashboards"
 COLUMNS: Final = 24
 PANEL_HEIGHT: Final = 8
@@ -59,6 +62,6 @@ def _plot(panel: Panel) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    for one in ALL:
+    for one in BOARDS:
         (FOLDER / f"{one.uid}.json").write_text(text(one))
         print(f"{one.title}: {FOLDER / one.uid}.json")

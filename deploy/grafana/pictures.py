@@ -14,7 +14,7 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deploy.grafana.boards import ALL
+from deploy.grafana.dashboards import BOARDS
 from deploy.grafana.panels import BYTES, NUMBER, PER_SECOND, RATE_OVER, SECONDS, Board, Panel
 from deploy.prometheus.local_prometheus import PORT, Prometheus, Series
 
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=Path(), help="folder of the pictures")
     asked = parser.parse_args()
     asked.into.mkdir(parents=True, exist_ok=True)
-    for board in ALL:
+    for board in BOARDS:
         path = asked.into / f"{board.uid}.png"
         figure = draw(board, Prometheus(asked.prometheus), minutes=asked.minutes, rate_over=asked.rate_over)
         figure.savefig(path, dpi=110)

@@ -4,7 +4,6 @@ from typing import Final
 
 from deploy.grafana.panels import PER_SECOND, SECONDS, Panel, per_s, spread
 
-LOCATION: Final = '{route="/chat/location"}'
 HISTORY: Final = '{route=~"/chat/message|/chat/{group}/message"}'
 BY_INSTANCE: Final = "{{instance}}"
 

@@ -7,12 +7,13 @@ from deploy.grafana.shared_panels import (
     ASKED_FOR_HISTORY,
     BY_INSTANCE,
     DEAD_LETTERS,
-    LOCATION,
     SENT,
     STORED,
     TIME_OF_HISTORY,
     UNSTORED,
 )
+
+LOCATION: Final = '{route="/chat/location"}'
 
 WAY_OF_A_MESSAGE: Final = Board(
     "chat-way-of-a-message",

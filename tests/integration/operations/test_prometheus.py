@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deploy.demo.local_system import LocalSystem
-from deploy.grafana.boards import ALL
+from deploy.grafana.dashboards import BOARDS
 from deploy.grafana.panels import RATE_OVER
 from deploy.prometheus.local_prometheus import (
     ALERTS,
@@ -35,7 +35,7 @@ pytestmark = [
 DEADLINE_S = 120.0
 PANELS = {
     f"{board.title} / {panel.title} / {legend}": expr.replace(RATE_OVER, "1m")
-    for board in ALL
+    for board in BOARDS
     for row in board.rows
     for panel in row.panels
     for legend, expr in panel.lines.items()

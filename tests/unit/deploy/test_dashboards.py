@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.grafana.boards import ALL
-from deploy.grafana.dashboards import FOLDER, SOURCE, dashboard, text
+from deploy.grafana.dashboards import BOARDS, FOLDER, SOURCE, dashboard, text
 from deploy.grafana.panels import BYTES, NUMBER, PER_SECOND, SECONDS, Board, Panel
 from deploy.grafana.pictures import draw, named, scaled
 from deploy.prometheus.local_prometheus import Prometheus, Series
@@ -18,9 +17,9 @@ from tests.unit.deploy.prometheus import jobs_in, routes_in, series_names
 
 PROVISIONING = FOLDER.parent / "provisioning"
 PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"}
-PANELS = [panel for board in ALL for row in board.rows for panel in row.panels]
+PANELS = [panel for board in BOARDS for row in board.rows for panel in row.panels]
 
-each_board = pytest.mark.parametrize("board", ALL, ids=lambda board: board.uid)
+each_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
 each_panel = pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
 
 
@@ -31,7 +30,7 @@ def test_a_dashboard_s_file_is_what_its_board_says(board: Board) -> None:
 
 
 def test_no_dashboard_is_left_of_a_board_that_is_gone() -> None:
-    assert {path.stem for path in FOLDER.glob("*.json")} == {board.uid for board in ALL}
+    assert {path.stem for path in FOLDER.glob("*.json")} == {board.uid for board in BOARDS}
 
 
 @each_panel
