@@ -126,7 +126,7 @@ async def _keep_looking(
     session: aiohttp.ClientSession, watched: Watched, collector: Collector, crew: Crew
 ) -> None:
     """Look at the servers until cancelled; what is seen before the start is no part of the run."""
-    if not watched.names:
+    if not (watched.ops_urls or watched.pids):
         return
     while True:
         servers, at = await look(session, watched), time.monotonic() - crew.starts_at

@@ -45,11 +45,6 @@ class Watched:
     ops_urls: Mapping[str, str]
     pids: Mapping[str, int]
 
-    @property
-    def names(self) -> list[str]:
-        """All names."""
-        return [*self.ops_urls, *(name for name in self.pids if name not in self.ops_urls)]
-
 
 def parse_metrics(page: str) -> ServerMoment:
     """Return what a page of metrics says; values of several labels are added up."""
