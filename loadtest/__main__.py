@@ -24,7 +24,7 @@ from loadtest.fitness import table as fitness_table
 from loadtest.fitness_run import FitnessRun
 from loadtest.keeping import keep, open_folder
 from loadtest.probe import REGISTRY, Probe
-from loadtest.report import write_report
+from loadtest.report import page
 from loadtest.rest import RestApi
 from loadtest.results import Result, ShownSecond, shown
 from loadtest.run import LiveLine, Target, interrupt_ends, run_scenario
@@ -173,7 +173,7 @@ def show_and_keep(result: Result, folder: Path) -> int:
     )
     path = folder / f"load-{result.scenario.name}-{result.started.replace(':', '')[:17]}-{result.run}.json"
     keep(path, result.model_dump_json(indent=1))
-    print(f"{path}\n{write_report([result], path.with_suffix('.html'))}")
+    print(f"{path}\n{keep(path.with_suffix('.html'), page([result]))}")
     return 0 if result.ok else 1
 
 
@@ -275,7 +275,7 @@ def _report(asked: argparse.Namespace) -> int:
         raise ValueError("one result can be shown, or two side by side")
     results = [read_result(path) for path in asked.results]
     names = "-against-".join(path.stem for path in asked.results)
-    print(write_report(results, asked.out or asked.results[0].with_name(f"{names}.html")))
+    print(keep(asked.out or asked.results[0].with_name(f"{names}.html"), page(results)))
     return 0
 
 

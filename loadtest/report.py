@@ -6,7 +6,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from loadtest.keeping import keep
 from loadtest.plots import Axis, Band, Series, axis_for, plot
 from loadtest.results import Percentiles, Result, cores_between, shown
 from loadtest.schedule import stretches
@@ -18,13 +17,8 @@ MEGABYTE: Final = 1_000_000
 SeriesOf = Callable[[Result], list[Series]]
 
 
-def write_report(results: Sequence[Result], path: Path) -> Path:
-    """Write the page for one result or two, and return where."""
-    return keep(path, page(results))
-
-
 def page(results: Sequence[Result]) -> str:
-    """Return the page."""
+    """Return the page for one result or two."""
     title = " against ".join(f"{one.scenario.name} {one.run}" for one in results)
     body = _head(results) + _figures(results) + _plots(results)
     return PAGE.read_text().replace("{{title}}", escape(title)).replace("{{body}}", body)

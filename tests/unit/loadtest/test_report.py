@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.plots import Axis, Series, axis_for, plot
-from loadtest.report import page, write_report
+from loadtest.report import page
 from loadtest.results import ServersLook
 from loadtest.scenario import Objectives, Replay
 from loadtest.server_side import ServerMoment
@@ -103,11 +103,6 @@ def test_a_run_that_ended_before_the_other_did_not_settle_until_then() -> None:
     longer = short.model_copy(update={"moments": [*short.moments, *late]})
     assert ">settle<" not in page([short])
     assert page([short, longer]).count(">settle<") == page([longer]).count(">settle<") > 0
-
-
-def test_the_page_is_written_where_it_was_said(tmp_path: Path) -> None:
-    path = write_report([result()], tmp_path / "a.html")
-    assert path.read_text().startswith("<!doctype html>")
 
 
 measured = st.one_of(st.just(0.0), st.floats(0.001, 1e9))
