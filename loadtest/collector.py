@@ -30,10 +30,10 @@ class Collector:
         """Take one second of all students. What was planned while measured counts whenever it comes."""
         shown = ShownSecond.of(second)
         self.moments.append(shown)
-        self._deliver.add(Latencies.of_pairs(second.deliver))
-        self._ack.add(Latencies.of_pairs(second.ack))
-        self._own.add(Latencies.of_pairs(second.own))
-        self._late.add(Latencies.of_pairs(second.late))
+        self._deliver.add(Latencies(second.deliver))
+        self._ack.add(Latencies(second.ack))
+        self._own.add(Latencies(second.own))
+        self._late.add(Latencies(second.late))
         if self._is_measured(second.at, second.at + 1):
             self._received += second.received
             self._planned += second.planned

@@ -105,7 +105,7 @@ def added_up(seconds: list[Second]) -> Second:
     for name in LATENCIES:
         latencies = Latencies()
         for second in seconds:
-            latencies.add(Latencies.of_pairs(getattr(second, name)))
+            latencies.add(Latencies(getattr(second, name)))
         setattr(total, name, latencies.pairs())
     total.waits_for = ", ".join(dict.fromkeys(second.waits_for for second in seconds if second.waits_for))
     return total

@@ -3,7 +3,7 @@
 The idea is that of HDR histograms: any two can be added, and every percentile is right to 1.6 %.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 _PRECISION_BITS: Final = 7
@@ -29,8 +29,8 @@ class Latencies:
 
     __slots__ = ("counts",)
 
-    def __init__(self, counts: Mapping[int, int] | None = None) -> None:
-        self.counts: dict[int, int] = dict(counts or {})
+    def __init__(self, pairs: Iterable[tuple[int, int]] = ()) -> None:
+        self.counts: dict[int, int] = dict(pairs)
 
     def record(self, value_us: int, times: int = 1) -> None:
         """Count a value so often; a negative one (clocks that disagree) counts as 0."""
@@ -44,7 +44,7 @@ class Latencies:
 
     def take(self) -> "Latencies":
         """Return what was counted so far, and begin anew."""
-        taken, self.counts = Latencies(self.counts), {}
+        taken, self.counts = Latencies(self.counts.items()), {}
         return taken
 
     @property
@@ -63,10 +63,5 @@ class Latencies:
         return 0.0
 
     def pairs(self) -> list[tuple[int, int]]:
-        """Return buckets and counts, as results keep them."""
+        """Return buckets and counts, as they are told and kept; of them `Latencies` can be made again."""
         return sorted(self.counts.items())
-
-    @classmethod
-    def of_pairs(cls, pairs: Iterable[tuple[int, int]]) -> "Latencies":
-        """Return what `pairs` has kept."""
-        return cls(dict(pairs))

@@ -44,9 +44,9 @@ class ShownSecond(BaseModel):
     @classmethod
     def of(cls, second: Second) -> "ShownSecond":
         """Return what is shown of a second."""
-        deliver, ack = Latencies.of_pairs(second.deliver), Latencies.of_pairs(second.ack)
-        deliver.add(Latencies.of_pairs(second.other_deliver))
-        ack.add(Latencies.of_pairs(second.other_ack))
+        deliver, ack = Latencies(second.deliver), Latencies(second.ack)
+        deliver.add(Latencies(second.other_deliver))
+        ack.add(Latencies(second.other_ack))
         return cls(
             **second.model_dump(include=set(cls.model_fields)),
             p50=deliver.percentile_ms(50),

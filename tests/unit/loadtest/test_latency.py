@@ -41,7 +41,7 @@ def test_counting_apart_and_adding_is_counting_together(some: list[int], others:
     for value in others:
         rest.record(value)
         together.record(value)
-    apart.add(Latencies.of_pairs(rest.pairs()))
+    apart.add(Latencies(rest.pairs()))
     assert apart.counts == together.counts
     assert apart.total == len(some) + len(others)
 
