@@ -158,7 +158,7 @@ def _say_failure(task: "asyncio.Task[None]") -> None:
 
 def _say_who_ended(system: LocalSystem, known: set[str]) -> None:
     """Say it once of each that ended, and again of one that was started again meanwhile."""
-    for process in (*(one.process for one in system.services.values()), *system.backing.processes):
+    for process in (*system.services.values(), *system.backing.processes):
         if process.returncode is None:
             known.discard(process.name)
         elif process.name not in known:
@@ -179,6 +179,6 @@ async def read_figures(
         except (aiohttp.ClientError, TimeoutError):
             return before.get(service.name)
 
-    living = [service for service in system.services.values() if service.process.alive]
+    living = [service for service in system.services.values() if service.alive]
     read = await asyncio.gather(*(figures(service) for service in living))
     return {service.name: one for service, one in zip(living, read, strict=True) if one is not None}

@@ -190,8 +190,8 @@ class LocalSystem:
 
     def _service(self, planned: Planned) -> ServiceProcess:
         service = ServiceProcess(planned, self.log_dir)
-        service.process.env |= self._env.get(planned.module, {})
-        service.process.env |= self._env.get(planned.name, {})
+        service.env |= self._env.get(planned.module, {})
+        service.env |= self._env.get(planned.name, {})
         return service
 
 

@@ -8,7 +8,6 @@ from typing import Final
 
 from deploy.demo.environment import Planned
 from deploy.local.ports import HOST
-from deploy.local.processes import ManagedProcess
 from deploy.local.restartable import RestartableProcess
 
 READY_DEADLINE_S: Final = 90.0
@@ -21,17 +20,21 @@ class ServiceProcess(RestartableProcess):
     """One of our services, as it was planned."""
 
     def __init__(self, planned: Planned, log_dir: Path) -> None:
-        self.name = planned.name
-        self.ops_url = f"http://{HOST}:{planned.ops_port}"
         self._ops_port = planned.ops_port
-        process = ManagedProcess(
-            name=planned.name,
-            argv=[sys.executable, "-m", planned.module],
-            env=planned.env,
+        super().__init__(
+            planned.name,
+            [sys.executable, "-m", planned.module],
+            where=f"http://{HOST}:{planned.ops_port}",
+            start_deadline_s=READY_DEADLINE_S,
             log_file=log_dir / planned.name / "stdout.log",
+            env=planned.env,
             cwd=_REPOSITORY,
         )
-        super().__init__(process, where=self.ops_url, start_deadline_s=READY_DEADLINE_S)
+
+    @property
+    def ops_url(self) -> str:
+        """Where it tells of its health, and shows its metrics."""
+        return self.where
 
     def is_ready(self) -> bool:
         """Whether ``/readyz`` says so now; another process on our port says nothing about this one."""
@@ -39,7 +42,7 @@ class ServiceProcess(RestartableProcess):
         try:
             connection.request("GET", "/readyz")
             answer = connection.getresponse()
-            return answer.status == 200 and _pid_in(answer.read()) == self.process.pid
+            return answer.status == 200 and _pid_in(answer.read()) == self.pid
         except (OSError, HTTPException):
             return False
         finally:

@@ -31,7 +31,7 @@ def local_target(folder: Path, *, edges: int = 2) -> Iterator[Target]:
         usual_ports=False,
     ) as system:
         if isinstance(system.backing.store, BackingProcess):
-            os.setpriority(os.PRIO_PGRP, system.backing.store.process.pid, STORE_NICENESS)
+            os.setpriority(os.PRIO_PGRP, system.backing.store.pid, STORE_NICENESS)
         before = os.environ.get(SECRET_VARIABLE)
         os.environ[SECRET_VARIABLE] = system.token_secret
         try:
@@ -45,8 +45,8 @@ def local_target(folder: Path, *, edges: int = 2) -> Iterator[Target]:
 
 def watched(system: LocalSystem) -> Watched:
     """Return all processes of a system; a broker or a store in Docker is not ours to look at."""
-    pids = {name: service.process.pid for name, service in system.services.items()}
+    pids = {name: service.pid for name, service in system.services.items()}
     for name, service in (("kafka", system.backing.kafka), ("store", system.backing.store)):
         if isinstance(service, BackingProcess):
-            pids[name] = service.process.pid
+            pids[name] = service.pid
     return Watched({name: service.ops_url for name, service in system.services.items()}, pids)

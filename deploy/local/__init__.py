@@ -12,7 +12,7 @@ kafka_probe.py      whether a broker serves clients
 store_process.py    a store as a process
 processes.py        child processes that can be stopped, killed and frozen, and never outlive us
 die_with_parent.py  sees to the last
-restartable.py      one such process as a part of the system: when it is ready, stop, kill, freeze
+restartable.py      such a process as a part of the system: started once it is ready
 ports.py            free ports
 signals.py          what ends a command of this machine
 run_folder.py       a folder for the length of a run

@@ -57,7 +57,7 @@ class RunningBacking:
     @property
     def processes(self) -> list[ManagedProcess]:
         """Those of them that are processes of ours: whoever uses them watches that they live."""
-        return [one.process for one in (self.kafka, self.store) if isinstance(one, BackingProcess)]
+        return [one for one in (self.kafka, self.store) if isinstance(one, BackingProcess)]
 
     def env(self) -> dict[str, str]:
         """The environment variables that tell a service about them."""

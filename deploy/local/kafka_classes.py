@@ -31,13 +31,13 @@ def main() -> None:
 def _keep(folder: Path) -> None:
     kept = CLASSES.with_suffix(".new")
     (broker,) = plan_cluster(folder, brokers=1)
-    broker.process.argv.insert(1, f"-XX:ArchiveClassesAtExit={kept}")
+    broker.argv.insert(1, f"-XX:ArchiveClassesAtExit={kept}")
     try:
         broker.start()
     finally:
-        broker.process.stop(KEEP_DEADLINE_S)
+        broker.stop(KEEP_DEADLINE_S)
     # Java dies of half an archive, which a broker that had to be killed would have left.
-    if broker.process.returncode != -signal.SIGKILL and kept.exists():
+    if broker.returncode != -signal.SIGKILL and kept.exists():
         kept.replace(CLASSES)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from deploy.local.kafka_probe import brokers_known
 from deploy.local.ports import HOST, free_ports
-from deploy.local.processes import ManagedProcess
 from deploy.local.service import BackingProcess
 
 START_DEADLINE_S = 30.0
@@ -22,22 +21,20 @@ class InMemoryKafka(BackingProcess):
     def __init__(self, data_dir: Path) -> None:
         [self._port] = free_ports(1)
         url = f"tcp://{HOST}:{self._port}"
-        process = ManagedProcess(
-            name="kafka-in-memory",
-            argv=[
+        super().__init__(
+            "kafka-in-memory",
+            [
                 _binary(),
                 "broker",
                 *("--listener-url", url),
                 *("--advertised-listener-url", url),
                 *("--storage-engine", "memory://tansu/"),
             ],
-            env={"RUST_LOG": "warn"},
+            where=f"{HOST}:{self._port}",
+            start_deadline_s=START_DEADLINE_S,
             log_file=data_dir / "kafka-in-memory.log",
+            env={"RUST_LOG": "warn"},
         )
-        super().__init__(process, f"{HOST}:{self._port}", START_DEADLINE_S)
-
-    def prepare(self) -> None:
-        """Nothing: it keeps no files."""
 
     def is_ready(self) -> bool:
         """Whether it serves clients now."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deploy.local.kafka_probe import brokers_known
 from deploy.local.ports import HOST, free_ports
-from deploy.local.processes import ManagedProcess, wait_until
+from deploy.local.processes import wait_until
 from deploy.local.service import BackingProcess
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -107,23 +107,25 @@ class NativeKafka(BackingProcess):
     """One broker process that keeps its port and its data over stop, kill and start."""
 
     def __init__(self, place: BrokerPlace, cluster: Sequence[BrokerPlace], cluster_id: str) -> None:
-        process = ManagedProcess(
-            name=f"kafka-{place.node_id}",
-            argv=_java(place, "-Xmx512m", "kafka.Kafka", str(_config_file(place))),
+        super().__init__(
+            f"kafka-{place.node_id}",
+            _java(place, "-Xmx512m", "kafka.Kafka", str(_config_file(place))),
+            where=place.address,
+            start_deadline_s=START_DEADLINE_S,
             log_file=place.folder / "stdout.log",
             cwd=place.folder,
         )
-        super().__init__(process, place.address, START_DEADLINE_S)
         self._place = place
         self._cluster = cluster
         self._cluster_id = cluster_id
 
-    def prepare(self) -> None:
-        """Write the configuration, and format the folder the first time."""
+    def launch(self) -> None:
+        """Write the configuration, format the folder the first time, and start without waiting."""
         self._place.folder.mkdir(parents=True, exist_ok=True)
         _config_file(self._place).write_text(server_properties(self._place, self._cluster))
         if not (self._place.folder / "data" / "meta.properties").exists():
             _format(self._place, self._cluster_id)
+        super().launch()
 
     def is_ready(self) -> bool:
         """Whether it serves clients and knows at least one live broker, itself included."""

@@ -23,7 +23,7 @@ _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawn")
 
 
 class ManagedProcess:
-    """One child process with its log file; `start` and the ends may be called again and again.
+    """One child process with its log file; `launch` and the ends may be called again and again.
 
     `env` is laid over this process's own environment. Every signal goes to the child's whole
     process group, which is its own: a Ctrl-C in the terminal reaches only us.
@@ -45,7 +45,7 @@ class ManagedProcess:
         self._child: subprocess.Popen[bytes] | None = None
         self._log_begins = 0
 
-    def start(self) -> None:
+    def launch(self) -> None:
         """Start the child and return at once. Raises RuntimeError when it runs already."""
         if self.alive:
             raise RuntimeError(f"{self.name} runs already, as process {self.pid}")

@@ -1,9 +1,7 @@
 """What a test or the demo may do to a backing service, and the kind that is a process of ours."""
 
-from abc import abstractmethod
 from typing import Protocol
 
-from deploy.local.processes import ManagedProcess
 from deploy.local.restartable import RestartableProcess
 
 
@@ -43,19 +41,10 @@ class BackingService(Protocol):
 class BackingProcess(RestartableProcess):
     """A backing service that is one process of this machine."""
 
-    def __init__(self, process: ManagedProcess, address: str, start_deadline_s: float) -> None:
-        super().__init__(process, where=address, start_deadline_s=start_deadline_s)
-        self.address = address
+    @property
+    def address(self) -> str:
         """Host and port that clients connect to."""
-
-    @abstractmethod
-    def prepare(self) -> None:
-        """Write what the process needs to find before it starts."""
-
-    def launch(self) -> None:
-        """Start the process without waiting for it."""
-        self.prepare()
-        super().launch()
+        return self.where
 
     def close(self) -> None:
         """End it for good."""

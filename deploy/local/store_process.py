@@ -11,7 +11,6 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from deploy.local.ports import HOST, free_ports
-from deploy.local.processes import ManagedProcess
 from deploy.local.service import BackingProcess
 
 START_DEADLINE_S = 60.0
@@ -24,18 +23,20 @@ class StoreProcess(BackingProcess):
     def __init__(self, data_dir: Path) -> None:
         [port] = free_ports(1)
         self._folder = data_dir / "store"
-        process = ManagedProcess(
-            name="store",
-            argv=_argv(port, self._folder),
+        super().__init__(
+            "store",
+            _argv(port, self._folder),
+            where=f"{HOST}:{port}",
+            start_deadline_s=START_DEADLINE_S,
             log_file=self._folder / "store.log",
             cwd=self._folder,
         )
-        super().__init__(process, f"{HOST}:{port}", START_DEADLINE_S)
 
-    def prepare(self) -> None:
-        """Make the folder and an empty configuration: given one, it looks for no other."""
+    def launch(self) -> None:
+        """Make the folder and an empty configuration, and start: given one, it looks for no other."""
         self._folder.mkdir(parents=True, exist_ok=True)
         _config_file(self._folder).write_text("")
+        super().launch()
 
     def is_ready(self) -> bool:
         """Whether it serves clients now."""

@@ -127,7 +127,7 @@ def local_prometheus(folder: Path, targets: Targets) -> Iterator[Prometheus]:
         process.require_alive()
         return prometheus.is_ready()
 
-    process.start()
+    process.launch()
     try:
         wait_until(ready, READY_DEADLINE_S, f"Prometheus at {prometheus.url}")
         yield prometheus

@@ -52,7 +52,7 @@ class Server:
     @property
     def pid(self) -> int:
         """Its process."""
-        return self.process.process.pid
+        return self.process.pid
 
 
 class Rig:
@@ -67,7 +67,7 @@ class Rig:
     def broker_pids(self) -> list[int]:
         """The broker, where it is a process of this machine that we have started."""
         kafka = self._backing.kafka if self._backing else None
-        return [kafka.process.pid] if isinstance(kafka, BackingProcess) else []
+        return [kafka.pid] if isinstance(kafka, BackingProcess) else []
 
     async def edge(self, name: str) -> Server:
         """Start an edge."""
@@ -100,7 +100,7 @@ class Rig:
         """Start a program that is nobody's service, and wait until it listens. Returns its process."""
         process = ManagedProcess(argv[0], argv, log_file=self._folder / argv[0] / "stdout.log")
         self._stack.push_async_callback(asyncio.to_thread, process.stop)
-        process.start()
+        process.launch()
         await asyncio.to_thread(wait_until, lambda: _listens(port), LISTEN_DEADLINE_S, f"{argv[0]} at {port}")
         return process.pid
 

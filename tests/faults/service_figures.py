@@ -10,7 +10,7 @@ from deploy.demo.service_process import ServiceProcess
 
 def open_files(service: ServiceProcess) -> int:
     """Return how many descriptors a service has open."""
-    return len(list(Path(f"/proc/{service.process.pid}/fd").iterdir()))
+    return len(list(Path(f"/proc/{service.pid}/fd").iterdir()))
 
 
 async def metric(session: aiohttp.ClientSession, service: ServiceProcess, sample: str) -> float:

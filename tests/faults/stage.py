@@ -55,11 +55,11 @@ class Stage:
         self.to_broker.network = self.to_store.network = GOOD
         for backing in (self.broker, self.store):
             backing.thaw()
-            if not backing.process.alive:
+            if not backing.alive:
                 backing.start()
         for service in self.system.services.values():
             service.thaw()
-            if not service.process.alive:
+            if not service.alive:
                 service.launch()
         for service in self.system.services.values():
             service.wait_ready()
@@ -71,9 +71,9 @@ class Stage:
 
         Afterwards they are down: `put_right` starts them with their own.
         """
-        before = [(service, service.process.env) for service in services]
+        before = [(service, service.env) for service in services]
         for service, env in before:
-            service.process.env = {**env, **settings}
+            service.env = {**env, **settings}
         try:
             for service in services:
                 service.kill()
@@ -84,7 +84,7 @@ class Stage:
             yield
         finally:
             for service, env in before:
-                service.process.env = env
+                service.env = env
                 service.kill()
 
 

@@ -50,10 +50,9 @@ async def create_messages_anew(stage: Stage) -> None:
 
 def require_refusal(service: ServiceProcess) -> None:
     """Wait until a service has ended by itself and said why."""
-    process = service.process
-    wait_until(lambda: not process.alive, 90.0, f"{service.name} has ended")
-    assert process.returncode == 1, service.name
-    assert "it is another log" in "\n".join(process.last_log_lines(100)), service.name
+    wait_until(lambda: not service.alive, 90.0, f"{service.name} has ended")
+    assert service.returncode == 1, service.name
+    assert "it is another log" in "\n".join(service.last_log_lines(100)), service.name
 
 
 async def history(stage: Stage, crowd: Crowd) -> list[str]:
@@ -95,7 +94,7 @@ async def begin_anew(stage: Stage) -> None:
     """Do what docs/operating/recover.md says: begin with another database."""
     services = stage.system.services
     for name in ("persister", "api_gateway"):
-        services[name].process.env["MONGODB_DATABASE"] = "begun-anew"
+        services[name].env["MONGODB_DATABASE"] = "begun-anew"
     await asyncio.to_thread(services["api_gateway"].stop)
     for name in ("persister", "api_gateway", *stage.system.edge_urls):
         services[name].launch()

@@ -51,8 +51,8 @@ def small_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def fill(backing: BackingProcess) -> Path:
     """Take all that is free on the disk of a broker or store; return the file that has it."""
-    assert backing.process.cwd is not None
-    filler = Path(backing.process.cwd) / "filler"
+    assert backing.cwd is not None
+    filler = Path(backing.cwd) / "filler"
     with filler.open("ab", buffering=0) as file:
         try:
             while True:

@@ -63,7 +63,7 @@ async def test_services_killed_at_any_moment_break_no_promise(
 
 async def ended(service: ServiceProcess) -> None:
     """Wait until a service has ended by itself."""
-    await asyncio.to_thread(wait_until, lambda: not service.process.alive, 60.0, "it has died")
+    await asyncio.to_thread(wait_until, lambda: not service.alive, 60.0, "it has died")
 
 
 async def test_a_persister_that_dies_between_write_and_commit_stores_all_once(
@@ -71,7 +71,7 @@ async def test_a_persister_that_dies_between_write_and_commit_stores_all_once(
 ) -> None:
     """the persister killed between the write and the commit, and between the progress and the commit"""
     persister = stage.system.services["persister"]
-    argv = persister.process.argv
+    argv = persister.argv
     async with open_crowd(stage.system, seed) as crowd:
         async with crowd.chatting():
             await crowd.probe()
@@ -79,13 +79,13 @@ async def test_a_persister_that_dies_between_write_and_commit_stores_all_once(
                 await asyncio.to_thread(persister.stop)
                 try:
                     for point in ("after_write", "after_progress"):
-                        persister.process.argv = [sys.executable, "-m", "tests.faults.dying_persister", point]
+                        persister.argv = [sys.executable, "-m", "tests.faults.dying_persister", point]
                         persister.launch()
                         await ended(persister)
-                        assert persister.process.returncode == -signal.SIGKILL
+                        assert persister.returncode == -signal.SIGKILL
                         outcome.counts[point] += 1
                 finally:
-                    persister.process.argv = argv
+                    persister.argv = argv
                 persister.launch()
                 outcome.recovered_s.append(await crowd.probe())
         outcome.checked = await crowd.judge()

@@ -143,10 +143,10 @@ async def test_connections_that_are_given_up_are_not_kept(
         files, times = open_files(edge), CONNECTS_LONG if minutes else CONNECTS
         await give_up_often(stage, port, times // 2, rng)
         await until_all_are_gone(edge, files)
-        before = resident_bytes(edge.process.pid)
+        before = resident_bytes(edge.pid)
         await give_up_often(stage, port, times // 2, rng)
         await until_all_are_gone(edge, files)
-        grown = resident_bytes(edge.process.pid) - before
+        grown = resident_bytes(edge.pid) - before
         async with aiohttp.ClientSession() as session:
             let_in = await metric(session, edge, "chat_edge_connects_total")
     outcome.counts.update({"connects": times, "let in": int(let_in), "memory grown, KiB": grown // 1024})

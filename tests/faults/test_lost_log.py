@@ -88,13 +88,12 @@ async def test_services_refuse_another_number_of_partitions(
     services = [stage.system.services[name] for name in ("edge-2", "persister", "api_gateway")]
     for service in services:
         await asyncio.to_thread(service.stop)
-        monkeypatch.setattr(service.process, "env", {**service.process.env, "KAFKA_PARTITIONS": "7"})
+        monkeypatch.setattr(service, "env", {**service.env, "KAFKA_PARTITIONS": "7"})
         service.launch()
     for service in services:
-        process = service.process
-        await asyncio.to_thread(wait_until, lambda: not process.alive, 60.0, "it has ended")  # noqa: B023
-        assert process.returncode == 1
-        said = "\n".join(process.last_log_lines())
+        await asyncio.to_thread(wait_until, lambda: not service.alive, 60.0, "it has ended")  # noqa: B023
+        assert service.returncode == 1
+        said = "\n".join(service.last_log_lines())
         assert "has 12 partitions, not 7: the number of partitions must never change in place" in said
     monkeypatch.undo()
     outcome.checked = "each ended with status 1 and said why"

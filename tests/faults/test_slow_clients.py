@@ -68,7 +68,7 @@ async def test_clients_that_read_nothing_are_closed_and_the_others_miss_nothing(
         async with open_crowd(stage.system, seed, ONE_ROOM) as crowd:
             members = crowd.groups[-1].members
             await say_much(crowd, members)
-            before = sum(resident_bytes(edge.process.pid) for edge in edges)
+            before = sum(resident_bytes(edge.pid) for edge in edges)
             for share in SHARES_LONG if minutes else SHARES:
                 turns = list[tuple[float, float]]()
                 count = max(1, round(share * len(members)))
@@ -77,7 +77,7 @@ async def test_clients_that_read_nothing_are_closed_and_the_others_miss_nothing(
                     turns.append(await take_turns(crowd, edges, slow))
                     outcome.counts["closed"] += count
                 note(outcome, share, turns)
-            grown = sum(resident_bytes(edge.process.pid) for edge in edges) - before
+            grown = sum(resident_bytes(edge.pid) for edge in edges) - before
             outcome.counts["memory grown, KiB"] = grown // 1024
             assert grown < MOST_GROWTH_BYTES
             outcome.recovered_s.append(await crowd.probe())

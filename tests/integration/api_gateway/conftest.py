@@ -16,7 +16,7 @@ def stored(backing: RunningBacking, tmp_path_factory: pytest.TempPathFactory) ->
     """The name of a database into which a persister writes the log."""
     database = f"test_{uuid4().hex[:12]}"
     persister = Persister(tmp_path_factory.mktemp("persister"), database)
-    persister.process.start()
+    persister.process.launch()
     try:
         asyncio.run(eventually("the persister is ready", persister.is_ready))
         yield database

@@ -74,7 +74,7 @@ def live_system(folder: Path) -> Iterator[tuple[LocalSystem, list[ServiceProcess
     with running_system(folder, edges=3, env=TOLD) as system:
         first = system.services["dispatcher"]
         (port,) = free_ports(1)
-        env = {**first.process.env, "OPS_PORT": str(port), "LOG_DIR": str(folder / "logs" / "dispatcher-2")}
+        env = {**first.env, "OPS_PORT": str(port), "LOG_DIR": str(folder / "logs" / "dispatcher-2")}
         second = ServiceProcess(Planned("dispatcher-2", "dispatcher", port, env), folder / "logs")
         try:
             second.start()

@@ -164,7 +164,7 @@ async def test_a_rolling_restart_of_all_edges_loses_nothing_and_closes_nobody(li
         before, began = await crowds.look(), loop.time()
         for edge in live.system.edges:
             await asyncio.to_thread(edge.stop)
-            assert edge.process.returncode == 0
+            assert edge.returncode == 0
             await asyncio.to_thread(edge.start)
             await live.all_serve()
         now = await crowds.look()

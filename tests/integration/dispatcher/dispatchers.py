@@ -209,7 +209,7 @@ class World:
         """Start one more dispatcher."""
         name = f"dispatcher-{len(self.dispatchers)}"
         dispatcher = Dispatcher(name, self._folder, {**self._env, **env}, self._session)
-        dispatcher.process.start()
+        dispatcher.process.launch()
         self.dispatchers.append(dispatcher)
         return dispatcher
 

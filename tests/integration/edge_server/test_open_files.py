@@ -44,7 +44,7 @@ async def edge_with(limits: str, folder: Path) -> AsyncIterator[tuple[str, str]]
         except aiohttp.ClientError:
             return False
 
-    await asyncio.to_thread(process.start)
+    await asyncio.to_thread(process.launch)
     try:
         async with aiohttp.ClientSession() as session:
             await eventually("the edge is ready", is_ready)

@@ -58,7 +58,7 @@ def start_grown(system: LocalSystem) -> None:
     """Start every service with what the command says, the persister once more."""
     stop_together(list(system.services.values()))
     for service in system.services.values():
-        service.process.env |= GROWN
+        service.env |= GROWN
         service.launch()
     for service in system.services.values():
         service.wait_ready()
@@ -106,7 +106,7 @@ async def is_sealed(admin: AIOKafkaAdminClient) -> bool:
 @contextmanager
 def nobody_stores(system: LocalSystem) -> Iterator[None]:
     """Let the persister rest within the block: what is said meanwhile is not stored."""
-    persister = system.services["persister"].process.pid
+    persister = system.services["persister"].pid
     os.kill(persister, signal.SIGSTOP)
     try:
         yield
@@ -116,7 +116,7 @@ def nobody_stores(system: LocalSystem) -> Iterator[None]:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 async def test_who_ends_a_growth_finds_all_as_it_was(system: LocalSystem, signum: signal.Signals) -> None:
-    env = dict(system.services["persister"].process.env)
+    env = dict(system.services["persister"].env)
     async with open_campus(system) as campus, open_admin(env["KAFKA_BOOTSTRAP_SERVERS"]) as admin:
         ups = (new_up(), new_up())
         group = await campus.group(*ups)
@@ -151,7 +151,7 @@ async def test_after_growing_history_goes_on_and_clients_hear_of_the_hole(system
         await before.say(groups, "one", "two", "three")
         writers = [system.services[name] for name in ("edge-1", "api_gateway")]
         await asyncio.to_thread(stop_together, writers)
-        env = dict(system.services["persister"].process.env)
+        env = dict(system.services["persister"].env)
         done = await asyncio.to_thread(grow, env, AFTER)
         assert done.stderr == ""
         assert done.returncode == 0

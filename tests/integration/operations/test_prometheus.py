@@ -48,7 +48,7 @@ def targets(system: LocalSystem) -> Targets:
     """Return where the services show their metrics, by job."""
     found: dict[str, list[str]] = {}
     for service in system.services.values():
-        found.setdefault(service.process.argv[-1], []).append(service.ops_url.removeprefix("http://"))
+        found.setdefault(service.argv[-1], []).append(service.ops_url.removeprefix("http://"))
     return found
 
 

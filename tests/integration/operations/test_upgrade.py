@@ -66,7 +66,7 @@ async def roll(system: LocalSystem, code: Path) -> None:
     """Let one service after the other run this code."""
     for service in in_order(system):
         await asyncio.to_thread(service.stop)
-        service.process.cwd = code
+        service.cwd = code
         await asyncio.to_thread(service.start)
 
 

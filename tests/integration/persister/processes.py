@@ -47,7 +47,7 @@ class Persister:
 
     async def start(self) -> None:
         """Start it without waiting."""
-        await asyncio.to_thread(self.process.start)
+        await asyncio.to_thread(self.process.launch)
 
     async def stop(self) -> int | None:
         """Stop it in order, and return its exit code."""

@@ -14,4 +14,4 @@ REFERENCES = sorted(path.stem for path in Path(__file__).parents[2].glob("bench/
 async def test_a_reference_starts(module: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         server = await Rig(stack, tmp_path).reference(module)
-        assert server.process.process.alive
+        assert server.process.alive

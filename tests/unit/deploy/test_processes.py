@@ -27,7 +27,7 @@ def sleeper(tmp_path: Path) -> Iterator[ManagedProcess]:
 def start_and_hear(process: ManagedProcess) -> None:
     log_file = process.log_file
     assert log_file is not None
-    process.start()
+    process.launch()
     wait_until(lambda: has_said(log_file, "up"), DEADLINE_S, "the child is up")
 
 
@@ -36,22 +36,22 @@ def test_a_stopped_process_can_be_started_again(sleeper: ManagedProcess) -> None
     first = sleeper.pid
     sleeper.stop()
     assert sleeper.returncode == -signal.SIGTERM
-    sleeper.start()
+    sleeper.launch()
     assert sleeper.alive
     assert sleeper.pid != first
 
 
 def test_starting_twice_is_an_error(sleeper: ManagedProcess) -> None:
-    sleeper.start()
+    sleeper.launch()
     with pytest.raises(RuntimeError, match="sleeper runs already"):
-        sleeper.start()
+        sleeper.launch()
 
 
 def test_ending_what_has_ended_or_never_ran_does_nothing(sleeper: ManagedProcess) -> None:
     sleeper.stop()
     sleeper.kill()
     sleeper.freeze()
-    sleeper.start()
+    sleeper.launch()
     sleeper.kill()
     sleeper.stop()
     assert sleeper.returncode == -signal.SIGKILL
@@ -80,7 +80,7 @@ def test_the_child_has_its_environment_folder_and_log(tmp_path: Path) -> None:
     program = "import os; print(os.environ['WORD'], os.getcwd(), 'HOME' in os.environ)"
     log_file = tmp_path / "child.log"
     child = ManagedProcess("child", [sys.executable, "-c", program], {"WORD": "hello"}, log_file, tmp_path)
-    child.start()
+    child.launch()
     wait_until(lambda: not child.alive, DEADLINE_S, "the child ended")
     assert child.last_log_lines() == [f"hello {tmp_path} {'HOME' in os.environ}"]
 
@@ -88,7 +88,7 @@ def test_the_child_has_its_environment_folder_and_log(tmp_path: Path) -> None:
 def test_an_early_end_is_reported_with_the_end_of_the_log(tmp_path: Path) -> None:
     failing = [sys.executable, "-c", "import sys; sys.exit('no such broker')"]
     child = ManagedProcess("child", failing, log_file=tmp_path / "child.log")
-    child.start()
+    child.launch()
     wait_until(lambda: not child.alive, DEADLINE_S, "the child ended")
     with pytest.raises(RuntimeError, match="child ended with status 1\nno such broker"):
         child.require_alive()
@@ -98,7 +98,7 @@ def test_an_early_end_is_not_reported_with_what_earlier_starts_logged(tmp_path: 
     log_file = tmp_path / "child.log"
     log_file.write_text("no such broker\n")
     child = ManagedProcess("child", [sys.executable, "-c", "print('no such store')"], log_file=log_file)
-    child.start()
+    child.launch()
     wait_until(lambda: not child.alive, DEADLINE_S, "the child ended")
     assert child.last_log_lines() == ["no such store"]
     assert log_file.read_text() == "no such broker\nno such store\n"
@@ -106,14 +106,14 @@ def test_an_early_end_is_not_reported_with_what_earlier_starts_logged(tmp_path: 
 
 def test_a_program_that_does_not_exist_is_an_early_end(tmp_path: Path) -> None:
     child = ManagedProcess("child", ["no-such-program"], log_file=tmp_path / "child.log")
-    child.start()
+    child.launch()
     wait_until(lambda: not child.alive, DEADLINE_S, "the child ended")
     with pytest.raises(RuntimeError, match="FileNotFoundError"):
         child.require_alive()
 
 
 def test_a_signal_from_the_terminal_does_not_reach_the_child(sleeper: ManagedProcess) -> None:
-    sleeper.start()
+    sleeper.launch()
     assert os.getpgid(sleeper.pid) == sleeper.pid != os.getpgid(0)
 
 
@@ -133,7 +133,7 @@ from pathlib import Path
 from deploy.local.processes import ManagedProcess
 children = [ManagedProcess(str(n), {SLEEPER!r}, log_file=Path({str(tmp_path)!r}) / str(n)) for n in (1, 2)]
 for child in children:
-    child.start()
+    child.launch()
 while not children[1].last_log_lines():  # frozen any earlier it may not have asked to die with us yet
     time.sleep(0.05)
 children[1].freeze()

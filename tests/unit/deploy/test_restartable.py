@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.processes import ManagedProcess, wait_until
+from deploy.local.processes import wait_until
 from deploy.local.restartable import RestartableProcess
 from tests.unit.deploy.process_states import DEADLINE_S, SLEEPER, has_said
 
@@ -20,11 +20,11 @@ class NeverReady(RestartableProcess):
 
 
 def test_what_does_not_get_ready_in_time_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
-    process = ManagedProcess("sleeper", SLEEPER, log_file=tmp_path / "sleeper.log")
-    part = NeverReady(process, where="nowhere", start_deadline_s=0.0)
+    log_file = tmp_path / "sleeper.log"
+    part = NeverReady("sleeper", SLEEPER, where="nowhere", start_deadline_s=0.0, log_file=log_file)
     part.launch()
     try:
-        wait_until(lambda: has_said(tmp_path / "sleeper.log", "up"), DEADLINE_S, "the child is up")
+        wait_until(lambda: has_said(log_file, "up"), DEADLINE_S, "the child is up")
         with pytest.raises(TimeoutError, match=r"sleeper ready at nowhere: not within 0 s\nup$"):
             part.wait_ready()
     finally:

@@ -35,13 +35,11 @@ def test_each_end_of_a_process_is_said_once_and_one_that_is_yet_to_start_has_not
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = ManagedProcess("edge-3", SLEEPER, log_file=tmp_path / "edge-3.log")
-    system: Any = SimpleNamespace(
-        services={"edge-3": SimpleNamespace(process=process)}, backing=SimpleNamespace(processes=[])
-    )
+    system: Any = SimpleNamespace(services={"edge-3": process}, backing=SimpleNamespace(processes=[]))
     known: set[str] = set()
     for _ in range(2):
         _say_who_ended(system, known)
-        process.start()
+        process.launch()
         _say_who_ended(system, known)
         assert capsys.readouterr().out == ""
         process.kill()
