@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -28,6 +27,7 @@ from deploy.demo.environment import (
 )
 from deploy.demo.service_process import PROBE_TIMEOUT_S, ServiceProcess
 from deploy.local.backing import RunningBacking, backing_services
+from deploy.local.http_get import http_get
 from deploy.local.ports import HOST, free_ports, prefer_ports
 from deploy.local.processes import wait_until
 from loadtest.open_files import allow_open_files
@@ -118,16 +118,12 @@ class LocalSystem:
 
     def locate(self, up: str) -> str | None:
         """Return the URL of a student's edge, or None where the gateway has none for now."""
-        connection = HTTPConnection(HOST, self._ports["public"], timeout=PROBE_TIMEOUT_S)
+        headers = {"Authorization": f"Bearer {self.mint_token(up)}"}
         try:
-            headers = {"Authorization": f"Bearer {self.mint_token(up)}"}
-            connection.request("GET", "/chat/location", headers=headers)
-            answer = connection.getresponse()
-            return str(json.loads(answer.read())["url"]) if answer.status == 200 else None
-        except (OSError, HTTPException):
+            status, body = http_get(f"{self.public_url}/chat/location", PROBE_TIMEOUT_S, headers)
+        except OSError:
             return None
-        finally:
-            connection.close()
+        return str(json.loads(body)["url"]) if status == 200 else None
 
     def __enter__(self) -> Self:
         allow_open_files(OPEN_FILES)

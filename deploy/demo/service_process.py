@@ -2,11 +2,11 @@
 
 import json
 import sys
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final
 
 from deploy.demo.environment import Planned
+from deploy.local.http_get import http_get
 from deploy.local.ports import HOST
 from deploy.local.restartable import RestartableProcess
 
@@ -20,7 +20,6 @@ class ServiceProcess(RestartableProcess):
     """One of our services, as it was planned."""
 
     def __init__(self, planned: Planned, log_dir: Path) -> None:
-        self._ops_port = planned.ops_port
         super().__init__(
             planned.name,
             [sys.executable, "-m", planned.module],
@@ -38,15 +37,11 @@ class ServiceProcess(RestartableProcess):
 
     def is_ready(self) -> bool:
         """Whether ``/readyz`` says so now; another process on our port says nothing about this one."""
-        connection = HTTPConnection(HOST, self._ops_port, timeout=PROBE_TIMEOUT_S)
         try:
-            connection.request("GET", "/readyz")
-            answer = connection.getresponse()
-            return answer.status == 200 and _pid_in(answer.read()) == self.pid
-        except (OSError, HTTPException):
+            status, body = http_get(f"{self.ops_url}/readyz", PROBE_TIMEOUT_S)
+        except OSError:
             return False
-        finally:
-            connection.close()
+        return status == 200 and _pid_in(body) == self.pid
 
 
 def _pid_in(answer: bytes) -> object:

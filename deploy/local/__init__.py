@@ -14,6 +14,7 @@ processes.py        child processes that can be stopped, killed and frozen, and 
 die_with_parent.py  sees to the last
 restartable.py      such a process as a part of the system: started once it is ready
 ports.py            free ports
+http_get.py         asks what listens there
 signals.py          what ends a command of this machine
 run_folder.py       a folder for the length of a run
 """

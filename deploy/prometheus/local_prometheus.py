@@ -8,13 +8,13 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import yaml
 
+from deploy.local.http_get import http_get
 from deploy.local.ports import HOST, prefer_ports
 from deploy.local.processes import ManagedProcess, wait_until
 
@@ -44,7 +44,6 @@ class Prometheus:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._place = urlsplit(url)
 
     def ask(self, expr: str) -> list[Series]:
         """Return what an expression is now. Raises `QueryError`, or OSError where nobody answers."""
@@ -59,26 +58,16 @@ class Prometheus:
     def is_ready(self) -> bool:
         """Whether it answers queries."""
         try:
-            return self._request("/-/ready")[0] == 200
-        except (OSError, HTTPException):
+            return http_get(f"{self.url}/-/ready", ANSWER_DEADLINE_S)[0] == 200
+        except OSError:
             return False
 
     def _get(self, path: str, **query: object) -> Any:
-        _, body = self._request(f"{path}?{urlencode(query)}")
+        _, body = http_get(f"{self.url}{path}?{urlencode(query)}", ANSWER_DEADLINE_S)
         answer = json.loads(body)
         if answer["status"] != "success":
             raise QueryError(f"{query}: {answer['error']}")
         return answer["data"]
-
-    def _request(self, path: str) -> tuple[int, bytes]:
-        host, port = self._place.hostname or HOST, self._place.port or PORT
-        connection = HTTPConnection(host, port, timeout=ANSWER_DEADLINE_S)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
 
 
 def _point(pair: Sequence[Any]) -> tuple[float, float]:
