@@ -6,11 +6,11 @@ It prints, on stdout, only the lines to export; what it has to say goes to stder
 import argparse
 import shlex
 import sys
-import time
 from pathlib import Path
 
 from deploy.local.backing import backing_services
 from deploy.local.kafka_native import REPOSITORY
+from deploy.local.processes import watch
 from deploy.local.signals import interrupt_on_signals
 
 
@@ -30,11 +30,7 @@ def main() -> int:
             for name, value in running.env().items():
                 print(f"export {name}={shlex.quote(value)}", flush=True)
             _say("running; Ctrl-C stops them")
-            # signal.pause() would sleep on after a signal that comes just before it.
-            while True:
-                time.sleep(1)
-                for process in running.processes:
-                    process.require_alive()
+            watch(running.processes)
     except KeyboardInterrupt:
         _say("stopped")
         return 0

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 STOP_DEADLINE_S = 20.0
 POLL_S = 0.05
+LOOK_EVERY_S = 1.0
 _EXEC_WRAPPER = Path(__file__).with_name("die_with_parent.py")
 
 # The kernel's "die with your parent" means the parent *thread*. A child forked by a worker thread
@@ -140,6 +142,15 @@ class ManagedProcess:
         # poll() first: once the child is reaped its number may belong to somebody else.
         if self._child is not None and self._child.poll() is None:
             os.killpg(self._child.pid, number)
+
+
+def watch(processes: Sequence[ManagedProcess]) -> NoReturn:
+    """Look at processes until one of them has ended: raises RuntimeError with the end of its log then."""
+    while True:
+        for process in processes:
+            process.require_alive()
+        # signal.pause() would sleep on after a signal that comes just before it.
+        time.sleep(LOOK_EVERY_S)
 
 
 def wait_until(

@@ -1,14 +1,14 @@
 """``python -m deploy.prometheus``: watch a running ``make demo`` with the Prometheus of this machine.
 
-It scrapes the ports that the demo prefers, and runs until Ctrl-C. What it stored goes with it.
+It scrapes the ports that the demo prefers, and runs until Ctrl-C or its end. What it stored goes with it.
 """
 
 import argparse
 import sys
-import time
 
 from deploy.demo.environment import FIRST_EDGE_OPS_PORT, OPS_PORTS
 from deploy.local.ports import HOST
+from deploy.local.processes import watch
 from deploy.local.run_folder import run_folder
 from deploy.local.signals import interrupt_on_signals
 from deploy.prometheus.local_prometheus import Targets, is_installed, local_prometheus
@@ -21,7 +21,7 @@ def demo_targets(edges: int) -> Targets:
 
 
 def main() -> int:
-    """Run until a signal comes. Returns the exit status."""
+    """Run until a signal comes, or Prometheus ends. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deploy.prometheus", description=__doc__)
     parser.add_argument("--edges", type=int, default=2, help="how many edges (default: %(default)s)")
     asked = parser.parse_args()
@@ -34,12 +34,13 @@ def main() -> int:
             run_folder("uni4all-chat-prometheus-") as folder,
             local_prometheus(folder, demo_targets(asked.edges)) as prometheus,
         ):
-            print(f"Prometheus: {prometheus.url}  alerts: {prometheus.url}/alerts", flush=True)
-            # signal.pause() would sleep on after a signal that comes just before it.
-            while True:
-                time.sleep(1)
+            print(f"Prometheus: {prometheus.where}  alerts: {prometheus.where}/alerts", flush=True)
+            watch([prometheus])
     except KeyboardInterrupt:
         return 0
+    except (RuntimeError, OSError) as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import yaml
 
 from deploy.local.http_get import http_get
 from deploy.local.ports import HOST, prefer_ports
-from deploy.local.processes import ManagedProcess, wait_until
+from deploy.local.restartable import RestartableProcess
 
 PORT: Final = 9090
 READY_DEADLINE_S: Final = 60.0
@@ -40,10 +40,10 @@ class Series:
 
 
 class Prometheus:
-    """A Prometheus that runs somewhere."""
+    """Asks a Prometheus, wherever it runs."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self._url = url
 
     def ask(self, expr: str) -> list[Series]:
         """Return what an expression is now. Raises `QueryError`, or OSError where nobody answers."""
@@ -55,15 +55,8 @@ class Prometheus:
         found = self._get("/api/v1/query_range", query=expr, start=start, end=end, step=step_s)["result"]
         return [Series(one["metric"], [_point(value) for value in one["values"]]) for one in found]
 
-    def is_ready(self) -> bool:
-        """Whether it answers queries."""
-        try:
-            return http_get(f"{self.url}/-/ready", ANSWER_DEADLINE_S)[0] == 200
-        except OSError:
-            return False
-
     def _get(self, path: str, **query: object) -> Any:
-        _, body = http_get(f"{self.url}{path}?{urlencode(query)}", ANSWER_DEADLINE_S)
+        _, body = http_get(f"{self._url}{path}?{urlencode(query)}", ANSWER_DEADLINE_S)
         answer = json.loads(body)
         if answer["status"] != "success":
             raise QueryError(f"{query}: {answer['error']}")
@@ -94,31 +87,40 @@ def configuration(targets: Targets) -> str:
     )
 
 
-@contextmanager
-def local_prometheus(folder: Path, targets: Targets) -> Iterator[Prometheus]:
-    """Run a Prometheus with its data in ``folder``. Raises where it does not get ready."""
-    (port,) = prefer_ports([PORT])
-    config = folder / "prometheus.yaml"
-    config.write_text(configuration(targets))
-    process = ManagedProcess(
-        name="prometheus",
-        argv=[
+class PrometheusProcess(RestartableProcess):
+    """A Prometheus of this machine, with its data in ``folder``."""
+
+    def __init__(self, folder: Path, targets: Targets) -> None:
+        (port,) = prefer_ports([PORT])
+        config = folder / "prometheus.yaml"
+        config.write_text(configuration(targets))
+        super().__init__(
             "prometheus",
-            f"--config.file={config}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address={HOST}:{port}",
-        ],
-        log_file=folder / "prometheus.log",
-    )
-    prometheus = Prometheus(f"http://{HOST}:{port}")
+            [
+                "prometheus",
+                f"--config.file={config}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address={HOST}:{port}",
+            ],
+            where=f"http://{HOST}:{port}",
+            start_deadline_s=READY_DEADLINE_S,
+            log_file=folder / "prometheus.log",
+        )
 
-    def ready() -> bool:
-        process.require_alive()
-        return prometheus.is_ready()
+    def is_ready(self) -> bool:
+        """Whether it answers queries."""
+        try:
+            return http_get(f"{self.where}/-/ready", ANSWER_DEADLINE_S)[0] == 200
+        except OSError:
+            return False
 
-    process.launch()
+
+@contextmanager
+def local_prometheus(folder: Path, targets: Targets) -> Iterator[PrometheusProcess]:
+    """Run a Prometheus for the length of the block. Raises where it does not get ready."""
+    process = PrometheusProcess(folder, targets)
     try:
-        wait_until(ready, READY_DEADLINE_S, f"Prometheus at {prometheus.url}")
-        yield prometheus
+        process.start()
+        yield process
     finally:
         process.stop()

@@ -57,7 +57,7 @@ async def watched(campus: Campus, tmp_path: Path) -> AsyncIterator[Prometheus]:
     """A Prometheus beside a system that chats."""
     with local_prometheus(tmp_path, targets(campus.system)) as prometheus:
         async with chatter(campus) as talking:
-            yield prometheus
+            yield Prometheus(prometheus.where)
             assert not talking.done(), talking
 
 

@@ -48,7 +48,7 @@ from deploy.prometheus import __main__ as command
 @contextmanager
 def prometheus(folder, _):
     (folder / "data").write_text("much")
-    yield SimpleNamespace(url="nowhere")
+    yield SimpleNamespace(where="nowhere", require_alive=lambda: None)
 
 class Said:
     def write(self, text):
@@ -76,3 +76,37 @@ def test_a_prometheus_leaves_nothing_behind_whatever_asks_for_its_end(
         timeout=60,
     )
     assert (ended.returncode, list(tmp_path.iterdir())) == (0, [])
+
+
+ENDS_ONCE_IT_IS_READY = """#!{python}
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Ready(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+(address,) = (one.partition("=")[2] for one in sys.argv if one.startswith("--web.listen-address="))
+host, port = address.split(":")
+HTTPServer((host, int(port)), Ready).handle_request()
+sys.exit("its disk is full")
+"""
+
+
+def test_a_prometheus_that_ends_by_itself_ends_its_command_with_what_it_said(tmp_path: Path) -> None:
+    program = tmp_path / "prometheus"
+    program.write_text(ENDS_ONCE_IT_IS_READY.format(python=sys.executable))
+    program.chmod(0o755)
+    ended = subprocess.run(
+        [sys.executable, "-m", "deploy.prometheus"],
+        cwd=REPOSITORY,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert "FAILED: prometheus ended with status 1\n" in ended.stderr
+    assert "its disk is full" in ended.stderr
