@@ -9,6 +9,7 @@
     audit.py           `make audit`: pinned packages with known vulnerabilities
     edge_addresses.py  a Service and a host for each edge pod, for Kubernetes
     metrics_page.py    the page of all metrics
+    repository.py      where the checkout is
 
 Beside them lie the image (Dockerfile) and the compose files; Kubernetes' manifests are in k8s/.
 

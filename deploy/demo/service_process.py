@@ -9,11 +9,10 @@ from deploy.demo.environment import Planned
 from deploy.local.http_get import http_get
 from deploy.local.ports import HOST
 from deploy.local.restartable import RestartableProcess
+from deploy.repository import REPOSITORY
 
 READY_DEADLINE_S: Final = 90.0
 PROBE_TIMEOUT_S: Final = 2.0
-
-_REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 
 class ServiceProcess(RestartableProcess):
@@ -27,7 +26,7 @@ class ServiceProcess(RestartableProcess):
             start_deadline_s=READY_DEADLINE_S,
             log_file=log_dir / planned.name / "stdout.log",
             env=planned.env,
-            cwd=_REPOSITORY,
+            cwd=REPOSITORY,
         )
 
     @property

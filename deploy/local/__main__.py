@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from deploy.local.backing import backing_services
-from deploy.local.kafka_native import REPOSITORY
 from deploy.local.processes import watch
 from deploy.local.signals import interrupt_on_signals
+from deploy.repository import REPOSITORY
 
 
 def main() -> int:

@@ -10,20 +10,20 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deploy.local.kafka_probe import brokers_known
 from deploy.local.ports import HOST, free_ports
 from deploy.local.processes import wait_until
 from deploy.local.store_process import answers_ping, mongodb_uri
+from deploy.repository import REPOSITORY
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
 KAFKA_IMAGE, KAFKA_PORT = "apache/kafka:4.3.1", 9092
 MONGO_IMAGE, MONGO_PORT = "mongo:8.0", 27017
-COMPOSE_FILE = Path(__file__).resolve().parents[1] / "compose.backing.yaml"
+COMPOSE_FILE = REPOSITORY / "deploy" / "compose.backing.yaml"
 START_DEADLINE_S = 120.0
 # The first use of an image fetches it.
 COMMAND_DEADLINE_S = 900.0

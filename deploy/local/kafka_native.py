@@ -19,8 +19,8 @@ from deploy.local.kafka_probe import brokers_known
 from deploy.local.ports import HOST, free_ports
 from deploy.local.processes import wait_until
 from deploy.local.service import BackingProcess
+from deploy.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 KAFKA_LIBS = REPOSITORY / ".backing" / "kafka-libs"
 CLASSES = REPOSITORY / ".backing" / "kafka-classes.jsa"
 """The broker's classes as Java maps them, where `make setup` has kept them: they need no loading then."""

@@ -6,10 +6,10 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
+from deploy.repository import REPOSITORY
 from runtime.kafka import started_producer, write
 from runtime.mongo import open_store
 from runtime.settings import KafkaSettings
@@ -25,7 +25,6 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(600)]
 
 Write = Callable[[str, Encoded], Awaitable[str]]
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def message(group: str, up: str, text: str = "hi") -> tuple[MessageSent, Encoded]:

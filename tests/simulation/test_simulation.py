@@ -5,10 +5,10 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
+from deploy.repository import REPOSITORY
 from tests.simulation.bugs import BUGS, seeds_to_find
 from tests.simulation.verdict import violations
 from tests.simulation.world import World, run_seed
@@ -16,7 +16,6 @@ from tests.simulation.world import World, run_seed
 SEEDS = int(os.environ.get("SEEDS", "80"))
 STORM = 60
 WITHIN_SEEDS = 1_000
-ROOT = Path(__file__).parents[2]
 
 
 def trace_of(seed: int) -> str:
@@ -54,7 +53,7 @@ def test_a_seed_replays_exactly_in_another_process() -> None:
     traces = {
         subprocess.run(
             [sys.executable, "-c", code],
-            cwd=ROOT,
+            cwd=REPOSITORY,
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
             check=True,

@@ -1,8 +1,5 @@
 """The packages of the project, and which may import which."""
 
-from pathlib import Path
-
-ROOT = Path(__file__).parents[2]
 SERVICES = ("dispatcher", "edge_server", "persister", "api_gateway")
 MAY_IMPORT: dict[str, set[str]] = {
     "schemas": {"schemas"},

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.packages import MAY_IMPORT, ROOT
+from deploy.repository import REPOSITORY
+from tests.unit.packages import MAY_IMPORT
 
 
 def listed(package: Path) -> set[str]:
@@ -22,16 +23,16 @@ def files_of(package: Path) -> set[str]:
 
 
 FOLDERS = [
-    init.parent for top in (*MAY_IMPORT, "tests") for init in sorted((ROOT / top).rglob("__init__.py"))
+    init.parent for top in (*MAY_IMPORT, "tests") for init in sorted((REPOSITORY / top).rglob("__init__.py"))
 ]
 WITH_A_LIST = [folder for folder in FOLDERS if listed(folder)]
 
 
 def test_every_package_but_those_of_tests_lists_its_files() -> None:
-    tests = ROOT / "tests"
+    tests = REPOSITORY / "tests"
     assert {folder for folder in FOLDERS if tests not in (folder, *folder.parents)} <= set(WITH_A_LIST)
 
 
-@pytest.mark.parametrize("package", WITH_A_LIST, ids=lambda package: str(package.relative_to(ROOT)))
+@pytest.mark.parametrize("package", WITH_A_LIST, ids=lambda package: str(package.relative_to(REPOSITORY)))
 def test_a_list_of_files_is_complete(package: Path) -> None:
     assert listed(package) - {"__main__.py"} == files_of(package)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.packages import MAY_IMPORT, ROOT
+from deploy.repository import REPOSITORY
+from tests.unit.packages import MAY_IMPORT
 
 OURS = {*MAY_IMPORT, "tests"}
 ONLY_IN = {
@@ -38,15 +39,15 @@ def wrong_imports(package: str, source: str) -> set[str]:
 
 @pytest.mark.parametrize("package", sorted(MAY_IMPORT))
 def test_a_package_imports_only_what_stands_before_it(package: str) -> None:
-    files = sorted((ROOT / package).rglob("*.py"))
+    files = sorted((REPOSITORY / package).rglob("*.py"))
     assert files
     assert {str(file): wrong for file in files if (wrong := wrong_imports(package, file.read_text()))} == {}
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IN))
 def test_only_these_files_know_a_library_that_may_be_replaced(library: str) -> None:
-    files = [file for package in OURS for file in (ROOT / package).rglob("*.py")]
-    knows = {str(file.relative_to(ROOT)) for file in files if library in imported_by(file.read_text())}
+    files = [file for package in OURS for file in (REPOSITORY / package).rglob("*.py")]
+    knows = {str(file.relative_to(REPOSITORY)) for file in files if library in imported_by(file.read_text())}
     assert knows == ONLY_IN[library]
 
 
@@ -58,4 +59,6 @@ def test_the_rule_notices_an_import_between_services() -> None:
 def test_no_test_imports_from_another() -> None:
     """What several of them use lies in plain modules."""
     borrowed = re.compile(r"(?m)^from tests\S*\.test_\w+ import ")
-    assert [str(file) for file in (ROOT / "tests").rglob("*.py") if borrowed.search(file.read_text())] == []
+    assert [
+        str(file) for file in (REPOSITORY / "tests").rglob("*.py") if borrowed.search(file.read_text())
+    ] == []

@@ -17,10 +17,10 @@ from deploy.demo.environment import PUBLIC_PORT
 from deploy.demo.figures import UNKNOWN
 from deploy.local.backing import without_given
 from deploy.local.kafka_in_memory import missing_for_in_memory_kafka
+from deploy.repository import REPOSITORY
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(300)]
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 MARK = "UNI4ALL_DEMO_TEST"
 DEADLINE_S = 120.0
 STATUS_LINE = re.compile(r"connected +40 .* stored +[1-9]")

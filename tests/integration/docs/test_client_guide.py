@@ -20,6 +20,7 @@ from engineio import packet
 
 from deploy.demo.service_process import ServiceProcess
 from deploy.demo.university import PlannedGroup
+from deploy.repository import REPOSITORY
 from edge_server.settings import EdgeSettings
 from schemas.refusals import (
     EXPIRED_TOKEN,
@@ -34,10 +35,9 @@ from tests.browser.chat_stage import TOKEN, Stage, a_stage
 from tests.integration.backing import new_up
 from tests.integration.demo.system import Campus
 
-ROOT = Path(__file__).parents[3]
-README = ROOT / "README.md"
-GUIDE = ROOT / "docs" / "connect-a-client.md"
-NODE_FOLDER = ROOT / "tests" / "integration" / "socketio_js"
+README = REPOSITORY / "README.md"
+GUIDE = REPOSITORY / "docs" / "connect-a-client.md"
+NODE_FOLDER = REPOSITORY / "tests" / "integration" / "socketio_js"
 LONGEST_PAUSE_S = 3.0
 """How long the programs wait before they connect again."""
 MAX_CONNECTIONS_PER_USER = EdgeSettings.model_fields["max_connections_per_user"].default

@@ -10,12 +10,11 @@ import pytest
 
 from deploy.demo.local_system import LocalSystem
 from deploy.fitness.local_target import watched
+from deploy.repository import REPOSITORY
 from loadtest.results import FAULTS, Result
 from loadtest.server_side import MACHINE
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(300)]
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def loadtest(*arguments: str, secret: str = "") -> "subprocess.CompletedProcess[str]":

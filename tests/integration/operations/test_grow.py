@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.demo.local_system import LocalSystem, stop_together
 from deploy.demo.students import Students
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 from loadtest.chat_client import ChatClient
 from loadtest.seen_frames import SeenFrames
 from runtime.kafka import partition_of

@@ -12,7 +12,7 @@ import pytest
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.replay import plan_of, run_replay
 from deploy.demo.service_process import ServiceProcess
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 from schemas import topics
 from tests.integration.demo.system import records_of
 

@@ -14,12 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.ports import free_ports
 from deploy.local.processes import ManagedProcess
+from deploy.repository import REPOSITORY
 from runtime.kafka import partition_of
 from runtime.mongo import Store, open_store
 from runtime.settings import KafkaSettings, MongoSettings
 from schemas import documents, topics
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 class Persister:
@@ -42,7 +41,7 @@ class Persister:
                 **settings,
             },
             log_file=self.folder / "stdout.log",
-            cwd=ROOT,
+            cwd=REPOSITORY,
         )
 
     async def start(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaTimeoutError
 
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 from runtime.settings import KafkaSettings
 from schemas import documents, topics
 from schemas.ids import new_id

@@ -4,7 +4,6 @@ import gzip
 import json
 import logging
 import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +11,7 @@ import aiohttp
 from yarl import URL
 
 from api_gateway import pages
+from deploy.repository import REPOSITORY
 from runtime.logs import TextLine, facts
 from tests.integration.api_gateway.gateways import Gateway, gateway
 from tests.integration.backing import Log, new_group, new_up, token
@@ -40,7 +40,6 @@ NAMES = [
     "{{7*7}}",
     "../../x",
 ]
-ROOT = Path(__file__).parents[3]
 
 
 async def _bad_fields(here: Gateway, up: str) -> list[str]:
@@ -112,7 +111,7 @@ def test_whatever_a_client_sends_is_one_line_of_the_log() -> None:
 
 
 def test_the_pages_never_take_text_for_markup() -> None:
-    scripts = [*ROOT.glob("api_gateway/web/**/*.js"), *ROOT.glob("dispatcher/page/*.js")]
+    scripts = [*REPOSITORY.glob("api_gateway/web/**/*.js"), *REPOSITORY.glob("dispatcher/page/*.js")]
     ours = [script for script in scripts if "vendor" not in script.parts]
     assert len(ours) >= 2
     sinks = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc")

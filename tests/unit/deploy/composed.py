@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 
 DEPLOY = REPOSITORY / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

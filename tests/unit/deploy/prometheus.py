@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import Histogram
 
-from deploy.local.kafka_native import REPOSITORY
 from deploy.metrics_page import name_of, rows
+from deploy.repository import REPOSITORY
 from loadtest.probe import REGISTRY
 
 FOLDER = REPOSITORY / "deploy" / "prometheus"

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 from tests.unit.deploy.known_settings import SETTINGS
 
 OVERLAYS: Final = ("dev", "prod")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from deploy.grafana.shared_panels import HISTORY
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 from runtime import metrics
 from tests.unit.api_gateway.parts import PUBLIC, ROUTES
 from tests.unit.deploy.prometheus import FOLDER, jobs_in, promtool, routes_in, series_names, with_promtool

@@ -2,7 +2,7 @@
 
 import re
 
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 
 DECISIONS = REPOSITORY / "docs" / "decisions"
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from deploy.local.containers import KAFKA_IMAGE, MONGO_IMAGE
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 from runtime.settings import TracingSettings
 from tests.unit.deploy.composed import COMPOSE, DEPLOY, DEV
 from tests.unit.deploy.known_settings import SETTINGS, ports, variables

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from deploy import edge_addresses
-from deploy.local.kafka_native import REPOSITORY
 from deploy.prometheus import kubernetes_rule
+from deploy.repository import REPOSITORY
 from runtime.settings import TracingSettings
 from tests.unit.deploy.known_settings import SETTINGS, ports, variables
 from tests.unit.deploy.rendered import (

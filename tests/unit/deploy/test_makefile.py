@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 

@@ -7,8 +7,8 @@ from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.local.kafka_native import REPOSITORY
 from deploy.metrics_page import name_of, page, rows
+from deploy.repository import REPOSITORY
 from runtime import metrics
 
 SERVICES = (*metrics.OF_ONE_SERVICE, "runtime")

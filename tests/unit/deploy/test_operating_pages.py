@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.kafka_native import REPOSITORY
 from deploy.metrics_page import name_of, rows
+from deploy.repository import REPOSITORY
 from tests.unit.deploy.composed import COMPOSE
 from tests.unit.deploy.known_settings import SETTINGS, variables
 from tests.unit.deploy.prometheus import series_names

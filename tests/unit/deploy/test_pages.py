@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 from runtime import metrics
 from tests.unit.deploy.known_settings import SETTINGS
 

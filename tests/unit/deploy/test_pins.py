@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from deploy.local.containers import KAFKA_IMAGE
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 
 COMPILED = ["requirements.txt", "requirements-dev.txt"]
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import ports
-
-ROOT = Path(__file__).parents[3]
+from deploy.repository import REPOSITORY
 
 
 def test_ports_are_different_and_can_be_bound() -> None:
@@ -32,7 +31,7 @@ def test_a_port_is_not_given_to_another_process_while_its_service_is_down() -> N
     [port] = ports.free_ports(1)
     ask = f"from deploy.local.ports import _hold; print(_hold({port}))"
     for _ in range(2):
-        assert subprocess.check_output([sys.executable, "-c", ask], cwd=ROOT) == b"False\n"
+        assert subprocess.check_output([sys.executable, "-c", ask], cwd=REPOSITORY) == b"False\n"
         with socket.create_server(("127.0.0.1", port)):
             pass
 

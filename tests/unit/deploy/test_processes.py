@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.kafka_native import REPOSITORY
 from deploy.local.processes import ManagedProcess, wait_until
+from deploy.repository import REPOSITORY
 from tests.unit.deploy.process_states import DEADLINE_S, DEAF, SLEEPER, has_said, is_gone, state_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 
 COMMAND = """
 import os, signal, sys

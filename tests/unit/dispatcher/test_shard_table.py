@@ -9,7 +9,7 @@ from itertools import pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deploy.local.kafka_native import REPOSITORY
+from deploy.repository import REPOSITORY
 from dispatcher.shard_table import Change, Move, ShardTable, edges_changed
 from schemas.assignments import TableAssigned
 from schemas.up_number import CIRCLE, up_at

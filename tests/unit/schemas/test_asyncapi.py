@@ -3,17 +3,16 @@
 import inspect
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from deploy.repository import REPOSITORY
 from schemas import asyncapi, client_events, log_records, topics
 from schemas.assignments import TableAssigned
 
-ROOT = Path(__file__).parents[3]
-OFFICIAL = ROOT / "tests/integration/socketio_js/node_modules/@asyncapi/specs/schemas/3.0.0.json"
+OFFICIAL = REPOSITORY / "tests/integration/socketio_js/node_modules/@asyncapi/specs/schemas/3.0.0.json"
 DOCUMENTS = {"for clients": asyncapi.for_clients(), "for the solution": asyncapi.for_the_solution()}
 
 both = pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS.keys())
