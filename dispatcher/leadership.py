@@ -14,10 +14,10 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from dispatcher.keep_leader import KeepLeader
-from dispatcher.leading import STOP_DEADLINE_S, Leader
+from dispatcher.leading import Leader
 from dispatcher.settings import DispatcherSettings
 from runtime import logs, metrics
-from runtime.kafka import RETRY_AFTER_S, new_consumer, stop_within
+from runtime.kafka import RETRY_AFTER_S, new_consumer, stop_soon
 from runtime.log_reader import Stalled
 from schemas import topics
 
@@ -90,7 +90,7 @@ class Leadership:
                 await self._stand_by(consumer, ownership)
                 await self._lead(consumer, ownership, group)
         finally:
-            await stop_within(consumer, STOP_DEADLINE_S)
+            await stop_soon(consumer)
 
     def _consumer(self, group: KeepLeader) -> AIOKafkaConsumer:
         settings = self._settings

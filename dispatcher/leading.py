@@ -19,7 +19,7 @@ from dispatcher.settings import DispatcherSettings
 from dispatcher.shard_table import Move
 from dispatcher.term import Pace, Term
 from runtime import logs, metrics
-from runtime.kafka import new_producer, stop_within, write
+from runtime.kafka import new_producer, stop_soon, write
 from runtime.log_folds import leave_out
 from runtime.log_reader import Stalled
 from schemas import topics
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 SOURCE: Final = "dispatcher"
 POLL_MS: Final = 100
 PUBLISH_DEADLINE_S: Final = 30.0
-STOP_DEADLINE_S: Final = 3.0
 FAULT_AFTER_S: Final = 5.0
 MAX_LOST_TICKS: Final = 3
 """The log has taken so many ticks in a row that never came back: the consumer is stuck."""
@@ -119,7 +118,7 @@ class Leader:
             # for good after the first one that Kafka did not take in time.
             settings = settings.model_copy(update={"kafka_durable": False})
         producer = new_producer(settings, transactional_id=transactional_id)
-        stack.push_async_callback(stop_within, producer, STOP_DEADLINE_S)
+        stack.push_async_callback(stop_soon, producer)
         await producer.start()
         return producer
 

@@ -9,10 +9,9 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from dispatcher.leading import STOP_DEADLINE_S
 from dispatcher.settings import DispatcherSettings
 from runtime.assignments import Assignments
-from runtime.kafka import new_producer, stop_within, write
+from runtime.kafka import new_producer, stop_soon, write
 from schemas import topics
 from schemas.assignments import TableAssigned
 from schemas.log_records import DrainAsked, EdgesAsked, encode
@@ -59,4 +58,4 @@ class Wishes:
             record = encode(wish, key=SOURCE, source=SOURCE)
             await (await write(producer, topics.EDGE_STATUS, record, 1))
         finally:
-            await stop_within(producer, STOP_DEADLINE_S)
+            await stop_soon(producer)

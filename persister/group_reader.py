@@ -25,7 +25,7 @@ from persister.positions import Position, lacking, start_position
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
 from runtime import logs, metrics
-from runtime.kafka import ends_of, new_consumer, stop_within
+from runtime.kafka import ends_of, new_consumer, stop_soon
 from runtime.log_reader import POLL_MS, Stalled
 from runtime.service import Fatal, is_being_cancelled
 from schemas.topics import of_any_generation
@@ -36,7 +36,6 @@ START_HANGS_AFTER_S: Final = 60.0
 POLL_HANGS_AFTER_S: Final = 60.0
 ASK_EVERY_S: Final = 1.0
 COMMIT_HANGS_AFTER_S: Final = 30.0
-STOP_HANGS_AFTER_S: Final = 5.0
 FETCH_MAX_BYTES: Final = 8_388_608
 """What one fetch may bring: it is read ahead of the batches."""
 FAILED_COMMITS: Final = 5
@@ -101,7 +100,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._consumer is None:
             return
         try:
-            await stop_within(self._consumer, STOP_HANGS_AFTER_S)
+            await stop_soon(self._consumer)
         except (KafkaError, OSError, asyncio.CancelledError) as error:
             if is_being_cancelled():
                 raise

@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 1.0
 STOP_HANGS_AFTER_S: Final = 3.0
-"""Less than a service's ``SHUTDOWN_DEADLINE_S`` leaves it, also an edge's after its drain."""
+"""A stopping client of Kafka holds nobody up for longer: it is less than a service's ``SHUTDOWN_DEADLINE_S``
+leaves it, also an edge's after its drain."""
 MAX_BATCH_BYTES: Final = 262_144
 """With the library's own 16 KB many waiting writers cost quadratic time: each batch that leaves wakes all."""
 
@@ -78,26 +79,26 @@ async def started_producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaPro
     try:
         yield producer
     finally:
-        await (stop_within(producer, STOP_HANGS_AFTER_S) if is_being_cancelled() else producer.stop())
+        await (stop_soon(producer) if is_being_cancelled() else producer.stop())
 
 
 _stopping: Final[set["asyncio.Task[None]"]] = set()
 """Clients that are left to stop by themselves: each ends once Kafka answers, or its requests time out."""
 
 
-async def stop_within(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: float) -> None:
-    """Stop a client of Kafka, or go on after some seconds: while Kafka is away it may wait for long.
+async def stop_soon(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
+    """Stop a client of Kafka, or go on after `STOP_HANGS_AFTER_S`: while Kafka is away it may wait for long.
 
     It is never cut short: its tasks and connections would stay for good.
     """
     stopping = asyncio.create_task(_stop(client))
     _stopping.add(stopping)
     stopping.add_done_callback(_stopping.discard)
-    await asyncio.wait({stopping}, timeout=seconds)
+    await asyncio.wait({stopping}, timeout=STOP_HANGS_AFTER_S)
     if stopping.done():
         stopping.result()
     else:
-        log.warning("a client of Kafka did not stop in time", extra=logs.facts(seconds=seconds))
+        log.warning("a client of Kafka did not stop in time", extra=logs.facts(seconds=STOP_HANGS_AFTER_S))
 
 
 async def _stop(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from runtime import logs, metrics
 from runtime.budgets import Budget, request_cost
-from runtime.kafka import RETRY_AFTER_S, ends_of, new_consumer, stop_within
+from runtime.kafka import RETRY_AFTER_S, ends_of, new_consumer, stop_soon
 from runtime.service import Fatal, Service, is_being_cancelled
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -33,7 +33,6 @@ Its partitions have another leader soon, which is asked once the fetch is given 
 FETCH_MAX_BYTES: Final = 4_194_304
 """Also a slow link must bring a whole answer within that timeout: otherwise it is asked for again."""
 POLL_HANGS_AFTER_S: Final = 60.0
-STOP_HANGS_AFTER_S: Final = 10.0
 FETCHES_PER_S: Final = 200.0
 """A fetch costs about as much whatever the number of its records. So there are at most so many a second, and
 records that come faster share them. A full one counts twice (`request_cost`)."""
@@ -122,7 +121,7 @@ class LogReader:
                 watching.cancel()
                 await asyncio.wait({watching})
         finally:
-            await stop_within(consumer, STOP_HANGS_AFTER_S)
+            await stop_soon(consumer)
 
     def ready_fault(self) -> str | None:
         """Say whether the reader has yet to catch up, for a readiness check."""

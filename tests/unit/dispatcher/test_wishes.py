@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from dispatcher import wishes
 from dispatcher.settings import DispatcherSettings
 from dispatcher.wishes import Wishes
+from runtime import kafka
 from runtime.assignments import Assignments
 from schemas import topics
 from schemas.assignments import Shard, TableAssigned
@@ -39,7 +40,7 @@ async def test_a_wish_is_refused_in_time_though_the_producer_does_not_stop(
 ) -> None:
     monkeypatch.setattr(wishes, "new_producer", lambda *_, **__: FrozenProducer())
     monkeypatch.setattr(wishes, "GRANT_DEADLINE_S", 0.01)
-    monkeypatch.setattr(wishes, "STOP_DEADLINE_S", 0.01)
+    monkeypatch.setattr(kafka, "STOP_HANGS_AFTER_S", 0.01)
     asked = Wishes(SETTINGS, Assignments())
     async with asyncio.timeout(60):
         with pytest.raises(Refused) as refused:
