@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.demo.service_process import ServiceProcess
+from tests.metrics_text import metric_sum
 
 
 def open_files(service: ServiceProcess) -> int:
@@ -16,10 +16,4 @@ def open_files(service: ServiceProcess) -> int:
 async def metric(session: aiohttp.ClientSession, service: ServiceProcess, sample: str) -> float:
     """Return the sum of a metric's samples, over all labels."""
     async with session.get(f"{service.ops_url}/metrics") as response:
-        text = await response.text()
-    return sum(
-        found.value
-        for family in text_string_to_metric_families(text)
-        for found in family.samples
-        if found.name == sample
-    )
+        return metric_sum(await response.text(), sample)

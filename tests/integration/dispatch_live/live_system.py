@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.demo.environment import Planned
 from deploy.demo.local_system import LocalSystem
@@ -32,6 +31,7 @@ from schemas.up_number import up_at
 from tests.faults.crowd import SMALL, Size
 from tests.integration.demo.system import running_system
 from tests.integration.dispatcher.dispatchers import Tables
+from tests.metrics_text import metric_sum
 from tests.waiting import eventually
 
 DEADLINE_S: Final = 90.0
@@ -131,15 +131,7 @@ class Live:
         """Return how many shards this leader's process has moved for a reason."""
         leader, _ = await self.leading()
         async with self._session.get(f"{leader.ops_url}/metrics") as answer:
-            families = text_string_to_metric_families(await answer.text())
-        return int(
-            sum(
-                sample.value
-                for family in families
-                for sample in family.samples
-                if sample.name == MOVED and sample.labels["reason"] == reason
-            )
-        )
+            return int(metric_sum(await answer.text(), MOVED, reason=reason))
 
     async def moved_more(self, reason: str, before: int, deadline_s: float = DEADLINE_S) -> bool:
         """Wait until more shards than ``before`` were moved for this reason; say whether they were."""

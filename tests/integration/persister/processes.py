@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.ports import free_ports
 from deploy.local.processes import ManagedProcess
@@ -19,6 +18,7 @@ from runtime.kafka import partition_of
 from runtime.mongo import Store, open_store
 from runtime.settings import KafkaSettings, MongoSettings
 from schemas import documents, topics
+from tests.metrics_text import metric_sum
 
 
 class Persister:
@@ -75,12 +75,7 @@ class Persister:
     async def metric(self, sample: str, **labels: str) -> float:
         """Return the sum of a metric's samples that have these labels."""
         _, text = await self.get("/metrics")
-        return sum(
-            found.value
-            for family in text_string_to_metric_families(text)
-            for found in family.samples
-            if found.name == sample and labels.items() <= found.labels.items()
-        )
+        return metric_sum(text, sample, **labels)
 
     def log(self) -> str:
         """What it has written to stdout."""
