@@ -8,6 +8,7 @@ import socketio
 from aiohttp import web
 
 from schemas.client_events import CHAT_MESSAGE, JOINED, ONLINE
+from tests.unit.loadtest.serving import serving
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -56,12 +57,8 @@ async def running_edge() -> AsyncIterator[PlainEdge]:
     edge = PlainEdge()
     app = web.Application()
     edge.io.attach(app)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        edge.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield edge
-    finally:
-        await edge.io.shutdown()
-        await runner.cleanup()
+    async with serving(app) as edge.url:
+        try:
+            yield edge
+        finally:
+            await edge.io.shutdown()

@@ -13,6 +13,7 @@ from loadtest import rest
 from loadtest.rest import RestApi
 from schemas.api import MAX_NEW_MEMBERS, MAX_PER_PAGE
 from schemas.client_events import ChatMessage
+from tests.unit.loadtest.serving import serving
 
 UP = "up201906045"
 DEADLINE_S = 20.0
@@ -47,14 +48,8 @@ async def gateway(stored: list[ChatMessage], status: int = 200) -> AsyncIterator
 
 @asynccontextmanager
 async def served(app: web.Application) -> AsyncIterator[RestApi]:
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with aiohttp.ClientSession() as session:
-            yield RestApi(session, f"http://127.0.0.1:{runner.addresses[0][1]}/")
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url, aiohttp.ClientSession() as session:
+        yield RestApi(session, f"{url}/")
 
 
 async def test_the_location_is_the_url_of_the_edge() -> None:
@@ -118,14 +113,8 @@ async def creating(statuses: list[int]) -> AsyncIterator[tuple[RestApi, list[dic
 
     app = web.Application(client_max_size=2**24)
     app.router.add_post("/chat/group", create)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with aiohttp.ClientSession() as session:
-            yield RestApi(session, f"http://127.0.0.1:{runner.addresses[0][1]}"), asked
-    finally:
-        await runner.cleanup()
+    async with served(app) as api:
+        yield api, asked
 
 
 async def test_a_group_with_more_members_than_a_request_takes_is_created_in_parts() -> None:

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from loadtest.server_side import MACHINE, Watched, look, of_process, pairs, parse_metrics
+from tests.unit.loadtest.serving import serving
 
 PAGE = """\
 # HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.
@@ -37,19 +38,12 @@ async def test_servers_are_looked_at_together_and_the_silent_are_left_out() -> N
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/cut/metrics", cut_short)
     app.router.add_get("/binary/metrics", binary)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    watched = Watched(
-        {"edge-1": url, "gone": "http://127.0.0.1:1", "cut": f"{url}/cut", "binary": f"{url}/binary"},
-        {"edge-1": os.getpid(), "dead": 2**22 + 1},
-    )
-    try:
-        async with aiohttp.ClientSession() as session:
-            found = await look(session, watched)
-    finally:
-        await runner.cleanup()
+    async with serving(app) as url, aiohttp.ClientSession() as session:
+        watched = Watched(
+            {"edge-1": url, "gone": "http://127.0.0.1:1", "cut": f"{url}/cut", "binary": f"{url}/binary"},
+            {"edge-1": os.getpid(), "dead": 2**22 + 1},
+        )
+        found = await look(session, watched)
     assert set(found) == {"edge-1", MACHINE}
     assert found["edge-1"].lag == 7
     assert found["edge-1"].memory_bytes != 1.5e8, "the kernel's figure is the better one"
