@@ -23,7 +23,7 @@ class NoWayError(RuntimeError):
     """No way that may be used is open; the text says why."""
 
 
-def choose_way(facts: Facts, allowed: Collection[Way] = tuple(Way)) -> Way:
+def choose_way(facts: Facts, allowed: Collection[Way]) -> Way:
     """Return the first allowed way without an obstacle. Raises NoWayError when there is none."""
     closed: list[str] = []
     for way in Way:
