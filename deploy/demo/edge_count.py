@@ -17,16 +17,15 @@ Step = Literal["start", "stop"]
 
 @dataclass
 class EdgeCount:
-    """Decides, one step at a time. Never fewer than ``least`` edges, never more than ``most``."""
+    """Decides, one step at a time. Never fewer than ``least`` edges, never more than `MOST`."""
 
     least: int
-    most: int = MOST
     calm_s: float = CALM_S
     _fewer_since: float | None = None
 
     def goal(self, wanted: int) -> int:
         """Return how many edges there are to be where so many are wanted."""
-        return max(self.least, min(wanted, self.most))
+        return max(self.least, min(wanted, MOST))
 
     def step(self, now: float, *, serving: int, wanted: int) -> Step | None:
         """Return what to do where so many edges serve and so many are wanted (0: not known)."""
