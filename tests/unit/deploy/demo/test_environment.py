@@ -6,22 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic_settings import BaseSettings
 
-from api_gateway.settings import GatewaySettings
 from deploy.demo.environment import Places, Planned, Secrets, edge_names, plan_services, preferred_ports
-from dispatcher.settings import DispatcherSettings
-from edge_server.settings import EdgeSettings
-from persister.settings import PersisterSettings
+from tests.unit.deploy.known_settings import SETTINGS
 
 SECRETS = Secrets("t" * 43, "s" * 43, "d" * 43)
 BACKING = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "MONGODB_URI": "mongodb://127.0.0.1:2"}
-SETTINGS: dict[str, type[BaseSettings]] = {
-    "persister": PersisterSettings,
-    "dispatcher": DispatcherSettings,
-    "api_gateway": GatewaySettings,
-    "edge_server": EdgeSettings,
-}
 
 
 def planned(edges: int) -> list[Planned]:
@@ -40,7 +30,7 @@ def service(request: pytest.FixtureRequest) -> Iterator[Planned]:
 def test_its_settings_accept_what_it_is_told(service: Planned) -> None:
     kind = SETTINGS[service.module]
     settings = kind()
-    assert settings.ops_port == service.ops_port  # type: ignore[attr-defined]
+    assert settings.ops_port == service.ops_port
     # Nothing is told that nobody listens to: a renamed setting would be noticed here.
     unknown = {name.lower() for name in service.env} - set(kind.model_fields)
     assert unknown <= {"mongodb_uri", "kafka_durable"}
