@@ -3,6 +3,8 @@
 A student has a mind (what and when), a body (how) and a memory (what came, and whether it is right).
 
     __main__.py       the commands
+    arguments.py      what they are told
+    run_command.py    a run as one of them: a line a second, and what came of it, printed and kept
     scenario.py       a load test as data; the ready ones lie in scenarios/
     crowd.py          (pure) who takes part, in which groups
     schedule.py       (pure) the mind: who says what when

@@ -5,8 +5,7 @@ import asyncio
 import logging
 import math
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -17,22 +16,20 @@ import uvloop
 from prometheus_client import start_http_server
 from pydantic import ValidationError
 
+from loadtest.arguments import add_size, add_target, chosen_scenario, target_of
 from loadtest.crew import RunFailedError
 from loadtest.crowd import made_up_number
 from loadtest.fitness import AUDIT, Outcome
-from loadtest.fitness import table as fitness_table
-from loadtest.fitness_run import FitnessRun
+from loadtest.fitness_run import USUAL_MINUTES, measure_fitness
 from loadtest.keeping import keep, open_folder
 from loadtest.probe import REGISTRY, Probe
 from loadtest.report import page
 from loadtest.rest import RestApi
-from loadtest.results import Result, ShownSecond, shown
-from loadtest.run import LiveLine, Target, interrupt_ends, run_scenario
-from loadtest.scenario import Scenario, load, ready_ones
-from loadtest.server_side import Watched, pairs, pids
+from loadtest.results import Result
+from loadtest.run_command import run_and_keep
+from loadtest.scenario import ready_ones
 from loadtest.tokens import open_tokens
 
-USUAL_MINUTES: Final = 6.0
 MAX_PORT: Final = 65_535
 
 EXAMPLES = """\
@@ -108,75 +105,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say what is tested."""
-    parser.add_argument("--gateway", required=True, metavar="URL", help="the public API's URL")
-    parser.add_argument(
-        "--tokens", type=Path, help="lines 'up201906045 TOKEN' (default: made with $TOKEN_SECRET)"
-    )
-    parser.add_argument(
-        "--ops", action="append", default=[], metavar="NAME=URL", help="a server's ops port; may be repeated"
-    )
-    parser.add_argument(
-        "--pid",
-        action="append",
-        default=[],
-        metavar="NAME=PID",
-        help="a server's process on this machine; edge... and kafka... count for a delivery's CPU",
-    )
-
-
-def add_size(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that change a scenario."""
-    parser.add_argument("--students", type=int, help="so many instead of the scenario's")
-    parser.add_argument("--group-size", type=int, help="so many in each group")
-    parser.add_argument(
-        "--stretch", type=float, default=1.0, help="measured phases last so many times as long"
-    )
-    parser.add_argument(
-        "--replay", type=Path, metavar="FOLDER", help="say what the *.log of a folder say (IRC)"
-    )
-    parser.add_argument("--processes", type=int, default=0, help="processes of students (default: by cores)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("reports"), help="folder of the result (%(default)s)"
-    )
-
-
-def chosen_scenario(asked: argparse.Namespace) -> Scenario:
-    """Return the scenario as the arguments change it. Raises ValueError."""
-    scenario = load(asked.scenario).stretched(asked.stretch)
-    changes = {"students": asked.students, "group_size": asked.group_size}
-    changed = scenario.model_dump() | {name: value for name, value in changes.items() if value is not None}
-    if asked.replay is not None:
-        changed["replay"] = (changed["replay"] or {}) | {"folder": asked.replay}
-    if changed["replay"] is not None and (asked.students is not None or asked.group_size is not None):
-        raise ValueError(
-            "who is in which group of a replay is what its logs say: --students and --group-size do not"
-        )
-    return Scenario.model_validate(changed)
-
-
-def show_and_keep(result: Result, folder: Path) -> int:
-    """Print what was judged, write result and report into a folder, and return the exit status."""
-    for one in result.judged:
-        print(f"{'ok  ' if one.held else 'FAIL'}  {one.what}: {one.got} (wanted {one.wanted})")
-    cores = dict(result.server_cpu)
-    if result.others_cpu is not None:
-        cores["everything else"] = result.others_cpu
-    used = ", ".join(f"{name} {used:.2f}" for name, used in cores.items())
-    generator = shown(result.generator_us_per_delivery, "µs")
-    print(
-        f"{result.verdict.received:,} deliveries of {result.verdict.said:,} messages; "
-        f"{shown(result.deliveries_per_s, '/s')} while measured; p50 {result.deliver.p50:.1f} ms, "
-        f"p99 {result.deliver.p99:.1f} ms; generator {generator} a delivery"
-        + (f"; cores used: {used}" if used else "")
-    )
-    path = folder / f"load-{result.scenario.name}-{result.started.replace(':', '')[:17]}-{result.run}.json"
-    keep(path, result.model_dump_json(indent=1))
-    print(f"{path}\n{keep(path.with_suffix('.html'), page([result]))}")
-    return 0 if result.ok else 1
-
-
 def _ready() -> str:
     lines = (f"  {one.name:<14} {one.students:>6,} students  {one.about}" for one in ready_ones())
     return "Ready scenarios:\n" + "\n".join(lines)
@@ -185,49 +113,13 @@ def _ready() -> str:
 def _run(asked: argparse.Namespace) -> int:
     open_folder(asked.out)
     open_tokens(asked.tokens)
-    return run_and_keep(chosen_scenario(asked), _target(asked), asked)
-
-
-def run_and_keep(scenario: Scenario, target: Target, asked: argparse.Namespace) -> int:
-    """Run a scenario, show and keep its result in an open folder, and return the exit status."""
-    live = LiveLine(scenario.seconds)
-
-    async def run() -> Result:
-        ending = asyncio.Event()
-        with interrupt_ends(ending):
-            return await run_scenario(
-                scenario, target, processes=asked.processes, on_second=live.show, ending=ending
-            )
-
-    result = uvloop.run(run())
-    live.finish()
-    return show_and_keep(result, asked.out)
-
-
-def _target(asked: argparse.Namespace) -> Target:
-    return Target(asked.gateway, asked.tokens, Watched(pairs(asked.ops), pids(asked.pid)))
+    return run_and_keep(chosen_scenario(asked), target_of(asked), asked.out, processes=asked.processes)
 
 
 def _fitness(asked: argparse.Namespace) -> int:
     open_folder(asked.out)
     audit = Outcome(AUDIT, None, "run `make audit` in a checkout")
-    return measure_fitness(_target(asked), asked.out, asked.minutes, lambda: audit)
-
-
-def measure_fitness(target: Target, folder: Path, minutes: float, audit: Callable[[], Outcome]) -> int:
-    """Measure all fitness functions, print the table and keep it, and return the exit status."""
-
-    def on_scenario(scenario: Scenario) -> Callable[[ShownSecond], None]:
-        print(f"\n{scenario.name}: {scenario.about}", flush=True)
-        return LiveLine(scenario.seconds).show
-
-    run = FitnessRun(target, folder, stretch=minutes / USUAL_MINUTES, on_scenario=on_scenario)
-    outcomes, needs = uvloop.run(run.run())
-    outcomes.append(audit())
-    table = f"{fitness_table(outcomes)}\n\n{needs}"
-    print(f"\n\n{table}\n")
-    print(keep(folder / f"fitness-{time.strftime('%Y%m%d-%H%M%S')}.txt", table + "\n"))
-    return int(any(one.grade == "FAIL" for one in outcomes))
+    return measure_fitness(target_of(asked), asked.out, asked.minutes, lambda: audit)
 
 
 def _probe(asked: argparse.Namespace) -> int:

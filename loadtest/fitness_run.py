@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+import uvloop
 
 from loadtest import fitness
 from loadtest.crowd import made_up_number
@@ -16,32 +17,41 @@ from loadtest.fitness import Capacity, Outcome, University
 from loadtest.keeping import keep
 from loadtest.probe import Probe
 from loadtest.rest import RestApi
-from loadtest.results import CARRIERS, Result, ShownSecond, cores_used, faults, in_words, shown
+from loadtest.results import CARRIERS, Result, cores_used, faults, in_words, shown
 from loadtest.run import Target, run_scenario
-from loadtest.scenario import Scenario, load
+from loadtest.run_command import LiveLine
+from loadtest.scenario import load
 from loadtest.schedule import stretches
 from loadtest.server_side import look
 from loadtest.tokens import open_tokens
 
 log = logging.getLogger(__name__)
 
+USUAL_MINUTES: Final = 6.0
 PROBE_EVERY_S: Final = 2.0
 LOCATIONS_FOR_S: Final = 5.0
 LOCATING: Final = 2_000
 AT_ONCE: Final = 32
 
-OnSecond = Callable[[ShownSecond], None]
-OnScenario = Callable[[Scenario], OnSecond]
+
+def measure_fitness(target: Target, folder: Path, minutes: float, audit: Callable[[], Outcome]) -> int:
+    """Measure all fitness functions, print the table and keep it, and return the exit status."""
+    run = FitnessRun(target, folder, stretch=minutes / USUAL_MINUTES)
+    outcomes, needs = uvloop.run(run.run())
+    outcomes.append(audit())
+    table = f"{fitness.table(outcomes)}\n\n{needs}"
+    print(f"\n\n{table}\n")
+    print(keep(folder / f"fitness-{time.strftime('%Y%m%d-%H%M%S')}.txt", table + "\n"))
+    return int(any(one.grade == "FAIL" for one in outcomes))
 
 
 class FitnessRun:
-    """``on_scenario`` is told what begins, and returns what takes its seconds; results go to ``folder``."""
+    """Says what begins, and a line a second of it; results go to ``folder``."""
 
-    def __init__(self, target: Target, folder: Path, *, stretch: float, on_scenario: OnScenario) -> None:
+    def __init__(self, target: Target, folder: Path, *, stretch: float) -> None:
         self._target = target
         self._folder = folder
         self._stretch = stretch
-        self._on_scenario = on_scenario
         self._tokens = open_tokens(target.tokens_file)
 
     async def run(self) -> tuple[list[Outcome], str]:
@@ -65,7 +75,9 @@ class FitnessRun:
 
     async def _run(self, name: str) -> Result:
         scenario = load(name).stretched(self._stretch)
-        result = await run_scenario(scenario, self._target, on_second=self._on_scenario(scenario))
+        print(f"\n{scenario.name}: {scenario.about}", flush=True)
+        live = LiveLine(scenario.seconds)
+        result = await run_scenario(scenario, self._target, on_second=live.show)
         keep(self._folder / f"{name}.json", result.model_dump_json(indent=1))
         return result
 

@@ -3,15 +3,12 @@
 import asyncio
 import os
 import platform
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Final
 from uuid import uuid4
 
@@ -99,29 +96,6 @@ def _jobs(scenario: Scenario, target: Target, run: str, processes: int) -> list[
     ]
 
 
-@contextmanager
-def interrupt_ends(ending: asyncio.Event) -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM set ``ending``, within a running loop; the next is as it was."""
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        restore()
-        print("\nending: what was said is still judged; interrupt again to give up", file=sys.stderr)
-        loop.call_soon_threadsafe(ending.set)
-
-    for number in before:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        restore()
-
-
 async def _keep_looking(
     session: aiohttp.ClientSession, watched: Watched, collector: Collector, crew: Crew
 ) -> None:
@@ -133,29 +107,3 @@ async def _keep_looking(
         if at >= 0:
             collector.servers.append(ServersLook(at=at, servers=servers))
         await asyncio.sleep(LOOK_EVERY_S)
-
-
-class LiveLine:
-    """Shows each second of a run in one line; on a terminal it is drawn over itself."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def show(self, second: ShownSecond) -> None:
-        """Show a second."""
-        line = (
-            f"{second.at:>4}/{self._seconds:.0f} s · online {second.online:>6,} · sent {second.planned:>5,}/s"
-            f" · received {second.received:>7,}/s · p50 {second.p50:>6.1f} p99 {second.p99:>7.1f} ms"
-            f" · ack p99 {second.ack_p99:>7.1f} ms"
-        )
-        if second.refused or second.repeated:
-            line += f" · refused {second.refused:,} · repeated {second.repeated:,}"
-        if second.waits_for:
-            line += f" · waits for {second.waits_for}"
-        sys.stdout.write(f"\r\x1b[K{line}" if sys.stdout.isatty() else f"{line}\n")
-        sys.stdout.flush()
-
-    def finish(self) -> None:
-        """End the line."""
-        if sys.stdout.isatty():
-            sys.stdout.write("\n")

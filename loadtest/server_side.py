@@ -6,7 +6,7 @@ It reads; it never decides. A server that does not answer is left out of that mo
 import asyncio
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,9 +17,6 @@ from pydantic import BaseModel
 TIMEOUT_S: Final = 2.0
 MACHINE: Final = "machine"
 """Everything that runs on this machine, ours or not, where processes of it are looked at."""
-
-MAX_PID: Final = 2**22
-"""The highest number that Linux gives a process."""
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -99,26 +96,6 @@ async def look(session: aiohttp.ClientSession, watched: Watched) -> dict[str, Se
     if machine is not None:
         found[MACHINE] = machine
     return found
-
-
-def pairs(given: Iterable[str]) -> dict[str, str]:
-    """Return ``name=value`` arguments as a dictionary. Raises ValueError where one has no name."""
-    found: dict[str, str] = {}
-    for argument in given:
-        name, equals, value = argument.partition("=")
-        if not equals or not name or not value:
-            raise ValueError(f"{argument}: this is given as name=value")
-        found[name] = value
-    return found
-
-
-def pids(given: Iterable[str]) -> dict[str, int]:
-    """Return ``name=pid`` arguments as a dictionary. Raises ValueError where one is not."""
-    found = pairs(given)
-    for name, pid in found.items():
-        if not pid.isdecimal() or not 0 < int(pid) <= MAX_PID:
-            raise ValueError(f"{name}={pid}: a process is given by its number")
-    return {name: int(pid) for name, pid in found.items()}
 
 
 async def _page(session: aiohttp.ClientSession, url: str) -> ServerMoment | None:

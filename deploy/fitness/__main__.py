@@ -9,10 +9,12 @@ from deploy.audit import PINNED, Audit, look_up
 from deploy.fitness.local_target import local_target
 from deploy.local.run_folder import run_folder
 from deploy.local.signals import interrupt_on_signals
-from loadtest.__main__ import USUAL_MINUTES, add_size, chosen_scenario, measure_fitness, run_and_keep
+from loadtest.arguments import add_size, chosen_scenario
 from loadtest.crew import RunFailedError
 from loadtest.fitness import AUDIT, Outcome
+from loadtest.fitness_run import USUAL_MINUTES, measure_fitness
 from loadtest.keeping import open_folder
+from loadtest.run_command import run_and_keep
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             local_target(folder, edges=asked.edges) as target,
         ):
             if scenario is not None:
-                return run_and_keep(scenario, target, asked)
+                return run_and_keep(scenario, target, asked.out, processes=asked.processes)
             return measure_fitness(target, asked.out, asked.minutes, audit)
     except (RunFailedError, ValueError, OSError, RuntimeError) as error:
         print(f"FAILED: {error}", file=sys.stderr)

@@ -10,7 +10,7 @@ from loadtest import fitness_run
 from loadtest.fitness import Outcome
 from loadtest.fitness_run import FitnessRun
 from loadtest.probe import Probe
-from loadtest.results import Result, ShownSecond
+from loadtest.results import Result
 from loadtest.run import Target
 from loadtest.scenario import Scenario
 from tests.unit.loadtest.results import result
@@ -34,11 +34,8 @@ async def outcomes_with(
         ran.append(scenario.name)
         return run(scenario)
 
-    def on_scenario(_: Scenario) -> Callable[[ShownSecond], None]:
-        return lambda _: None
-
     monkeypatch.setattr(fitness_run, "run_scenario", run_scenario)
-    outcomes, needs = await FitnessRun(AWAY, folder, stretch=0.1, on_scenario=on_scenario).run()
+    outcomes, needs = await FitnessRun(AWAY, folder, stretch=0.1).run()
     return {one.function.name: one for one in outcomes}, needs, ran
 
 

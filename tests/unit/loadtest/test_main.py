@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from loadtest import __main__ as commands
-from loadtest.__main__ import main, show_and_keep
+from loadtest import run_command
+from loadtest.__main__ import main
 from loadtest.probe import Probe
+from loadtest.run_command import show_and_keep
 from loadtest.scenario import MAX_NAME, Scenario
 from tests.unit.loadtest.results import result
 
@@ -25,7 +26,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Scenario]:
         raise OSError("this is a test")
 
     monkeypatch.setenv("TOKEN_SECRET", "a secret of a test, longer than 32 bytes")
-    monkeypatch.setattr(commands, "run_scenario", run_scenario)
+    monkeypatch.setattr(run_command, "run_scenario", run_scenario)
     return begun
 
 
@@ -100,6 +101,16 @@ def test_a_process_is_given_by_its_number(
     for pid in ("abc", "0", "99999999999999999999"):
         assert main(["run", "smoke", *options, "--pid", f"kafka={pid}"]) == 2
         assert f"kafka={pid}" in capsys.readouterr().err
+    assert ran == []
+
+
+@pytest.mark.parametrize("given", ["edge", "=http://x", "edge="])
+def test_a_server_without_name_or_url_is_refused(
+    given: str, ran: list[Scenario], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--gateway", "http://x", "--out", str(tmp_path), "--ops", given]
+    assert main(["run", "smoke", *options]) == 2
+    assert f"{given}: this is given as name=value" in capsys.readouterr().err
     assert ran == []
 
 

@@ -3,10 +3,9 @@
 import os
 
 import aiohttp
-import pytest
 from aiohttp import web
 
-from loadtest.server_side import MACHINE, Watched, look, of_process, pairs, parse_metrics
+from loadtest.server_side import MACHINE, Watched, look, of_process, parse_metrics
 from tests.unit.loadtest.serving import serving
 
 PAGE = """\
@@ -57,9 +56,3 @@ def test_a_process_uses_more_and_more_cpu() -> None:
     assert before is not None
     assert after is not None
     assert after.cpu_s > before.cpu_s > 0
-
-
-@pytest.mark.parametrize("given", ["edge", "=http://x", "edge="])
-def test_a_pair_without_name_or_value_is_refused(given: str) -> None:
-    with pytest.raises(ValueError, match="name=value"):
-        pairs([given])

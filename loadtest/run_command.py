@@ -1,0 +1,103 @@
+"""A run as a command: a line a second, a Ctrl-C that ends it early, and what came of it, printed and kept."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import uvloop
+
+from loadtest.keeping import keep
+from loadtest.report import page
+from loadtest.results import Result, ShownSecond, shown
+from loadtest.run import Target, run_scenario
+from loadtest.scenario import Scenario
+
+
+def run_and_keep(scenario: Scenario, target: Target, folder: Path, *, processes: int) -> int:
+    """Run a scenario, show and keep its result in an open folder, and return the exit status."""
+    live = LiveLine(scenario.seconds)
+
+    async def run() -> Result:
+        ending = asyncio.Event()
+        with interrupt_ends(ending):
+            return await run_scenario(
+                scenario, target, processes=processes, on_second=live.show, ending=ending
+            )
+
+    result = uvloop.run(run())
+    live.finish()
+    return show_and_keep(result, folder)
+
+
+def show_and_keep(result: Result, folder: Path) -> int:
+    """Print what was judged, write result and report into a folder, and return the exit status."""
+    for one in result.judged:
+        print(f"{'ok  ' if one.held else 'FAIL'}  {one.what}: {one.got} (wanted {one.wanted})")
+    cores = dict(result.server_cpu)
+    if result.others_cpu is not None:
+        cores["everything else"] = result.others_cpu
+    used = ", ".join(f"{name} {used:.2f}" for name, used in cores.items())
+    generator = shown(result.generator_us_per_delivery, "µs")
+    print(
+        f"{result.verdict.received:,} deliveries of {result.verdict.said:,} messages; "
+        f"{shown(result.deliveries_per_s, '/s')} while measured; p50 {result.deliver.p50:.1f} ms, "
+        f"p99 {result.deliver.p99:.1f} ms; generator {generator} a delivery"
+        + (f"; cores used: {used}" if used else "")
+    )
+    path = folder / f"load-{result.scenario.name}-{result.started.replace(':', '')[:17]}-{result.run}.json"
+    keep(path, result.model_dump_json(indent=1))
+    print(f"{path}\n{keep(path.with_suffix('.html'), page([result]))}")
+    return 0 if result.ok else 1
+
+
+@contextmanager
+def interrupt_ends(ending: asyncio.Event) -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM set ``ending``, within a running loop; the next is as it was."""
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        restore()
+        print("\nending: what was said is still judged; interrupt again to give up", file=sys.stderr)
+        loop.call_soon_threadsafe(ending.set)
+
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        restore()
+
+
+class LiveLine:
+    """Shows each second of a run in one line; on a terminal it is drawn over itself."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def show(self, second: ShownSecond) -> None:
+        """Show a second."""
+        line = (
+            f"{second.at:>4}/{self._seconds:.0f} s · online {second.online:>6,} · sent {second.planned:>5,}/s"
+            f" · received {second.received:>7,}/s · p50 {second.p50:>6.1f} p99 {second.p99:>7.1f} ms"
+            f" · ack p99 {second.ack_p99:>7.1f} ms"
+        )
+        if second.refused or second.repeated:
+            line += f" · refused {second.refused:,} · repeated {second.repeated:,}"
+        if second.waits_for:
+            line += f" · waits for {second.waits_for}"
+        sys.stdout.write(f"\r\x1b[K{line}" if sys.stdout.isatty() else f"{line}\n")
+        sys.stdout.flush()
+
+    def finish(self) -> None:
+        """End the line."""
+        if sys.stdout.isatty():
+            sys.stdout.write("\n")
