@@ -38,6 +38,7 @@ A student has a mind (what and when), a body (how) and a memory (what came, and 
     rest.py           the public REST API
     open_files.py     as many sockets as that takes
     chat_client.py    a student: connects where the location says, resumes, sends until acked
+    students.py       many of them, connected at a bounded rate
 
 Only the public contracts are touched: HTTP, Socket.IO, and `schemas` for their shapes.
 """

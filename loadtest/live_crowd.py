@@ -6,6 +6,7 @@ It neither plans nor judges: `schedule` does the one, `memory` the other.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -16,9 +17,9 @@ from loadtest.outbox import Outbox, Outgoing
 from loadtest.schedule import Line
 from loadtest.seen_frames import SeenFrames
 from loadtest.shared_batches import SharedBatches
+from loadtest.students import Students
 from schemas.client_events import SendMessageOk
 
-CONNECTING_AT_ONCE: Final = 64
 LINES_A_PASS: Final = 50
 WINDOW: Final = 200
 """Messages of one student that may be under way: a plan does not wait for acks, an edge bounds them."""
@@ -42,10 +43,6 @@ class LiveCrowd:
         self._memory = memory
         self._clock = clock
         self._ids = (f"{prefix}{number}" for number in count())
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(CONNECTING_AT_ONCE)
-        self.failure: str | None = None
-        """What ended a student for good, where something did."""
         self.planned = 0
         self.shared_batches = SharedBatches(memory, clock)
         seen = SeenFrames()
@@ -53,8 +50,17 @@ class LiveCrowd:
             up: ChatClient(up, token_of(up), locate=locate, seen=seen, outbox=Outbox(window=WINDOW))
             for up in ups
         }
+        self._students = Students(self.clients.values())
         for client in self.clients.values():
             self._follow(client)
+
+    @property
+    def failure(self) -> str | None:
+        """What ended a student for good, where something did."""
+        if self._students.failed is None:
+            return None
+        up, error = self._students.failed
+        return f"{up} {'was refused' if isinstance(error, ConnectRefusedError) else 'ended'}: {error}"
 
     @property
     def online(self) -> int:
@@ -64,7 +70,7 @@ class LiveCrowd:
     @property
     def began(self) -> int:
         """How many have begun to connect."""
-        return len(self._tasks)
+        return self._students.began
 
     @property
     def came(self) -> int:
@@ -102,8 +108,8 @@ class LiveCrowd:
         async with asyncio.TaskGroup() as coming:
             for moment, client in zip(at_s, self.clients.values(), strict=False):
                 await self._until(moment)
-                await self._places.acquire()
-                coming.create_task(self._connect(client))
+                begins = partial(self._memory.came.add, client.up)
+                coming.create_task(self._students.connect_one(client, begins))
 
     async def talk(self, lines: Iterable[Line]) -> None:
         """Say everything at its moment, however the system does."""
@@ -129,9 +135,7 @@ class LiveCrowd:
 
     async def close(self) -> None:
         """End all connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._students.close()
 
     def _follow(self, client: ChatClient) -> None:
         memory = self._memory
@@ -149,19 +153,6 @@ class LiveCrowd:
 
         client.on_joined, client.on_acked, client.on_refused = on_joined, on_acked, on_refused
 
-    async def _connect(self, client: ChatClient) -> None:
-        """Keep the place among those who connect until the student knows their rooms."""
-        try:
-            self._memory.came.add(client.up)
-            task = asyncio.create_task(client.run(), name=client.up)
-            task.add_done_callback(self._ended)
-            self._tasks.add(task)
-            joined = asyncio.ensure_future(client.joined.wait())
-            await asyncio.wait({task, joined}, return_when=asyncio.FIRST_COMPLETED)
-            joined.cancel()
-        finally:
-            self._places.release()
-
     def _say(self, line: Line) -> None:
         message_id = next(self._ids)
         self.planned += 1
@@ -174,10 +165,3 @@ class LiveCrowd:
         wait_s = moment - self._clock()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            return
-        error = task.exception()
-        kind = "was refused" if isinstance(error, ConnectRefusedError) else "ended"
-        self.failure = self.failure or f"{task.get_name()} {kind}: {error}"

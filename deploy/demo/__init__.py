@@ -9,7 +9,6 @@
     university.py        (pure) a small university, the same for the same seed
     small_talk.py        (pure) what students say, and when
     campus.py            `make demo`: students who chat, and one line a second
-    students.py          many of them in this process, connected at a bounded rate
     figures.py           (pure) the services' metrics as that line
     replay_plan.py       (pure) logs as groups, students, and who says what when
     replay.py            `make demo REPLAY=`: says it all, then reads it all back

@@ -17,11 +17,11 @@ from deploy.demo.figures import ByService, Figures, status_line
 from deploy.demo.fill import InternalApi
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.service_process import ServiceProcess
-from deploy.demo.students import Students
 from deploy.demo.university import Student, University, small_university
 from loadtest.chat_client import ChatClient
 from loadtest.rest import RestApi
 from loadtest.seen_frames import SeenFrames
+from loadtest.students import Students
 from schemas.client_events import ChatMessage
 from schemas.ids import new_id
 

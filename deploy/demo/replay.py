@@ -20,13 +20,13 @@ from deploy.demo.fill import InternalApi
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.progress_bar import ProgressBar
 from deploy.demo.replay_plan import ReplayPlan, plan_replay
-from deploy.demo.students import Students
 from deploy.demo.verdict import Verdict, judge
 from loadtest.chat_client import ChatClient
 from loadtest.irc_logs import read_logs
 from loadtest.outbox import Outgoing
 from loadtest.rest import RestApi
 from loadtest.seen_frames import SeenFrames
+from loadtest.students import Students
 from schemas.client_events import ChatMessage, SendMessageOk
 from schemas.ids import new_id
 

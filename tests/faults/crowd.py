@@ -15,10 +15,10 @@ import aiohttp
 from pydantic import SecretStr
 
 from deploy.demo.fill import InternalApi
-from deploy.demo.students import Students
 from deploy.demo.university import PlannedGroup, Student
 from loadtest.rest import RestApi
 from loadtest.seen_frames import SeenFrames
+from loadtest.students import Students
 from runtime.mongo import Store, StoreUnavailable, open_store
 from runtime.settings import MongoSettings
 from schemas import documents

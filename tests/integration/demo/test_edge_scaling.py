@@ -9,10 +9,10 @@ import pytest
 from deploy.demo.edge_count import EdgeCount
 from deploy.demo.edge_scaling import EdgeScaling
 from deploy.demo.local_system import LocalSystem
-from deploy.demo.students import Students
 from loadtest.chat_client import ChatClient
 from loadtest.rest import RestApi
 from loadtest.seen_frames import SeenFrames
+from loadtest.students import Students
 from schemas.up_number import CIRCLE, up_at
 from tests.integration.demo.system import running_system
 from tests.waiting import eventually

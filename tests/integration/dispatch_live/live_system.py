@@ -18,11 +18,11 @@ import aiohttp
 from deploy.demo.environment import Planned
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.service_process import ServiceProcess
-from deploy.demo.students import Students
 from deploy.local.ports import free_ports
 from loadtest.chat_client import ChatClient
 from loadtest.rest import RestApi
 from loadtest.seen_frames import SeenFrames
+from loadtest.students import Students
 from runtime.log_reader import LogReader
 from runtime.settings import KafkaSettings
 from schemas import topics

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from socketio.exceptions import ConnectionError as RefusedConnection
 
-from deploy.demo.students import Students
 from dispatcher.published import read_published
 from loadtest.chat_client import ChatClient as Student
 from loadtest.seen_frames import SeenFrames
+from loadtest.students import Students
 from runtime import metrics
 from runtime.settings import KafkaSettings
 from schemas import topics

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from deploy.demo.students import Students
 from loadtest.chat_client import ChatClient
 from loadtest.seen_frames import SeenFrames
+from loadtest.students import Students
 from schemas.ids import new_id
 from schemas.up_number import CIRCLE, up_at
 from tests.integration.demo.system import Campus

@@ -13,10 +13,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.demo.local_system import LocalSystem, stop_together
-from deploy.demo.students import Students
 from deploy.repository import REPOSITORY
 from loadtest.chat_client import ChatClient
 from loadtest.seen_frames import SeenFrames
+from loadtest.students import Students
 from runtime.kafka import partition_of
 from runtime.kafka_topics import config_of
 from schemas import topics

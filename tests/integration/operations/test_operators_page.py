@@ -5,10 +5,10 @@ import pytest
 from playwright.async_api import expect
 
 from deploy.demo.local_system import LocalSystem
-from deploy.demo.students import Students
 from loadtest.chat_client import ChatClient
 from loadtest.rest import RestApi
 from loadtest.seen_frames import SeenFrames
+from loadtest.students import Students
 from schemas.up_number import CIRCLE, up_at
 from tests.browser.browsers import fits, page_of
 from tests.waiting import eventually

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.students import Students
 from loadtest.chat_client import ChatClient
 from loadtest.seen_frames import SeenFrames
+from loadtest.students import Students
 from tests.integration.backing import new_up
 from tests.integration.demo.system import Campus, open_campus, running_system
 from tests.waiting import eventually
