@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from deploy.local.containers import kafka_container, missing_for_docker, mongo_container
 from deploy.local.given import GivenService
@@ -17,22 +18,9 @@ from deploy.local.kafka_native import missing_for_native_kafka, plan_cluster
 from deploy.local.processes import ManagedProcess
 from deploy.local.service import BackingProcess, BackingService
 from deploy.local.store_process import StoreProcess, missing_for_store, mongodb_uri
-from deploy.local.ways import Facts, Way, allowed_ways, choose_way
+from deploy.local.ways import Obstacle, Way, allowed_ways, choose_way
 
 KAFKA_URL, STORE_URL, DURABLE = "KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "KAFKA_DURABLE"
-
-KAFKA_WORDS = {
-    Way.GIVEN: f"given by {KAFKA_URL}",
-    Way.DOCKER: "apache/kafka in Docker",
-    Way.NATIVE: "Apache Kafka as a process of this machine",
-    Way.PIP: "a broker in memory (no idempotence, no transactions, its end loses every record)",
-}
-STORE_WORDS = {
-    Way.GIVEN: f"given by {STORE_URL}",
-    Way.DOCKER: "mongo in Docker",
-    Way.NATIVE: "SecantusDB as a process of this machine",
-    Way.PIP: "SecantusDB as a process of this machine",
-}
 
 
 def without_given(environ: Mapping[str, str]) -> dict[str, str]:
@@ -83,69 +71,77 @@ def backing_services(
     memory) and is taken up again by a later block.
     Raises NoWayError when a service cannot be had, TimeoutError when it does not get ready.
     """
-    allowed = allowed_ways(environ)
     folder = data_dir.resolve()
-    kafka_way = choose_way(_kafka_facts(environ, compose), allowed)
-    store_way = choose_way(_store_facts(environ, compose), allowed)
-    kafka = _kafka(kafka_way, folder, environ, compose)
-    store = _store(store_way, folder, environ, compose)
+    to_kafka = _ways_to_kafka(folder, environ, compose)
+    to_store = _ways_to_the_store(folder, environ, compose)
+    kafka_way, store_way = _choose(to_kafka, environ), _choose(to_store, environ)
+    kafka, store = to_kafka[kafka_way].make(), to_store[store_way].make()
     with ExitStack() as stack:
         for service in (kafka, store):
             stack.callback(service.close)
             service.start()
-        announce(f"Kafka: {KAFKA_WORDS[kafka_way]}, at {kafka.address}")
-        announce(f"store: {STORE_WORDS[store_way]}, at {store.address}")
+        announce(f"Kafka: {to_kafka[kafka_way].words}, at {kafka.address}")
+        announce(f"store: {to_store[store_way].words}, at {store.address}")
         yield RunningBacking(
             kafka,
             store,
             mongodb_uri=environ[STORE_URL] if store_way is Way.GIVEN else mongodb_uri(store.address),
             kafka_durable=_is_durable(kafka_way, environ),
-            description=f"Kafka: {KAFKA_WORDS[kafka_way]}; store: {STORE_WORDS[store_way]}",
+            description=f"Kafka: {to_kafka[kafka_way].words}; store: {to_store[store_way].words}",
         )
 
 
-def _kafka(way: Way, folder: Path, environ: Mapping[str, str], compose: bool) -> BackingService:
-    match way:
-        case Way.GIVEN:
-            return GivenService(KAFKA_URL, environ[KAFKA_URL])
-        case Way.NATIVE:
-            return plan_cluster(folder, brokers=1)[0]
-        case Way.PIP:
-            return InMemoryKafka(folder)
-        case Way.DOCKER:
-            return kafka_container(compose)
+class _Candidate(NamedTuple):
+    """A way to a service: what is said of it, why it is closed here (None: it is not), and the service."""
+
+    words: str
+    obstacle: Obstacle
+    make: Callable[[], BackingService]
 
 
-def _store(way: Way, folder: Path, environ: Mapping[str, str], compose: bool) -> BackingService:
-    match way:
-        case Way.GIVEN:
-            return GivenService(STORE_URL, environ[STORE_URL])
-        case Way.NATIVE | Way.PIP:
-            return StoreProcess(folder)
-        case Way.DOCKER:
-            return mongo_container(compose)
+def _choose(ways: Mapping[Way, _Candidate], environ: Mapping[str, str]) -> Way:
+    return choose_way({way: one.obstacle for way, one in ways.items()}, allowed_ways(environ))
 
 
-def _kafka_facts(environ: Mapping[str, str], compose: bool) -> Facts:
+def _ways_to_kafka(folder: Path, environ: Mapping[str, str], compose: bool) -> dict[Way, _Candidate]:
     return {
-        Way.GIVEN: lambda: _missing_variable(KAFKA_URL, environ),
-        Way.DOCKER: lambda: missing_for_docker(compose),
-        Way.NATIVE: missing_for_native_kafka,
-        Way.PIP: missing_for_in_memory_kafka,
+        Way.GIVEN: _given(KAFKA_URL, environ),
+        Way.DOCKER: _Candidate(
+            "apache/kafka in Docker", lambda: missing_for_docker(compose), lambda: kafka_container(compose)
+        ),
+        Way.NATIVE: _Candidate(
+            "Apache Kafka as a process of this machine",
+            missing_for_native_kafka,
+            lambda: plan_cluster(folder, brokers=1)[0],
+        ),
+        Way.PIP: _Candidate(
+            "a broker in memory (no idempotence, no transactions, its end loses every record)",
+            missing_for_in_memory_kafka,
+            lambda: InMemoryKafka(folder),
+        ),
     }
 
 
-def _store_facts(environ: Mapping[str, str], compose: bool) -> Facts:
+def _ways_to_the_store(folder: Path, environ: Mapping[str, str], compose: bool) -> dict[Way, _Candidate]:
+    process = _Candidate(
+        "SecantusDB as a process of this machine", missing_for_store, lambda: StoreProcess(folder)
+    )
     return {
-        Way.GIVEN: lambda: _missing_variable(STORE_URL, environ),
-        Way.DOCKER: lambda: missing_for_docker(compose),
-        Way.NATIVE: missing_for_store,
-        Way.PIP: missing_for_store,
+        Way.GIVEN: _given(STORE_URL, environ),
+        Way.DOCKER: _Candidate(
+            "mongo in Docker", lambda: missing_for_docker(compose), lambda: mongo_container(compose)
+        ),
+        Way.NATIVE: process,
+        Way.PIP: process,
     }
 
 
-def _missing_variable(name: str, environ: Mapping[str, str]) -> str | None:
-    return None if environ.get(name) else f"{name} is not set"
+def _given(name: str, environ: Mapping[str, str]) -> _Candidate:
+    return _Candidate(
+        f"given by {name}",
+        lambda: None if environ.get(name) else f"{name} is not set",
+        lambda: GivenService(name, environ[name]),
+    )
 
 
 def _is_durable(way: Way, environ: Mapping[str, str]) -> bool:
