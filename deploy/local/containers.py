@@ -120,7 +120,7 @@ class ComposeEngine:
 def kafka_container(compose: bool) -> ContainerService:
     """Kafka in Docker, not started."""
     [port] = free_ports(1)
-    engine = ComposeEngine("kafka", port) if compose else TestcontainersEngine(_kafka_for_tests(port))
+    engine = _engine(compose, "kafka", KAFKA_IMAGE, KAFKA_PORT, port, kafka_environment(port))
     return ContainerService(engine, f"{HOST}:{port}", lambda: brokers_known(HOST, port) >= 1)
 
 
@@ -128,7 +128,7 @@ def mongo_container(compose: bool) -> ContainerService:
     """MongoDB in Docker, not started."""
     [port] = free_ports(1)
     address = f"{HOST}:{port}"
-    engine = ComposeEngine("mongodb", port) if compose else TestcontainersEngine(_mongo_for_tests(port))
+    engine = _engine(compose, "mongodb", MONGO_IMAGE, MONGO_PORT, port, {})
     return ContainerService(engine, address, lambda: answers_ping(mongodb_uri(address)))
 
 
@@ -162,19 +162,17 @@ def kafka_environment(port: int) -> dict[str, str]:
     }
 
 
-def _kafka_for_tests(port: int) -> DockerContainer:
+def _engine(
+    compose: bool, service: str, image: str, inside: int, port: int, env: Mapping[str, str]
+) -> Engine:
+    if compose:
+        return ComposeEngine(service, port)
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - tests only
 
-    container = DockerContainer(KAFKA_IMAGE).with_bind_ports(KAFKA_PORT, port)
-    for name, value in kafka_environment(port).items():
+    container = DockerContainer(image).with_bind_ports(inside, port)
+    for name, value in env.items():
         container.with_env(name, value)
-    return container
-
-
-def _mongo_for_tests(port: int) -> DockerContainer:
-    from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - tests only
-
-    return DockerContainer(MONGO_IMAGE).with_bind_ports(MONGO_PORT, port)
+    return TestcontainersEngine(container)
 
 
 def _succeeds(*argv: str) -> bool:
