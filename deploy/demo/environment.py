@@ -18,7 +18,7 @@ DRAIN_DEADLINE_S = 8.0
 class Secrets:
     """Made anew for each run."""
 
-    tokens: str
+    token_secret: str
     service_token: str
     dispatcher_token: str
 
@@ -72,7 +72,7 @@ def plan_services(places: Places, edges: int) -> list[Planned]:
             internal_host=HOST,
             public_port=ports["public"],
             internal_port=ports["internal"],
-            token_secret=secrets.tokens,
+            token_secret=secrets.token_secret,
             service_token=secrets.service_token,
         ),
         *(plan_edge(places, name) for name in edge_names(edges)),
@@ -90,7 +90,7 @@ def plan_edge(places: Places, name: str) -> Planned:
         edge_host=HOST,
         edge_port=port,
         edge_url=f"http://{HOST}:{port}",
-        token_secret=places.secrets.tokens,
+        token_secret=places.secrets.token_secret,
         drain_deadline_s=DRAIN_DEADLINE_S,
     )
 

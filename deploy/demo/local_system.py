@@ -71,27 +71,18 @@ class LocalSystem:
         self._usual_ports = usual_ports
         self._stack = ExitStack()
         self._secrets = Secrets(*(secrets.token_urlsafe(32) for _ in range(3)))
+        self.token_secret = self._secrets.token_secret
+        """What students' tokens are made with."""
+        self.service_token = self._secrets.service_token
+        """What callers of the internal API show."""
+        self.dispatcher_token = self._secrets.dispatcher_token
+        """What operators show to the dispatcher."""
         self._ports: dict[str, int] = {}
         self.public_url = ""
         self.internal_url = ""
         self.edge_urls: dict[str, str] = {}
         self.backing: RunningBacking
         self.services: dict[str, ServiceProcess] = {}
-
-    @property
-    def token_secret(self) -> str:
-        """What students' tokens are made with."""
-        return self._secrets.tokens
-
-    @property
-    def service_token(self) -> str:
-        """What callers of the internal API show."""
-        return self._secrets.service_token
-
-    @property
-    def dispatcher_token(self) -> str:
-        """What operators show to the dispatcher."""
-        return self._secrets.dispatcher_token
 
     @property
     def mongodb_uri(self) -> str:
@@ -105,7 +96,7 @@ class LocalSystem:
 
     def mint_token(self, up: str, *, lasts_s: float = TOKEN_LASTS_S) -> str:
         """Return a token that says that its bearer is ``up``; expired where ``lasts_s`` is negative."""
-        return jwt.encode({"sub": up, "exp": time.time() + lasts_s}, self._secrets.tokens, "HS256")
+        return jwt.encode({"sub": up, "exp": time.time() + lasts_s}, self.token_secret, "HS256")
 
     def wait_until_spread(self) -> None:
         """Wait until the gateway sends some students to each of the edges."""

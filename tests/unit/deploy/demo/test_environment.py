@@ -59,6 +59,6 @@ def test_edges_are_started_last_and_named_in_order(edges: int) -> None:
 def test_only_who_needs_a_secret_is_told_it() -> None:
     for one in planned(2):
         told = set(one.env.values())
-        assert (SECRETS.tokens in told) == (one.module in {"api_gateway", "edge_server"})
+        assert (SECRETS.token_secret in told) == (one.module in {"api_gateway", "edge_server"})
         assert (SECRETS.service_token in told) == (one.module == "api_gateway")
         assert (SECRETS.dispatcher_token in told) == (one.module == "dispatcher")
