@@ -196,13 +196,8 @@ def test_a_generator_that_is_late_itself_breaks_what_it_measured() -> None:
     assert broken(late) == ["the generator itself is on time (p99)"]
 
 
-def test_a_result_survives_its_file() -> None:
+def test_a_result_survives_its_file_also_one_of_an_earlier_version() -> None:
     one = result(objectives=Objectives(p99_ms=10))
-    assert Result.model_validate_json(one.model_dump_json()) == one
-
-
-def test_the_file_of_an_earlier_version_still_opens() -> None:
-    one = result()
     saved = json.loads(one.model_dump_json())
     for second in saved["moments"]:
         second["reconnects"] = 0
