@@ -135,8 +135,16 @@ def test_a_container_listens_where_its_ports_say(overlay: str, name: str) -> Non
     one = workload(overlay, name)
     assert sorted(one.ports.values()) == sorted(ports(one.service).values())
     assert one.ports["ops"] == ports(one.service)["ops_port"]
-    for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+    paths = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+    for probe, path in paths.items():
         assert one.container[probe]["httpGet"] == {"path": path, "port": "ops"}
+
+
+@each_overlay
+@each_workload
+def test_a_service_that_starts_on_a_busy_node_is_left_to_start(overlay: str, name: str) -> None:
+    probe = workload(overlay, name).container["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 120
 
 
 @each_overlay
