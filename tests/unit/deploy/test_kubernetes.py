@@ -195,6 +195,16 @@ def test_selectors_find_the_pods_of_one_workload_and_of_no_other(overlay: str, n
 
 
 @each_overlay
+@each_workload
+def test_pods_are_spread_beside_their_own_version_and_not_beside_those_that_an_update_replaces(
+    overlay: str, name: str
+) -> None:
+    version = "controller-revision-hash" if name in of_kind(overlay, "StatefulSet") else "pod-template-hash"
+    for rule in workload(overlay, name).pod["topologySpreadConstraints"]:
+        assert rule["matchLabelKeys"] == [version]
+
+
+@each_overlay
 def test_secrets_are_only_referred_to(overlay: str) -> None:
     assert of_kind(overlay, "Secret") == {}
     secret = {"TOKEN_SECRET", "SERVICE_TOKEN", "DISPATCHER_TOKEN", "MONGODB_URI"}
