@@ -65,6 +65,10 @@ def test_kafka_keeps_its_promises_with_one_broker_less(overlay: str) -> None:
     assert said(workload(overlay, "edge"), "kafka_bootstrap_servers").endswith(f":{listener['port']}")
 
 
+def test_a_node_of_one_s_own_needs_no_zone_to_run_brokers() -> None:
+    assert "rack" not in of_kind("dev", "Kafka")["chat"]["spec"]["kafka"]
+
+
 @each_overlay
 def test_only_the_persister_can_write_the_store(overlay: str) -> None:
     users = of_kind(overlay, "MongoDBCommunity")["chat-mongodb"]["spec"]["users"]
