@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -223,6 +224,24 @@ def test_secrets_are_only_referred_to(overlay: str) -> None:
 )
 def test_a_file_that_is_made_is_as_it_would_be_made_now(file: str, text: str) -> None:
     assert (K8S / file).read_text() == text, text.splitlines()[0]
+
+
+def test_dev_leaves_most_of_a_small_node_to_the_operators_and_to_kubernetes() -> None:
+    asked = 0
+    for one in workloads("dev"):
+        asked += one.spec["replicas"] * milli_cores(one.container)
+    for mongodb in of_kind("dev", "MongoDBCommunity").values():
+        (mongod,) = mongodb["spec"]["statefulSet"]["spec"]["template"]["spec"]["containers"]
+        asked += mongodb["spec"]["members"] * milli_cores(mongod)
+    for pool in of_kind("dev", "KafkaNodePool").values():
+        asked += pool["spec"]["replicas"] * milli_cores(pool["spec"])
+    assert asked <= 1000
+
+
+def milli_cores(part: dict[str, Any]) -> int:
+    """Return what a part requests of a node's cores."""
+    asked = str(part["resources"]["requests"]["cpu"])
+    return int(asked[:-1]) if asked.endswith("m") else 1000 * int(asked)
 
 
 def test_every_overlay_is_tested() -> None:
