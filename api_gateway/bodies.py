@@ -16,8 +16,8 @@ from schemas.refusals import UNSUPPORTED_ENCODING, Refused
 class Bodies(HeldBytes):
     """How many bytes of bodies are being read.
 
-    Each counts by its Content-Length before a byte of it is read; without one, as ``longest_bytes``. While
-    none is being read the next one is, whatever its size. A caller has several only up to ``share`` of all.
+    Each counts by its Content-Length before a byte of it is read; without one, as ``longest_bytes``. A caller
+    has several only up to ``share`` of all.
     """
 
     def __init__(self, *, most_bytes: int, share: float, longest_bytes: int, within_s: float) -> None:
@@ -36,8 +36,7 @@ class Bodies(HeldBytes):
             raise Refused(UNSUPPORTED_ENCODING)
         said = request.content_length
         size = self._longest_bytes if said is None else min(said, self._longest_bytes)
-        if self.bytes:
-            self.admit(caller, size)
+        self.admit(caller, size)
         with self.counted(caller, size):
             try:
                 return await read_in_time(request, self._within_s)

@@ -1,4 +1,7 @@
-"""Bytes that are held for callers: at most so many for all; for each a share of that, or one piece. Pure."""
+"""Bytes that are held for callers: at most so many for all; for each a share of that, or one piece. Pure.
+
+No piece takes more than half of what is left, so that a few large ones leave room for small ones.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,11 +24,11 @@ class HeldBytes:
         self.bytes = 0
 
     def admit(self, caller: str, size: int) -> None:
-        """Raise `Refused` where ``size`` more bytes are too many.
+        """Raise `Refused` where ``size`` more bytes are too many. None are while nothing is held.
 
         Overloaded: for all callers together. Rate limited: for this one, who holds some already.
         """
-        if self.bytes + size > self._most_bytes:
+        if self.bytes and size > (self._most_bytes - self.bytes) / 2:
             self._full.inc()
             raise Refused(OVERLOADED)
         has = self._of_callers.get(caller, 0)

@@ -89,7 +89,7 @@ async def end_one(one: tuple[str, int, str, Sent, "asyncio.Task[bytes]"]) -> Non
     ("full_of", "caller", "refusal", "limit"),
     [
         (["a", "a"], "a", RATE_LIMITED, "bodies of a user"),
-        (["a", "a", "b", "b", "c"], "d", OVERLOADED, "bodies"),
+        (["a", "a", "b", "b"], "c", OVERLOADED, "bodies"),
     ],
 )
 async def test_a_body_for_which_there_is_no_room_is_refused_unread_and_counted(

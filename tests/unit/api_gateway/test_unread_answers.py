@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
 from typing import cast
 from unittest.mock import Mock
 
@@ -11,6 +12,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import BaseTestServer, TestServer
 
 from api_gateway.answers import Api
+from api_gateway.history import MAX_BUNDLE_BYTES
 from api_gateway.ready_response import ReadyResponse
 from api_gateway.routing import reply
 from api_gateway.unread_answers import LONGEST_OF_A_WRITE, UnreadAnswers
@@ -115,10 +117,11 @@ async def test_who_does_not_read_an_answer_in_time_is_closed(mute: list[socket.s
 async def test_what_a_write_answers_is_not_refused_where_a_read_is() -> None:
     unread = UnreadAnswers(most_bytes=0, share=1.0, within_s=9)
     async with await serving(unread) as server, ClientSession() as session:
-        async with session.get(server.make_url("/made")) as answer:
-            assert answer.status == 503
-        async with session.post(server.make_url("/made")) as answer:
-            assert len(await answer.read()) == LONGEST_OF_A_WRITE
+        with unread.counted("another", 1):
+            async with session.get(server.make_url("/made")) as answer:
+                assert answer.status == 503
+            async with session.post(server.make_url("/made")) as answer:
+                assert len(await answer.read()) == LONGEST_OF_A_WRITE
 
 
 async def test_who_does_not_read_what_a_write_answers_in_time_is_closed(mute: list[socket.socket]) -> None:
@@ -144,7 +147,7 @@ async def test_a_first_answer_is_always_kept_and_more_of_one_caller_up_to_their_
     unread.admit("a", 100)
     sending = asyncio.create_task(unread.send(cast(web.BaseRequest, Request()), "a", b"x" * 20))
     await asyncio.sleep(0)
-    for caller, fits, refusal in (("a", 10, RATE_LIMITED), ("b", 80, OVERLOADED)):
+    for caller, fits, refusal in (("a", 10, RATE_LIMITED), ("b", 40, OVERLOADED)):
         unread.admit(caller, fits)
         with pytest.raises(Refused) as refused:
             unread.admit(caller, fits + 1)
@@ -153,6 +156,16 @@ async def test_a_first_answer_is_always_kept_and_more_of_one_caller_up_to_their_
     await sending
     unread.admit("a", 100)
     assert not unread._of_callers, "who has read all is forgotten"
+
+
+def test_beside_a_few_who_read_the_largest_answers_slowly_others_get_theirs() -> None:
+    unread = UnreadAnswers(most_bytes=4 * MAX_BUNDLE_BYTES, share=0.25, within_s=3600)
+    with ExitStack() as held:
+        for up in "abcdefgh":
+            with suppress(Refused):
+                unread.admit(up, MAX_BUNDLE_BYTES)
+                held.enter_context(unread.counted(up, MAX_BUNDLE_BYTES))
+        unread.admit("another", MAX_BUNDLE_BYTES // 2)
 
 
 @pytest.mark.parametrize(
@@ -180,17 +193,17 @@ async def test_a_first_answer_is_always_kept_and_more_of_one_caller_up_to_their_
 async def test_nothing_that_was_made_is_refused_by_its_answer(
     accepted: GroupAccepted | MessageAccepted,
 ) -> None:
-    api = Api(
-        "internal", None, max_body_bytes=1_000, unread=UnreadAnswers(most_bytes=0, share=1.0, within_s=9)
-    )
+    unread = UnreadAnswers(most_bytes=0, share=1.0, within_s=9)
+    api = Api("internal", None, max_body_bytes=1_000, unread=unread)
 
     async def make(_: web.Request) -> ReadyResponse:
         return ReadyResponse(reply(accepted).body, status=202)
 
     api.serve("POST", "/made", make)
-    async with (
-        TestServer(api.application()) as server,
-        ClientSession() as session,
-        session.post(server.make_url("/made")) as answer,
-    ):
-        assert answer.status == 202
+    with unread.counted("another", 1):
+        async with (
+            TestServer(api.application()) as server,
+            ClientSession() as session,
+            session.post(server.make_url("/made")) as answer,
+        ):
+            assert answer.status == 202
