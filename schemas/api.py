@@ -168,7 +168,11 @@ class NewGroup(Request):
 
     name: Name
     users: list[UpNumber] = Field(default_factory=list, max_length=MAX_NEW_MEMBERS)
-    id: GroupId | None = Field(default=None, description="The group's id; made up when left out.")
+    id: GroupId | None = Field(
+        default=None,
+        description="The group's id, such as a new UUID: a retry with it makes no second group. Without one, "
+        "each request makes another group, even one that fails.",
+    )
 
 
 class NewMessage(Request):
