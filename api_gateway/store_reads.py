@@ -41,13 +41,15 @@ class Breaker:
         self._look_at = now + self._timeout_s
         return True
 
-    def succeeded(self) -> None:
-        """A read went well: the store is there."""
-        self._look_at = None
+    def succeeded(self) -> bool:
+        """A read went well: the store is there. Return whether it was away until now."""
+        was_away, self._look_at = self._look_at is not None, None
+        return was_away
 
-    def failed(self, now: float) -> None:
-        """A read failed: the store is away."""
-        self._look_at = now + self._look_again_s
+    def failed(self, now: float) -> bool:
+        """A read failed: the store is away. Return whether it was there until now."""
+        was_there, self._look_at = self._look_at is None, now + self._look_again_s
+        return was_there
 
 
 class StoreReads:
@@ -105,11 +107,12 @@ class StoreReads:
             async with asyncio.timeout(self._timeout_s):
                 found = await read()
         except (StoreUnavailable, TimeoutError) as error:
-            self._breaker.failed(loop.time())
-            log.error("the store is away", extra=logs.facts(error=str(error) or repr(error)))
+            if self._breaker.failed(loop.time()):
+                log.error("the store is away", extra=logs.facts(error=str(error) or repr(error)))
             raise Refused(HISTORY_UNAVAILABLE) from error
         else:
-            self._breaker.succeeded()
+            if self._breaker.succeeded():
+                log.info("the store answers again")
             return found
         finally:
             self._pending -= 1

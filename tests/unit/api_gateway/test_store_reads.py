@@ -84,6 +84,26 @@ async def test_a_store_that_is_away_is_history_unavailable_and_not_asked_again_a
     assert [one.message for one in caplog.records if one.levelno == logging.ERROR] == ["the store is away"]
 
 
+async def test_an_outage_is_one_line_when_it_begins_and_one_when_it_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = FakeStore()
+    store.error = StoreUnavailable("away")
+    reading = reads(store)
+    store.answers.clear()
+    under_way = [asyncio.create_task(code_of(reading.find("messages", {}))) for _ in range(3)]
+    await until(lambda: store.asked == 3)
+    store.answers.set()
+    assert set(await asyncio.gather(*under_way)) == {HISTORY_UNAVAILABLE.code}
+    for error in (store.error, None):
+        store.error = error
+        reading._breaker.failed(asyncio.get_running_loop().time() - 1)
+        await code_of(reading.find("messages", {}))
+    await reading.find("messages", {})
+    assert [one.message for one in caplog.records] == ["the store is away", "the store answers again"]
+
+
 async def test_a_store_that_says_nothing_is_history_unavailable() -> None:
     store = FakeStore()
     store.answers.clear()
