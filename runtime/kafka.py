@@ -228,6 +228,15 @@ async def ends_of(consumer: Any, partitions: Collection[TopicPartition]) -> dict
     return ends
 
 
+def under_replicated(consumer: Any, topic: str) -> int:
+    """Return how many of a topic's partitions lack an in-sync replica, by what the consumer was told last.
+
+    It is told every 30 s (`new_consumer`) by any broker that answers.
+    """
+    told = consumer._client.cluster._partitions.get(topic, {})  # noqa: SLF001 - nothing public says it
+    return sum(len(one.isr) < len(one.replicas) for one in told.values())
+
+
 async def until_reached(make: Any, what: str) -> Any:
     """Return a started client. While no broker answers, say so and try again: services outlive Kafka."""
     with waiting_for("Kafka") as tell:

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from runtime import logs, metrics
 from runtime.budgets import Budget, request_cost
-from runtime.kafka import RETRY_AFTER_S, ends_of, new_consumer, stop_soon
+from runtime.kafka import RETRY_AFTER_S, ends_of, new_consumer, stop_soon, under_replicated
 from runtime.service import Fatal, Service, is_being_cancelled
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -198,7 +198,9 @@ class LogReader:
     async def _watch(self, consumer: AIOKafkaConsumer) -> None:
         """Look whether we move, beside the reading: a partition without a leader answers late."""
         checked: dict[int, int] = {}
+        lacking = metrics.UNDER_REPLICATED.labels(topic=self.topic)
         while True:
+            lacking.set(under_replicated(consumer, self._settings.topic(self.topic)))
             await self._check_progress(consumer, checked)
             checked = dict(self.positions)
             await asyncio.sleep(PROGRESS_CHECK_S)

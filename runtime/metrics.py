@@ -56,6 +56,12 @@ READER_SILENT = Gauge(
     "Rising: no broker answers, or this instance cannot reach one that others may reach.",
     ["topic"],
 )
+UNDER_REPLICATED = Gauge(
+    "chat_reader_under_replicated_partitions",
+    "Partitions of a topic that lack an in-sync replica, as brokers last told this instance. Above 0 for "
+    "minutes: a broker is down or does not keep up; if another one goes, sends are refused.",
+    ["topic"],
+)
 BAD_RECORDS = Counter(
     "chat_bad_records_total",
     "Records that a reader could not read. Rising: look at the dead letters for the reason; records of "

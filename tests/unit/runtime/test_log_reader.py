@@ -3,14 +3,18 @@
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.protocol.metadata import MetadataResponse_v1
 
 from runtime import metrics
 from runtime.budgets import MOST_REQUEST_COST
+from runtime.kafka import under_replicated
 from runtime.log_reader import FETCHES_AT_ONCE, LogReader, Stalled
 from runtime.service import Fatal
 from runtime.settings import KafkaSettings
@@ -34,6 +38,7 @@ class Consumer:
         self.fetches = 0
         self.resting = asyncio.Event()
         self.resumed = asyncio.Event()
+        self._client = SimpleNamespace(cluster=ClusterMetadata())
 
     async def start(self) -> None:
         await self.answers.wait()
@@ -289,3 +294,17 @@ async def test_a_reader_ends_with_what_its_look_at_the_progress_has_found() -> N
     watching = asyncio.create_task(stalls())
     with pytest.raises(Stalled):
         await reader._read(reader.consumer, watching)
+
+
+async def test_a_reader_shows_which_partitions_lack_a_replica() -> None:
+    reader = Reader()
+    partitions = [(0, n, 1, [1, 2, 3], in_sync) for n, in_sync in enumerate(([1, 2, 3], [1, 3]))]
+    told = MetadataResponse_v1([(1, "host", 9092, None)], 1, [(0, topics.MESSAGES, False, partitions)])
+    reader.consumer._client.cluster.update_metadata(told)
+    lacking = metrics.UNDER_REPLICATED.labels(topic=topics.MESSAGES)
+    lacking.set(0)
+    watching = asyncio.create_task(reader._watch(reader.consumer))
+    await asyncio.sleep(0)
+    watching.cancel()
+    assert lacking._value.get() == 1
+    assert under_replicated(reader.consumer, "a topic that nobody has told us of") == 0
