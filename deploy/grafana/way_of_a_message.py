@@ -20,6 +20,21 @@ WAY_OF_A_MESSAGE: Final = Board(
     "Way of a message",
     (
         Row(
+            "0. What all steps need: services and brokers",
+            (
+                Panel(
+                    "Ready",
+                    "Instances that are ready for work. Fewer than run: /readyz of the others says why.",
+                    {"{{job}}": "sum by (job) (chat_ready)"},
+                ),
+                Panel(
+                    "Partitions that lack a replica",
+                    "By topic. Above 0 for long: a broker is down, and another must not go.",
+                    {"{{topic}}": "max by (topic) (chat_reader_under_replicated_partitions)"},
+                ),
+            ),
+        ),
+        Row(
             "1. Where to connect: client → gateway",
             (
                 Panel(
