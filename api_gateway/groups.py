@@ -80,7 +80,7 @@ class Groups:
         group = new.id or new_id()
         self._require_free(group, caller)
         users = dict.fromkeys([caller, *new.users])
-        self._members.require_room(group, users, most=self._max_groups_per_user)
+        self._members.require_few_groups(group, users, most=self._max_groups_per_user)
         self._new_members.spend(caller, len(users))
         return await self._create(group, new.name, users, created_by=caller)
 
@@ -99,7 +99,7 @@ class Groups:
     async def add(self, caller: str, group: str, up: str) -> tuple[MemberAccepted, HTTPStatus]:
         """Add somebody to a group of the caller's, unless they are in too many."""
         self._members.require(group, caller)
-        self._members.require_room(group, [up], most=self._max_groups_per_user)
+        self._members.require_few_groups(group, [up], most=self._max_groups_per_user)
         self._new_members.spend(caller, 1)
         written = await self._join(group, [up])
         return await self._member_accepted(group, up, written, member=True)

@@ -1,6 +1,6 @@
 """Bytes that are held for callers: at most so many for all; for each a share of that, or one piece. Pure.
 
-No piece takes more than half of what is left, so that a few large ones leave room for small ones.
+No piece takes more than half of what is left, so that a few large ones leave enough for small ones.
 """
 
 from collections import Counter

@@ -74,7 +74,7 @@ class MembersOnly:
                 self._in_order[group] = known
         return known.copy()
 
-    def require_room(self, group: str, ups: Iterable[str], *, most: int) -> None:
+    def require_few_groups(self, group: str, ups: Iterable[str], *, most: int) -> None:
         """Raise `Refused` where somebody would be new in the group and is in ``most`` groups or more."""
         full = [up for up in ups if not self.is_member(group, up) and self._memberships.count_of(up) >= most]
         if full:

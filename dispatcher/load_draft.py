@@ -12,12 +12,12 @@ from schemas.assignments import Shard
 FULL: Final = 0.9
 """Of its capacity: an edge that has so many clients is full."""
 
-ROOMY: Final = 0.6
+CALM: Final = 0.6
 """Of its capacity: up to here an edge is calm enough to take back."""
 
 SMALLEST_PART: Final = 1 / 10
 """Of its giver's capacity: no smaller share is cut off. An edge offers half of its fullest shard, then a
-quarter, an eighth and so on, until somebody has room."""
+quarter, an eighth and so on, until somebody has headroom."""
 
 SMALLEST_WHOLE_SHARD: Final = 1 / 8
 """Of its holder's clients: a whole shard that has so many is given before another is cut."""
@@ -42,7 +42,7 @@ class LoadDraft:
         self._serving = serving
         self._loads = loads
         self._draft: Draft | None = None
-        self._rooms: Ranking | None = None
+        self._by_headroom: Ranking | None = None
         self._fullest: Ranking | None = None
 
     @property
@@ -58,18 +58,18 @@ class LoadDraft:
 
     def is_full(self, edge: str) -> bool:
         """Whether some of its clients have to go elsewhere."""
-        return self._room(edge) <= 0
+        return self._headroom(edge) <= 0
 
     def stays_calm(self, shard: Shard, edge: str) -> bool:
         """Say whether ``edge`` could take a whole shard and stay below the mark."""
-        room = ROOMY * self._loads[edge].capacity - self.crowd.clients[edge]
-        return room > 0 and self.crowd.between(shard.edge, shard.start, shard.end) <= room
+        headroom = CALM * self._loads[edge].capacity - self.crowd.clients[edge]
+        return headroom > 0 and self.crowd.between(shard.edge, shard.start, shard.end) <= headroom
 
     def relieve(self, edge: str) -> bool:
-        """Give parts of a full edge to those with most room, until it is full no more.
+        """Give parts of a full edge to those with most headroom, until it is full no more.
 
-        Return False where nobody has room even for a small part. Clients who all stand at one point can't be
-        divided: more room would not help them.
+        Return False where nobody has headroom even for a small part. Clients who all stand at one point can't
+        be divided: more headroom would not help them.
         """
         for _ in range(MAX_PARTS):
             if not self.is_full(edge):
@@ -78,10 +78,10 @@ class LoadDraft:
             largest = next(parts, None)
             if largest is None:
                 break
-            taker = self.roomiest()
-            room = self._room(taker)
+            taker = self.most_headroom()
+            headroom = self._headroom(taker)
             sized = ((part, self.crowd.between(edge, *part)) for part in chain([largest], parts))
-            part = next((part for part, clients in sized if clients < room), None)
+            part = next((part for part, clients in sized if clients < headroom), None)
             if part is None:
                 return False
             self.give(edge, taker, *part)
@@ -92,7 +92,7 @@ class LoadDraft:
         self.draft.give(Piece.between(start, end), to_edge)
         self.crowd.give(from_edge, to_edge, start, end)
         self.touched |= {from_edge or to_edge, to_edge}
-        rankings = [ranking for ranking in (self._rooms, self._fullest) if ranking is not None]
+        rankings = [ranking for ranking in (self._by_headroom, self._fullest) if ranking is not None]
         for edge in self.taking & {from_edge, to_edge}:
             for ranking in rankings:
                 ranking.changed(edge)
@@ -128,7 +128,7 @@ class LoadDraft:
         low, high = max(low, atom_at(start) + 1), min(high, atom_at(end) - 1)
         return point_of_atom(roundest(low, goal, high)) if low <= high else None
 
-    def _room(self, edge: str) -> float:
+    def _headroom(self, edge: str) -> float:
         """Return how many clients it can take before it is full."""
         return FULL * self._loads[edge].capacity - self.crowd.clients[edge]
 
@@ -136,11 +136,11 @@ class LoadDraft:
         """Return the share of its capacity that ``edge`` has to serve, or would have with so many more."""
         return (self.crowd.clients[edge] + more) / self._loads[edge].capacity
 
-    def roomiest(self) -> str:
-        """Return the edge with most room."""
-        if self._rooms is None:
-            self._rooms = Ranking(self.taking, lambda edge: -self._room(edge))
-        return self._rooms.first()
+    def most_headroom(self) -> str:
+        """Return the edge with most headroom."""
+        if self._by_headroom is None:
+            self._by_headroom = Ranking(self.taking, lambda edge: -self._headroom(edge))
+        return self._by_headroom.first()
 
     def fullest(self) -> str:
         """Return the edge that serves the largest share of its capacity."""

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Final
 
 from dispatcher.crowd import Loads
-from dispatcher.load_draft import FULL, ROOMY, LoadDraft
+from dispatcher.load_draft import CALM, FULL, LoadDraft
 from dispatcher.shard_draft import point_of_atom
 from dispatcher.shard_table import Bounds, Move, ShardTable, moves_between
 from schemas.assignments import Shard
@@ -24,7 +24,7 @@ GROWTH: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Balanced:
-    """What load makes of a table: the next one, its moves, and who is full and found no room.
+    """What load makes of a table: the next one, its moves, and who is full and found no headroom.
 
     ``clients`` says how many each edge that reported has to serve by the new table, and ``edges_wanted`` how
     many edges should serve: see `_wanted`.
@@ -95,16 +95,16 @@ def _beside(shards: tuple[Shard, ...], givers: frozenset[str]) -> Iterator[tuple
 def _wanted(serving: int, draft: LoadDraft, loads: Loads, *, crowded: bool) -> int:
     """Return how many edges should serve.
 
-    More where a full one finds no room: as many as have all clients half-way between the marks. One fewer
+    More where a full one finds no headroom: as many as have all clients half-way between the marks. One fewer
     where all that the emptiest has fits easily on the others.
     """
     capacity = sum(loads[edge].capacity for edge in draft.taking)
     connected = sum(draft.crowd.clients[edge] for edge in draft.taking)
     if crowded:
-        enough = ceil(2 * connected * len(draft.taking) / ((FULL + ROOMY) * capacity))
+        enough = ceil(2 * connected * len(draft.taking) / ((FULL + CALM) * capacity))
         return max(serving + 1, min(enough, GROWTH * serving))
     if serving < 2 or len(draft.taking) < serving:
         return max(1, serving)
     spare = min(draft.taking, key=lambda edge: (draft.crowd.clients[edge], edge))
-    fits = connected <= ROOMY * (capacity - loads[spare].capacity)
+    fits = connected <= CALM * (capacity - loads[spare].capacity)
     return serving - 1 if fits else serving

@@ -1,7 +1,7 @@
 """How edges that come and go take and leave parts while many are connected: by clients, not by width. Pure.
 
 The rule of shares (shard_table.py) asks here first. Width says little then: who holds a narrow part of a
-crowded digit has no room for more of it.
+crowded digit has no headroom for more of it.
 """
 
 from typing import Final
@@ -28,9 +28,9 @@ def shared_by_load(
     """Return the shards when ``serving`` edges hold all of them.
 
     Return None where load says too little: one of them has not reported, or all clients together are no more
-    than `CROWDED`. What none of them holds goes to a neighbour or to the edge with most room, cut until its
-    taker stays within `_limit`. An edge that holds nothing takes about half of what the fullest has. Nothing
-    else moves. An edge that left without a report counts as if it had the mean number of clients.
+    than `CROWDED`. What none of them holds goes to a neighbour or to the edge with most headroom, cut until
+    its taker stays within `_limit`. An edge that holds nothing takes about half of what the fullest has.
+    Nothing else moves. An edge that left without a report counts as if it had the mean number of clients.
     """
     if not serving <= loads.keys():
         return None
@@ -66,15 +66,15 @@ def _place(draft: LoadDraft, orphan: Piece, holder: str | None, limit: float) ->
         piece = waiting.pop()
         part = point_of_atom(piece.start), point_of_atom(piece.end)
         clients = draft.crowd.between(holder, *part)
-        roomiest = draft.roomiest()
-        takers = (*draft.draft.neighbours(piece), roomiest)
+        most_free = draft.most_headroom()
+        takers = (*draft.draft.neighbours(piece), most_free)
         taker = next((edge for edge in takers if draft.fullness(edge, clients) <= limit), None)
-        if taker is None and draft.fullness(roomiest, clients) - draft.fullness(roomiest) > CRUMB:
+        if taker is None and draft.fullness(most_free, clients) - draft.fullness(most_free) > CRUMB:
             border = draft.border(holder, *part, 1 / 2)
             if border is not None:
                 waiting += [Piece.between(border, part[1]), Piece.between(part[0], border)]
                 continue
-        draft.give(holder, taker or roomiest, *part)
+        draft.give(holder, taker or most_free, *part)
 
 
 def _take_share(draft: LoadDraft, edge: str, limit: float) -> None:

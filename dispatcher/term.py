@@ -54,7 +54,7 @@ class Term:
         self.edges_wanted = 0
         """How many edges should serve. 0 until load was looked at."""
         self.stuck: tuple[str, ...] = ()
-        """Edges that are full and found no room."""
+        """Edges that are full and found no headroom."""
         self._some_deaf_since: float | None = None
         self._pace = pace
         self._balanced_at = 0.0

@@ -39,14 +39,14 @@ class Arrivals:
         """Whether nobody knows yet whose connection this is."""
         return eio_sid in self._since
 
-    def require_room(self, now: float) -> None:
-        """Raise `NoRoom` where nobody more may begin to connect now."""
+    def require_capacity(self, now: float) -> None:
+        """Raise `NoCapacity` where nobody more may begin to connect now."""
         if len(self._since) >= self._most:
             metrics.LIMIT_HITS.labels(limit="handshakes").inc()
-            raise refusing.NoRoom
+            raise refusing.NoCapacity
         if self._budget.left(now) < 1:
             metrics.LIMIT_HITS.labels(limit="connects").inc()
-            raise refusing.NoRoom
+            raise refusing.NoCapacity
 
     def begin(self, eio_sid: str, now: float) -> None:
         """A connection is there, and nobody knows whose.
@@ -95,7 +95,7 @@ def gate(
             elif request.method == "GET":
                 if eio_sid is None:
                     _require_small_head(request)
-                    arrivals.require_room(asyncio.get_running_loop().time())
+                    arrivals.require_capacity(asyncio.get_running_loop().time())
                 elif not _upgrades(request):
                     return await polls.answer(request, eio_sid, handler)
             return await handler(request)

@@ -42,7 +42,7 @@ class PolledBodies:
             raise Refused(UNSUPPORTED_ENCODING)
         if self._reading >= ((self._most + 1) // 2 if is_newcomer else self._most):
             metrics.LIMIT_HITS.labels(limit="bodies").inc()
-            raise refusing.NoRoom if is_newcomer else Refused(OVERLOADED)
+            raise refusing.NoCapacity if is_newcomer else Refused(OVERLOADED)
         if is_newcomer:
             request = request.clone(client_max_size=self._most_of_newcomer)
         self._reading += 1

@@ -122,7 +122,7 @@ class Publisher:
     def _admit(self, key: bytes, message_id: str, sent: SendMessage, now: float) -> Pending:
         group = sent.room.encode()
         in_order = self._in_order[partition_of(group, self._partitions)]
-        self._require_room(in_order, now)
+        self._require_capacity(in_order, now)
         value = message_value(
             id=message_id, group=sent.room, up=sent.up, message=sent.message, sent_at=sent.timestamp
         )
@@ -136,7 +136,7 @@ class Publisher:
         self._writer.put(pending)
         return pending
 
-    def _require_room(self, in_order: deque[Pending], now: float) -> None:
+    def _require_capacity(self, in_order: deque[Pending], now: float) -> None:
         if len(self._pending) >= self._max_pending:
             raise Refused(OVERLOADED)
         _forget_settled(in_order)

@@ -102,7 +102,7 @@ class Sessions:
     def _admit(self, sid: str, auth: object) -> tuple[Client, Mapping[str, int]]:
         if len(self._rooms.clients) >= self._capacity:
             metrics.LIMIT_HITS.labels(limit="clients").inc()
-            raise refusing.NoRoom
+            raise refusing.NoCapacity
         identity, since = self._handshake.authenticate(auth)
         self._handshake.require_budget(identity.up)
         return self._handshake.client(sid, identity, self._engine_socket(sid)), since
@@ -115,8 +115,8 @@ class Sessions:
             self._refuse(oldest, TOO_MANY_CONNECTIONS)
 
     def _way_on(self, error: Exception, auth: object) -> str | None:
-        """Return another edge's URL for a client that finds no room here, if its token is good."""
-        if not isinstance(error, refusing.NoRoom):
+        """Return another edge's URL for a client that finds no capacity here, if its token is good."""
+        if not isinstance(error, refusing.NoCapacity):
             return None
         try:
             identity, _ = self._handshake.authenticate(auth)

@@ -84,7 +84,7 @@ class Batch:
         return self.records >= self._limits.records or self.bytes >= self._limits.bytes
 
     @property
-    def room(self) -> int:
+    def free(self) -> int:
         """How many records may still be added; a batch with bytes to spare takes one of any size."""
         return self._limits.records - self.records
 

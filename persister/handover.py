@@ -1,6 +1,6 @@
 """Where reading and writing meet: one batch fills while the one before it is written.
 
-This bounds memory: while the store is away the batch is full, and reading waits for room.
+This bounds memory: while the store is away the batch is full, and reading waits.
 """
 
 import asyncio
@@ -22,26 +22,26 @@ class Handover:
         self._clock = clock
         self._some = asyncio.Event()
         self._full = asyncio.Event()
-        self._room = asyncio.Event()
+        self._not_full = asyncio.Event()
         self._last_bad: Ends = {}
         """Each partition's newest bad record: it counts once, and is read until its letter is written."""
         self.open = Batch(limits, 0)
-        self._room.set()
+        self._not_full.set()
 
     def renew(self, epoch: int) -> None:
         """Open an empty batch. What is in the one before is dropped, unless the caller has it."""
         self.open = Batch(self._limits, epoch)
         self._some.clear()
         self._full.clear()
-        self._room.set()
+        self._not_full.set()
 
-    async def wait_for_room(self) -> int:
+    async def wait_while_full(self) -> int:
         """Return how many records may be added, once it is one or more."""
-        await self._room.wait()
-        return self.open.room
+        await self._not_full.wait()
+        return self.open.free
 
     async def add(self, epoch: int, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
-        """Add a partition's next records, read in ``epoch``, waiting for room.
+        """Add a partition's next records, read in ``epoch``, waiting while the batch is full.
 
         Those of an epoch that is over are dropped: a later batch with them would commit their offsets, and so
         those of the records before them, which were dropped unwritten.
@@ -49,7 +49,7 @@ class Handover:
         now = self._clock()
         for record in records:
             if self.open.full:
-                await self._room.wait()
+                await self._not_full.wait()
                 now = self._clock()
             if self.open.epoch != epoch:
                 return
@@ -59,7 +59,7 @@ class Handover:
                 metrics.BAD_RECORDS.labels(topic=of_any_generation(partition.topic)).inc()
             self.open.add(partition, taken, now)
             if self.open.full:
-                self._room.clear()
+                self._not_full.clear()
                 self._full.set()
                 self._some.set()
         if self.open.records:

@@ -117,15 +117,15 @@ class Pipeline:
         """
         begun = None
         while True:
-            room = await self._handover.wait_for_room()
-            epoch, taken = await self._reader.poll(room)
+            free = await self._handover.wait_while_full()
+            epoch, taken = await self._reader.poll(free)
             self._interrupted_by = None
             if epoch != begun and (starts := {tp: n for tp, n in self._reader.starts.items() if n}):
                 begun = epoch
                 self._uncommitted.note(starts)
             for tp, records in taken.items():
                 await self._handover.add(epoch, tp, records)
-            if taken and sum(map(len, taken.values())) < room:
+            if taken and sum(map(len, taken.values())) < free:
                 await asyncio.sleep(FETCH_EVERY_S)
 
     async def _write(self) -> None:

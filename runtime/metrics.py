@@ -79,8 +79,8 @@ PRODUCER_REBUILDS = Counter(
 )
 REFUSALS = Counter(
     "chat_refusals_total",
-    "Requests and events that were refused, by code; connects without room count as limit hits instead. "
-    "'unavailable' and 'overloaded' rising: people feel it.",
+    "Requests and events that were refused, by code; connects beyond the capacity count as limit hits "
+    "instead. 'unavailable' and 'overloaded' rising: people feel it.",
     ["code"],
 )
 LIMIT_HITS = Counter(

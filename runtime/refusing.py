@@ -20,7 +20,7 @@ _lines: Final = Budget(LINES_PER_S, LINES_AT_ONCE)
 """Of refusals that are told at INFO: strangers may be refused as often as they like. All are counted."""
 
 
-class NoRoom(Refused):
+class NoCapacity(Refused):
     """``overloaded`` for a client that is not connected yet, and is told to come later or elsewhere.
 
     It is counted as the limit that was hit, not in ``chat_refusals_total``, whose ``overloaded`` wakes an
@@ -44,7 +44,7 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
     else:
         refused = Refused(INTERNAL)
         log.error("failed unexpectedly", exc_info=error, extra=logs.facts(request_id=request_id, **facts))
-    if not isinstance(refused, NoRoom):
+    if not isinstance(refused, NoCapacity):
         metrics.REFUSALS.labels(code=refused.refusal.code).inc()
     return {"error": refused.body(request_id).model_dump(exclude_none=True)}
 

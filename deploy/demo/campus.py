@@ -68,7 +68,7 @@ async def run_campus(system: LocalSystem, stopping: asyncio.Event) -> None:
         await internal.fill(university.groups, university.students)
         cohort = next(group.members for group in university.groups if group.id == COHORT)
         chatting = cohort[:CHATTING]
-        # Small edges may have no room for all who chat until there are more of them.
+        # Small edges may have no capacity for all who chat until there are more of them.
         scaling = EdgeScaling(system, session, EdgeCount(least=len(system.edges)))
         async with (
             _in_background([scaling.run]),

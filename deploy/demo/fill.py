@@ -33,10 +33,10 @@ class InternalApi:
 
         Raises RuntimeError with the first write that failed.
         """
-        room = asyncio.Semaphore(AT_ONCE)
+        slots = asyncio.Semaphore(AT_ONCE)
 
         async def one(write: Callable[[], Awaitable[None]]) -> None:
-            async with room:
+            async with slots:
                 await write()
                 progress()
 

@@ -7,7 +7,7 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dispatcher.load_draft import FULL, ROOMY
+from dispatcher.load_draft import CALM, FULL
 from tests.dispatch_simulation.curve import Point
 from tests.dispatch_simulation.run import Step
 
@@ -35,7 +35,7 @@ def _draw_run(title: str, steps: Sequence[Step], charts: Sequence[Axes]) -> None
     fullness.plot(minutes, [step.fullest for step in steps], label="fullest")
     fullness.plot(minutes, [step.p99 for step in steps], label="p99")
     fullness.plot(minutes, [step.mean for step in steps], label="mean")
-    _finish(fullness, f"{title}: how full edges are", "minutes", marks=(ROOMY, FULL))
+    _finish(fullness, f"{title}: how full edges are", "minutes", marks=(CALM, FULL))
     shards.plot(minutes, [step.shards / max(1, step.serving) for step in steps])
     _finish(shards, "Shards an edge", "minutes", marks=(1,))
     moved.plot(minutes, list(accumulate(step.moved for step in steps)))

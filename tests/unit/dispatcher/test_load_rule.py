@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.crowd import Crowd, Load, Loads
-from dispatcher.load_draft import FULL, ROOMY
+from dispatcher.load_draft import CALM, FULL
 from dispatcher.load_rule import balanced
 from dispatcher.shard_table import Move, ShardTable, edges_changed, moves_between
 from schemas.assignments import Shard, TableAssigned
@@ -54,7 +54,7 @@ def step(table: ShardTable, loads: Loads) -> tuple[ShardTable, tuple[Move, ...]]
             assert result.clients[taker] < mark[taker] + TINY
         else:
             assert gave[giver] == 1
-            assert result.clients[taker] <= ROOMY * loads[taker].capacity + TINY
+            assert result.clients[taker] <= CALM * loads[taker].capacity + TINY
     full = sum(move.reason == "full" for move in result.moves)
     assert len(result.table.shards) <= len(table.shards) + full - (len(result.moves) - full)
     if all(load.spread is not None for load in loads.values()):
@@ -95,17 +95,17 @@ def walk(history: list[Loaded]) -> list[ShardTable]:
 def test_the_documented_split() -> None:
     """The edge of digit 3 is full: 03, 13, 23, 33, 43 stay, 53, 63, 73, 83, 93 go to one other edge."""
     table = grown(10)
-    full, roomy = edge_of(table, "3"), edge_of(table, "7")
-    result = balanced(table, {**even(table, 700), full: Load(900, 1000), roomy: Load(100, 1000)})
+    full, calm = edge_of(table, "3"), edge_of(table, "7")
+    result = balanced(table, {**even(table, 700), full: Load(900, 1000), calm: Load(100, 1000)})
     assert [(move.label, move.from_edge, move.to_edge, move.reason) for move in result.moves] == [
-        ("3[5-9]", full, roomy, "full")
+        ("3[5-9]", full, calm, "full")
     ]
     holders = published(result.table)
     assert {holders.shard_of(f"up2019012{tens}3").edge for tens in "01234"} == {full}
-    assert {holders.shard_of(f"up2019012{tens}3").edge for tens in "56789"} == {roomy}
+    assert {holders.shard_of(f"up2019012{tens}3").edge for tens in "56789"} == {calm}
     assert [shard.label for shard in result.table.shards] == [*"012", "3[0-4]", "3[5-9]", *"456789"]
     assert result.clients[full] == pytest.approx(450)
-    assert result.clients[roomy] == pytest.approx(550)
+    assert result.clients[calm] == pytest.approx(550)
 
 
 def test_a_half_is_split_again_by_halves() -> None:
@@ -179,10 +179,10 @@ def test_a_part_goes_where_most_room_is_not_where_fewest_are() -> None:
 
 def test_what_was_split_three_times_comes_together_again() -> None:
     before = grown(10)
-    full, roomy, table = edge_of(before, "3"), edge_of(before, "7"), before
+    full, calm, table = edge_of(before, "3"), edge_of(before, "7"), before
     for _ in range(20):
         for _ in range(3):
-            table, moves = step(table, {**even(table, 700), full: Load(950, 1000), roomy: Load(0, 3000)})
+            table, moves = step(table, {**even(table, 700), full: Load(950, 1000), calm: Load(0, 3000)})
             assert moves
         table = settled(table, even(table, 10))
         assert table == before

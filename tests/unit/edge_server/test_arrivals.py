@@ -17,23 +17,23 @@ def arrivals(**changes: Any) -> Arrivals:
 def test_only_so_many_handshakes_are_under_way_at_once() -> None:
     here = arrivals(max_handshakes=3)
     for n in range(3):
-        here.require_room(0.0)
+        here.require_capacity(0.0)
         here.begin(f"s{n}", 0.0)
     with pytest.raises(Refused) as refused:
-        here.require_room(0.0)
+        here.require_capacity(0.0)
     assert refused.value.refusal is OVERLOADED
     here.end("s1")
-    here.require_room(0.0)
+    here.require_capacity(0.0)
 
 
 def test_only_so_many_begin_in_a_second() -> None:
     here = arrivals(connects_per_s=10, connects_burst=5)
     for n in range(5):
-        here.require_room(0.0)
+        here.require_capacity(0.0)
         here.begin(f"s{n}", 0.0)
     with pytest.raises(Refused):
-        here.require_room(0.0)
-    here.require_room(0.3)
+        here.require_capacity(0.0)
+    here.require_capacity(0.3)
 
 
 def test_handshakes_that_take_too_long_are_told_oldest_first() -> None:

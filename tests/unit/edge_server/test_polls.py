@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edge_server.polls import PolledBodies
 from edge_server.settings import EdgeSettings
 from runtime import metrics
-from runtime.refusing import NoRoom
+from runtime.refusing import NoCapacity
 from schemas.refusals import OVERLOADED, SLOW_REQUEST, Refused
 from tests.unit.edge_server.gated_edge import an_edge
 from tests.waiting import eventually
@@ -179,14 +179,15 @@ async def test_so_many_bodies_are_read_at_once_and_past_half_of_them_only_studen
         body = cast(web.Request, Body(ends, client_goes=client_goes))
         reading = asyncio.create_task(bodies.read(body, is_newcomer=is_newcomer))
         await asyncio.sleep(0)
-        has_room = len(under_way) < (most / 2 if is_newcomer else most)
-        if has_room and not client_goes:
+        has_capacity = len(under_way) < (most / 2 if is_newcomer else most)
+        if has_capacity and not client_goes:
             under_way.append(reading)
         else:
             with pytest.raises(Refused) as refused:
                 await reading
-            assert refused.value.refusal is (SLOW_REQUEST if has_room else OVERLOADED)
-            assert isinstance(refused.value, NoRoom) is (is_newcomer and not has_room), "that wakes somebody"
+            assert refused.value.refusal is (SLOW_REQUEST if has_capacity else OVERLOADED)
+            wakes_nobody = isinstance(refused.value, NoCapacity)
+            assert wakes_nobody is (is_newcomer and not has_capacity)
     assert not any(reading.done() for reading in under_way)
     ends.set()
     await asyncio.gather(*under_way)

@@ -103,10 +103,10 @@ def partition_of(record: ConsumerRecord) -> TopicPartition:
     return TopicPartition(record.topic, record.partition)
 
 
-ROOMY = Limits(records=1_000, bytes=10**9, age_s=1.0)
+LARGE = Limits(records=1_000, bytes=10**9, age_s=1.0)
 
 
-def batch_of(log: Iterable[ConsumerRecord], limits: Limits = ROOMY, now: float = 0.0) -> Batch:
+def batch_of(log: Iterable[ConsumerRecord], limits: Limits = LARGE, now: float = 0.0) -> Batch:
     batch = Batch(limits, epoch=1)
     for record in log:
         batch.add(partition_of(record), read(record), now)

@@ -8,7 +8,7 @@ from persister.batch import Batch, Limits
 from persister.read_records import Fold, NewMessage, Poison, read
 from tests.records import consumed
 from tests.unit.persister import records as make
-from tests.unit.persister.records import ROOMY, batch_of, logs, partition_of
+from tests.unit.persister.records import LARGE, batch_of, logs, partition_of
 
 
 @given(logs())
@@ -52,7 +52,7 @@ def test_a_batch_is_full_exactly_at_its_limits(log: list[ConsumerRecord], record
     for record in log:
         if batch.full:
             break
-        assert batch.room == records - batch.records
+        assert batch.free == records - batch.records
         batch.add(partition_of(record), read(record), 0.0)
         added += record.serialized_key_size + max(0, record.serialized_value_size)
         assert batch.full == (batch.records >= records or added >= size)
@@ -61,11 +61,11 @@ def test_a_batch_is_full_exactly_at_its_limits(log: list[ConsumerRecord], record
 
 @given(logs(), st.lists(st.floats(0, 100), min_size=40, max_size=40))
 def test_a_batch_is_as_old_as_its_first_record(log: list[ConsumerRecord], clock: list[float]) -> None:
-    batch = Batch(ROOMY, epoch=1)
+    batch = Batch(LARGE, epoch=1)
     for record, now in zip(log, clock, strict=False):
         batch.add(partition_of(record), read(record), now)
     if log:
-        assert batch.due_at == clock[0] + ROOMY.age_s
+        assert batch.due_at == clock[0] + LARGE.age_s
         assert batch.oldest_ms == min(record.timestamp for record in log)
 
 

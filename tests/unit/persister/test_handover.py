@@ -47,7 +47,7 @@ async def test_records_leave_in_order_and_no_batch_is_over_its_limit(count: int,
 async def test_a_full_batch_makes_the_reader_wait() -> None:
     between = handover(3)
     adding = asyncio.create_task(between.add(0, TP, log_of(5)))
-    waiting = asyncio.create_task(between.wait_for_room())
+    waiting = asyncio.create_task(between.wait_while_full())
     for _ in range(20):
         await asyncio.sleep(0)
     assert not adding.done()
@@ -101,7 +101,7 @@ async def test_a_bad_record_that_is_read_again_is_counted_once() -> None:
     assert bad.get() == before + 2
 
 
-async def test_a_reader_that_waited_for_room_drops_the_rest_when_the_epoch_ends() -> None:
+async def test_a_reader_that_waited_drops_the_rest_when_the_epoch_ends() -> None:
     between = handover(2)
     adding = asyncio.create_task(between.add(0, TP, log_of(5)))
     for _ in range(20):
