@@ -30,15 +30,16 @@ class GatewaySettings(
 ):
     """The gateway: REST for clients and for the solution, in front of Kafka and MongoDB."""
 
-    gateway_host: str = Field(default="127.0.0.1", description="Where the public API listens.")
+    gateway_host: str = Field(default="127.0.0.1", description="Address on which the public API is served.")
     public_port: int = Field(default=8000, ge=0, le=65535, description="Port of the public API.")
     internal_host: str = Field(
-        default="127.0.0.1", description="Where the solution-internal API listens; never public."
+        default="127.0.0.1",
+        description="Address on which the internal API is served; it must never be public.",
     )
-    internal_port: int = Field(default=3000, ge=0, le=65535, description="Port of the solution-internal API.")
+    internal_port: int = Field(default=3000, ge=0, le=65535, description="Port of the internal API.")
     service_token: Annotated[Annotated[SecretStr, Field(min_length=16)] | None, EMPTY_IS_UNSET] = Field(
         default=None,
-        description="What callers of the internal API must show; without it that API is off.",
+        description="Token that callers of the internal API must show; without it, that API is off.",
     )
     max_body_bytes: Bytes = Field(
         default=131_072,
@@ -48,64 +49,73 @@ class GatewaySettings(
     max_bodies_bytes: Bytes = Field(
         default=33_554_432,
         ge=1_048_576,
-        description="Bytes of request bodies that may be on their way; past that they are refused unread.",
+        description="Bytes of request bodies in transit; beyond this, bodies are refused unread.",
     )
     max_unread_bytes: Bytes = Field(
         default=67_108_864,
         ge=33_554_432,
-        description="Bytes of large answers that clients have yet to read; past that they are refused.",
+        description="Bytes of large answers that clients have not read yet; beyond this, large answers "
+        "are refused.",
     )
     answer_within_s: Seconds = Field(
-        default=30.0, gt=0, description="Seconds in which a client must have read a large answer."
+        default=30.0, gt=0, description="Seconds within which a client must have read a large answer."
     )
     requests_per_s_per_user: PerSecond = Field(
-        default=100.0, description="Requests to the public API that one user may make in a second."
+        default=100.0, description="Requests per second that one user may make to the public API."
     )
     requests_burst_per_user: Count = Field(
-        default=500, ge=1, description="Requests to the public API that one user may make at once."
+        default=500, ge=1, description="Requests that one user may make to the public API at once."
     )
     max_reads_per_user: Count = Field(
-        default=8, ge=1, description="Reads of history and names that one user may have under way at once."
+        default=8, ge=1, description="Maximum number of concurrent reads of history and names by one user."
     )
     bundle_within_s: Seconds = Field(
         default=30.0,
         gt=0,
-        description="Seconds that a page of each of a user's groups may take, its wait for a turn included.",
+        description="Seconds that a bundle (a page of each of a user's groups) may take, including the "
+        "wait for its turn.",
     )
     new_members_per_s_per_user: PerSecond = Field(
         default=20.0,
-        description="Members that one user may add to groups in a second; removing who is none counts, too.",
+        description="Members per second that one user may add to groups. Removing somebody who is not a "
+        "member counts, too.",
     )
     new_members_burst_per_user: Count = Field(
         default=10_000,
         ge=1,
-        description="Members that one user may add at once; past that they wait until it is made up for.",
+        description="Members that one user may add at once; after that, the user has to wait until the "
+        "excess is made up for.",
     )
     max_groups_per_user: Count = Field(
         default=1_000,
         ge=1,
-        description="Groups of one user; past that only the internal API adds them to another.",
+        description="Groups that one user may be in; beyond this, only the internal API adds them to "
+        "another one.",
     )
-    known_tokens: Count = Field(default=20_000, ge=1, description="Verified tokens that are remembered.")
+    known_tokens: Count = Field(
+        default=20_000, ge=1, description="Number of verified tokens that are remembered."
+    )
     known_token_s: Seconds = Field(
         default=60.0, gt=0, description="Seconds after which a remembered token is verified again."
     )
     max_pending_writes: Count = Field(
-        default=10_000, ge=1, description="Records that may wait for their ack at the same time."
+        default=10_000, ge=1, description="Maximum number of records that wait for their ack."
     )
     wait_stored_ms: Milliseconds = Field(
         default=5_000,
         ge=0,
-        description="Milliseconds that a write waits until MongoDB shows it, before it answers 202.",
+        description="Milliseconds that a write waits until MongoDB has it before the answer is 202.",
     )
     max_waiting_writes: Count = Field(
-        default=2_000, ge=1, description="Writes that may wait for MongoDB; others answer 202."
+        default=2_000,
+        ge=1,
+        description="Maximum number of writes that wait for MongoDB; further ones answer 202 at once.",
     )
     read_timeout_ms: Milliseconds = Field(
-        default=4_000, ge=100, description="Milliseconds after which a read has failed."
+        default=4_000, ge=100, description="Milliseconds after which a read counts as failed."
     )
     max_pending_reads: Count = Field(
-        default=256, ge=1, description="Reads of MongoDB that may be under way at the same time."
+        default=256, ge=1, description="Maximum number of concurrent reads of MongoDB."
     )
 
     @property

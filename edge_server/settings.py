@@ -26,17 +26,26 @@ EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing listens by it
 class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, TokenSettings, TracingSettings):
     """The edge server: Socket.IO for clients, in front of Kafka."""
 
-    edge_name: EdgeId = Field(default="edge-1", description="This edge's name, the same across restarts.")
-    edge_host: str = Field(default="127.0.0.1", description="Where clients' connections are accepted.")
-    edge_port: int = Field(default=5001, ge=0, le=65535, description="Port of clients' connections.")
+    edge_name: EdgeId = Field(
+        default="edge-1", description="Name of this edge; it must stay the same across restarts."
+    )
+    edge_host: str = Field(
+        default="127.0.0.1", description="Address on which client connections are accepted."
+    )
+    edge_port: int = Field(default=5001, ge=0, le=65535, description="Port for client connections.")
     edge_url: str = Field(
         default="",
         max_length=500,
-        description="Where clients reach this edge, by http or https, without a path; empty: http://host:port.",
+        description="URL at which clients reach this edge: http or https, without a path. Empty: "
+        "http://host:port.",
     )
-    edge_capacity: Count = Field(default=10_000, ge=1, description="Clients that this edge can hold.")
+    edge_capacity: Count = Field(
+        default=10_000, ge=1, description="Number of clients that this edge can hold."
+    )
     ping_interval_s: Seconds = Field(default=25.0, gt=0, description="Seconds between pings to a client.")
-    ping_timeout_s: Seconds = Field(default=20.0, gt=0, description="Seconds that a pong may take.")
+    ping_timeout_s: Seconds = Field(
+        default=20.0, gt=0, description="Seconds within which a pong must arrive."
+    )
     max_frame_bytes: Bytes = Field(
         default=2_097_152, ge=65_536, description="Larger frames close the connection (code 1009)."
     )
@@ -46,74 +55,79 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     max_unfinished_bytes: Bytes = Field(
         default=67_108_864,
         ge=0,
-        description="Bytes of unfinished messages, over all websockets. While there are more, a message "
-        "longer than MAX_EVENT_BYTES closes its connection (code 1009) before it has ended.",
+        description="Bytes of unfinished messages, over all websockets. Above this, a connection whose "
+        "unfinished message is longer than MAX_EVENT_BYTES is closed (code 1009).",
     )
     max_connections_per_user: Count = Field(
-        default=20, ge=1, description="Connections of one user; the oldest is closed where more come."
+        default=20,
+        ge=1,
+        description="Maximum number of connections of one user; beyond this, the oldest is closed.",
     )
     max_pending_sends: Count = Field(
-        default=20_000, ge=1, description="Messages that may wait for their ack at the same time."
+        default=20_000, ge=1, description="Maximum number of messages that wait for their ack."
     )
     max_pending_sends_per_client: Count = Field(
-        default=200, ge=1, description="Messages of one client that may wait for their ack."
+        default=200, ge=1, description="Maximum number of messages of one client that wait for their ack."
     )
     events_per_s_per_client: PerSecond = Field(
-        default=200.0, description="Events that one connection may send in a second."
+        default=200.0, description="Events per second that one connection may send."
     )
     events_burst_per_client: Count = Field(
         default=1_000,
         ge=1,
-        description="Events that one connection may send at once. An event counts 1 more for each KiB, but "
-        "never more than this. Who goes on until as much again was refused is closed.",
+        description="Events that one connection may send at once. An event counts one more for each KiB, "
+        "but never more than this. A connection that continues until as much again was "
+        "refused is closed.",
     )
     messages_per_s_per_user: PerSecond = Field(
-        default=200.0, description="Messages that one user may send in a second, over all connections."
+        default=200.0, description="Messages per second that one user may send, over all connections."
     )
     messages_burst_per_user: Count = Field(
         default=1_000,
         ge=1,
-        description="Messages that one user may send at once. A message counts 1 more for each KiB, but "
+        description="Messages that one user may send at once. A message counts one more for each KiB, but "
         "never more than this.",
     )
     resumed_bytes_per_s_per_user: PerSecond = Field(
         default=1_048_576.0,
-        description="Bytes of missed messages that one user is sent in a second; the others are in history.",
+        description="Bytes of missed messages per second that one user is sent; the rest is in history.",
     )
     resumed_bytes_burst_per_user: Bytes = Field(
         default=16_777_216, ge=0, description="Bytes of missed messages that one user is sent at once."
     )
     connects_per_s: PerSecond = Field(
-        default=1_000.0, description="Connections that may begin in a second; others are told to wait."
+        default=1_000.0, description="Connections per second that may begin; further ones are told to wait."
     )
     connects_burst: Count = Field(
-        default=5_000, ge=1, description="Connections that may begin at once, after a quiet time."
+        default=5_000, ge=1, description="Connections that may begin at once after a quiet time."
     )
     connects_per_s_per_user: PerSecond = Field(
         default=2.0,
-        description="Connects of one user in a second, over all devices; each counts 1, and 1 more for every "
-        "100 of its user's groups.",
+        description="Connects per second of one user, over all devices. Each counts 1, and 1 more for "
+        "every 100 groups of the user.",
     )
     connects_burst_per_user: Count = Field(
         default=250,
         ge=1,
-        description="Connects of one user at once, counted in the same way. It must hold what is usual: "
-        "after a restart or a move all devices come at once, and 20 of a user in 1000 groups count 220.",
+        description="Connects of one user at once, counted in the same way. It must allow for normal use: "
+        "after a restart or a move all devices connect at once, and 20 devices of a user in "
+        "1000 groups count 220.",
     )
-    max_handshakes: Count = Field(
-        default=2_000, ge=1, description="Connections whose handshake may be under way at the same time."
-    )
+    max_handshakes: Count = Field(default=2_000, ge=1, description="Maximum number of concurrent handshakes.")
     handshake_within_s: Seconds = Field(
-        default=20.0, gt=0, description="Seconds in which a connection must have shown its token."
+        default=20.0, gt=0, description="Seconds within which a connection must have shown its token."
     )
     max_bodies: Count = Field(
-        default=200, ge=1, description="Bodies of polling clients that may be read at the same time."
+        default=200,
+        ge=1,
+        description="Maximum number of bodies of polling clients that are read at the same time.",
     )
     max_buffered_bytes: Bytes = Field(
         default=1_048_576,
         ge=65_536,
-        description="A client with more unread bytes than this, plus 192 for each group that it came with, "
-        "is closed. One that has missed more than half of this is told of a hole.",
+        description="A client with more unread bytes than this, plus 192 for each group that it had at "
+        "the connect, is closed. A client that has missed more than half of this is told to "
+        "read history instead.",
     )
     max_queued_packets: Count = Field(
         default=5_000,
@@ -123,16 +137,16 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     window_bytes: Bytes = Field(
         default=67_108_864,
         ge=0,
-        description="Size of the recent log that is kept for resuming clients.",
+        description="Size in bytes of the recent log that is kept for resuming clients.",
     )
     window_records: Count = Field(
         default=200_000,
         ge=0,
-        description="Records of the recent log that are kept for resuming clients.",
+        description="Number of records of the recent log that are kept for resuming clients.",
     )
     move_clients_per_s: PerSecond = Field(
         default=100.0,
-        description="Clients that are told to move in a second; more only where DRAIN_DEADLINE_S needs it.",
+        description="Clients per second that are told to move; more only if DRAIN_DEADLINE_S requires it.",
     )
     move_within_s: Seconds = Field(
         default=10.0, gt=0, description="Seconds after which a client that was told to move is closed."
@@ -140,17 +154,18 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     drain_deadline_s: Seconds = Field(
         default=30.0,
         ge=0,
-        description="Seconds that a stopping edge waits for its clients to move away; 0: none.",
+        description="Seconds that a stopping edge waits for its clients to move away. 0: it does not wait.",
     )
     shutdown_deadline_s: Seconds = Field(
         default=45.0,
         gt=0,
-        description="Seconds that a clean stop may take, the drain included, before the process ends anyway.",
+        description="Seconds that a clean stop may take, including the drain, before the process ends "
+        "anyway.",
     )
     settle_on_stop_ms: Milliseconds = Field(
         default=3_000,
         ge=0,
-        description="Milliseconds that pending messages may take when stopping.",
+        description="Milliseconds that a stopping edge waits for pending messages.",
     )
 
     @field_validator("edge_url")

@@ -16,21 +16,21 @@ class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSe
     """The persister: from the log into MongoDB. Several share the partitions as one consumer group."""
 
     persister_group: str = Field(
-        default="persister", min_length=1, max_length=200, description="The consumer group's name."
+        default="persister", min_length=1, max_length=200, description="Name of the consumer group."
     )
     session_timeout_ms: int = Field(
         default=10_000,
         ge=MIN_SESSION_TIMEOUT_MS,
         le=MAX_SESSION_TIMEOUT_MS,
-        description="Milliseconds of silence after which the group gives a persister's partitions away; "
-        "brokers take 6000 or more.",
+        description="Milliseconds of silence after which the group gives a persister's partitions to "
+        "others; brokers accept 6000 or more.",
     )
     flush_after_records: int = Field(
-        default=500, ge=1, le=10_000, description="A batch with as many records is written."
+        default=500, ge=1, le=10_000, description="A batch with this many records is written."
     )
     flush_after_ms: int = Field(
         default=10,
         ge=0,
         le=10_000,
-        description="A batch this old is written; while the store is busy the next one fills anyway.",
+        description="A batch of this age is written; while the store is busy, the next one keeps filling.",
     )

@@ -46,24 +46,24 @@ class SettingsPart(BaseSettings):
 class ServiceSettings(SettingsPart):
     """What every service can be told."""
 
-    ops_host: str = Field(default="127.0.0.1", description="Where health and metrics listen.")
-    ops_port: int = Field(default=9100, ge=0, le=65535, description="Port of health and metrics.")
+    ops_host: str = Field(default="127.0.0.1", description="Address on which health and metrics are served.")
+    ops_port: int = Field(default=9100, ge=0, le=65535, description="Port for health and metrics.")
     log_dir: str = Field(
         default="logs",
-        description="Folder of the log files, another for each process: two would rotate each other's away. "
-        "Empty: no files.",
+        description="Folder for the log files. Each process needs its own, because two would rotate each "
+        "other's files away. Empty: no files.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least severe lines that are logged."
+        default="info", description="Lowest level of lines that are logged."
     )
     log_stdout: Literal["json", "text", "none"] = Field(
-        default="json", description="How lines are written to stdout."
+        default="json", description="Format of the lines on stdout."
     )
     max_open_connections: Count = Field(
         default=20_000,
         ge=10,
-        description="HTTP connections that a port holds at once; one more is closed unread. Websockets do "
-        "not count.",
+        description="Maximum number of open HTTP connections per port; further ones are closed unread. "
+        "Websockets do not count.",
     )
     shutdown_deadline_s: Seconds = Field(
         default=10.0,
@@ -78,32 +78,34 @@ class KafkaSettings(SettingsPart):
     kafka_bootstrap_servers: str = Field(
         default="127.0.0.1:9092",
         min_length=1,
-        description="Brokers, as host:port with commas between.",
+        description="Brokers, as host:port, separated by commas.",
     )
     kafka_durable: bool = Field(
         default=True,
-        description="False only for the in-memory development broker: no idempotence, no transactions.",
+        description="Set to false only for the in-memory development broker, which has no idempotence and "
+        "no transactions.",
     )
     kafka_partitions: int = Field(
         default=12,
         ge=1,
         le=MAX_PARTITIONS,
-        description="Partitions of the keyed topics; never changed in place.",
+        description="Number of partitions of the keyed topics; it must never change in place.",
     )
     kafka_generation: int = Field(
         default=1,
         ge=1,
         le=1000,
-        description="Which topics hold the log: one more each time that partitions grew; only "
-        "`python -m persister.grow` makes those of 2 and more.",
+        description="Which generation of topics holds the log. It rises by one each time the number of "
+        "partitions grows; only `python -m persister.grow` creates the topics of generation 2 "
+        "and later.",
     )
     kafka_replication_factor: int = Field(
-        default=1, ge=1, le=9, description="Replicas of the topics that we create; 3 in production."
+        default=1, ge=1, le=9, description="Replicas of the topics that the services create; 3 in production."
     )
     kafka_request_timeout_ms: Milliseconds = Field(
         default=15_000,
         ge=1_000,
-        description="Milliseconds after which an unanswered request has failed.",
+        description="Milliseconds after which an unanswered request counts as failed.",
     )
 
     @field_validator("kafka_bootstrap_servers")
@@ -113,7 +115,7 @@ class KafkaSettings(SettingsPart):
         for broker in brokers.split(","):
             found = _BROKER.fullmatch(broker.strip())
             if found is None or not 0 < int(found[1]) < 65_536:
-                raise ValueError("must be host:port, with commas between")
+                raise ValueError("must be host:port, separated by commas")
         return brokers
 
     def topic(self, name: str) -> str:
@@ -126,11 +128,11 @@ class WebSettings(SettingsPart):
 
     allowed_origins: str = Field(
         default="*",
-        description="Origins of web pages that may connect or call, with commas between; * for all: "
-        "identity is a token, never a cookie.",
+        description="Origins of web pages that may connect or call, separated by commas. * allows all: a "
+        "client is identified by its token, never by a cookie.",
     )
     body_within_s: Seconds = Field(
-        default=10.0, gt=0, description="Seconds in which a request's body must have been sent."
+        default=10.0, gt=0, description="Seconds within which a request's body must arrive."
     )
 
     @property
@@ -145,13 +147,13 @@ class SendSettings(SettingsPart):
     send_timeout_ms: Milliseconds = Field(
         default=5_000,
         ge=100,
-        description="Milliseconds that what is written may wait for its durable ack.",
+        description="Milliseconds that a write may wait for its durable ack.",
     )
     refuse_when_waiting_ms: Milliseconds = Field(
         default=2_000,
         ge=100,
-        description="Writes are refused at once while the oldest of their partition waits this many "
-        "milliseconds for the log.",
+        description="Writes are refused at once while the oldest write of their partition has waited this "
+        "many milliseconds for the log.",
     )
 
     @model_validator(mode="after")
@@ -165,15 +167,15 @@ class MongoSettings(SettingsPart):
     """How to reach MongoDB."""
 
     mongodb_uri: SecretStr = Field(
-        default=SecretStr("mongodb://127.0.0.1:27017"), description="The store's URI."
+        default=SecretStr("mongodb://127.0.0.1:27017"), description="URI of the store."
     )
     mongodb_database: str = Field(
         default="uni4all_chat",
         pattern=r"""^[^/\\. "$*<>:|?]{1,63}$""",
-        description="The database's name, as MongoDB allows it.",
+        description="Name of the database; it must be a valid name in MongoDB.",
     )
     mongodb_timeout_ms: Milliseconds = Field(
-        default=3_000, ge=100, description="Milliseconds after which an operation has failed."
+        default=3_000, ge=100, description="Milliseconds after which an operation counts as failed."
     )
 
     @field_validator("mongodb_uri")
@@ -194,26 +196,29 @@ class TokenSettings(SettingsPart):
 
     token_algorithms: Annotated[tuple[Literal["HS256", "RS256", "ES256"], ...], NoDecode] = Field(
         default=("HS256",),
-        description="Algorithms that are accepted, with commas between.",
+        description="Accepted algorithms, separated by commas.",
     )
     token_secret: SecretStr | None = Field(
-        default=None, description="Shared secret of HS256, 32 bytes or more."
+        default=None, description="Shared secret for HS256, at least 32 bytes."
     )
     token_jwks: Annotated[str | None, EMPTY_IS_UNSET] = Field(
-        default=None, description="File or https URL of the public keys of RS256 and ES256."
+        default=None, description="File or https URL with the public keys for RS256 and ES256."
     )
     token_audience: Annotated[str | None, EMPTY_IS_UNSET] = Field(
-        default=None, description="Required aud claim, when set."
+        default=None, description="Required aud claim, if set."
     )
     token_issuer: Annotated[str | None, EMPTY_IS_UNSET] = Field(
-        default=None, description="Required iss claim, when set."
+        default=None, description="Required iss claim, if set."
     )
-    token_up_claim: str = Field(default="sub", min_length=1, description="The claim with the UP number.")
+    token_up_claim: str = Field(
+        default="sub", min_length=1, description="Name of the claim that holds the UP number."
+    )
     token_leeway_s: float = Field(
         default=10.0,
         ge=0,
         le=300,
-        description="Seconds that the issuer's clock may be ahead of ours: for nbf and iat, never for exp.",
+        description="Seconds by which the issuer's clock may be ahead of ours. This applies to nbf and "
+        "iat, never to exp.",
     )
 
     @field_validator("token_algorithms", mode="before")
@@ -227,16 +232,16 @@ class TokenSettings(SettingsPart):
     def _is_long_enough(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         size = len(secret.get_secret_value().encode()) if secret else 0
         if "HS256" in info.data.get("token_algorithms", ()) and size < MIN_SECRET_BYTES:
-            raise ValueError(f"must have {MIN_SECRET_BYTES} bytes or more where HS256 is accepted")
+            raise ValueError(f"must have {MIN_SECRET_BYTES} bytes or more if HS256 is accepted")
         return secret
 
     @field_validator("token_jwks")
     @classmethod
     def _is_there(cls, jwks: str | None, info: ValidationInfo) -> str | None:
         if set(info.data.get("token_algorithms", ())) - {"HS256"} and not jwks:
-            raise ValueError("must be set where RS256 or ES256 is accepted")
+            raise ValueError("must be set if RS256 or ES256 is accepted")
         if jwks and not jwks.startswith("https://") and not _is_file(jwks):
-            raise ValueError("must be an https URL, or a file that is there")
+            raise ValueError("must be an https URL, or an existing file")
         return jwks
 
 
@@ -254,7 +259,7 @@ class TracingSettings(SettingsPart):
     otel_exporter_otlp_endpoint: str = Field(
         default="",
         pattern="^(https?://.+)?$",
-        description="An OTLP collector's base URL (http/protobuf); empty: no traces, at no cost.",
+        description="Base URL of an OTLP collector (http/protobuf). Empty: no traces, at no cost.",
     )
     otel_traces_sampler: Literal[
         "always_on",
@@ -265,5 +270,5 @@ class TracingSettings(SettingsPart):
         "parentbased_traceidratio",
     ] = Field(default="parentbased_always_on", description="Which messages and requests are traced.")
     otel_traces_sampler_arg: float = Field(
-        default=1.0, ge=0, le=1, description="The part of them that a traceidratio sampler takes."
+        default=1.0, ge=0, le=1, description="The share of them that a traceidratio sampler takes."
     )
