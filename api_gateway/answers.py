@@ -200,7 +200,7 @@ def as_refused(error: Exception) -> Refused | None:
     if isinstance(error, web.HTTPException) and 400 <= error.status < 500:
         return Refused(_BY_STATUS.get(error.status, INVALID_PAYLOAD))
     if isinstance(error, web.RequestPayloadError):
-        return Refused(INVALID_PAYLOAD, "body: Not as its headers say")
+        return Refused(INVALID_PAYLOAD, "body: Does not match its headers")
     return None
 
 

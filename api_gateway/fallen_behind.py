@@ -83,6 +83,9 @@ class FallenBehind:
         if (fault is None) == self._is_behind:
             self._is_behind = fault is not None
             if fault:
-                log.error("others follow the log and this gateway does not", extra=logs.facts(fault=fault))
+                log.error(
+                    "this gateway has fallen behind the log, and others have not",
+                    extra=logs.facts(fault=fault),
+                )
             else:
-                log.info("the log is followed again")
+                log.info("this gateway follows the log again")

@@ -57,7 +57,7 @@ class Posting:
         (written,) = await self._writer.write(topics.MESSAGES, record)
         if log.isEnabledFor(logging.DEBUG):
             key = message_key(message.group, message.up, message.id)
-            log.debug("a message stands in the log", extra=logs.facts(message=key, seq=written.offset))
+            log.debug("a message is in the log", extra=logs.facts(message=key, seq=written.offset))
         return await self._settled(message, written)
 
     async def _settled(self, message: MessageSent, written: Place) -> tuple[MessageAccepted, HTTPStatus]:

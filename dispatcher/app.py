@@ -24,7 +24,7 @@ async def start(service: Service, settings: DispatcherSettings) -> None:
     service.health.ready("kafka", leadership.fault)
     Operators(settings, leadership, published).add_routes(service.ops)
     port = await service.open_ops()
-    log.info("operators are answered", extra=logs.facts(port=port))
+    log.info("the operators' page is served", extra=logs.facts(port=port))
     if not settings.kafka_durable:
         log.warning("this broker has no transactions: never run a second dispatcher with it")
     await ensure_topics(settings, [topics.EDGE_STATUS, topics.ASSIGNMENTS])

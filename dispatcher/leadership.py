@@ -72,7 +72,7 @@ class Leadership:
                 log.warning("fenced: another dispatcher leads")
             except (KafkaError, OSError, Stalled, TimeoutError) as error:
                 self._fault = f"not in the group: {type(error).__name__}"
-                log.warning("taking part is interrupted", extra=logs.facts(error=repr(error)))
+                log.warning("participation is interrupted", extra=logs.facts(error=repr(error)))
             await asyncio.sleep(RETRY_AFTER_S)
 
     def _leads_well(self) -> bool:
@@ -126,4 +126,4 @@ class Leadership:
             metrics.EDGES_WANTED.set(0)
             metrics.EDGE_NAMESAKES.set(0)
             metrics.EDGES.clear()
-            log.info("leads no longer")
+            log.info("no longer leads")

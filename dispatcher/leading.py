@@ -192,7 +192,7 @@ class Leader:
         for edge in namesakes.keys() - self._namesakes:
             known, other = term.reports.edges[edge].url, namesakes[edge]
             log.warning(
-                "two edges have one name", extra=logs.facts(edge=edge, url=known, not_heard_url=other)
+                "two edges have the same name", extra=logs.facts(edge=edge, url=known, not_heard_url=other)
             )
         self._namesakes = frozenset(namesakes)
 

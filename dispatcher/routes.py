@@ -84,7 +84,7 @@ class Operators:
         try:
             await self._wishes.drain(request.match_info["edge"], False)
         except ValidationError as error:
-            raise Refused(NOT_FOUND, "No edge can have this name.") from error
+            raise Refused(NOT_FOUND, "An edge cannot have this name.") from error
         return {"ok": True}
 
     async def _edges_asked(self, request: web.Request) -> Shown:

@@ -48,7 +48,7 @@ class Wishes:
                     self._newer.clear()
                     await self._newer.wait()
         except (KafkaError, OSError, TimeoutError) as error:
-            raise Refused(UNAVAILABLE, "No dispatcher has granted this yet. Ask again.") from error
+            raise Refused(UNAVAILABLE, "No dispatcher has done this yet. Try again.") from error
 
     async def _write(self, wish: DrainAsked | EdgesAsked) -> None:
         """Wishes are rare: each has a producer of its own, which no earlier failure can have broken."""

@@ -75,7 +75,9 @@ class CutOff:
         self._leaving = list(self._rooms.clients.values()) if cut_off else []
         random.shuffle(self._leaving)
         if cut_off:
-            log.error("cut off from the log: clients go", extra=logs.facts(clients=len(self._leaving)))
+            log.error(
+                "cut off from the log: clients are closed", extra=logs.facts(clients=len(self._leaving))
+            )
         else:
             log.info("the log answers again")
 

@@ -94,7 +94,7 @@ class Delivery:
         if self._window.add(entry):
             if self._rooms.is_watched(entry.group):
                 if self._debugs:
-                    log.debug("a message is handed on", extra=logs.facts(message=_id(entry), seq=entry.seq))
+                    log.debug("a message is delivered", extra=logs.facts(message=_id(entry), seq=entry.seq))
                 self._give(entry)
             self.on_settled(entry)
         else:

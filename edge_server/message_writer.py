@@ -155,7 +155,9 @@ class MessageWriter:
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
-            log.error("writing a partition failed", exc_info=error, extra=logs.facts(topic=topics.MESSAGES))
+            log.error(
+                "a write to a partition failed", exc_info=error, extra=logs.facts(topic=topics.MESSAGES)
+            )
         if self._waiting[partition]:
             self._plan(partition)
         else:

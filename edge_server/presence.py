@@ -65,14 +65,14 @@ class Presence:
             async with asyncio.timeout(deadline_s):
                 await self._departed.join()
         except TimeoutError:
-            log.warning("departures are not shown", extra=logs.facts(waiting=self._departed.qsize()))
+            log.warning("departures cannot be shown", extra=logs.facts(waiting=self._departed.qsize()))
 
     def _show_soon(self, up: str) -> None:
         try:
             self._departed.put_nowait(up)
         except asyncio.QueueFull:
             metrics.LIMIT_HITS.labels(limit="departures").inc()
-            log.warning("a departure is not shown", extra=logs.facts(waiting=self._departed.qsize()))
+            log.warning("a departure cannot be shown", extra=logs.facts(waiting=self._departed.qsize()))
 
     async def _write_departures(self) -> None:
         """Write what waits, together: an edge that stops has no time for one after the other."""
@@ -89,7 +89,7 @@ class Presence:
             if up not in self._shown:
                 await self._write(up, False)
         except (KafkaError, OSError) as error:
-            log.warning("a departure is not shown yet", extra=logs.facts(error=repr(error)))
+            log.warning("a departure cannot be shown yet", extra=logs.facts(error=repr(error)))
             await asyncio.sleep(RETRY_AFTER_S)
             self._show_soon(up)
         finally:

@@ -170,7 +170,7 @@ class Publisher:
         if pending is not None and entry.frame is not None:
             metrics.ACK_SECONDS.observe(self._loop.time() - pending.since)
             if self._debugs:
-                _debug("a message stands in the log", pending, partition=entry.partition, seq=entry.seq)
+                _debug("a message is in the log", pending, partition=entry.partition, seq=entry.seq)
             self._end(pending, entry)
 
     def _refuse_lost(self, entry: Entry) -> None:

@@ -222,7 +222,7 @@ class SocketEvents:
 def _read(kind: type[Event], client: Client, payload: tuple[object, ...]) -> Event:
     """Return the validated payload. It must be of the token's user, whatever it says."""
     if not payload or not isinstance(payload[0], dict):
-        raise Refused(INVALID_PAYLOAD, "payload: an object is needed")
+        raise Refused(INVALID_PAYLOAD, "payload: Input should be an object")
     event = checked(kind, payload[0])
     if getattr(event, "up", client.up) != client.up:
         raise Refused(UP_MISMATCH)

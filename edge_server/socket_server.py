@@ -220,7 +220,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     def _refused_unread(self, data: object) -> Refused | None:
         """Return why something is refused without being parsed."""
         if not isinstance(data, str) or data[:1] in _BINARY:
-            return Refused(INVALID_PAYLOAD, "Only text events are taken.")
+            return Refused(INVALID_PAYLOAD, "Only text events are accepted.")
         return Refused(TOO_LARGE) if is_larger(data, self._settings.max_event_bytes) else None
 
     async def _close_unread(self, eio_sid: str) -> None:

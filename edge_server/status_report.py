@@ -103,7 +103,7 @@ class StatusReport:
                 await asyncio.shield(taken)
         except (KafkaError, OSError, TimeoutError) as error:
             self._silent_since = began if self._silent_since is None else self._silent_since
-            log.warning("a status report is not written", extra=logs.facts(error=repr(error)))
+            log.warning("a status report was not written", extra=logs.facts(error=repr(error)))
 
     def _hear(self, taken: "asyncio.Future[RecordMetadata]") -> None:
         if not taken.cancelled() and taken.exception() is None:

@@ -115,7 +115,7 @@ class FitnessRun:
             after = await look(session, self._target.watched)
         for failure in asked:
             if failure is not None:
-                log.warning("a location could not be had: %s", failure)
+                log.warning("a location could not be obtained: %s", failure)
         gateways = [name for name in before if "gateway" in name and name in after]
         used_s = sum(after[name].cpu_s - before[name].cpu_s for name in gateways)
         return answered / used_s if answered and used_s > 0 else None

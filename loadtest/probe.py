@@ -143,7 +143,7 @@ class Probe:
             log.warning("down: %s", error)
         except Exception:
             failed = UNEXPECTED
-            log.exception("down, by what a look should not meet")
+            log.exception("down, because of an unexpected error")
         self._count(began, failed)
         return not failed
 

@@ -104,7 +104,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         except (KafkaError, OSError, asyncio.CancelledError) as error:
             if is_being_cancelled():
                 raise
-            log.warning("the group was not left in order", extra=logs.facts(error=repr(error)))
+            log.warning("the consumer group could not be left", extra=logs.facts(error=repr(error)))
 
     def fault(self) -> str | None:
         """Say whether the group has given us partitions yet."""
@@ -165,7 +165,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
             self._failed_commits += 1
             log.info("a rebalance came before a commit", extra=logs.facts(failures=self._failed_commits))
             if self._failed_commits >= FAILED_COMMITS:
-                raise Stalled("the group takes no commit from this member") from error
+                raise Stalled("the group accepts no commit from this member") from error
         else:
             self._failed_commits = 0
 

@@ -135,7 +135,7 @@ class Pipeline:
             try:
                 await self._writer.write(batch, wanted=partial(self._is_ours, batch))
             except NoLongerOursError:
-                log.info("a batch is another's now", extra=logs.facts(records=batch.records))
+                log.info("a batch now belongs to another persister", extra=logs.facts(records=batch.records))
                 continue
             finally:
                 self._writing = None

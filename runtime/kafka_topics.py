@@ -92,7 +92,8 @@ async def _check_config(admin: Any, topic: topics.Topic, name: str) -> None:
     if code:
         # Not everybody lets services read this, and nothing is wrong with the topic by that.
         log.warning(
-            "how a topic is kept is not known", extra=logs.facts(topic=name, error=for_code(code).__name__)
+            "the configuration of a topic cannot be read",
+            extra=logs.facts(topic=name, error=for_code(code).__name__),
         )
         return
     found = {entry[0]: entry[1] for entry in entries}

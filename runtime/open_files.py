@@ -30,6 +30,6 @@ def require(connections: int) -> None:
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed != resource.RLIM_INFINITY and allowed < connections + SPARE:
         log.error(
-            "too few open files are allowed: connections past them will be reset without a word",
+            "too few open files are allowed: connections beyond that will be reset silently",
             extra=logs.facts(allowed=allowed, needed=connections + SPARE),
         )

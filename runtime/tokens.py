@@ -56,9 +56,9 @@ class TokenVerifier:
         self._keys: dict[str | None, jwt.PyJWK] = {}
         # Settings are checked when they are read, copies of them are not; and anybody knows an empty secret.
         if "HS256" in settings.token_algorithms and len((self._secret or "").encode()) < MIN_SECRET_BYTES:
-            raise Fatal(f"TOKEN_SECRET must have {MIN_SECRET_BYTES} bytes or more where HS256 is accepted")
+            raise Fatal(f"TOKEN_SECRET must have {MIN_SECRET_BYTES} bytes or more if HS256 is accepted")
         if set(settings.token_algorithms) - {"HS256"} and not settings.token_jwks:
-            raise Fatal("TOKEN_JWKS must be set where RS256 or ES256 is accepted")
+            raise Fatal("TOKEN_JWKS must be set if RS256 or ES256 is accepted")
 
     async def start(self, service: Service) -> None:
         """Load the public keys and keep them fresh, where there are any.

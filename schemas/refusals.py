@@ -30,9 +30,9 @@ class Refusal:
 
 
 BAD_JSON: Final = Refusal("bad_json", 400, "This is not valid JSON of valid Unicode.")
-BAD_REQUEST: Final = Refusal("bad_request", 400, "This is no HTTP request that can be read.", floods=True)
-INVALID_PAYLOAD: Final = Refusal("invalid_payload", 422, "A field is missing or not as it should be.")
-TOO_LARGE: Final = Refusal("too_large", 413, "This is larger than is allowed.")
+BAD_REQUEST: Final = Refusal("bad_request", 400, "This is not a readable HTTP request.", floods=True)
+INVALID_PAYLOAD: Final = Refusal("invalid_payload", 422, "A field is missing or wrong.")
+TOO_LARGE: Final = Refusal("too_large", 413, "This is larger than allowed.")
 UNKNOWN_EVENT: Final = Refusal("unknown_event", 400, "There is no such event.")
 MISSING_TOKEN: Final = Refusal("missing_token", 401, "A token is needed.")
 INVALID_TOKEN: Final = Refusal("invalid_token", 401, "This token is not valid.")
@@ -46,11 +46,13 @@ RATE_LIMITED: Final = Refusal(
     "rate_limited", 429, "Too many requests. Wait before the next one.", retry_after_s=1, floods=True
 )
 SLOW_REQUEST: Final = Refusal("slow_request", 408, "The request came too slowly.")
-UNSUPPORTED_ENCODING: Final = Refusal("unsupported_encoding", 415, "Bodies are taken uncompressed only.")
+UNSUPPORTED_ENCODING: Final = Refusal("unsupported_encoding", 415, "Only uncompressed bodies are accepted.")
 SLOW_CLIENT: Final = Refusal("slow_client", 408, "Messages were read too slowly.")
-TOO_MANY_CONNECTIONS: Final = Refusal("too_many_connections", 409, "You have connected once more elsewhere.")
+TOO_MANY_CONNECTIONS: Final = Refusal(
+    "too_many_connections", 409, "You have too many connections: this one is the oldest."
+)
 OVERLOADED: Final = Refusal(
-    "overloaded", 503, "Too much is going on. Try again.", retry_after_s=1, floods=True
+    "overloaded", 503, "The system is overloaded. Try again.", retry_after_s=1, floods=True
 )
 UNAVAILABLE: Final = Refusal(
     "unavailable",

@@ -312,7 +312,7 @@ function newId() {
 function write(group, text) {
   const mine = { id: newId(), up: state.up, message: text, timestamp: Date.now(), state: "sending" };
   // An edge refuses what is too large, but hangs up on a frame that is, at each try: such a one is never sent.
-  if (text.length > MAX_TEXT_BYTES) Object.assign(mine, { state: "failed", why: "This is larger than is allowed." });
+  if (text.length > MAX_TEXT_BYTES) Object.assign(mine, { state: "failed", why: "This is larger than allowed." });
   group.pending.push(mine);
   showRoom({ toBottom: true });
   if (mine.state !== "failed") send(group, mine);

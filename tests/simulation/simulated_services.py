@@ -126,7 +126,7 @@ class SimulatedDispatcher:
         try:
             await self._lead()
         except (KafkaError, TimeoutError) as error:
-            self.process.trace(f"{self.process.name} leads no longer: {error!r}")
+            self.process.trace(f"{self.process.name} no longer leads: {error!r}")
         finally:
             self.leads = False
 

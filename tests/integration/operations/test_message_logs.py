@@ -36,7 +36,7 @@ async def test_a_message_is_followed_from_its_sender_s_edge_to_its_members_edges
         await listener.got("olá")
     said = lines_about(caplog, message_key(group, speaker.up, ack["id"]))
     assert sorted(said) == (
-        ["a message is handed on", "a message is handed on", "a message stands in the log"]
+        ["a message is delivered", "a message is delivered", "a message is in the log"]
         if level == logging.DEBUG
         else []
     )

@@ -131,6 +131,6 @@ def test_a_second_edge_of_the_same_name_is_counted_and_told_once_while_it_report
     here.read(here.tick(), record(report("a")), record(report("a", url="http://other")))
     here.read(record(report("a", url="http://other")))
     assert namesakes() == 1
-    assert [one.getMessage() for one in caplog.records].count("two edges have one name") == 1
+    assert [one.getMessage() for one in caplog.records].count("two edges have the same name") == 1
     here.pass_ticking(3.5)
     assert namesakes() == 0

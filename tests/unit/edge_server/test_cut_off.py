@@ -127,4 +127,4 @@ def test_an_outage_is_an_error_that_is_said_once(caplog: pytest.LogCaptureFixtur
     edge.connect(3)
     edge.run(1.0)
     said = [one.message for one in caplog.records if one.levelno == logging.ERROR]
-    assert said == ["cut off from the log: clients go"]
+    assert said == ["cut off from the log: clients are closed"]
