@@ -39,6 +39,8 @@ export function newGroup(id, name) {
   };
 }
 
+export const isHere = (group) => state.groups.get(group.id) === group;
+
 /** What somebody is called: by their number, until a name is known; the log may hold one that is empty. */
 export const nameOf = (up) => state.people.get(up)?.name || up;
 

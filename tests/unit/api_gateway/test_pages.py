@@ -1,5 +1,7 @@
 """Files for browsers are sent once: who shows that they have a version is told so, whatever lies between."""
 
+import re
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -76,3 +78,12 @@ async def test_a_page_comes_zipped_only_to_who_takes_that(given: tuple[str, ...]
     ):
         assert (answer.headers.get("Content-Encoding") == "gzip") is zipped
         assert await answer.read() == b"{}"
+
+
+def test_a_page_fetches_its_modules_at_once_and_each_imports_only_those_listed_before_it() -> None:
+    page = (pages.WEB / "index.html").read_text()
+    listed = re.findall(r'<(?:link rel="modulepreload" href|script src)="/web/(\w+\.js)"', page)
+    assert sorted(listed) == sorted(module.name for module in pages.WEB.glob("*.js"))
+    for at, name in enumerate(listed):
+        imported = re.findall(r'from "\./(.+)"', (pages.WEB / name).read_text())
+        assert set(imported) <= set(listed[:at]), name

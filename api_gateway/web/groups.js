@@ -1,0 +1,90 @@
+// The groups: which there are, making one, and opening and closing one's room.
+
+import { loadNewest } from "./messages.js";
+import { $, focusGroup, showGroups, showRoom } from "./paint.js";
+import { loadNames, nameAuthors, showPeople } from "./people.js";
+import { ask, explain, read, TOKEN_CODES } from "./rest.js";
+import { fillBox } from "./sending.js";
+import { keep, newGroup, state } from "./state.js";
+
+export const narrow = matchMedia("(max-width: 47.5rem)");
+
+export async function loadGroups() {
+  const { groups } = await read("/chat/group");
+  for (const { id, name } of groups) {
+    const known = state.groups.get(id);
+    if (known) known.name = name;
+    else state.groups.set(id, newGroup(id, name));
+  }
+  await loadPreviews().catch((error) => {
+    if (TOKEN_CODES.has(error.code)) throw error;
+  });
+  nameAuthors();
+}
+
+async function loadPreviews() {
+  const { groups } = await read("/chat/message?perPage=1");
+  for (const { group, messages } of groups) {
+    const known = state.groups.get(group);
+    if (known && !known.loaded) for (const message of messages) keep(known, message);
+  }
+}
+
+export async function createGroup() {
+  const users = $("group-users").value.split(/[\s,;]+/).filter(Boolean);
+  try {
+    const made = await ask("POST", "/chat/group", { id: state.making, name: $("group-name").value, users });
+    if (!state.groups.has(made.id)) state.groups.set(made.id, newGroup(made.id, made.name));
+    state.groups.get(made.id).name = made.name; // a try that was not answered may have made it under another
+    $("new-group").close();
+    openGroup(made.id);
+  } catch (error) {
+    $("new-group-error").textContent = explain(error);
+  }
+}
+
+export function openGroup(id) {
+  state.open = id;
+  sessionStorage.setItem("open", id); // a reload, or a new token, leads back to it
+  // On a phone the room is one step from the list, whichever it is: the browser's way back closes it.
+  if (history.state) history.replaceState(id, "");
+  else if (narrow.matches) history.pushState(id, "");
+  $("chat").classList.add("reading");
+  const group = state.groups.get(id);
+  $("empty").hidden = true;
+  $("compose").hidden = $("toggle-people").hidden = false;
+  showRoom({ toBottom: true });
+  showGroups();
+  fillBox(group.draft);
+  $("add-member").reset();
+  showPeople(!$("people").hidden);
+  loadNewest(group);
+  loadNames(group);
+}
+
+export function backToGroups() {
+  const left = state.open;
+  sessionStorage.removeItem("open");
+  closeRoom();
+  showGroups();
+  focusGroup(left);
+}
+
+export function forget(id) {
+  state.groups.delete(id);
+  if (state.open === id) closeRoom();
+  showGroups();
+}
+
+export function closeRoom() {
+  if (state.open && history.state) history.back();
+  state.open = null;
+  for (const shown of ["messages", "members", "room-name", "room-facts"]) $(shown).replaceChildren();
+  $("text").value = "";
+  $("messages").classList.remove("nothing");
+  $("compose").hidden = $("toggle-people").hidden = true;
+  showPeople(false);
+  $("leaving").close();
+  $("empty").hidden = false;
+  $("chat").classList.remove("reading");
+}

@@ -1,0 +1,89 @@
+// What was said in a group: read from history page by page, and kept as it comes.
+
+import { $, isRead, isReadUp, NEAR_PX, paintSoon, showRoom, showUnread } from "./paint.js";
+import { loadNames } from "./people.js";
+import { inPath, MAX_BACKOFF_MS, pause, read, readPatiently, report } from "./rest.js";
+import { isHere, keep, makeRoom, state } from "./state.js";
+
+const PAGE = 50;
+const LOOK_FOR_STORED_MS = 250;
+
+const messagesOf = (group) => `/chat/${inPath(group.id)}/message?perPage=${PAGE}`;
+
+/** Read the newest page, until history holds all that was said before this client listened. */
+export async function loadNewest(group) {
+  if (group.loaded) return;
+  const load = (group.loads += 1);
+  const isWanted = () => isHere(group) && load === group.loads;
+  const until = group.cursor ?? -1;
+  for (let waitMs = LOOK_FOR_STORED_MS; ; waitMs = Math.min(2 * waitMs, MAX_BACKOFF_MS)) {
+    const page = await readPatiently(messagesOf(group), isWanted, (error) => report(error, group));
+    if (!page || !isWanted()) return;
+    group.fault = "";
+    startFrom(group, page.messages);
+    group.loaded = true;
+    if (group.id === state.open) {
+      showRoom({ toBottom: waitMs === LOOK_FOR_STORED_MS });
+      loadWhereTopIsSeen();
+    }
+    if (page.storedUpTo >= until) break;
+    await pause(waitMs);
+  }
+  paintSoon();
+}
+
+/** Begin a group's messages with a page: what is older than a full page might lie beyond a hole. */
+function startFrom(group, page) {
+  group.complete = page.length < PAGE;
+  if (!group.complete) group.messages = group.messages.filter(({ seq }) => seq >= page[0].seq);
+  for (const message of page) keep(group, message);
+}
+
+/** Read what is older where the oldest is in sight, or nearly: also where a page does not fill the window. */
+export function loadWhereTopIsSeen() {
+  const group = state.groups.get(state.open);
+  if (group && $("messages").scrollTop < NEAR_PX) loadOlder(group);
+}
+
+async function loadOlder(group) {
+  if (group.complete || group.loading || !group.messages.length) return;
+  group.loading = true;
+  const oldest = group.messages[0];
+  try {
+    const { messages } = await read(`${messagesOf(group)}&before=${oldest.seq}`);
+    group.fault = "";
+    if (group.messages[0] === oldest) { // else they would stand before a hole
+      group.complete = messages.length < PAGE;
+      for (const message of messages) keep(group, message);
+    }
+    if (group.id === state.open) showRoom({ keepPlace: true });
+  } catch (error) {
+    return report(error, group);
+  } finally {
+    group.loading = false;
+  }
+  loadWhereTopIsSeen();
+}
+
+/** Keep a message that was said now, live or by its ack; the oldest make room. Says whether it is new. */
+export function keepNewest(group, message) {
+  const isNew = keep(group, message);
+  if (isNew) makeRoom(group, isReadUp(group));
+  return isNew;
+}
+
+export function onMessage(message) {
+  const group = state.groups.get(message.room);
+  if (!group) return;
+  group.cursor = Math.max(group.cursor ?? -1, message.seq);
+  if (!keepNewest(group, message)) return;
+  if (!isRead(group) && message.up !== state.up) {
+    group.unread += 1;
+    showUnread(); // nothing is painted in a hidden tab
+  }
+  if (!state.people.has(message.up)) {
+    state.people.set(message.up, {}); // asked for once: they may have left
+    loadNames(group);
+  }
+  paintSoon();
+}

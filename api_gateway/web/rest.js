@@ -1,0 +1,71 @@
+// Asking the gateway over REST, and what its refusals mean.
+
+import { paintSoon } from "./paint.js";
+import { state } from "./state.js";
+
+const ANSWER_MS = 20_000; // whoever has not answered by then hangs, as where a phone changes its network
+export const MAX_BACKOFF_MS = 8000;
+export const LASTING = new Set(["unavailable", "history_unavailable", "overloaded", "rate_limited"]);
+export const TOKEN_CODES = new Set(["missing_token", "invalid_token", "expired_token"]);
+
+export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+export class Refusal extends Error {
+  constructor(status, error, retryAfterS) {
+    super(error.message);
+    this.status = status;
+    this.code = error.code;
+    this.retryAfterMs = retryAfterS * 1000;
+  }
+}
+
+export async function ask(method, path, body) {
+  const { session } = state;
+  const headers = { authorization: `Bearer ${state.token}` };
+  if (body) headers["content-type"] = "application/json";
+  const hanging = new AbortController();
+  const giveUp = setTimeout(() => hanging.abort(), ANSWER_MS);
+  try {
+    const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal: hanging.signal });
+    const said = await answer.json();
+    if (answer.ok) return said;
+    throw new Refusal(answer.status, said.error, Number(answer.headers.get("retry-after")) || 0);
+  } finally {
+    clearTimeout(giveUp);
+    if (session !== state.session) await new Promise(() => {}); // it was for who has logged out: nobody hears of it
+  }
+}
+
+export const read = (path) => ask("GET", path);
+export const inPath = encodeURIComponent;
+
+/** Read as long as it is wanted, and tell of each try in vain. Returns null where it was refused for good. */
+export async function readPatiently(path, isWanted, tell) {
+  while (isWanted()) {
+    try {
+      return await read(path);
+    } catch (error) {
+      tell(error);
+      if (error instanceof Refusal && !LASTING.has(error.code)) return null;
+      await pause(error.retryAfterMs || 2000);
+    }
+  }
+  return null;
+}
+
+/** Say why a request was in vain. Without a good token nothing else can be done here. */
+export function explain(error) {
+  const why = error instanceof Refusal ? error.message : "The server does not answer.";
+  if (TOKEN_CODES.has(error.code)) tellBadToken(why);
+  return why;
+}
+
+/** Tell chat.js, which logs out: doing so needs the modules that ask here, and modules import in one direction. */
+export function tellBadToken(why) {
+  dispatchEvent(new CustomEvent("bad-token", { detail: why }));
+}
+
+export function report(error, group) {
+  group.fault = explain(error);
+  paintSoon();
+}
