@@ -137,6 +137,6 @@ async def test_a_text_that_no_edge_takes_is_not_sent_so_that_none_hangs_up_on_it
         box = page.get_by_label("Message", exact=True)
         await box.fill("a" * (MAX_TEXT_BYTES + 1))
         await box.press("Enter")
-        await expect(page.locator(".mine.failed")).to_contain_text("larger than is allowed")
+        await expect(page.locator(".mine.failed")).to_contain_text("larger than allowed")
         await page.get_by_role("button", name="Edit").click()
         await expect(box).to_have_value("a" * (MAX_TEXT_BYTES + 1))
