@@ -66,15 +66,15 @@ def _place(draft: LoadDraft, orphan: Piece, holder: str | None, limit: float) ->
         piece = waiting.pop()
         part = point_of_atom(piece.start), point_of_atom(piece.end)
         clients = draft.crowd.between(holder, *part)
-        most_free = draft.most_headroom()
-        takers = (*draft.draft.neighbours(piece), most_free)
+        fallback = draft.most_headroom()
+        takers = (*draft.draft.neighbours(piece), fallback)
         taker = next((edge for edge in takers if draft.fullness(edge, clients) <= limit), None)
-        if taker is None and draft.fullness(most_free, clients) - draft.fullness(most_free) > CRUMB:
+        if taker is None and draft.fullness(fallback, clients) - draft.fullness(fallback) > CRUMB:
             border = draft.border(holder, *part, 1 / 2)
             if border is not None:
                 waiting += [Piece.between(border, part[1]), Piece.between(part[0], border)]
                 continue
-        draft.give(holder, taker or most_free, *part)
+        draft.give(holder, taker or fallback, *part)
 
 
 def _take_share(draft: LoadDraft, edge: str, limit: float) -> None:

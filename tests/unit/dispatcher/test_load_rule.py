@@ -152,7 +152,7 @@ def test_many_who_stand_at_one_point_are_neither_moved_nor_do_they_ask_for_edges
     assert edges_wanted(table, loads) <= 10
 
 
-def test_without_room_nothing_moves_and_more_edges_are_wanted() -> None:
+def test_without_headroom_nothing_moves_and_more_edges_are_wanted() -> None:
     table = grown(10)
     full = edge_of(table, "3")
     loads = {**even(table, 850), full: Load(900, 1000)}
@@ -162,14 +162,14 @@ def test_without_room_nothing_moves_and_more_edges_are_wanted() -> None:
     assert edges_wanted(table, {**even(table, 899), full: Load(99_000, 1000)}) == 20
 
 
-def test_a_smaller_part_goes_where_nobody_has_room_for_a_half() -> None:
+def test_a_smaller_part_goes_where_nobody_has_headroom_for_a_half() -> None:
     table = grown(10)
     full = edge_of(table, "3")
     _, [move] = step(table, {**even(table, 600), full: Load(900, 1000)})
     assert (move.label, move.from_edge) == ("3[75-99]", full)
 
 
-def test_a_part_goes_where_most_room_is_not_where_fewest_are() -> None:
+def test_a_part_goes_where_most_headroom_is_not_where_fewest_are() -> None:
     table = grown(10)
     full, large, small = (edge_of(table, digit) for digit in "359")
     loads = {**even(table, 800), full: Load(900, 1000), large: Load(1500, 4000), small: Load(10, 100)}
@@ -221,7 +221,7 @@ def test_between_the_marks_nothing_moves() -> None:
     assert step(split, reported(split, thinned))[0] == table
 
 
-def test_one_edge_fewer_is_wanted_only_where_the_others_stay_roomy() -> None:
+def test_one_edge_fewer_is_wanted_only_where_the_others_stay_calm() -> None:
     table = grown(10)
     assert edges_wanted(table, even(table, 540)) == 9
     assert edges_wanted(table, even(table, 541)) == 10
@@ -254,7 +254,7 @@ def test_the_table_stays_within_two_shards_an_edge(history: list[Loaded]) -> Non
 @given(LOADED, sizes())
 @settings(max_examples=150)
 def test_under_constant_load_the_table_soon_rests(history: list[Loaded], size: Size) -> None:
-    """Nobody is full after one step but those without room; joining takes some more, then all is still."""
+    """Nobody is full after one step but those without headroom; joining takes more, then all is still."""
     table = walk(history)[-1]
     people = crowd_of(*size)
     steps = 0
@@ -266,7 +266,7 @@ def test_under_constant_load_the_table_soon_rests(history: list[Loaded], size: S
 
 
 def test_an_edge_that_is_far_too_full_gives_parts_that_fit_others() -> None:
-    """An eighth of what it has is more than anybody has room for, and yet it is relieved."""
+    """An eighth of what it has is more than anybody has headroom for, and yet it is relieved."""
     table = grown(10)
     full = edge_of(table, "3")
     loads = reported(table, [300_000_000 + n * 10_000 for n in range(6_000)])

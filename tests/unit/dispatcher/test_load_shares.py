@@ -107,7 +107,7 @@ def test_where_hardly_anybody_is_connected_parts_are_shared_out_by_width() -> No
 
 
 def test_those_who_died_without_a_report_count_as_full_as_others() -> None:
-    """Their parts would else all go to the one with most room, as if nobody were there."""
+    """Their parts would else all go to the one with most headroom, as if nobody were there."""
     table = grown(20)
     people = even_crowd(table, 0.6)
     everybody = reported(table, people)

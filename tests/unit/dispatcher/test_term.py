@@ -240,7 +240,7 @@ def test_shards_come_together_again_only_after_a_rest() -> None:
     assert len(term.table.shards) == whole
 
 
-def test_without_room_one_more_edge_is_wanted_and_with_much_room_one_fewer() -> None:
+def test_without_headroom_one_more_edge_is_wanted_and_with_much_one_fewer() -> None:
     term = first_term("a", "b")
     settled(term, 1.0, report("a", connected=95), report("b", connected=95))
     assert term.edges_wanted > 2

@@ -102,11 +102,11 @@ async def test_readiness_says_what_keeps_a_persister_out_of_the_group(
     refused = True
 
     class Refused(Reader):
-        async def poll(self, room: int) -> Polled:
+        async def poll(self, max_records: int) -> Polled:
             self.in_group = not refused
             if refused:
                 raise InvalidSessionTimeoutError
-            return await super().poll(room)
+            return await super().poll(max_records)
 
     settings, store = PersisterSettings(log_dir=""), ModelStore()
     pipeline = Pipeline(settings, store, Writer(), Outage(0.0), new_reader=Refused)  # type: ignore[arg-type]
