@@ -53,7 +53,7 @@ class GatewaySettings(
     )
     max_unread_bytes: Bytes = Field(
         default=67_108_864,
-        ge=33_554_432,
+        ge=67_108_864,
         description="Bytes of large answers that clients have not read yet; beyond this, large answers "
         "are refused.",
     )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from loadtest.chat_client import ChatClient
 
@@ -28,9 +28,6 @@ class Students(AbstractAsyncContextManager["Students"]):
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
 
     @property
     def began(self) -> int:
