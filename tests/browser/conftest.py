@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.browser.browsers import a_browser
+
+# What is waited for comes, however busy the machine is; by itself Playwright waits for 5 s.
+expect.set_options(timeout=60_000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
