@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
 from aiokafka.util import commit_structure_validate
 
@@ -30,6 +32,8 @@ class SimulatedConsumer:
         self._positions: dict[TopicPartition, int] = {}
         self._grown = asyncio.Event()
         self._generation = 0
+        # What it was told of replicas: nothing, so that none is missing.
+        self._client = SimpleNamespace(cluster=ClusterMetadata())
 
     async def start(self) -> None:
         await self._process.step()
