@@ -26,7 +26,7 @@ from persister.growing_topics import (
     until,
     write_all,
 )
-from persister.progress import begin_progress, read_progress
+from persister.progress import begin_progress, not_stored, read_progress
 from persister.settings import PersisterSettings
 from runtime import logs
 from runtime.kafka_topics import ensure_topics
@@ -165,11 +165,6 @@ def next_generation(old: PersisterSettings, partitions: int) -> PersisterSetting
 def beginning_of(name: str, old: PersisterSettings, ends: Ends) -> int:
     """Return the offset from which every old offset of a topic lies behind, whatever partition had it."""
     return max(end for tp, end in ends.items() if tp.topic == old.topic(name))
-
-
-def not_stored(ends: Ends, stored: Ends) -> int:
-    """Return how many offsets before ``ends`` the store has not reached."""
-    return sum(max(0, end - stored.get(tp, 0)) for tp, end in ends.items())
 
 
 def _arguments() -> Namespace:

@@ -60,6 +60,11 @@ async def read_progress(store: Store) -> Ends:
     return {_partition_of(document["_id"]): document["next"] for document in found}
 
 
+def not_stored(ends: Ends, stored: Ends) -> int:
+    """Return how many offsets before ``ends`` the store has not reached."""
+    return sum(max(0, end - stored.get(tp, 0)) for tp, end in ends.items())
+
+
 def _partition_of(key: str) -> TopicPartition:
     topic, _, partition = key.rpartition("/")
     return TopicPartition(topic, int(partition))

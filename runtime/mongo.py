@@ -116,6 +116,11 @@ class Store:
         with _translated():
             await self._database[collection].bulk_write(operations, ordered=True)
 
+    async def delete(self, collection: str, keys: Sequence[str]) -> None:
+        """Delete the documents of these ``_id``; those that are not there count as deleted."""
+        with _translated():
+            await self._database[collection].delete_many({"_id": {"$in": list(keys)}})
+
     async def create_index(self, collection: str, keys: Sort) -> None:
         """Create an index, where it does not exist."""
         with _translated():

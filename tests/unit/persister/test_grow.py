@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from persister import grow
 from persister.batch import Ends
-from persister.grow import CannotGrow, Growth, NotTakenBack, beginning_of, next_generation, not_stored
+from persister.grow import CannotGrow, Growth, NotTakenBack, beginning_of, next_generation
 from persister.growing_topics import Config, GrowingTopics, until
 from persister.settings import PersisterSettings
 from runtime.kafka import partition_of
@@ -301,9 +301,3 @@ async def test_what_is_wrong_before_kafka_is_asked_is_said_in_a_line(
     settings = OLD.model_copy(update={"mongodb_uri": SecretStr(uri)})
     assert await grow._main(partitions, settings) == 1
     assert capsys.readouterr().err == f"not grown: {why}\n"
-
-
-def test_progress_beyond_an_end_makes_up_for_no_other_partition() -> None:
-    ends = {TopicPartition("t", 0): 5, TopicPartition("t", 1): 5}
-    assert not_stored(ends, {TopicPartition("t", 0): 9}) == 5
-    assert not_stored(ends, {TopicPartition("t", 0): 5, TopicPartition("t", 1): 5}) == 0

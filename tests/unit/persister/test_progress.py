@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persister.progress import Uncommitted, write_progress
+from persister.progress import Uncommitted, not_stored, write_progress
 from schemas import documents
 from tests.unit.persister.model_store import ModelStore
 
@@ -60,3 +60,9 @@ async def test_progress_in_the_store_never_goes_back(batches: list[dict[TopicPar
             highest[key] = max(highest.get(key, 0), end)
     found = {key: document["next"] for key, document in store.documents(documents.PROGRESS).items()}
     assert found == highest
+
+
+def test_progress_beyond_an_end_makes_up_for_no_other_partition() -> None:
+    ends = {TopicPartition("t", 0): 5, TopicPartition("t", 1): 5}
+    assert not_stored(ends, {TopicPartition("t", 0): 9}) == 5
+    assert not_stored(ends, {TopicPartition("t", 0): 5, TopicPartition("t", 1): 5}) == 0

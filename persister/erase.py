@@ -1,0 +1,176 @@
+"""``python -m persister.erase``: the operators' command that takes out of history what must not stay there.
+
+It erases for good: messages before a day, one message, or all that a student has said and what is known of
+them. The log forgets messages by itself, a week later, and edges do sooner. It takes a persister's settings.
+docs/operating/personal-data.md says what else there is to do.
+"""
+
+import asyncio
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, time
+from typing import Final
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from pydantic import TypeAdapter, ValidationError
+
+from persister.batch import Ends
+from persister.growing_topics import until
+from persister.progress import not_stored, read_progress
+from persister.settings import PersisterSettings
+from runtime import kafka
+from runtime.kafka_topics import ensure_topics
+from runtime.mongo import Sort, Store, StoreUnavailable, open_store
+from runtime.read_settings import load
+from runtime.service import Fatal
+from schemas import documents, topics
+from schemas.ids import membership_key
+from schemas.log_records import MemberJoined, PresenceChanged, ProfileChanged, encode, tombstone
+from schemas.up_number import UpNumber
+
+AT_ONCE: Final = 1_000
+"""Documents that are read and deleted in one go: each go has to end within ``MONGODB_TIMEOUT_MS``."""
+STORED_WITHIN_S: Final = 60.0
+SOURCE: Final = "persister.erase"
+
+
+async def erase_before(store: Store, day: date) -> int:
+    """Erase the messages that came before a day began, in UTC. Returns how many."""
+    began_ms = int(datetime.combine(day, time.min, UTC).timestamp() * 1000)
+    # Sorted as its index is, so that each slice begins at the oldest that is left.
+    return await _erase(
+        store,
+        documents.MESSAGES,
+        {"timestamp": {"$lt": began_ms}},
+        sort=[("timestamp", 1), ("_id", 1)],
+    )
+
+
+async def erase_message(store: Store, group: str, seq: int) -> int:
+    """Erase the message that has this ``seq`` in its group. Returns how many that were: one, or none."""
+    return await _erase(store, documents.MESSAGES, {"group": group, "seq": seq})
+
+
+async def erase_student(store: Store, settings: PersisterSettings, up: str) -> int:
+    """End a student's memberships, and erase their names, presence and messages. Returns how many messages.
+
+    Raises TimeoutError where no persister stores what was said of them to the log, before anything is erased.
+    """
+    memberships = await store.find(documents.MEMBERSHIPS, {"up": up})
+    groups = {membership["group"] for membership in memberships}
+    ends = await _forget(settings, up, groups)
+
+    async def forgotten() -> bool:
+        return not_stored(ends, await read_progress(store)) == 0
+
+    await until(forgotten, "not stored yet: does a persister run?", STORED_WITHIN_S)
+    erased = 0
+    async for group in _all_groups(store, groups):
+        await store.delete(documents.MEMBERSHIPS, [membership_key(group, up)])
+        erased += await _erase(store, documents.MESSAGES, {"_id": _keys_of(group, up)})
+    await store.delete(documents.USERS, [up])
+    return erased
+
+
+async def _forget(settings: PersisterSettings, up: str, groups: set[str]) -> Ends:
+    """Tell the log that the student is in no group, offline and nameless. Returns where that ends."""
+    records = [
+        (topics.MEMBERSHIPS, tombstone(key=membership_key(group, up), source=SOURCE, kind=MemberJoined))
+        for group in groups
+    ]
+    offline = PresenceChanged(up=up, online=False)
+    records.append((topics.USERS, encode(offline, key=f"{up}/online", source=SOURCE)))
+    nameless = ProfileChanged(up=up, username="", name="")
+    records.append((topics.USERS, encode(nameless, key=up, source=SOURCE)))
+    ends: Ends = {}
+    async with kafka.started_producer(settings) as producer:
+        for name, record in records:
+            written = await (
+                await kafka.write(producer, settings.topic(name), record, settings.kafka_partitions)
+            )
+            ends[TopicPartition(written.topic, written.partition)] = written.offset + 1
+    return ends
+
+
+async def _all_groups(store: Store, known: set[str]) -> AsyncIterator[str]:
+    """All groups that the store has: a student may have spoken in any of them and left it."""
+    for one in known:
+        yield one
+    last = ""
+    while found := await store.find(
+        documents.GROUPS, {"_id": {"$gt": last}}, sort=[("_id", 1)], limit=AT_ONCE
+    ):
+        for group in found:
+            yield group["_id"]
+        last = found[-1]["_id"]
+
+
+def _keys_of(group: str, up: str) -> documents.Document:
+    """Return the range in which the ``_id`` of all messages lie that a student has sent to a group."""
+    first = documents.message_key(group, up, "")
+    return {"$gt": first, "$lt": first[:-1] + chr(ord(first[-1]) + 1)}
+
+
+async def _erase(store: Store, collection: str, query: documents.Document, sort: Sort = ()) -> int:
+    erased = 0
+    while found := await store.find(collection, query, sort=sort, limit=AT_ONCE):
+        await store.delete(collection, [document["_id"] for document in found])
+        erased += len(found)
+    return erased
+
+
+def _arguments() -> Namespace:
+    parser = ArgumentParser(prog="python -m persister.erase", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    before = commands.add_parser("before", help="erase all messages that came before a day (UTC)")
+    before.add_argument("day", type=_past_day, metavar="YYYY-MM-DD")
+    message = commands.add_parser("message", help="erase one message")
+    message.add_argument("group")
+    message.add_argument("seq", type=int)
+    student = commands.add_parser("student", help="erase a student's messages, memberships and names")
+    student.add_argument("up", type=_up, metavar="UP")
+    return parser.parse_args()
+
+
+def _past_day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text} is no day: write it as 2026-01-31") from error
+    if day > datetime.now(UTC).date():
+        raise ArgumentTypeError(f"{text} is still to come, and that would be all messages")
+    return day
+
+
+def _up(text: str) -> str:
+    try:
+        return TypeAdapter(UpNumber).validate_python(text)
+    except ValidationError as error:
+        raise ArgumentTypeError(f"{text} is no UP number: write it as up201906045") from error
+
+
+async def _main(wanted: Namespace, settings: PersisterSettings) -> int:
+    try:
+        async with open_store(settings) as store:
+            erased = await _run(wanted, settings, store)
+    except (Fatal, KafkaError, StoreUnavailable, OSError) as error:
+        sys.stderr.write(f"not all is erased, run it again: {error!r}\n")
+        return 1
+    sys.stdout.write(f"messages erased: {erased}\n")
+    return 0
+
+
+async def _run(wanted: Namespace, settings: PersisterSettings, store: Store) -> int:
+    if wanted.command == "before":
+        return await erase_before(store, wanted.day)
+    if wanted.command == "message":
+        return await erase_message(store, wanted.group, wanted.seq)
+    # By another number of partitions a record would be sent to where no record of its key is.
+    await ensure_topics(settings, [topics.MEMBERSHIPS, topics.USERS])
+    return await erase_student(store, settings, wanted.up)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(_main(_arguments(), load(PersisterSettings, "persister.erase", []))))
