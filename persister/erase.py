@@ -82,6 +82,7 @@ async def _forget(settings: PersisterSettings, up: str, groups: set[str]) -> End
     ]
     offline = PresenceChanged(up=up, online=False)
     records.append((topics.USERS, encode(offline, key=f"{up}/online", source=SOURCE)))
+    # No tombstone: persisters take one for a record that lacks its value, and set it aside.
     nameless = ProfileChanged(up=up, username="", name="")
     records.append((topics.USERS, encode(nameless, key=up, source=SOURCE)))
     ends: Ends = {}
