@@ -37,10 +37,16 @@ async def student(edge: PlainEdge) -> AsyncIterator[ChatClient]:
     client = ChatClient(
         UP, "a token", locate=edge.locate, seen=SeenFrames(), outbox=Outbox(retry_after_s=0.01)
     )
+
+    async def is_let_in() -> None:
+        # The plain edge lets a student in after it has said where that student is.
+        await client.joined.wait()
+        await client.connected.wait()
+
     running = asyncio.create_task(client.run())
     try:
         await asyncio.wait(
-            {running, asyncio.create_task(client.joined.wait())},
+            {running, asyncio.create_task(is_let_in())},
             timeout=DEADLINE_S,
             return_when=asyncio.FIRST_COMPLETED,
         )
