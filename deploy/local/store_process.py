@@ -64,7 +64,7 @@ def answers_ping(uri: str) -> bool:
 def missing_for_store() -> str | None:
     """Say in a few words why the store cannot run here; None when it can."""
     if importlib.util.find_spec("secantus") is None:
-        return "the package secantusdb is not installed (make setup brings it)"
+        return "the package secantusdb is not installed (make setup brings it, for Python up to 3.13)"
     return None
 
 
