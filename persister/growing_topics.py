@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.admin import NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
@@ -138,8 +138,7 @@ class GrowingTopics:
 @asynccontextmanager
 async def growing_topics(settings: KafkaSettings) -> AsyncIterator[GrowingTopics]:
     """Connect to Kafka for the length of the block. Raises `KafkaError` where it does not answer."""
-    servers, timeout_ms = settings.kafka_bootstrap_servers, settings.kafka_request_timeout_ms
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=timeout_ms)
+    admin = kafka.new_admin(settings)
     consumer = kafka.new_consumer(settings, fetch_max_wait_ms=FETCH_WAITS_MS)
     try:
         await admin.start()

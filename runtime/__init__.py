@@ -14,6 +14,7 @@
     bearer.py          what an Authorization header bears
     tokens.py          who a token says that its bearer is
     kafka.py           producers, and which partition a key has
+    kafka_tls.py       certificates for the way to the brokers
     kafka_topics.py    topics are made where they are missing, and checked where they exist
     log_reader.py      reading a topic whole, without a consumer group
     log_folds.py       reading records of compacted topics, but for those that cannot be read

@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata, TopicPartition
@@ -39,11 +40,28 @@ def partition_of(key: bytes, partitions: int) -> int:
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
+def access(settings: KafkaSettings) -> dict[str, Any]:
+    """Return how any client of Kafka is told where the brokers are, and how it is let in there."""
+    return {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        "security_protocol": settings.kafka_security_protocol,
+        "ssl_context": settings.kafka_tls,
+        "sasl_mechanism": settings.kafka_sasl_mechanism,
+        "sasl_plain_username": settings.kafka_username,
+        "sasl_plain_password": settings.kafka_password.get_secret_value(),
+    }
+
+
+def new_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
+    """Return a client, not started, that makes and describes topics."""
+    return AIOKafkaAdminClient(**access(settings), request_timeout_ms=settings.kafka_request_timeout_ms)
+
+
 def new_producer(settings: KafkaSettings, *, transactional_id: str | None = None) -> AIOKafkaProducer:
     """Return a producer, not started: acks=all and idempotent (as far as the broker can be)."""
     durable = settings.kafka_durable
     return AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
+        **access(settings),
         acks="all",
         enable_idempotence=durable,
         transactional_id=transactional_id if durable else None,
@@ -60,7 +78,7 @@ def new_consumer(
     """Return a consumer, not started: it reads what is committed, and commits nothing by itself."""
     return AIOKafkaConsumer(
         *names,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
+        **access(settings),
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset=auto_offset_reset,

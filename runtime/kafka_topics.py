@@ -5,13 +5,13 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from runtime import logs
 from runtime.health import waiting_for
-from runtime.kafka import RETRY_AFTER_S, report_unreachable, until_reached
+from runtime.kafka import RETRY_AFTER_S, new_admin, report_unreachable, until_reached
 from runtime.service import Fatal
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -30,13 +30,7 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     """
     wanted = [topics.ALL[name] for name in names]
     while True:
-        admin = await until_reached(
-            lambda: AIOKafkaAdminClient(
-                bootstrap_servers=settings.kafka_bootstrap_servers,
-                request_timeout_ms=settings.kafka_request_timeout_ms,
-            ),
-            ADMIN_CLIENT,
-        )
+        admin = await until_reached(lambda: new_admin(settings), ADMIN_CLIENT)
         try:
             for topic in wanted:
                 await _ensure_topic(admin, topic, settings)

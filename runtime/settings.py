@@ -4,6 +4,7 @@ A service's settings are one frozen class made of the parts below. Nothing else 
 """
 
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -17,6 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from runtime.kafka_tls import BrokersTls
 from schemas import topics
 
 MIN_SECRET_BYTES: Final = 32
@@ -107,6 +109,28 @@ class KafkaSettings(SettingsPart):
         ge=1_000,
         description="Milliseconds after which an unanswered request counts as failed.",
     )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT",
+        description="How to reach the brokers: by TLS (SSL), with a user and password (SASL), or both.",
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="How the password is proved, with SASL."
+    )
+    kafka_username: str = Field(default="", description="User at the brokers, with SASL.")
+    kafka_password: SecretStr = Field(default=SecretStr(""), description="This user's password.")
+    kafka_ca_file: str = Field(
+        default="",
+        description="File (PEM) with the CAs that sign the brokers' certificates. Empty: the system's CAs.",
+    )
+    kafka_cert_file: str = Field(
+        default="", description="File (PEM) with our own certificate, if the brokers ask for one."
+    )
+    kafka_key_file: str = Field(
+        default="", description="File (PEM) with that certificate's key, if it is not in the same file."
+    )
+    kafka_key_password: SecretStr = Field(
+        default=SecretStr(""), description="Password of the key, if it is encrypted."
+    )
 
     @field_validator("kafka_bootstrap_servers")
     @classmethod
@@ -117,6 +141,33 @@ class KafkaSettings(SettingsPart):
             if found is None or not 0 < int(found[1]) < 65_536:
                 raise ValueError("must be host:port, separated by commas")
         return brokers
+
+    @model_validator(mode="after")
+    def _reaches_secured_brokers(self) -> Self:
+        """Look at it here: later it would be a broker that is not reachable, or a way that is not secured."""
+        with_password = self.kafka_security_protocol.startswith("SASL")
+        if with_password != bool(self.kafka_username and self.kafka_password.get_secret_value()):
+            raise ValueError(
+                "KAFKA_USERNAME and KAFKA_PASSWORD must both be set if KAFKA_SECURITY_PROTOCOL is "
+                "SASL_PLAINTEXT or SASL_SSL, and only then"
+            )
+        if self.kafka_tls is None and (self.kafka_ca_file or self.kafka_cert_file or self.kafka_key_file):
+            raise ValueError(
+                "KAFKA_CA_FILE, KAFKA_CERT_FILE and KAFKA_KEY_FILE may only be set if "
+                "KAFKA_SECURITY_PROTOCOL is SSL or SASL_SSL"
+            )
+        return self
+
+    @cached_property
+    def kafka_tls(self) -> BrokersTls | None:
+        """TLS to the brokers, for all connections; None without TLS. Raises `ValueError`."""
+        if not self.kafka_security_protocol.endswith("SSL"):
+            return None
+        key_password = self.kafka_key_password.get_secret_value()
+        try:
+            return BrokersTls(self.kafka_ca_file, self.kafka_cert_file, self.kafka_key_file, key_password)
+        except OSError as error:
+            raise ValueError(str(error)) from error
 
     def topic(self, name: str) -> str:
         """Return what Kafka calls a topic in this generation."""

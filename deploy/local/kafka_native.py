@@ -8,12 +8,13 @@ import re
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
+from types import MappingProxyType
 
 from deploy.local.kafka_probe import brokers_known
 from deploy.local.ports import HOST, free_ports
@@ -106,7 +107,13 @@ def _door_settings(place: BrokerPlace, door: SideDoor) -> dict[str, object]:
 class NativeKafka(BackingProcess):
     """One broker process that keeps its port and its data over stop, kill and start."""
 
-    def __init__(self, place: BrokerPlace, cluster: Sequence[BrokerPlace], cluster_id: str) -> None:
+    def __init__(
+        self,
+        place: BrokerPlace,
+        cluster: Sequence[BrokerPlace],
+        cluster_id: str,
+        own: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
         super().__init__(
             f"kafka-{place.node_id}",
             _java(place, "-Xmx512m", "kafka.Kafka", str(_config_file(place))),
@@ -118,11 +125,13 @@ class NativeKafka(BackingProcess):
         self._place = place
         self._cluster = cluster
         self._cluster_id = cluster_id
+        self._own = own
 
     def launch(self) -> None:
         """Write the configuration, format the folder the first time, and start without waiting."""
         self._place.folder.mkdir(parents=True, exist_ok=True)
-        _config_file(self._place).write_text(server_properties(self._place, self._cluster))
+        own = "".join(f"{key}={value}\n" for key, value in self._own.items())
+        _config_file(self._place).write_text(server_properties(self._place, self._cluster) + own)
         if not (self._place.folder / "data" / "meta.properties").exists():
             _format(self._place, self._cluster_id)
         super().launch()
@@ -144,11 +153,17 @@ class NativeKafka(BackingProcess):
         return brokers_known(HOST, self._place.client_port)
 
 
-def plan_cluster(data_dir: Path, brokers: int, doors: Sequence[SideDoor] = ()) -> list[NativeKafka]:
+def plan_cluster(
+    data_dir: Path,
+    brokers: int,
+    doors: Sequence[SideDoor] = (),
+    own: Mapping[str, object] = MappingProxyType({}),
+) -> list[NativeKafka]:
     """Choose places for `brokers` brokers under `data_dir`; nothing is started yet.
 
     They share the controllers' quorum: with three, one may be missing. In a folder that was used
-    before they take up its data. Each gets a side door, as far as there are any.
+    before they take up its data. Each gets a side door, as far as there are any. Their ``own`` settings
+    come before ours.
     """
     ports = iter(free_ports(2 * brokers))
     places = [
@@ -156,18 +171,21 @@ def plan_cluster(data_dir: Path, brokers: int, doors: Sequence[SideDoor] = ()) -
         for n, door in zip(range(1, brokers + 1), chain(doors, repeat(None)), strict=False)
     ]
     cluster_id = _cluster_id(data_dir)
-    return [NativeKafka(place, places, cluster_id) for place in places]
+    return [NativeKafka(place, places, cluster_id, own) for place in places]
 
 
 @contextmanager
 def native_kafka_cluster(
-    data_dir: Path, brokers: int, doors: Sequence[SideDoor] = ()
+    data_dir: Path,
+    brokers: int,
+    doors: Sequence[SideDoor] = (),
+    own: Mapping[str, object] = MappingProxyType({}),
 ) -> Iterator[list[NativeKafka]]:
     """Run several brokers for the length of the block; yields them when each knows all of them.
 
     Clients are best given every `address`, joined by commas: any broker may be missing.
     """
-    cluster = plan_cluster(data_dir.resolve(), brokers, doors)
+    cluster = plan_cluster(data_dir.resolve(), brokers, doors, own)
     with ExitStack() as stack:
         for broker in cluster:
             stack.callback(broker.close)

@@ -60,7 +60,7 @@ class Admin:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, admin: Admin) -> None:
-    monkeypatch.setattr(kafka_topics, "AIOKafkaAdminClient", lambda **_: admin)
+    monkeypatch.setattr(kafka_topics, "new_admin", lambda _: admin)
 
 
 async def test_what_is_missing_is_made_with_the_deployment_s_number_of_partitions(

@@ -1,0 +1,51 @@
+"""TLS to the brokers: whom we believe, and what we show of ourselves, read from files."""
+
+import ssl
+from typing import Any, Self
+
+
+class BrokersTls(ssl.SSLContext):
+    """Reads its files anew for each connection: certificates are renewed while services run.
+
+    Raises `OSError` where they cannot be read, also from a connection, which is then tried again. A CA that
+    was believed once is believed until the process ends.
+    """
+
+    def __new__(cls, _ca_file: str, _cert_file: str, _key_file: str, _key_password: str) -> Self:
+        """Make a client's context: it asks for a certificate that bears the broker's name."""
+        return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+
+    def __init__(self, ca_file: str, cert_file: str, key_file: str, key_password: str) -> None:
+        """Without ``ca_file`` the system's CAs are believed; ``cert_file`` may hold the key as well."""
+        self._ca_file = ca_file
+        self._cert_file = cert_file
+        self._key_file = key_file
+        self._key_password = key_password
+        if not ca_file:
+            self.load_default_certs()
+        self._read()
+
+    def wrap_bio(self, *args: Any, **named: Any) -> ssl.SSLObject:
+        """Begin a connection, as asyncio and uvloop do."""
+        self._read()
+        return super().wrap_bio(*args, **named)
+
+    def _read(self) -> None:
+        if self._ca_file:
+            try:
+                self.load_verify_locations(self._ca_file)
+            except OSError as error:
+                raise OSError(f"KAFKA_CA_FILE ({self._ca_file}) cannot be used: {error}") from error
+        if self._cert_file:
+            key_file = self._key_file or self._cert_file
+            try:
+                self.load_cert_chain(self._cert_file, key_file, self._say_password)
+            except OSError as error:
+                raise OSError(
+                    f"KAFKA_CERT_FILE ({self._cert_file}) cannot be used with its key ({key_file}) and "
+                    f"KAFKA_KEY_PASSWORD: {error}"
+                ) from error
+
+    def _say_password(self) -> str:
+        """Called, it is the answer also where there is none: OpenSSL would ask for one at the terminal."""
+        return self._key_password
