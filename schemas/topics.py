@@ -49,11 +49,18 @@ class Topic:
         compression = found.get("compression.type", "producer")
         if compression not in READABLE:
             return f"compression.type={compression}, which is not read here"
+        longest = found.get("max.message.bytes", str(LEAST_MAX_BYTES))
+        if int(longest) < LEAST_MAX_BYTES and longest != SEAL["max.message.bytes"]:
+            return f"max.message.bytes={longest}, not {LEAST_MAX_BYTES} or more"
         return None
 
 
 READABLE: Final = frozenset({"uncompressed", "producer", "gzip"})
 """What all services can read: the client library brings only gzip with it. Our own is not compressed."""
+
+LEAST_MAX_BYTES: Final = 1_000_000
+"""No dead letter is longer, and no batch of ours. With less, what fits while little is said is refused under
+load, and a dead letter that is refused holds its partition up for good."""
 
 _EVERY: Final = {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"}
 

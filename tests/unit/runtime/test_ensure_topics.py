@@ -156,6 +156,7 @@ async def test_readiness_says_that_kafka_is_waited_for_and_why(monkeypatch: pyte
         (topics.USERS, {"cleanup.policy": "compact,delete"}, "cleanup.policy=compact,delete, not compact"),
         (topics.MESSAGES, {"message.timestamp.type": "CreateTime"}, "CreateTime, not LogAppendTime"),
         (topics.MESSAGES, {"compression.type": "zstd"}, "compression.type=zstd, which is not read here"),
+        (topics.MESSAGES, {"max.message.bytes": "262144"}, "max.message.bytes=262144, not 1000000 or more"),
     ],
 )
 async def test_a_topic_that_is_kept_otherwise_than_its_readers_need_is_refused(
@@ -182,7 +183,7 @@ async def test_how_long_and_in_what_pieces_a_topic_is_kept_is_the_operators_choi
     await ensure_topics(SETTINGS, topics.OF_GENERATIONS)
 
 
-@pytest.mark.parametrize("limit", ["0", "1048588"])
+@pytest.mark.parametrize("limit", ["0", "1000012", "1048588"])
 async def test_a_topic_that_was_sealed_for_a_growth_is_named(
     limit: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
