@@ -273,6 +273,6 @@ async def until_reached(make: Any, what: str) -> Any:
             await asyncio.sleep(RETRY_AFTER_S)
 
 
-def report_unreachable(client: str, error: Exception) -> None:
+def report_unreachable(client: str, error: Exception, **more: object) -> None:
     """Say that a client does not reach Kafka for now."""
-    log.warning("Kafka is not reachable", extra=logs.facts(client=client, error=repr(error)))
+    log.warning("Kafka is not reachable", extra=logs.facts(client=client, error=repr(error), **more))

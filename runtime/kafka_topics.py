@@ -29,19 +29,31 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     its readers need: a broker that makes topics by itself gives them its own defaults.
     """
     wanted = [topics.ALL[name] for name in names]
-    while True:
-        admin = await until_reached(lambda: new_admin(settings), ADMIN_CLIENT)
-        try:
-            for topic in wanted:
-                await _ensure_topic(admin, topic, settings)
-        except (KafkaError, OSError) as error:
-            # The broker that was asked may have died just now: the client asks any that it once heard of.
-            report_unreachable(ADMIN_CLIENT, error)
-        else:
-            return
-        finally:
-            await admin.close()
-        await asyncio.sleep(RETRY_AFTER_S)
+    fault = None
+    with waiting_for("Kafka") as tell:
+        while True:
+            admin = await until_reached(lambda: new_admin(settings), ADMIN_CLIENT)
+            if fault is not None:
+                tell(fault)
+            try:
+                for topic in wanted:
+                    await _ensure_topic(admin, topic, settings)
+            except (KafkaError, OSError) as error:
+                # The broker that was asked may have died just now: the client asks any that it once heard of.
+                # Or it advertises a listener that is not there, which only its address shows.
+                fault = type(error).__name__
+                tell(fault)
+                report_unreachable(ADMIN_CLIENT, error, brokers=_addresses(admin))
+            else:
+                return
+            finally:
+                await admin.close()
+            await asyncio.sleep(RETRY_AFTER_S)
+
+
+def _addresses(admin: Any) -> str:
+    brokers = admin._client.cluster.brokers()  # noqa: SLF001 - nothing public says it
+    return ", ".join(sorted(f"{one.host}:{one.port}" for one in brokers))
 
 
 async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings) -> None:

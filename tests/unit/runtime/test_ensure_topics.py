@@ -33,6 +33,8 @@ class Admin:
         """What is configured otherwise than services would."""
         self.config_refused = 0
         self._refusal = refusal
+        brokers = [SimpleNamespace(host="10.0.0.1", port=9092)]
+        self._client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: brokers))
 
     async def start(self) -> None:
         """It is there."""
@@ -109,6 +111,28 @@ async def test_another_number_of_partitions_is_refused_but_more_where_nothing_ha
     else:
         with pytest.raises(Fatal, match=f"{name} has {partitions} partitions, not 12"):
             await ensure_topics(SETTINGS, [name])
+
+
+async def test_brokers_that_are_told_of_and_not_reached_are_waited_for_and_named_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where listeners are advertised wrongly, a broker answers once, and names addresses that nobody has."""
+
+    class Misled(Admin):
+        async def list_topics(self) -> list[str]:
+            said.append(waits())
+            return await super().list_topics()
+
+    said: list[str | None] = []
+    for module in (kafka, kafka_topics):
+        monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
+    admin = Misled({topics.MESSAGES: 12})
+    admin.away = [NodeNotReadyError()]
+    use(monkeypatch, admin)
+    await ensure_topics(SETTINGS, [topics.MESSAGES])
+    assert said == [None, "Kafka: NodeNotReadyError"]
+    assert "10.0.0.1:9092" in str([vars(record) for record in caplog.records])
+    assert waits() is None
 
 
 async def test_what_kafka_refuses_to_make_is_asked_for_and_told_once_a_second(
