@@ -207,6 +207,8 @@ async def _main(partitions: int, settings: PersisterSettings) -> int:
 if __name__ == "__main__":
     wanted, known = _arguments().partitions, load(PersisterSettings, "persister.grow", [])
     logs.install("persister.grow", known)
+    # A shell's background job begins with SIGINT ignored: SIGTERM, which goes the same way, would be, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # As Ctrl-C is: it takes back what was begun.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.exit(asyncio.run(_main(wanted, known)))

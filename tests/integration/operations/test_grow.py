@@ -29,6 +29,8 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(400)]
 
 BEFORE, AFTER = 12, 17
+AS_A_BACKGROUND_JOB = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+"""A shell that is nobody's terminal starts them so."""
 GROWN = {"KAFKA_GENERATION": "2", "KAFKA_PARTITIONS": str(AFTER)}
 
 
@@ -123,6 +125,7 @@ async def test_who_ends_a_growth_finds_all_as_it_was(system: LocalSystem, signum
         with nobody_stores(system):
             await Talk(campus, ups, {}).say([group], "one")
             growing = await asyncio.create_subprocess_exec(
+                *AS_A_BACKGROUND_JOB,
                 *(sys.executable, "-m", "persister.grow", str(AFTER)),
                 env=env,
                 cwd=REPOSITORY,
