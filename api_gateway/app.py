@@ -118,15 +118,13 @@ class _Parts:
 
     async def follow(self, service: Service, settings: GatewaySettings) -> None:
         """Follow the log and keep a producer, as soon as Kafka answers."""
-        for reader in self._readers:
-            service.health.ready(f"following {reader.topic}", reader.ready_fault)
         service.health.ready("members", self._behind.fault)
         service.supervise("progress", self.progress.run)
         service.supervise("compare with the store", self._behind.run)
         await ensure_topics(settings, topics.ALL)
         service.supervise("producer", self._producer.run)
         for reader in self._readers:
-            service.supervise(f"follow {reader.topic}", reader.run)
+            reader.follow(service)
 
     def _groups_fault(self) -> str | None:
         return self._group_reader.ready_fault() or self._member_reader.ready_fault() or self._behind.fault()

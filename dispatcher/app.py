@@ -20,7 +20,6 @@ async def start(service: Service, settings: DispatcherSettings) -> None:
     published = Assignments()
     leadership = Leadership(settings)
     reader = LogReader(settings, topics.ASSIGNMENTS, published.take)
-    service.health.ready("table", reader.ready_fault)
     service.health.ready("kafka", leadership.fault)
     Operators(settings, leadership, published).add_routes(service.ops)
     port = await service.open_ops()
@@ -28,5 +27,5 @@ async def start(service: Service, settings: DispatcherSettings) -> None:
     if not settings.kafka_durable:
         log.warning("this broker has no transactions: never run a second dispatcher with it")
     await ensure_topics(settings, [topics.EDGE_STATUS, topics.ASSIGNMENTS])
-    service.supervise("follow the table", reader.run)
+    reader.follow(service)
     service.supervise("leadership", leadership.run)

@@ -86,14 +86,19 @@ class LogReader:
         """Set once everything that stood in the log at the start has been handed over."""
 
     async def start(self, service: Service) -> None:
-        """Follow the topic in the background; returns when what stood in it has been handed over."""
+        """Do what `follow` does; return when what stood in the topic has been handed over."""
+        self.follow(service)
+        await self.caught_up.wait()
+
+    def follow(self, service: Service) -> None:
+        """Follow the topic in the background. The service is not ready until this reader has caught up."""
+        # Not in `run`: a reader that reads once and ends would be shown in place of the one that follows.
+        metrics.READER_SILENT.labels(topic=self.topic).set_function(self.silent_s)
         service.supervise(f"follow {self.topic}", self.run)
         service.health.ready(self.topic, self.ready_fault)
-        await self.caught_up.wait()
 
     async def run(self) -> None:
         """Read for ever. Raises `Fatal` where the log is not the one that was read before."""
-        metrics.READER_SILENT.labels(topic=self.topic).set_function(self.silent_s)
         while True:
             try:
                 await self._read_with_a_new_consumer()

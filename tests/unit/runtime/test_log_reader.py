@@ -11,13 +11,14 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.protocol.metadata import MetadataResponse_v1
+from prometheus_client import REGISTRY
 
 from runtime import metrics
 from runtime.budgets import MOST_REQUEST_COST
 from runtime.kafka import under_replicated
 from runtime.log_reader import FETCHES_AT_ONCE, LogReader, Stalled
-from runtime.service import Fatal
-from runtime.settings import KafkaSettings
+from runtime.service import Fatal, Service
+from runtime.settings import KafkaSettings, ServiceSettings
 from schemas import topics
 from schemas.log_records import MemberJoined
 from tests.unit.dispatcher.records import record
@@ -203,6 +204,22 @@ async def test_a_reader_is_deaf_while_some_partitions_answer_and_not_while_all_o
         with pytest.raises(KafkaError):
             await reader.check()
         assert (reader.deaf_s(), reader.silent_s()) == (0, 10)
+
+
+async def test_the_silence_that_is_shown_is_that_of_who_follows_a_topic_whoever_else_reads_it_once() -> None:
+    service = Service("test", ServiceSettings(log_dir=""))
+    follower, once = Reader(), Reader()
+    follower.consumer.answers.clear()
+    once.consumer.answers.clear()
+    tasks = [asyncio.create_task(run) for run in (follower.start(service), once.run())]
+    await asyncio.sleep(0)
+    follower._whole_at = time.monotonic() - 1000
+    shown = REGISTRY.get_sample_value("chat_reader_silent_seconds", {"topic": topics.MESSAGES})
+    assert shown == pytest.approx(1000, abs=100)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    await service.resources.aclose()
 
 
 async def test_a_new_consumer_has_yet_to_find_out_whether_a_part_is_silent() -> None:
