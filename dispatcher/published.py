@@ -1,7 +1,6 @@
 """The table as it stands in the log when a leader takes over: the newest of all that were published."""
 
 import asyncio
-from contextlib import suppress
 
 from runtime.assignments import Assignments
 from runtime.log_reader import LogReader
@@ -24,5 +23,5 @@ async def read_published(settings: KafkaSettings) -> TableAssigned | None:
     finally:
         for task in (done, reading):
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        # Awaiting one directly would hide our own cancellation: this dispatcher would lead on, and not stop.
+        await asyncio.wait({done, reading})
