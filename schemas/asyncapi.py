@@ -166,7 +166,7 @@ def _sockets() -> tuple[Document, Document, Document]:
             "address": None,
             "title": "Acks",
             "description": "What an edge answers to what a client sends.",
-            "messages": {"refused": _ref("messages", "ack.refused")},
+            "messages": {"refused": _ref("ack.refused")},
         },
         "fromEdges": _channel("From edges", FROM_EDGES, "edge"),
     }
@@ -178,7 +178,7 @@ def _sockets() -> tuple[Document, Document, Document]:
         if event.ack is not None:
             ack = f"ack.{_camel(event.name)}"
             messages[ack] = _message(f"ack of {event.name}", event.ack)
-            channels["acks"]["messages"][_camel(event.name)] = _ref("messages", ack)
+            channels["acks"]["messages"][_camel(event.name)] = _ref(ack)
         operations[f"receive.{_camel(event.name)}"] = _receive(event)
     for event in FROM_EDGES:
         messages[_key("edge", event)] = _message(event.name, event.payload)
@@ -196,7 +196,7 @@ def _channel(title: str, found: Sequence[Event], side: str) -> Document:
         "title": title,
         "description": "Events of Socket.IO's main namespace.",
         "servers": [{"$ref": "#/servers/edge"}],
-        "messages": {_camel(event.name): _ref("messages", _key(side, event)) for event in found},
+        "messages": {_camel(event.name): _ref(_key(side, event)) for event in found},
     }
 
 
@@ -234,7 +234,7 @@ def _topic(row: OnTopic) -> Document:
         "title": row.topic,
         "description": f"Key: {row.key}. Written by: {row.written_by}. Read by: {row.read_by}.",
         "servers": [{"$ref": "#/servers/log"}],
-        "messages": {kind.__name__: _ref("messages", kind.ce_type) for kind in row.records},
+        "messages": {kind.__name__: _ref(kind.ce_type) for kind in row.records},
         "bindings": {"kafka": {"topic": row.topic, "topicConfiguration": kept, "bindingVersion": "0.5.0"}},
     }
 
@@ -267,8 +267,8 @@ def _schemas(*, with_topics: bool) -> Document:
     return found
 
 
-def _ref(kind: str, name: str) -> Document:
-    return {"$ref": f"#/components/{kind}/{name}"}
+def _ref(message: str) -> Document:
+    return {"$ref": f"#/components/messages/{message}"}
 
 
 def _key(side: str, event: Event) -> str:
