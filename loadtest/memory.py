@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtest.latency import Latencies
-from schemas.api import MAX_SEQ
 from schemas.client_events import ChatMessage
+from schemas.log_records import MAX_EXACT
 
 FORGET_AFTER_S: Final = 120.0
 """So long after its answer a message that no member is still to get is forgotten, but for its seq."""
@@ -226,7 +226,7 @@ class Memory:
 
     def _reached(self, room: str) -> int:
         """Return up to which seq all members have come; who was let in nowhere is sent nothing old."""
-        return min((one.last for one in self._members[room] if one.after is not None), default=MAX_SEQ)
+        return min((one.last for one in self._members[room] if one.after is not None), default=MAX_EXACT)
 
     def _was_said(self, message: ChatMessage) -> bool:
         """Return whether it may be one that we have forgotten: we gave its id, and know of its seq."""
@@ -265,7 +265,7 @@ def _number(message_id: str, prefix: str) -> int:
 
 def _judge(place: Place, in_order: list[int], found: Faults) -> None:
     """Add what is wrong at one place. What came late is out of order where it fills a gap, else double."""
-    wanted = _between(in_order, -1 if place.after is None else place.after, MAX_SEQ)
+    wanted = _between(in_order, -1 if place.after is None else place.after, MAX_EXACT)
     wanted -= sum(_between(in_order, after, up_to) for after, up_to in place.holes)
     short = wanted - place.rising
     late = min(max(0, short), len(set(place.again)))

@@ -21,8 +21,6 @@ MAX_PAGE = 10_000
 MAX_PER_BUNDLE = 50
 MAX_PER_LIST = 1_000
 MAX_NEW_MEMBERS = 5_000
-MAX_SEQ = MAX_EXACT
-"""What every JSON reader can hold exactly; an offset stays far below it."""
 
 UNSEEN: Final = ("C", "Z", "M")
 """Categories that show nothing by themselves. Unassigned characters ("Cn") may be new, and count as seen."""
@@ -110,8 +108,8 @@ class ListPage(Page):
 class HistoryPage(Page):
     """Which messages of a group: a page, or those before or after a seq (cheap at any depth)."""
 
-    before: Annotated[int, Field(ge=0, le=MAX_SEQ), BeforeValidator(_from_query)] | None = None
-    after: Annotated[int, Field(ge=-1, le=MAX_SEQ), BeforeValidator(_from_query)] | None = None
+    before: Annotated[int, Field(ge=0, le=MAX_EXACT), BeforeValidator(_from_query)] | None = None
+    after: Annotated[int, Field(ge=-1, le=MAX_EXACT), BeforeValidator(_from_query)] | None = None
 
 
 class GroupHistoryPage(HistoryPage):

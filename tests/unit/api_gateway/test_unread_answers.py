@@ -16,8 +16,8 @@ from api_gateway.history import MAX_BUNDLE_BYTES
 from api_gateway.ready_response import ReadyResponse
 from api_gateway.routing import reply
 from api_gateway.unread_answers import LONGEST_OF_A_WRITE, UnreadAnswers
-from schemas.api import MAX_NEW_MEMBERS, MAX_SEQ, GroupAccepted, MessageAccepted
-from schemas.log_records import MAX_NAME_CHARS, MAX_TEXT_BYTES
+from schemas.api import MAX_NEW_MEMBERS, GroupAccepted, MessageAccepted
+from schemas.log_records import MAX_EXACT, MAX_NAME_CHARS, MAX_TEXT_BYTES
 from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
 from tests.unit.api_gateway.parts import until
 
@@ -179,12 +179,12 @@ def test_beside_a_few_who_read_the_largest_answers_slowly_others_get_theirs() ->
         ),
         MessageAccepted(
             id="m" * 64,
-            seq=MAX_SEQ,
+            seq=MAX_EXACT,
             room="g" * 64,
             up=UP,
             message="\1" * MAX_TEXT_BYTES,
-            timestamp=MAX_SEQ,
-            sent_at=MAX_SEQ,
+            timestamp=MAX_EXACT,
+            sent_at=MAX_EXACT,
             stored=False,
         ),
     ],
