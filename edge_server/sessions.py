@@ -5,6 +5,7 @@ Like socket_events.py it is called by python-socketio; what a client may do once
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from socketio.exceptions import ConnectionRefusedError as NotLetIn
@@ -52,7 +53,7 @@ class Sessions:
         self._elsewhere = elsewhere
         self._capacity = settings.edge_capacity
         self._most_of_user = settings.max_connections_per_user
-        self._expiry = TokenExpiry(self._expire)
+        self._expiry = TokenExpiry(partial(self._refuse, refusal=EXPIRED_TOKEN))
         self._closing: set[asyncio.Task[None]] = set()
         self.on_welcome: Callable[[Client], None]
         """Sees each client that has come. It has to be set before clients are let in."""
@@ -143,9 +144,6 @@ class Sessions:
         if client is not None:
             self._forget(client, reason)
             client.end()
-
-    def _expire(self, client: Client) -> None:
-        self._refuse(client, EXPIRED_TOKEN)
 
     def _refuse(self, client: Client, refusal: Refusal) -> None:
         """Say why, and close."""
