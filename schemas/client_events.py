@@ -22,10 +22,10 @@ LEFT: Final = "left"
 MOVE: Final = "move"
 REFUSED: Final = "refused"
 CONNECT_ERROR: Final = "connect_error"
-"""By this name the client libraries tell of a refused connection."""
+"""The client libraries report a refused connection under this name."""
 
 MAX_CURSORS: Final = 1_000
-"""So many with the longest ids, and the longest token, fit into an event (MAX_EVENT_BYTES)."""
+"""With the longest ids, and the longest token, this many still fit into an event (MAX_EVENT_BYTES)."""
 
 
 class ClientEvent(BaseModel):
@@ -97,7 +97,7 @@ class JoinRoomOk(RoomJoined):
 class Joined(BaseModel):
     """``joined`` from the edge: after connecting, and whenever the user becomes a member of a group.
 
-    Who is in more than 500 groups is told them in several, each before what was missed of its own rooms.
+    A user in more than 500 groups gets several of them, each followed by what was missed in its own rooms.
     """
 
     rooms: dict[GroupId, RoomJoined]

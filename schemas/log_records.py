@@ -26,13 +26,13 @@ MAX_SENT_AT_MS: Final = 2**53
 """A client's clock beyond this is no time, and JavaScript and the store could not hold it."""
 
 MAX_EXACT: Final = 2**53 - 1
-"""The largest number that a double carries exactly, and so all who read JSON."""
+"""Whole numbers up to this are exact in a double, and so for everybody who reads JSON."""
 
 MAX_SPREAD: Final = 32
-"""Points in a report's ``spread``: where the clients stand is known to about one in so many of them."""
+"""Most points in a report's ``spread``. Each stands for an equal share of the edge's clients."""
 
 TRACEPARENT: Final = "traceparent"
-"""W3C's header, beside CloudEvents' own, of a record that is traced. Nobody reads a record by it."""
+"""W3C's header, which only a record that is traced carries. No reader's decision depends on it."""
 
 _TYPE_PREFIX: Final = "pt.uni4all.chat."
 
@@ -209,8 +209,8 @@ class EdgeReported(Record):
 def spread_of(points: Iterable[int]) -> tuple[int, ...]:
     """Return the points of clients (see `point_of`; one a connection, any order) as a report carries them.
 
-    Of more than `MAX_SPREAD` those are kept that stand for equally many others each. A client counts wherever
-    the table wants it to be: those that have yet to move are just what the dispatcher must know.
+    Where there are more than `MAX_SPREAD`, so many are kept, evenly along the sorted row. Clients that have
+    yet to move to another edge are among them: the dispatcher must know of these.
     """
     ascending = sorted(points)
     count, kept = len(ascending), min(len(ascending), MAX_SPREAD)

@@ -26,7 +26,7 @@ class Refusal:
     message: str
     retry_after_s: int | None = None
     floods: bool = False
-    """Whether it comes in floods when it comes: it is counted, and logged for debugging only."""
+    """Whether it usually comes in large numbers. If so, it is counted, but logged at the level debug only."""
 
 
 BAD_JSON: Final = Refusal("bad_json", 400, "This is not valid JSON of valid Unicode.")
@@ -105,7 +105,7 @@ class Refused(Exception):
     ) -> None:
         self.refusal = refusal
         self.retry_after_s = refusal.retry_after_s if retry_after_s is None else retry_after_s
-        """The row's own, where nobody knows how long it takes."""
+        """The row's own value, unless whoever refuses knows better."""
         self.detail = detail and detail[:MAX_DETAIL_CHARS]
         super().__init__(f"{refusal.code}: {self.detail or refusal.message}")
 
