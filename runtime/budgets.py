@@ -1,7 +1,7 @@
 """Budgets: so many a second, and so many at once. Pure: the clock's readings are arguments.
 
 What is left may go below 0: a debt, at most twice the burst. Nothing is admitted until it is paid back at the
-budget's rate, so spending on after a refusal means waiting longer, and the debt shows who does.
+budget's rate. So who goes on after a refusal has to wait longer, and the debt shows who does.
 """
 
 import math

@@ -209,7 +209,7 @@ class KeptProducer:
 
 
 def _is_for_good(error: BaseException) -> bool:
-    """A full buffer has the library's only error that passes by itself and is not called retriable."""
+    """A full buffer's `KafkaTimeoutError` passes, too: the only such one that is not called retriable."""
     return isinstance(error, KafkaError) and not (error.retriable or isinstance(error, KafkaTimeoutError))
 
 

@@ -73,13 +73,13 @@ class LogReader:
         self.starts: dict[int, int] = {}
         """Where reading began, by partition: nothing before is known here."""
         self.sure_from: dict[int, int] = {}
-        """From where on, by partition, half a tail before each record is read too, or all that there is."""
+        """By partition: before each record from here on, half a tail was read too, or all that there is."""
         self.positions: dict[int, int] = {}
         """The next offset to read, by partition."""
         self.ends: dict[int, int] = {}
-        """Where the log ended when it was last asked, by partition; none while that is not known anew."""
+        """Where the log ends, by partition, by the last answers; empty while the brokers are asked again."""
         self._whole_at: float | None = None
-        """When all partitions said last where they end. Metrics ask for its age outside of any loop, too."""
+        """When all partitions last said where they end. Not the loop's time: metrics are read without one."""
         self._deaf_since: float | None = None
         """Since when some partitions have not said so while others did."""
         self.caught_up = asyncio.Event()
@@ -180,8 +180,8 @@ class LogReader:
                 watching.result()
 
     async def _rest(self, consumer: AIOKafkaConsumer, seconds: float) -> None:
-        """Fetch nothing for a while. The library would fetch at once, and its answer would wait here: records
-        written meanwhile would not be in it, and wait for the next one, too."""
+        """Fetch nothing for a while. By itself the library fetches at once: the answer would lie here until
+        then, and records that are written meanwhile would have to wait for the next one."""
         consumer.pause(*self._partitions)
         await asyncio.sleep(seconds)
         consumer.resume(*self._partitions)

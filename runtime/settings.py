@@ -135,7 +135,7 @@ class KafkaSettings(SettingsPart):
     @field_validator("kafka_bootstrap_servers")
     @classmethod
     def _are_brokers(cls, brokers: str) -> str:
-        """Look at it here: the library would end the start by its own error, or look for a nameless host."""
+        """Checked here: the library would end the start with its own error, or look for a nameless host."""
         for broker in brokers.split(","):
             found = _BROKER.fullmatch(broker.strip())
             if found is None or not 0 < int(found[1]) < 65_536:
@@ -232,7 +232,7 @@ class MongoSettings(SettingsPart):
     @field_validator("mongodb_uri")
     @classmethod
     def _is_a_store_s(cls, uri: SecretStr) -> SecretStr:
-        """Look at it here: the driver does so only once Kafka has answered."""
+        """Checked here: the driver is made only once Kafka has answered."""
         if not uri.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("must begin with mongodb:// or mongodb+srv://")
         return uri
