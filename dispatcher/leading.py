@@ -45,7 +45,6 @@ FAULT_AFTER_S: Final = 5.0
 MAX_LOST_TICKS: Final = 3
 """The log has taken so many ticks in a row that never came back: the consumer is stuck."""
 
-
 KINDS: Final[dict[bytes, type[Record]]] = {
     kind.ce_type.encode(): kind for kind in (EdgeReported, LeaderTicked, DrainAsked, EdgesAsked)
 }

@@ -49,9 +49,9 @@ class Arrivals:
             raise refusing.NoCapacity
 
     def begin(self, eio_sid: str, now: float) -> None:
-        """A connection is there, and nobody knows whose.
+        """A connection has begun, and nobody knows yet whose it is.
 
-        Only those who get so far spend: one who floods must not run all the others into debt.
+        Only those that were let in are counted: whoever floods must not bring all the others into debt.
         """
         self._budget.spend(now)
         self._since[eio_sid] = now

@@ -27,8 +27,8 @@ _CONNECTIONS: Final = {
 class QueuedEvent(eio_packet.Packet):  # type: ignore[misc]
     """An event in engine.io's queue, which says when it is taken out of it.
 
-    It refers to the frame that its message has for everybody. A text of its own would be as many copies as
-    clients wait for it, of four bytes a character at worst.
+    It refers to the one frame that all members share. With a text of its own, each client that waits would
+    hold a copy, of up to four bytes a character.
     """
 
     def __init__(self, frame: bytes, on_taken: Callable[[], None]) -> None:

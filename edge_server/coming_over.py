@@ -41,13 +41,13 @@ class ComingOver:
         self._late = asyncio.get_running_loop().call_later(settings.handshake_within_s, self._give_up)
 
     async def receive(self, received: packet.Packet) -> None:
-        """Take a packet. Whatever is none of the two, in their order, ends the websocket."""
+        """Take the probe, then the upgrade. Any other packet ends the websocket."""
         kind, socket, websocket = received.packet_type, self._socket, self._websocket
         if websocket is None:
             self.closed = True
         elif kind == packet.PING and received.data == "probe" and not socket.queue.ends_polls:
-            # Polls go on to bring what there is: the client may never hear that it is heard. So engine.io's
-            # `upgrading`, which empties them, is never set.
+            # Polls still bring what waits: our answer to the probe may never arrive. So engine.io's
+            # `upgrading`, with which polls bring nothing, is never set.
             socket.queue.ends_polls = True
             self._queue.put_nowait(packet.Packet(packet.PONG, "probe"))
             self._queue.flush()

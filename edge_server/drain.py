@@ -1,8 +1,8 @@
 """Whether this edge gives its clients away: because it stops, an operator asked for it, or it is deaf.
 
 An edge that was asked stays, empty, until it is asked no more. One that stops waits until it is empty. One
-that a part of the log does not answer is deaf, and keeps whom the table leaves it: the dispatcher knows which
-others are deaf, too.
+is deaf while a part of the log does not answer it. It keeps the clients that the table leaves it: the
+dispatcher knows which other edges are deaf, too.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 POLL_S: Final = 0.05
 IN_TIME: Final = 0.6
 """A stopping edge has told everybody when this part of its time has passed: the rest is for the slow."""
-
 
 DEAF_AFTER_S: Final = 12.0
 """A partition is asked every ten seconds: one question may fail by chance, or as its leader changes."""

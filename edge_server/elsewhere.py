@@ -28,7 +28,7 @@ class Elsewhere:
 
     @property
     def version(self) -> tuple[int, int] | None:
-        """What changes with each table."""
+        """The newest table's epoch and version; None before the first one."""
         return None if self._assignments.table is None else self._assignments.table.age_key
 
     @property

@@ -65,9 +65,9 @@ class Joining:
         for group in sorted(self._memberships.groups_of(client.up)):
             joins[group] = self._join(client, group, since.get(group), bytes_left)
             bytes_left -= joins[group].bytes
-        # This edge may learn later than the last one that the user has become a member.
+        # The user may be a member of these, too, and this edge may hear of it only later.
         client.cursors = {group: seq for group, seq in since.items() if group not in joins}
-        # Its user's groups are no fault of its own: it would be cut off for them at every connect.
+        # Many groups make a long `joined`: without this it would be cut off as slow at every connect.
         client.may_leave_unread(ROOM_BYTES * len(joins))
         self._tell(client, joins)
 
@@ -114,7 +114,7 @@ class Joining:
     def _follow(self, group: str, up: str, member: bool, at: int) -> None:
         """A membership has changed: the user's clients here follow at once.
 
-        Who is still to be welcomed is let into all rooms then, from its cursors on, and into none before.
+        One that has yet to be welcomed comes into no room here: its welcome lets it into all of them.
         This edge may learn of it after what was said since: whoever cannot have heard that is told of a hole.
         """
         self._fan_out.flush()

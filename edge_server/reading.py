@@ -1,4 +1,4 @@
-"""Whether a connection is read: the one owner of that, whoever has a reason to stop. It knows no frames."""
+"""Whether a connection is read. Only this stops and resumes reading, for whatever reason. No frames here."""
 
 import asyncio
 from typing import Final

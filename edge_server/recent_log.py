@@ -87,7 +87,7 @@ class RecentLog:
     def begin(self, partition: int, seq: int) -> None:
         """Say from which seq on clients can be resumed.
 
-        Reading may have begun earlier: whether a record is a retry shows only where some of what stands
+        Reading may have begun earlier: whether a record is a retry is known only if what stands a while
         before it was read, too.
         """
         self._floors.setdefault(partition, seq)

@@ -171,9 +171,9 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     @field_validator("edge_url")
     @classmethod
     def _leads_somewhere(cls, url: str) -> str:
-        """Look at it here: it goes to every client, and those would only fail to connect.
+        """Checked here: every client is told it, and would only fail to connect.
 
-        A path is no place for most of them, but a namespace of Socket.IO, of which an edge has one.
+        Most clients take a path for the name of a namespace of Socket.IO, and an edge has only one.
         """
         parts = urlsplit(url)  # It raises ValueError itself where brackets or the port are wrong.
         is_web = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
