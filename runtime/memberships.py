@@ -5,6 +5,7 @@ Edges and gateways each keep their own copy, so that the live path asks nobody.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from sys import intern
 
 from aiokafka import ConsumerRecord
 
@@ -72,10 +73,11 @@ class Memberships:
 
 
 def _parties(key: bytes | None) -> tuple[str, str]:
+    """Return group and user. All memberships share their texts, which were half of what one took."""
     group, slash, up = (key or b"").decode(errors="replace").partition("/")
     if not slash:
         raise BadRecord("the key does not name a group and a user")
-    return group, up
+    return intern(group), intern(up)
 
 
 def _check(record: MemberJoined, group: str, up: str) -> None:

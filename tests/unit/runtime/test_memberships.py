@@ -38,6 +38,13 @@ def record(group: str, up: str, member: bool, at: int = 0) -> Read:
     return Read(tombstone(key=key, source="test", kind=MemberJoined), timestamp=at)
 
 
+def test_all_memberships_share_the_texts_of_their_groups_and_users() -> None:
+    memberships, groups = Memberships(), ("leic", "maths", "physics")
+    memberships.take(0, [record(group, up, True) for group in groups for up in UPS])
+    assert len({id(group) for up in UPS for group in memberships.groups_of(up)}) == len(groups)
+    assert len({id(up) for group in groups for up in memberships.members_of(group)}) == len(UPS)
+
+
 @given(changes)
 def test_the_last_record_of_each_membership_counts_and_listeners_hear_of_changes_only(
     history: list[tuple[str, str, bool]],
