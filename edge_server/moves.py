@@ -28,7 +28,7 @@ def pace(per_s: float, *, waiting: int, left_s: float | None) -> float:
 
 
 class Bucket:
-    """Turns a rate into whole numbers. What was not used may be used later, up to two steps' worth."""
+    """Turns a rate into whole numbers. What was not used may be used later: two steps' worth, and one."""
 
     def __init__(self) -> None:
         self._filled_at: float | None = None
@@ -38,7 +38,7 @@ class Bucket:
         """Return how many may go now."""
         passed = 0.0 if self._filled_at is None else now - self._filled_at
         self._filled_at = now
-        self._level = min(self._level + passed * per_s, max(1.0, 2 * STEP_S * per_s))
+        self._level = min(self._level + passed * per_s, 1 + 2 * STEP_S * per_s)
         whole = int(self._level)
         self._level -= whole
         return whole
