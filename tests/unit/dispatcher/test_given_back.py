@@ -1,14 +1,17 @@
 """The laws of edges that were taken for dead and come back with their clients."""
 
 from bisect import bisect_right
+from itertools import groupby
 from math import inf
 
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from dispatcher.given_back import given_back
+from dispatcher.crowd import Load
+from dispatcher.given_back import FEWEST_CLIENTS, SHORTEST_RUN, given_back
 from dispatcher.shard_table import Move, ShardTable
 from dispatcher.term import Pace, Term
+from schemas.assignments import Shard
 from schemas.log_records import EdgeReported
 from schemas.up_number import CIRCLE
 from tests.unit.dispatcher.crowds import CAPACITY, Size, crowd_of, reported, sizes
@@ -112,3 +115,45 @@ def test_an_edge_whose_clients_have_gone_elsewhere_is_a_newcomer(edges: int, siz
     loads["edge-00"] = reported(whole, crowd[:left])["edge-00"]
     for known in (held, {}):
         assert given_back(table.shards, ["edge-00"], loads, known) == table.shards
+
+
+WHOLE = (Shard(start=0, end=CIRCLE, edge="a"),)
+
+
+def standing(**points: list[int]) -> dict[str, Load]:
+    """Return what edges say whose clients stand at these points."""
+    return {edge: Load(len(own), CAPACITY, own) for edge, own in points.items()}
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 4)), min_size=1, max_size=16), st.integers(200, 10**8)
+)
+@example([(True, 15), (False, 5), (True, 1)], 10**8)
+def test_who_comes_back_to_a_new_leader_gets_the_stretches_that_only_its_clients_stand_in(
+    runs: list[tuple[bool, int]], apart: int
+) -> None:
+    """Where only a few of them stand it gets nothing: they may have been on their way to another edge."""
+    whose = [is_back for is_back, count in runs for _ in range(count)]
+    points = [(n + 1) * min(apart, CIRCLE // 100) for n in range(len(whose))]
+    back = [point for point, is_back in zip(points, whose, strict=True) if is_back]
+    others = [point for point, is_back in zip(points, whose, strict=True) if not is_back]
+    assume(len(back) >= FEWEST_CLIENTS * len(others) and back)
+    shards = given_back(WHOLE, ["back"], standing(a=others, back=back), {})
+    expected: list[str] = []
+    for is_back, run in groupby(whose):
+        length = len(list(run))
+        expected += ["back" if is_back and length >= SHORTEST_RUN * len(back) else "a"] * length
+    assert homes(ShardTable(shards), points) == expected
+
+
+def test_a_stretch_that_is_given_back_ends_at_the_roundest_border_there_is() -> None:
+    digit = CIRCLE // 10
+    loads = standing(back=[n * digit // 10 for n in range(25)], a=[n * digit // 10 for n in range(77, 100)])
+    assert [shard.label for shard in given_back(WHOLE, ["back"], loads, {})] == ["[0-4]", "[5-9]"]
+
+
+def test_nothing_is_given_back_of_what_an_edge_holds_that_has_not_said_where_its_clients_stand() -> None:
+    silent, heard = (Shard(start=n * CIRCLE // 2, end=(n + 1) * CIRCLE // 2, edge="ba"[n]) for n in (0, 1))
+    loads = standing(back=[n * CIRCLE // 100 for n in range(100)], a=[])
+    shards = given_back((silent, heard), ["back"], loads, {})
+    assert [shard.edge for shard in shards] == ["b", "back"]
