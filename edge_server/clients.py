@@ -81,8 +81,6 @@ class Client:
     def may_leave_unread(self, more_bytes: int) -> None:
         """Let so much more wait for this client before it counts as slow."""
         self._max_bytes += more_bytes
-        if isinstance(self._socket.queue, WriteThrough):
-            self._socket.queue.max_bytes += more_bytes
 
     def send(self, frame: bytes) -> None:
         """Send one event, given as a frame. Nothing is sent to one that is gone."""
