@@ -8,7 +8,9 @@ from typing import Final
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
-NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+# The shell has no windows: around each page the others draw one, with pages of its own, which costs more
+# than most tests.
+NAMES: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 # Nothing but the page under test is asked for; tests run as root in containers, without a display.
 FLAGS: Final = (
     "--no-sandbox",
