@@ -12,7 +12,7 @@ from api_gateway.log_writer import SOURCE, LogWriter, Place
 from api_gateway.members import MembersOnly, NewMembers
 from api_gateway.stored_progress import StoredProgress
 from schemas import topics
-from schemas.api import Group, GroupAccepted, GroupWithMembers, MemberAccepted, NewGroup
+from schemas.api import CreateGroup, Group, GroupAccepted, GroupWithMembers, MemberAccepted
 from schemas.ids import membership_key, new_id
 from schemas.log_records import GroupCreated, MemberJoined, encode, tombstone
 from schemas.refusals import INVALID_PAYLOAD, NOT_ALLOWED, NOT_FOUND, Refused
@@ -70,7 +70,7 @@ class Groups:
         self._members.require(group, caller)
         return self.one(group)
 
-    async def create_for(self, caller: str, new: NewGroup) -> tuple[GroupAccepted, HTTPStatus]:
+    async def create_for(self, caller: str, new: CreateGroup) -> tuple[GroupAccepted, HTTPStatus]:
         """Create a group for a student, who is its first member and may remove others.
 
         The same id again, from the same student, repeats an attempt. Anybody else's group is refused, and so
@@ -84,7 +84,7 @@ class Groups:
         self._new_members.spend(caller, len(users))
         return await self._create(group, new.name, users, created_by=caller)
 
-    async def create(self, new: NewGroup) -> tuple[GroupAccepted, HTTPStatus]:
+    async def create(self, new: CreateGroup) -> tuple[GroupAccepted, HTTPStatus]:
         """Create a group for the solution, which has no creator, or rename one of these and add members.
 
         A student's group is refused: whoever chose its id first would read what the new members say.

@@ -54,7 +54,7 @@ class InternalApi:
                 "POST",
                 "/group/",
                 "Create a group; with the id of one that no student has made, rename it and add members.",
-                api.NewGroup,
+                api.CreateGroup,
                 api.GroupAccepted,
                 self.create_group,
                 statuses=CREATED,
@@ -104,7 +104,7 @@ class InternalApi:
                 "POST",
                 "/message/",
                 "Post a message in a student's name.",
-                api.NewMessage,
+                api.PostMessage,
                 api.MessageAccepted,
                 self.post_message,
                 statuses=POSTED,
@@ -149,7 +149,7 @@ class InternalApi:
         following = page.following(page.skip + len(found))
         return reply(api.GroupPage(groups=found[: page.perPage], nextPage=following))
 
-    async def create_group(self, _: str, new: api.NewGroup) -> Reply:
+    async def create_group(self, _: str, new: api.CreateGroup) -> Reply:
         return reply(*await self._groups.create(new))
 
     async def group_messages(self, _: str, page: api.GroupMessagesPage) -> Reply:
@@ -165,7 +165,7 @@ class InternalApi:
     async def messages(self, _: str, page: api.Page) -> Reply:
         return reply(await self._history.newest(page))
 
-    async def post_message(self, _: str, new: api.NewMessage) -> Reply:
+    async def post_message(self, _: str, new: api.PostMessage) -> Reply:
         return reply(*await self._posting.post(new))
 
     async def message(self, _: str, wanted: api.OneMessage) -> Reply:

@@ -15,7 +15,7 @@ from api_gateway.members import MembersOnly
 from api_gateway.stored_progress import StoredProgress
 from runtime import logs
 from schemas import topics
-from schemas.api import MessageAccepted, NewMessage
+from schemas.api import MessageAccepted, PostMessage
 from schemas.documents import message_key
 from schemas.ids import new_id
 from schemas.log_records import MAX_TEXT_BYTES, MessageSent, encode
@@ -35,7 +35,7 @@ class Posting:
         self._progress = progress
         self._history = history
 
-    async def post(self, new: NewMessage) -> tuple[MessageAccepted, HTTPStatus]:
+    async def post(self, new: PostMessage) -> tuple[MessageAccepted, HTTPStatus]:
         """Return the message as it stands in the log: 201, 200 where it did before, 202 while not stored.
 
         Raises `Refused`: not a member, too large, unavailable, overloaded.

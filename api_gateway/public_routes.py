@@ -98,7 +98,7 @@ class PublicApi:
                 "POST",
                 "/chat/group",
                 "Create a group of mine.",
-                api.NewGroup,
+                api.CreateGroup,
                 api.GroupAccepted,
                 self.create_group,
                 statuses=CREATED,
@@ -167,7 +167,7 @@ class PublicApi:
     async def my_groups(self, up: str, _: api.NoArguments) -> Reply:
         return reply(api.GroupList(groups=self._groups.of_user(up)))
 
-    async def create_group(self, up: str, new: api.NewGroup) -> Reply:
+    async def create_group(self, up: str, new: api.CreateGroup) -> Reply:
         return reply(*await self._groups.create_for(up, new))
 
     async def group(self, up: str, wanted: api.OneGroup) -> Reply:

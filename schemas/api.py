@@ -161,7 +161,7 @@ class OneUser(Request):
     up: UpNumber
 
 
-class NewGroup(Request):
+class CreateGroup(Request):
     """A group to create. Its creator is a member, and so is everybody in ``users``."""
 
     name: Name
@@ -173,7 +173,7 @@ class NewGroup(Request):
     )
 
 
-class NewMessage(Request):
+class PostMessage(Request):
     """A message that a part of the solution posts in a student's name."""
 
     group: GroupId

@@ -12,7 +12,7 @@ from api_gateway.log_writer import Place
 from runtime import metrics
 from runtime.memberships import Memberships
 from schemas import topics
-from schemas.api import MAX_NEW_MEMBERS, GroupAccepted, NewGroup
+from schemas.api import MAX_NEW_MEMBERS, CreateGroup, GroupAccepted
 from schemas.log_records import Encoded, GroupCreated, encode
 from schemas.refusals import (
     INVALID_PAYLOAD,
@@ -63,7 +63,7 @@ class Model:
 async def take(parts: GroupParts, step: str, caller: str, group: str, up: str) -> bool:
     try:
         if step == "create":
-            await parts.groups.create_for(caller, NewGroup(name="n", users=[up], id=group))
+            await parts.groups.create_for(caller, CreateGroup(name="n", users=[up], id=group))
         elif step == "add":
             await parts.groups.add(caller, group, up)
         else:
@@ -96,8 +96,8 @@ async def test_only_what_the_rules_allow_changes_a_group_and_the_log_says_the_sa
 
 async def test_a_group_of_the_solution_that_it_renames_keeps_its_members_and_has_no_creator() -> None:
     parts = GroupParts()
-    await parts.groups.create(NewGroup(name="old", users=[A, B], id="x"))
-    await parts.groups.create(NewGroup(name="new", users=[C], id="x"))
+    await parts.groups.create(CreateGroup(name="old", users=[A, B], id="x"))
+    await parts.groups.create(CreateGroup(name="new", users=[C], id="x"))
     assert parts.groups.one("x").model_dump() == {"id": "x", "name": "new", "users": [A, B, C]}
     for up in (A, B, C):
         assert not await take(parts, "create", up, "x", up)
@@ -107,13 +107,13 @@ async def test_a_group_of_the_solution_that_it_renames_keeps_its_members_and_has
 async def test_the_solution_lets_nobody_into_a_group_whose_id_a_student_has_chosen_first() -> None:
     """It would be that student's: they would read it, rename it and remove its members."""
     parts = GroupParts()
-    await parts.groups.create_for(A, NewGroup(name="mine", id="x"))
-    await parts.groups.create_for(A, NewGroup(name="left", id="y"))
+    await parts.groups.create_for(A, CreateGroup(name="mine", id="x"))
+    await parts.groups.create_for(A, CreateGroup(name="left", id="y"))
     await parts.groups.remove(A, "y", A)
     written = len(parts.writer.records)
     for group in ("x", "y"):
         with pytest.raises(Refused, match="A student has made a group with this id") as refused:
-            await parts.groups.create(NewGroup(name="official", users=[B, C], id=group))
+            await parts.groups.create(CreateGroup(name="official", users=[B, C], id=group))
         assert refused.value.refusal is NOT_ALLOWED
     assert len(parts.writer.records) == written
     assert parts.groups.one("x").model_dump() == {"id": "x", "name": "mine", "users": [A]}
@@ -138,8 +138,8 @@ async def test_of_a_student_and_the_solution_who_create_the_same_id_at_once_the_
     parts = GroupParts()
     durable = slowed(parts)
     both = [
-        parts.groups.create_for(A, NewGroup(name="n", id="x")),
-        parts.groups.create(NewGroup(name="n", id="x", users=[B])),
+        parts.groups.create_for(A, CreateGroup(name="n", id="x")),
+        parts.groups.create(CreateGroup(name="n", id="x", users=[B])),
     ]
     tasks = []
     for one in both if student_is_first else reversed(both):
@@ -159,7 +159,7 @@ async def test_the_pages_of_groups_are_all_of_them_once_and_students_see_only_th
 ) -> None:
     parts = GroupParts()
     for group, users in wanted.items():
-        await parts.groups.create(NewGroup(name=group.upper(), users=sorted(users), id=group))
+        await parts.groups.create(CreateGroup(name=group.upper(), users=sorted(users), id=group))
     pages = [parts.groups.all(skip=skip, limit=size) for skip in range(0, len(wanted) + 1, size)]
     assert [(one.id, one.name) for page in pages for one in page] == [(g, g.upper()) for g in sorted(wanted)]
     for up in (A, B, C):
@@ -176,12 +176,12 @@ async def test_the_pages_of_groups_are_all_of_them_once_and_students_see_only_th
 
 async def test_a_write_that_the_log_refuses_changes_nothing() -> None:
     parts = GroupParts()
-    await parts.groups.create_for(A, NewGroup(name="n", id="x"))
+    await parts.groups.create_for(A, CreateGroup(name="n", id="x"))
     parts.writer.refuses = Refused(UNAVAILABLE)
     for change in (
         parts.groups.add(A, "x", B),
         parts.groups.remove(A, "x", A),
-        parts.groups.create_for(B, NewGroup(name="n", id="y")),
+        parts.groups.create_for(B, CreateGroup(name="n", id="y")),
     ):
         with pytest.raises(Refused):
             await change
@@ -205,7 +205,7 @@ async def test_a_creation_of_which_the_log_took_a_part_is_made_whole_by_a_retry(
         return written
 
     parts.writer.write = write_a_part  # type: ignore[method-assign]
-    new = NewGroup(name="n", id="x", users=[B, C])
+    new = CreateGroup(name="n", id="x", users=[B, C])
     with pytest.raises(Refused):
         await parts.groups.create_for(A, new)
     parts.writer.write = write  # type: ignore[method-assign]
@@ -226,7 +226,7 @@ async def test_whoever_leaves_while_the_creation_waits_for_other_records_stays_o
         return written
 
     parts.writer.write = write_and_read_back  # type: ignore[method-assign]
-    creating = asyncio.create_task(parts.groups.create_for(A, NewGroup(name="n", id="x", users=[B, C])))
+    creating = asyncio.create_task(parts.groups.create_for(A, CreateGroup(name="n", id="x", users=[B, C])))
     await until(lambda: parts.memberships.is_member("x", B))
     await parts.groups.remove(B, "x", B)
     all_durable.set()
@@ -238,10 +238,10 @@ async def test_nobody_creates_a_group_by_an_id_that_somebody_else_is_creating() 
     parts = GroupParts()
     durable = slowed(parts)
     first, retry = (
-        asyncio.create_task(parts.groups.create_for(A, NewGroup(name="n", id="x"))) for _ in range(2)
+        asyncio.create_task(parts.groups.create_for(A, CreateGroup(name="n", id="x"))) for _ in range(2)
     )
     await asyncio.sleep(0)
-    thief = asyncio.create_task(parts.groups.create_for(B, NewGroup(name="mine", id="x")))
+    thief = asyncio.create_task(parts.groups.create_for(B, CreateGroup(name="mine", id="x")))
     await asyncio.sleep(0)
     durable.set()
     with pytest.raises(Refused) as refused:
@@ -253,7 +253,7 @@ async def test_nobody_creates_a_group_by_an_id_that_somebody_else_is_creating() 
 
     parts.writer.refuses = Refused(UNAVAILABLE)
     with pytest.raises(Refused):
-        await parts.groups.create_for(A, NewGroup(name="n", id="y"))
+        await parts.groups.create_for(A, CreateGroup(name="n", id="y"))
     parts.writer.refuses = None
     assert await take(parts, "create", B, "y", B)
 
@@ -263,7 +263,7 @@ async def test_a_change_that_another_gateway_has_overtaken_is_not_folded_again(
     step: str, newest: bool
 ) -> None:
     parts = GroupParts()
-    await parts.groups.create_for(A, NewGroup(name="n", id="x", users=[] if step == "add" else [B]))
+    await parts.groups.create_for(A, CreateGroup(name="n", id="x", users=[] if step == "add" else [B]))
     write = parts.writer.write
 
     async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[Place]:
@@ -289,16 +289,16 @@ async def test_a_name_that_another_gateway_has_given_meanwhile_stays() -> None:
         return written
 
     parts.writer.write = write_and_be_overtaken  # type: ignore[method-assign]
-    await parts.groups.create_for(A, NewGroup(name="older", id="x"))
+    await parts.groups.create_for(A, CreateGroup(name="older", id="x"))
     assert parts.directory.name_of("x") == "newest"
 
 
 async def test_a_change_whose_offset_is_not_known_is_left_to_the_reader() -> None:
     parts = GroupParts()
-    await parts.groups.create_for(A, NewGroup(name="n", id="x"))
+    await parts.groups.create_for(A, CreateGroup(name="n", id="x"))
     parts.writer.says_offsets = False
     await parts.groups.add(A, "x", B)
-    await parts.groups.create_for(A, NewGroup(name="other", id="x"))
+    await parts.groups.create_for(A, CreateGroup(name="other", id="x"))
     assert parts.members.members_of("x") == [A]
     assert parts.directory.name_of("x") == "n"
 
@@ -311,8 +311,8 @@ async def test_what_stands_in_the_log_is_not_refused_where_the_gateway_falls_beh
 
     parts.progress.on_wait = fall_behind
     steps = (
-        lambda: parts.groups.create_for(A, NewGroup(name="n", users=[B])),
-        lambda: parts.groups.create(NewGroup(name="n", users=[A], id="x")),
+        lambda: parts.groups.create_for(A, CreateGroup(name="n", users=[B])),
+        lambda: parts.groups.create(CreateGroup(name="n", users=[A], id="x")),
         lambda: parts.groups.add(A, "x", B),
         lambda: parts.groups.remove(A, "x", A),
     )
@@ -327,8 +327,8 @@ async def test_before_the_log_was_read_no_group_can_be_created_or_shown() -> Non
     parts = GroupParts()
     parts.fault = "reading"
     for change in (
-        lambda: parts.groups.create_for(A, NewGroup(name="n")),
-        lambda: parts.groups.create(NewGroup(name="n")),
+        lambda: parts.groups.create_for(A, CreateGroup(name="n")),
+        lambda: parts.groups.create(CreateGroup(name="n")),
         lambda: parts.groups.add(A, "x", B),
     ):
         with pytest.raises(Refused) as refused:
@@ -357,7 +357,7 @@ def test_each_word_that_stands_in_the_same_place_of_a_path_as_an_id_is_reserved(
 async def test_no_group_can_stand_in_the_way_of_a_route(group: str) -> None:
     parts = GroupParts()
     with pytest.raises(Refused) as refused:
-        await parts.groups.create(NewGroup(name="n", id=group))
+        await parts.groups.create(CreateGroup(name="n", id=group))
     assert refused.value.refusal is INVALID_PAYLOAD
     assert parts.writer.records == []
 
@@ -366,7 +366,7 @@ async def test_the_status_says_whether_the_store_has_it() -> None:
     parts = GroupParts()
     for stored, created, changed in ((True, 201, 200), (False, 202, 202)):
         parts.progress.stored = stored
-        made, status = await parts.groups.create_for(A, NewGroup(name="n"))
+        made, status = await parts.groups.create_for(A, CreateGroup(name="n"))
         assert (made.stored, status) == (stored, created)
         joined, status = await parts.groups.add(A, made.id, B)
         assert (joined.stored, status) == (stored, changed)
@@ -374,7 +374,7 @@ async def test_the_status_says_whether_the_store_has_it() -> None:
 
 async def test_a_group_that_everybody_has_left_is_still_its_creator_s() -> None:
     parts = GroupParts()
-    await parts.groups.create_for(A, NewGroup(name="n", id="x"))
+    await parts.groups.create_for(A, CreateGroup(name="n", id="x"))
     await parts.groups.remove(A, "x", A)
     assert parts.groups.one("x").model_dump() == {"id": "x", "name": "n", "users": []}
     assert not await take(parts, "create", B, "x", B)
@@ -403,7 +403,7 @@ async def test_members_that_the_log_s_follower_has_taken_are_not_validated_again
     parts = GroupParts()
     parts.memberships.set_member("x", "whoever", member=True)
     assert parts.groups.one("x").users == ["whoever"]
-    created, _ = await parts.groups.create(NewGroup(name="n", id="x"))
+    created, _ = await parts.groups.create(CreateGroup(name="n", id="x"))
     assert created.users == ["whoever"]
 
 
@@ -458,11 +458,11 @@ async def test_a_student_adds_only_so_many_members_and_nobody_else_waits_for_tha
     hits = metrics.LIMIT_HITS.labels(limit="new members")._value
     before = hits.get()
     many = [f"up{n:09}" for n in range(MAX_NEW_MEMBERS)]
-    shown, _ = await parts.groups.create_for(A, NewGroup(name="n", users=many, id="x"))
+    shown, _ = await parts.groups.create_for(A, CreateGroup(name="n", users=many, id="x"))
     assert len(shown.users) == MAX_NEW_MEMBERS + 1
     written = len(parts.writer.records)
     for adding in (
-        parts.groups.create_for(A, NewGroup(name="n", id="y")),
+        parts.groups.create_for(A, CreateGroup(name="n", id="y")),
         parts.groups.add(A, "x", B),
     ):
         with pytest.raises(Refused) as refused:
@@ -472,15 +472,15 @@ async def test_a_student_adds_only_so_many_members_and_nobody_else_waits_for_tha
     assert len(parts.writer.records) == written
 
     await parts.groups.remove(A, "x", many[0])
-    await parts.groups.create_for(B, NewGroup(name="n", users=[C], id="z"))
-    await parts.groups.create(NewGroup(name="n", users=many, id="ours"))
+    await parts.groups.create_for(B, CreateGroup(name="n", users=[C], id="z"))
+    await parts.groups.create(CreateGroup(name="n", users=many, id="ours"))
 
 
 async def test_removing_who_is_no_member_is_bounded_as_adding_is_and_removing_members_is_not() -> None:
     """The store keeps the end also of a membership that never was, and there are many numbers."""
     parts = GroupParts(members_per_s=1e-9)
     many = [f"up{n:09}" for n in range(MAX_NEW_MEMBERS)]
-    await parts.groups.create_for(A, NewGroup(name="n", users=many, id="x"))
+    await parts.groups.create_for(A, CreateGroup(name="n", users=many, id="x"))
     written = len(parts.writer.records)
     with pytest.raises(Refused) as refused:
         await parts.groups.remove(A, "x", B)
@@ -496,13 +496,13 @@ async def test_students_let_nobody_into_more_groups_than_are_allowed_and_the_sol
     parts = GroupParts(max_groups=2)
     hits = metrics.LIMIT_HITS.labels(limit="groups of a user")._value
     for group in ("x", "y"):
-        await parts.groups.create_for(A, NewGroup(name="n", users=[B], id=group))
-    await parts.groups.create_for(C, NewGroup(name="n", id="z"))
+        await parts.groups.create_for(A, CreateGroup(name="n", users=[B], id=group))
+    await parts.groups.create_for(C, CreateGroup(name="n", id="z"))
     before, written = hits.get(), len(parts.writer.records)
     for adding, named in (
         (parts.groups.add(C, "z", B), [B]),
-        (parts.groups.create_for(C, NewGroup(name="n", users=[A, B], id="w")), [A, B]),
-        (parts.groups.create_for(A, NewGroup(name="n", users=[C], id="w")), [A]),
+        (parts.groups.create_for(C, CreateGroup(name="n", users=[A, B], id="w")), [A, B]),
+        (parts.groups.create_for(A, CreateGroup(name="n", users=[C], id="w")), [A]),
     ):
         with pytest.raises(Refused) as refused:
             await adding
@@ -512,8 +512,8 @@ async def test_students_let_nobody_into_more_groups_than_are_allowed_and_the_sol
     assert len(parts.writer.records) == written
 
     await parts.groups.add(A, "x", B)
-    await parts.groups.create_for(A, NewGroup(name="n", users=[B], id="x"))
-    await parts.groups.create(NewGroup(name="n", users=[A], id="ours"))
+    await parts.groups.create_for(A, CreateGroup(name="n", users=[B], id="x"))
+    await parts.groups.create(CreateGroup(name="n", users=[A], id="ours"))
     assert parts.memberships.count_of(A) == 3
     await parts.groups.remove(B, "x", B)
     await parts.groups.add(C, "z", B)
@@ -522,9 +522,9 @@ async def test_students_let_nobody_into_more_groups_than_are_allowed_and_the_sol
 async def test_of_many_who_are_in_too_many_groups_a_few_are_named() -> None:
     parts = GroupParts(max_groups=1)
     many = [f"up{n:09}" for n in range(MAX_NEW_MEMBERS)]
-    await parts.groups.create(NewGroup(name="n", users=many))
+    await parts.groups.create(CreateGroup(name="n", users=many))
     with pytest.raises(Refused, match=f"{many[0]}, .* and {MAX_NEW_MEMBERS - 10} others") as refused:
-        await parts.groups.create_for(A, NewGroup(name="n", users=many))
+        await parts.groups.create_for(A, CreateGroup(name="n", users=many))
     assert len(str(refused.value)) < 500
 
 

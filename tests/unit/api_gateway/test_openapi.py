@@ -71,6 +71,12 @@ def test_every_reference_leads_somewhere_and_no_schema_is_left_over(routes: list
 
 
 @both
+def test_no_schema_has_the_name_of_another_s_constructor_in_go(routes: list[Route[Any]]) -> None:
+    schemas = document("title", "about", routes)["components"]["schemas"]
+    assert not [name for name in schemas if f"New{name}" in schemas]
+
+
+@both
 def test_operations_have_names_of_their_own(routes: list[Route[Any]]) -> None:
     names = [operation_of(route)["operationId"] for route in routes]
     assert len(set(names)) == len(names)

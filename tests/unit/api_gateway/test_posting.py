@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_gateway.posting import Posting
-from schemas.api import NewMessage
+from schemas.api import PostMessage
 from schemas.documents import message_key
 from schemas.log_records import MAX_TEXT_BYTES, MessageSent
 from schemas.refusals import HISTORY_UNAVAILABLE, NOT_A_MEMBER, OVERLOADED, TOO_LARGE, Refused
@@ -49,8 +49,8 @@ class World:
         return self.documents.get(key)
 
 
-def new(text: str = "text", **more: Any) -> NewMessage:
-    return NewMessage.model_validate({"group": "maths", "from": UP, "message": text, **more})
+def new(text: str = "text", **more: Any) -> PostMessage:
+    return PostMessage.model_validate({"group": "maths", "from": UP, "message": text, **more})
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.booleans()), max_size=12))
@@ -116,7 +116,7 @@ async def test_overload_of_reads_refuses_no_message_that_stands_in_the_log_alrea
         (new("ç" * (MAX_TEXT_BYTES // 2) + "x"), TOO_LARGE),
     ],
 )
-async def test_what_may_not_be_posted_never_reaches_the_log(message: NewMessage, refusal: object) -> None:
+async def test_what_may_not_be_posted_never_reaches_the_log(message: PostMessage, refusal: object) -> None:
     world = World()
     with pytest.raises(Refused) as refused:
         await world.posting.post(message)

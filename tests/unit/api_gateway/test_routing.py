@@ -24,7 +24,7 @@ ROUTES: list[Route[Any]] = [
     Route("GET", "/chat/{group}/message", "", api.GroupHistoryPage, api.History, echo),
     Route("GET", "/nothing", "", api.NoArguments, api.History, echo),
     Route("POST", "/user/{up}", "", api.UserState, api.User, echo),
-    Route("POST", "/message/", "", api.NewMessage, api.MessageAccepted, echo),
+    Route("POST", "/message/", "", api.PostMessage, api.MessageAccepted, echo),
     Route("PUT", "/chat/{group}/member/{up}", "", api.OneMember, api.MemberAccepted, echo),
     Route("DELETE", "/chat/{group}/member/{up}", "", api.OneMember, api.MemberAccepted, echo),
 ]
@@ -152,7 +152,7 @@ async def test_only_a_get_takes_a_query_and_others_say_so(query: str) -> None:
 
 
 @given(
-    st.sampled_from([api.NewMessage, api.NewGroup, api.GroupHistoryPage, api.UserState, api.OneMember]),
+    st.sampled_from([api.PostMessage, api.CreateGroup, api.GroupHistoryPage, api.UserState, api.OneMember]),
     st.dictionaries(
         st.sampled_from(["group", "from", "message", "id", "users", "name", "page", "before", "up", "online"])
         | st.text(max_size=5),

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from deploy.demo.campus import CHATTING, COHORT
 from deploy.demo.university import University, small_university
-from schemas.api import NewGroup, UserState
+from schemas.api import CreateGroup, UserState
 from schemas.up_number import UpNumber
 
 universities = st.builds(small_university, st.integers())
@@ -28,7 +28,7 @@ def test_numbers_and_ids_are_well_formed_and_differ(university: University) -> N
     ids = [group.id for group in university.groups]
     assert len(set(ids)) == len(ids)
     for group in university.groups:
-        NewGroup(id=group.id, name=group.name, users=list(group.members))
+        CreateGroup(id=group.id, name=group.name, users=list(group.members))
     for student in university.students:
         UserState(up=student.up, username=student.username, name=student.name, online=False)
 
