@@ -86,9 +86,6 @@ def _kinds(schema: Document) -> Iterator[str]:
         yield f"list of {' or '.join(_kinds(schema.get('items', {}))) or 'anything'}"
     elif schema.get("type") == "object" and "additionalProperties" in schema:
         yield f"object of {' or '.join(_kinds(schema['additionalProperties']))}"
-    elif "patternProperties" in schema:
-        for one in schema["patternProperties"].values():
-            yield f"object of {' or '.join(_kinds(one))}"
     elif "enum" in schema:
         yield " or ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
     else:

@@ -6,10 +6,11 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode
 
 from api_gateway.ready_response import JSON
 from api_gateway.routing import Route
+from schemas.json_schema import REF, schemas_of
 from schemas.refusals import (
     BAD_JSON,
     BAD_REQUEST,
@@ -29,7 +30,6 @@ from schemas.refusals import (
 
 Document = dict[str, Any]
 
-REF: Final = "#/components/schemas/{model}"
 EVERYWHERE: Final = (
     BAD_JSON,
     BAD_REQUEST,
@@ -56,6 +56,7 @@ def document(title: str, about: str, routes: Sequence[Route[Any]]) -> Document:
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": "1", "description": about},
+        "servers": [{"url": "/", "description": "The gateway that serves this document."}],
         "security": [{"bearer": []}],
         "paths": dict(paths),
         "components": {
@@ -75,12 +76,13 @@ def _operation(route: Route[Any]) -> Document:
         "operationId": route.handle.__name__,
         "tags": [_tag(route)],
         "summary": route.summary,
-        "description": route.takes.__doc__,
+        "description": (route.takes.__doc__ or "").replace("``", "`"),
         "parameters": _parameters(route),
         "responses": {**_answers(route), **_refused(refusals_of(route))},
     }
     if route.method in BODIES:
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _body(route)}}}
+        body = {"$ref": REF.format(model=route.takes.__name__)}
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
     return operation
 
 
@@ -91,26 +93,30 @@ def _tag(route: Route[Any]) -> str:
 
 
 def _parameters(route: Route[Any]) -> list[Document]:
-    schema = route.takes.model_json_schema()
+    schema = _taken(route)
     in_path = route.path_names
     in_query = [] if route.method in BODIES else [n for n in schema["properties"] if n not in in_path]
     required = set(schema.get("required", []))
     return [
-        {
-            "name": name,
-            "in": "path" if name in in_path else "query",
-            "required": name in required,
-            "schema": schema["properties"][name],
-        }
-        for name in (*in_path, *in_query)
+        {"name": name, "in": place, "required": name in required, **_described(schema["properties"][name])}
+        for place, names in (("path", in_path), ("query", in_query))
+        for name in names
     ]
+
+
+def _described(schema: Document) -> Document:
+    """Return a parameter's schema, and beside it what it says: there generators look for it."""
+    bare = {key: value for key, value in schema.items() if key != "description"}
+    return {"schema": bare, **{key: schema[key] for key in schema.keys() - bare.keys()}}
+
+
+def _taken(route: Route[Any]) -> Document:
+    return schemas_of([(route.takes, "validation")])[route.takes.__name__]
 
 
 def _body(route: Route[Any]) -> Document:
     """Return the schema of the body: the arguments without those that stand in the path."""
-    if not route.path_names:
-        return {"$ref": REF.format(model=route.takes.__name__)}
-    schema: Document = route.takes.model_json_schema()
+    schema = _taken(route)
     for name in route.path_names:
         del schema["properties"][name]
     schema["required"] = [name for name in schema["required"] if name not in route.path_names]
@@ -154,11 +160,7 @@ def _headers(*, retry: bool = False) -> Document:
 
 
 def _schemas(routes: Sequence[Route[Any]]) -> Document:
-    models: dict[str, tuple[type[BaseModel], Any]] = {ErrorAnswer.__name__: (ErrorAnswer, "serialization")}
-    for route in routes:
-        models[route.answers.__name__] = (route.answers, "serialization")
-        if route.method in BODIES and not route.path_names:
-            models[route.takes.__name__] = (route.takes, "validation")
-    _, schema = models_json_schema(list(models.values()), ref_template=REF)
-    found: Document = schema["$defs"]
-    return found
+    answers: set[type[BaseModel]] = {ErrorAnswer, *(route.answers for route in routes)}
+    written: list[tuple[type[BaseModel], JsonSchemaMode]] = [(one, "serialization") for one in answers]
+    bodies = {route.takes.__name__: _body(route) for route in routes if route.method in BODIES}
+    return schemas_of(written) | bodies

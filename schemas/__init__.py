@@ -8,6 +8,7 @@
     assignments.py    the dispatcher's table: which edge holds which shard
     client_events.py  what clients and edges say to each other over Socket.IO
     api.py            what the REST APIs accept and answer
+    json_schema.py    models as JSON Schema, for these documents
     asyncapi.py       events and records as an AsyncAPI document
     documents.py      what stands in MongoDB
 

@@ -74,7 +74,7 @@ class Request(BaseModel):
 
 
 class NoArguments(Request):
-    """Nothing can be asked for but the thing itself."""
+    """It takes no arguments."""
 
 
 class Page(Request):
@@ -108,18 +108,23 @@ class ListPage(Page):
 class HistoryPage(Page):
     """Which messages of a group: a page, or those before or after a seq (cheap at any depth)."""
 
-    before: Annotated[int, Field(ge=0, le=MAX_EXACT), BeforeValidator(_from_query)] | None = None
-    after: Annotated[int, Field(ge=-1, le=MAX_EXACT), BeforeValidator(_from_query)] | None = None
+    before: Annotated[int, Field(ge=0, le=MAX_EXACT), BeforeValidator(_from_query)] | None = Field(
+        default=None, description="Only messages with a smaller seq."
+    )
+    after: Annotated[int, Field(ge=-1, le=MAX_EXACT), BeforeValidator(_from_query)] | None = Field(
+        default=None,
+        description="Only messages with a larger seq; without `before`, page 0 holds the oldest of them.",
+    )
 
 
 class GroupHistoryPage(HistoryPage):
-    """The public API names the group in the path."""
+    """Which messages of the group: a page, or those before or after a seq (cheap at any depth)."""
 
     group: GroupId
 
 
 class GroupMessagesPage(HistoryPage):
-    """The internal API names the group in the arguments."""
+    """Which messages of which group: a page, or those before or after a seq (cheap at any depth)."""
 
     groupID: GroupId
 
@@ -262,7 +267,7 @@ class GroupAccepted(GroupWithMembers):
 
 
 class User(BaseModel):
-    """A user as the solution sees it; names are None until somebody told us."""
+    """A user as the solution sees it; names are null until somebody told us."""
 
     up: UpNumber
     username: str | None
@@ -284,7 +289,7 @@ class UserList(BaseModel):
 
 
 class Member(BaseModel):
-    """A user as who shares a group with them sees them; the name is None until somebody told us."""
+    """A user as who shares a group with them sees them; the name is null until somebody told us."""
 
     up: UpNumber
     name: str | None

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import JsonSchemaMode
 
 from schemas import client_events as events
 from schemas import log_records as records
 from schemas import topics
 from schemas.assignments import TableAssigned
+from schemas.json_schema import REF, schemas_of
 from schemas.refusals import ErrorAnswer, RefusalBody
 
 Document = dict[str, Any]
 
 VERSION: Final = "3.0.0"
-REF: Final = "#/components/schemas/{model}"
 JSON: Final = "application/json"
 
 
@@ -262,9 +262,7 @@ def _schemas(*, with_topics: bool) -> Document:
         *((model, "validation") for model in dict.fromkeys(read)),
         *((model, "serialization") for model in dict.fromkeys(written)),
     ]
-    _, schema = models_json_schema(modes, ref_template=REF)
-    found: Document = schema["$defs"]
-    return found
+    return schemas_of(modes)
 
 
 def _ref(message: str) -> Document:

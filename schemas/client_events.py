@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
 
 from schemas.ids import GroupId, MessageId
 from schemas.log_records import MAX_SENT_AT_MS
@@ -70,7 +71,9 @@ class SendMessage(ClientEvent):
     message: str = Field(description="At most 16 KiB of UTF-8.")
     up: UpNumber
     room: GroupId
-    timestamp: int = Field(ge=0, le=MAX_SENT_AT_MS, description="The client's clock; kept as sentAt.")
+    timestamp: int = Field(
+        ge=0, le=MAX_SENT_AT_MS, description="The client's clock, in ms since 1970; kept as sentAt."
+    )
     id: MessageId | None = None
 
 
@@ -120,7 +123,7 @@ class Moved(BaseModel):
 class ConnectRefused(RefusalBody):
     """The ``data`` of a refused connection."""
 
-    url: str | None = Field(
+    url: str | SkipJsonSchema[None] = Field(
         default=None, description="Where the code is overloaded: another edge, to connect to instead."
     )
 
@@ -130,7 +133,7 @@ class SendMessageOk(BaseModel):
 
     id: MessageId
     seq: int
-    timestamp: int = Field(description="The broker's append time.")
+    timestamp: int = Field(description="The broker's append time, in ms since 1970.")
 
 
 class ChatMessage(BaseModel):
@@ -139,9 +142,9 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     id: MessageId
-    seq: int
+    seq: int = Field(description="Orders the messages of a room; between two there may be holes.")
     room: GroupId
     up: UpNumber
     message: str
-    timestamp: int = Field(description="The broker's append time.")
-    sent_at: int = Field(description="The sender's own clock.")
+    timestamp: int = Field(description="The broker's append time, in ms since 1970.")
+    sent_at: int = Field(description="The sender's own clock, in ms since 1970.")

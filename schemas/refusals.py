@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 MAX_DETAIL_CHARS: Final = 300
 """A detail may name a field as the client wrote it, which must not be sent back at any length."""
@@ -77,7 +78,7 @@ class RefusalBody(BaseModel):
     code: str = Field(description="Stable, for programs.")
     message: str = Field(description="Short, for people.")
     request_id: str = Field(description="Names this refusal in our logs.")
-    retry_after: int | None = Field(
+    retry_after: int | SkipJsonSchema[None] = Field(
         default=None, description="Seconds after which the same may work; left out where it never will."
     )
 

@@ -77,6 +77,21 @@ def test_no_schema_has_the_name_of_another_s_constructor_in_go(routes: list[Rout
 
 
 @both
+def test_every_body_is_a_schema_with_a_name(routes: list[Route[Any]]) -> None:
+    bodies = [node["requestBody"] for node in walk(document("t", "a", routes)) if "requestBody" in node]
+    assert bodies
+    assert all(list(one["content"]["application/json"]["schema"]) == ["$ref"] for one in bodies)
+
+
+@both
+def test_what_a_parameter_says_stands_beside_its_schema(routes: list[Route[Any]]) -> None:
+    parameters = [one for node in walk(document("t", "a", routes)) for one in node.get("parameters", [])]
+    said = {one["name"]: one["description"] for one in parameters if "description" in one}
+    assert said.keys() >= {"before", "after"}
+    assert not [one for one in parameters if "description" in one["schema"]]
+
+
+@both
 def test_operations_have_names_of_their_own(routes: list[Route[Any]]) -> None:
     names = [operation_of(route)["operationId"] for route in routes]
     assert len(set(names)) == len(names)
