@@ -125,6 +125,10 @@ def _document(title: str, about: str, *, with_topics: bool) -> Document:
         for row in ON_TOPICS:
             channels[row.topic] = _topic(row)
             messages |= {kind.ce_type: _record(kind, row) for kind in row.records}
+            operations[f"send.{row.topic}"] = {
+                "action": "send",
+                "channel": {"$ref": f"#/channels/{row.topic}"},
+            }
     return {
         "asyncapi": VERSION,
         "info": {"title": title, "version": "1", "description": about},

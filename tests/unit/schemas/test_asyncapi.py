@@ -78,6 +78,12 @@ def test_every_topic_and_every_kind_of_record_is_in_the_document() -> None:
     assert described == (kinds - {log_records.Record}) | {TableAssigned}
 
 
+def test_every_channel_is_used_by_an_operation_or_as_its_reply() -> None:
+    document = DOCUMENTS["for the solution"]
+    used = {one for one in references(document["operations"]) if one.count("/") == 2}
+    assert used == {f"#/channels/{name}" for name in document["channels"]}
+
+
 def test_clients_are_told_nothing_of_topics() -> None:
     said = json.dumps(DOCUMENTS["for clients"])
     assert not any(topic in said for topic in topics.ALL)
