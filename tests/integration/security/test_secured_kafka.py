@@ -101,6 +101,7 @@ async def test_the_documented_rights_suffice(
             await eventually("it is set aside", lambda: letters("list")[1:])
         (name, *_) = letters("list")[0].split()
         assert "was sent again" in letters("resend", name)[-1]
+        assert "messages erased: 0" in command(system, told, "persister.erase", "student", new_up())
         assert "Now start all services" in command(system, told, "persister.grow", "16")[-1]
     said = "".join(file.read_text() for file in system.log_dir.rglob("*.log"))
     assert "started" in said
