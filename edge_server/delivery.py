@@ -68,7 +68,9 @@ class Delivery:
             if record.offset >= order.next_seq:
                 for entry in order.consumed(record.offset, _entry(record)):
                     self._take_turn(entry)
-        self._note_lost(order)
+        if order.lost:
+            lost, order.lost = order.lost, []
+            self.lost(lost)
         # Before anybody is here, an edge reads again what others delivered long ago: that is late for nobody.
         if self._rooms.clients and records[-1].timestamp > 0:
             metrics.BUS_LAG_SECONDS.observe(max(0.0, time.time() - records[-1].timestamp / 1000))
@@ -82,6 +84,22 @@ class Delivery:
         """Take a record of ours that every in-sync replica has."""
         for ready in self._order(entry.partition).acked(entry.seq, entry):
             self._take_turn(ready)
+
+    def lost(self, lost: Sequence[Entry]) -> None:
+        """Tell of acked records of one partition that the log does not have."""
+        metrics.LOST_ACKED.inc(len(lost))
+        seqs = [entry.seq for entry in lost]
+        log.critical(
+            "acked records are missing in the log",
+            extra=logs.facts(
+                partition=lost[0].partition,
+                records=len(lost),
+                first_offset=min(seqs),
+                last_offset=max(seqs),
+            ),
+        )
+        for entry in lost:
+            self.on_lost(entry)
 
     def _order(self, partition: int) -> LogOrder[Entry]:
         order = self._orders.get(partition)
@@ -112,23 +130,6 @@ class Delivery:
                 message=_id(entry), partition=entry.partition, offset=entry.seq, reason=entry.bad
             ),
         )
-
-    def _note_lost(self, order: LogOrder[Entry]) -> None:
-        if order.lost:
-            lost, order.lost = order.lost, []
-            metrics.LOST_ACKED.inc(len(lost))
-            seqs = [entry.seq for entry in lost]
-            log.critical(
-                "acked records are missing in the log",
-                extra=logs.facts(
-                    partition=lost[0].partition,
-                    records=len(lost),
-                    first_offset=min(seqs),
-                    last_offset=max(seqs),
-                ),
-            )
-            for entry in lost:
-                self.on_lost(entry)
 
 
 def _entry(record: ConsumerRecord) -> Entry:

@@ -154,9 +154,11 @@ class Publisher:
                 id=pending.id, seq=offset, room=sent.room, up=sent.up, message=sent.message,
                 timestamp=written.timestamp, sent_at=sent.timestamp,
             )  # fmt: skip
-            self._delivery.acked(
-                Entry(sent.room, pending.key, written.partition, offset, written.timestamp, frame=frame)
-            )
+            entry = Entry(sent.room, pending.key, written.partition, offset, written.timestamp, frame=frame)
+            self._delivery.acked(entry)
+            if not pending.settled and offset <= self._delivery.head(written.partition):
+                # This offset had its turn already, with another record: the brokers have lost this one.
+                self._delivery.lost([entry])
 
     def _on_failed(self, batch: Sequence[Pending], error: BaseException) -> None:
         log.error("messages could not be written", extra=logs.facts(messages=len(batch), error=repr(error)))
