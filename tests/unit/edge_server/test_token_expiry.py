@@ -1,13 +1,13 @@
 """Laws of tokens that expire: each client is told of once, in time, and nobody is kept who has gone."""
 
 import asyncio
+import time
 from math import ceil
 from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server import token_expiry
 from edge_server.clients import Client
 from edge_server.token_expiry import TokenExpiry
 from runtime.tokens import Identity
@@ -47,7 +47,7 @@ class Edge:
             await asyncio.sleep(seconds + 0.1)
             running.cancel()
 
-        with patch.object(token_expiry.time, "time", self.wall):
+        with patch.object(time, "time", self.wall):
             self.loop.run_until_complete(live())
         self.loop.close()
 
