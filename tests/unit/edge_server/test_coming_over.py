@@ -139,7 +139,16 @@ async def test_a_client_is_told_that_it_is_heard_its_poll_ends_and_then_it_is_di
 
 @pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize(
-    "said", [["5"], ["2"], ["2probe", "2probe"], ["4text"], ["2probe", "4text", "5"], ["x", "2probe", "5"]]
+    "said",
+    [
+        ["5"],
+        ["2"],
+        ["4probe"],
+        ["2probe", "2probe"],
+        ["4text"],
+        ["2probe", "4text", "5"],
+        ["x", "2probe", "5"],
+    ],
 )
 async def test_whatever_else_comes_first_ends_the_websocket_alone(said: list[str], at_once: bool) -> None:
     here = Polling()
