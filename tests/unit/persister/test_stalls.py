@@ -26,6 +26,13 @@ def test_a_partition_that_moves_never_stalls(polls: list[int]) -> None:
     assert not any(seen(looks))
 
 
+@given(st.lists(st.integers(1, LOOKS), max_size=12))
+def test_only_looks_in_a_row_at_a_partition_that_stands_are_a_stall(stands: list[int]) -> None:
+    """It stands for a few looks, moves, and stands again: each time it is counted from the beginning."""
+    positions = [position for position, looks in enumerate(stands) for _ in range(looks)]
+    assert not any(seen([Look({TP: (position, 99)}, polls) for polls, position in enumerate(positions)]))
+
+
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
 def test_a_partition_that_is_read_to_its_end_never_stalls(polls: list[int]) -> None:
     assert not any(seen([Look({TP: (7, 7)}, sum(polls[:n])) for n in range(len(polls))]))
@@ -39,3 +46,8 @@ def test_a_partition_that_went_and_came_back_is_seen_anew() -> None:
     looks = [Look({TP: (5, 9)}, n) for n in range(LOOKS)]
     looks += [Look({}, LOOKS), Look({TP: (5, 9)}, LOOKS + 1)]
     assert not any(seen(looks))
+
+
+def test_a_partition_that_stalled_and_went_is_another_persisters_to_tell_of() -> None:
+    found = seen([*(Look({TP: (5, 9)}, polls) for polls in range(LOOKS + 1)), Look({}, LOOKS + 1)])
+    assert found[-2:] == [[TP], []]
