@@ -61,6 +61,16 @@ def test_what_an_edge_leaves_behind_fills_nobody(edges: int, share: float, data:
             assert late[taker] <= max((mean + FULL) / 2, mean + 2 * CRUMB, before[taker]) + CRUMB
 
 
+def test_clients_who_all_stand_at_one_point_go_together_though_nobody_has_headroom_for_them() -> None:
+    table = grown(3)
+    crowded = table.shards[0]
+    people = [(crowded.start + crowded.end) // 2] * 800
+    loads = reported(table, people)
+    table, moves = edge_gone(table, crowded.edge or "", loads)
+    assert sum(move.end - move.start for move in moves) == crowded.end - crowded.start
+    assert sorted(fullness(table, loads).values()) == [0.0, 0.8]
+
+
 @given(st.integers(1, 30), st.floats(2.1 * CROWDED, 1.0))
 def test_who_joins_takes_half_of_what_the_fullest_has(edges: int, share: float) -> None:
     table = grown(edges)
