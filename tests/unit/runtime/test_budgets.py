@@ -33,6 +33,19 @@ def test_who_waits_for_the_debt_and_one_more_is_served(steps: list[float], per_s
     assert budget.spend(now + (2 * burst + 1) / per_s + 1e-6) >= 0
 
 
+@given(steps=steps, per_s=rates, burst=bursts)
+def test_who_takes_only_what_there_is_never_owes_and_soon_gets_one_again(
+    steps: list[float], per_s: float, burst: int
+) -> None:
+    budget, now, taken = Budget(per_s, burst), 0.0, 0
+    for step in steps:
+        now += step
+        taken += budget.take(now)
+        assert taken <= burst + per_s * now + 1e-6
+        assert budget.left(now) >= 0
+    assert budget.take(now + 1 / per_s + 1e-6)
+
+
 @given(payments=payments, per_s=rates, burst=bursts)
 def test_who_waits_as_long_as_is_said_can_pay_and_a_second_earlier_cannot(
     payments: list[tuple[float, float]], per_s: float, burst: int
