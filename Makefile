@@ -6,6 +6,10 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
+# Images of containers forbid it: each start of a service compiles our modules anew then, and so does each worker
+# of the tests, with all of theirs.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
