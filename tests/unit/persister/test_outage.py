@@ -80,6 +80,21 @@ async def test_what_nobody_wants_any_more_is_given_up_and_is_no_fault() -> None:
     assert outage.fault() is None
 
 
+async def test_an_outage_that_is_over_is_no_part_of_the_next_one() -> None:
+    now, lasted = 0.0, []
+    outage = Outage(longest_pause_s=0.0, clock=lambda: now)
+    await outage.outlast("test", Flaky(3, outage))
+    now = 100.0
+
+    async def away_once() -> None:
+        lasted.append(outage.lasts_s())
+        if len(lasted) == 1:
+            raise StoreUnavailable("away")
+
+    await outage.outlast("test", away_once)
+    assert lasted == [0, 0]
+
+
 @given(st.lists(st.floats(0, 100), max_size=10))
 async def test_an_outage_lasts_from_its_first_failure_until_the_store_answers(passing: list[float]) -> None:
     now, lasted = 1_000.0, []
