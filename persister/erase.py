@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from pydantic import TypeAdapter, ValidationError
 
 from persister.batch import Ends
-from persister.growing_topics import until
+from persister.growing_topics import growing_topics, until
 from persister.progress import not_stored, read_progress
 from persister.settings import PersisterSettings
 from runtime import kafka
@@ -56,22 +56,33 @@ async def erase_message(store: Store, group: str, seq: int) -> int:
 async def erase_student(store: Store, settings: PersisterSettings, up: str) -> int:
     """End a student's memberships, and erase their names, presence and messages. Returns how many messages.
 
-    Raises TimeoutError where no persister stores what was said of them to the log, before anything is erased.
+    Raises TimeoutError where no persister stores what the log says, before anything is erased.
     """
+    # What is stored later is not found: a membership would last, and a message would come into history.
+    await _until_stored(store, await _ends(settings, topics.MEMBERSHIPS))
     memberships = await store.find(documents.MEMBERSHIPS, {"up": up})
     groups = {membership["group"] for membership in memberships}
-    ends = await _forget(settings, up, groups)
-
-    async def forgotten() -> bool:
-        return not_stored(ends, await read_progress(store)) == 0
-
-    await until(forgotten, "not stored yet: does a persister run?", STORED_WITHIN_S)
+    forgotten = await _forget(settings, up, groups)
+    await _until_stored(store, {**forgotten, **await _ends(settings, topics.MESSAGES)})
     erased = 0
     async for group in _all_groups(store, groups):
         await store.delete(documents.MEMBERSHIPS, [membership_key(group, up)])
         erased += await _erase(store, documents.MESSAGES, {"_id": _keys_of(group, up)})
     await store.delete(documents.USERS, [up])
     return erased
+
+
+async def _ends(settings: PersisterSettings, name: str) -> Ends:
+    """Return where a topic ends in the log."""
+    async with growing_topics(settings) as log:
+        return await log.ends(settings.topic(name), settings.kafka_partitions)
+
+
+async def _until_stored(store: Store, ends: Ends) -> None:
+    async def stored() -> bool:
+        return not_stored(ends, await read_progress(store)) == 0
+
+    await until(stored, "not stored yet: does a persister run?", STORED_WITHIN_S)
 
 
 async def _forget(settings: PersisterSettings, up: str, groups: set[str]) -> Ends:
@@ -169,7 +180,7 @@ async def _run(wanted: Namespace, settings: PersisterSettings, store: Store) -> 
     if wanted.command == "message":
         return await erase_message(store, wanted.group, wanted.seq)
     # By another number of partitions a record would be sent to where no record of its key is.
-    await ensure_topics(settings, [topics.MEMBERSHIPS, topics.USERS])
+    await ensure_topics(settings, [topics.MESSAGES, topics.MEMBERSHIPS, topics.USERS])
     return await erase_student(store, settings, wanted.up)
 
 

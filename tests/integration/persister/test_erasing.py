@@ -7,9 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiokafka import TopicPartition
 
 from deploy.repository import REPOSITORY
 from persister import erase
+from persister.progress import begin_progress
 from persister.settings import PersisterSettings
 from schemas import documents, topics
 from schemas.ids import membership_key
@@ -120,3 +122,21 @@ async def test_without_a_persister_nothing_is_erased_and_that_is_said(
     with pytest.raises(TimeoutError, match="does a persister run"):
         await erase.erase_student(history.store, settings, up)
     assert await history.one(documents.USERS, up) is not None
+
+
+async def test_what_was_said_and_is_not_stored_yet_is_waited_for(
+    log: Log, history: History, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A persister that lags would store it behind the erasing."""
+    monkeypatch.setattr(erase, "STORED_WITHIN_S", 0.1)
+    settings = PersisterSettings(mongodb_database=database)
+    group, up = new_group(), new_up()
+    await say(log, group, up=up)
+    all_but_messages = {
+        TopicPartition(settings.topic(name), partition): 10**6
+        for name in (topics.MEMBERSHIPS, topics.USERS)
+        for partition in range(settings.kafka_partitions)
+    }
+    await begin_progress(history.store, all_but_messages)
+    with pytest.raises(TimeoutError, match="does a persister run"):
+        await erase.erase_student(history.store, settings, up)
