@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -10,6 +11,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from deploy.local.ports import HOST
+
+USES: Final = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 
 
 class Authority:
@@ -21,14 +34,21 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a private CA")])
         self.file = folder / "ca.pem"
-        ca = self._certificate(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
+        signs = {"key_cert_sign": True, "crl_sign": True}
+        ca = self._certificate(
+            self._name,
+            self._key,
+            (x509.BasicConstraints(ca=True, path_length=None), True),
+            (x509.KeyUsage(**dict.fromkeys(USES, False) | signs), True),
+            (x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), False),
+        )
         self.file.write_bytes(ca)
 
-    def sign(self, name: str, *, password: str = "", host: str = HOST, lasts_s: float = 86_400) -> Path:
+    def sign(self, name: str, *, password: str = "") -> Path:
         """Return a file with a certificate, and its key, encrypted where there is a password."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        hosts = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(host))])
+        hosts = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(HOST))])
         encryption = (
             serialization.BestAvailableEncryption(password.encode())
             if password
@@ -36,22 +56,23 @@ class Authority:
         )
         file = self._folder / f"{name}.pem"
         pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        content = key.private_bytes(pem, pkcs8, encryption) + self._certificate(subject, key, hosts, lasts_s)
-        file.write_bytes(content)
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = self._certificate(subject, key, (hosts, False), (signer, False))
+        file.write_bytes(key.private_bytes(pem, pkcs8, encryption) + certificate)
         return file
 
     def _certificate(
         self,
         subject: x509.Name,
         key: ec.EllipticCurvePrivateKey,
-        extension: x509.ExtensionType,
-        lasts_s: float = 86_400,
+        *extensions: tuple[x509.ExtensionType, bool],
     ) -> bytes:
         now = datetime.now(UTC)
         made = (
             x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number())
             .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(seconds=lasts_s))
-            .add_extension(extension, critical=False)
+            .not_valid_after(now + timedelta(days=1))
         )
+        for extension, critical in extensions:
+            made = made.add_extension(extension, critical=critical)
         return made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
