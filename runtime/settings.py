@@ -156,6 +156,8 @@ class KafkaSettings(SettingsPart):
                 "KAFKA_CA_FILE, KAFKA_CERT_FILE and KAFKA_KEY_FILE may only be set if "
                 "KAFKA_SECURITY_PROTOCOL is SSL or SASL_SSL"
             )
+        if not self.kafka_cert_file and (self.kafka_key_file or self.kafka_key_password.get_secret_value()):
+            raise ValueError("KAFKA_KEY_FILE and KAFKA_KEY_PASSWORD may only be set if KAFKA_CERT_FILE is")
         return self
 
     @cached_property

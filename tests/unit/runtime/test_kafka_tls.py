@@ -120,6 +120,8 @@ def test_every_client_of_kafka_is_told_how_it_is_let_in(
         ({"KAFKA_CA_FILE": __file__}, "KAFKA_SECURITY_PROTOCOL"),
         ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_CA_FILE": "/no/such/file"}, "KAFKA_CA_FILE"),
         ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_CA_FILE": __file__}, "KAFKA_CA_FILE"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_KEY_FILE": "{encrypted}"}, "if KAFKA_CERT_FILE is"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_KEY_PASSWORD": "secret"}, "if KAFKA_CERT_FILE is"),
         ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_CERT_FILE": "{encrypted}"}, "KAFKA_KEY_PASSWORD"),
         (
             {
