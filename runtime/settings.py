@@ -146,7 +146,8 @@ class KafkaSettings(SettingsPart):
     def _reaches_secured_brokers(self) -> Self:
         """Look at it here: later it would be a broker that is not reachable, or a way that is not secured."""
         with_password = self.kafka_security_protocol.startswith("SASL")
-        if with_password != bool(self.kafka_username and self.kafka_password.get_secret_value()):
+        given = {bool(self.kafka_username), bool(self.kafka_password.get_secret_value())}
+        if given != {with_password}:
             raise ValueError(
                 "KAFKA_USERNAME and KAFKA_PASSWORD must both be set if KAFKA_SECURITY_PROTOCOL is "
                 "SASL_PLAINTEXT or SASL_SSL, and only then"

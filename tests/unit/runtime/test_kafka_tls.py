@@ -117,6 +117,7 @@ def test_every_client_of_kafka_is_told_how_it_is_let_in(
     [
         ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_USERNAME": "chat"}, "KAFKA_PASSWORD"),
         ({"KAFKA_USERNAME": "chat", "KAFKA_PASSWORD": "secret"}, "KAFKA_SECURITY_PROTOCOL"),
+        ({"KAFKA_PASSWORD": "secret"}, "KAFKA_SECURITY_PROTOCOL"),
         ({"KAFKA_CA_FILE": __file__}, "KAFKA_SECURITY_PROTOCOL"),
         ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_CA_FILE": "/no/such/file"}, "KAFKA_CA_FILE"),
         ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_CA_FILE": __file__}, "KAFKA_CA_FILE"),
