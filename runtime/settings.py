@@ -40,9 +40,11 @@ _BROKER: Final = re.compile(r"(?:\[[^\s\]]+\]|[^\s:;/]+):([0-9]{1,5})")
 
 
 class SettingsPart(BaseSettings):
-    """What holds for all settings: they are read once, and their numbers are finite."""
+    """What holds for all settings: they are read once, their numbers are finite, errors show no secrets."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 class ServiceSettings(SettingsPart):

@@ -3,6 +3,7 @@
 from typing import get_args
 
 import pytest
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from api_gateway.settings import GatewaySettings
@@ -75,6 +76,14 @@ def test_a_service_that_cannot_start_says_all_that_is_wrong_with_its_settings(
     assert "api_gateway: OPS_PORT: " in said
     assert "api_gateway: TOKEN_SECRET: " in said
     assert "short" not in said
+
+
+def test_an_error_that_nobody_lists_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that looks at several settings has all of them as its input, as they were given."""
+    monkeypatch.setenv("KAFKA_PASSWORD", "hunter2")
+    with pytest.raises(ValidationError) as error:
+        KafkaSettings()
+    assert "hunter2" not in str(error.value)
 
 
 @pytest.mark.parametrize("kind", [DispatcherSettings, EdgeSettings, GatewaySettings, PersisterSettings])
