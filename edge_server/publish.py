@@ -148,6 +148,7 @@ class Publisher:
         self.written += len(batch)
         if written.offset == NOT_SAID:
             return  # Consuming gives them their turn.
+        lost: list[Entry] = []
         for offset, pending in enumerate(batch, written.offset):
             sent = pending.sent
             frame = message_frame(
@@ -158,7 +159,9 @@ class Publisher:
             self._delivery.acked(entry)
             if not pending.settled and offset <= self._delivery.head(written.partition):
                 # This offset had its turn already, with another record: the brokers have lost this one.
-                self._delivery.lost([entry])
+                lost.append(entry)
+        if lost:
+            self._delivery.lost(lost)
 
     def _on_failed(self, batch: Sequence[Pending], error: BaseException) -> None:
         log.error("messages could not be written", extra=logs.facts(messages=len(batch), error=repr(error)))
