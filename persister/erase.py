@@ -10,6 +10,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time
+from functools import partial
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -18,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from persister.batch import Ends
 from persister.growing_topics import growing_topics, until
-from persister.progress import not_stored, read_progress
+from persister.progress import has_stored
 from persister.settings import PersisterSettings
 from runtime import kafka
 from runtime.kafka_topics import ensure_topics
@@ -79,10 +80,7 @@ async def _ends(settings: PersisterSettings, name: str) -> Ends:
 
 
 async def _until_stored(store: Store, ends: Ends) -> None:
-    async def stored() -> bool:
-        return not_stored(ends, await read_progress(store)) == 0
-
-    await until(stored, "not stored yet: does a persister run?", STORED_WITHIN_S)
+    await until(partial(has_stored, store, ends), "not stored yet: does a persister run?", STORED_WITHIN_S)
 
 
 async def _forget(settings: PersisterSettings, up: str, groups: set[str]) -> Ends:
@@ -115,7 +113,8 @@ async def _all_groups(store: Store, known: set[str]) -> AsyncIterator[str]:
         documents.GROUPS, {"_id": {"$gt": last}}, sort=[("_id", 1)], limit=AT_ONCE
     ):
         for group in found:
-            yield group["_id"]
+            if group["_id"] not in known:
+                yield group["_id"]
         last = found[-1]["_id"]
 
 

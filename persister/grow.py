@@ -26,7 +26,7 @@ from persister.growing_topics import (
     until,
     write_all,
 )
-from persister.progress import begin_progress, not_stored, read_progress
+from persister.progress import begin_progress, has_stored, not_stored, read_progress
 from persister.settings import PersisterSettings
 from runtime import logs
 from runtime.kafka_topics import ensure_topics
@@ -101,14 +101,11 @@ class Growth:
         for name in topics.OF_GENERATIONS:
             ends |= await self._kafka.ends(self._old.topic(name), self._old.kafka_partitions)
         try:
-            await until(lambda: self._has_stored(ends), "not all is stored yet", within_s)
+            await until(partial(has_stored, self._store, ends), "not all is stored yet", within_s)
         except TimeoutError as error:
             missing = not_stored(ends, await read_progress(self._store))
             raise CannotGrow(f"{missing} records are not stored yet: does a persister run?") from error
         return ends
-
-    async def _has_stored(self, ends: Ends) -> bool:
-        return not_stored(ends, await read_progress(self._store)) == 0
 
     async def _make(self, name: str, config: Config, beginning: int) -> None:
         topic, partitions = self.new.topic(name), self.new.kafka_partitions

@@ -60,6 +60,11 @@ async def read_progress(store: Store) -> Ends:
     return {_partition_of(document["_id"]): document["next"] for document in found}
 
 
+async def has_stored(store: Store, ends: Ends) -> bool:
+    """Say whether the store has got as far as ``ends``. Raises `StoreUnavailable`."""
+    return not_stored(ends, await read_progress(store)) == 0
+
+
 def not_stored(ends: Ends, stored: Ends) -> int:
     """Return how many offsets before ``ends`` the store has not reached."""
     return sum(max(0, end - stored.get(tp, 0)) for tp, end in ends.items())
