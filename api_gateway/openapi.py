@@ -106,8 +106,10 @@ def _parameters(route: Route[Any]) -> list[Document]:
 
 def _described(schema: Document) -> Document:
     """Return a parameter's schema, and beside it what it says: there generators look for it."""
-    bare = {key: value for key, value in schema.items() if key != "description"}
-    return {"schema": bare, **{key: schema[key] for key in schema.keys() - bare.keys()}}
+    described: Document = {"schema": dict(schema)}
+    if "description" in schema:
+        described["description"] = described["schema"].pop("description")
+    return described
 
 
 def _taken(route: Route[Any]) -> Document:
