@@ -236,11 +236,14 @@ function roomNode({ day, message }) {
   return node;
 }
 
-/** What was written, with its web addresses as links: without the marks that end a sentence behind them. */
+/** Without the marks that end a sentence behind it, but with a parenthesis that closes one of its own. */
+const WEB_ADDRESS = /https?:\/\/(?:\S*\([^\s()]*\)(?:\S*[^\s.,;:!?'")\]}>»…])?|\S*[^\s.,;:!?'")\]}>»…])/gi;
+
+/** What was written, with its web addresses as links. */
 function textWithLinks(text) {
   const node = make("bdi");
   let from = 0;
-  for (const { 0: address, index } of text.matchAll(/https?:\/\/\S*[^\s.,;:!?'")\]}>»…]/gi)) {
+  for (const { 0: address, index } of text.matchAll(WEB_ADDRESS)) {
     const link = Object.assign(make("a", "", address), { href: address, target: "_blank", rel: "noopener noreferrer" });
     node.append(text.slice(from, index), link);
     from = index + address.length;

@@ -35,12 +35,14 @@ async def test_web_addresses_are_links_and_everything_else_is_text(browser: Brow
     async with a_stage() as stage, page_in(browser) as page:
         await stage.open(page)
         text = (
-            'See (https://up.pt/a?b=c&d="e), <a href="x">http://</a> or javascript:alert(1) HTTPS://FEUP.PT.'
+            'See (https://up.pt/a?b=c&d="e), <a href="x">http://</a> or javascript:alert(1) HTTPS://FEUP.PT. '
+            "(And https://pt.wikipedia.org/wiki/Porto_(cidade).)"
         )
         await stage.tell("chat message", message(1, text))
         await expect(page.locator("#messages bdi")).to_have_text(text)
         links = page.locator("#messages a")
-        await expect(links).to_have_text(['https://up.pt/a?b=c&d="e', "http://</a", "HTTPS://FEUP.PT"])
+        addresses = ['https://up.pt/a?b=c&d="e', "http://</a", "HTTPS://FEUP.PT"]
+        await expect(links).to_have_text([*addresses, "https://pt.wikipedia.org/wiki/Porto_(cidade)"])
         for link in await links.all():
             assert (await link.get_attribute("rel")) == "noopener noreferrer"
             assert str(await link.get_attribute("href")).lower().startswith("http")
