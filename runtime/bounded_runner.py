@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineToo
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from runtime import metrics, refusing
+from schemas.client_events import MAX_TOKEN_CHARS
 from schemas.refusals import BAD_REQUEST, TOO_LARGE, Refused
 
 KERNEL_AHEAD_BYTES: Final = 131_072
@@ -28,7 +29,7 @@ UNREAD_WITHIN_S: Final = 50.0
 Otherwise the rest of an answer could stay for ever, and a small one is counted nowhere. An edge's pings
 notice it sooner; a close for being idle comes later, and would wait for that rest."""
 
-MAX_FIELD_BYTES: Final = 8_448
+MAX_FIELD_BYTES: Final = MAX_TOKEN_CHARS + 256
 """A header with its name: the longest token that is looked at fits, with `Bearer`."""
 
 UNREAD_HEADERS: Final = web.AppKey("UNREAD_HEADERS", dict[str, str])

@@ -22,6 +22,7 @@ from runtime.bearer import bearer
 from runtime.health import waiting_for
 from runtime.service import Fatal, Service
 from runtime.settings import MIN_SECRET_BYTES, TokenSettings
+from schemas.client_events import MAX_TOKEN_CHARS
 from schemas.refusals import EXPIRED_TOKEN, INVALID_TOKEN, MISSING_TOKEN, Refused
 from schemas.up_number import UpNumber
 
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 JWKS_EVERY_S: Final = 300.0
 JWKS_AGAIN_S: Final = 2.0
 JWKS_TIMEOUT_S: Final = 10.0
-MAX_TOKEN_CHARS: Final = 8_192
 
 _UP = TypeAdapter[str](UpNumber)
 _SECONDS = TypeAdapter[float](FiniteFloat)

@@ -25,6 +25,7 @@ REFUSED: Final = "refused"
 CONNECT_ERROR: Final = "connect_error"
 """The client libraries report a refused connection under this name."""
 
+MAX_TOKEN_CHARS: Final = 8_192
 MAX_CURSORS: Final = 1_000
 """With the longest ids, and the longest token, this many still fit into an event (MAX_EVENT_BYTES)."""
 
@@ -38,7 +39,7 @@ class ClientEvent(BaseModel):
 class ConnectAuth(ClientEvent):
     """Socket.IO's ``auth``: the token and, to resume, the last seq seen in each room."""
 
-    token: str = Field(max_length=8192)
+    token: str = Field(max_length=MAX_TOKEN_CHARS)
     since: dict[GroupId, int] | None = Field(
         default=None, max_length=MAX_CURSORS, description="By room: the newest seq seen there."
     )

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from edge_server.settings import EdgeSettings
-from schemas.client_events import MAX_CURSORS, ConnectAuth
+from schemas.client_events import MAX_CURSORS, MAX_TOKEN_CHARS, ConnectAuth
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_edge_at_every_address_is_told_where_clients_reach_it(host: str) -> N
 
 def test_the_longest_connect_that_the_contract_allows_is_an_event_that_is_read() -> None:
     since = {f"{n:064}": -(2**63) for n in range(MAX_CURSORS)}
-    auth = {"token": "x" * 8_192, "since": since}
+    auth = {"token": "x" * MAX_TOKEN_CHARS, "since": since}
     assert ConnectAuth.model_validate(auth).since == since
     with pytest.raises(ValidationError):
         ConnectAuth.model_validate({**auth, "since": {**since, "x": 0}})

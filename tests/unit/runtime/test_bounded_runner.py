@@ -17,7 +17,7 @@ from runtime import bounded_runner, metrics, service
 from runtime.bounded_runner import ENDS_READS
 from runtime.service import Service, running
 from runtime.settings import ServiceSettings
-from runtime.tokens import MAX_TOKEN_CHARS
+from schemas.client_events import MAX_TOKEN_CHARS
 from schemas.refusals import TABLE, ErrorAnswer, RefusalBody
 from tests.unit.left_over import left_over
 from tests.waiting import eventually
