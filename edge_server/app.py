@@ -50,6 +50,6 @@ async def _accept_clients(service: Service, settings: EdgeSettings, server: Chat
     server.attach(app, SOCKET_IO_PATH)
     service.resources.push_async_callback(server.shutdown)
     port = await service.serve(app, settings.edge_host, settings.edge_port)
-    url = settings.edge_url or f"http://{settings.edge_host}:{port}"
+    url = settings.url_at(port)
     log.info("accepting clients", extra=logs.facts(edge=settings.edge_name, url=url))
     return url

@@ -192,3 +192,8 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
         if self.connects_burst_per_user < self.max_connections_per_user:
             raise ValueError("CONNECTS_BURST_PER_USER must not be less than MAX_CONNECTIONS_PER_USER")
         return self
+
+    def url_at(self, port: int) -> str:
+        """Return where clients reach an edge that listens on ``port``."""
+        host = f"[{self.edge_host}]" if ":" in self.edge_host else self.edge_host
+        return self.edge_url or f"http://{host}:{port}"

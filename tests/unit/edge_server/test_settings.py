@@ -60,6 +60,18 @@ def test_an_edge_at_every_address_is_told_where_clients_reach_it(host: str) -> N
     assert EdgeSettings(edge_host="127.0.0.1").edge_url == ""
 
 
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (EdgeSettings(edge_host="10.0.0.7"), "http://10.0.0.7:5001"),
+        (EdgeSettings(edge_host="::1"), "http://[::1]:5001"),
+        (EdgeSettings(edge_host="::1", edge_url="https://edge-1.up.pt"), "https://edge-1.up.pt"),
+    ],
+)
+def test_clients_reach_an_edge_at_its_url_or_else_where_it_listens(settings: EdgeSettings, url: str) -> None:
+    assert settings.url_at(5001) == url
+
+
 def test_the_longest_connect_that_the_contract_allows_is_an_event_that_is_read() -> None:
     since = {f"{n:064}": -(2**63) for n in range(MAX_CURSORS)}
     auth = {"token": "x" * MAX_TOKEN_CHARS, "since": since}
