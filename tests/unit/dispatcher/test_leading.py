@@ -9,7 +9,8 @@ from dispatcher.leading import Leader
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Pace, Term
 from runtime import metrics
-from schemas.log_records import DrainAsked, EdgesAsked, LeaderTicked
+from schemas import topics
+from schemas.log_records import DrainAsked, EdgeReported, EdgesAsked, LeaderTicked
 from tests.unit.dispatcher.records import record
 from tests.unit.dispatcher.reports import report
 
@@ -91,10 +92,14 @@ def test_the_ticks_of_another_leader_move_no_clock() -> None:
 
 def test_a_record_that_cannot_be_read_disturbs_nothing() -> None:
     here = Reading()
-    broken = record(report("a"))
+    broken, later = record(report("a")), record(report("a"))
     broken.value = b"{"
-    here.read(here.tick(), broken, record(report("b")))
+    later.headers = [("ce_type", EdgeReported.ce_type.replace("v1", "v2").encode())]
+    bad = metrics.BAD_RECORDS.labels(topic=topics.EDGE_STATUS)._value
+    before = bad.get()
+    here.read(here.tick(), broken, later, record(report("b")))
     assert set(here.term.reports.edges) == {"b"}
+    assert bad.get() == before + 2
 
 
 def test_of_two_types_in_a_record_the_first_counts_as_for_all_readers() -> None:
