@@ -22,6 +22,13 @@ export async function loadGroups() {
   nameAuthors();
 }
 
+/** Forget groups that are no longer ours. An edge or the gateway alone may be a moment behind: one that knows will do. */
+export async function forgetOthers(joined) {
+  const { groups } = await read("/chat/group");
+  const ours = new Set(groups.map(({ id }) => id));
+  for (const id of [...state.groups.keys()]) if (!ours.has(id) && !joined.has(id)) forget(id);
+}
+
 async function loadPreviews() {
   const { groups } = await read("/chat/message?perPage=1");
   for (const { group, messages } of groups) {

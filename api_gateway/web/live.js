@@ -1,6 +1,6 @@
 // Live: the gateway says where, the edge takes cursors and gives what was missed.
 
-import { forget, loadGroups } from "./groups.js";
+import { forget, forgetOthers, loadGroups } from "./groups.js";
 import { loadNewest, onMessage } from "./messages.js";
 import { paintSoon, showStatus } from "./paint.js";
 import { explain, MAX_BACKOFF_MS, read, tellBadToken, TOKEN_CODES } from "./rest.js";
@@ -55,7 +55,14 @@ function listen(session, url, status) {
     socket.emit("online", { up: state.up });
     sendAllPending();
   }));
-  socket.on("joined", ifCurrent(({ rooms }) => onJoined(rooms)));
+  const joined = new Set();
+  socket.on("joined", ifCurrent(({ rooms }) => {
+    const isFirst = joined.size === 0;
+    for (const id of Object.keys(rooms)) joined.add(id);
+    onJoined(rooms);
+    // Who was removed while away is not told so.
+    if (isFirst && Object.keys(auth.since).some((id) => !joined.has(id))) forgetOthers(joined).catch(explain);
+  }));
   socket.on("left", ifCurrent(({ room }) => forget(room)));
   socket.on("chat message", ifCurrent(onMessage));
   socket.on("move", ifCurrent(({ url: there, within_s: withinS }) => {

@@ -1,4 +1,4 @@
-"""A group that a student makes is made once, and one is left by who means to."""
+"""A group that a student makes is made once, one is left by who means to, and one that has ended goes."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from schemas.refusals import UNAVAILABLE
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import UP, a_stage
+from tests.browser.chat_stage import UP, a_stage, message
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -92,3 +92,22 @@ async def test_the_question_whether_to_leave_ends_with_the_room(browser: Browser
         await stage.expire()
         await expect(page.get_by_role("alertdialog")).to_be_hidden()
         await expect(page.get_by_label("Token", exact=True)).to_be_focused()
+
+
+async def test_who_was_removed_from_a_group_while_away_no_longer_sees_it(browser: Browser) -> None:
+    """No edge tells so. An edge may also be late: what the gateway says to be theirs stays."""
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.groups = ["g", "late", "ended"]
+        await stage.open(page)
+        await expect(page.locator("#groups li")).to_have_count(3)
+        await stage.tell("chat message", message(1, "olá"))
+        await expect(page.locator("#groups")).to_contain_text("olá")
+
+        async def say_groups(route: Route) -> None:
+            await route.fulfill(json={"groups": [{"id": "late", "name": "Group late"}]})
+
+        await page.route("**/chat/group", say_groups)
+        stage.groups = ["g"]
+        await stage.lose()
+        await expect(page.locator("#groups li")).to_have_count(2)
+        await expect(page.locator("#groups")).not_to_contain_text("Group ended")
