@@ -6,7 +6,7 @@ than the head at which they joined, each once, in rising order.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from loadtest.latency import Latencies
@@ -40,7 +40,7 @@ class Place:
     last: int = -1
     rising: int = 0
     again: list[int] = field(default_factory=list)
-    """Seqs that were not newer than what had come before them: doubled, or out of order."""
+    """Seqs older than the newest that had come before them: doubled, or out of order."""
     holes: list[tuple[int, int]] = field(default_factory=list)
     """Stretches (after, up to) that the edge said it could not bring again; history has them."""
 
@@ -150,6 +150,8 @@ class Memory:
             if seq > place.last:
                 place.last = seq
                 place.rising += 1
+            elif seq == place.last:
+                self.faults.doubled += 1
             else:
                 place.again.append(seq)
             said = meet(message)
@@ -216,7 +218,7 @@ class Memory:
 
     def verdict(self) -> Faults:
         """Return what is wrong now."""
-        found = Faults(altered=self.faults.altered + len(self._strange), leaked=self.faults.leaked)
+        found = replace(self.faults, altered=self.faults.altered + len(self._strange))
         found.not_acked = sum(said.answered_at is None for said in self.said.values())
         in_order = {room: sorted(seqs) for room, seqs in self.seqs.items()}
         for up in self.came:

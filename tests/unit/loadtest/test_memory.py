@@ -75,6 +75,19 @@ def test_a_message_that_comes_twice_is_doubled(seqs: list[int], data: st.DataObj
 
 
 @given(some_seqs, st.data())
+def test_a_message_that_comes_twice_does_not_stand_for_one_that_was_dropped(
+    seqs: list[int], data: st.DataObject
+) -> None:
+    room, dropped = Room(seqs), data.draw(st.sampled_from(seqs))
+    for up in UPS[:2]:
+        room.hear(up, seqs)
+    came = [seq for seq in seqs if seq != dropped]
+    at = data.draw(st.integers(0, len(came) - 1))
+    room.hear(UPS[2], [*came[: at + 1], *came[at:]])
+    assert room.wrong() == {"missing": 1, "doubled": 1}
+
+
+@given(some_seqs, st.data())
 def test_swapped_messages_are_out_of_order_and_neither_missing_nor_doubled(
     seqs: list[int], data: st.DataObject
 ) -> None:
