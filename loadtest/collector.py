@@ -42,8 +42,9 @@ class Collector:
         return shown
 
     def end_early(self, at_s: float) -> None:
-        """Measure nothing after this moment: nothing more is planned."""
-        self._ended_early_s = at_s
+        """Measure nothing after this moment: nothing more is said. Where all was said, nothing is cut off."""
+        if at_s < self._scenario.seconds:
+            self._ended_early_s = at_s
 
     def result(
         self, *, run: str, started: str, machine: str, gateway: str, verdicts: list[Verdict]

@@ -100,6 +100,15 @@ def test_a_run_that_was_ended_early_measures_nothing_after_that_and_has_not_held
     assert broken(one) == ["carried to its end"]
 
 
+def test_a_run_that_was_ended_when_all_was_said_has_been_carried_to_its_end() -> None:
+    collector = Collector(result().scenario)
+    for at in range(12):
+        collector.take(Second(at=at, online=10, planned=10, received=100))
+    collector.end_early(12.5)
+    one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    assert (one.messages_per_s, one.ok) == (10, True)
+
+
 @pytest.mark.parametrize(
     ("objectives", "what"),
     [
