@@ -107,8 +107,9 @@ class CrowdRun:
         await self._settle(coming)
         coming.cancel()
         absent = (self._live.began if self._ended else len(arrivals)) - self._live.came
-        if absent:
-            log.error("%d students were never let in: %s", absent, self._live.failed_because)
+        offline = absent + self._live.came - self._live.online
+        if offline and (absent or self._memory.outstanding()):
+            log.error("%d students were offline in the end: %s", offline, self._live.failed_because)
         not_understood = self._live.not_understood
         if not_understood:
             log.error("%d times an edge was not understood: %s", len(not_understood), not_understood[0])

@@ -79,9 +79,9 @@ class LiveCrowd:
 
     @property
     def failed_because(self) -> str:
-        """Why a student who was never let in was not, where that is known."""
-        never = (client for client in self.clients.values() if client.connections == 0)
-        return next((client.failed_because for client in never if client.failed_because), "no answer")
+        """Why a student who is not online could not connect, where that is known."""
+        away = (client for client in self.clients.values() if not client.joined.is_set())
+        return next((client.failed_because for client in away if client.failed_because), "no answer")
 
     @property
     def connections(self) -> int:

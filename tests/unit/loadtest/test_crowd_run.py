@@ -25,14 +25,14 @@ class Gateway:
     """What a process of students asks of the public API; ``url`` is that of an edge."""
 
     def __init__(self, url: str = "") -> None:
-        self._url = url
+        self.url = url
 
     async def create_group(self, *_: object) -> None: ...
 
     async def locate(self, _token: str) -> str:
-        if not self._url:
+        if not self.url:
             raise ConnectionError("no way to the edge")
-        return self._url
+        return self.url
 
 
 async def prepared(
@@ -57,6 +57,27 @@ async def test_students_who_cannot_connect_are_a_fault_and_do_not_keep_the_run_f
     )
     assert (await verdict_of(await prepared(quiet, Gateway()))).absent == 100
     assert "no way to the edge" in caplog.text
+
+
+async def test_students_who_cannot_come_back_are_told_of_with_the_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    phases = (Phase(name="come online", seconds=0.1), Phase(name="talk", seconds=0.5, burst=1))
+    short = Scenario(name="short", about="", students=1, check_history=0, settle_s=1, phases=phases)
+    async with running_edge() as edge:
+        edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
+        api = Gateway(edge.url)
+        run = await prepared(short, api)
+
+        def answer(_: dict[str, Any]) -> dict[str, Any]:
+            api.url = ""
+            run._live.clients[run._crowd.students[0]].drop_connection()
+            return {"id": "m", "seq": 1, "timestamp": 2}
+
+        edge.answer = answer
+        verdict = await verdict_of(run)
+    assert (verdict.absent, verdict.not_acked) == (0, 1)
+    assert "1 students were offline in the end: no way to the edge" in caplog.text
 
 
 def echoing(edge: PlainEdge) -> Callable[[dict[str, Any]], dict[str, Any]]:
