@@ -48,7 +48,7 @@ class CrowdRun:
         # The students of a token file are somebody: a probe may be one of them, and people may write to them.
         ours = f"load-{job.run}-" if tokens.ups else ""
         prefix = f"{job.run}-{job.number}-"
-        self._memory = Memory(self._crowd.rooms, self._clock, prefix=prefix, ours=ours)
+        self._memory = Memory(self._crowd.rooms, self._clock, ours=ours)
         self._live = LiveCrowd(
             self._crowd.students,
             tokens.token,

@@ -14,7 +14,7 @@ from schemas.client_events import ChatMessage
 from schemas.log_records import MAX_EXACT
 
 FORGET_AFTER_S: Final = 120.0
-"""So long after its answer a message that no member is still to get is forgotten, but for its seq."""
+"""So long after its answer a message that no member is still to get is forgotten, but for seq and hash."""
 
 
 @dataclass(slots=True)
@@ -60,16 +60,15 @@ class Faults:
 class Memory:
     """Follows every message of this process's students. ``clock`` gives seconds since the run's start.
 
-    ``prefix`` is what the ids of our messages begin with; numbers follow, which rise. In our rooms nobody
-    else says anything. With ``ours`` the students may be in other groups as well: only those whose ids begin
-    so count.
+    In our rooms nobody else says anything. With ``ours`` the students may be in other groups as well: only
+    those whose ids begin so count.
     """
 
     # Its attributes are read for every delivery: with slots that costs a twentieth less.
     __slots__ = (
         *("places", "seqs", "said", "came", "faults", "acked", "received", "refused"),
         *("deliver", "other_deliver", "ack", "other_ack", "own", "late"),
-        *("_members", "_clock", "_prefix", "_ours", "_newest_id", "_strange"),
+        *("_members", "_clock", "_ours", "_strange"),
     )
 
     def __init__(
@@ -77,7 +76,6 @@ class Memory:
         rooms: Mapping[str, Iterable[str]],
         clock: Callable[[], float],
         *,
-        prefix: str = "",
         ours: str = "",
     ) -> None:
         self.places: dict[str, dict[str, Place]] = {
@@ -87,7 +85,8 @@ class Memory:
         for theirs in self.places.values():
             for room, place in theirs.items():
                 self._members.setdefault(room, []).append(place)
-        self.seqs: dict[str, set[int]] = {room: set() for room in self._members}
+        self.seqs: dict[str, dict[int, int]] = {room: {} for room in self._members}
+        """By room and seq: the hash of a message that was forgotten; 0 for others."""
         self.said: dict[str, Said] = {}
         self.came: set[str] = set()
         """Students who have been online: the others must get nothing."""
@@ -101,9 +100,7 @@ class Memory:
         self.late = Latencies()
         """How long after their planned moments the measured ones were given to the connections."""
         self._clock = clock
-        self._prefix = prefix
         self._ours = ours
-        self._newest_id = ""
         self._strange: set[str] = set()
         """Ids of messages in our rooms that nobody of ours has said."""
 
@@ -112,7 +109,6 @@ class Memory:
         if said.measured:
             self.late.record(int((self._clock() - said.planned_at) * 1e6))
         self.said[message_id] = said
-        self._newest_id = message_id
 
     def got_acked(self, message_id: str, seq: int) -> None:
         """Take an ack."""
@@ -173,7 +169,7 @@ class Memory:
         if said is None:
             if not self._was_said(message):
                 self._strange.add(message.id)
-            self.seqs[message.room].add(message.seq)
+            self.seqs[message.room].setdefault(message.seq, 0)
         else:
             if said.seq != message.seq:
                 self._place_of(said, message.seq)
@@ -209,7 +205,9 @@ class Memory:
             if said.seq is None or said.seq <= reached[said.room]:
                 old.append(message_id)
         for message_id in old:
-            del self.said[message_id]
+            said = self.said.pop(message_id)
+            if said.seq is not None:
+                self.seqs[said.room][said.seq] = hash((message_id, said.text, said.up, said.sent_at))
 
     def outstanding(self) -> int:
         """Return how many deliveries and acks are still to come, as far as is known."""
@@ -231,9 +229,9 @@ class Memory:
         return min((one.last for one in self._members[room] if one.after is not None), default=MAX_EXACT)
 
     def _was_said(self, message: ChatMessage) -> bool:
-        """Return whether it may be one that we have forgotten: we gave its id, and know of its seq."""
-        number, newest = (_number(one, self._prefix) for one in (message.id, self._newest_id))
-        return 0 <= number <= newest and message.seq in self.seqs[message.room]
+        """Return whether it is one that we have forgotten, in its place and as it was sent."""
+        hashed = hash((message.id, message.message, message.up, message.sent_at))
+        return self.seqs[message.room].get(message.seq) == hashed
 
     def _place_of(self, said: Said, seq: int) -> None:
         """A message has one seq, which no other one has. It is called where a message's seq is news."""
@@ -241,7 +239,7 @@ class Memory:
         if said.seq is not None or seq in seqs:
             self._alter(said)
         said.seq = seq
-        seqs.add(seq)
+        seqs.setdefault(seq, 0)
 
     def _alter(self, said: Said) -> None:
         """Count a message once, however many members read it otherwise than it was sent."""
@@ -256,13 +254,6 @@ def _is_as_sent(message: ChatMessage, said: Said) -> bool:
         and message.room == said.room
         and message.sent_at == said.sent_at
     )
-
-
-def _number(message_id: str, prefix: str) -> int:
-    """Return the number of a message of ours; -1 where its id is not one that we give."""
-    number = message_id.removeprefix(prefix)
-    is_ours = message_id.startswith(prefix) and number.isascii() and number.isdecimal()
-    return int(number) if is_ours and number == str(int(number)) else -1
 
 
 def _judge(place: Place, in_order: list[int], found: Faults) -> None:

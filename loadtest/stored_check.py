@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from loadtest.crowd import Group
@@ -52,7 +51,7 @@ class StoredCheck:
         self._read_at = 0.0
         self._warned = False
 
-    async def compare(self, groups: Sequence[Group], wanted: Mapping[str, AbstractSet[int]]) -> Stored:
+    async def compare(self, groups: Sequence[Group], wanted: Mapping[str, Collection[int]]) -> Stored:
         """Hold the history of these groups against what was said and the wanted seqs (by group's id).
 
         Raises `UnreadError` where nothing could be read for too long.
@@ -63,7 +62,7 @@ class StoredCheck:
         lacking = wrong = 0
         for group in said:
             messages = await self._stored(group, min(wanted[group.id]))
-            lacking += len(wanted[group.id] - {message.seq for message in messages})
+            lacking += len({*wanted[group.id]} - {message.seq for message in messages})
             wrong += self._wrong(group, messages)
         return Stored(lacking, wrong)
 

@@ -139,7 +139,7 @@ async def test_a_history_that_cannot_be_read_is_waited_for_aloud_and_is_no_histo
         edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
         edge.answer = echoing(edge)
         run = await prepared(short, WithoutStore(edge.url), news.append)
-        run._memory.seqs["load-run-0-0"].add(0)
+        run._memory.seqs["load-run-0-0"][0] = 0
         verdict = await run.play(time.time())
     assert (verdict.unread, verdict.history_checked, verdict.not_stored) == ("503", 0, 0)
     assert "the store" in {one.second.waits_for for one in news if one.second is not None}

@@ -16,7 +16,7 @@ class Room:
 
     def __init__(self, seqs: list[int]) -> None:
         self.clock = Clock()
-        self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock, prefix="m")
+        self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock)
         self.messages = {seq: message(seq) for seq in seqs}
         for up in UPS:
             self.memory.came.add(up)
@@ -158,7 +158,9 @@ def test_two_messages_at_one_place_of_the_log_are_altered_as_one_of_them_is_lost
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-def test_what_is_told_later_is_held_against_what_was_said_as_far_as_it_is_remembered(forgotten: bool) -> None:
+def test_what_is_told_later_is_held_against_what_was_said_even_if_forgotten(
+    forgotten: bool,
+) -> None:
     room = Room([101, 102])
     for up in UPS:
         room.hear(up, [101, 102])
@@ -167,10 +169,10 @@ def test_what_is_told_later_is_held_against_what_was_said_as_far_as_it_is_rememb
         room.memory.forget_old()
     is_as_said = room.memory.is_as_said
     assert is_as_said(message(101))
-    for wrong in ({"id": "forged"}, {"id": "m103"}, {"seq": 103}):
+    for wrong in ({"id": "forged"}, {"id": "m102"}, {"seq": 103}, {"seq": 102}):
         assert not is_as_said(message(101).model_copy(update=wrong))
-    for wrong in ({"message": "ola"}, {"up": UPS[1]}, {"sent_at": 5}, {"seq": 102}):
-        assert is_as_said(message(101).model_copy(update=wrong)) == forgotten
+    for wrong in ({"message": "ola"}, {"up": UPS[1]}, {"sent_at": 5}):
+        assert not is_as_said(message(101).model_copy(update=wrong))
 
 
 def test_a_message_without_an_answer_is_not_acked_and_a_refused_one_is_answered() -> None:
@@ -230,13 +232,12 @@ def test_what_nobody_said_is_altered_and_missing_for_members_who_did_not_get_it_
     assert room.wrong() == {"missing": 3, "altered": 2}
 
 
-@pytest.mark.parametrize("other_id", ["forged", "m103", "m", "m-1", "m0101", "m²", "n101"])
-def test_a_message_under_an_id_that_we_never_gave_is_altered(other_id: str) -> None:
+def test_a_message_under_an_id_that_we_never_gave_is_altered() -> None:
     room = Room([101, 102])
     for up in UPS[:2]:
         room.hear(up, [101, 102])
     room.hear(UPS[2], [101])
-    room.listeners[UPS[2]](message(102).model_copy(update={"id": other_id}))
+    room.listeners[UPS[2]](message(102).model_copy(update={"id": "forged"}))
     assert room.wrong() == {"altered": 1}
 
 
@@ -249,6 +250,16 @@ def test_a_forgotten_message_at_another_place_than_any_of_ours_is_altered() -> N
     assert room.memory.said == {}
     room.listeners[UPS[0]](message(102).model_copy(update={"seq": 103}))
     assert room.wrong() == {"missing": 2, "altered": 1}
+
+
+def test_a_forgotten_message_that_comes_again_otherwise_than_it_was_sent_is_doubled_and_altered() -> None:
+    room = Room([101, 102])
+    for up in UPS:
+        room.hear(up, [101, 102])
+    room.clock.now = FORGET_AFTER_S + 1
+    room.memory.forget_old()
+    room.listeners[UPS[0]](message(102, text="ola"))
+    assert room.wrong() == {"doubled": 1, "altered": 1}
 
 
 def test_latencies_count_from_the_planned_moment() -> None:

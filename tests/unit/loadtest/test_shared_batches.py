@@ -19,7 +19,7 @@ class Listening:
 
     def __init__(self, seqs: list[int], *, by_batches: bool) -> None:
         self.clock = Clock()
-        self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock, prefix="m")
+        self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock)
         self._shared = SharedBatches(self.memory, self.clock)
         self._by_batches = by_batches
         self._batches: dict[tuple[int, ...], Batch] = {}
