@@ -47,7 +47,14 @@ class Collector:
             self._ended_early_s = at_s
 
     def result(
-        self, *, run: str, started: str, machine: str, gateway: str, verdicts: list[Verdict]
+        self,
+        *,
+        run: str,
+        started: str,
+        machine: str,
+        gateway: str,
+        verdicts: list[Verdict],
+        watched: Iterable[str] = (),
     ) -> Result:
         """Return the result."""
         verdict = _sum(verdicts)
@@ -80,6 +87,7 @@ class Collector:
             ),
             generator_us_per_delivery=_each(self._generator_cpu_s * 1e6, self._received),
             ended_early_s=self._ended_early_s,
+            watched=sorted({*watched}),
             judged=[],
             moments=self.moments,
             servers=self.servers,

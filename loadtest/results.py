@@ -116,6 +116,8 @@ class Result(BaseModel):
     generator_us_per_delivery: float | None
     ended_early_s: float | None = None
     """When it was told to end, in seconds from its start; nothing after that was measured."""
+    watched: list[str] = []
+    """The servers that were given, seen or not."""
     judged: list[Judged]
     moments: list[ShownSecond]
     """Each second; saved results know it by this name."""
@@ -201,7 +203,7 @@ def _in_time(result: Result) -> Iterator[Judged]:
 
 def _at_its_price(result: Result) -> Iterator[Judged]:
     most = result.scenario.objectives.server_us_per_delivery
-    if most is not None and _carriers_are_seen(result):
+    if most is not None and _carriers_are_watched(result):
         yield _at_most("CPU of edges and broker a delivery", result.server_us_per_delivery, most, "µs")
 
 
@@ -236,6 +238,5 @@ def _at_most(what: str, got: float | None, most: float, unit: str) -> Judged:
     return Judged(what=what, wanted=f"≤ {most:g} {unit}", got=shown(got, unit), held=held)
 
 
-def _carriers_are_seen(result: Result) -> bool:
-    names = {name for look in result.servers for name in look.servers}
-    return all(any(name.startswith(prefix) for name in names) for prefix in CARRIERS)
+def _carriers_are_watched(result: Result) -> bool:
+    return all(any(name.startswith(prefix) for name in result.watched) for prefix in CARRIERS)

@@ -74,6 +74,7 @@ async def run_scenario(
         machine=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}",
         gateway=target.gateway,
         verdicts=verdicts,
+        watched=(*target.watched.ops_urls, *target.watched.pids),
     )
 
 

@@ -60,7 +60,7 @@ class Objectives(Part):
     ack_p99_ms: float | None = None
     online: int | None = Field(default=None, description="Students online at the same time.")
     server_us_per_delivery: float | None = Field(
-        default=None, description="CPU of edges and brokers; judged where both are looked at."
+        default=None, description="CPU of edges and brokers; judged where both are given."
     )
 
 

@@ -58,4 +58,5 @@ def result(
         machine="a test's",
         gateway="http://gateway",
         verdicts=[verdict(faults)],
+        watched=("edge-1", "kafka", "store"),
     )

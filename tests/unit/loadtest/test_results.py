@@ -147,7 +147,10 @@ def cpu_of(*looks: tuple[float, dict[str, float]], phases: tuple[Phase, ...] = (
     for moment, used in looks:
         servers = {name: ServerMoment(cpu_s=cpu_s) for name, cpu_s in used.items()}
         collector.servers.append(ServersLook(at=moment, servers=servers))
-    return collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    watched = {name for _, used in looks for name in used}
+    return collector.result(
+        run="", started="", machine="", gateway="", verdicts=[verdict({})], watched=watched
+    )
 
 
 def test_a_server_that_was_started_anew_or_was_silent_is_counted_by_what_was_seen_of_it() -> None:
@@ -177,12 +180,22 @@ def test_a_deliverys_cpu_is_not_known_where_only_the_edges_were_looked_at() -> N
     assert cpu_of(*both).server_us_per_delivery == pytest.approx(40)
 
 
+def test_an_objective_of_servers_that_could_never_be_looked_at_is_missed() -> None:
+    one = result(objectives=Objectives(server_us_per_delivery=30))
+    unseen = one.model_copy(update={"servers": [], "server_us_per_delivery": None})
+    assert [(judged.what, judged.got) for judged in judge(unseen) if not judged.held] == [
+        ("CPU of edges and broker a delivery", "unknown")
+    ]
+
+
 def test_what_a_delivery_costs_is_not_known_and_no_objective_held_where_none_came() -> None:
     collector = Collector(result(objectives=Objectives(server_us_per_delivery=30)).scenario)
     for at in range(0, 13, 2):
         servers = {name: ServerMoment(cpu_s=at * 0.002) for name in ("edge-1", "kafka", MACHINE)}
         collector.servers.append(ServersLook(at=at, servers=servers))
-    one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    one = collector.result(
+        run="", started="", machine="", gateway="", verdicts=[verdict({})], watched=("edge-1", "kafka")
+    )
     figures = (one.deliveries_per_s, one.messages_per_s, one.server_us_per_delivery, one.others_cpu)
     assert figures == (None,) * 4
     assert [(judged.what, judged.got) for judged in one.judged if not judged.held] == [
