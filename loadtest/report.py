@@ -192,6 +192,7 @@ _ROWS: Final[tuple[tuple[str, Callable[[Result], float | None], str], ...]] = (
     ("CPU of everything else on that machine", lambda one: one.others_cpu, "cores"),
     ("CPU of the generator a delivery", lambda one: one.generator_us_per_delivery, "µs"),
     ("the generator's own lateness, p99", lambda one: _time(one.late, "p99"), "ms"),
+    ("the generator's own lateness, worst", lambda one: _time(one.late, "most"), "ms"),
     ("messages in all", lambda one: one.verdict.said, ""),
     ("deliveries in all", lambda one: one.verdict.received, ""),
 )

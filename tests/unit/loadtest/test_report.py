@@ -91,6 +91,7 @@ def test_two_runs_stand_side_by_side_with_the_change_between_them() -> None:
     assert "A · before" in text
     assert "B · after" in text
     assert re.search(r"send → receive, p50<td>10\.\d ms<td>20\.\d ms<td>\+\d+ %", text)
+    assert "the generator's own lateness, worst<td>0.0 ms<td>0.0 ms" in text
     latency_axes = re.findall(r'aria-label="[AB] · Send → receive.*?</svg>', text, re.DOTALL)
     ticks = [re.findall(r'class="y"[^>]*>([^<]*)<', axis) for axis in latency_axes]
     assert len(ticks) == 2
