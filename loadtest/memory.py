@@ -39,8 +39,8 @@ class Place:
     after: int | None = None
     last: int = -1
     rising: int = 0
-    again: list[int] = field(default_factory=list)
-    """Seqs older than the newest that had come before them: doubled, or out of order."""
+    again: list[tuple[int, int, int]] = field(default_factory=list)
+    """Doubled, or out of order: a seq, the newer one that had come before it, and ``rising`` by then."""
     holes: list[tuple[int, int]] = field(default_factory=list)
     """Stretches (after, up to) that the edge said it could not bring again; history has them."""
 
@@ -149,7 +149,7 @@ class Memory:
             elif seq == place.last:
                 self.faults.doubled += 1
             else:
-                place.again.append(seq)
+                place.again.append((seq, place.last, place.rising))
             said = meet(message)
             if said is None:
                 return
@@ -257,14 +257,20 @@ def _is_as_sent(message: ChatMessage, said: Said) -> bool:
 
 
 def _judge(place: Place, in_order: list[int], found: Faults) -> None:
-    """Add what is wrong at one place. What came late is out of order where it fills a gap, else double."""
-    wanted = _between(in_order, -1 if place.after is None else place.after, MAX_EXACT)
-    wanted -= sum(_between(in_order, after, up_to) for after, up_to in place.holes)
-    short = wanted - place.rising
-    late = min(max(0, short), len(set(place.again)))
-    found.missing += max(0, short - late)
-    found.disordered += late
-    found.doubled += len(place.again) - late
+    """Add what is wrong at one place. What comes late is out of order while there is a gap, else doubled."""
+    late: set[int] = set()
+    for seq, newest, rising in place.again:
+        if seq not in late and rising + len(late) < _wanted(place, in_order, newest):
+            late.add(seq)
+    found.missing += max(0, _wanted(place, in_order, MAX_EXACT) - place.rising - len(late))
+    found.disordered += len(late)
+    found.doubled += len(place.again) - len(late)
+
+
+def _wanted(place: Place, in_order: list[int], up_to: int) -> int:
+    """Return how many seqs that are not newer than ``up_to`` a member must get."""
+    wanted = _between(in_order, -1 if place.after is None else place.after, up_to)
+    return wanted - sum(_between(in_order, after, min(end, up_to)) for after, end in place.holes)
 
 
 def _between(in_order: list[int], after: int, up_to: int) -> int:

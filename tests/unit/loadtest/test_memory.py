@@ -88,6 +88,18 @@ def test_a_message_that_comes_twice_does_not_stand_for_one_that_was_dropped(
 
 
 @given(some_seqs, st.data())
+def test_messages_that_come_again_do_not_stand_for_one_that_is_dropped_later(
+    seqs: list[int], data: st.DataObject
+) -> None:
+    room, at = Room(seqs), data.draw(st.integers(1, len(seqs) - 1))
+    for up in UPS[:2]:
+        room.hear(up, seqs)
+    again = seqs[data.draw(st.integers(0, at - 1)) : at]
+    room.hear(UPS[2], [*seqs[:at], *again, *seqs[at + 1 :]])
+    assert room.wrong() == {"missing": 1, "doubled": len(again)}
+
+
+@given(some_seqs, st.data())
 def test_swapped_messages_are_out_of_order_and_neither_missing_nor_doubled(
     seqs: list[int], data: st.DataObject
 ) -> None:
