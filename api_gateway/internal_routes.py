@@ -1,4 +1,7 @@
-"""The rows of the solution-internal API: its callers are trusted services, its port is never public."""
+"""The rows of the solution-internal API: its callers are trusted services, its port is never public.
+
+A handler's docstring is what clients read of it in the OpenAPI document.
+"""
 
 from http import HTTPStatus
 from typing import Any
@@ -22,8 +25,12 @@ from schemas.refusals import (
 WRITTEN = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
 CREATED = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 POSTED = (HTTPStatus.CREATED, HTTPStatus.OK, HTTPStatus.ACCEPTED)
+ONE_GROUP = (NOT_FOUND, UNAVAILABLE)
 READING = (HISTORY_UNAVAILABLE, OVERLOADED)
+READING_ONE = (*ONE_GROUP, *READING)
 WRITING = (UNAVAILABLE, OVERLOADED)
+CREATING = (NOT_ALLOWED, *WRITING)
+POSTING = (NOT_A_MEMBER, *WRITING)
 
 
 class InternalApi:
@@ -36,143 +43,65 @@ class InternalApi:
         self._users = users
 
     def routes(self) -> list[Route[Any]]:
-        """Return the ten rows."""
-        return [*self._group_routes(), *self._message_routes(), *self._user_routes()]
-
-    def _group_routes(self) -> list[Route[Any]]:
+        """Return the rows."""
         return [
+            Route("GET", "/group/", api.ListPage, api.GroupPage, self.groups, (UNAVAILABLE,)),
             Route(
-                "GET",
-                "/group/",
-                "All groups.",
-                api.ListPage,
-                api.GroupPage,
-                self.groups,
-                refusals=(UNAVAILABLE,),
+                "POST", "/group/", api.CreateGroup, api.GroupAccepted, self.create_group, CREATING, CREATED
             ),
             Route(
-                "POST",
-                "/group/",
-                "Create a group; with the id of one that no student has made, rename it and add members.",
-                api.CreateGroup,
-                api.GroupAccepted,
-                self.create_group,
-                statuses=CREATED,
-                refusals=(NOT_ALLOWED, *WRITING),
+                "GET", "/group/messages", api.GroupMessagesPage, api.History, self.group_messages, READING_ONE
             ),
+            Route("GET", "/group/user/{up}", api.OneUser, api.GroupList, self.groups_of_user, (UNAVAILABLE,)),
+            Route("GET", "/group/{id}/", api.OneGroupById, api.GroupWithMembers, self.group, ONE_GROUP),
+            Route("GET", "/message/", api.Page, api.MessageList, self.messages, READING),
             Route(
-                "GET",
-                "/group/messages",
-                "A page of a group's messages.",
-                api.GroupMessagesPage,
-                api.History,
-                self.group_messages,
-                refusals=(NOT_FOUND, UNAVAILABLE, *READING),
+                "POST", "/message/", api.PostMessage, api.MessageAccepted, self.post_message, POSTING, POSTED
             ),
-            Route(
-                "GET",
-                "/group/user/{up}",
-                "A user's groups.",
-                api.OneUser,
-                api.GroupList,
-                self.groups_of_user,
-                refusals=(UNAVAILABLE,),
-            ),
-            Route(
-                "GET",
-                "/group/{id}/",
-                "A group and who is in it.",
-                api.OneGroupById,
-                api.GroupWithMembers,
-                self.group,
-                refusals=(NOT_FOUND, UNAVAILABLE),
-            ),
-        ]
-
-    def _message_routes(self) -> list[Route[Any]]:
-        return [
-            Route(
-                "GET",
-                "/message/",
-                "A page of all messages.",
-                api.Page,
-                api.MessageList,
-                self.messages,
-                refusals=READING,
-            ),
-            Route(
-                "POST",
-                "/message/",
-                "Post a message in a student's name.",
-                api.PostMessage,
-                api.MessageAccepted,
-                self.post_message,
-                statuses=POSTED,
-                refusals=(NOT_A_MEMBER, *WRITING),
-            ),
-            Route(
-                "GET",
-                "/message/{id}",
-                "One message.",
-                api.OneMessage,
-                ChatMessage,
-                self.message,
-                refusals=(NOT_FOUND, *READING),
-            ),
-        ]
-
-    def _user_routes(self) -> list[Route[Any]]:
-        return [
-            Route(
-                "GET",
-                "/user/",
-                "All users.",
-                api.ListPage,
-                api.UserList,
-                self.users,
-                refusals=READING,
-            ),
-            Route(
-                "POST",
-                "/user/{up}",
-                "Say what is known of a user.",
-                api.UserState,
-                api.UserAccepted,
-                self.set_user,
-                statuses=WRITTEN,
-                refusals=WRITING,
-            ),
+            Route("GET", "/message/{id}", api.OneMessage, ChatMessage, self.message, (NOT_FOUND, *READING)),
+            Route("GET", "/user/", api.ListPage, api.UserList, self.users, READING),
+            Route("POST", "/user/{up}", api.UserState, api.UserAccepted, self.set_user, WRITING, WRITTEN),
         ]
 
     async def groups(self, _: str, page: api.ListPage) -> Reply:
+        """All groups."""
         found = self._groups.all(skip=page.skip, limit=page.perPage + 1)
         following = page.following(page.skip + len(found))
         return reply(api.GroupPage(groups=found[: page.perPage], nextPage=following))
 
     async def create_group(self, _: str, new: api.CreateGroup) -> Reply:
+        """Create a group; with the id of one that no student has made, rename it and add members."""
         return reply(*await self._groups.create(new))
 
     async def group_messages(self, _: str, page: api.GroupMessagesPage) -> Reply:
+        """A page of a group's messages."""
         self._groups.one(page.groupID)
         return reply(await self._history.page(page.groupID, page))
 
     async def groups_of_user(self, _: str, user: api.OneUser) -> Reply:
+        """A user's groups."""
         return reply(api.GroupList(groups=self._groups.of_user(user.up)))
 
     async def group(self, _: str, wanted: api.OneGroupById) -> Reply:
+        """A group and who is in it."""
         return reply(self._groups.one(wanted.id))
 
     async def messages(self, _: str, page: api.Page) -> Reply:
+        """A page of all messages."""
         return reply(await self._history.newest(page))
 
     async def post_message(self, _: str, new: api.PostMessage) -> Reply:
+        """Post a message in a student's name."""
         return reply(*await self._posting.post(new))
 
     async def message(self, _: str, wanted: api.OneMessage) -> Reply:
+        """One message."""
         return reply(await self._history.one(wanted.id))
 
     async def users(self, _: str, page: api.ListPage) -> Reply:
+        """All users."""
         return reply(await self._users.all(page))
 
     async def set_user(self, _: str, state: api.UserState) -> Reply:
+        """Say what is known of a user."""
         return reply(*await self._users.set(state))

@@ -75,7 +75,7 @@ def _operation(route: Route[Any]) -> Document:
     operation: Document = {
         "operationId": route.handle.__name__,
         "tags": [_tag(route)],
-        "summary": route.summary,
+        "summary": route.handle.__doc__ or "",
         "description": (route.takes.__doc__ or "").replace("``", "`"),
         "parameters": _parameters(route),
         "responses": {**_answers(route), **_refused(refusals_of(route))},

@@ -1,4 +1,7 @@
-"""The rows of the public API. A handler here only joins arguments, deeds and answers."""
+"""The rows of the public API. A handler here only joins arguments, deeds and answers.
+
+Its docstring is what clients read of it in the OpenAPI document.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +28,8 @@ from schemas.refusals import (
 
 WRITTEN = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
 CREATED = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
-READING = (NOT_A_MEMBER, UNAVAILABLE, HISTORY_UNAVAILABLE, OVERLOADED)
+MEMBERS_ONLY = (NOT_A_MEMBER, UNAVAILABLE)
+READING = (*MEMBERS_ONLY, HISTORY_UNAVAILABLE, OVERLOADED)
 WRITING = (NOT_A_MEMBER, NOT_ALLOWED, UNAVAILABLE, OVERLOADED)
 
 
@@ -50,112 +54,54 @@ class PublicApi:
 
     def routes(self) -> list[Route[Any]]:
         """Return the rows."""
-        return [*self._reads(), *self._group_routes(), *self._member_routes()]
-
-    def _reads(self) -> list[Route[Any]]:
         return [
+            Route("GET", "/chat/location", api.NoArguments, api.Location, self.location, (NO_EDGE,)),
+            Route("GET", "/chat/message", api.BundlePage, api.HistoryBundle, self.bundle, READING),
+            Route("GET", "/chat/{group}/message", api.GroupHistoryPage, api.History, self.history, READING),
+            Route("GET", "/chat/group", api.NoArguments, api.GroupList, self.my_groups, (UNAVAILABLE,)),
             Route(
-                "GET",
-                "/chat/location",
-                "Where my client connects.",
-                api.NoArguments,
-                api.Location,
-                self.location,
-                refusals=(NO_EDGE,),
+                "POST", "/chat/group", api.CreateGroup, api.GroupAccepted, self.create_group, WRITING, CREATED
             ),
-            Route(
-                "GET",
-                "/chat/message",
-                "A page of each of my groups.",
-                api.BundlePage,
-                api.HistoryBundle,
-                self.bundle,
-                refusals=READING,
-            ),
-            Route(
-                "GET",
-                "/chat/{group}/message",
-                "A page of one of my groups.",
-                api.GroupHistoryPage,
-                api.History,
-                self.history,
-                refusals=READING,
-            ),
-        ]
-
-    def _group_routes(self) -> list[Route[Any]]:
-        return [
-            Route(
-                "GET",
-                "/chat/group",
-                "My groups.",
-                api.NoArguments,
-                api.GroupList,
-                self.my_groups,
-                refusals=(UNAVAILABLE,),
-            ),
-            Route(
-                "POST",
-                "/chat/group",
-                "Create a group of mine.",
-                api.CreateGroup,
-                api.GroupAccepted,
-                self.create_group,
-                statuses=CREATED,
-                refusals=WRITING,
-            ),
-            Route(
-                "GET",
-                "/chat/group/{group}",
-                "One of my groups and who is in it.",
-                api.OneGroup,
-                api.GroupWithMembers,
-                self.group,
-                refusals=(NOT_A_MEMBER, UNAVAILABLE),
-            ),
-        ]
-
-    def _member_routes(self) -> list[Route[Any]]:
-        return [
+            Route("GET", "/chat/group/{group}", api.OneGroup, api.GroupWithMembers, self.group, MEMBERS_ONLY),
             Route(
                 "GET",
                 "/chat/group/{group}/member",
-                "The names of who is in one of my groups, and whether they are online.",
                 api.GroupMembersPage,
                 api.MemberPage,
                 self.members,
-                refusals=READING,
+                READING,
             ),
             Route(
                 "PUT",
                 "/chat/group/{group}/member/{up}",
-                "Add somebody to one of my groups.",
                 api.OneMember,
                 api.MemberAccepted,
                 self.add_member,
-                statuses=WRITTEN,
-                refusals=WRITING,
+                WRITING,
+                WRITTEN,
             ),
             Route(
                 "DELETE",
                 "/chat/group/{group}/member/{up}",
-                "Leave a group, or remove somebody from one that I created.",
                 api.OneMember,
                 api.MemberAccepted,
                 self.remove_member,
-                statuses=WRITTEN,
-                refusals=WRITING,
+                WRITING,
+                WRITTEN,
             ),
         ]
 
     async def location(self, up: str, _: api.NoArguments) -> Reply:
+        """Where my client connects."""
         return Reply(self._locations.find(up))
 
     async def history(self, up: str, page: api.GroupHistoryPage) -> Reply:
+        """A page of one of my groups."""
         with self._reading(page.group, up):
             return reply(await self._history.page(page.group, page))
 
     async def bundle(self, up: str, page: api.BundlePage) -> Reply:
+        """A page of each of my groups."""
         groups = self._members.groups_of(up)
         with self._reads_of_users.one(up):
             may_read = partial(self._members.is_member, up=up)
@@ -165,22 +111,28 @@ class PublicApi:
         return reply(bundle)
 
     async def my_groups(self, up: str, _: api.NoArguments) -> Reply:
+        """My groups."""
         return reply(api.GroupList(groups=self._groups.of_user(up)))
 
     async def create_group(self, up: str, new: api.CreateGroup) -> Reply:
+        """Create a group of mine."""
         return reply(*await self._groups.create_for(up, new))
 
     async def group(self, up: str, wanted: api.OneGroup) -> Reply:
+        """One of my groups and who is in it."""
         return reply(self._groups.one_for(up, wanted.group))
 
     async def members(self, up: str, page: api.GroupMembersPage) -> Reply:
+        """The names of who is in one of my groups, and whether they are online."""
         with self._reading(page.group, up):
             return reply(await self._users.among(self._members.members_of(page.group), page))
 
     async def add_member(self, up: str, wanted: api.OneMember) -> Reply:
+        """Add somebody to one of my groups."""
         return reply(*await self._groups.add(up, wanted.group, wanted.up))
 
     async def remove_member(self, up: str, wanted: api.OneMember) -> Reply:
+        """Leave a group, or remove somebody from one that I created."""
         return reply(*await self._groups.remove(up, wanted.group, wanted.up))
 
     @contextmanager

@@ -41,17 +41,16 @@ def reply(value: BaseModel | dict[str, Any], status: int = HTTPStatus.OK) -> Rep
 class Route(Generic[A]):
     """One route. ``takes`` holds all its arguments: those in the path, and those in the query or the body.
 
-    ``handle`` takes the caller and the arguments.
+    ``handle`` takes the caller and the arguments; its docstring is the route's summary for clients.
     """
 
     method: str
     path: str
-    summary: str
     takes: type[A]
     answers: type[BaseModel]
     handle: Callable[[str, A], Awaitable[Reply]]
-    statuses: tuple[int, ...] = (HTTPStatus.OK,)
     refusals: tuple[Refusal, ...] = ()
+    statuses: tuple[int, ...] = (HTTPStatus.OK,)
 
     @property
     def path_names(self) -> list[str]:

@@ -250,7 +250,7 @@ async def test_who_goes_before_their_body_is_whole_is_no_failure_of_ours(
         raise AssertionError
 
     public = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
-    add_routes(public, [Route(method, path, "", NoArguments, Location, handle)], lambda _: "up1", bodies)
+    add_routes(public, [Route(method, path, NoArguments, Location, handle)], lambda _: "up1", bodies)
     application = public.application()
 
     async def start(service: Service) -> None:

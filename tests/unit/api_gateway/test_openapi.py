@@ -98,6 +98,13 @@ def test_operations_have_names_of_their_own(routes: list[Route[Any]]) -> None:
 
 
 @every
+def test_every_route_says_in_one_line_what_it_is_for(route: Route[Any]) -> None:
+    summary = operation_of(route)["summary"]
+    assert summary
+    assert "\n" not in summary
+
+
+@every
 def test_every_argument_is_documented_once_in_the_place_where_it_is_read(route: Route[Any]) -> None:
     operation = operation_of(route)
     schema = route.takes.model_json_schema()

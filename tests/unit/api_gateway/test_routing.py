@@ -21,12 +21,12 @@ async def echo(caller: str, arguments: api.Request) -> Reply:
 
 
 ROUTES: list[Route[Any]] = [
-    Route("GET", "/chat/{group}/message", "", api.GroupHistoryPage, api.History, echo),
-    Route("GET", "/nothing", "", api.NoArguments, api.History, echo),
-    Route("POST", "/user/{up}", "", api.UserState, api.User, echo),
-    Route("POST", "/message/", "", api.PostMessage, api.MessageAccepted, echo),
-    Route("PUT", "/chat/{group}/member/{up}", "", api.OneMember, api.MemberAccepted, echo),
-    Route("DELETE", "/chat/{group}/member/{up}", "", api.OneMember, api.MemberAccepted, echo),
+    Route("GET", "/chat/{group}/message", api.GroupHistoryPage, api.History, echo),
+    Route("GET", "/nothing", api.NoArguments, api.History, echo),
+    Route("POST", "/user/{up}", api.UserState, api.User, echo),
+    Route("POST", "/message/", api.PostMessage, api.MessageAccepted, echo),
+    Route("PUT", "/chat/{group}/member/{up}", api.OneMember, api.MemberAccepted, echo),
+    Route("DELETE", "/chat/{group}/member/{up}", api.OneMember, api.MemberAccepted, echo),
 ]
 
 
