@@ -31,7 +31,6 @@ class Handover:
     def renew(self, epoch: int) -> None:
         """Open an empty batch. What is in the one before is dropped, unless the caller has it."""
         self.open = Batch(self._limits, epoch)
-        self._some.clear()
         self._full.clear()
         self._not_full.set()
 
@@ -68,13 +67,17 @@ class Handover:
     async def take(self) -> Batch:
         """Return the open batch once it is full or due, and open the next one."""
         while True:
-            await self._some.wait()
             batch = self.open
             wait_s = batch.due_at - self._clock()
-            if batch.full or wait_s <= 0:
+            if not batch.records:
+                # Asked again afterwards: a rebalance may empty the batch before this task has its turn.
+                self._some.clear()
+                await self._some.wait()
+            elif batch.full or wait_s <= 0:
                 self.renew(batch.epoch)
                 return batch
-            await self._wait_until_full(wait_s)
+            else:
+                await self._wait_until_full(wait_s)
 
     async def _wait_until_full(self, at_most_s: float) -> None:
         try:

@@ -27,13 +27,14 @@ class Uncommitted:
     def drop(self) -> None:
         """Forget what is noted: the partitions may be another's by now."""
         self._ends = {}
-        self._some.clear()
 
     async def take(self) -> Ends:
         """Return all that is noted, once there is something."""
-        await self._some.wait()
-        ends = self._ends
-        self.drop()
+        while not self._ends:
+            # Asked again afterwards: a rebalance may drop it before this task has its turn.
+            self._some.clear()
+            await self._some.wait()
+        ends, self._ends = self._ends, {}
         return ends
 
 

@@ -90,6 +90,21 @@ async def test_records_of_an_epoch_that_is_over_are_dropped() -> None:
     assert (batch.epoch, ids(batch), batch.ends) == (1, ["m7"], {TP: 8})
 
 
+async def test_what_is_dropped_while_the_writer_is_being_woken_leaves_no_batch_of_nothing() -> None:
+    """Its ends, none, would be progress that the driver refuses to write, for ever."""
+    between = handover(10)
+    taking = asyncio.create_task(between.take())
+    await asyncio.sleep(0)
+    await between.add(0, TP, log_of(2))
+    between.renew(1)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not taking.done()
+    await between.add(1, TP, log_of(1, first=7))
+    batch = await taking
+    assert (batch.epoch, ids(batch), batch.ends) == (1, ["m7"], {TP: 8})
+
+
 async def test_a_bad_record_that_is_read_again_is_counted_once() -> None:
     """One whose letter cannot be written is read again every few seconds."""
     bad, between = metrics.BAD_RECORDS.labels(topic=topics.MESSAGES)._value, handover(10)
