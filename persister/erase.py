@@ -10,7 +10,6 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time
-from functools import partial
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -18,12 +17,11 @@ from aiokafka.errors import KafkaError
 from pydantic import TypeAdapter, ValidationError
 
 from persister.batch import Ends
-from persister.growing_topics import growing_topics, until
-from persister.progress import has_stored
+from persister.progress import until_stored
 from persister.settings import PersisterSettings
 from runtime import kafka
 from runtime.kafka_topics import ensure_topics
-from runtime.mongo import Sort, Store, StoreUnavailable, open_store
+from runtime.mongo import Store, StoreUnavailable, open_store
 from runtime.read_settings import load
 from runtime.service import Fatal
 from schemas import documents, topics
@@ -33,25 +31,18 @@ from schemas.up_number import UpNumber
 
 AT_ONCE: Final = 1_000
 """Documents that are read and deleted in one go: each go has to end within ``MONGODB_TIMEOUT_MS``."""
-STORED_WITHIN_S: Final = 60.0
 SOURCE: Final = "persister.erase"
 
 
 async def erase_before(store: Store, day: date) -> int:
     """Erase the messages that came before a day began, in UTC. Returns how many."""
     began_ms = int(datetime.combine(day, time.min, UTC).timestamp() * 1000)
-    # Sorted as its index is, so that each slice begins at the oldest that is left.
-    return await _erase(
-        store,
-        documents.MESSAGES,
-        {"timestamp": {"$lt": began_ms}},
-        sort=[("timestamp", 1), ("_id", 1)],
-    )
+    return await _erase(store, {"timestamp": {"$lt": began_ms}}, by="timestamp")
 
 
 async def erase_message(store: Store, group: str, seq: int) -> int:
     """Erase the message that has this ``seq`` in its group. Returns how many that were: one, or none."""
-    return await _erase(store, documents.MESSAGES, {"group": group, "seq": seq})
+    return await _erase(store, {"group": group, "seq": seq}, by="seq")
 
 
 async def erase_student(store: Store, settings: PersisterSettings, up: str) -> int:
@@ -60,27 +51,25 @@ async def erase_student(store: Store, settings: PersisterSettings, up: str) -> i
     Raises TimeoutError where no persister stores what the log says, before anything is erased.
     """
     # What is stored later is not found: a membership would last, and a message would come into history.
-    await _until_stored(store, await _ends(settings, topics.MEMBERSHIPS))
+    await until_stored(store, await _ends(settings, topics.MEMBERSHIPS))
     memberships = await store.find(documents.MEMBERSHIPS, {"up": up})
     groups = {membership["group"] for membership in memberships}
     forgotten = await _forget(settings, up, groups)
-    await _until_stored(store, {**forgotten, **await _ends(settings, topics.MESSAGES)})
+    await until_stored(store, {**forgotten, **await _ends(settings, topics.MESSAGES)})
     erased = 0
     async for group in _all_groups(store, groups):
         await store.delete(documents.MEMBERSHIPS, [membership_key(group, up)])
-        erased += await _erase(store, documents.MESSAGES, {"_id": _keys_of(group, up)})
+        erased += await _erase(store, {"_id": _keys_of(group, up)}, by="_id")
     await store.delete(documents.USERS, [up])
     return erased
 
 
 async def _ends(settings: PersisterSettings, name: str) -> Ends:
     """Return where a topic ends in the log."""
-    async with growing_topics(settings) as log:
-        return await log.ends(settings.topic(name), settings.kafka_partitions)
-
-
-async def _until_stored(store: Store, ends: Ends) -> None:
-    await until(partial(has_stored, store, ends), "not stored yet: does a persister run?", STORED_WITHIN_S)
+    every = [TopicPartition(settings.topic(name), n) for n in range(settings.kafka_partitions)]
+    async with kafka.started_consumer(settings) as consumer:
+        ends: Ends = await consumer.end_offsets(every)
+    return ends
 
 
 async def _forget(settings: PersisterSettings, up: str, groups: set[str]) -> Ends:
@@ -109,13 +98,11 @@ async def _all_groups(store: Store, known: set[str]) -> AsyncIterator[str]:
     for one in known:
         yield one
     last = ""
-    while found := await store.find(
-        documents.GROUPS, {"_id": {"$gt": last}}, sort=[("_id", 1)], limit=AT_ONCE
-    ):
+    while found := await _some_keys(store, documents.GROUPS, {"_id": {"$gt": last}}, by="_id"):
         for group in found:
-            if group["_id"] not in known:
-                yield group["_id"]
-        last = found[-1]["_id"]
+            if group not in known:
+                yield group
+        last = found[-1]
 
 
 def _keys_of(group: str, up: str) -> documents.Document:
@@ -124,12 +111,24 @@ def _keys_of(group: str, up: str) -> documents.Document:
     return {"$gt": first, "$lt": first[:-1] + chr(ord(first[-1]) + 1)}
 
 
-async def _erase(store: Store, collection: str, query: documents.Document, sort: Sort = ()) -> int:
+async def _erase(store: Store, query: documents.Document, *, by: str) -> int:
+    """Erase messages, those that are first ``by`` a field first. Returns how many."""
     erased = 0
-    while found := await store.find(collection, query, sort=sort, limit=AT_ONCE):
-        await store.delete(collection, [document["_id"] for document in found])
+    while found := await _some_keys(store, documents.MESSAGES, query, by=by):
+        await store.delete(documents.MESSAGES, found)
         erased += len(found)
     return erased
+
+
+async def _some_keys(store: Store, collection: str, query: documents.Document, *, by: str) -> list[str]:
+    """Return each ``_id`` of the first documents ``by`` a field, by whose index the query is answered."""
+    steps: list[documents.Document] = [
+        {"$match": query},
+        {"$sort": {by: 1}},
+        {"$limit": AT_ONCE},
+        {"$project": {"_id": 1}},
+    ]
+    return [document["_id"] for document in await store.aggregate(collection, steps)]
 
 
 def _arguments() -> Namespace:

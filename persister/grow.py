@@ -23,10 +23,9 @@ from persister.growing_topics import (
     Config,
     GrowingTopics,
     growing_topics,
-    until,
     write_all,
 )
-from persister.progress import begin_progress, has_stored, not_stored, read_progress
+from persister.progress import begin_progress, until_stored
 from persister.settings import PersisterSettings
 from runtime import logs
 from runtime.kafka_topics import ensure_topics
@@ -36,7 +35,6 @@ from runtime.service import Fatal
 from runtime.settings import MAX_PARTITIONS
 from schemas import topics
 
-STORED_WITHIN_S: Final = 60.0
 INTERRUPTED: Final = 130
 
 
@@ -66,10 +64,10 @@ class Growth:
         self._store = store
         self.on_taking_back: Callable[[], None] = lambda: None
 
-    async def run(self, stored_within_s: float = STORED_WITHIN_S) -> None:
+    async def run(self) -> None:
         """Make the next generation whole, or leave all as it was.
 
-        Raises `CannotGrow`, whatever Kafka and the store raise, and `NotTakenBack`.
+        Raises `CannotGrow`, TimeoutError, whatever Kafka and the store raise, and `NotTakenBack`.
         """
         for name in topics.OF_GENERATIONS:
             if await self._kafka.exists(self.new.topic(name)):
@@ -81,7 +79,7 @@ class Growth:
         configs = {name: await self._kafka.config(self._old.topic(name)) for name in topics.OF_GENERATIONS}
         try:
             await self._seal(configs)
-            ends = await self._ends_once_stored(stored_within_s)
+            ends = await self._ends_once_stored()
             for name in topics.OF_GENERATIONS:
                 await self._make(name, configs[name], beginning_of(name, self._old, ends))
             await self._kafka.add_partitions(topics.DEAD_LETTERS, self.new.kafka_partitions)
@@ -95,16 +93,12 @@ class Growth:
         for name, config in configs.items():
             await self._kafka.configure(self._old.topic(name), {**config, **topics.SEAL})
 
-    async def _ends_once_stored(self, within_s: float) -> Ends:
+    async def _ends_once_stored(self) -> Ends:
         """Wait for the persister, which still runs: the store must have all that the old topics hold."""
         ends: Ends = {}
         for name in topics.OF_GENERATIONS:
             ends |= await self._kafka.ends(self._old.topic(name), self._old.kafka_partitions)
-        try:
-            await until(partial(has_stored, self._store, ends), "not all is stored yet", within_s)
-        except TimeoutError as error:
-            missing = not_stored(ends, await read_progress(self._store))
-            raise CannotGrow(f"{missing} records are not stored yet: does a persister run?") from error
+        await until_stored(self._store, ends)
         return ends
 
     async def _make(self, name: str, config: Config, beginning: int) -> None:

@@ -139,13 +139,11 @@ class GrowingTopics:
 async def growing_topics(settings: KafkaSettings) -> AsyncIterator[GrowingTopics]:
     """Connect to Kafka for the length of the block. Raises `KafkaError` where it does not answer."""
     admin = kafka.new_admin(settings)
-    consumer = kafka.new_consumer(settings, fetch_max_wait_ms=FETCH_WAITS_MS)
     try:
         await admin.start()
-        await consumer.start()
-        yield GrowingTopics(settings, admin, consumer)
+        async with kafka.started_consumer(settings, fetch_max_wait_ms=FETCH_WAITS_MS) as consumer:
+            yield GrowingTopics(settings, admin, consumer)
     finally:
-        await consumer.stop()
         await admin.close()
 
 

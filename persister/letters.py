@@ -46,14 +46,12 @@ async def read_letters(settings: KafkaSettings, whole: Collection[str]) -> list[
 
     Only those named as ``whole`` keep the record that they hold: all of them may be more than memory.
     """
-    consumer = kafka.new_consumer(settings, topics.DEAD_LETTERS, auto_offset_reset="earliest")
     found: list[tuple[int, Letter]] = []
-    try:
-        await consumer.start()
+    async with kafka.started_consumer(
+        settings, topics.DEAD_LETTERS, auto_offset_reset="earliest"
+    ) as consumer:
         async for records in _read_all(consumer):
             found += _readable(records, whole)
-    finally:
-        await consumer.stop()
     letters: dict[str, Letter] = {}
     for _, letter in sorted(found, key=itemgetter(0)):
         letters.setdefault(letter.name, letter)

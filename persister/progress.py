@@ -4,12 +4,18 @@ The gateway tells clients from it up to which seq history is whole. It never goe
 """
 
 import asyncio
+import time
+from typing import Final
 
 from aiokafka import TopicPartition
 
 from persister.batch import Ends
 from runtime.mongo import Store
 from schemas import documents
+
+STORED_WITHIN_S: Final = 60.0
+"""So long an operators' command waits for the persisters."""
+LOOK_AGAIN_S: Final = 0.1
 
 
 class Uncommitted:
@@ -61,9 +67,13 @@ async def read_progress(store: Store) -> Ends:
     return {_partition_of(document["_id"]): document["next"] for document in found}
 
 
-async def has_stored(store: Store, ends: Ends) -> bool:
-    """Say whether the store has got as far as ``ends``. Raises `StoreUnavailable`."""
-    return not_stored(ends, await read_progress(store)) == 0
+async def until_stored(store: Store, ends: Ends) -> None:
+    """Wait until the store has got as far as ``ends``. Raises TimeoutError, and `StoreUnavailable`."""
+    give_up_at = time.monotonic() + STORED_WITHIN_S
+    while missing := not_stored(ends, await read_progress(store)):
+        if time.monotonic() >= give_up_at:
+            raise TimeoutError(f"{missing} records are not stored yet: does a persister run?")
+        await asyncio.sleep(LOOK_AGAIN_S)
 
 
 def not_stored(ends: Ends, stored: Ends) -> int:

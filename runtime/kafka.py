@@ -100,6 +100,19 @@ async def started_producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaPro
         await (stop_soon(producer) if is_being_cancelled() else producer.stop())
 
 
+@asynccontextmanager
+async def started_consumer(
+    settings: KafkaSettings, *names: str, **own: Any
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """Start a consumer, as `new_consumer` makes it, and stop it at the end. Raises `KafkaError`."""
+    consumer = new_consumer(settings, *names, **own)
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await stop_soon(consumer)
+
+
 _stopping: Final[set["asyncio.Task[None]"]] = set()
 """Clients that are left to stop by themselves: each ends once Kafka answers, or its requests time out."""
 

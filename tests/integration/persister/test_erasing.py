@@ -10,7 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from deploy.repository import REPOSITORY
-from persister import erase
+from persister import erase, progress
 from persister.progress import begin_progress
 from persister.settings import PersisterSettings
 from schemas import documents, topics
@@ -115,7 +115,7 @@ async def test_without_a_persister_nothing_is_erased_and_that_is_said(
     log: Log, history: History, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the log says last would come back behind the erasing."""
-    monkeypatch.setattr(erase, "STORED_WITHIN_S", 0.1)
+    monkeypatch.setattr(progress, "STORED_WITHIN_S", 0.1)
     up = new_up()
     await history.store.insert_new(documents.USERS, [{"_id": up, "name": "Maria"}])
     settings = PersisterSettings(mongodb_database=database)
@@ -128,7 +128,7 @@ async def test_what_was_said_and_is_not_stored_yet_is_waited_for(
     log: Log, history: History, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A persister that lags would store it behind the erasing."""
-    monkeypatch.setattr(erase, "STORED_WITHIN_S", 0.1)
+    monkeypatch.setattr(progress, "STORED_WITHIN_S", 0.1)
     settings = PersisterSettings(mongodb_database=database)
     group, up = new_group(), new_up()
     await say(log, group, up=up)

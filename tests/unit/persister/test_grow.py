@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from persister import grow
+from persister import grow, progress
 from persister.batch import Ends
 from persister.grow import CannotGrow, Growth, NotTakenBack, beginning_of, next_generation
 from persister.growing_topics import Config, GrowingTopics, until
@@ -263,12 +263,15 @@ async def test_what_kafka_has_promised_is_waited_for_no_longer_than_so() -> None
         await until(holds, "it is not gone yet", 0.01)
 
 
-async def test_what_is_not_stored_yet_is_waited_for_and_then_refused() -> None:
+async def test_what_is_not_stored_yet_is_waited_for_and_then_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     kafka = FakeKafka()
     before = dict(kafka.configs)
     growing, _ = await growth(kafka, stored=False)
-    with pytest.raises(CannotGrow, match="120 records are not stored"):
-        await growing.run(stored_within_s=0.0)
+    monkeypatch.setattr(progress, "STORED_WITHIN_S", 0.0)
+    with pytest.raises(TimeoutError, match="120 records are not stored"):
+        await growing.run()
     assert kafka.configs == before
 
 
