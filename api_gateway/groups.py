@@ -3,8 +3,7 @@
 Every change goes through the log; here it is folded as soon as the log has it, so that the next read sees it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from http import HTTPStatus
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from api_gateway.group_directory import GroupDirectory
@@ -70,7 +69,7 @@ class Groups:
         self._members.require(group, caller)
         return self.one(group)
 
-    async def create_for(self, caller: str, new: CreateGroup) -> tuple[GroupAccepted, HTTPStatus]:
+    async def create_for(self, caller: str, new: CreateGroup) -> GroupAccepted:
         """Create a group for a student, who is its first member and may remove others.
 
         The same id again, from the same student, repeats an attempt. Anybody else's group is refused, and so
@@ -84,7 +83,7 @@ class Groups:
         self._new_members.spend(caller, len(users))
         return await self._create(group, new.name, users, created_by=caller)
 
-    async def create(self, new: CreateGroup) -> tuple[GroupAccepted, HTTPStatus]:
+    async def create(self, new: CreateGroup) -> GroupAccepted:
         """Create a group for the solution, which has no creator, or rename one of these and add members.
 
         A student's group is refused: whoever chose its id first would read what the new members say.
@@ -96,15 +95,16 @@ class Groups:
             raise Refused(NOT_ALLOWED, "A student has made a group with this id.")
         return await self._create(group, new.name, dict.fromkeys(new.users), created_by=None)
 
-    async def add(self, caller: str, group: str, up: str) -> tuple[MemberAccepted, HTTPStatus]:
+    async def add(self, caller: str, group: str, up: str) -> MemberAccepted:
         """Add somebody to a group of the caller's, unless they are in too many."""
         self._members.require(group, caller)
         self._members.require_few_groups(group, [up], most=self._max_groups_per_user)
         self._new_members.spend(caller, 1)
         written = await self._join(group, [up])
-        return await self._member_accepted(group, up, written, member=True)
+        stored = await self._progress.wait(written)
+        return MemberAccepted(group=group, up=up, member=True, stored=stored)
 
-    async def remove(self, caller: str, group: str, up: str) -> tuple[MemberAccepted, HTTPStatus]:
+    async def remove(self, caller: str, group: str, up: str) -> MemberAccepted:
         """Leave a group, or remove somebody from one that the caller has created."""
         self._members.require(group, caller)
         known = self._directory.find(group)
@@ -117,7 +117,8 @@ class Groups:
         written = await self._writer.write(topics.MEMBERSHIPS, record)
         if self._is_unread(topics.MEMBERSHIPS, written[0]):
             self._members.fold(group, up, member=False)
-        return await self._member_accepted(group, up, written, member=False)
+        stored = await self._progress.wait(written)
+        return MemberAccepted(group=group, up=up, member=False, stored=stored)
 
     def _is_unread(self, topic: str, written: Place) -> bool:
         """Say whether a write of ours has yet to be read back: only then may it be folded before that.
@@ -143,7 +144,7 @@ class Groups:
 
     async def _create(
         self, group: str, name: str, users: Collection[str], *, created_by: str | None
-    ) -> tuple[GroupAccepted, HTTPStatus]:
+    ) -> GroupAccepted:
         if group in RESERVED_IDS:
             raise Refused(INVALID_PAYLOAD, "id: This id is reserved")
         self._being_created[group] = created_by
@@ -162,8 +163,7 @@ class Groups:
             self._being_created.pop(group, None)
         # From here on nothing is refused: the group is in the log, and a repeat without an id makes another.
         users = self._members.members_of(group)
-        shown = GroupAccepted.model_construct(id=group, name=name, users=users, stored=stored)
-        return shown, HTTPStatus.CREATED if stored else HTTPStatus.ACCEPTED
+        return GroupAccepted.model_construct(id=group, name=name, users=users, stored=stored)
 
     async def _join(self, group: str, users: Collection[str]) -> list[Place]:
         if not users:
@@ -177,10 +177,3 @@ class Groups:
             if self._is_unread(topics.MEMBERSHIPS, one):
                 self._members.fold(group, up, member=True)
         return written
-
-    async def _member_accepted(
-        self, group: str, up: str, written: Sequence[Place], *, member: bool
-    ) -> tuple[MemberAccepted, HTTPStatus]:
-        stored = await self._progress.wait(written)
-        accepted = MemberAccepted(group=group, up=up, member=member, stored=stored)
-        return accepted, HTTPStatus.OK if stored else HTTPStatus.ACCEPTED

@@ -9,7 +9,8 @@ from typing import Any
 from api_gateway.groups import Groups
 from api_gateway.history import History
 from api_gateway.posting import Posting
-from api_gateway.routing import Reply, Route, reply
+from api_gateway.ready_response import ReadyResponse
+from api_gateway.routing import Route, accepted, reply
 from api_gateway.users import Users
 from schemas import api
 from schemas.client_events import ChatMessage
@@ -63,45 +64,45 @@ class InternalApi:
             Route("POST", "/user/{up}", api.UserState, api.UserAccepted, self.set_user, WRITING, WRITTEN),
         ]
 
-    async def groups(self, _: str, page: api.ListPage) -> Reply:
+    async def groups(self, _: str, page: api.ListPage) -> ReadyResponse:
         """All groups."""
         found = self._groups.all(skip=page.skip, limit=page.perPage + 1)
         following = page.following(page.skip + len(found))
         return reply(api.GroupPage(groups=found[: page.perPage], nextPage=following))
 
-    async def create_group(self, _: str, new: api.CreateGroup) -> Reply:
+    async def create_group(self, _: str, new: api.CreateGroup) -> ReadyResponse:
         """Create a group; with the id of one that no student has made, rename it and add members."""
-        return reply(*await self._groups.create(new))
+        return accepted(await self._groups.create(new), HTTPStatus.CREATED)
 
-    async def group_messages(self, _: str, page: api.GroupMessagesPage) -> Reply:
+    async def group_messages(self, _: str, page: api.GroupMessagesPage) -> ReadyResponse:
         """A page of a group's messages."""
         self._groups.one(page.groupID)
         return reply(await self._history.page(page.groupID, page))
 
-    async def groups_of_user(self, _: str, user: api.OneUser) -> Reply:
+    async def groups_of_user(self, _: str, user: api.OneUser) -> ReadyResponse:
         """A user's groups."""
         return reply(api.GroupList(groups=self._groups.of_user(user.up)))
 
-    async def group(self, _: str, wanted: api.OneGroupById) -> Reply:
+    async def group(self, _: str, wanted: api.OneGroupById) -> ReadyResponse:
         """A group and who is in it."""
         return reply(self._groups.one(wanted.id))
 
-    async def messages(self, _: str, page: api.Page) -> Reply:
+    async def messages(self, _: str, page: api.Page) -> ReadyResponse:
         """A page of all messages."""
         return reply(await self._history.newest(page))
 
-    async def post_message(self, _: str, new: api.PostMessage) -> Reply:
+    async def post_message(self, _: str, new: api.PostMessage) -> ReadyResponse:
         """Post a message in a student's name."""
         return reply(*await self._posting.post(new))
 
-    async def message(self, _: str, wanted: api.OneMessage) -> Reply:
+    async def message(self, _: str, wanted: api.OneMessage) -> ReadyResponse:
         """One message."""
         return reply(await self._history.one(wanted.id))
 
-    async def users(self, _: str, page: api.ListPage) -> Reply:
+    async def users(self, _: str, page: api.ListPage) -> ReadyResponse:
         """All users."""
         return reply(await self._users.all(page))
 
-    async def set_user(self, _: str, state: api.UserState) -> Reply:
+    async def set_user(self, _: str, state: api.UserState) -> ReadyResponse:
         """Say what is known of a user."""
-        return reply(*await self._users.set(state))
+        return accepted(await self._users.set(state))

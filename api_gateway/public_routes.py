@@ -14,7 +14,8 @@ from api_gateway.history import History
 from api_gateway.location import Locations
 from api_gateway.members import MembersOnly
 from api_gateway.reading_turns import ReadsOfUsers
-from api_gateway.routing import Reply, Route, reply
+from api_gateway.ready_response import ReadyResponse
+from api_gateway.routing import Route, accepted, reply
 from api_gateway.users import Users
 from schemas import api
 from schemas.refusals import (
@@ -91,16 +92,16 @@ class PublicApi:
             ),
         ]
 
-    async def location(self, up: str, _: api.NoArguments) -> Reply:
+    async def location(self, up: str, _: api.NoArguments) -> ReadyResponse:
         """Where my client connects."""
-        return Reply(self._locations.find(up))
+        return ReadyResponse(self._locations.find(up))
 
-    async def history(self, up: str, page: api.GroupHistoryPage) -> Reply:
+    async def history(self, up: str, page: api.GroupHistoryPage) -> ReadyResponse:
         """A page of one of my groups."""
         with self._reading(page.group, up):
             return reply(await self._history.page(page.group, page))
 
-    async def bundle(self, up: str, page: api.BundlePage) -> Reply:
+    async def bundle(self, up: str, page: api.BundlePage) -> ReadyResponse:
         """A page of each of my groups."""
         groups = self._members.groups_of(up)
         with self._reads_of_users.one(up):
@@ -110,30 +111,30 @@ class PublicApi:
         self._members.require_ready()
         return reply(bundle)
 
-    async def my_groups(self, up: str, _: api.NoArguments) -> Reply:
+    async def my_groups(self, up: str, _: api.NoArguments) -> ReadyResponse:
         """My groups."""
         return reply(api.GroupList(groups=self._groups.of_user(up)))
 
-    async def create_group(self, up: str, new: api.CreateGroup) -> Reply:
+    async def create_group(self, up: str, new: api.CreateGroup) -> ReadyResponse:
         """Create a group of mine."""
-        return reply(*await self._groups.create_for(up, new))
+        return accepted(await self._groups.create_for(up, new), HTTPStatus.CREATED)
 
-    async def group(self, up: str, wanted: api.OneGroup) -> Reply:
+    async def group(self, up: str, wanted: api.OneGroup) -> ReadyResponse:
         """One of my groups and who is in it."""
         return reply(self._groups.one_for(up, wanted.group))
 
-    async def members(self, up: str, page: api.GroupMembersPage) -> Reply:
+    async def members(self, up: str, page: api.GroupMembersPage) -> ReadyResponse:
         """The names of who is in one of my groups, and whether they are online."""
         with self._reading(page.group, up):
             return reply(await self._users.among(self._members.members_of(page.group), page))
 
-    async def add_member(self, up: str, wanted: api.OneMember) -> Reply:
+    async def add_member(self, up: str, wanted: api.OneMember) -> ReadyResponse:
         """Add somebody to one of my groups."""
-        return reply(*await self._groups.add(up, wanted.group, wanted.up))
+        return accepted(await self._groups.add(up, wanted.group, wanted.up))
 
-    async def remove_member(self, up: str, wanted: api.OneMember) -> Reply:
+    async def remove_member(self, up: str, wanted: api.OneMember) -> ReadyResponse:
         """Leave a group, or remove somebody from one that I created."""
-        return reply(*await self._groups.remove(up, wanted.group, wanted.up))
+        return accepted(await self._groups.remove(up, wanted.group, wanted.up))
 
     @contextmanager
     def _reading(self, group: str, up: str) -> Iterator[None]:

@@ -30,7 +30,7 @@ class ReadyResponse(web.StreamResponse):
     def __init__(self, body: bytes, lines: str = _JSON_LINE, status: int = 200, caller: str = "") -> None:
         super().__init__(status=status)
         self.body: Final = body
-        self.caller: Final = caller
+        self.caller = caller
         self.lines = lines
         self.request_id: str | None = None
         """Set where the log knows this answer by an id; the others get one as they leave."""

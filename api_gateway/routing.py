@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 from aiohttp import web
@@ -17,24 +17,24 @@ from api_gateway.access import Identify
 from api_gateway.answers import Api
 from api_gateway.bodies import Bodies
 from api_gateway.ready_response import ReadyResponse
-from schemas.api import NoArguments, Request
+from schemas.api import GroupAccepted, MemberAccepted, NoArguments, Request, UserAccepted
 from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, MAX_WHERE_CHARS, Refusal, Refused, checked
 
 A = TypeVar("A", bound=Request)
 
 
-class Reply(NamedTuple):
-    """What a route answers: JSON, ready to send."""
-
-    body: bytes
-    status: int = HTTPStatus.OK
-
-
-def reply(value: BaseModel | dict[str, Any], status: int = HTTPStatus.OK) -> Reply:
-    """Return a model, or what a model would say, as a `Reply`."""
+def reply(value: BaseModel | dict[str, Any], status: int = HTTPStatus.OK) -> ReadyResponse:
+    """Return the answer that shows a model, or what a model would say."""
     if isinstance(value, BaseModel):
-        return Reply(value.model_dump_json(by_alias=True).encode(), status)
-    return Reply(orjson.dumps(value), status)
+        return ReadyResponse(value.model_dump_json(by_alias=True).encode(), status=status)
+    return ReadyResponse(orjson.dumps(value), status=status)
+
+
+def accepted(
+    written: GroupAccepted | MemberAccepted | UserAccepted, status: int = HTTPStatus.OK
+) -> ReadyResponse:
+    """Return the answer to a write that is durable: 202 while MongoDB has yet to get it."""
+    return reply(written, status if written.stored else HTTPStatus.ACCEPTED)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Route(Generic[A]):
     path: str
     takes: type[A]
     answers: type[BaseModel]
-    handle: Callable[[str, A], Awaitable[Reply]]
+    handle: Callable[[str, A], Awaitable[ReadyResponse]]
     refusals: tuple[Refusal, ...] = ()
     statuses: tuple[int, ...] = (HTTPStatus.OK,)
 
@@ -80,10 +80,11 @@ def _handler(
     async def handle(request: web.Request) -> ReadyResponse:
         caller = identify(request.headers.get("Authorization"))
         if nothing is not None and "?" not in request.raw_path and not request.can_read_body:
-            body, status = await route.handle(caller, nothing)
+            response = await route.handle(caller, nothing)
         else:
-            body, status = await route.handle(caller, await _arguments(route, request, caller, bodies))
-        return ReadyResponse(body, status=status, caller=caller)
+            response = await route.handle(caller, await _arguments(route, request, caller, bodies))
+        response.caller = caller
+        return response
 
     return handle
 

@@ -1,7 +1,6 @@
 """What the solution knows of users: their names and whether they are online, written through the log."""
 
 from collections.abc import Sequence
-from http import HTTPStatus
 
 from api_gateway.log_writer import SOURCE, LogWriter
 from api_gateway.store_reads import StoreReads
@@ -51,7 +50,7 @@ class Users:
         users = [self._member(up, known.get(up, {})) for up in wanted]
         return {"users": users, "nextPage": page.following(len(ups))}
 
-    async def set(self, state: UserState) -> tuple[UserAccepted, HTTPStatus]:
+    async def set(self, state: UserState) -> UserAccepted:
         """Write a user's names and presence, each under its own key."""
         profile = ProfileChanged(up=state.up, username=state.username, name=state.name)
         presence = PresenceChanged(up=state.up, online=state.online)
@@ -60,15 +59,7 @@ class Users:
             encode(profile, key=state.up, source=SOURCE),
             encode(presence, key=f"{state.up}/online", source=SOURCE),
         )
-        stored = await self._progress.wait(written)
-        accepted = UserAccepted(
-            up=state.up,
-            username=state.username,
-            name=state.name,
-            online=state.online,
-            stored=stored,
-        )
-        return accepted, HTTPStatus.OK if stored else HTTPStatus.ACCEPTED
+        return UserAccepted(**state.model_dump(), stored=await self._progress.wait(written))
 
     def _member(self, up: str, document: Document) -> Document:
         return {"up": up, "name": document.get("name"), "online": self._is_online(document)}

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from api_gateway.answers import Api, Cors, Meter, as_refused, new_request_id
 from api_gateway.bodies import Bodies
 from api_gateway.ready_response import ReadyResponse
-from api_gateway.routing import Reply, Route, add_routes
+from api_gateway.routing import Route, add_routes
 from runtime import metrics
 from runtime.service import Service, running
 from runtime.settings import ServiceSettings
@@ -246,7 +246,7 @@ async def test_who_goes_before_their_body_is_whole_is_no_failure_of_ours(
     bodies = Bodies(most_bytes=100, share=1.0, longest_bytes=100, within_s=3600)
     path = f"/{method}/never"
 
-    async def handle(_caller: str, _arguments: NoArguments) -> Reply:
+    async def handle(_caller: str, _arguments: NoArguments) -> ReadyResponse:
         raise AssertionError
 
     public = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from api_gateway.history import GROUPS_AT_ONCE, MESSAGES_AT_ONCE, MOST_OF_A_BUNDLE, History
 from api_gateway.public_routes import PublicApi
 from api_gateway.reading_turns import ReadsOfUsers
-from api_gateway.routing import Reply
+from api_gateway.ready_response import ReadyResponse
 from api_gateway.settings import GatewaySettings
 from schemas.api import (
     MAX_PER_BUNDLE,
@@ -80,7 +80,7 @@ class Api:
             self.parts.memberships.set_member(group, up, member=False)
 
 
-def shown_in(answer: Reply) -> list[str]:
+def shown_in(answer: ReadyResponse) -> list[str]:
     return [one.group for one in HistoryBundle.model_validate_json(answer.body).groups]
 
 
@@ -116,7 +116,7 @@ async def test_what_a_bundle_reads_is_shown_only_of_groups_that_its_reader_was_i
     assert not removed
 
 
-Ask = Callable[[PublicApi], Awaitable[Reply]]
+Ask = Callable[[PublicApi], Awaitable[ReadyResponse]]
 
 of_one_group: list[Ask] = [
     lambda routes: routes.history(A, GroupHistoryPage(group="maths")),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from api_gateway.public_routes import PublicApi
 from api_gateway.reading_turns import BundleTurns, ReadsOfUsers
-from api_gateway.routing import Reply
+from api_gateway.ready_response import ReadyResponse
 from runtime import metrics
 from schemas.api import BundlePage, GroupHistoryPage, GroupMembersPage
 from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
@@ -182,7 +182,7 @@ async def test_pages_bundles_and_names_of_one_student_count_together_and_others_
     shown: Any = history
     here = PublicApi(nothing, shown, parts.groups, parts.members, shown, ReadsOfUsers(3))
 
-    def reads_of(up: str) -> list[asyncio.Task[Reply]]:
+    def reads_of(up: str) -> list[asyncio.Task[ReadyResponse]]:
         page = here.history(up, GroupHistoryPage(group="maths"))
         names = here.members(up, GroupMembersPage(group="maths"))
         return [asyncio.create_task(one) for one in (page, here.bundle(up, BundlePage()), names)]

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_gateway.answers import Api
-from api_gateway.routing import Reply, Route, add_routes, reply
+from api_gateway.ready_response import ReadyResponse
+from api_gateway.routing import Route, add_routes, reply
 from runtime import metrics
 from schemas import api
 from schemas.refusals import INVALID_PAYLOAD, TABLE, Refused, checked
 from tests.unit.api_gateway.parts import ANY_BODIES, UNBOUNDED
 
 
-async def echo(caller: str, arguments: api.Request) -> Reply:
+async def echo(caller: str, arguments: api.Request) -> ReadyResponse:
     return reply({"caller": caller, "arguments": arguments.model_dump(by_alias=True)})
 
 
