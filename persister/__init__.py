@@ -14,7 +14,6 @@
     grow.py           the operators' command that gives the log more partitions
     growing_topics.py what that does to Kafka
     erase.py          the operators' command that takes messages and students out of history
-    traced_writer.py  a span for each traced record of a batch, where traces are wanted
     stalls.py         whether reading has stopped (pure)
     outage.py         the same write again, for as long as the store is away
     progress.py       how far the store has got, for the gateway; then the commit

@@ -9,7 +9,6 @@ from persister.outage import LONGEST_PAUSE_S, Outage
 from persister.pipeline import Pipeline
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
-from persister.traced_writer import TracedWriter
 from runtime import kafka, metrics, tracing
 from runtime.kafka_topics import ensure_topics
 from runtime.mongo import Store, open_store
@@ -35,9 +34,10 @@ async def start(service: Service, settings: PersisterSettings) -> None:
 
     dead_letters = DeadLetters(producer, consumer=service.name, partitions=settings.kafka_partitions)
     spans = tracing.start(service, settings)
-    writer = BatchWriter(store, dead_letters, outage)
-    traced = writer if spans is None else TracedWriter(writer, spans, settings.persister_group)
-    pipeline = Pipeline(settings, store, traced, outage)
+    group = settings.persister_group
+    processed = None if spans is None else partial(spans.processed, consumer_group=group)
+    writer = BatchWriter(store, dead_letters, outage, processed)
+    pipeline = Pipeline(settings, store, writer, outage)
     service.health.ready("consumer group", pipeline.fault)
     service.supervise("persist", pipeline.run)
 

@@ -12,6 +12,8 @@ from functools import partial
 from itertools import islice, starmap
 from typing import TypeVar
 
+from aiokafka import ConsumerRecord
+
 from persister.batch import Batch
 from persister.dead_letters import DeadLetters
 from persister.outage import Outage
@@ -25,14 +27,20 @@ log = logging.getLogger(__name__)
 K = TypeVar("K", str, tuple[str, str, str])
 T = TypeVar("T", NewMessage, Fold)
 
+Processed = Callable[[list[ConsumerRecord], int], None]
+"""Takes the records that a batch has stored, and since when (Unix time in ns): those traced get a span."""
+
 
 class BatchWriter:
     """Writes batches, one after the other."""
 
-    def __init__(self, store: Store, dead_letters: DeadLetters, outage: Outage) -> None:
+    def __init__(
+        self, store: Store, dead_letters: DeadLetters, outage: Outage, processed: Processed | None = None
+    ) -> None:
         self._store = store
         self._dead_letters = dead_letters
         self._outage = outage
+        self._processed = processed
 
     async def write(self, batch: Batch, wanted: Callable[[], bool]) -> None:
         """Store a batch, for as long as that takes.
@@ -41,12 +49,16 @@ class BatchWriter:
         dead letters can't be written.
         """
         writing = _Writing(self._store, batch)
+        since_ns = time.time_ns()
         started = time.perf_counter()
         await self._outage.outlast("batch", writing.run, wanted=wanted)
         metrics.WRITE_SECONDS.observe(time.perf_counter() - started)
         if batch.poison:
             await self._dead_letters.write(batch.poison)
         _count(batch, writing.already_stored)
+        if self._processed is not None:
+            self._processed([message.source for message in batch.messages.values()], since_ns)
+            self._processed([fold.source for fold in batch.folds.values()], since_ns)
         if log.isEnabledFor(logging.DEBUG):
             _tell(batch)
 

@@ -21,7 +21,6 @@ from persister.outage import NoLongerOursError, Outage
 from persister.progress import Uncommitted, read_progress, write_progress
 from persister.settings import PersisterSettings
 from persister.stalls import Look, Stalls
-from persister.traced_writer import TracedWriter
 from runtime import logs, metrics
 from runtime.kafka import RETRY_AFTER_S
 from runtime.log_reader import Stalled
@@ -52,7 +51,7 @@ class Pipeline:
         self,
         settings: PersisterSettings,
         store: Store,
-        writer: BatchWriter | TracedWriter,
+        writer: BatchWriter,
         outage: Outage,
         clock: Callable[[], float] = time.monotonic,
         new_reader: NewReader = GroupReader,
