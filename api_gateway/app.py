@@ -63,77 +63,75 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
     await service.open_ops()
     tokens = TokenVerifier(settings)
     await tokens.start(service)
-    known = KnownTokens(tokens, size=settings.known_tokens, trust_s=settings.known_token_s)
-    paced = Paced(
-        known.identify, per_s=settings.requests_per_s_per_user, burst=settings.requests_burst_per_user
-    )
     store = await service.resources.enter_async_context(open_store(settings))
     spans = tracing.start(service, settings)
-    parts = _Parts(settings, StoreReads(store, settings, spans), spans)
-    api = _api("public", settings, parts.public.routes(), paced.identify, Cors(settings.origins), spans)
-    pages.add_docs(api, openapi.document("Uni4all Chat", PUBLIC_ABOUT, parts.public.routes()))
-    pages.add_asyncapi(api, asyncapi.for_clients())
-    pages.add_web_client(api)
-    port = await _serve(service, settings, api, settings.gateway_host, settings.public_port)
-    log.info("the public API listens", extra=logs.facts(host=settings.gateway_host, port=port))
-    internal_port = await _serve_internal(service, settings, parts.internal.routes(), spans)
-    await parts.follow(service, settings)
-    service.resources.push_async_callback(_leave, service, parts.progress)
-    return Ports(port, internal_port)
 
+    assignments, directory, memberships = Assignments(), GroupDirectory(), Memberships()
+    table_reader = LogReader(settings, topics.ASSIGNMENTS, assignments.take)
+    group_reader = LogReader(settings, topics.GROUPS, directory.take)
+    member_reader = LogReader(settings, topics.MEMBERSHIPS, memberships.take)
+    positions = {reader.topic: reader.positions for reader in (group_reader, member_reader)}
+    producer = KeptProducer(settings)
+    writer = LogWriter(settings, producer, spans)
+    reads = StoreReads(store, settings, spans)
+    progress = StoredProgress(reads, settings)
+    behind = FallenBehind(progress, positions)
 
-class _Parts:
-    """The two APIs, and what keeps them up to date."""
+    def not_ready() -> str | None:
+        return group_reader.ready_fault() or member_reader.ready_fault() or behind.fault()
 
-    def __init__(self, settings: GatewaySettings, reads: StoreReads, spans: "Spans | None") -> None:
-        assignments, directory, memberships = Assignments(), GroupDirectory(), Memberships()
-        self._group_reader = LogReader(settings, topics.GROUPS, directory.take)
-        self._member_reader = LogReader(settings, topics.MEMBERSHIPS, memberships.take)
-        of_groups = self._group_reader, self._member_reader
-        self._readers = [LogReader(settings, topics.ASSIGNMENTS, assignments.take), *of_groups]
-        self._producer = KeptProducer(settings)
-        writer = LogWriter(settings, self._producer, spans)
-        self.progress = StoredProgress(reads, settings)
-        positions = {reader.topic: reader.positions for reader in of_groups}
-        self._behind = FallenBehind(self.progress, positions)
-        members = MembersOnly(memberships, self._groups_fault)
-        history = History(reads, self.progress, settings)
-        new_members = NewMembers(
-            per_s=settings.new_members_per_s_per_user, burst=settings.new_members_burst_per_user
-        )
-        groups = Groups(
-            members,
-            directory,
-            writer,
-            self.progress,
-            positions,
-            new_members,
-            settings.max_groups_per_user,
-        )
-        posting = Posting(members, writer, self.progress, history)
-        users = Users(reads, writer, self.progress, assignments)
-        reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
-        self.public = PublicApi(Locations(assignments), history, groups, members, users, reads_of_users)
-        self.internal = InternalApi(history, groups, posting, users)
+    members = MembersOnly(memberships, not_ready)
+    new_members = NewMembers(
+        per_s=settings.new_members_per_s_per_user, burst=settings.new_members_burst_per_user
+    )
+    most_groups = settings.max_groups_per_user
+    groups = Groups(members, directory, writer, progress, positions, new_members, most_groups)
+    history = History(reads, progress, settings)
+    users = Users(reads, writer, progress, assignments)
+    reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
+    public = PublicApi(Locations(assignments), history, groups, members, users, reads_of_users)
+    internal = InternalApi(history, groups, Posting(members, writer, progress, history), users)
+    ports = Ports(
+        await _serve_public(service, settings, public.routes(), tokens, spans),
+        await _serve_internal(service, settings, internal.routes(), spans),
+    )
 
-    async def follow(self, service: Service, settings: GatewaySettings) -> None:
-        """Follow the log and keep a producer, as soon as Kafka answers."""
-        service.health.ready("members", self._behind.fault)
-        service.supervise("progress", self.progress.run)
-        service.supervise("compare with the store", self._behind.run)
-        await ensure_topics(settings, topics.ALL)
-        service.supervise("producer", self._producer.run)
-        for reader in self._readers:
-            reader.follow(service)
-
-    def _groups_fault(self) -> str | None:
-        return self._group_reader.ready_fault() or self._member_reader.ready_fault() or self._behind.fault()
+    service.health.ready("members", behind.fault)
+    service.supervise("progress", progress.run)
+    service.supervise("compare with the store", behind.run)
+    await ensure_topics(settings, topics.ALL)
+    service.supervise("producer", producer.run)
+    for reader in (table_reader, group_reader, member_reader):
+        reader.follow(service)
+    service.resources.push_async_callback(_leave, service, progress)
+    return ports
 
 
 async def _leave(service: Service, progress: StoredProgress) -> None:
     """What is under way is answered while all that it needs still runs; nobody waits until it is stored."""
     progress.wait_no_more()
     await service.stop_serving()
+
+
+async def _serve_public(
+    service: Service,
+    settings: GatewaySettings,
+    routes: Sequence[Route[Any]],
+    tokens: TokenVerifier,
+    spans: "Spans | None",
+) -> int:
+    known = KnownTokens(tokens, size=settings.known_tokens, trust_s=settings.known_token_s)
+    paced = Paced(
+        known.identify, per_s=settings.requests_per_s_per_user, burst=settings.requests_burst_per_user
+    )
+    api = _api(settings, routes, paced.identify, spans, callers_are_trusted=False)
+    pages.add_docs(api, openapi.document("Uni4all Chat", PUBLIC_ABOUT, routes))
+    pages.add_asyncapi(api, asyncapi.for_clients())
+    pages.add_web_client(api)
+    host, port = settings.gateway_host, settings.public_port
+    port = await service.serve(api.application(), host, port, finish_within_s=settings.finish_within_s)
+    log.info("the public API listens", extra=logs.facts(host=host, port=port))
+    return port
 
 
 async def _serve_internal(
@@ -143,28 +141,23 @@ async def _serve_internal(
         log.warning("SERVICE_TOKEN is not set: the internal API is off")
         return None
     token = ServiceToken(settings.service_token.get_secret_value())
-    api = _api("internal", settings, routes, token.identify, cors=None, spans=spans)
+    api = _api(settings, routes, token.identify, spans, callers_are_trusted=True)
     pages.add_docs(api, openapi.document("Uni4all Chat, internal", INTERNAL_ABOUT, routes))
     pages.add_asyncapi(api, asyncapi.for_the_solution())
-    port = await _serve(service, settings, api, settings.internal_host, settings.internal_port)
-    log.info("the internal API listens", extra=logs.facts(host=settings.internal_host, port=port))
+    host, port = settings.internal_host, settings.internal_port
+    port = await service.serve(api.application(), host, port, finish_within_s=settings.finish_within_s)
+    log.info("the internal API listens", extra=logs.facts(host=host, port=port))
     return port
 
 
-async def _serve(service: Service, settings: GatewaySettings, api: Api, host: str, port: int) -> int:
-    within_s = settings.finish_within_s
-    return await service.serve(api.application(), host, port, finish_within_s=within_s)
-
-
 def _api(
-    name: str,
     settings: GatewaySettings,
     routes: Sequence[Route[Any]],
     identify: Identify,
-    cors: Cors | None,
     spans: "Spans | None",
+    *,
+    callers_are_trusted: bool,
 ) -> Api:
-    callers_are_trusted = cors is None
     around = [] if spans is None else [traced(spans, callers_are_trusted=callers_are_trusted)]
     unread = UnreadAnswers(
         most_bytes=settings.max_unread_bytes,
@@ -178,6 +171,7 @@ def _api(
         longest_bytes=settings.max_body_bytes,
         within_s=settings.body_within_s,
     )
+    name, cors = ("internal", None) if callers_are_trusted else ("public", Cors(settings.origins))
     api = Api(name, cors, max_body_bytes=settings.max_body_bytes, unread=unread, around=around)
     add_routes(api, routes, identify, bodies)
     return api
