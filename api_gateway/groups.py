@@ -55,12 +55,16 @@ class Groups:
         self._members.require_ready()
         return [self._shown(group) for group in self._directory.ids()[skip : skip + limit]]
 
-    def one(self, group: str) -> GroupWithMembers:
-        """Return a group with its members. Raises `Refused`: not found, unavailable."""
+    def require(self, group: str) -> None:
+        """Raise `Refused` unless there is such a group: not found, or unavailable."""
         self._members.require_ready()
-        users = self._members.members_of(group)
-        if not users and self._directory.find(group) is None:
+        if self._directory.find(group) is None and not self._members.members_of(group):
             raise Refused(NOT_FOUND)
+
+    def one(self, group: str) -> GroupWithMembers:
+        """Return a group with its members. Raises `Refused` as `require` does."""
+        self.require(group)
+        users = self._members.members_of(group)
         # Not validated again: what the log's follower has taken is valid, and there may be thousands.
         return GroupWithMembers.model_construct(id=group, name=self._directory.name_of(group), users=users)
 

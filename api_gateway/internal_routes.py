@@ -76,7 +76,7 @@ class InternalApi:
 
     async def group_messages(self, _: str, page: api.GroupMessagesPage) -> ReadyResponse:
         """A page of a group's messages."""
-        self._groups.one(page.groupID)
+        self._groups.require(page.groupID)
         return reply(await self._history.page(page.groupID, page))
 
     async def groups_of_user(self, _: str, user: api.OneUser) -> ReadyResponse:
