@@ -40,6 +40,8 @@ PREFLIGHT_LINES: Final = (
     "Access-Control-Allow-Headers: Authorization, Content-Type\r\n"
     "Access-Control-Max-Age: 86400\r\n"
 )
+_EXPOSE: Final = "Access-Control-Expose-Headers: X-Request-Id, Retry-After\r\n"
+_VARIES: Final = "Vary: Origin\r\n"
 _BY_STATUS: Final = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: TOO_LARGE}
 
 
@@ -61,10 +63,6 @@ class Cors:
         if origin is None or origin not in self._origins:
             return _VARIES
         return f"{_VARIES}{line('Access-Control-Allow-Origin', origin)}{_EXPOSE}"
-
-
-_EXPOSE: Final = "Access-Control-Expose-Headers: X-Request-Id, Retry-After\r\n"
-_VARIES: Final = "Vary: Origin\r\n"
 
 
 _PROCESS: Final = secrets.token_hex(6)

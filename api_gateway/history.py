@@ -124,7 +124,7 @@ class History:
         """
         messages = min(len(groups) * page.perPage, MOST_OF_A_BUNDLE)
         try:
-            async with asyncio.timeout(self._bundle_within_s), self._turns.one(up, messages):
+            async with asyncio.timeout(self._bundle_within_s), self._turns.take(up, messages):
                 return {"groups": await self._bundle(sorted(groups), page, may_read)}
         except TimeoutError as error:
             metrics.LIMIT_HITS.labels(limit="slow bundles").inc()

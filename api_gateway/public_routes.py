@@ -51,7 +51,7 @@ class PublicApi:
         self._groups = groups
         self._members = members
         self._users = users
-        self._reads_of_users = reads
+        self._reads = reads
 
     def routes(self) -> list[Route[Any]]:
         """Return the rows."""
@@ -104,7 +104,7 @@ class PublicApi:
     async def bundle(self, up: str, page: api.BundlePage) -> ReadyResponse:
         """A page of each of my groups."""
         groups = self._members.groups_of(up)
-        with self._reads_of_users.one(up):
+        with self._reads.counted(up):
             may_read = partial(self._members.is_member, up=up)
             bundle = await self._history.bundle(up, groups, page, may_read)
         # That may have taken half a minute, in which this gateway fell behind the log of members.
@@ -143,6 +143,6 @@ class PublicApi:
         Raises `Refused` after it, too: the store may be slow, and who was removed is told nothing since.
         """
         self._members.require(group, up)
-        with self._reads_of_users.one(up):
+        with self._reads.counted(up):
             yield
         self._members.require(group, up)

@@ -29,7 +29,7 @@ class BundleTurns:
         self._given_back = asyncio.Event()
 
     @asynccontextmanager
-    async def one(self, up: str, messages: int) -> AsyncIterator[None]:
+    async def take(self, up: str, messages: int) -> AsyncIterator[None]:
         """Take ``messages``, at most ``most_messages``, for the length of the block.
 
         First come, first served, once the student's own earlier bundles are done: otherwise small bundles
@@ -78,7 +78,7 @@ class ReadsOfUsers:
         self._under_way = Counter[str]()
 
     @contextmanager
-    def one(self, up: str) -> Iterator[None]:
+    def counted(self, up: str) -> Iterator[None]:
         """Count a read for the length of the block. Raises `Refused`: rate limited."""
         if self._under_way[up] >= self._most:
             metrics.LIMIT_HITS.labels(limit="reads of a user").inc()

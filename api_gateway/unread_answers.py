@@ -15,8 +15,9 @@ SMALL_BYTES: Final = 16_384
 """Smaller answers are neither counted nor timed: what their request holds is about as much."""
 
 LONGEST_OF_A_WRITE: Final = 131_072
-"""An answer to a write is never longer, and is counted and timed but not refused: what it tells of stands in
-the log by then."""
+"""An answer to a write that is no longer is counted and timed but not refused: what it tells of stands in the
+log by then. Only an answer that shows more than 9,000 members is longer. It may be refused, and a retry under
+the same id changes nothing."""
 
 
 class UnreadAnswers(HeldBytes):

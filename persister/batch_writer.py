@@ -60,11 +60,11 @@ class BatchWriter:
             self._processed([message.source for message in batch.messages.values()], since_ns)
             self._processed([fold.source for fold in batch.folds.values()], since_ns)
         if log.isEnabledFor(logging.DEBUG):
-            _tell(batch)
+            _log_messages(batch)
 
 
 class _Writing:
-    """One batch on its way into the store, over all tries: what one of them has written waits no longer."""
+    """One batch, over all tries to write it: what one try has written, the next one leaves out."""
 
     def __init__(self, store: Store, batch: Batch) -> None:
         self._store = store
@@ -112,12 +112,12 @@ class _Writing:
         self._tries += 1
         try:
             new = [message.document for message in messages.values()]
-            self._found(await self._store.insert_new(documents.MESSAGES, new))
+            self._note_known(await self._store.insert_new(documents.MESSAGES, new))
         except Rejected as refusal:
-            self._found(refusal.known)
+            self._note_known(refusal.known)
             raise
 
-    def _found(self, known: int) -> None:
+    def _note_known(self, known: int) -> None:
         """Only the first try tells what the store had: a later one finds what an earlier one has stored."""
         if self._tries == 1:
             self.already_stored = known
@@ -154,7 +154,7 @@ def _refused(taken: Mapping[K, NewMessage | Fold], refusal: Rejected) -> dict[K,
     }
 
 
-def _tell(batch: Batch) -> None:
+def _log_messages(batch: Batch) -> None:
     for key, message in batch.messages.items():
         log.debug("a message is stored", extra=logs.facts(message=key, seq=message.document["seq"]))
 

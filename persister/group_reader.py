@@ -1,4 +1,4 @@
-"""Consume: one membership in the consumer group. It hands over records and commits; it decides nothing else.
+"""Consume: one membership in the consumer group, from where each partition is read up to the commits.
 
 A reader that failed is thrown away and made anew. The client library skips records that it calls too large,
 resets offsets in silence and leaves the group for good when it isn't polled: each is ruled out here.

@@ -112,7 +112,7 @@ async def resend(settings: KafkaSettings, letters: Sequence[Letter]) -> int:
 
 
 async def _send(producer: AIOKafkaProducer, settings: KafkaSettings, letter: DeadLetter) -> str:
-    """Send a record again."""
+    """Send the record that a letter holds; return where it stands now. Raises ValueError and `KafkaError`."""
     record = original(letter)
     topic = settings.topic(topics.of_any_generation(letter.topic))
     try:

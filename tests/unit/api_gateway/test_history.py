@@ -237,12 +237,12 @@ async def test_a_bundle_that_takes_too_long_is_refused_and_leaves_its_turn_whate
     reads.aggregate = aggregate  # type: ignore[assignment,method-assign]
     async with AsyncExitStack() as held:
         if waits_for == "a turn":
-            await held.enter_async_context(shown._turns.one("somebody", MESSAGES_AT_ONCE))
+            await held.enter_async_context(shown._turns.take("somebody", MESSAGES_AT_ONCE))
         with pytest.raises(Refused) as refused:
             await shown.bundle(UP, ["maths"], BundlePage(), everything)
     assert refused.value.refusal is OVERLOADED
     assert hits.get() == before + 1
-    async with shown._turns.one(UP, MESSAGES_AT_ONCE):
+    async with shown._turns.take(UP, MESSAGES_AT_ONCE):
         pass
 
 

@@ -36,7 +36,7 @@ class Crowd:
     async def take(self, messages: int = 10, up: str | None = None) -> None:
         """Hold a turn, as somebody new where nobody is named."""
         up = up or f"somebody {next(self._strangers)}"
-        async with self._turns.one(up, messages):
+        async with self._turns.take(up, messages):
             self.now += messages
             self.begun.append(messages)
             self.whose.append(up)
@@ -148,11 +148,11 @@ def test_a_user_has_so_many_reads_under_way_whoever_else_reads_and_is_forgotten_
     for up, step in steps:
         mine, read = under_way[up], ExitStack()
         if step == "begins" and len(mine) < most:
-            read.enter_context(reads.one(up))
+            read.enter_context(reads.counted(up))
             mine.append(read)
         elif step == "begins":
             with pytest.raises(Refused) as refused:
-                read.enter_context(reads.one(up))
+                read.enter_context(reads.counted(up))
             assert refused.value.refusal is RATE_LIMITED
         elif mine:
             with suppress(OSError), mine.pop():
