@@ -94,30 +94,37 @@ class LogWriter:
         return next(iter(self._since[partition].values()), default)
 
     async def _send(self, partition: TopicPartition, record: Encoded) -> "Future[RecordMetadata]":
-        sending = None
-        if self._spans is not None:
-            sending = self._spans.send(partition.topic, key=record.key.decode(), message_id=_ce_id(record))
-        if sending is not None:
-            record = record._replace(headers=[*record.headers, *sending.headers])
+        """Hand a record over. It counts as pending until Kafka has answered, whoever still waits for it."""
         number = next(self._numbers)
         self._since[partition][number] = asyncio.get_running_loop().time()
         self._pending += 1
         try:
-            future = await write(self._producer, partition.topic, record, self._settings.kafka_partitions)
-        except BaseException as error:
+            future = await self._hand_over(partition.topic, record)
+        except BaseException:
             self._forget(partition, number)
-            if sending is not None:
-                sending.failed(type(error).__name__)
             raise
         future.add_done_callback(lambda _: self._forget(partition, number))
-        if sending is not None:
-            future.add_done_callback(sending.settle)
         return future
 
     def _forget(self, partition: TopicPartition, number: int) -> None:
-        """A write counts as pending until Kafka has answered, whoever still waits for it."""
         del self._since[partition][number]
         self._pending -= 1
+
+    async def _hand_over(self, topic: str, record: Encoded) -> "Future[RecordMetadata]":
+        """Give a record to the producer, with a span where traces are wanted and this one is sampled."""
+        sending = None
+        if self._spans is not None:
+            sending = self._spans.send(topic, key=record.key.decode(), message_id=_ce_id(record))
+        if sending is None:
+            return await write(self._producer, topic, record, self._settings.kafka_partitions)
+        record = record._replace(headers=[*record.headers, *sending.headers])
+        try:
+            future = await write(self._producer, topic, record, self._settings.kafka_partitions)
+        except BaseException as error:
+            sending.failed(type(error).__name__)
+            raise
+        future.add_done_callback(sending.settle)
+        return future
 
 
 def _ce_id(record: Encoded) -> str:

@@ -1,6 +1,7 @@
 """Writing: whatever the log holds, however it is cut, repeated or delayed, the store ends the same."""
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -214,6 +215,27 @@ async def test_a_message_that_is_stored_is_named_in_the_log_when_asked_for(
     stored = [one.document for one in map(read, sent) if isinstance(one, NewMessage)]
     expected = [{"message": document["_id"], "seq": document["seq"]} for document in stored]
     assert named == (expected if level == logging.DEBUG else [])
+
+
+async def test_traces_are_told_what_is_stored_and_not_what_is_set_aside() -> None:
+    told: list[ConsumerRecord] = []
+
+    def processed(records: list[ConsumerRecord], since_ns: int) -> None:
+        assert 0 < since_ns <= time.time_ns()
+        told.extend(records)
+
+    store, letters = ModelStore(), Letters()
+    store.refused = {"g1/up201900001/m1", "g2"}
+    log = [
+        consumed(topics.MESSAGES, make.message(id="m0"), offset=0),
+        consumed(topics.MESSAGES, make.message(id="m1"), offset=1),
+        consumed(topics.GROUPS, make.group(id="g1"), offset=2),
+        consumed(topics.GROUPS, make.group(id="g2"), offset=3),
+    ]
+    writer = BatchWriter(store, letters, Outage(longest_pause_s=0.0), processed)  # type: ignore[arg-type]
+    await writer.write(batch_of(log), always)
+    assert told == [log[0], log[2]]
+    assert [letter.source for letter in letters.taken] == [log[1], log[3]]
 
 
 @given(logs(), st.integers(1, 3), st.sets(st.integers(0, 9)))
