@@ -37,12 +37,12 @@ SOURCE: Final = "persister.erase"
 async def erase_before(store: Store, day: date) -> int:
     """Erase the messages that came before a day began, in UTC. Returns how many."""
     began_ms = int(datetime.combine(day, time.min, UTC).timestamp() * 1000)
-    return await _erase(store, {"timestamp": {"$lt": began_ms}}, by="timestamp")
+    return await _erase(store, {"timestamp": {"$lt": began_ms}})
 
 
 async def erase_message(store: Store, group: str, seq: int) -> int:
     """Erase the message that has this ``seq`` in its group. Returns how many that were: one, or none."""
-    return await _erase(store, {"group": group, "seq": seq}, by="seq")
+    return await _erase(store, {"group": group, "seq": seq})
 
 
 async def erase_student(store: Store, settings: PersisterSettings, up: str) -> int:
@@ -59,7 +59,7 @@ async def erase_student(store: Store, settings: PersisterSettings, up: str) -> i
     erased = 0
     async for group in _all_groups(store, groups):
         await store.delete(documents.MEMBERSHIPS, [membership_key(group, up)])
-        erased += await _erase(store, {"_id": _keys_of(group, up)}, by="_id")
+        erased += await _erase(store, {"_id": _keys_of(group, up)})
     await store.delete(documents.USERS, [up])
     return erased
 
@@ -98,11 +98,13 @@ async def _all_groups(store: Store, known: set[str]) -> AsyncIterator[str]:
     for one in known:
         yield one
     last = ""
-    while found := await _some_keys(store, documents.GROUPS, {"_id": {"$gt": last}}, by="_id"):
+    while found := await store.find(
+        documents.GROUPS, {"_id": {"$gt": last}}, sort=[("_id", 1)], limit=AT_ONCE
+    ):
         for group in found:
-            if group not in known:
-                yield group
-        last = found[-1]
+            if group["_id"] not in known:
+                yield group["_id"]
+        last = found[-1]["_id"]
 
 
 def _keys_of(group: str, up: str) -> documents.Document:
@@ -111,24 +113,14 @@ def _keys_of(group: str, up: str) -> documents.Document:
     return {"$gt": first, "$lt": first[:-1] + chr(ord(first[-1]) + 1)}
 
 
-async def _erase(store: Store, query: documents.Document, *, by: str) -> int:
-    """Erase messages, those that are first ``by`` a field first. Returns how many."""
+async def _erase(store: Store, query: documents.Document) -> int:
+    """Erase the messages that match, by their ids: a thousand texts are megabytes. Returns how many."""
+    some: list[documents.Document] = [{"$match": query}, {"$limit": AT_ONCE}, {"$project": {"_id": 1}}]
     erased = 0
-    while found := await _some_keys(store, documents.MESSAGES, query, by=by):
+    while found := [message["_id"] for message in await store.aggregate(documents.MESSAGES, some)]:
         await store.delete(documents.MESSAGES, found)
         erased += len(found)
     return erased
-
-
-async def _some_keys(store: Store, collection: str, query: documents.Document, *, by: str) -> list[str]:
-    """Return each ``_id`` of the first documents ``by`` a field, by whose index the query is answered."""
-    steps: list[documents.Document] = [
-        {"$match": query},
-        {"$sort": {by: 1}},
-        {"$limit": AT_ONCE},
-        {"$project": {"_id": 1}},
-    ]
-    return [document["_id"] for document in await store.aggregate(collection, steps)]
 
 
 def _arguments() -> Namespace:
