@@ -66,23 +66,35 @@ _EVERY: Final = {"message.timestamp.type": "LogAppendTime", "compression.type": 
 
 
 def _kept(for_ms: int) -> dict[str, str]:
-    return {**_EVERY, "cleanup.policy": "delete", "retention.ms": str(for_ms)}
+    # Kafka drops only closed segments, and by itself closes one after a week: so much longer all would stay.
+    closed_after_ms = min(for_ms, DAY_MS)
+    return {
+        **_EVERY,
+        "cleanup.policy": "delete",
+        "retention.ms": str(for_ms),
+        "segment.ms": str(closed_after_ms),
+    }
 
 
-_COMPACTED: Final = {**_EVERY, "cleanup.policy": "compact"}
+_COMPACTED: Final = {**_EVERY, "cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY_MS)}
+"""Without a bound Kafka compacts a partition when half of it is new: until then, which may be for months,
+what was replaced stays, a student's erased name as well. It closes segments as early, too."""
+
+_ENDS_KEPT: Final = {"delete.retention.ms": str(7 * DAY_MS)}
+"""For how long a tombstone can be read. Whoever is away for longer goes on believing what it ended: so for as
+long as messages are kept, by which readers and backups may be late."""
 
 _CLOSED_HOURLY: Final = {"segment.ms": str(HOUR_MS)}
-"""Kafka drops and compacts only closed segments, and closes the last one after a week, or at 1 GiB. So long
-reports would stay, which nobody reads again; and whoever starts reads all tables: they are many and large."""
+"""Whoever starts reads all tables of segments that are not closed: they are many and large."""
 
 ALL: Final[dict[str, Topic]] = {
     topic.name: topic
     for topic in (
         Topic(MESSAGES, _kept(7 * DAY_MS)),
         Topic(GROUPS, _COMPACTED),
-        Topic(MEMBERSHIPS, _COMPACTED),
+        Topic(MEMBERSHIPS, {**_COMPACTED, **_ENDS_KEPT}),
         Topic(USERS, _COMPACTED),
-        Topic(EDGE_STATUS, {**_kept(HOUR_MS), **_CLOSED_HOURLY}, single=True),
+        Topic(EDGE_STATUS, _kept(HOUR_MS), single=True),
         Topic(ASSIGNMENTS, {**_COMPACTED, **_CLOSED_HOURLY}, single=True),
         Topic(DEAD_LETTERS, _kept(30 * DAY_MS), grows=True),
     )
