@@ -46,17 +46,11 @@ class Topic:
         for name in ("cleanup.policy", "message.timestamp.type"):
             if found.get(name, self.config[name]) != self.config[name]:
                 return f"{name}={found[name]}, not {self.config[name]}"
-        compression = found.get("compression.type", "producer")
-        if compression not in READABLE:
-            return f"compression.type={compression}, which is not read here"
         longest = found.get("max.message.bytes", str(LEAST_MAX_BYTES))
         if int(longest) < LEAST_MAX_BYTES and longest != SEAL["max.message.bytes"]:
             return f"max.message.bytes={longest}, not {LEAST_MAX_BYTES} or more"
         return None
 
-
-READABLE: Final = frozenset({"uncompressed", "producer", "gzip"})
-"""What all services can read: the client library brings only gzip with it. Our own is not compressed."""
 
 LEAST_MAX_BYTES: Final = 1_000_000
 """No dead letter is longer, and no batch of ours. With less, what fits while little is said is refused under

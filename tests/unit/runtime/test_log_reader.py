@@ -11,6 +11,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.protocol.metadata import MetadataResponse_v1
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from prometheus_client import REGISTRY
 
 from runtime import metrics
@@ -325,3 +327,12 @@ async def test_a_reader_shows_which_partitions_lack_a_replica() -> None:
     watching.cancel()
     assert lacking._value.get() == 1
     assert under_replicated(reader.consumer, "a topic that nobody has told us of") == 0
+
+
+@pytest.mark.parametrize("codec", [1, 2, 3, 4], ids=["gzip", "snappy", "lz4", "zstd"])
+def test_whatever_a_topic_is_compressed_by_is_read(codec: int) -> None:
+    """A record that the library cannot decompress would stop every reader there for good."""
+    builder = DefaultRecordBatchBuilder(2, codec, False, -1, -1, -1, 16_384)
+    builder.append(0, 7, b"group", b"said", headers=[])
+    batch = MemoryRecords(bytes(builder.build())).next_batch()
+    assert [read.value for read in batch] == [b"said"]
