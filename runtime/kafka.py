@@ -18,6 +18,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from runtime import logs, metrics
+from runtime.budgets import Budget
 from runtime.health import waiting_for
 from runtime.service import is_being_cancelled
 from runtime.settings import KafkaSettings
@@ -32,6 +33,10 @@ STOP_HANGS_AFTER_S: Final = 3.0
 leaves it, also an edge's after its drain."""
 MAX_BATCH_BYTES: Final = 262_144
 """With the library's own 16 KB many waiting writers cost quadratic time: each batch that leaves wakes all."""
+LOOKS_PER_S: Final = 50.0
+LOOKS_AT_ONCE: Final = 10.0
+"""So often a producer asks who leads a partition. While nobody does it would ask without a pause, a thousand
+times a second and more. What goes to other partitions waits for each answer: pauses must be short."""
 
 
 @lru_cache(maxsize=200_000)
@@ -60,7 +65,7 @@ def new_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
 def new_producer(settings: KafkaSettings, *, transactional_id: str | None = None) -> AIOKafkaProducer:
     """Return a producer, not started: acks=all and idempotent (as far as the broker can be)."""
     durable = settings.kafka_durable
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         **access(settings),
         acks="all",
         enable_idempotence=durable,
@@ -70,6 +75,19 @@ def new_producer(settings: KafkaSettings, *, transactional_id: str | None = None
         max_batch_size=MAX_BATCH_BYTES,
         metadata_max_age_ms=30_000,
     )
+    _look_seldom(producer.client)
+    return producer
+
+
+def _look_seldom(client: Any) -> None:
+    look, looks = client._metadata_update, Budget(LOOKS_PER_S, LOOKS_AT_ONCE)  # noqa: SLF001 - no setting does it
+
+    async def look_in_time(*args: Any) -> Any:
+        debt = looks.spend(asyncio.get_running_loop().time())
+        await asyncio.sleep(max(0.0, -debt / LOOKS_PER_S))
+        return await look(*args)
+
+    client._metadata_update = look_in_time  # noqa: SLF001
 
 
 def new_consumer(

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import uvloop
@@ -94,8 +95,13 @@ def test_every_client_of_kafka_is_told_how_it_is_let_in(
         kafka_ca_file=str(Authority(tmp_path).file),
     )
     told: list[dict[str, object]] = []
+
+    def tell(*_: object, **given: object) -> Mock:
+        told.append(given)
+        return Mock()
+
     for name in ("AIOKafkaAdminClient", "AIOKafkaConsumer", "AIOKafkaProducer"):
-        monkeypatch.setattr(kafka, name, lambda *_, **given: told.append(given))
+        monkeypatch.setattr(kafka, name, tell)
     kafka.new_admin(settings)
     kafka.new_consumer(settings)
     kafka.new_producer(settings.model_copy(update={"kafka_durable": False}))

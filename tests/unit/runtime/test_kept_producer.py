@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
@@ -17,7 +18,7 @@ from aiokafka.errors import (
 
 from edge_server.message_writer import MessageWriter, Outgoing
 from runtime import kafka, metrics
-from runtime.kafka import KeptProducer
+from runtime.kafka import LOOKS_AT_ONCE, LOOKS_PER_S, KeptProducer, new_producer
 from runtime.settings import KafkaSettings
 from tests.unit.edge_server.producers import Producer, passes
 
@@ -203,3 +204,25 @@ async def test_a_service_stops_though_its_producer_cannot_settle(monkeypatch: py
     one.may_stop.set()
     await asyncio.wait({running})
     assert stopped
+
+
+async def test_a_producer_asks_seldom_who_leads_a_partition_that_nobody_leads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = 0
+
+    async def answer(*_: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        return True
+
+    monkeypatch.setattr(AIOKafkaClient, "_metadata_update", answer)
+    loop = asyncio.get_running_loop()
+    client = new_producer(KafkaSettings()).client
+    looking = asyncio.create_task(client._md_synchronizer())
+    began = loop.time()
+    while loop.time() - began < 1.0:
+        await client.force_metadata_update()
+    assert 1 <= asked <= LOOKS_AT_ONCE + (loop.time() - began) * LOOKS_PER_S + 1
+    looking.cancel()
+    await asyncio.wait({looking})
