@@ -33,8 +33,8 @@ STOP_HANGS_AFTER_S: Final = 3.0
 leaves it, also an edge's after its drain."""
 MAX_BATCH_BYTES: Final = 262_144
 """With the library's own 16 KB many waiting writers cost quadratic time: each batch that leaves wakes all."""
-LOOKS_PER_S: Final = 50.0
-LOOKS_AT_ONCE: Final = 10.0
+METADATA_PER_S: Final = 50.0
+METADATA_AT_ONCE: Final = 10.0
 """So often a producer asks who leads a partition. While nobody does it would ask without a pause, a thousand
 times a second and more. What goes to other partitions waits for each answer: pauses must be short."""
 
@@ -75,19 +75,20 @@ def new_producer(settings: KafkaSettings, *, transactional_id: str | None = None
         max_batch_size=MAX_BATCH_BYTES,
         metadata_max_age_ms=30_000,
     )
-    _look_seldom(producer.client)
+    _pace_metadata(producer.client)
     return producer
 
 
-def _look_seldom(client: Any) -> None:
-    look, looks = client._metadata_update, Budget(LOOKS_PER_S, LOOKS_AT_ONCE)  # noqa: SLF001 - no setting does it
+def _pace_metadata(client: Any) -> None:
+    update = client._metadata_update  # noqa: SLF001 - no setting does it
+    requests = Budget(METADATA_PER_S, METADATA_AT_ONCE)
 
-    async def look_in_time(*args: Any) -> Any:
-        debt = looks.spend(asyncio.get_running_loop().time())
-        await asyncio.sleep(max(0.0, -debt / LOOKS_PER_S))
-        return await look(*args)
+    async def paced_update(*args: Any) -> Any:
+        left = requests.spend(asyncio.get_running_loop().time())
+        await asyncio.sleep(max(0.0, -left / METADATA_PER_S))
+        return await update(*args)
 
-    client._metadata_update = look_in_time  # noqa: SLF001
+    client._metadata_update = paced_update  # noqa: SLF001
 
 
 def new_consumer(

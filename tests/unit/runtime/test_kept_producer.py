@@ -18,7 +18,7 @@ from aiokafka.errors import (
 
 from edge_server.message_writer import MessageWriter, Outgoing
 from runtime import kafka, metrics
-from runtime.kafka import LOOKS_AT_ONCE, LOOKS_PER_S, KeptProducer, new_producer
+from runtime.kafka import METADATA_AT_ONCE, METADATA_PER_S, KeptProducer, new_producer
 from runtime.settings import KafkaSettings
 from tests.unit.edge_server.producers import Producer, passes
 
@@ -223,6 +223,6 @@ async def test_a_producer_asks_seldom_who_leads_a_partition_that_nobody_leads(
     began = loop.time()
     while loop.time() - began < 1.0:
         await client.force_metadata_update()
-    assert 1 <= asked <= LOOKS_AT_ONCE + (loop.time() - began) * LOOKS_PER_S + 1
+    assert 1 <= asked <= METADATA_AT_ONCE + (loop.time() - began) * METADATA_PER_S + 1
     looking.cancel()
     await asyncio.wait({looking})
