@@ -100,6 +100,10 @@ class StoreReads:
             await asyncio.wait({begun})
             begun.exception()  # nobody is there any more to hear it
             raise
+        finally:
+            # The task keeps its error, whose traceback keeps the frames of all callers, and what a bundle has
+            # read so far. In a circle all would stay until the collector comes by, which is rarely.
+            del begun
 
     async def _in_time(self, read: Read) -> Found:
         loop = asyncio.get_running_loop()
@@ -109,6 +113,8 @@ class StoreReads:
         except (StoreUnavailable, TimeoutError) as error:
             if self._breaker.failed(loop.time()):
                 log.error("the store is away", extra=logs.facts(error=str(error) or repr(error)))
+            # That of a timeout keeps the task, too.
+            error.__traceback__ = None
             raise Refused(HISTORY_UNAVAILABLE) from error
         else:
             if self._breaker.succeeded():

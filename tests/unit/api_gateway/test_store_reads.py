@@ -15,6 +15,7 @@ from runtime import metrics
 from runtime.mongo import StoreUnavailable
 from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED, Refused
 from tests.unit.api_gateway.parts import until
+from tests.unit.left_over import left_over
 
 SETTINGS = GatewaySettings(token_secret=SecretStr("x" * 32), max_pending_reads=3, read_timeout_ms=100)
 
@@ -60,8 +61,8 @@ class FakeStore:
         return await self.find()
 
 
-def reads(store: FakeStore) -> StoreReads:
-    return StoreReads(store, SETTINGS)  # type: ignore[arg-type]
+def reads(store: Any) -> StoreReads:
+    return StoreReads(store, SETTINGS)
 
 
 async def code_of(read: Any) -> str | None:
@@ -108,6 +109,24 @@ async def test_a_store_that_says_nothing_is_history_unavailable() -> None:
     store = FakeStore()
     store.answers.clear()
     assert await code_of(reads(store).aggregate("messages", [])) == HISTORY_UNAVAILABLE.code
+
+
+class AwayStore:
+    """A store that is away."""
+
+    async def find(self, *_: Any, **__: Any) -> list[dict[str, Any]]:
+        raise StoreUnavailable("away")
+
+
+async def test_a_failed_read_leaves_nothing_behind() -> None:
+    """What failed is known by its callers' frames, and a bundle's holds the pages that it has read."""
+    silent = FakeStore()
+    silent.answers.clear()
+    for store in (silent, AwayStore()):
+        with left_over(Refused) as refused:
+            assert await code_of(reads(store).find("messages", {})) == HISTORY_UNAVAILABLE.code
+            await asyncio.sleep(0)
+            assert not refused()
 
 
 async def test_reads_past_the_bound_are_refused_and_those_before_it_are_answered() -> None:
