@@ -219,18 +219,24 @@ class LogReader:
             self._whole_at, self._deaf_since = now, None
         elif self._deaf_since is None:
             self._deaf_since = now
+        stand, reads_what_is_old = list[str](), False
         for tp in self._partitions:
             if tp not in ends:
                 metrics.READER_LAG.remove(self.topic, tp.partition)
                 continue
             position, end = await consumer.position(tp), ends[tp]
             metrics.READER_LAG.labels(topic=self.topic, partition=tp.partition).set(max(0, end - position))
-            unmoved = before.get(tp.partition) == self.positions[tp.partition]
             # What came since the last look may still be on its way: only what stood there then is late.
-            if unmoved and ended.get(tp.partition, 0) > position:
-                raise Stalled(f"{self.topic}/{tp.partition} stands at {position} of {end}")
+            if ended.get(tp.partition, 0) > position:
+                if before.get(tp.partition) == self.positions[tp.partition]:
+                    stand.append(f"{self.topic}/{tp.partition} stands at {position} of {end}")
+                else:
+                    reads_what_is_old = True
             if self._went_backwards(end, asked_at[tp.partition]):
                 raise Fatal(f"{self.topic}/{tp.partition} ends at {end}: it is another log")
+        # A fetch holds only so much: where much is old, a partition may wait its turn behind others.
+        if stand and not reads_what_is_old:
+            raise Stalled(", ".join(stand))
 
 
 def _since(moment: float | None) -> float:

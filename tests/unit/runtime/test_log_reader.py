@@ -131,6 +131,19 @@ async def test_a_reader_that_is_behind_and_moves_has_not_stalled() -> None:
         await reader.check()
 
 
+async def test_a_partition_that_waits_its_turn_while_others_are_far_behind_has_not_stalled() -> None:
+    """A fetch holds only so much: a start with many records and little CPU takes long to get to the last."""
+    reader = Reader()
+    reader.consumer.ends = {IDLE: 1_000, BUSY: 1_000}
+    reader.consumer.positions = {IDLE: 0, BUSY: 0}
+    for position in range(100, 900, 100):
+        await reader.check()
+        reader.consumer.positions[BUSY] = position
+    reader.consumer.positions[BUSY] = 1_000
+    with pytest.raises(Stalled, match="stands at 0 of 1000"):
+        await reader.check()
+
+
 async def test_where_the_log_ends_is_not_known_while_kafka_does_not_say_it_anew() -> None:
     reader = Reader()
     await reader.check()
