@@ -44,3 +44,7 @@ async def taken_in_time(request: web.BaseRequest, within_s: float, late: Counter
         late.inc()
         transport.abort()
         raise ConnectionResetError("the answer was not read in time") from error
+    except ConnectionError as error:
+        # What waited for the connection keeps the error, and its traceback the answer: a circle, as above.
+        error.__traceback__ = None
+        raise ConnectionResetError("the client is gone") from None

@@ -4,10 +4,11 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, suppress
-from typing import cast
+from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
+import uvloop
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import BaseTestServer, TestServer
 
@@ -16,10 +17,12 @@ from api_gateway.history import MAX_BUNDLE_BYTES
 from api_gateway.ready_response import ReadyResponse
 from api_gateway.routing import reply
 from api_gateway.unread_answers import LONGEST_OF_A_WRITE, UnreadAnswers
+from runtime.bounded_runner import BoundedRunner
 from schemas.api import MAX_NEW_MEMBERS, GroupAccepted, MessageAccepted
 from schemas.log_records import MAX_EXACT, MAX_NAME_CHARS, MAX_TEXT_BYTES
 from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
 from tests.unit.api_gateway.parts import until
+from tests.unit.left_over import left_over
 
 LARGE = 8 * 2**20
 """More than the buffers of a connection hold."""
@@ -27,7 +30,14 @@ LARGE = 8 * 2**20
 UP = "up200000001"
 
 
-async def serving(unread: UnreadAnswers) -> TestServer:
+class BoundedServer(TestServer):
+    """Served as services serve."""
+
+    async def _make_runner(self, **_: Any) -> BoundedRunner:
+        return BoundedRunner(self.app, most=10, access_log=None)
+
+
+async def serving(unread: UnreadAnswers, kind: type[TestServer] = TestServer) -> TestServer:
     """Serve a large answer and a small one within these bounds."""
     api = Api("public", None, max_body_bytes=1_000, unread=unread)
 
@@ -44,7 +54,7 @@ async def serving(unread: UnreadAnswers) -> TestServer:
     api.serve("GET", "/small", small)
     for method in ("GET", "POST"):
         api.serve(method, "/made", made)
-    server = TestServer(api.application())
+    server = kind(api.application())
     await server.start_server()
     return server
 
@@ -112,6 +122,23 @@ async def test_who_does_not_read_an_answer_in_time_is_closed(mute: list[socket.s
         await until(lambda: unread.bytes > 0)
         await until(lambda: unread.bytes == 0)
         await until(lambda: not server.handler.connections)
+
+
+def test_the_answer_of_a_client_that_goes_is_let_go_at_once() -> None:
+    """It may be a bundle's 16 MiB. Server and loop are those of services: only there did it stay."""
+    uvloop.run(go_while_an_answer_is_sent())
+
+
+async def go_while_an_answer_is_sent() -> None:
+    unread = UnreadAnswers(most_bytes=2 * LARGE, share=1.0, within_s=3600)
+    connections: list[socket.socket] = []
+    async with await serving(unread, BoundedServer) as server:
+        with left_over(ReadyResponse) as answers:
+            await ask_and_never_read(server, connections)
+            await until(lambda: unread.bytes > 0)
+            connections.pop().close()
+            await until(lambda: unread.bytes == 0)
+            await until(lambda: not answers())
 
 
 async def test_what_a_write_answers_is_not_refused_where_a_read_is() -> None:
