@@ -1,7 +1,6 @@
 """Any bytes are a record, or a `BadRecord` that says why: no reader of a topic ever fails otherwise."""
 
 import gzip
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -11,15 +10,7 @@ from hypothesis import strategies as st
 from schemas import log_records
 from schemas.assignments import MAX_TABLE_BYTES, TableAssigned
 from schemas.log_records import BadRecord, MessageSent, Record
-
-
-def kinds(kind: type[Record] = Record) -> Iterator[type[Record]]:
-    for sub in kind.__subclasses__():
-        yield sub
-        yield from kinds(sub)
-
-
-KINDS = sorted(kinds(), key=lambda kind: kind.__name__)
+from tests.unit.schemas.record_kinds import KINDS
 
 json_like = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.log_records import Record, message_value
-from tests.unit.schemas.test_any_bytes import KINDS
+from tests.unit.schemas.record_kinds import KINDS
 
 WRITTEN = """
 message.sent     {"id":"m1","group":"g1","up":"up201900001","message":"olá","sentAt":1700000000000}
