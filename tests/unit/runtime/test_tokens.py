@@ -22,7 +22,7 @@ from runtime import refusing, tokens
 from runtime.health import waits
 from runtime.service import Fatal, Service
 from runtime.settings import ServiceSettings, TokenSettings
-from runtime.tokens import TokenVerifier
+from runtime.tokens import MAX_TOKEN_CHARS, TokenVerifier
 from schemas.refusals import Refused
 from tests.waiting import eventually
 
@@ -68,7 +68,8 @@ def test_a_good_token_names_its_bearer_in_the_one_written_form() -> None:
         (signed("HS512", SECRET * 2), "invalid_token"),
         (signed(key="another-secret-of-32-bytes-or-more-1"), "invalid_token"),
         (signed()[:-3], "invalid_token"),
-        ("x" * 9000, "invalid_token"),
+        pytest.param(signed(note="x" * MAX_TOKEN_CHARS), "invalid_token", id="good, and too long"),
+        pytest.param(b"\xff".decode(errors="surrogateescape"), "invalid_token", id="no text"),
     ],
 )
 def test_anything_else_is_refused_by_name(token: str | None, code: str) -> None:
@@ -162,6 +163,10 @@ async def test_public_keys_are_chosen_by_kid_and_never_serve_as_a_secret(tmp_pat
         assert refusal(verifier, signed("RS256", private, "e")) == "invalid_token"
         assert refusal(verifier, signed("RS256", private)) == "invalid_token"
         assert refusal(verifier, forged_with_public_key(private.public_key())) == "invalid_token"
+        rsa_only = TokenVerifier(settings(token_algorithms=("RS256",), token_jwks=str(jwks)))
+        await rsa_only.start(service)
+        assert rsa_only.verify(signed("RS256", private, "r")).up == UP
+        assert refusal(rsa_only, signed("ES256", curve, "e")) == "invalid_token", "its key alone is no leave"
     finally:
         await service.resources.aclose()
 
