@@ -55,34 +55,38 @@ async def test_of_all_letters_only_those_that_are_asked_for_are_kept_whole(
     assert [one.name for one in found] == [f"chat.messages/3/{offset}" for offset in range(3)]
     assert [one.letter.reason for one in found] == ["why"] * 3
     assert [one.letter.value_base64 for one in found] == [None, b64encode(b"value").decode(), None]
-    assert original(found[1].letter) == (b"k", b"value", [("ce_id", b"x")])
+    assert original(found[1].letter) == (b"k\xff", b"value", [("ce_id", b"x")])
 
 
-async def test_a_list_says_who_wrote_what_was_set_aside(
+async def test_a_list_says_who_wrote_what_was_set_aside_whatever_else_is_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(kafka, "new_consumer", lambda *_, **__: Consumer(2, ("ce_source", b"a\nscript")))
     letters._show(await read_letters(KafkaSettings(), ()))
-    assert capsys.readouterr().out == (
-        "chat.messages/3/0  key 'k'  from 'a\\nscript'  why\n"
-        "chat.messages/3/1  key 'k'  from 'a\\nscript'  why\n"
+    said = capsys.readouterr()
+    assert said.out == (
+        "chat.messages/3/0  key 'k\\\\xff'  from 'a\\nscript'  why\n"
+        "chat.messages/3/1  key 'k\\\\xff'  from 'a\\nscript'  why\n"
         "2 dead letters\n"
     )
+    assert said.err.startswith("chat.dead-letters/0/0 is no dead letter: ")
 
 
 class Consumer:
-    """Reads one partition of so many letters, the newest first, and each of them twice."""
+    """Reads one partition of so many letters, the newest first, and each of them twice, behind no letter."""
 
     def __init__(self, count: int, *headers: tuple[str, bytes]) -> None:
         self._headers = (("ce_id", b"x"), *headers)
         self._records = [
             ConsumerRecord(topics.DEAD_LETTERS, 0, 0, n, 1, *self._letter(n)) for n in reversed(range(count))
         ] * 2
+        no_letter = ConsumerRecord(topics.DEAD_LETTERS, 0, 0, 0, 1, None, b"{", None, -1, -1, ())
+        self._records.insert(0, no_letter)
         self._read = False
 
     def _letter(self, offset: int) -> tuple[Any, ...]:
         set_aside = ConsumerRecord(
-            topics.MESSAGES, 3, offset, 0, 1, b"k", b"value", None, -1, -1, self._headers
+            topics.MESSAGES, 3, offset, 0, 1, b"k\xff", b"value", None, -1, -1, self._headers
         )
         written = dead_letter(Poison(set_aside, "why"), "persister")
         return written.key, written.value, None, -1, -1, written.headers

@@ -79,7 +79,9 @@ def test_a_record_that_cannot_be_read_is_counted_and_changes_nothing_and_the_res
     wrong_key.key = b"b/up000000001"
     no_key = record("a", "up000000001", False)
     no_key.key = None
-    memberships.take(0, [poison, wrong_key, no_key, record("c", "up000000002", True)])
-    assert bad.get() == before + 3
+    no_text = record("a", "up000000001", False)
+    no_text.key = b"\xff"
+    memberships.take(0, [poison, wrong_key, no_key, no_text, record("c", "up000000002", True)])
+    assert bad.get() == before + 4
     assert memberships.groups_of("up000000001") == frozenset()
     assert memberships.groups_of("up000000002") == {"c"}
