@@ -12,6 +12,7 @@ from edge_server import presence as presence_module
 from edge_server.clients import Client
 from edge_server.presence import Presence
 from edge_server.settings import EdgeSettings
+from runtime import metrics
 from runtime.tokens import Identity
 from schemas.log_records import PresenceChanged
 from schemas.refusals import UNAVAILABLE, Refused
@@ -105,6 +106,33 @@ async def test_who_leaves_after_the_log_answered_too_late_is_shown_as_offline() 
         shown.left(client())
         await passes()
         assert producer.said() == [True, False]
+
+
+async def test_while_the_producer_is_replaced_whoever_goes_online_is_told_that_it_is_unavailable() -> None:
+    producer = Producer()
+    producer.is_there.clear()
+    async with presence(producer) as shown:
+        with pytest.raises(Refused) as refused:
+            await shown.online(client())
+        assert refused.value.refusal is UNAVAILABLE
+
+
+async def test_past_the_bound_of_waiting_departures_clients_still_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While Kafka is away an edge closes all its clients, and each of them has to get through this."""
+    monkeypatch.setattr(presence_module, "MAX_WAITING_DEPARTURES", 2)
+    hits = metrics.LIMIT_HITS.labels(limit="departures")._value
+    before, producer = hits.get(), Producer()
+    async with presence(producer) as shown:
+        users = [client(f"up{202000000 + n}") for n in range(5)]
+        for user in users:
+            await shown.online(user)
+        for user in users:
+            shown.left(user)
+        assert hits.get() == before + 3
+        await passes()
+        assert producer.said() == [True] * 5 + [False] * 2
 
 
 async def test_a_departure_that_waits_is_not_written_after_the_user_came_back() -> None:

@@ -58,6 +58,9 @@ def test_each_is_exactly_where_it_joined_last(told: list[tuple[str, int, str, in
             assert rooms.of_user(up) == tuple(c for c in where if c.up == up)
         assert all(client.rooms == set(where.get(client, ())) for client in everybody)
         assert set(rooms.clients) == {client.sid for client in where}
+    for client in where:
+        rooms.remove(client)
+    assert not any(vars(rooms).values()), "nothing is kept of those who have gone"
 
 
 def test_who_is_gone_joins_nothing() -> None:

@@ -5,7 +5,7 @@ import time
 from math import ceil
 from unittest.mock import patch
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
@@ -52,7 +52,12 @@ class Edge:
         self.loop.close()
 
 
+MOST_LEAVE_EARLY = [(0, 5, 2), (0, 6, 2), (0, 20, 30), (0, 8, 30), (0, 9, 2)]
+"""Of those who stay, the one whose token is good for longer came first."""
+
+
 @given(st.lists(A_VISIT, max_size=30), st.sampled_from([0, A_DAY_S, -A_DAY_S]))
+@example(MOST_LEAVE_EARLY, 0)
 def test_each_is_told_of_once_within_a_second_after_its_token_whatever_the_wall_clock_does(
     visits: list[tuple[int, int, int]], clock_jumps_s: int
 ) -> None:
