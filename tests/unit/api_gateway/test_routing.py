@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from api_gateway.answers import Api
 from api_gateway.ready_response import ReadyResponse
 from api_gateway.routing import Route, add_routes, reply
+from api_gateway.unread_answers import SMALL_BYTES, UnreadAnswers
 from runtime import metrics
 from schemas import api
 from schemas.refusals import INVALID_PAYLOAD, TABLE, Refused, checked
@@ -21,7 +22,12 @@ async def echo(caller: str, arguments: api.Request) -> ReadyResponse:
     return reply({"caller": caller, "arguments": arguments.model_dump(by_alias=True)})
 
 
+async def large(_caller: str, _arguments: api.Request) -> ReadyResponse:
+    return reply({"arguments": "x" * (SMALL_BYTES + 1)})
+
+
 ROUTES: list[Route[Any]] = [
+    Route("GET", "/large", api.NoArguments, api.History, large),
     Route("GET", "/chat/{group}/message", api.GroupHistoryPage, api.History, echo),
     Route("GET", "/nothing", api.NoArguments, api.History, echo),
     Route("POST", "/user/{up}", api.UserState, api.User, echo),
@@ -41,6 +47,14 @@ async def ask(method: str, path: str, data: bytes | None = None) -> tuple[int, A
     ):
         said = orjson.loads(await answer.read())
         return answer.status, said.get("arguments", said.get("error"))
+
+
+async def test_a_large_answer_counts_for_who_asked_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted for nobody in particular, one slow reader's answers would be everybody's."""
+    callers: list[str] = []
+    monkeypatch.setattr(UnreadAnswers, "admit", lambda _, caller, _size: callers.append(caller))
+    status, _ = await ask("GET", "/large")
+    assert (status, callers) == (200, ["up201906045"])
 
 
 async def test_arguments_come_from_the_path_and_the_query() -> None:

@@ -3,10 +3,12 @@
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from api_gateway import stored_progress
 from api_gateway.log_writer import Place
 from api_gateway.settings import GatewaySettings
 from api_gateway.stored_progress import POLL_S, StoredProgress, needs_of
@@ -97,6 +99,20 @@ async def test_the_store_is_asked_only_while_somebody_waits() -> None:
     await asyncio.sleep(2 * POLL_S)
     assert len(reads.asked) == asked
     poller.cancel()
+
+
+async def test_the_store_is_asked_once_an_interval_however_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_progress, "POLL_S", 1_000)
+    reads = FakeReads()
+    stored = progress(reads, wait_stored_ms=1_000_000)
+    poller = asyncio.create_task(stored.run())
+    waiting = [asyncio.create_task(stored.wait([Place("t", 0, 0, 0)])) for _ in range(5)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert reads.asked == [["t/0"]]
+    for task in (poller, *waiting):
+        task.cancel()
+    await asyncio.wait([poller, *waiting])
 
 
 async def test_a_write_that_is_not_stored_in_time_is_answered_all_the_same() -> None:
