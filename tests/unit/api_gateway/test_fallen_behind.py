@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from api_gateway import fallen_behind
@@ -27,6 +27,7 @@ looks = st.lists(
 
 
 @given(looks)
+@example([({ONE: 1}, {ONE: 0}), ({ONE: 1, OTHER: 1}, {ONE: 0, OTHER: 0})])
 def test_it_counts_from_the_first_of_the_looks_that_saw_the_same_position_behind_the_store(
     seen: list[tuple[dict[fallen_behind.Partition, int], dict[fallen_behind.Partition, int]]],
 ) -> None:
