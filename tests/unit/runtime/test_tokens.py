@@ -22,7 +22,8 @@ from runtime import refusing, tokens
 from runtime.health import waits
 from runtime.service import Fatal, Service
 from runtime.settings import ServiceSettings, TokenSettings
-from runtime.tokens import MAX_TOKEN_CHARS, TokenVerifier
+from runtime.tokens import TokenVerifier
+from schemas.client_events import MAX_TOKEN_CHARS
 from schemas.refusals import Refused
 from tests.waiting import eventually
 
