@@ -21,8 +21,9 @@ from runtime import metrics, refusing
 from schemas.client_events import MAX_TOKEN_CHARS
 from schemas.refusals import BAD_REQUEST, TOO_LARGE, Refused
 
-KERNEL_AHEAD_BYTES: Final = 131_072
-"""So many unsent bytes may wait in the kernel; more wait in the process, where they are counted."""
+KERNEL_AHEAD_BYTES: Final = 32_768
+"""So many unsent bytes may wait in the kernel, where small ones take twice as much; more wait in the process,
+where they are counted, and where clients share what they get."""
 
 UNREAD_WITHIN_S: Final = 50.0
 """A machine that acknowledges nothing for so long is gone, or does not read: the kernel ends the connection.
