@@ -161,9 +161,7 @@ async def run(rig: Rig, size: Size) -> list[Row]:
     beside = [
         (
             await compare(
-                size.rounds,
-                lambda: ours.paced(size.of(2 * PER_S)),
-                lambda: bare.paced(size.of(2 * PER_S)),
+                size.rounds, lambda: ours.paced(size.of(2 * PER_S)), lambda: bare.paced(size.of(2 * PER_S))
             )
         ).row(f"the same beside a bare write loop, {PER_S} messages/s", "cpu_us", "µs"),
         (

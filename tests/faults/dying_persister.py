@@ -28,10 +28,7 @@ def dying(step: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     return then_die
 
 
-POINTS = {
-    "after_write": (BatchWriter, "write"),
-    "after_progress": (pipeline, "write_progress"),
-}
+POINTS = {"after_write": (BatchWriter, "write"), "after_progress": (pipeline, "write_progress")}
 
 
 def main(point: str) -> None:

@@ -8,17 +8,7 @@ from loadtest.chat_client import ChatClient, Locate
 from loadtest.outbox import Outgoing
 from loadtest.seen_frames import SeenFrames
 from schemas.client_events import JOINED, LEFT, MOVE, ChatMessage, SendMessageOk
-from tests.faults.history import (
-    Acked,
-    Connection,
-    History,
-    Joined,
-    Left,
-    Membership,
-    Received,
-    Said,
-    Sight,
-)
+from tests.faults.history import Acked, Connection, History, Joined, Left, Membership, Received, Said, Sight
 
 MOVED: Final = "moved"
 """Why a connection ended whose edge has sent its client elsewhere."""

@@ -16,7 +16,7 @@ from runtime.settings import KafkaSettings
 from schemas import topics
 from tests.faults.stage import require_native
 from tests.integration.backing import open_admin
-from tests.waiting import eventually
+from tests.waiting import eventually, in_background
 
 pytestmark = [
     pytest.mark.backing,
@@ -52,18 +52,18 @@ async def test_what_the_other_partitions_hold_is_read_while_one_has_no_leader(
                 read.extend(record.offset for record in records)
 
         reader = LogReader(settings, topics.MESSAGES, take)
-        reading = asyncio.create_task(reader.run())
-        await reader.caught_up.wait()
-        async with started_producer(settings) as producer:
-            await asyncio.to_thread(brokers[leaders[0] - 1].kill)
-            loop = asyncio.get_running_loop()
-            until = loop.time() + WATCHED_S
-            while loop.time() < until:
-                sent = await producer.send_and_wait(settings.topic(topics.MESSAGES), b"x", partition=healthy)
-                await eventually("it is read", partial(read.__contains__, sent.offset))
-                await asyncio.sleep(0.2)
-        reading.cancel()
-        await asyncio.wait({reading})
+        async with in_background(reader.run()):
+            await reader.caught_up.wait()
+            async with started_producer(settings) as producer:
+                await asyncio.to_thread(brokers[leaders[0] - 1].kill)
+                loop = asyncio.get_running_loop()
+                until = loop.time() + WATCHED_S
+                while loop.time() < until:
+                    sent = await producer.send_and_wait(
+                        settings.topic(topics.MESSAGES), b"x", partition=healthy
+                    )
+                    await eventually("it is read", partial(read.__contains__, sent.offset))
+                    await asyncio.sleep(0.2)
 
 
 async def leaders_of(settings: KafkaSettings) -> dict[int, int]:

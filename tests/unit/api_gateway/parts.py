@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hypothesis import strategies as st
+
 from api_gateway.bodies import Bodies
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
@@ -14,7 +16,9 @@ from api_gateway.public_routes import PublicApi
 from api_gateway.unread_answers import UnreadAnswers
 from runtime.memberships import Memberships
 from schemas import topics
+from schemas.api import CreateGroup
 from schemas.log_records import Encoded, MemberJoined
+from schemas.refusals import NOT_A_MEMBER, NOT_ALLOWED, Refused
 from tests.records import consumed
 
 Document = dict[str, Any]
@@ -25,6 +29,14 @@ INTERNAL = InternalApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING).routes()
 """The rows of the two APIs, for tests that call none of them."""
 ROUTES = {route.path.rstrip("/") for route in (*PUBLIC, *INTERNAL)}
 """As figures name them."""
+
+A, B, C = "up200000001", "up200000002", "up200000003"
+students = st.sampled_from([A, B, C])
+steps = st.lists(
+    st.tuples(st.sampled_from(["create", "add", "remove"]), students, st.sampled_from(["x", "y"]), students),
+    max_size=25,
+)
+"""What students do to groups: to which one, and with whom. `take` does it."""
 
 DEADLINE_S = 30.0
 UNBOUNDED = UnreadAnswers(most_bytes=2**40, share=1.0, within_s=3600)
@@ -106,3 +118,19 @@ class GroupParts:
         take = {topics.GROUPS: self.directory.take, topics.MEMBERSHIPS: self.memberships.take}[topic]
         take(0, [consumed(topic, it, offset=at.offset) for it, at in zip(records, written, strict=True)])
         self.positions[topic][0] = written[-1].offset + 1
+
+
+async def take(parts: GroupParts, step: str, caller: str, group: str, up: str) -> bool:
+    """Let a student change a group; return whether they may."""
+    try:
+        if step == "create":
+            await parts.groups.create_for(caller, CreateGroup(name="n", users=[up], id=group))
+        elif step == "add":
+            await parts.groups.add(caller, group, up)
+        else:
+            await parts.groups.remove(caller, group, up)
+    except Refused as refused:
+        if refused.refusal not in (NOT_A_MEMBER, NOT_ALLOWED):
+            raise
+        return False
+    return True

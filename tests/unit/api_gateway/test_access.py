@@ -12,6 +12,7 @@ from api_gateway.access import KnownTokens, Paced, ServiceToken
 from runtime.settings import TokenSettings
 from runtime.tokens import Identity, TokenVerifier
 from schemas.refusals import EXPIRED_TOKEN, INVALID_TOKEN, MISSING_TOKEN, RATE_LIMITED, Refused
+from tests.unit.refusing import refuses
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 A_DAY_S = 86_400
@@ -52,9 +53,8 @@ def test_a_known_token_is_believed_exactly_as_long_as_the_verifier_would(
         if now < expires_at:
             assert tokens.identify(f"Bearer up1 {expires_at}") == "up1"
         else:
-            with pytest.raises(Refused) as refused:
+            with refuses(EXPIRED_TOKEN):
                 tokens.identify(f"Bearer up1 {expires_at}")
-            assert refused.value.refusal is EXPIRED_TOKEN
 
 
 def test_a_known_token_is_verified_again_once_its_trust_is_over() -> None:
@@ -120,28 +120,23 @@ def test_the_most_recently_used_tokens_stay() -> None:
 def test_no_token_is_a_missing_token(header: str | None) -> None:
     verifier = TokenVerifier(TokenSettings(token_secret=SecretStr(SECRET)))
     for identify in (KnownTokens(verifier, size=10, trust_s=60).identify, ServiceToken("s" * 20).identify):
-        with pytest.raises(Refused) as refused:
+        with refuses(MISSING_TOKEN):
             identify(header)
-        assert refused.value.refusal is MISSING_TOKEN
 
 
-@given(st.text(min_size=1))
-def test_only_the_service_token_is_the_service_token(other: str) -> None:
+def test_only_the_service_token_is_the_service_token() -> None:
     token = ServiceToken("the-service-token")
     assert token.identify("Bearer the-service-token") == "solution"
-    if other.strip() not in ("", "the-service-token"):
-        with pytest.raises(Refused) as refused:
-            token.identify(f"Bearer {other}")
-        assert refused.value.refusal is INVALID_TOKEN
+    with refuses(INVALID_TOKEN):
+        token.identify("Bearer another-token")
 
 
 def test_a_caller_within_their_budget_passes_whoever_else_is_past_theirs() -> None:
     now = 0.0
     paced = Paced(lambda header: header or "", per_s=0.5, burst=2, clock=lambda: now)
     assert [paced.identify("up1") for _ in range(2)] == ["up1", "up1"]
-    with pytest.raises(Refused) as refused:
+    with refuses(RATE_LIMITED) as refused:
         paced.identify("up1")
-    assert refused.value.refusal is RATE_LIMITED
     assert refused.value.retry_after_s == 4
     assert paced.identify("up2") == "up2"
     now = 4.0

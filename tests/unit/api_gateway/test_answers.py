@@ -4,24 +4,23 @@ import asyncio
 import logging
 import subprocess
 import sys
-from typing import Any
 
 import orjson
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from api_gateway.answers import Api, Cors, Meter, as_refused, new_request_id
+from api_gateway.answers import Api, Cors, as_refused, new_request_id
 from api_gateway.bodies import Bodies
 from api_gateway.ready_response import ReadyResponse
 from api_gateway.routing import Route, add_routes
 from runtime import metrics
-from runtime.service import Service, running
-from runtime.settings import ServiceSettings
 from schemas import refusals
 from schemas.api import Location, NoArguments
 from schemas.refusals import INTERNAL, TABLE, ErrorAnswer, RefusalBody, Refused
+from tests.counting import counting
 from tests.unit.api_gateway.parts import UNBOUNDED, until
+from tests.unit.served import served
 
 SECRET = "mongodb://admin:hunter2@10.0.0.7"
 
@@ -166,18 +165,10 @@ async def test_what_is_not_served_is_refused_by_a_row_of_the_table(
     assert orjson.loads(body)["error"]["request_id"] == answer.headers["X-Request-Id"]
 
 
-async def told(sent: bytes, cors: Cors | None, monkeypatch: pytest.MonkeyPatch) -> tuple[str, RefusalBody]:
+async def told(sent: bytes, cors: Cors | None) -> tuple[str, RefusalBody]:
     """Send bytes to a gateway's port; return the head of the answer, and its refusal."""
-    monkeypatch.setenv("LOG_DIR", "")
-    application = Api("public", cors, max_body_bytes=1_000, unread=UNBOUNDED).application()
-    ports: list[int] = []
-
-    async def start(service: Service) -> None:
-        ports.append(await service.serve(application, "127.0.0.1", 0))
-
-    async with running(Service("test", ServiceSettings(ops_port=0)), start):
-        await until(lambda: ports)
-        reader, writer = await asyncio.open_connection("127.0.0.1", ports[0])
+    async with served(Api("public", cors, max_body_bytes=1_000, unread=UNBOUNDED).application()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
@@ -201,19 +192,16 @@ async def told(sent: bytes, cors: Cors | None, monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 async def test_what_no_route_hears_of_is_answered_like_everything_else(
-    sent: bytes, code: str, cors: Cors | None, line: str, monkeypatch: pytest.MonkeyPatch
+    sent: bytes, code: str, cors: Cors | None, line: str
 ) -> None:
-    head, refused = await told(sent, cors, monkeypatch)
+    head, refused = await told(sent, cors)
     lines = head.split("\r\n")
     assert refused.code == code
     assert {f"X-Request-Id: {refused.request_id}", "Server: uni4all", line} <= {*lines, ""}
     assert ("Access-Control-Allow-Origin" in head) == ("*" in line)
 
 
-async def test_a_read_that_nobody_waits_for_any_more_is_counted_as_such(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("LOG_DIR", "")
+async def test_a_read_that_nobody_waits_for_any_more_is_counted_as_such() -> None:
     begun = asyncio.Event()
 
     async def handle(_: web.Request) -> ReadyResponse:
@@ -223,26 +211,19 @@ async def test_a_read_that_nobody_waits_for_any_more_is_counted_as_such(
 
     api = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
     api.serve("GET", "/slow", handle)
-    application = api.application()
-
-    async def start(service: Service) -> None:
-        port = await service.serve(application, "127.0.0.1", 0)
+    ended = counting(metrics.HTTP_REQUESTS.labels(api="public", route="/slow", status=499))
+    async with served(api.application()) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /slow HTTP/1.1\r\nHost: here\r\n\r\n")
         await begun.wait()
         writer.close()
-
-    row: Any = metrics.HTTP_REQUESTS.labels(api="public", route="/slow", status=499)
-    before = row._value.get()
-    async with running(Service("test", ServiceSettings(ops_port=0)), start):
-        await until(lambda: row._value.get() == before + 1)
+        await until(lambda: ended() == 1)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_who_goes_before_their_body_is_whole_is_no_failure_of_ours(
-    method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("LOG_DIR", "")
     bodies = Bodies(most_bytes=100, share=1.0, longest_bytes=100, within_s=3600)
     path = f"/{method}/never"
 
@@ -251,35 +232,16 @@ async def test_who_goes_before_their_body_is_whole_is_no_failure_of_ours(
 
     public = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
     add_routes(public, [Route(method, path, NoArguments, Location, handle)], lambda _: "up1", bodies)
-    application = public.application()
-
-    async def start(service: Service) -> None:
-        port = await service.serve(application, "127.0.0.1", 0)
+    gone, failed = (
+        counting(metrics.HTTP_REQUESTS.labels(api="public", route=path, status=status))
+        for status in (499, 500)
+    )
+    async with served(public.application()) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"{method} {path} HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\n{{".encode())
         await until(lambda: bodies.bytes == 10)
         writer.close()
-
-    def count(status: int) -> float:
-        row: Any = metrics.HTTP_REQUESTS.labels(api="public", route=path, status=status)
-        return float(row._value.get())
-
-    before = count(499), count(500)
-    async with running(Service("test", ServiceSettings(ops_port=0)), start):
         await until(lambda: bodies.bytes == 0)
-        await until(lambda: (count(499), count(500)) != before)
-    assert (count(499), count(500)) == (before[0] + 1, before[1])
+        await until(lambda: gone() or failed())
+    assert (gone(), failed()) == (1, 0)
     assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
-
-
-def test_requests_are_counted_by_route_and_status() -> None:
-    meter = Meter("public", "/counted")
-
-    def count(status: int) -> float:
-        row: Any = metrics.HTTP_REQUESTS.labels(api="public", route="/counted", status=status)
-        return float(row._value.get())
-
-    before = count(200), count(503)
-    for status in (200, 200, 503):
-        meter.note(status, 0.01)
-    assert (count(200), count(503)) == (before[0] + 2, before[1] + 1)

@@ -1,35 +1,16 @@
 """The page has all that the document has, and nothing that it refers to is missing or unescaped."""
 
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
 from api_gateway.asyncapi_page import page
 from schemas import asyncapi
+from tests.unit.balanced_html import Balanced
 
 DOCUMENTS = [asyncapi.for_clients(), asyncapi.for_the_solution()]
 both = pytest.mark.parametrize("document", DOCUMENTS, ids=["for clients", "for the solution"])
-
-
-class Balanced(HTMLParser):
-    """Notices tags that are closed in another order than they were opened."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag not in ("meta", "link"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @both

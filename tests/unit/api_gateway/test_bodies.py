@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from api_gateway.bodies import Bodies
 from runtime import metrics
-from schemas.refusals import OVERLOADED, RATE_LIMITED, SLOW_REQUEST, Refused
+from schemas.refusals import OVERLOADED, RATE_LIMITED, SLOW_REQUEST, Refusal, Refused
+from tests.counting import counting
 from tests.unit.api_gateway.parts import until
+from tests.unit.refusing import refuses
 
 MOST, LONGEST = 100, 20
 
@@ -93,17 +95,15 @@ async def end_one(one: tuple[str, int, str, Sent, "asyncio.Task[bytes]"]) -> Non
     ],
 )
 async def test_a_body_for_which_there_is_no_room_is_refused_unread_and_counted(
-    full_of: list[str], caller: str, refusal: object, limit: str
+    full_of: list[str], caller: str, refusal: Refusal, limit: str
 ) -> None:
     bodies = bodies_of()
-    hits = metrics.LIMIT_HITS.labels(limit=limit)._value
-    before = hits.get()
+    hits = counting(metrics.LIMIT_HITS.labels(limit=limit))
     tasks = [begin(bodies, one, Sent(LONGEST)) for one in full_of]
     await until(lambda: bodies.bytes == len(full_of) * LONGEST)
-    with pytest.raises(Refused) as refused:
+    with refuses(refusal):
         await begin(bodies, caller, Sent(LONGEST))
-    assert refused.value.refusal is refusal
-    assert hits.get() == before + 1
+    assert hits() == 1
     for task in tasks:
         task.cancel()
     await until(lambda: bodies.bytes == 0)
@@ -119,9 +119,7 @@ async def test_a_first_body_is_always_read_however_little_room_there_is() -> Non
 
 async def test_a_body_that_takes_too_long_is_refused_and_gives_its_room_back() -> None:
     bodies = bodies_of(within_s=0.01)
-    hits = metrics.LIMIT_HITS.labels(limit="slow bodies")._value
-    before = hits.get()
-    with pytest.raises(Refused) as refused:
+    hits = counting(metrics.LIMIT_HITS.labels(limit="slow bodies"))
+    with refuses(SLOW_REQUEST):
         await begin(bodies, "a", Sent(None))
-    assert refused.value.refusal is SLOW_REQUEST
-    assert (bodies.bytes, hits.get()) == (0, before + 1)
+    assert (bodies.bytes, hits()) == (0, 1)

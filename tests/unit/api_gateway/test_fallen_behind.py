@@ -1,6 +1,5 @@
 """A gateway is behind where the store stays further and its own reading stands still; never otherwise."""
 
-import asyncio
 from collections.abc import Collection
 from typing import Final
 
@@ -12,7 +11,7 @@ from api_gateway import fallen_behind
 from api_gateway.fallen_behind import FallenBehind, StandingStill
 from schemas import topics
 from schemas.refusals import HISTORY_UNAVAILABLE, Refused
-from tests.waiting import eventually
+from tests.waiting import eventually, in_background
 
 ONE: Final = ("t", 0)
 OTHER: Final = ("t", 1)
@@ -52,9 +51,11 @@ class Progress:
 
     def __init__(self) -> None:
         self.stored = -1
+        self.looks = 0
         self.is_away = False
 
     async def up_to(self, _topic: str, partitions: Collection[int]) -> dict[int, int]:
+        self.looks += 1
         if self.is_away:
             raise Refused(HISTORY_UNAVAILABLE)
         return dict.fromkeys(partitions, self.stored)
@@ -67,18 +68,23 @@ async def test_it_says_so_until_the_log_is_read_again_also_while_the_store_is_aw
     monkeypatch.setattr(fallen_behind, "BEHIND_AFTER_S", 0.01)
     progress, read = Progress(), {0: 7}
     behind = FallenBehind(progress, {topics.MEMBERSHIPS: read})  # type: ignore[arg-type]
-    running = asyncio.create_task(behind.run())
-    progress.stored = 6
-    await asyncio.sleep(0.05)
-    assert behind.fault() is None
-    progress.stored = 7
-    await eventually("it is behind", lambda: behind.fault() is not None)
-    progress.is_away = True
-    await asyncio.sleep(0.05)
-    assert behind.fault() is not None
-    read[0] = 8
-    await eventually("it has caught up", lambda: behind.fault() is None)
-    progress.is_away = False
-    await asyncio.sleep(0.05)
-    assert behind.fault() is None
-    running.cancel()
+
+    async def looked() -> None:
+        """Let it look for twice as long as it takes to fall behind."""
+        before = progress.looks
+        await eventually("it has looked", lambda: progress.looks >= before + 20)
+
+    async with in_background(behind.run()):
+        progress.stored = 6
+        await looked()
+        assert behind.fault() is None
+        progress.stored = 7
+        await eventually("it is behind", lambda: behind.fault() is not None)
+        progress.is_away = True
+        await looked()
+        assert behind.fault() is not None
+        read[0] = 8
+        await eventually("it has caught up", lambda: behind.fault() is None)
+        progress.is_away = False
+        await looked()
+        assert behind.fault() is None

@@ -14,6 +14,7 @@ from schemas.log_records import Encoded, encode
 from schemas.refusals import NO_EDGE, Refused
 from schemas.up_number import CIRCLE, point_of
 from tests.records import consumed
+from tests.unit.refusing import refuses
 
 ups = st.integers(0, CIRCLE - 1).map(lambda n: f"up{n:09d}")
 
@@ -68,9 +69,8 @@ def test_a_location_is_that_of_the_newest_table_however_the_tables_arrive(
 
 
 def test_there_is_no_edge_before_there_is_a_table() -> None:
-    with pytest.raises(Refused) as refused:
+    with refuses(NO_EDGE):
         Locations(Assignments()).find("up201906045")
-    assert refused.value.refusal is NO_EDGE
 
 
 def test_a_record_that_cannot_be_read_leaves_the_table_as_it_was() -> None:

@@ -15,6 +15,7 @@ from runtime.kafka import KeptProducer
 from runtime.spans import Spans
 from schemas.log_records import Encoded
 from schemas.refusals import OVERLOADED, UNAVAILABLE, Refusal, Refused
+from tests.counting import counting
 from tests.unit.api_gateway.parts import until
 from tests.unit.runtime.traced import Traced
 
@@ -104,10 +105,9 @@ async def test_writes_past_the_bound_are_refused_as_overload() -> None:
     made = writer(producer, max_pending_writes=2)
     writing = asyncio.create_task(made.write("t", RECORD))
     await until(lambda: producer.sent)
-    hits = metrics.LIMIT_HITS.labels(limit="writes")._value
-    before = hits.get()
+    hits = counting(metrics.LIMIT_HITS.labels(limit="writes"))
     assert await refusal_of(made.write("t", RECORD, RECORD)) is OVERLOADED
-    assert hits.get() == before + 1
+    assert hits() == 1
     producer.ack(0, 1)
     await writing
 

@@ -1,7 +1,6 @@
 """The documents agree with the routes, because both come from the same rows."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from api_gateway.users import Users
 from runtime.assignments import Assignments
 from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED, TABLE, Refused
 from tests.unit.api_gateway.parts import ANY_BODIES, INTERNAL, PUBLIC, UNBOUNDED, GroupParts
+from tests.unit.documents import walk
 
 UP = "up201906045"
 SETTINGS = GatewaySettings(token_secret=SecretStr("x" * 32))
@@ -29,17 +29,6 @@ both = pytest.mark.parametrize("routes", [PUBLIC, INTERNAL], ids=["public", "int
 every = pytest.mark.parametrize(
     "route", [*PUBLIC, *INTERNAL], ids=lambda route: f"{route.method} {route.path}"
 )
-
-
-def walk(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object of a document."""
-    if isinstance(node, dict):
-        yield node
-        for inner in node.values():
-            yield from walk(inner)
-    elif isinstance(node, list):
-        for inner in node:
-            yield from walk(inner)
 
 
 def operation_of(route: Route[Any]) -> dict[str, Any]:

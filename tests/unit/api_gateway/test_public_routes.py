@@ -19,8 +19,10 @@ from schemas.api import (
     GroupMembersPage,
     HistoryBundle,
 )
-from schemas.refusals import NOT_A_MEMBER, UNAVAILABLE, Refused
+from schemas.refusals import NOT_A_MEMBER, UNAVAILABLE, Refusal
 from tests.unit.api_gateway.parts import GroupParts, until
+from tests.unit.refusing import refuses
+from tests.waiting import passes
 
 A, B = "up200000001", "up200000002"
 
@@ -94,8 +96,7 @@ async def test_a_bundle_that_waits_for_its_turn_is_of_the_groups_that_its_reader
     before = [asyncio.create_task(api.routes.bundle(up, large)) for up in before_me]
     await until(lambda: len(api.store.asked) == len(before))
     mine = asyncio.create_task(api.routes.bundle(A, BundlePage()))
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await passes()
     assert len(api.store.asked) == len(before), "it has its turn already"
     api.remove(A, "maths")
     api.join(A, "new here")
@@ -124,27 +125,26 @@ of_one_group: list[Ask] = [
 ]
 
 
-@pytest.mark.parametrize("ask", [*of_one_group, lambda routes: routes.bundle(A, BundlePage())])
-async def test_nothing_is_told_where_the_gateway_falls_behind_while_the_store_is_slow(ask: Ask) -> None:
-    api = Api()
-    api.join(A, "maths")
-    asked = asyncio.ensure_future(ask(api.routes))
-    await until(lambda: api.store.asked)
+def fall_behind(api: Api) -> None:
     api.parts.fault = "behind the store for 10 s"
-    api.store.goes_on.set()
-    with pytest.raises(Refused) as refused:
-        await asked
-    assert refused.value.refusal is UNAVAILABLE
 
 
-@pytest.mark.parametrize("ask", of_one_group)
-async def test_who_is_removed_while_the_store_is_slow_is_told_nothing_of_what_came_since(ask: Ask) -> None:
+@pytest.mark.parametrize(
+    ("ask", "meanwhile", "refusal"),
+    [
+        *((ask, fall_behind, UNAVAILABLE) for ask in of_one_group),
+        (lambda routes: routes.bundle(A, BundlePage()), fall_behind, UNAVAILABLE),
+        *((ask, lambda api: api.remove(A, "maths"), NOT_A_MEMBER) for ask in of_one_group),
+    ],
+)
+async def test_nothing_is_told_by_a_gateway_that_falls_behind_nor_to_who_is_removed_while_the_store_is_slow(
+    ask: Ask, meanwhile: Callable[[Api], None], refusal: Refusal
+) -> None:
     api = Api()
     api.join(A, "maths")
     asked = asyncio.ensure_future(ask(api.routes))
     await until(lambda: api.store.asked)
-    api.remove(A, "maths")
+    meanwhile(api)
     api.store.goes_on.set()
-    with pytest.raises(Refused) as refused:
+    with refuses(refusal):
         await asked
-    assert refused.value.refusal is NOT_A_MEMBER

@@ -5,7 +5,6 @@ import itertools
 from contextlib import ExitStack, suppress
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +14,10 @@ from api_gateway.ready_response import ReadyResponse
 from runtime import metrics
 from schemas.api import BundlePage, GroupHistoryPage, GroupMembersPage
 from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
+from tests.counting import counting
 from tests.unit.api_gateway.parts import GroupParts
+from tests.unit.refusing import refuses
+from tests.waiting import passes
 
 A, B = "up200000001", "up200000002"
 
@@ -48,23 +50,15 @@ class Crowd:
                 self.now -= messages
 
 
-async def settled() -> None:
-    """Let all tasks run until each of them waits."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
 async def test_others_wait_for_a_turn_and_those_past_the_bound_are_refused() -> None:
-    hits = metrics.LIMIT_HITS.labels(limit="bundles")._value
-    before = hits.get()
+    hits = counting(metrics.LIMIT_HITS.labels(limit="bundles"))
     crowd = Crowd(BundleTurns(29, max_waiting=3))
     tasks = [asyncio.create_task(crowd.take()) for _ in range(5)]
-    await settled()
+    await passes()
     assert crowd.now == 20
-    with pytest.raises(Refused) as refused:
+    with refuses(OVERLOADED):
         await crowd.take()
-    assert refused.value.refusal is OVERLOADED
-    assert hits.get() == before + 1
+    assert hits() == 1
     crowd.ends.set()
     await asyncio.gather(*tasks)
     await crowd.take()
@@ -73,10 +67,10 @@ async def test_others_wait_for_a_turn_and_those_past_the_bound_are_refused() -> 
 async def test_whoever_is_gone_while_waiting_or_reading_leaves_their_turn_to_the_next() -> None:
     crowd = Crowd(BundleTurns(10, max_waiting=2))
     reading, waiting, next_one = tasks = [asyncio.create_task(crowd.take()) for _ in range(3)]
-    await settled()
+    await passes()
     for gone in (waiting, reading):
         gone.cancel()
-    await settled()
+    await passes()
     crowd.ends.set()
     await next_one
     assert [task.cancelled() for task in tasks] == [True, True, False]
@@ -90,7 +84,7 @@ async def test_whatever_size_they_are_no_more_is_read_than_there_may_be_and_who_
     crowd = Crowd(BundleTurns(most, max_waiting=len(sizes) + 1))
     tasks = [asyncio.create_task(crowd.take(size)) for size in sizes]
     while True:
-        await settled()
+        await passes()
         assert crowd.now <= most
         if len(crowd.begun) == len(sizes):
             break
@@ -113,15 +107,15 @@ async def test_a_student_reads_one_bundle_at_a_time_and_nobody_waits_for_two_of_
 ) -> None:
     crowd = Crowd(BundleTurns(most, max_waiting=len(bundles) + 2))
     tasks = [asyncio.create_task(crowd.take(size, up)) for up, size, _ in bundles]
-    await settled()
+    await passes()
     for task, (_, _, gives_up) in zip(tasks, bundles, strict=True):
         if gives_up:
             task.cancel()
-    await settled()
+    await passes()
     earlier = len(crowd.whose)
     mine = asyncio.create_task(crowd.take(5, "me"))
     while not mine.done():
-        await settled()
+        await passes()
         assert len(set(crowd.reading)) == len(crowd.reading)
         assert crowd.now <= most
         crowd.ends.set()
@@ -151,9 +145,8 @@ def test_a_user_has_so_many_reads_under_way_whoever_else_reads_and_is_forgotten_
             read.enter_context(reads.counted(up))
             mine.append(read)
         elif step == "begins":
-            with pytest.raises(Refused) as refused:
+            with refuses(RATE_LIMITED):
                 read.enter_context(reads.counted(up))
-            assert refused.value.refusal is RATE_LIMITED
         elif mine:
             with suppress(OSError), mine.pop():
                 if step == "fails":
@@ -187,13 +180,12 @@ async def test_pages_bundles_and_names_of_one_student_count_together_and_others_
         names = here.members(up, GroupMembersPage(group="maths"))
         return [asyncio.create_task(one) for one in (page, here.bundle(up, BundlePage()), names)]
 
-    hits = metrics.LIMIT_HITS.labels(limit="reads of a user")._value
-    before = hits.get()
+    hits = counting(metrics.LIMIT_HITS.labels(limit="reads of a user"))
     under_way, more, others = reads_of(A), reads_of(A), reads_of(B)
-    await settled()
+    await passes()
     assert [one.done() for one in (*under_way, *more, *others)] == [False] * 3 + [True] * 3 + [False] * 3
     history.ends.set()
     await asyncio.gather(*under_way, *others, *reads_of(A))
     refused = [one.exception() for one in more]
     assert [one.refusal for one in refused if isinstance(one, Refused)] == [RATE_LIMITED] * 3
-    assert hits.get() == before + 3
+    assert hits() == 3

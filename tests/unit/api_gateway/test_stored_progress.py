@@ -1,6 +1,7 @@
 """Waiting until the store holds a write: for as long as it takes, and never longer than the bound."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from api_gateway.settings import GatewaySettings
 from api_gateway.stored_progress import POLL_S, StoredProgress, needs_of
 from runtime import metrics
 from schemas.refusals import HISTORY_UNAVAILABLE, Refused
+from tests.counting import counting
+from tests.waiting import in_background, passes
 
 writes = st.lists(
     st.builds(Place, st.sampled_from("ab"), st.integers(0, 2), st.integers(0, 50), st.just(0)), max_size=20
@@ -54,51 +57,46 @@ def progress(reads: FakeReads, **settings: int) -> StoredProgress:
     return StoredProgress(reads, given_)  # type: ignore[arg-type]
 
 
-def answered(stored: str) -> float:
-    return float(metrics.WRITES_ANSWERED.labels(stored=stored)._value.get())
+def answered(stored: str) -> Callable[[], float]:
+    return counting(metrics.WRITES_ANSWERED.labels(stored=stored))
 
 
 async def test_everyone_who_waits_is_told_as_soon_as_their_record_is_stored() -> None:
-    reads, before = FakeReads(), answered("yes")
+    reads, told = FakeReads(), answered("yes")
     stored = progress(reads)
-    poller = asyncio.create_task(stored.run())
-    waiting = [asyncio.create_task(stored.wait([Place("t", 0, offset, 0)])) for offset in range(5)]
-    for upto in range(1, 6):
-        reads.next["t/0"] = upto
-        assert await waiting[upto - 1] is True
-        assert [task.done() for task in waiting] == [n < upto for n in range(5)]
-    assert answered("yes") == before + 5
-    poller.cancel()
+    async with in_background(stored.run()):
+        waiting = [asyncio.create_task(stored.wait([Place("t", 0, offset, 0)])) for offset in range(5)]
+        for upto in range(1, 6):
+            reads.next["t/0"] = upto
+            assert await waiting[upto - 1] is True
+            assert [task.done() for task in waiting] == [n < upto for n in range(5)]
+        assert told() == 5
 
 
 async def test_who_wrote_to_several_partitions_waits_for_all_of_them() -> None:
     reads = FakeReads()
     stored = progress(reads, wait_stored_ms=1_000_000)
-    poller = asyncio.create_task(stored.run())
-    waiting = asyncio.create_task(stored.wait([Place("t", 0, 0, 0), Place("t", 1, 0, 0)]))
-    reads.next["t/0"] = 1
-    await stored.wait([Place("t", 0, 0, 0)])
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert not waiting.done()
-    reads.next["t/1"] = 1
-    assert await waiting is True
-    poller.cancel()
+    async with in_background(stored.run()):
+        waiting = asyncio.create_task(stored.wait([Place("t", 0, 0, 0), Place("t", 1, 0, 0)]))
+        reads.next["t/0"] = 1
+        await stored.wait([Place("t", 0, 0, 0)])
+        await passes()
+        assert not waiting.done()
+        reads.next["t/1"] = 1
+        assert await waiting is True
 
 
 async def test_the_store_is_asked_only_while_somebody_waits() -> None:
     reads = FakeReads()
     reads.next["t/0"] = 1
     stored = progress(reads)
-    poller = asyncio.create_task(stored.run())
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert reads.asked == []
-    assert await stored.wait([Place("t", 0, 0, 0)])
-    asked = len(reads.asked)
-    await asyncio.sleep(2 * POLL_S)
-    assert len(reads.asked) == asked
-    poller.cancel()
+    async with in_background(stored.run()):
+        await passes()
+        assert reads.asked == []
+        assert await stored.wait([Place("t", 0, 0, 0)])
+        asked = len(reads.asked)
+        await asyncio.sleep(2 * POLL_S)
+        assert len(reads.asked) == asked
 
 
 async def test_the_store_is_asked_once_an_interval_however_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,20 +114,18 @@ async def test_the_store_is_asked_once_an_interval_however_many_wait(monkeypatch
 
 
 async def test_a_write_that_is_not_stored_in_time_is_answered_all_the_same() -> None:
-    stored, before = progress(FakeReads(), wait_stored_ms=20), answered("no")
-    poller = asyncio.create_task(stored.run())
-    assert await stored.wait([Place("t", 0, 0, 0)]) is False
-    assert answered("no") == before + 1
-    poller.cancel()
+    stored, told = progress(FakeReads(), wait_stored_ms=20), answered("no")
+    async with in_background(stored.run()):
+        assert await stored.wait([Place("t", 0, 0, 0)]) is False
+        assert told() == 1
 
 
 async def test_while_the_store_is_away_nobody_waits_for_it() -> None:
     reads = FakeReads()
     reads.error = Refused(HISTORY_UNAVAILABLE)
     stored = progress(reads, wait_stored_ms=1_000_000)
-    poller = asyncio.create_task(stored.run())
-    assert await stored.wait([Place("t", 0, 0, 0)]) is False
-    poller.cancel()
+    async with in_background(stored.run()):
+        assert await stored.wait([Place("t", 0, 0, 0)]) is False
 
 
 async def test_nobody_waits_for_a_service_that_stops() -> None:
@@ -143,21 +139,19 @@ async def test_nobody_waits_for_a_service_that_stops() -> None:
 
 async def test_past_the_bound_nobody_waits() -> None:
     stored = progress(FakeReads(), wait_stored_ms=1_000_000, max_waiting_writes=1)
-    first = asyncio.create_task(stored.wait([Place("t", 0, 0, 0)]))
-    await asyncio.sleep(0)
-    assert await stored.wait([Place("t", 0, 1, 0)]) is False
-    first.cancel()
+    async with in_background(stored.wait([Place("t", 0, 0, 0)])):
+        await asyncio.sleep(0)
+        assert await stored.wait([Place("t", 0, 1, 0)]) is False
 
 
 async def test_nobody_waits_for_a_write_whose_offset_is_not_known_and_none_is_said_to_be_stored() -> None:
     reads = FakeReads()
     reads.next["t/0"] = 1
     stored = progress(reads, wait_stored_ms=1_000_000)
-    poller = asyncio.create_task(stored.run())
-    for others in ([], [Place("t", 0, 0, 0)]):
-        assert await stored.wait([*others, Place("t", 0, -1, 0)]) is False
-    assert reads.asked == []
-    poller.cancel()
+    async with in_background(stored.run()):
+        for others in ([], [Place("t", 0, 0, 0)]):
+            assert await stored.wait([*others, Place("t", 0, -1, 0)]) is False
+        assert reads.asked == []
 
 
 @given(st.lists(st.dictionaries(st.sampled_from([0, 1]), st.integers(1, 9)), max_size=6))

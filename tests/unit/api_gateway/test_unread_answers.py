@@ -23,6 +23,7 @@ from schemas.log_records import MAX_EXACT, MAX_NAME_CHARS, MAX_TEXT_BYTES
 from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
 from tests.unit.api_gateway.parts import until
 from tests.unit.left_over import left_over
+from tests.unit.refusing import refuses
 
 LARGE = 8 * 2**20
 """More than the buffers of a connection hold."""
@@ -115,10 +116,13 @@ async def test_who_reads_nothing_takes_the_room_of_nobody_else(mute: list[socket
         await until(lambda: unread.bytes == 0)
 
 
-async def test_who_does_not_read_an_answer_in_time_is_closed(mute: list[socket.socket]) -> None:
-    unread = UnreadAnswers(most_bytes=2 * LARGE, share=1.0, within_s=0.05)
+@pytest.mark.parametrize(("asked", "most_bytes"), [(b"GET /large", 2 * LARGE), (b"POST /made", 0)])
+async def test_who_does_not_read_an_answer_in_time_is_closed(
+    asked: bytes, most_bytes: int, mute: list[socket.socket]
+) -> None:
+    unread = UnreadAnswers(most_bytes=most_bytes, share=1.0, within_s=0.05)
     async with await serving(unread) as server:
-        await ask_and_never_read(server, mute)
+        await ask_and_never_read(server, mute, asked)
         await until(lambda: unread.bytes > 0)
         await until(lambda: unread.bytes == 0)
         await until(lambda: not server.handler.connections)
@@ -151,15 +155,6 @@ async def test_what_a_write_answers_is_not_refused_where_a_read_is() -> None:
                 assert len(await answer.read()) == LONGEST_OF_A_WRITE
 
 
-async def test_who_does_not_read_what_a_write_answers_in_time_is_closed(mute: list[socket.socket]) -> None:
-    unread = UnreadAnswers(most_bytes=0, share=1.0, within_s=0.05)
-    async with await serving(unread) as server:
-        await ask_and_never_read(server, mute, b"POST /made")
-        await until(lambda: unread.bytes > 0)
-        await until(lambda: unread.bytes == 0)
-        await until(lambda: not server.handler.connections)
-
-
 async def test_a_first_answer_is_always_kept_and_more_of_one_caller_up_to_their_share() -> None:
     read = asyncio.Event()
 
@@ -176,9 +171,8 @@ async def test_a_first_answer_is_always_kept_and_more_of_one_caller_up_to_their_
     await asyncio.sleep(0)
     for caller, fits, refusal in (("a", 10, RATE_LIMITED), ("b", 40, OVERLOADED)):
         unread.admit(caller, fits)
-        with pytest.raises(Refused) as refused:
+        with refuses(refusal):
             unread.admit(caller, fits + 1)
-        assert refused.value.refusal is refusal
     read.set()
     await sending
     unread.admit("a", 100)

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +58,9 @@ class RecordingDocker:
         assert v
         self.verbs.append("remove")
 
-    def stop(self) -> None:
-        self.verbs.append("stop")
-
-    def kill(self) -> None:
-        self.verbs.append("kill")
-
-    def pause(self) -> None:
-        self.verbs.append("pause")
-
-    def unpause(self) -> None:
-        self.verbs.append("unpause")
+    def __getattr__(self, verb: str) -> Callable[[], None]:
+        assert verb in VERBS
+        return lambda: self.verbs.append(verb)
 
     def close(self) -> None:
         """The client's connection, not the container."""

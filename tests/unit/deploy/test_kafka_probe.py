@@ -50,13 +50,11 @@ def test_it_counts_the_brokers_that_are_reported(brokers: int) -> None:
         assert brokers_known("127.0.0.1", port) == brokers
 
 
-def test_an_answer_to_another_question_is_none() -> None:
-    with listener(answer(kafka_probe.CORRELATION + 1, 3)) as port:
-        assert brokers_known("127.0.0.1", port) == 0
-
-
-def test_a_closed_connection_is_none() -> None:
-    with listener(lambda connection: None) as port:
+@pytest.mark.parametrize("behave", [answer(kafka_probe.CORRELATION + 1, 3), lambda _: None])
+def test_an_answer_to_another_question_and_a_closed_connection_are_none(
+    behave: Callable[[socket.socket], None],
+) -> None:
+    with listener(behave) as port:
         assert brokers_known("127.0.0.1", port) == 0
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ OF_MORE_OPERATORS = {"PodMonitor", "PrometheusRule", "ScaledObject"}
 """Kinds that operators bring: Kubernetes' own schemas do not know them."""
 
 NAMES = ("api-gateway", "dispatcher", "edge", "persister")
-each_workload = pytest.mark.parametrize("name", NAMES)
+each_workload = pytest.mark.parametrize(("overlay", "name"), list(product(OVERLAYS, NAMES)))
 
 
 @each_overlay
@@ -78,7 +79,6 @@ def test_names_are_such_as_kubernetes_takes_and_its_schemas_do_not_check(overlay
         assert LABEL.fullmatch(name), name
 
 
-@each_overlay
 @each_workload
 def test_a_service_is_told_only_what_it_knows_and_all_that_it_needs(overlay: str, name: str) -> None:
     one = workload(overlay, name)
@@ -110,7 +110,6 @@ def test_traces_are_asked_of_every_workload_that_can_make_them(tmp_path: Path) -
             assert variables_told == {}
 
 
-@each_overlay
 @each_workload
 def test_values_are_such_that_the_service_starts(
     overlay: str, name: str, monkeypatch: pytest.MonkeyPatch
@@ -122,7 +121,6 @@ def test_values_are_such_that_the_service_starts(
     SETTINGS[one.service]()
 
 
-@each_overlay
 @each_workload
 def test_an_image_has_a_tag_so_that_what_a_node_has_is_not_pulled_again(overlay: str, name: str) -> None:
     image, _, tag = workload(overlay, name).container["image"].partition(":")
@@ -130,7 +128,6 @@ def test_an_image_has_a_tag_so_that_what_a_node_has_is_not_pulled_again(overlay:
     assert tag not in ("", "latest")
 
 
-@each_overlay
 @each_workload
 def test_a_container_listens_where_its_ports_say(overlay: str, name: str) -> None:
     one = workload(overlay, name)
@@ -141,14 +138,12 @@ def test_a_container_listens_where_its_ports_say(overlay: str, name: str) -> Non
         assert one.container[probe]["httpGet"] == {"path": path, "port": "ops"}
 
 
-@each_overlay
 @each_workload
 def test_a_service_that_starts_on_a_busy_node_is_left_to_start(overlay: str, name: str) -> None:
     probe = workload(overlay, name).container["startupProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] >= 120
 
 
-@each_overlay
 @each_workload
 def test_a_pod_is_not_killed_before_its_service_gives_up_stopping(overlay: str, name: str) -> None:
     one = workload(overlay, name)
@@ -164,7 +159,6 @@ def test_an_edge_drains_within_the_time_it_has_to_stop(overlay: str) -> None:
     assert edge.pod["terminationGracePeriodSeconds"] > drain_s
 
 
-@each_overlay
 @each_workload
 def test_a_container_can_write_nothing_and_gain_nothing(overlay: str, name: str) -> None:
     one = workload(overlay, name)
@@ -181,7 +175,6 @@ def test_a_container_can_write_nothing_and_gain_nothing(overlay: str, name: str)
     assert {"requests", "limits"} <= set(one.container["resources"])
 
 
-@each_overlay
 @each_workload
 def test_selectors_find_the_pods_of_one_workload_and_of_no_other(overlay: str, name: str) -> None:
     one = workload(overlay, name)
@@ -195,7 +188,6 @@ def test_selectors_find_the_pods_of_one_workload_and_of_no_other(overlay: str, n
         assert found == [name]
 
 
-@each_overlay
 @each_workload
 def test_pods_are_spread_beside_their_own_version_and_not_beside_those_that_an_update_replaces(
     overlay: str, name: str

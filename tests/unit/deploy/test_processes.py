@@ -12,6 +12,7 @@ import pytest
 
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.repository import REPOSITORY
+from tests.unit.clock import Clock
 from tests.unit.deploy.process_states import DEADLINE_S, DEAF, SLEEPER, has_said, is_gone, state_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -29,6 +30,11 @@ def start_and_hear(process: ManagedProcess) -> None:
     assert log_file is not None
     process.launch()
     wait_until(lambda: has_said(log_file, "up"), DEADLINE_S, "the child is up")
+
+
+def run_to_its_end(process: ManagedProcess) -> None:
+    process.launch()
+    wait_until(lambda: not process.alive, DEADLINE_S, "the child ended")
 
 
 def test_a_stopped_process_can_be_started_again(sleeper: ManagedProcess) -> None:
@@ -80,16 +86,14 @@ def test_the_child_has_its_environment_folder_and_log(tmp_path: Path) -> None:
     program = "import os; print(os.environ['WORD'], os.getcwd(), 'HOME' in os.environ)"
     log_file = tmp_path / "child.log"
     child = ManagedProcess("child", [sys.executable, "-c", program], {"WORD": "hello"}, log_file, tmp_path)
-    child.launch()
-    wait_until(lambda: not child.alive, DEADLINE_S, "the child ended")
+    run_to_its_end(child)
     assert child.last_log_lines() == [f"hello {tmp_path} {'HOME' in os.environ}"]
 
 
 def test_an_early_end_is_reported_with_the_end_of_the_log(tmp_path: Path) -> None:
     failing = [sys.executable, "-c", "import sys; sys.exit('no such broker')"]
     child = ManagedProcess("child", failing, log_file=tmp_path / "child.log")
-    child.launch()
-    wait_until(lambda: not child.alive, DEADLINE_S, "the child ended")
+    run_to_its_end(child)
     with pytest.raises(RuntimeError, match="child ended with status 1\nno such broker"):
         child.require_alive()
 
@@ -98,16 +102,14 @@ def test_an_early_end_is_not_reported_with_what_earlier_starts_logged(tmp_path: 
     log_file = tmp_path / "child.log"
     log_file.write_text("no such broker\n")
     child = ManagedProcess("child", [sys.executable, "-c", "print('no such store')"], log_file=log_file)
-    child.launch()
-    wait_until(lambda: not child.alive, DEADLINE_S, "the child ended")
+    run_to_its_end(child)
     assert child.last_log_lines() == ["no such store"]
     assert log_file.read_text() == "no such broker\nno such store\n"
 
 
 def test_a_program_that_does_not_exist_is_an_early_end(tmp_path: Path) -> None:
     child = ManagedProcess("child", ["no-such-program"], log_file=tmp_path / "child.log")
-    child.launch()
-    wait_until(lambda: not child.alive, DEADLINE_S, "the child ended")
+    run_to_its_end(child)
     with pytest.raises(RuntimeError, match="FileNotFoundError"):
         child.require_alive()
 
@@ -153,27 +155,14 @@ time.sleep(600)
         wait_until(lambda pid=pid: is_gone(pid), DEADLINE_S, f"child {pid} is gone")  # type: ignore[misc]
 
 
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-
-
 def test_waiting_ends_as_soon_as_it_holds() -> None:
     clock = Clock()
-    wait_until(lambda: clock.now_s > 3, 10, "three seconds", clock=clock, sleep=clock.sleep)
-    assert clock.now_s < 4
+    wait_until(lambda: clock.now > 3, 10, "three seconds", clock=clock, sleep=clock.sleep)
+    assert clock.now < 4
 
 
 def test_waiting_ends_at_the_deadline_with_what_was_awaited() -> None:
     clock = Clock()
     with pytest.raises(TimeoutError, match="a miracle: not within 10 s"):
         wait_until(lambda: False, 10, "a miracle", clock=clock, sleep=clock.sleep)
-    assert clock.now_s < 11
+    assert clock.now < 11

@@ -28,28 +28,10 @@ def test_three_missed_reports_are_death_and_two_are_not() -> None:
     assert reports.silent(3.01) == ["a"]
 
 
-def test_a_death_is_told_once() -> None:
-    reports = heard("a")
-    reports.silent(4.0)
-    assert reports.silent(5.0) == []
-
-
-def test_a_dead_edge_that_reports_serves_again() -> None:
-    reports = heard("a")
-    reports.silent(4.0)
-    assert reports.take(report("a"), 5.0) == "serving"
-
-
 def test_an_edge_that_stops_is_gone_at_once_and_never_dies() -> None:
     reports = heard("a")
     assert reports.take(report("a", "stopped"), 1.0) == "stopped"
     assert reports.silent(100.0) == []
-
-
-def test_a_draining_edge_that_falls_silent_is_dead() -> None:
-    reports = heard("a")
-    reports.take(report("a", "draining"), 1.0)
-    assert reports.silent(4.5) == ["a"]
 
 
 def test_edges_of_a_published_table_live_until_they_miss_reports_from_then_on() -> None:

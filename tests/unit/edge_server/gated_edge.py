@@ -11,6 +11,7 @@ from aiohttp import (
     WSMsgType,
     web,
 )
+from aiohttp.typedefs import Middleware
 
 from edge_server.arrivals import gate
 from edge_server.engine_requests import allowed_origins
@@ -63,10 +64,11 @@ class Poller:
 
 
 class Edge:
-    """A socket server behind its gate."""
+    """A socket server behind its gate, and behind ``outside``, if there is such a thing."""
 
-    def __init__(self, session: ClientSession, **settings: Any) -> None:
-        self._settings = EdgeSettings(**{"ops_port": 0, "handshake_within_s": 60.0, **settings})
+    def __init__(self, session: ClientSession, *outside: Middleware, **settings: Any) -> None:
+        self._settings = EdgeSettings(**{"handshake_within_s": 60.0, **settings})
+        self._outside = outside
         self.server = ChatSocketServer(self._settings)
         self.connects = 0
         self.ends: list[str] = []
@@ -87,18 +89,22 @@ class Edge:
     async def start(self, service: Service) -> None:
         origins = allowed_origins(self._settings.origins)
         way_in = gate(self._settings, self.server.arrivals, self.server.eio, origins)
-        app = web.Application(middlewares=[way_in])
+        app = web.Application(middlewares=[*self._outside, way_in])
         self.server.attach(app, "socket.io")
         service.supervise("close late arrivals", self.server.close_late)
+        service.supervise("ping clients", self.server.eio.ping_all)
         service.resources.push_async_callback(self.server.shutdown)
-        self.url = f"http://127.0.0.1:{await service.serve(app, '127.0.0.1', 0)}/socket.io/"
+        self.resources = service.resources
+        self.port = await service.serve(app, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.port}/socket.io/"
 
-    async def websocket(self) -> ClientWebSocketResponse:
-        """Return the websocket of a client that is in."""
+    async def websocket(self, *, join: bool = True) -> ClientWebSocketResponse:
+        """Return the websocket of a client that has said hello and, to ``join``, has been let in."""
         socket = await self.session.ws_connect(self.url + "?EIO=4&transport=websocket")
-        await socket.send_str("40{}")
-        await socket.receive_str()
-        assert (await socket.receive_str()).startswith("40{")
+        assert (await socket.receive_str()).startswith('0{"sid":')
+        if join:
+            await socket.send_str("40{}")
+            assert (await socket.receive_str()).startswith('40{"sid":')
         return socket
 
     async def poller(self, *, join: bool = True) -> Poller:
@@ -107,17 +113,19 @@ class Edge:
         await made.hello(join=join)
         return made
 
+    @property
+    def sessions(self) -> list[Any]:
+        return list(self.server.eio.sockets.values())
+
     async def is_empty(self) -> None:
-        await eventually(
-            "no session is left", lambda: all(s.closed for s in self.server.eio.sockets.values())
-        )
+        await eventually("no session is left", lambda: all(one.closed for one in self.sessions))
 
 
 @asynccontextmanager
-async def an_edge(**settings: Any) -> AsyncIterator[Edge]:
+async def an_edge(*outside: Middleware, **settings: Any) -> AsyncIterator[Edge]:
     async with ClientSession() as session:
-        made = Edge(session, **settings)
-        async with running(Service("edge_server", EdgeSettings(ops_port=0)), made.start):
+        made = Edge(session, *outside, **settings)
+        async with running(Service("edge_server", EdgeSettings(ops_port=0, log_dir="")), made.start):
             yield made
 
 

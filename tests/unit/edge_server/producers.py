@@ -58,9 +58,3 @@ class Producer:
 
     def on_their_way(self) -> list[Sent]:
         return [sent for sent in self.sent if not sent.answer.done()]
-
-
-async def passes(count: int = 5) -> None:
-    """Let the loop run what is ready."""
-    for _ in range(count):
-        await asyncio.sleep(0)

@@ -8,6 +8,7 @@ from edge_server.arrivals import Arrivals
 from edge_server.settings import EdgeSettings
 from schemas.refusals import OVERLOADED, ErrorAnswer, Refused
 from tests.unit.edge_server.gated_edge import an_edge
+from tests.unit.refusing import refuses
 
 
 def arrivals(**changes: Any) -> Arrivals:
@@ -19,9 +20,8 @@ def test_only_so_many_handshakes_are_under_way_at_once() -> None:
     for n in range(3):
         here.require_capacity(0.0)
         here.begin(f"s{n}", 0.0)
-    with pytest.raises(Refused) as refused:
+    with refuses(OVERLOADED):
         here.require_capacity(0.0)
-    assert refused.value.refusal is OVERLOADED
     here.end("s1")
     here.require_capacity(0.0)
 

@@ -17,6 +17,7 @@ from edge_server.packet_queue import MOST_A_POLL_OF_PYTHONS, PacketQueue
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import Unfinished
 from runtime import metrics
+from tests.counting import counting
 from tests.simulation.simulated_loop import SimulatedLoop
 from tests.unit.edge_server.client_frames import frames_of
 from tests.unit.edge_server.entries import entry
@@ -164,13 +165,12 @@ async def test_whatever_else_comes_first_ends_the_websocket_alone(said: list[str
 
 
 async def test_who_does_not_come_in_time_is_cut_off_and_goes_on_by_polling() -> None:
-    late = metrics.LIMIT_HITS.labels(limit="slow handshakes")._value
-    before = late.get()
+    late = counting(metrics.LIMIT_HITS.labels(limit="slow handshakes"))
     here = Polling(EdgeSettings(handshake_within_s=0.01))
     websocket = here.begin()
     await eventually("it is cut off", lambda: here.transport.wire == [b"ABORTED"])
     websocket.connection_lost(None)
-    assert (late.get(), here.ends_polls(), here.ends) == (before + 1, False, 0)
+    assert (late(), here.ends_polls(), here.ends) == (1, False, 0)
 
 
 @pytest.mark.parametrize("over", [False, True])

@@ -14,6 +14,7 @@ from edge_server.frames import close_frame
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import HEADS_FACTOR, Unfinished
 from runtime import metrics
+from tests.counting import counting
 from tests.unit.edge_server.client_frames import frame, frames_of
 from tests.unit.edge_server.transports import Closed, EngineSocket, Transport, client
 from tests.waiting import eventually
@@ -131,10 +132,9 @@ async def test_a_frame_that_breaks_the_protocol_is_never_taken_and_closes_with_i
 
     websocket = websocket_of(transport, socket, take)
     websocket.take_short_way(client(socket))
-    hits = metrics.LIMIT_HITS.labels(limit="long frames")._value
-    before = hits.get()
+    hits = counting(metrics.LIMIT_HITS.labels(limit="long frames"))
     websocket.data_received(wire)
-    assert hits.get() - before == (code == 1009)
+    assert hits() == (code == 1009)
     assert transport.wire == [close_frame(code), b"CLOSED"]
     assert not taken
     websocket.connection_lost(None)

@@ -11,6 +11,7 @@ from edge_server.fan_out import MAX_REST_S, REST_FACTOR, FanOut, rest_after
 from edge_server.frames import text_frame, text_of
 from edge_server.rooms import Rooms
 from runtime import metrics
+from tests.counting import counting
 from tests.simulation.simulated_loop import SimulatedLoop
 from tests.unit.edge_server.entries import entry
 from tests.unit.edge_server.transports import EngineSocket, client, seqs_on
@@ -129,12 +130,12 @@ async def test_a_client_that_does_not_read_its_answers_is_cut_off_and_counted_on
     rooms = Rooms()
     socket = direct_member(rooms)
     (here,) = rooms.members("g")
-    before = metrics.SLOW_CLIENTS._value.get()
+    slow = counting(metrics.SLOW_CLIENTS)
     socket.transport.unread = 101
     for _ in range(3):
         here.answer(b"an answer")
     assert socket.transport.wire == [b"an answer", b"ABORTED"]
-    assert metrics.SLOW_CLIENTS._value.get() == before + 1
+    assert slow() == 1
 
 
 def test_what_comes_during_a_rest_leaves_together_when_it_ends() -> None:
@@ -178,12 +179,11 @@ async def test_deliveries_and_the_writes_that_they_share_are_counted() -> None:
     fan_out = FanOut(rooms)
     for _ in range(3):
         direct_member(rooms)
-    counters = (metrics.DELIVERIES, metrics.DELIVERY_WRITES)
-    before = [counter._value.get() for counter in counters]
+    deliveries, writes = counting(metrics.DELIVERIES), counting(metrics.DELIVERY_WRITES)
     for seq in range(4):
         fan_out.put(entry(seq))
     fan_out.flush()
-    assert [counter._value.get() - had for counter, had in zip(counters, before, strict=True)] == [12, 3]
+    assert (deliveries(), writes()) == (12, 3)
 
 
 @given(st.floats(0.0, 10.0), st.integers(0, 10_000), st.integers(0, 100_000))

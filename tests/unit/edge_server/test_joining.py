@@ -27,8 +27,8 @@ from schemas.client_events import JOINED, Joined, RoomJoined
 from schemas.log_records import MAX_TEXT_BYTES, MessageSent
 from tests.frame_reader import FrameReader
 from tests.unit.edge_server.entries import entry
-from tests.unit.edge_server.producers import passes
 from tests.unit.edge_server.transports import EngineSocket, Transport, seqs_on
+from tests.waiting import passes
 
 
 class Lobby:

@@ -48,16 +48,6 @@ def test_every_record_has_exactly_one_turn_in_log_order(case: Interleaving) -> N
     assert (order._early, order.lost) == ({}, [])
 
 
-@given(interleavings(), st.data())
-def test_at_every_moment_the_turns_given_are_a_prefix_of_the_log(
-    case: Interleaving, data: st.DataObject
-) -> None:
-    start, seqs, events = case
-    moment = data.draw(st.integers(0, len(events)))
-    _, turns = play(start, events[:moment])
-    assert turns == seqs[: len(turns)]
-
-
 @given(st.integers(0, 1000), st.integers(1, 50).flatmap(lambda count: st.permutations(range(count))))
 def test_acks_that_continue_the_order_have_their_turns_at_once(start: int, acks: list[int]) -> None:
     order, turns = play(start, [("acked", start + n) for n in acks])

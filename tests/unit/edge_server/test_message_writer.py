@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from edge_server.message_writer import NOT_SAID, MessageWriter, Outgoing, Written
 from runtime.budgets import request_cost
 from runtime.kafka import partition_of
-from tests.unit.edge_server.producers import Producer, passes
-from tests.waiting import eventually
+from tests.unit.edge_server.producers import Producer
+from tests.waiting import eventually, passes
 
 PARTITIONS = 3
 GROUPS = [b"a", b"b", b"c", b"d", b"e"]
@@ -58,13 +58,9 @@ steps = st.lists(
 
 
 @given(steps)
-def test_each_message_is_told_of_once_in_order_with_one_batch_of_a_partition_on_its_way(
+async def test_each_message_is_told_of_once_in_order_with_one_batch_of_a_partition_on_its_way(
     of: list[bytes | str],
 ) -> None:
-    asyncio.run(_live(of))
-
-
-async def _live(of: list[bytes | str]) -> None:
     producer, told = Producer(batch_bytes=300), Told()
     writing = writer(producer, told)
     put: list[Outgoing] = []

@@ -16,8 +16,10 @@ from edge_server.polls import PolledBodies
 from edge_server.settings import EdgeSettings
 from runtime import metrics
 from runtime.refusing import NoCapacity
-from schemas.refusals import OVERLOADED, SLOW_REQUEST, Refused
+from schemas.refusals import OVERLOADED, SLOW_REQUEST
+from tests.counting import counting
 from tests.unit.edge_server.gated_edge import an_edge
+from tests.unit.refusing import refuses
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("looks_often")
@@ -103,8 +105,7 @@ async def test_a_session_polls_once_at_a_time(headers: dict[str, str]) -> None:
 
 async def test_an_answer_that_is_not_read_is_the_only_one_of_its_session_and_ends_it_in_time() -> None:
     """It stands in no queue any more: as many as a session could ask for would stay without a bound."""
-    hits = metrics.LIMIT_HITS.labels(limit="slow polls")._value
-    before = hits.get()
+    hits = counting(metrics.LIMIT_HITS.labels(limit="slow polls"))
     async with an_edge(ping_timeout_s=1.0) as edge:
         client = await edge.poller()
         (session,) = edge.server.eio.sockets.values()
@@ -116,7 +117,7 @@ async def test_an_answer_that_is_not_read_is_the_only_one_of_its_session_and_end
             writer.write(f"GET {where.path}?{where.query} HTTP/1.1\r\nHost: edge\r\n\r\n".encode())
             await reader.readexactly(15)
             assert "rate_limited" in await client.poll()
-            await eventually("the slow one is gone", lambda: hits.get() == before + 1)
+            await eventually("the slow one is gone", lambda: hits() == 1)
             await eventually("its session has ended", lambda: len(edge.ends) == 1)
             assert "Invalid session" in await client.poll()
 
@@ -183,9 +184,8 @@ async def test_so_many_bodies_are_read_at_once_and_past_half_of_them_only_studen
         if has_capacity and not client_goes:
             under_way.append(reading)
         else:
-            with pytest.raises(Refused) as refused:
+            with refuses(SLOW_REQUEST if has_capacity else OVERLOADED) as refused:
                 await reading
-            assert refused.value.refusal is (SLOW_REQUEST if has_capacity else OVERLOADED)
             wakes_nobody = isinstance(refused.value, NoCapacity)
             assert wakes_nobody is (is_newcomer and not has_capacity)
     assert not any(reading.done() for reading in under_way)

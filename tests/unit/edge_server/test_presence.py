@@ -15,8 +15,9 @@ from edge_server.settings import EdgeSettings
 from runtime import metrics
 from runtime.tokens import Identity
 from schemas.log_records import PresenceChanged
-from schemas.refusals import UNAVAILABLE, Refused
-from tests.unit.edge_server.producers import passes
+from schemas.refusals import UNAVAILABLE
+from tests.unit.refusing import refuses
+from tests.waiting import in_background, passes
 
 UP = "up202000001"
 PROCESS = "3f2a9c01"
@@ -54,10 +55,8 @@ def client(up: str = UP) -> Client:
 async def presence(producer: Producer, **settings: Any) -> AsyncIterator[Presence]:
     """An edge's presence, whose departures are written."""
     shown = Presence(EdgeSettings(log_dir="", **settings), producer, PROCESS)  # type: ignore[arg-type]
-    writing = asyncio.create_task(shown._write_departures())
-    yield shown
-    writing.cancel()
-    await asyncio.wait({writing})
+    async with in_background(shown._write_departures()):
+        yield shown
 
 
 async def test_who_leaves_is_shown_as_offline_and_who_never_said_so_is_not() -> None:
@@ -99,9 +98,8 @@ async def test_who_leaves_after_the_log_answered_too_late_is_shown_as_offline() 
     producer = Producer()
     producer.answers.clear()
     async with presence(producer, send_timeout_ms=100, refuse_when_waiting_ms=100) as shown:
-        with pytest.raises(Refused) as refused:
+        with refuses(UNAVAILABLE):
             await shown.online(client())
-        assert refused.value.refusal is UNAVAILABLE
         producer.answers.set()
         shown.left(client())
         await passes()
@@ -112,9 +110,8 @@ async def test_while_the_producer_is_replaced_whoever_goes_online_is_told_that_i
     producer = Producer()
     producer.is_there.clear()
     async with presence(producer) as shown:
-        with pytest.raises(Refused) as refused:
+        with refuses(UNAVAILABLE):
             await shown.online(client())
-        assert refused.value.refusal is UNAVAILABLE
 
 
 async def test_past_the_bound_of_waiting_departures_clients_still_leave(

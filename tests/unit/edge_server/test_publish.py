@@ -19,8 +19,8 @@ from edge_server.settings import EdgeSettings
 from schemas.client_events import SendMessage
 from schemas.log_records import MessageSent, message_value
 from schemas.refusals import Refused
-from tests.unit.edge_server.producers import Producer, passes
-from tests.waiting import eventually
+from tests.unit.edge_server.producers import Producer, Sent
+from tests.waiting import eventually, in_background, passes
 
 UP = "up202000001"
 
@@ -40,6 +40,17 @@ class Edge:
     def say(self, message_id: str, text: str = "hello", room: str = "g", up: str = UP) -> None:
         sent = SendMessage(message=text, up=up, room=room, timestamp=5)
         self.publisher.publish(message_id, sent, self.told.append)
+
+    async def says(self, *message_ids: str) -> None:
+        """Say something by each of these ids, and let the publisher write."""
+        for message_id in message_ids:
+            self.say(message_id)
+        await passes()
+
+    async def stored(self, sent: Sent, offset: int) -> None:
+        """Say that the brokers have a batch, and let the publisher tell of it."""
+        sent.written(offset)
+        await passes()
 
     def consumes(
         self,
@@ -73,9 +84,7 @@ def test_a_messages_value_is_what_its_model_would_write() -> None:
 
 async def test_senders_are_told_when_their_messages_turn_has_come_in_log_order() -> None:
     edge = Edge()
-    edge.say("a")
-    edge.say("b")
-    await passes()
+    await edge.says("a", "b")
     assert (edge.told, edge.publisher.written) == ([], 0)
     edge.producer.sent[0].written(0, timestamp=77)
     await passes()
@@ -87,25 +96,12 @@ async def test_senders_are_told_when_their_messages_turn_has_come_in_log_order()
     assert b'"message":"hello","timestamp":77,"sentAt":5' in entry.frame
 
 
-async def test_a_batch_after_a_gap_has_its_turn_only_when_the_gap_has_closed() -> None:
-    edge = Edge()
-    edge.say("a")
-    await passes()
-    edge.producer.sent[0].written(1)
-    await passes()
-    assert edge.outcomes == []
-
-
 async def test_a_retry_is_written_once_and_both_are_told_the_same() -> None:
     edge = Edge()
+    await edge.says("a", "a")
     edge.say("a")
-    edge.say("a")
-    await passes()
-    edge.say("a")
-    edge.producer.sent[0].written(0)
-    await passes()
-    edge.say("a")
-    await passes()
+    await edge.stored(edge.producer.sent[0], 0)
+    await edge.says("a")
     assert edge.outcomes == [0, 0, 0, 0]
     assert [len(sent.values) for sent in edge.producer.sent] == [1]
 
@@ -114,14 +110,11 @@ async def test_what_could_not_be_written_is_unavailable_and_may_be_sent_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     edge = Edge()
-    edge.say("a")
-    await passes()
+    await edge.says("a")
     edge.producer.sent[0].answer.set_exception(OSError("gone"))
     await passes()
-    edge.say("a")
-    await passes()
-    edge.producer.sent[1].written(0)
-    await passes()
+    await edge.says("a")
+    await edge.stored(edge.producer.sent[1], 0)
     assert edge.outcomes == ["unavailable", 0]
     said = [one.message for one in caplog.records if one.levelno == logging.ERROR]
     assert said == ["messages could not be written"]
@@ -134,8 +127,7 @@ async def test_past_the_bound_messages_are_refused_at_once() -> None:
     with pytest.raises(Refused, match="overloaded"):
         edge.say("c")
     await passes()
-    edge.producer.sent[0].written(0)
-    await passes()
+    await edge.stored(edge.producer.sent[0], 0)
     edge.say("d")
 
 
@@ -144,18 +136,17 @@ async def test_who_waits_for_too_long_is_refused_while_the_message_stays_on_its_
 ) -> None:
     monkeypatch.setattr(publish, "LOOK_EVERY_S", 0.001)
     edge = Edge(send_timeout_ms=100, refuse_when_waiting_ms=100)
-    looking = asyncio.create_task(edge.publisher._refuse_overdue())
-    edge.say("a")
-    await eventually("the refusal", lambda: edge.outcomes == ["unavailable"])
-    with pytest.raises(Refused, match="unavailable"):
-        edge.say("b")
-    edge.say("a")
-    edge.producer.sent[0].written(0)
-    await passes()
-    assert edge.outcomes == ["unavailable", 0]
-    assert [len(sent.values) for sent in edge.producer.sent] == [1]
-    edge.say("c")
-    looking.cancel()
+    async with in_background(edge.publisher._refuse_overdue()):
+        edge.say("a")
+        await eventually("the refusal", lambda: edge.outcomes == ["unavailable"])
+        with pytest.raises(Refused, match="unavailable"):
+            edge.say("b")
+        edge.say("a")
+        edge.producer.sent[0].written(0)
+        await passes()
+        assert edge.outcomes == ["unavailable", 0]
+        assert [len(sent.values) for sent in edge.producer.sent] == [1]
+        edge.say("c")
 
 
 async def test_a_partition_that_does_not_answer_holds_up_its_own_groups_alone(
@@ -163,32 +154,28 @@ async def test_a_partition_that_does_not_answer_holds_up_its_own_groups_alone(
 ) -> None:
     monkeypatch.setattr(publish, "LOOK_EVERY_S", 0.001)
     edge = Edge(send_timeout_ms=100, refuse_when_waiting_ms=100)
-    looking = asyncio.create_task(edge.publisher._refuse_overdue())
-    edge.say("a", room="another")
-    edge.say("b")
-    await passes()
-    older, newer = edge.producer.sent
-    assert older.partition != newer.partition
-    newer.written(0)
-    await eventually("the refusal", lambda: edge.outcomes == [0, "unavailable"])
-    with pytest.raises(Refused, match="unavailable"):
-        edge.say("c", room="another")
-    edge.say("d")
-    await passes()
-    edge.producer.sent[-1].written(1)
-    await passes()
-    assert edge.outcomes == [0, "unavailable", 1]
-    looking.cancel()
+    async with in_background(edge.publisher._refuse_overdue()):
+        edge.say("a", room="another")
+        edge.say("b")
+        await passes()
+        older, newer = edge.producer.sent
+        assert older.partition != newer.partition
+        newer.written(0)
+        await eventually("the refusal", lambda: edge.outcomes == [0, "unavailable"])
+        with pytest.raises(Refused, match="unavailable"):
+            edge.say("c", room="another")
+        edge.say("d")
+        await passes()
+        edge.producer.sent[-1].written(1)
+        await passes()
+        assert edge.outcomes == [0, "unavailable", 1]
 
 
 async def test_where_the_brokers_no_longer_know_the_offset_reading_the_log_tells_it() -> None:
     edge = Edge()
-    edge.say("a")
-    edge.say("b")
-    await passes()
+    await edge.says("a", "b")
     (sent,) = edge.producer.sent
-    sent.written(NOT_SAID)
-    await passes()
+    await edge.stored(sent, NOT_SAID)
     assert edge.outcomes == []
     edge.consumes(sent.partition, 6, id="a")
     edge.consumes(sent.partition, 7, id="b")
@@ -199,56 +186,44 @@ async def test_what_the_brokers_have_lost_is_refused_and_named_and_may_be_sent_a
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     edge = Edge()
-    edge.say("a")
-    await passes()
+    await edge.says("a")
     (sent,) = edge.producer.sent
-    sent.written(1)
-    await passes()
+    await edge.stored(sent, 1)
     edge.consumes(sent.partition, 2, id="another")
     assert edge.outcomes == ["unavailable"]
     (line,) = [one for one in caplog.records if one.levelno == logging.CRITICAL]
     lost = {"partition": sent.partition, "records": 1, "first_offset": 1, "last_offset": 1}
     assert line.facts == lost  # type: ignore[attr-defined]
-    edge.say("a")
-    await passes()
-    edge.producer.sent[-1].written(3)
-    await passes()
+    await edge.says("a")
+    await edge.stored(edge.producer.sent[-1], 3)
     assert edge.outcomes == ["unavailable", 3]
 
 
 async def test_what_is_acked_where_other_records_were_read_is_lost(caplog: pytest.LogCaptureFixture) -> None:
     """An edge that was frozen reads what a new leader has put there before it hears the old one's ack."""
     edge = Edge()
-    edge.say("a")
-    edge.say("b")
-    await passes()
+    await edge.says("a", "b")
     (sent,) = edge.producer.sent
     edge.consumes(sent.partition, 1, id="another")
     edge.consumes(sent.partition, 2, id="one more")
-    sent.written(1)
-    await passes()
+    await edge.stored(sent, 1)
     assert edge.outcomes == ["unavailable"] * 2
     assert caplog.messages == ["acked records are missing in the log"]
-    edge.say("a")
-    await passes()
-    edge.producer.sent[-1].written(3)
-    await passes()
+    await edge.says("a")
+    await edge.stored(edge.producer.sent[-1], 3)
     assert edge.outcomes[2:] == [3]
 
 
 async def test_what_cannot_be_read_under_a_messages_key_is_not_that_message() -> None:
     edge = Edge()
-    edge.say("a")
-    await passes()
+    await edge.says("a")
     (sent,) = edge.producer.sent
     edge.consumes(sent.partition, 0, id="a", ce_type=b"nonsense")
     edge.consumes(sent.partition, 1, id="b", ce_type=b"nonsense")
     assert edge.outcomes == []
     edge.say("b")
-    sent.written(2)
-    await passes()
-    edge.producer.sent[-1].written(3)
-    await passes()
+    await edge.stored(sent, 2)
+    await edge.stored(edge.producer.sent[-1], 3)
     assert edge.outcomes == [2, 3]
 
 

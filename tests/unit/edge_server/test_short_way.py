@@ -11,7 +11,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
-from edge_server.engine import Json
 from edge_server.reading import Reading
 from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
@@ -22,6 +21,7 @@ from runtime.memberships import Memberships
 from runtime.tokens import Identity
 from schemas.client_events import SendMessage
 from schemas.refusals import OVERLOADED, RATE_LIMITED, UNAVAILABLE, Refused
+from tests.counting import counting
 from tests.simulation.simulated_loop import SimulatedLoop
 from tests.unit.edge_server.transports import Transport
 from tests.waiting import eventually
@@ -119,27 +119,24 @@ def saying(message: str) -> dict[str, Any]:
     return {"message": message, "up": UP, "room": "g", "timestamp": 1}
 
 
+def chat(payload: Any) -> str:
+    return orjson.dumps(["chat message", payload]).decode()
+
+
 @given(payloads, st.sampled_from(["0", "7", "123456789"]))
 @example(saying("olá"), "0")
 @example(saying("late"), "7")
 @example(saying("overload"), "7")
-def test_both_ways_give_the_same_acks_and_the_same_records(payload: Any, number: str) -> None:
-    asyncio.run(_say_both_ways(f"42{number}" + orjson.dumps(["chat message", payload]).decode(), payload))
-
-
-async def _say_both_ways(text: str, payload: Any) -> None:
-    short, ordinary = Edge(), Edge()
+async def test_both_ways_give_the_same_acks_and_the_same_records(payload: Any, number: str) -> None:
+    text, short, ordinary = f"42{number}" + chat(payload), Edge(), Edge()
     acked = short.short(text)
     expected = await ordinary.ordinary(text)
-    if acked is not None and acked[1].get("id") and not _has_id(payload):
+    has_id = isinstance(payload, dict) and payload.get("id")
+    if acked is not None and acked[1].get("id") and not has_id:
         assert acked[1].pop("id") != expected[1].pop("id")
     assert acked == expected
     assert short.published.messages == ordinary.published.messages
     assert short.client.unacked == ordinary.client.unacked == 0
-
-
-def _has_id(payload: Any) -> bool:
-    return bool(isinstance(payload, dict) and payload.get("id"))
 
 
 @pytest.mark.parametrize(
@@ -172,12 +169,11 @@ async def test_whatever_is_not_plainly_a_chat_message_that_asks_for_an_ack_goes_
 async def test_a_client_may_have_so_many_unacked_messages_on_both_ways_together() -> None:
     edge = Edge()
     edge.client.unacked = EdgeSettings().max_pending_sends_per_client
-    text = "421" + Json.dumps(["chat message", {"message": "m", "up": UP, "room": "g", "timestamp": 1}])
-    hits = metrics.LIMIT_HITS.labels(limit="unacked messages of a connection")._value
-    before = hits.get()
+    text = "421" + chat(saying("m"))
+    hits = counting(metrics.LIMIT_HITS.labels(limit="unacked messages of a connection"))
     assert edge.short(text) == await edge.ordinary(text)
     assert not edge.published.messages
-    assert hits.get() == before + 2
+    assert hits() == 2
 
 
 async def test_what_comes_when_its_connection_is_closed_already_is_to_be_said_again() -> None:
@@ -185,7 +181,7 @@ async def test_what_comes_when_its_connection_is_closed_already_is_to_be_said_ag
     edge = Edge()
     edge.rooms.remove(edge.client)
     edge.client.gone = True
-    text = "421" + Json.dumps(["chat message", {"message": "m", "up": UP, "room": "g", "timestamp": 1}])
+    text = "421" + chat(saying("m"))
     assert edge.short(text) is None
     (_, answer) = await edge.ordinary(text)
     assert answer["error"]["code"] == RATE_LIMITED.code
@@ -195,15 +191,14 @@ async def test_what_comes_when_its_connection_is_closed_already_is_to_be_said_ag
 async def test_who_was_told_to_wait_is_not_read_until_then_and_what_was_read_gets_the_same_answer() -> None:
     edge = Edge()
     edge.client.unacked = EdgeSettings().max_pending_sends_per_client
-    text = "421" + Json.dumps(["chat message", {"message": "m", "up": UP, "room": "g", "timestamp": 1}])
+    text = "421" + chat(saying("m"))
     told = edge.short(text)
     assert edge.transport.paused
     edge.client.unacked = 0
     edge.transport.wire.clear()
-    hits = metrics.LIMIT_HITS.labels(limit="resting")._value
-    before = hits.get()
+    hits = counting(metrics.LIMIT_HITS.labels(limit="resting"))
     assert edge.short(text) == told
-    assert hits.get() == before + 1
+    assert hits() == 1
     assert not edge.published.messages
     await eventually("it is read again", lambda: not edge.transport.paused)
     edge.transport.wire.clear()
@@ -255,10 +250,10 @@ def test_who_waits_as_the_refusal_says_is_served(short: bool) -> None:
 async def test_a_long_message_counts_once_more_for_each_kib(bytes_: int, fit: int) -> None:
     """All edges keep texts for who comes back: one student could fill that, and others found holes."""
     edge = Edge(messages_per_s_per_user=0.001, messages_burst_per_user=20)
-    said = {"message": "x" * bytes_, "up": UP, "room": "g", "timestamp": 1}
+    text = chat(saying("x" * bytes_))
     for n in range(fit):
-        assert "error" not in (await edge.ordinary(f"42{n}" + chat(said)))[1]
-    assert (await edge.ordinary("42" + f"{fit}" + chat(said)))[1]["error"]["code"] == "rate_limited"
+        assert "error" not in (await edge.ordinary(f"42{n}" + text))[1]
+    assert (await edge.ordinary(f"42{fit}" + text))[1]["error"]["code"] == "rate_limited"
 
 
 @pytest.mark.parametrize("short", [False, True])
@@ -294,10 +289,6 @@ async def test_joining_and_leaving_are_a_user_s_to_spend_as_messages_are(event: 
     text = orjson.dumps([event, {"up": UP, "room": "foreign"}]).decode()
     codes = [(await edge.ordinary(f"42{n}{text}"))[1]["error"]["code"] for n in range(5)]
     assert codes == ["not_a_member"] * 3 + ["rate_limited"] * 2
-
-
-def chat(said: dict[str, Any]) -> str:
-    return orjson.dumps(["chat message", said]).decode()
 
 
 async def test_what_is_long_is_paid_before_it_is_parsed_whatever_it_is() -> None:

@@ -13,6 +13,7 @@ from edge_server.token_expiry import TokenExpiry
 from runtime.tokens import Identity
 from tests.simulation.simulated_loop import SimulatedLoop
 from tests.unit.edge_server.transports import EngineSocket
+from tests.waiting import in_background
 
 A_DAY_S = 86_400
 A_VISIT = st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 30))
@@ -43,9 +44,8 @@ class Edge:
 
     def run(self, seconds: int) -> None:
         async def live() -> None:
-            running = asyncio.create_task(self.expiry.run())
-            await asyncio.sleep(seconds + 0.1)
-            running.cancel()
+            async with in_background(self.expiry.run()):
+                await asyncio.sleep(seconds + 0.1)
 
         with patch.object(time, "time", self.wall):
             self.loop.run_until_complete(live())

@@ -10,6 +10,7 @@ from engineio import packet
 from edge_server import packet_queue
 from edge_server.packet_queue import MOST_A_POLL_OF_PYTHONS, PacketQueue
 from runtime import metrics
+from tests.counting import counting
 from tests.unit.edge_server.client_frames import frames_of
 from tests.unit.edge_server.gated_edge import Poller, an_edge, is_closed, wire_of
 from tests.waiting import eventually
@@ -86,11 +87,10 @@ async def test_a_session_has_one_upgrade_at_a_time_and_it_ends_in_time() -> None
     async with an_edge(handshake_within_s=3.0) as edge:
         client = await edge.poller()
         half_open = await client.upgrade()
-        hits = metrics.LIMIT_HITS.labels(limit="upgrades of a session")._value
-        before = hits.get()
+        hits = counting(metrics.LIMIT_HITS.labels(limit="upgrades of a session"))
         with pytest.raises(WSServerHandshakeError, match="409"):
             await client.upgrade()
-        assert hits.get() == before + 1
+        assert hits() == 1
         await is_closed(half_open)
         await client.say('421["anything"]')
         assert "answered" in await client.poll()

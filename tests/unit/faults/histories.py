@@ -6,17 +6,7 @@ from random import Random
 from hypothesis import strategies as st
 
 from schemas.client_events import ChatMessage
-from tests.faults.history import (
-    Acked,
-    Connection,
-    History,
-    Joined,
-    Left,
-    Membership,
-    Received,
-    Said,
-    Sight,
-)
+from tests.faults.history import Acked, Connection, History, Joined, Left, Membership, Received, Said, Sight
 
 EDGES = ("edge-1", "edge-2")
 

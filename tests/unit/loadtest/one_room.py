@@ -6,16 +6,6 @@ UPS = ("up000000001", "up000000002", "up000000003")
 HEAD = 100
 
 
-class Clock:
-    """A clock that only a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def message(
     seq: int, *, text: str = "olá", room: str = "leic", up: str = UPS[0], sent_at: int = 1
 ) -> ChatMessage:

@@ -21,9 +21,7 @@ def line(clock: int, nick: str, text: str) -> bytes:
 
 
 @given(st.lists(st.tuples(clocks, nicks, texts)))
-def test_every_message_is_kept_with_nick_and_text_as_they_are(
-    said: list[tuple[int, str, str]],
-) -> None:
+def test_every_message_is_kept_with_nick_and_text_as_they_are(said: list[tuple[int, str, str]]) -> None:
     messages = parse(b"\n".join(line(*one) for one in said))
     assert [(m.nick, m.text) for m in messages] == [(nick, text) for _, nick, text in said]
 
@@ -41,17 +39,6 @@ def test_a_minute_advances_by_what_the_clock_advances(start: int, later: int) ->
     clock = (start + later) % (24 * 60)
     minute = parse(line(start, "ana", "") + b"\n" + line(clock, "rui", ""))[1].minute
     assert minute == (later % 720 if passes_midnight else later)
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "minutes"),
-    [("23:59", "00:00", 1), ("11:55", "00:05", 10), ("12:59", "01:00", 1)],
-)
-def test_midnight_and_the_noon_of_a_twelve_hour_dial_are_passed(
-    before: str, after: str, minutes: int
-) -> None:
-    log = f"[{before}] <a> x\n[{after}] <a> y".encode()
-    assert parse(log)[1].minute == minutes
 
 
 @pytest.mark.parametrize(

@@ -68,16 +68,6 @@ def test_a_report_of_two_results_leaves_each_ones_own(
     assert before.with_suffix(".html").read_text() == own
 
 
-@pytest.mark.parametrize("option", ["--students", "--group-size", "--processes"])
-def test_a_replay_is_not_said_to_be_of_another_size_than_its_logs(
-    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TOKEN_SECRET", "a secret of a test, longer than 32 bytes")
-    options = ["--gateway", "http://127.0.0.1:1", "--out", str(tmp_path), "--replay", str(tmp_path)]
-    assert main(["run", "irc", *options, option, "2"]) == 2
-    assert "a replay" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("content", [b"name", b"\xff", b"name = 'no phases'"])
 def test_what_is_wrong_with_a_file_is_said_with_its_name(
     content: bytes, ran: list[Scenario], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -94,24 +84,48 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(
     assert ran == []
 
 
-def test_a_process_is_given_by_its_number(
-    ran: list[Scenario], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("scenario", "options", "says"),
+    [
+        *(("smoke", ["--pid", f"kafka={pid}"], f"kafka={pid}") for pid in ("abc", "0", "9" * 20)),
+        *(
+            ("smoke", ["--ops", given], f"{given}: this is given as name=value")
+            for given in ("edge", "=http://x", "edge=")
+        ),
+        *(("smoke", ["--stretch", stretch], "seconds") for stretch in ("0", "-1", "nan", "inf")),
+        *(("irc", ["--replay", ".", option, "2"], "a replay") for option in ("--students", "--group-size")),
+    ],
+)
+def test_a_run_that_makes_no_sense_is_refused_with_the_reason(
+    scenario: str,
+    options: list[str],
+    says: str,
+    ran: list[Scenario],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    options = ["--gateway", "http://x", "--out", str(tmp_path)]
-    for pid in ("abc", "0", "99999999999999999999"):
-        assert main(["run", "smoke", *options, "--pid", f"kafka={pid}"]) == 2
-        assert f"kafka={pid}" in capsys.readouterr().err
+    assert main(["run", scenario, "--gateway", "http://x", "--out", str(tmp_path), *options]) == 2
+    assert says in capsys.readouterr().err
     assert ran == []
 
 
-@pytest.mark.parametrize("given", ["edge", "=http://x", "edge="])
-def test_a_server_without_name_or_url_is_refused(
-    given: str, ran: list[Scenario], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["smoke", "--processes", "-1"], "processes"),
+        (["irc", "--replay", ".", "--processes", "2"], "a replay"),
+    ],
+)
+def test_processes_by_which_nothing_can_be_run_are_refused_before_anybody_comes(
+    options: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    options = ["--gateway", "http://x", "--out", str(tmp_path), "--ops", given]
-    assert main(["run", "smoke", *options]) == 2
-    assert f"{given}: this is given as name=value" in capsys.readouterr().err
-    assert ran == []
+    monkeypatch.setenv("TOKEN_SECRET", "a secret of a test, longer than 32 bytes")
+    assert main(["run", *options, "--gateway", "http://127.0.0.1:1", "--out", str(tmp_path)]) == 2
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -129,16 +143,6 @@ def test_a_probe_that_could_not_look_or_be_looked_at_is_refused_in_a_line(
     said = capsys.readouterr()
     assert said.err.startswith(f"FAILED: {option} {value}")
     assert (said.err.count("\n"), said.out) == (1, "")
-
-
-@pytest.mark.parametrize("stretch", ["0", "-1", "nan", "inf"])
-def test_a_run_that_would_have_no_time_or_no_end_is_refused(
-    stretch: str, ran: list[Scenario], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = ["--gateway", "http://x", "--out", str(tmp_path), "--stretch", stretch]
-    assert main(["run", "smoke", *options]) == 2
-    assert "seconds" in capsys.readouterr().err
-    assert ran == []
 
 
 @pytest.mark.parametrize("name", ["x" * 260, "x\0", "x\n", "../x", ""])
@@ -187,12 +191,3 @@ def test_a_probe_as_a_student_without_a_token_is_refused_before_it_looks(
     options = ["--gateway", "http://127.0.0.1:1", "--tokens", str(tokens), "--up", "up201906046"]
     assert main(["probe", *options]) == 2
     assert "up201906046" in capsys.readouterr().err
-
-
-def test_a_run_by_less_than_no_process_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TOKEN_SECRET", "a secret of a test, longer than 32 bytes")
-    options = ["--gateway", "http://127.0.0.1:1", "--out", str(tmp_path), "--processes", "-1"]
-    assert main(["run", "smoke", *options]) == 2
-    assert "processes" in capsys.readouterr().err

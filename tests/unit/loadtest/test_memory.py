@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.memory import FORGET_AFTER_S, Faults, Memory, Said
-from tests.unit.loadtest.one_room import HEAD, UPS, Clock, message
+from tests.unit.clock import Clock
+from tests.unit.loadtest.one_room import HEAD, UPS, message
 
 
 class Room:
@@ -22,13 +23,20 @@ class Room:
             self.memory.came.add(up)
             self.memory.got_joined(up, "leic", HEAD)
         for seq in seqs:
-            self.memory.say(f"m{seq}", Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
+            self.say(f"m{seq}")
             self.memory.got_acked(f"m{seq}", seq)
         self.listeners = {up: self.memory.listener(up) for up in UPS}
+
+    def say(self, name: str) -> None:
+        self.memory.say(name, Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
 
     def hear(self, up: str, seqs: list[int]) -> None:
         for seq in seqs:
             self.listeners[up](self.messages[seq])
+
+    def all_hear(self, seqs: list[int], of: tuple[str, ...] = UPS) -> None:
+        for up in of:
+            self.hear(up, seqs)
 
     def wrong(self) -> dict[str, int]:
         return {name: count for name, count in asdict(self.memory.verdict()).items() if count}
@@ -40,8 +48,7 @@ some_seqs = st.lists(st.integers(HEAD + 1, HEAD + 60), min_size=2, max_size=20, 
 @given(some_seqs)
 def test_all_messages_once_and_in_order_are_right(seqs: list[int]) -> None:
     room = Room(seqs)
-    for up in UPS:
-        room.hear(up, seqs)
+    room.all_hear(seqs)
     assert room.memory.verdict() == Faults()
     assert room.memory.outstanding() == 0
     assert room.memory.received == len(seqs) * len(UPS) == room.memory.deliver.total
@@ -68,8 +75,7 @@ def test_what_was_acked_and_nobody_got_is_missing_for_everybody(seqs: list[int])
 @given(some_seqs, st.data())
 def test_a_message_that_comes_twice_is_doubled(seqs: list[int], data: st.DataObject) -> None:
     room, at = Room(seqs), data.draw(st.integers(0, len(seqs) - 1))
-    for up in UPS[:2]:
-        room.hear(up, seqs)
+    room.all_hear(seqs, of=UPS[:2])
     room.hear(UPS[2], [*seqs[: at + 1], *seqs[at:]])
     assert room.wrong() == {"doubled": 1}
 
@@ -104,8 +110,7 @@ def test_swapped_messages_are_out_of_order_and_neither_missing_nor_doubled(
     seqs: list[int], data: st.DataObject
 ) -> None:
     room, at = Room(seqs), data.draw(st.integers(0, len(seqs) - 2))
-    for up in UPS[:2]:
-        room.hear(up, seqs)
+    room.all_hear(seqs, of=UPS[:2])
     room.hear(UPS[2], [*seqs[:at], seqs[at + 1], seqs[at], *seqs[at + 2 :]])
     assert room.wrong() == {"disordered": 1}
 
@@ -158,13 +163,12 @@ def test_one_message_at_two_places_of_the_log_is_altered() -> None:
 @pytest.mark.parametrize("settled", [False, True])
 def test_two_messages_at_one_place_of_the_log_are_altered_as_one_of_them_is_lost(settled: bool) -> None:
     room = Room([101])
-    for up in UPS:
-        room.hear(up, [101])
+    room.all_hear([101])
     if settled:
         room.clock.now = FORGET_AFTER_S + 1
         room.memory.forget_old()
         assert room.memory.said == {}
-    room.memory.say("lost", Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
+    room.say("lost")
     room.memory.got_acked("lost", 101)
     assert room.wrong() == {"altered": 1}
 
@@ -174,8 +178,7 @@ def test_what_is_told_later_is_held_against_what_was_said_even_if_forgotten(
     forgotten: bool,
 ) -> None:
     room = Room([101, 102])
-    for up in UPS:
-        room.hear(up, [101, 102])
+    room.all_hear([101, 102])
     if forgotten:
         room.clock.now = FORGET_AFTER_S + 1
         room.memory.forget_old()
@@ -190,7 +193,7 @@ def test_what_is_told_later_is_held_against_what_was_said_even_if_forgotten(
 def test_a_message_without_an_answer_is_not_acked_and_a_refused_one_is_answered() -> None:
     room = Room([])
     for name in ("lost", "refused"):
-        room.memory.say(name, Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
+        room.say(name)
     room.memory.got_refused("refused")
     assert room.wrong() == {"not_acked": 1}
     assert room.memory.refused == 1
@@ -200,16 +203,14 @@ def test_what_was_before_a_member_joined_is_not_theirs() -> None:
     room = Room([101, 102])
     room.memory.places[UPS[2]]["leic"].after = None
     room.memory.got_joined(UPS[2], "leic", 101)
-    for up in UPS[:2]:
-        room.hear(up, [101, 102])
+    room.all_hear([101, 102], of=UPS[:2])
     room.hear(UPS[2], [102])
     assert room.wrong() == {}
 
 
 def test_what_was_due_before_a_member_was_said_to_have_left_and_joined_again_is_still_theirs() -> None:
     room = Room([101, 102, 103])
-    for up in UPS[:2]:
-        room.hear(up, [101, 102, 103])
+    room.all_hear([101, 102, 103], of=UPS[:2])
     room.hear(UPS[2], [101])
     room.memory.got_joined(UPS[2], "leic", 103)
     assert room.wrong() == {"missing": 2}
@@ -217,8 +218,7 @@ def test_what_was_due_before_a_member_was_said_to_have_left_and_joined_again_is_
 
 def test_who_came_and_was_let_into_no_room_misses_everything_and_who_never_came_misses_nothing() -> None:
     room = Room([0, 1, 101, 102])
-    for up in UPS[:2]:
-        room.hear(up, [101, 102])
+    room.all_hear([101, 102], of=UPS[:2])
     room.memory.places[UPS[2]]["leic"].after = None
     assert room.wrong() == {"missing": 4}
     room.memory.came.remove(UPS[2])
@@ -228,8 +228,7 @@ def test_who_came_and_was_let_into_no_room_misses_everything_and_who_never_came_
 @given(some_seqs, st.integers(HEAD, HEAD + 60), st.integers(HEAD, HEAD + 60))
 def test_a_hole_that_the_edge_owned_up_to_is_not_missing(seqs: list[int], after: int, up_to: int) -> None:
     room, lost = Room(seqs), [seq for seq in seqs if after < seq <= up_to]
-    for up in UPS[:2]:
-        room.hear(up, seqs)
+    room.all_hear(seqs, of=UPS[:2])
     room.hear(UPS[2], [seq for seq in seqs if seq not in lost])
     assert room.memory.verdict() == Faults(missing=len(lost))
     room.memory.places[UPS[2]]["leic"].holes = [(after, up_to)]
@@ -246,8 +245,7 @@ def test_what_nobody_said_is_altered_and_missing_for_members_who_did_not_get_it_
 
 def test_a_message_under_an_id_that_we_never_gave_is_altered() -> None:
     room = Room([101, 102])
-    for up in UPS[:2]:
-        room.hear(up, [101, 102])
+    room.all_hear([101, 102], of=UPS[:2])
     room.hear(UPS[2], [101])
     room.listeners[UPS[2]](message(102).model_copy(update={"id": "forged"}))
     assert room.wrong() == {"altered": 1}
@@ -255,8 +253,7 @@ def test_a_message_under_an_id_that_we_never_gave_is_altered() -> None:
 
 def test_a_forgotten_message_at_another_place_than_any_of_ours_is_altered() -> None:
     room = Room([101, 102])
-    for up in UPS:
-        room.hear(up, [101, 102])
+    room.all_hear([101, 102])
     room.clock.now = FORGET_AFTER_S + 1
     room.memory.forget_old()
     assert room.memory.said == {}
@@ -290,8 +287,7 @@ def test_what_was_not_planned_to_be_measured_is_timed_apart() -> None:
     room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1, measured=False))
     room.messages[101] = message(101)
     room.memory.got_acked("m101", 101)
-    for up in UPS:
-        room.hear(up, [101])
+    room.all_hear([101])
     memory = room.memory
     assert (memory.deliver.total, memory.ack.total, memory.own.total) == (0, 0, 0)
     assert (memory.other_deliver.total, memory.other_ack.total) == (3, 1)
@@ -299,7 +295,7 @@ def test_what_was_not_planned_to_be_measured_is_timed_apart() -> None:
 
 def test_what_was_acked_late_is_still_known_when_its_members_get_it() -> None:
     room = Room([])
-    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
+    room.say("m101")
     room.messages[101] = message(101)
     room.clock.now = FORGET_AFTER_S + 60
     room.memory.got_acked("m101", 101)
@@ -324,8 +320,7 @@ def test_what_a_member_gets_long_after_its_ack_is_timed_too() -> None:
 def test_what_all_members_have_is_forgotten_and_still_judged() -> None:
     room = Room([101, 102])
     room.memory.places[UPS[2]]["leic"].after = None
-    for up in UPS[:2]:
-        room.hear(up, [101, 102])
+    room.all_hear([101, 102], of=UPS[:2])
     room.memory.forget_old()
     assert len(room.memory.said) == 2, "it may be altered, or acked as another, for a while"
     room.clock.now = FORGET_AFTER_S + 1
@@ -341,7 +336,7 @@ def test_what_is_not_acked_or_not_for_long_or_not_at_all_members_is_not_forgotte
     room = Room([])
     room.messages = {seq: message(seq) for seq in range(101, 106)}
     for name in ("m102", "m101", "m103", "refused", "m105", "m104"):
-        room.memory.say(name, Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
+        room.say(name)
     room.memory.got_refused("refused")
     for seq in (101, 104, 105):
         room.memory.got_acked(f"m{seq}", seq)

@@ -132,15 +132,6 @@ def test_a_new_connection_does_not_wait_for_what_the_one_before_was_refused() ->
     assert outbox.take_due(0.0) == [message(1)]
 
 
-def test_a_late_ack_of_an_earlier_try_ends_the_message() -> None:
-    outbox = new_outbox()
-    outbox.post(message(1))
-    outbox.take_due(0.0)
-    outbox.refused("m1", "overloaded", now=0.0)
-    assert outbox.acked("m1") == message(1)
-    assert outbox.take_due(100.0) == []
-
-
 def test_an_id_is_not_posted_twice() -> None:
     outbox = new_outbox()
     outbox.post(message(1))

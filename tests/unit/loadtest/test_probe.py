@@ -2,8 +2,7 @@
 
 import asyncio
 import math
-import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
@@ -106,43 +105,48 @@ async def bad_look(probe: Probe, step: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert REGISTRY.get_sample_value("chat_probe_up") == 0
 
 
-async def test_a_gateway_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with probed() as (probe, _, gateway):
+def is_away(_edge: PlainEdge, gateway: Gateway) -> None:
+    gateway.closed = True
+
+
+def leads_nowhere(_edge: PlainEdge, gateway: Gateway) -> None:
+    gateway.url = "http://127.0.0.1:1"
+
+
+def refuses_the_student(edge: PlainEdge, _gateway: Gateway) -> None:
+    edge.refuse = {"code": "invalid_token"}
+
+
+def lets_nobody_into_the_room(edge: PlainEdge, _gateway: Gateway) -> None:
+    edge.joined = {}
+
+
+def refuses_the_message(edge: PlainEdge, _gateway: Gateway) -> None:
+    edge.answer = lambda _: {"error": {"code": "unavailable", "message": "no"}}
+
+
+def keeps_the_message(edge: PlainEdge, _gateway: Gateway) -> None:
+    edge.answer = lambda said: {"id": said["id"], "seq": 4, "timestamp": 2}
+
+
+@pytest.mark.parametrize(
+    ("goes_wrong", "step"),
+    [
+        (is_away, "location"),
+        (leads_nowhere, "connect"),
+        (refuses_the_student, "connect"),
+        (lets_nobody_into_the_room, "joined"),
+        (refuses_the_message, "ack"),
+        (keeps_the_message, "message"),
+    ],
+)
+async def test_a_look_that_fails_names_its_step(
+    goes_wrong: Callable[[PlainEdge, Gateway], None], step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with probed() as (probe, edge, gateway):
         assert await probe.look()
-        gateway.closed = True
-        await bad_look(probe, "location", monkeypatch)
-
-
-async def test_an_edge_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        async with probed() as (probe, _, gateway):
-            gateway.url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-            await bad_look(probe, "connect", monkeypatch)
-
-
-async def test_an_edge_that_refuses_the_student_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with probed() as (probe, edge, _):
-        edge.refuse = {"code": "invalid_token"}
-        await bad_look(probe, "connect", monkeypatch)
-
-
-async def test_not_being_let_into_ones_own_room_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with probed() as (probe, edge, _):
-        edge.joined = {}
-        await bad_look(probe, "joined", monkeypatch)
-
-
-async def test_a_message_that_is_refused_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with probed() as (probe, edge, _):
-        edge.answer = lambda _: {"error": {"code": "unavailable", "message": "no"}}
-        await bad_look(probe, "ack", monkeypatch)
-
-
-async def test_a_message_that_does_not_come_back_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with probed() as (probe, edge, _):
-        edge.answer = lambda said: {"id": said["id"], "seq": 4, "timestamp": 2}
-        await bad_look(probe, "message", monkeypatch)
+        goes_wrong(edge, gateway)
+        await bad_look(probe, step, monkeypatch)
 
 
 async def test_an_edge_that_leaves_while_it_is_looked_at_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

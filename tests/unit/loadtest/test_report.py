@@ -3,7 +3,6 @@
 import json
 import re
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -15,26 +14,8 @@ from loadtest.report import page
 from loadtest.results import ServersLook
 from loadtest.scenario import Objectives, Replay
 from loadtest.server_side import ServerMoment
+from tests.unit.balanced_html import Balanced
 from tests.unit.loadtest.results import result
-
-VOID = {"meta", "rect", "line", "polyline", "br", "tr", "td", "th", "p"}
-"""What HTML lets stand without an end, or SVG ends within its own tag."""
-
-
-class Balanced(HTMLParser):
-    """Fails where an element that needs an end has none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
 
 
 def test_the_page_needs_nothing_else() -> None:
@@ -46,7 +27,7 @@ def test_the_page_needs_nothing_else() -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_every_element_that_needs_an_end_has_one(count: int) -> None:
-    parser = Balanced()
+    parser = Balanced("tr", "td", "th", "p")
     parser.feed(page([result(name="a"), result(name="b")][:count]))
     assert parser.open == []
 

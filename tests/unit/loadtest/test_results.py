@@ -1,18 +1,25 @@
 """A run is judged by what was measured, and any fault breaks it."""
 
 import json
+from collections.abc import Iterable
 
 import pytest
 
 from loadtest.collector import Collector
 from loadtest.crew import added_up
 from loadtest.latency import bucket_of
-from loadtest.news import Second
+from loadtest.news import Second, Verdict
 from loadtest.report import page
 from loadtest.results import FAULTS, Result, ServersLook, judge, shown
 from loadtest.scenario import Objectives, Phase
 from loadtest.server_side import MACHINE, ServerMoment
 from tests.unit.loadtest.results import result, verdict
+
+
+def ended(collector: Collector, *verdicts: Verdict, watched: Iterable[str] = ()) -> Result:
+    """Return what was collected in a run of one process without faults, or of those with these verdicts."""
+    found = list(verdicts) or [verdict({})]
+    return collector.result(run="", started="", machine="", gateway="", verdicts=found, watched=watched)
 
 
 def broken(of: Result) -> list[str]:
@@ -37,9 +44,7 @@ def test_any_fault_breaks_a_run_and_is_named(fault: str) -> None:
 def test_what_any_process_lost_or_could_not_read_breaks_the_run_of_all() -> None:
     found = [verdict(faults) for faults in ({"missing": 2}, {"missing": 1, "unread": "503"}, {})]
     for verdicts in (found, found[::-1]):
-        one = Collector(result().scenario).result(
-            run="", started="", machine="", gateway="", verdicts=verdicts
-        )
+        one = ended(Collector(result().scenario), *verdicts)
         assert (one.processes, one.verdict.missing, one.verdict.students) == (3, 3, 30)
         assert broken(one) == ["everything arrives once, in order", "history has all of it"]
         assert one.verdict.unread == "503"
@@ -73,7 +78,7 @@ def test_what_was_planned_while_measured_counts_however_late_it_comes() -> None:
         collector.take(Second(at=at, online=10, planned=10))
     late = [(bucket_of(9_000_000), 100)]
     collector.take(Second(at=12, received=100, acked=100, deliver=late, ack=late, own=late))
-    one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    one = ended(collector)
     assert broken(one) == ["send → receive, p99", "send → ack, p99"]
     assert one.deliver.p50 == one.own.p50 >= 9_000
     assert (one.deliveries_per_s, one.generator_us_per_delivery) == (0, None)
@@ -82,7 +87,7 @@ def test_what_was_planned_while_measured_counts_however_late_it_comes() -> None:
 def test_times_of_nothing_are_not_held() -> None:
     scenario = result(objectives=Objectives(p50_ms=30)).scenario
     collector = Collector(scenario)
-    one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    one = ended(collector)
     assert [(judged.what, judged.got) for judged in one.judged if not judged.held] == [
         ("send → receive, p50", "nothing came")
     ]
@@ -95,7 +100,7 @@ def test_a_run_that_was_ended_early_measures_nothing_after_that_and_has_not_held
         if at == 6:
             collector.end_early(5.5)
         collector.take(Second(at=at, online=10, planned=10 if at < 6 else 0, received=100 if at < 6 else 0))
-    one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    one = ended(collector)
     assert (one.messages_per_s, one.deliveries_per_s) == (10, 100)
     assert broken(one) == ["carried to its end"]
 
@@ -105,7 +110,7 @@ def test_a_run_that_was_ended_when_all_was_said_has_been_carried_to_its_end() ->
     for at in range(12):
         collector.take(Second(at=at, online=10, planned=10, received=100))
     collector.end_early(12.5)
-    one = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    one = ended(collector)
     assert (one.messages_per_s, one.ok) == (10, True)
 
 
@@ -147,10 +152,7 @@ def cpu_of(*looks: tuple[float, dict[str, float]], phases: tuple[Phase, ...] = (
     for moment, used in looks:
         servers = {name: ServerMoment(cpu_s=cpu_s) for name, cpu_s in used.items()}
         collector.servers.append(ServersLook(at=moment, servers=servers))
-    watched = {name for _, used in looks for name in used}
-    return collector.result(
-        run="", started="", machine="", gateway="", verdicts=[verdict({})], watched=watched
-    )
+    return ended(collector, watched={name for _, used in looks for name in used})
 
 
 def test_a_server_that_was_started_anew_or_was_silent_is_counted_by_what_was_seen_of_it() -> None:
@@ -193,9 +195,7 @@ def test_what_a_delivery_costs_is_not_known_and_no_objective_held_where_none_cam
     for at in range(0, 13, 2):
         servers = {name: ServerMoment(cpu_s=at * 0.002) for name in ("edge-1", "kafka", MACHINE)}
         collector.servers.append(ServersLook(at=at, servers=servers))
-    one = collector.result(
-        run="", started="", machine="", gateway="", verdicts=[verdict({})], watched=("edge-1", "kafka")
-    )
+    one = ended(collector, watched={"edge-1", "kafka"})
     figures = (one.deliveries_per_s, one.messages_per_s, one.server_us_per_delivery, one.others_cpu)
     assert figures == (None,) * 4
     assert [(judged.what, judged.got) for judged in one.judged if not judged.held] == [
@@ -214,7 +214,7 @@ def test_a_generator_that_is_late_itself_breaks_what_it_measured() -> None:
     for at in range(12):
         once = [(bucket_of(1_000), 1)]
         collector.take(Second(at=at, received=1, deliver=once, late=[(bucket_of(51_000), 1)]))
-    late = collector.result(run="", started="", machine="", gateway="", verdicts=[verdict({})])
+    late = ended(collector)
     assert broken(late) == ["the generator itself is on time (p99)"]
 
 

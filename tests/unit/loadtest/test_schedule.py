@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from loadtest import schedule
 from loadtest.crowd import made_up_number, make_crowd, replay_crowd, share_of
@@ -204,11 +204,6 @@ def test_a_scenario_that_makes_no_sense_is_refused_with_the_reason(
     (tmp_path / "x.toml").write_text('name="x"\nabout="y"\n' + text)
     with pytest.raises(ValueError, match=rf"(?s)x\.toml .*{says}"):
         load(str(tmp_path / "x.toml"))
-
-
-def test_a_name_that_can_be_no_files_is_refused_before_the_result_is_to_be_kept() -> None:
-    with pytest.raises(ValidationError, match="name"):
-        Scenario.model_validate(scenario().model_dump() | {"name": "evening/2"})
 
 
 def test_the_longest_text_is_one_that_an_edge_takes() -> None:

@@ -9,7 +9,8 @@ from loadtest.memory import Memory, Said
 from loadtest.seen_frames import Batch
 from loadtest.shared_batches import SAME_MOMENT_S, SharedBatches
 from schemas.client_events import ChatMessage
-from tests.unit.loadtest.one_room import HEAD, UPS, Clock, message
+from tests.unit.clock import Clock
+from tests.unit.loadtest.one_room import HEAD, UPS, message
 
 Cuts = list[list[int]]
 

@@ -29,22 +29,6 @@ def test_every_record_is_kept_or_outdone_by_one_of_the_same_document(log: list[C
     assert set(batch.folds) == {(one.collection, one.key, one.guard) for one in folds}
 
 
-@given(logs())
-def test_of_several_messages_with_one_id_the_first_of_the_log_stays(log: list[ConsumerRecord]) -> None:
-    batch = batch_of(log)
-    for one in map(read, log):
-        if isinstance(one, NewMessage):
-            assert batch.messages[one.document["_id"]].document["seq"] <= one.document["seq"]
-
-
-@given(logs())
-def test_of_several_folds_of_one_document_the_last_of_the_log_stays(log: list[ConsumerRecord]) -> None:
-    batch = batch_of(log)
-    for one in map(read, log):
-        if isinstance(one, Fold):
-            assert batch.folds[one.collection, one.key, one.guard].source.offset >= one.source.offset
-
-
 @given(logs(), st.integers(1, 10), st.integers(1, 2_000))
 def test_a_batch_is_full_exactly_at_its_limits(log: list[ConsumerRecord], records: int, size: int) -> None:
     batch = Batch(Limits(records, size, 1.0), epoch=1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persister.dead_letters import MAX_VALUE_BYTES, DeadLetters, dead_letter
@@ -18,6 +18,7 @@ from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.log_records import DeadLetter
 from schemas.topics import MAX_RECORD_BYTES
+from tests.waiting import in_background
 
 
 def record(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> ConsumerRecord:
@@ -47,6 +48,7 @@ def test_a_dead_letter_holds_the_record_under_its_own_key(
     st.integers(0, 500),
     st.sampled_from([("h", b"\xff"), ("\x01", b"\x01"), ("€", "€".encode())]),
 )
+@settings(max_examples=30)
 def test_a_record_of_any_size_fits_and_the_reason_tells_of_the_cut(
     value: int, key: int, count: int, header: tuple[str, bytes]
 ) -> None:
@@ -94,16 +96,14 @@ async def test_where_the_producer_has_failed_for_good_it_is_named_and_the_next_t
     made = iter([dead, alive])
     monkeypatch.setattr(kafka, "new_producer", lambda *_, **__: next(made))
     kept = KeptProducer(KafkaSettings())
-    running = asyncio.create_task(kept.run())
-    letters = DeadLetters(kept, consumer="persister", partitions=1)
-    poison = [Poison(record(b"k", b"v", []), "why")]
-    with pytest.raises(KafkaError, match="a dead letter cannot be written: OutOfOrderSequenceNumber"):
+    async with in_background(kept.run()):
+        letters = DeadLetters(kept, consumer="persister", partitions=1)
+        poison = [Poison(record(b"k", b"v", []), "why")]
+        with pytest.raises(KafkaError, match="a dead letter cannot be written: OutOfOrderSequenceNumber"):
+            await letters.write(poison)
+        facts = {one.message: one.facts for one in caplog.records}  # type: ignore[attr-defined]
+        whose = {"topic": "chat.messages", "partition": 3, "offset": 17}
+        assert facts["a dead letter cannot be written"] == {**whose, "error": repr(error)}
+        assert facts["a producer failed for good and is replaced"]["topic"] == topics.DEAD_LETTERS
         await letters.write(poison)
-    facts = {one.message: one.facts for one in caplog.records}  # type: ignore[attr-defined]
-    whose = {"topic": "chat.messages", "partition": 3, "offset": 17}
-    assert facts["a dead letter cannot be written"] == {**whose, "error": repr(error)}
-    assert facts["a producer failed for good and is replaced"]["topic"] == topics.DEAD_LETTERS
-    await letters.write(poison)
-    assert (dead.keys, alive.keys) == ([], [b"k"])
-    running.cancel()
-    await asyncio.wait({running})
+        assert (dead.keys, alive.keys) == ([], [b"k"])

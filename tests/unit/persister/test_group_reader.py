@@ -30,12 +30,7 @@ class Consumer:
 
 
 @pytest.mark.parametrize(
-    ("ends", "committed"),
-    [
-        ({KEPT: 5}, [{KEPT: 5}]),
-        ({KEPT: 5, TAKEN: 7}, [{KEPT: 5}]),
-        ({TAKEN: 7}, []),
-    ],
+    ("ends", "committed"), [({KEPT: 5}, [{KEPT: 5}]), ({KEPT: 5, TAKEN: 7}, [{KEPT: 5}]), ({TAKEN: 7}, [])]
 )
 async def test_only_what_the_group_has_left_us_is_committed(
     ends: dict[TopicPartition, int], committed: list[dict[TopicPartition, int]]

@@ -11,8 +11,10 @@ from persister.handover import Handover
 from runtime import metrics
 from schemas import topics
 from schemas.log_records import Encoded
+from tests.counting import counting
 from tests.records import consumed
 from tests.unit.persister import records as make
+from tests.waiting import passes
 
 TP = TopicPartition(topics.MESSAGES, 0)
 
@@ -48,8 +50,7 @@ async def test_a_full_batch_makes_the_reader_wait() -> None:
     between = handover(3)
     adding = asyncio.create_task(between.add(0, TP, log_of(5)))
     waiting = asyncio.create_task(between.wait_while_full())
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await passes()
     assert not adding.done()
     assert between.open.records == 3
     assert ids(await between.take()) == ["m0", "m1", "m2"]
@@ -62,8 +63,7 @@ async def test_a_batch_that_is_not_full_waits_until_it_is_due() -> None:
     between = Handover(Limits(3, 10**9, 3600.0), clock=lambda: now)
     await between.add(0, TP, log_of(2))
     taking = asyncio.create_task(between.take())
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await passes()
     assert not taking.done()
     await between.add(0, TP, log_of(1, first=2))
     assert ids(await taking) == ["m0", "m1", "m2"]
@@ -107,20 +107,18 @@ async def test_what_is_dropped_while_the_writer_is_being_woken_leaves_no_batch_o
 
 async def test_a_bad_record_that_is_read_again_is_counted_once() -> None:
     """One whose letter cannot be written is read again every few seconds."""
-    bad, between = metrics.BAD_RECORDS.labels(topic=topics.MESSAGES)._value, handover(10)
-    before = bad.get()
+    bad, between = counting(metrics.BAD_RECORDS.labels(topic=topics.MESSAGES)), handover(10)
     unreadable = Encoded(b"g1", b"?", [])
     for epoch in range(3):
         between.renew(epoch)
         await between.add(epoch, TP, [consumed(topics.MESSAGES, unreadable, offset=n) for n in (4, 5)])
-    assert bad.get() == before + 2
+    assert bad() == 2
 
 
 async def test_a_reader_that_waited_drops_the_rest_when_the_epoch_ends() -> None:
     between = handover(2)
     adding = asyncio.create_task(between.add(0, TP, log_of(5)))
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await passes()
     between.renew(1)
     await adding
     assert between.open.records == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from persister import outage as module
 from persister.outage import FIRST_PAUSE_S, NoLongerOursError, Outage, pause_s
 from runtime.mongo import StoreUnavailable
+from tests.waiting import in_background, passes
 
 
 class Flaky:
@@ -82,10 +84,14 @@ async def test_what_nobody_wants_any_more_is_given_up_and_is_no_fault() -> None:
     assert outage.fault() is None
 
 
-async def test_an_outage_that_is_over_is_no_part_of_the_next_one() -> None:
+@pytest.mark.parametrize("is_left_to_others", [False, True])
+async def test_an_outage_that_is_over_or_left_to_others_is_no_part_of_the_next_one(
+    is_left_to_others: bool,
+) -> None:
     now = 0.0
     outage = Outage(longest_pause_s=0.0, clock=lambda: now)
-    await outage.outlast("test", Flaky(3, outage))
+    with pytest.raises(NoLongerOursError) if is_left_to_others else nullcontext():
+        await outage.outlast("test", Flaky(3, outage), wanted=lambda: not is_left_to_others)
     now = 100.0
     once_more = Flaky(1, outage)
     await outage.outlast("test", once_more)
@@ -117,8 +123,7 @@ async def test_a_wait_that_is_begun_anew_goes_on_with_the_outage_it_was_in() -> 
     for lasted in (0.0, 100.0):
         now = lasted
         waiting = asyncio.create_task(outage.outlast("test", Flaky(10**9, outage)))
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await passes()
         assert outage.lasts_s() == lasted
         waiting.cancel()
         await asyncio.wait({waiting})
@@ -127,25 +132,11 @@ async def test_a_wait_that_is_begun_anew_goes_on_with_the_outage_it_was_in() -> 
 
 async def test_a_store_that_has_just_taken_something_has_been_away_for_no_time_whatever_else_waits() -> None:
     outage = Outage(longest_pause_s=60.0, clock=lambda: 5.0)
-    waiting = asyncio.create_task(outage.outlast("one", Flaky(10**9, outage)))
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert await outage.outlast("another", Flaky(0, outage)) == "done"
-    assert outage.fault(), "one waits all the same"
-    assert outage.lasts_s() == 0
-    waiting.cancel()
-    await asyncio.wait({waiting})
-
-
-async def test_an_outage_that_was_left_to_others_is_not_gone_on_with() -> None:
-    now = 0.0
-    outage = Outage(longest_pause_s=0.0, clock=lambda: now)
-    with pytest.raises(NoLongerOursError):
-        await outage.outlast("test", Flaky(1, outage), wanted=lambda: False)
-    now = 100.0
-    once_more = Flaky(1, outage)
-    await outage.outlast("test", once_more)
-    assert once_more.ages_s == [0.0, 0.0]
+    async with in_background(outage.outlast("one", Flaky(10**9, outage))):
+        await passes()
+        assert await outage.outlast("another", Flaky(0, outage)) == "done"
+        assert outage.fault(), "one waits all the same"
+        assert outage.lasts_s() == 0
 
 
 async def test_other_errors_are_not_taken_for_an_outage() -> None:
@@ -159,8 +150,7 @@ async def test_other_errors_are_not_taken_for_an_outage() -> None:
 async def test_a_cancelled_wait_ends_and_leaves_no_fault() -> None:
     outage = Outage(longest_pause_s=60.0)
     waiting = asyncio.create_task(outage.outlast("test", Flaky(10**9, outage)))
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await passes()
     assert outage.fault()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -22,7 +22,7 @@ from schemas import documents, topics
 from tests.records import consumed
 from tests.unit.persister import records as make
 from tests.unit.persister.model_store import ModelStore
-from tests.waiting import eventually
+from tests.waiting import eventually, in_background
 
 TP, QUIET = TopicPartition(topics.MESSAGES, 0), TopicPartition(topics.MESSAGES, 1)
 
@@ -110,13 +110,11 @@ async def test_readiness_says_what_keeps_a_persister_out_of_the_group(
 
     settings, store = PersisterSettings(log_dir=""), ModelStore()
     pipeline = Pipeline(settings, store, Writer(), Outage(0.0), new_reader=Refused)  # type: ignore[arg-type]
-    running = asyncio.create_task(pipeline.run())
-    said = "not in the consumer group: InvalidSessionTimeoutError()"
-    await eventually("it is said", lambda: pipeline.fault() == said)
-    refused = False
-    await eventually("it is let in", lambda: pipeline.fault() is None)
-    running.cancel()
-    await asyncio.wait({running})
+    async with in_background(pipeline.run()):
+        said = "not in the consumer group: InvalidSessionTimeoutError()"
+        await eventually("it is said", lambda: pipeline.fault() == said)
+        refused = False
+        await eventually("it is let in", lambda: pipeline.fault() is None)
 
 
 async def test_where_reading_begins_counts_as_reached_though_no_record_comes() -> None:
@@ -128,13 +126,12 @@ async def test_where_reading_begins_counts_as_reached_though_no_record_comes() -
     store = ModelStore()
     settings = PersisterSettings(log_dir="")
     pipeline = Pipeline(settings, store, Writer(), Outage(0.0), new_reader=new_reader)  # type: ignore[arg-type]
-    running = asyncio.create_task(pipeline.run())
-    quiet = documents.progress_key(QUIET.topic, QUIET.partition)
-    await eventually(
-        "the store knows it", lambda: store.documents(documents.PROGRESS).get(quiet, {}).get("next") == 500
-    )
-    running.cancel()
-    await asyncio.wait({running})
+    async with in_background(pipeline.run()):
+        quiet = documents.progress_key(QUIET.topic, QUIET.partition)
+        await eventually(
+            "the store knows it",
+            lambda: store.documents(documents.PROGRESS).get(quiet, {}).get("next") == 500,
+        )
 
 
 def age() -> float | None:
@@ -162,13 +159,11 @@ async def test_who_waits_for_kafka_stores_nothing_from_its_start_on(monkeypatch:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{nobody_listens}")
     settings = PersisterSettings(log_dir="", ops_port=0)
     service = Service("persister", settings)
-    starting = asyncio.create_task(start(service, settings))
-    await eventually("it waits", lambda: "waiting for" in service.health.faults(readiness=True))
-    age_then = age()
-    assert age_then is not None
-    await eventually("it has waited longer", lambda: (age() or 0) > age_then > 0)
-    starting.cancel()
-    await asyncio.wait({starting})
+    async with in_background(start(service, settings)):
+        await eventually("it waits", lambda: "waiting for" in service.health.faults(readiness=True))
+        age_then = age()
+        assert age_then is not None
+        await eventually("it has waited longer", lambda: (age() or 0) > age_then > 0)
     await service.resources.aclose()
 
 
@@ -194,18 +189,19 @@ async def test_who_is_cut_off_from_the_log_may_lack_as_much(monkeypatch: pytest.
     assert age() == 0, "a rebalance takes a moment"
     now = 100.0
     assert age() == 100, "it never had a part in the group"
-    running = asyncio.create_task(pipeline.run())
-    await eventually("it runs", lambda: len(readers) == 2)
-    await looked()
-    assert age() == 0
-    for in_group, starts, ends in ((False, {TP: 0}, {TP: (0, 0)}), (True, {TP: 0, QUIET: 0}, {TP: (0, 0)})):
-        readers[-1].in_group, readers[-1].starts, readers[-1].ends = in_group, starts, ends
+    async with in_background(pipeline.run()):
+        await eventually("it runs", lambda: len(readers) == 2)
         await looked()
-        now += 50
-        await looked()
-        assert age() == 50
-        readers[-1].in_group, readers[-1].starts, readers[-1].ends = True, {}, {}
-        await looked()
-        assert age() == 0, "who was given no partitions lacks nothing"
-    running.cancel()
-    await asyncio.wait({running})
+        assert age() == 0
+        for in_group, starts, ends in (
+            (False, {TP: 0}, {TP: (0, 0)}),
+            (True, {TP: 0, QUIET: 0}, {TP: (0, 0)}),
+        ):
+            readers[-1].in_group, readers[-1].starts, readers[-1].ends = in_group, starts, ends
+            await looked()
+            now += 50
+            await looked()
+            assert age() == 50
+            readers[-1].in_group, readers[-1].starts, readers[-1].ends = True, {}, {}
+            await looked()
+            assert age() == 0, "who was given no partitions lacks nothing"

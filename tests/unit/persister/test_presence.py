@@ -67,16 +67,12 @@ async def write(store: ModelStore, log: list[ConsumerRecord]) -> None:
         ([(True, "A1"), (True, "B3"), (False, "A1"), (False, "B3")], False),
     ],
 )
-@pytest.mark.parametrize("size_of_first", [1, 99])
-@pytest.mark.parametrize("size_of_others", [1, 99])
 async def test_a_departure_counts_only_where_its_process_of_an_edge_was_the_last_to_say_online(
-    steps: list[Said], online: bool, size_of_first: int, size_of_others: int
+    steps: list[Said], online: bool
 ) -> None:
-    store, log = ModelStore(), log_of(steps)
-    first, others = log[:size_of_first], log[size_of_first:]
-    await write(store, first)
-    for n in range(0, len(others), size_of_others):
-        await write(store, others[n : n + size_of_others])
+    store = ModelStore()
+    for record in log_of(steps):
+        await write(store, [record])
     assert store.documents(documents.USERS)[UP]["online"] is online
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +13,7 @@ from aiohttp.web_log import AccessLogger
 
 from runtime import access_log, logs
 from runtime.access_log import MAX_FIELD_CHARS, AccessLog
-from runtime.service import Service, running
-from runtime.settings import ServiceSettings
+from tests.unit.served import served
 
 APACHE_COMBINED = '%a - - %t "%r" %s %b "%{Referer}i" "%{User-Agent}i"'
 
@@ -27,6 +27,12 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
+
+
+def kept_of(logger: logging.Logger) -> Lines:
+    """Return what keeps the logger's lines from now on."""
+    logger.addHandler(kept := Lines())
+    return kept
 
 
 @pytest.fixture
@@ -45,19 +51,23 @@ REQUESTS: list[tuple[str, str, dict[str, str]]] = [
 ]
 
 
+@pytest.fixture(params=[("UTC", "14/Nov/2023:22:13:20 +0000"), ("HERE-13:45", "15/Nov/2023:11:58:20 +1345")])
+def moment(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What the clock shows in a zone, as a line has it."""
+    zone, shown = request.param
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", zone)
+        patch.setattr(time, "time", lambda: 1_700_000_000.4)
+        time.tzset()
+        yield shown
+    time.tzset()
+
+
 @pytest.mark.parametrize(("method", "path", "headers"), REQUESTS)
 async def test_a_line_is_what_aiohttps_own_logger_writes(
-    logger: logging.Logger,
-    monkeypatch: pytest.MonkeyPatch,
-    method: str,
-    path: str,
-    headers: dict[str, str],
+    logger: logging.Logger, moment: str, method: str, path: str, headers: dict[str, str]
 ) -> None:
-    kept = Lines()
-    logger.addHandler(kept)
-    monkeypatch.setenv("TZ", "UTC")
-    moment = 1_700_000_000.4
-    monkeypatch.setattr("time.time", lambda: moment)
+    kept = kept_of(logger)
     request = make_mocked_request(method, path, headers=headers)
     response: Any = web.Response(status=201)
     response._body_length = 17
@@ -68,7 +78,7 @@ async def test_a_line_is_what_aiohttps_own_logger_writes(
     ours, theirs = (line.partition("[") for line in kept.lines)
     assert ours[0] == theirs[0]
     assert ours[2].partition("]")[2] == theirs[2].partition("]")[2]
-    assert ours[2].startswith("14/Nov/2023:22:13:20 +0000]")
+    assert ours[2].startswith(f"{moment}]")
 
 
 @pytest.mark.parametrize("header", ["User-Agent", "Referer"])
@@ -78,8 +88,7 @@ async def test_a_line_is_what_aiohttps_own_logger_writes(
 async def test_what_a_client_sends_ends_neither_its_field_nor_the_line(
     logger: logging.Logger, header: str, sent: str
 ) -> None:
-    kept = Lines()
-    logger.addHandler(kept)
+    kept = kept_of(logger)
     log = AccessLog(logger)
     log.logger_class()(logger, "").log(
         make_mocked_request("GET", "/", headers={header: sent}), web.Response(status=201), 0.25
@@ -93,8 +102,7 @@ async def test_what_a_client_sends_ends_neither_its_field_nor_the_line(
 
 
 async def test_a_path_ends_neither_its_field_nor_the_line(logger: logging.Logger) -> None:
-    kept = Lines()
-    logger.addHandler(kept)
+    kept = kept_of(logger)
     log = AccessLog(logger)
     log.add(make_mocked_request("GET", '/x"\x1b[31m\udce9\\'), web.Response(status=201), 0.25)
     log.write()
@@ -102,8 +110,7 @@ async def test_a_path_ends_neither_its_field_nor_the_line(logger: logging.Logger
 
 
 async def test_what_can_be_written_only_escaped_makes_no_long_line(logger: logging.Logger) -> None:
-    kept = Lines()
-    logger.addHandler(kept)
+    kept = kept_of(logger)
     log = AccessLog(logger)
     path, field = "/" + "\udcff" * 8_000, "\x85" * 8_000
     request = make_mocked_request("GET", path, headers={"User-Agent": field, "Referer": field})
@@ -115,8 +122,7 @@ async def test_what_can_be_written_only_escaped_makes_no_long_line(logger: loggi
 async def test_lines_are_written_together_and_early_when_they_are_many(
     logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Lines()
-    logger.addHandler(kept)
+    kept = kept_of(logger)
     monkeypatch.setattr(access_log, "MAX_LINES", 3)
     log = AccessLog(logger)
     request, response = make_mocked_request("GET", "/"), web.Response()
@@ -129,8 +135,7 @@ async def test_lines_are_written_together_and_early_when_they_are_many(
 
 
 async def test_each_line_is_a_record_where_there_is_no_file(logger: logging.Logger) -> None:
-    kept = Lines()
-    logger.addHandler(kept)
+    kept = kept_of(logger)
     logger.propagate = True
     log = AccessLog(logger)
     for _ in range(3):
@@ -140,18 +145,15 @@ async def test_each_line_is_a_record_where_there_is_no_file(logger: logging.Logg
 
 
 async def test_a_service_that_stops_leaves_no_request_unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOG_DIR", "")
     monkeypatch.setattr(access_log, "WRITE_EVERY_S", 3600)
     kept, requests = Lines(), logging.getLogger(logs.ACCESS_LOG)
     monkeypatch.setattr(requests, "handlers", [kept])
     monkeypatch.setattr(requests, "level", logging.INFO)
-
-    async def start(service: Service) -> None:
-        port = await service.serve(web.Application(), "127.0.0.1", 0)
-        async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/nothing") as answer:
-            assert answer.status == 404
-
-    async with running(Service("test", ServiceSettings(ops_port=0)), start):
-        pass
+    async with (
+        served(web.Application()) as port,
+        ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/nothing") as answer,
+    ):
+        assert answer.status == 404
     (line,) = kept.lines
     assert '"GET /nothing HTTP/1.1" 404' in line

@@ -10,6 +10,7 @@ from runtime.assignments import Assignments
 from schemas import topics
 from schemas.assignments import Shard, TableAssigned
 from schemas.up_number import CIRCLE
+from tests.counting import counting
 from tests.unit.dispatcher.records import record
 from tests.unit.dispatcher.reports import report
 
@@ -35,13 +36,12 @@ def test_the_newest_by_epoch_and_version_wins_in_whatever_order_they_stand(
 
 
 def test_a_record_that_is_no_table_changes_nothing_and_is_counted() -> None:
-    bad = metrics.BAD_RECORDS.labels(topic=topics.ASSIGNMENTS)._value
-    assignments, before = Assignments(), bad.get()
+    assignments, bad = Assignments(), counting(metrics.BAD_RECORDS.labels(topic=topics.ASSIGNMENTS))
     no_table = record(report("a"), topic=topics.ASSIGNMENTS)
     tombstone = replace(record(table(1, 9)), value=None)
     assignments.take(0, [tombstone, record(table(1, 1)), tombstone, no_table, record(table(1, 2))])
     assert assignments.table == table(1, 2)
-    assert bad.get() == before + 1
+    assert bad() == 1
 
 
 def test_operators_see_when_the_newest_table_was_published() -> None:

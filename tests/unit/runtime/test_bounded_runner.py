@@ -7,6 +7,7 @@ import asyncio
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -19,64 +20,57 @@ from runtime.service import Service, running
 from runtime.settings import ServiceSettings
 from schemas.client_events import MAX_TOKEN_CHARS
 from schemas.refusals import TABLE, ErrorAnswer, RefusalBody
+from tests.counting import counting
 from tests.unit.left_over import left_over
+from tests.unit.served import served
 from tests.waiting import eventually
 
 MOST = 10
 ASK = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 
 
-async def test_connections_past_the_bound_are_closed_until_others_have_gone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("LOG_DIR", "")
-    hits = metrics.LIMIT_HITS.labels(limit="open connections")._value
-    before = hits.get()
+async def is_served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    with suppress(ConnectionError):
+        writer.write(ASK)
+        return bool(await reader.readline())
+    return False
 
-    async def is_served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        with suppress(ConnectionError):
-            writer.write(ASK)
-            return bool(await reader.readline())
-        return False
 
-    async def start(service: Service) -> None:
-        port = await service.serve(web.Application(), "127.0.0.1", 0)
+async def test_connections_past_the_bound_are_closed_until_others_have_gone() -> None:
+    hits = counting(metrics.LIMIT_HITS.labels(limit="open connections"))
+    async with served(web.Application(), max_open_connections=MOST) as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST)]
         for reader, writer in held:
             assert await is_served(reader, writer)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert not await is_served(reader, writer)
         writer.close()
-        assert hits.get() == before + 1
+        assert hits() == 1
         held[0][1].close()
-
-        async def has_room() -> bool:
+        is_let_in = False
+        while not is_let_in:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            served = await is_served(reader, writer)
+            is_let_in = await is_served(reader, writer)
             writer.close()
-            return served
-
-        served: list[bool] = []
-        while not any(served):
-            served.append(await has_room())
         for _, writer in held:
             writer.close()
-
-    settings = ServiceSettings(ops_port=0, max_open_connections=MOST)
-    async with running(Service("test", settings), start) as service:
-        await eventually("all was tried", lambda: service.started or service.failure is not None)
-        assert service.failure is None
 
 
 RECEIVED_AHEAD = 262_144
 """What the kernel of a client takes that does not read; the test's is fixed, as it would grow."""
 
 
-async def test_of_what_a_client_does_not_read_the_kernel_takes_little(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def connected(port: int, received_ahead: int) -> socket.socket:
+    """Return a connection of a client whose kernel receives no more ahead."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, received_ahead)
+    connection.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    return connection
+
+
+async def test_of_what_a_client_does_not_read_the_kernel_takes_little() -> None:
     """Once a client has read fast, the kernel would take 4 MiB for it, beside the bounds of all services."""
-    monkeypatch.setenv("LOG_DIR", "")
     piece = b"x" * 16_000
     read = asyncio.Event()
     taken: list[int] = []
@@ -97,24 +91,16 @@ async def test_of_what_a_client_does_not_read_the_kernel_takes_little(
         request.transport.abort()
         return answer
 
-    async def start(service: Service) -> None:
-        app = web.Application()
-        app.router.add_get("/", write)
-        port = await service.serve(app, "127.0.0.1", 0)
-        connection = socket.socket()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_AHEAD)
-        connection.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    app = web.Application()
+    app.router.add_get("/", write)
+    async with served(app) as port:
+        connection = await connected(port, RECEIVED_AHEAD)
         reader, writer = await asyncio.open_connection(sock=connection, limit=1)
         writer.write(ASK)
         await reader.readexactly(500 * len(piece))
         read.set()
         await eventually("nothing more is taken", lambda: bool(taken))
         writer.close()
-
-    async with running(Service("test", ServiceSettings(ops_port=0)), start) as service:
-        await eventually("all was tried", lambda: service.started or service.failure is not None)
-        assert service.failure is None
     assert taken[0] < 4 * RECEIVED_AHEAD
 
 
@@ -123,28 +109,18 @@ async def test_of_what_a_client_does_not_read_the_kernel_takes_little(
 async def test_an_answer_that_is_not_read_ends_its_connection_in_time(
     size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOG_DIR", "")
     monkeypatch.setattr(bounded_runner, "UNREAD_WITHIN_S", 0.5)
-    hits = metrics.LIMIT_HITS.labels(limit="stalled connections")._value
-    before = hits.get()
+    hits = counting(metrics.LIMIT_HITS.labels(limit="stalled connections"))
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=b"x" * size)
 
-    async def start(service: Service) -> None:
-        app = web.Application()
-        app.router.add_get("/", answer)
-        port = await service.serve(app, "127.0.0.1", 0)
-        with socket.socket() as connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
-            connection.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    app = web.Application()
+    app.router.add_get("/", answer)
+    async with served(app) as port:
+        with await connected(port, 2_048) as connection:
             connection.send(ASK)
-            await eventually("it is ended", lambda: hits.get() == before + 1)
-
-    async with running(Service("test", ServiceSettings(ops_port=0)), start) as service:
-        await eventually("all was tried", lambda: service.started or service.failure is not None)
-        assert service.failure is None
+            await eventually("it is ended", lambda: hits() == 1)
 
 
 @pytest.mark.parametrize(
@@ -152,9 +128,8 @@ async def test_an_answer_that_is_not_read_ends_its_connection_in_time(
     [("GET", True, False), ("HEAD", True, False), ("POST", True, True), ("GET", False, True)],
 )
 async def test_a_read_ends_where_its_client_has_gone_and_a_write_never(
-    method: str, ends_reads: bool, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+    method: str, ends_reads: bool, goes_on: bool
 ) -> None:
-    monkeypatch.setenv("LOG_DIR", "")
     gone, asked, ended = asyncio.Event(), list[web.Request](), list[str]()
 
     async def handle(request: web.Request) -> web.Response:
@@ -167,34 +142,26 @@ async def test_a_read_ends_where_its_client_has_gone_and_a_write_never(
         ended.append("whole")
         return web.Response()
 
-    async def start(service: Service) -> None:
-        app = web.Application()
-        app.router.add_route("*", "/", handle)
-        if ends_reads:
-            app[ENDS_READS] = True
-        port = await service.serve(app, "127.0.0.1", 0)
+    app = web.Application()
+    app.router.add_route("*", "/", handle)
+    if ends_reads:
+        app[ENDS_READS] = True
+    async with served(app) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(ASK.replace(b"GET", method.encode()))
         await eventually("it has begun", lambda: bool(asked))
         writer.transport.abort()
         await eventually("the client is gone", lambda: asked[0].transport is None)
         gone.set()
-
-    async with running(Service("test", ServiceSettings(ops_port=0)), start) as service:
-        await eventually("it has ended", lambda: bool(ended) or service.failure is not None)
-        assert service.failure is None
+        await eventually("it has ended", lambda: bool(ended))
     assert ended == ["whole" if goes_on else "cancelled"]
 
 
-async def test_a_read_that_is_under_way_when_the_service_stops_is_answered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("LOG_DIR", "")
-    asked = list[web.Request]()
-    client = list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]()
+async def test_a_read_that_is_under_way_when_the_service_stops_is_answered() -> None:
+    asked = asyncio.Event()
 
-    async def handle(request: web.Request) -> web.Response:
-        asked.append(request)
+    async def handle(_request: web.Request) -> web.Response:
+        asked.set()
         await made.stopping.wait()
         return web.Response(text="whole")
 
@@ -202,14 +169,14 @@ async def test_a_read_that_is_under_way_when_the_service_stops_is_answered(
         app = web.Application()
         app.router.add_get("/", handle)
         app[ENDS_READS] = True
-        port = await service.serve(app, "127.0.0.1", 0)
-        client.append(await asyncio.open_connection("127.0.0.1", port))
-        client[0][1].write(ASK)
+        ports.append(await service.serve(app, "127.0.0.1", 0))
 
-    made = Service("test", ServiceSettings(ops_port=0))
+    made, ports = Service("test", ServiceSettings(ops_port=0, log_dir="")), list[int]()
     async with running(made, start):
-        await eventually("it is asked", lambda: bool(asked))
-    reader, writer = client[0]
+        await eventually("it serves", lambda: bool(ports))
+        reader, writer = await asyncio.open_connection("127.0.0.1", ports[0])
+        writer.write(ASK)
+        await asked.wait()
     assert (await reader.read()).endswith(b"whole")
     writer.close()
 
@@ -219,16 +186,9 @@ HEAD = ASK.removesuffix(b"\r\n")
 
 async def answer_to(sent: bytes, monkeypatch: pytest.MonkeyPatch, *, idle_s: float = 60.0) -> bytes:
     """Return all that a port answers until it closes the connection."""
-    monkeypatch.setenv("LOG_DIR", "")
     monkeypatch.setattr(service, "IDLE_CONNECTION_S", idle_s)
-    ports: list[int] = []
-
-    async def start(made: Service) -> None:
-        ports.append(await made.serve(web.Application(), "127.0.0.1", 0))
-
-    async with running(Service("test", ServiceSettings(ops_port=0)), start):
-        await eventually("it serves", lambda: bool(ports))
-        reader, writer = await asyncio.open_connection("127.0.0.1", ports[0])
+    async with served(web.Application()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
         answer = await reader.read()
         writer.close()
@@ -277,27 +237,20 @@ async def test_what_cannot_be_read_is_let_go_at_once(monkeypatch: pytest.MonkeyP
         assert not unread()
 
 
-async def test_what_cannot_be_read_and_is_never_answered_is_let_go_with_its_connection(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_what_cannot_be_read_and_is_never_answered_is_let_go_with_its_connection() -> None:
     """Behind a request that is still being answered."""
-    monkeypatch.setenv("LOG_DIR", "")
-    asked, ports = asyncio.Event(), list[int]()
+    asked = asyncio.Event()
 
     async def wait(request: web.Request) -> web.Response:
         asked.set()
         await eventually("its client has gone", lambda: request.transport is None)
         return web.Response()
 
-    async def start(made: Service) -> None:
-        app = web.Application()
-        app.router.add_get("/", wait)
-        ports.append(await made.serve(app, "127.0.0.1", 0))
-
+    app = web.Application()
+    app.router.add_get("/", wait)
     with left_over(_ErrInfo) as unread:
-        async with running(Service("test", ServiceSettings(ops_port=0)), start):
-            await eventually("it serves", lambda: bool(ports))
-            _, writer = await asyncio.open_connection("127.0.0.1", ports[0])
+        async with served(app) as port:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             await asked.wait()
             writer.write(b"SECRET\r\n\r\n" + b"x" * 100_000)
@@ -306,10 +259,10 @@ async def test_what_cannot_be_read_and_is_never_answered_is_let_go_with_its_conn
             await eventually("it is let go", lambda: not unread())
 
 
-def head_hits() -> dict[str, float]:
-    return {
-        limit: metrics.LIMIT_HITS.labels(limit=limit)._value.get() for limit in ("long heads", "slow heads")
-    }
+def head_hits() -> Callable[[], tuple[float, float]]:
+    """Count the heads that are too long, and those that do not end in time."""
+    long, slow = (counting(metrics.LIMIT_HITS.labels(limit=f"{how} heads")) for how in ("long", "slow"))
+    return lambda: (long(), slow())
 
 
 @pytest.mark.parametrize(
@@ -324,10 +277,10 @@ def head_hits() -> dict[str, float]:
 async def test_a_head_that_is_too_long_is_answered_and_counted(
     head: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = head_hits()
+    hits = head_hits()
     refused = refusal_in(await answer_to(head, monkeypatch))
     assert refused.code == "too_large"
-    assert head_hits() == {**before, "long heads": before["long heads"] + 1}
+    assert hits() == (1, 0)
 
 
 async def test_the_longest_token_that_is_looked_at_fits_into_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,15 +299,15 @@ def test_a_proxy_closes_a_connection_that_is_idle_before_we_do(proxy: str, idle_
 async def test_a_first_head_that_does_not_end_in_time_closes_the_connection_and_is_counted(
     begun: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = head_hits()
+    hits = head_hits()
     assert await answer_to(begun, monkeypatch, idle_s=0.1) == b""
-    assert head_hits() == {**before, "slow heads": before["slow heads"] + 1}
+    assert hits() == (0, 1)
 
 
 @pytest.mark.parametrize(("sent", "status"), [(ASK, b" 404 "), (b"\x16\x03\x01\r\n\r\n", b" 400 ")])
 async def test_neither_who_has_been_served_nor_who_speaks_no_http_reaches_a_bound_of_heads(
     sent: bytes, status: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = head_hits()
+    hits = head_hits()
     assert status in await answer_to(sent, monkeypatch, idle_s=2.0)
-    assert head_hits() == before
+    assert hits() == (0, 0)

@@ -65,6 +65,11 @@ def use(monkeypatch: pytest.MonkeyPatch, admin: Admin) -> None:
     monkeypatch.setattr(kafka_topics, "new_admin", lambda _: admin)
 
 
+def try_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (kafka, kafka_topics):
+        monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
+
+
 async def test_what_is_missing_is_made_with_the_deployment_s_number_of_partitions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -91,8 +96,7 @@ async def test_the_topics_of_a_later_generation_are_never_made_here(
 
 
 async def test_a_broker_that_dies_meanwhile_is_outlived(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (kafka, kafka_topics):
-        monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
+    try_again_at_once(monkeypatch)
     admin = Admin({})
     admin.away = [NodeNotReadyError(), RequestTimedOutError(), ConnectionResetError()]
     use(monkeypatch, admin)
@@ -124,8 +128,7 @@ async def test_brokers_that_are_told_of_and_not_reached_are_waited_for_and_named
             return await super().list_topics()
 
     said: list[str | None] = []
-    for module in (kafka, kafka_topics):
-        monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
+    try_again_at_once(monkeypatch)
     admin = Misled({topics.MESSAGES: 12})
     admin.away = [NodeNotReadyError()]
     use(monkeypatch, admin)
@@ -164,8 +167,7 @@ async def test_readiness_says_that_kafka_is_waited_for_and_why(monkeypatch: pyte
                 raise KafkaConnectionError("of 10.0.0.1, which is nobody's business")
 
     said: list[str | None] = []
-    for module in (kafka, kafka_topics):
-        monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
+    try_again_at_once(monkeypatch)
     use(monkeypatch, Away({}))
     await ensure_topics(SETTINGS, [topics.MESSAGES])
     assert said == ["Kafka: not there yet", *["Kafka: KafkaConnectionError"] * 2]

@@ -20,7 +20,9 @@ from edge_server.message_writer import MessageWriter, Outgoing
 from runtime import kafka, metrics
 from runtime.kafka import METADATA_AT_ONCE, METADATA_PER_S, KeptProducer, new_producer
 from runtime.settings import KafkaSettings
-from tests.unit.edge_server.producers import Producer, passes
+from tests.counting import counting
+from tests.unit.edge_server.producers import Producer
+from tests.waiting import in_background, passes
 
 FOR_GOOD = [
     ProducerFenced(),
@@ -55,13 +57,11 @@ async def kept(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[KeptProdu
 
     monkeypatch.setattr(kafka, "new_producer", make)
     producer = KeptProducer(KafkaSettings())
-    running = asyncio.create_task(producer.run())
-    await producer.ready()
-    yield producer, made
-    for one in made:
-        one.may_stop.set()
-    running.cancel()
-    await asyncio.wait({running})
+    async with in_background(producer.run()):
+        await producer.ready()
+        yield producer, made
+        for one in made:
+            one.may_stop.set()
 
 
 async def send(producer: KeptProducer) -> "asyncio.Future[Any]":
@@ -70,20 +70,16 @@ async def send(producer: KeptProducer) -> "asyncio.Future[Any]":
     return await producer.send_batch(batch, "chat.messages", partition=0)
 
 
-def rebuilds() -> float:
-    return float(metrics.PRODUCER_REBUILDS._value.get())
-
-
 @pytest.mark.parametrize("error", FOR_GOOD, ids=repr)
 async def test_one_that_failed_for_good_by_an_answer_is_replaced_and_counted(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with kept(monkeypatch) as (producer, made):
-        before = rebuilds()
+        rebuilds = counting(metrics.PRODUCER_REBUILDS)
         (await send(producer)).set_exception(error)
         made[0].may_stop.set()
         await passes()
-        assert (len(made), rebuilds() - before) == (2, 1)
+        assert (len(made), rebuilds()) == (2, 1)
         await send(producer)
         assert len(made[1].sent) == 1
 
@@ -159,7 +155,7 @@ async def test_what_waited_behind_a_failed_batch_goes_through_the_next_producer_
         assert failed == messages[:1]
         assert (len(made), len(made[0].sent)) == (1, 1)
         made[0].may_stop.set()
-        await passes(10)
+        await passes()
         assert [sent.values for sent in made[1].sent] == [[b"1", b"2"]]
         writer.put(messages[3])
         made[1].sent[0].written(0)

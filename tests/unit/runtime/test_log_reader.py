@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,7 @@ from runtime.settings import KafkaSettings, ServiceSettings
 from schemas import topics
 from schemas.log_records import MemberJoined
 from tests.unit.dispatcher.records import record
+from tests.waiting import in_background
 
 IDLE, BUSY = TopicPartition(topics.MESSAGES, 0), TopicPartition(topics.MESSAGES, 1)
 JOINED = MemberJoined(group="group", up="up201906045")
@@ -123,14 +125,6 @@ async def test_a_record_that_is_not_read_from_one_check_to_the_next_is_a_stall()
         await reader.check()
 
 
-async def test_a_reader_that_is_behind_and_moves_has_not_stalled() -> None:
-    reader = Reader()
-    for position in range(50, 60):
-        reader.consumer.ends[BUSY] = 2 * position
-        reader.consumer.positions[BUSY] = position
-        await reader.check()
-
-
 async def test_a_partition_that_waits_its_turn_while_others_are_far_behind_has_not_stalled() -> None:
     """A fetch holds only so much: a start with many records and little CPU takes long to get to the last."""
     reader = Reader()
@@ -149,38 +143,40 @@ async def test_where_the_log_ends_is_not_known_while_kafka_does_not_say_it_anew(
     await reader.check()
     assert reader.ends == {0: 100, 1: 50}
     reader.consumer.answers.clear()
-    checking = asyncio.create_task(reader.check())
-    await asyncio.sleep(0)
-    assert reader.ends == {}
-    checking.cancel()
-    await asyncio.wait({checking})
+    async with in_background(reader.check()):
+        await asyncio.sleep(0)
+        assert reader.ends == {}
 
 
 async def test_where_the_log_ends_is_not_known_before_a_new_consumer_has_asked() -> None:
     reader = Reader()
     await reader.check()
     reader.consumer.answers.clear()
-    running = asyncio.create_task(reader.run())
-    await asyncio.sleep(0)
-    assert reader.ends == {}
-    running.cancel()
-    await asyncio.wait({running})
+    async with in_background(reader.run()):
+        await asyncio.sleep(0)
+        assert reader.ends == {}
+
+
+@asynccontextmanager
+async def reading(reader: Reader) -> AsyncIterator[None]:
+    """Read for the length of the block, with nothing to be found out about the progress."""
+    async with (
+        in_background(asyncio.Event().wait()) as watching,
+        in_background(reader._read(reader.consumer, watching)),
+    ):
+        yield
 
 
 async def test_nothing_is_fetched_while_a_reader_rests_from_many_fetches() -> None:
     """What is written meanwhile comes with the next fetch: one that is made before it would come without."""
     reader = Reader()
-    watching = asyncio.create_task(asyncio.sleep(3600))
-    reading = asyncio.create_task(reader._read(reader.consumer, watching))
-    await reader.consumer.resting.wait()
-    made = reader.consumer.fetches
-    assert made >= FETCHES_AT_ONCE / MOST_REQUEST_COST, "where little is said nobody waits"
-    await reader.consumer.resumed.wait()
-    await reader.consumer.resting.wait()
-    assert reader.consumer.fetches > made
-    for task in (reading, watching):
-        task.cancel()
-    await asyncio.wait({reading, watching})
+    async with reading(reader):
+        await reader.consumer.resting.wait()
+        made = reader.consumer.fetches
+        assert made >= FETCHES_AT_ONCE / MOST_REQUEST_COST, "where little is said nobody waits"
+        await reader.consumer.resumed.wait()
+        await reader.consumer.resting.wait()
+        assert reader.consumer.fetches > made
 
 
 async def test_a_partition_without_a_leader_stalls_no_other_one() -> None:
@@ -244,19 +240,9 @@ async def test_a_new_consumer_has_yet_to_find_out_whether_a_part_is_silent() -> 
     await reader.check()
     assert reader._deaf_since is not None
     reader.consumer.answers.clear()
-    running = asyncio.create_task(reader.run())
-    await asyncio.sleep(0)
-    assert reader.deaf_s() == 0
-    running.cancel()
-    await asyncio.wait({running})
-
-
-async def test_a_reader_is_built_anew_where_no_partition_says_where_it_ends() -> None:
-    reader = Reader()
-    await reader.check()
-    reader.consumer.leaderless = {IDLE, BUSY}
-    with pytest.raises(KafkaError):
-        await reader.check()
+    async with in_background(reader.run()):
+        await asyncio.sleep(0)
+        assert reader.deaf_s() == 0
 
 
 async def test_a_new_consumer_goes_on_where_the_last_one_was_though_a_partition_has_no_leader() -> None:
@@ -271,12 +257,8 @@ async def test_a_new_consumer_goes_on_where_the_last_one_was_though_a_partition_
 async def test_what_is_fetched_is_handed_over_once_and_a_new_consumer_goes_on_after_it() -> None:
     reader = Reader()
     await reader._seek(reader.consumer)
-    watching = asyncio.create_task(asyncio.sleep(3600))
-    reading = asyncio.create_task(reader._read(reader.consumer, watching))
-    await reader.consumer.resting.wait()
-    reading.cancel()
-    watching.cancel()
-    await asyncio.wait({reading, watching})
+    async with reading(reader):
+        await reader.consumer.resting.wait()
     assert reader.taken == [(1, offset) for offset in range(1, reader.consumer.fetches + 1)]
     await reader._seek(reader.consumer)
     assert reader.consumer.positions == {IDLE: 0, BUSY: reader.consumer.fetches + 1}

@@ -7,6 +7,7 @@ import pytest
 from runtime import metrics, refusing
 from runtime.budgets import Budget
 from schemas.refusals import BAD_JSON, TABLE, ErrorAnswer, Refusal, Refused
+from tests.counting import counting
 
 
 @pytest.mark.parametrize("own_wait_s", [None, 250])
@@ -27,9 +28,8 @@ def test_strangers_do_not_fill_the_log(
 ) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(refusing, "_lines", Budget(0.001, 5))
-    refused = metrics.REFUSALS.labels(code=BAD_JSON.code)._value
-    before = refused.get()
+    refused = counting(metrics.REFUSALS.labels(code=BAD_JSON.code))
     for _ in range(20):
         refusing.answer(Refused(BAD_JSON))
     assert [record.getMessage() for record in caplog.records] == 5 * ["refused"]
-    assert refused.get() == before + 20
+    assert refused() == 20

@@ -1,6 +1,9 @@
 """A service starts, says when a part dies, ends when it can't go on, and always closes its parts."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -32,16 +35,26 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> ServiceSettings:
     return ServiceSettings(ops_port=0)
 
 
+@asynccontextmanager
+async def supervising(
+    part: Callable[[], Coroutine[Any, Any, None]], settings: ServiceSettings
+) -> AsyncIterator[Service]:
+    """Run a service of one part."""
+
+    async def start(service: Service) -> None:
+        service.supervise("part", part)
+
+    async with running(Service("test", settings), start) as service:
+        yield service
+
+
 async def test_a_part_that_dies_is_a_fault_of_the_health_and_is_started_again(
     settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(life, "WELL_AFTER_S", 0.01)
     part = DiesOnce()
 
-    async def start(service: Service) -> None:
-        service.supervise("part", part)
-
-    async with running(Service("test", settings), start) as service:
+    async with supervising(part, settings) as service:
         await eventually("a fault", lambda: "tasks" in service.health.faults())
         assert service.health.faults() == {"tasks": "part: ValueError"}
         await eventually("it runs again", lambda: part.runs == 2)
@@ -85,10 +98,7 @@ async def test_a_part_that_keeps_dying_ends_the_service(
     async def part() -> None:
         raise error
 
-    async def start(service: Service) -> None:
-        service.supervise("part", part)
-
-    async with running(Service("test", settings), start) as service:
+    async with supervising(part, settings) as service:
         await asyncio.wait_for(service.stopping.wait(), 60)
         assert service.failure is error
 
@@ -112,10 +122,7 @@ async def test_a_part_is_started_again_where_a_cancellation_leaks_after_a_failed
             raise asyncio.CancelledError
         await asyncio.Event().wait()
 
-    async def start(service: Service) -> None:
-        service.supervise("part", part)
-
-    async with running(Service("test", settings), start) as service:
+    async with supervising(part, settings) as service:
         await eventually("it runs again", lambda: runs == 2)
         assert service.failure is None
 

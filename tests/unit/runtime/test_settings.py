@@ -137,36 +137,48 @@ def test_brokers_are_hosts_and_ports(given: str, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("name", "given"),
+    ("kind", "name", "given"),
     [
-        *(("KAFKA_BOOTSTRAP_SERVERS", one) for one in ("", "a", "a:b", "a:1,", ":1", "a:65536", "a:1;b:2")),
-        *(("MONGODB_DATABASE", one) for one in ("", "a.b", "a b", "$a", "x" * 64)),
-        *(("MONGODB_URI", one) for one in ("", "store:27017", "http://me:secret@store", "mongodb:/store")),
-        ("SESSION_TIMEOUT_MS", "5999"),
+        *(
+            (PersisterSettings, "KAFKA_BOOTSTRAP_SERVERS", one)
+            for one in ("", "a", "a:b", "a:1,", ":1", "a:65536", "a:1;b:2")
+        ),
+        *((PersisterSettings, "MONGODB_DATABASE", one) for one in ("", "a.b", "a b", "$a", "x" * 64)),
+        *(
+            (PersisterSettings, "MONGODB_URI", one)
+            for one in ("", "store:27017", "http://me:secret@store", "mongodb:/store")
+        ),
+        (PersisterSettings, "SESSION_TIMEOUT_MS", "5999"),
+        (DispatcherSettings, "DISPATCHER_SESSION_TIMEOUT_MS", "5999"),
+        *((EdgeSettings, "TOKEN_LEEWAY_S", one) for one in ("-1", "301", "nan", "inf", "")),
+        *(
+            (EdgeSettings, "TOKEN_JWKS", one)
+            for one in (
+                *("http://id.example/keys", "HTTPS://id.example/keys"),
+                *("/no/such/file", ".", "{" + "k" * 300 + "}"),
+            )
+        ),
     ],
 )
-def test_what_leads_to_no_broker_and_no_database_is_said_before_anything_is_asked_there(
-    name: str, given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_what_no_service_can_use_is_said_by_the_setting_s_name_before_anything_else_is_done(
+    kind: type[ServiceSettings],
+    name: str,
+    given: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setenv("DISPATCHER_TOKEN", "only-for-tests-0123456789")
+    monkeypatch.setenv("TOKEN_SECRET", "x" * 32)
     monkeypatch.setenv(name, given)
     with pytest.raises(SystemExit):
-        load(PersisterSettings, "persister", [])
+        load(kind, "service", [])
     said = capsys.readouterr().err
-    assert said.startswith(f"persister: {name}: ")
+    assert said.startswith(f"service: {name}: ")
+    assert said.count("\n") == 1
     assert "secret" not in said
 
 
-@pytest.mark.parametrize(
-    "given",
-    ["http://id.example/keys", "HTTPS://id.example/keys", "/no/such/file", ".", "{" + "k" * 300 + "}"],
-)
-def test_keys_are_at_an_https_url_or_in_a_file_that_is_there(
-    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TOKEN_JWKS", given)
-    with pytest.raises(SystemExit):
-        load(EdgeSettings, "edge_server", [])
-    assert capsys.readouterr().err.startswith("edge_server: TOKEN_JWKS: ")
+def test_keys_are_at_an_https_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN_JWKS", "https://id.example/keys")
     assert TokenSettings().token_jwks == "https://id.example/keys"
 
@@ -176,26 +188,6 @@ def test_what_need_not_be_set_is_unset_where_it_is_empty(name: str, monkeypatch:
     monkeypatch.setenv("TOKEN_SECRET", "x" * 32)
     monkeypatch.setenv(name.upper(), "")
     assert getattr(GatewaySettings(), name) is None
-
-
-@pytest.mark.parametrize("given", ["-1", "301", "nan", "inf", ""])
-def test_no_token_is_good_long_before_its_time(
-    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TOKEN_LEEWAY_S", given)
-    with pytest.raises(SystemExit):
-        load(EdgeSettings, "edge_server", [])
-    assert "edge_server: TOKEN_LEEWAY_S: " in capsys.readouterr().err
-
-
-def test_a_dispatcher_s_session_is_as_long_as_brokers_take(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("DISPATCHER_TOKEN", "only-for-tests-0123456789")
-    monkeypatch.setenv("DISPATCHER_SESSION_TIMEOUT_MS", "5999")
-    with pytest.raises(SystemExit):
-        load(DispatcherSettings, "dispatcher", [])
-    assert capsys.readouterr().err.startswith("dispatcher: DISPATCHER_SESSION_TIMEOUT_MS: ")
 
 
 def test_a_gateway_s_stop_is_longer_than_a_write_may_wait(

@@ -11,6 +11,7 @@ import pytest
 from deploy.repository import REPOSITORY
 from schemas import asyncapi, client_events, log_records, topics
 from schemas.assignments import TableAssigned
+from tests.unit.documents import walk
 
 OFFICIAL = REPOSITORY / "tests/integration/socketio_js/node_modules/@asyncapi/specs/schemas/3.0.0.json"
 DOCUMENTS = {"for clients": asyncapi.for_clients(), "for the solution": asyncapi.for_the_solution()}
@@ -19,14 +20,7 @@ both = pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS.key
 
 
 def references(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        if isinstance(node.get("$ref"), str):
-            yield node["$ref"]
-        for inner in node.values():
-            yield from references(inner)
-    elif isinstance(node, list):
-        for inner in node:
-            yield from references(inner)
+    return (one["$ref"] for one in walk(node) if isinstance(one.get("$ref"), str))
 
 
 def found(document: dict[str, Any], reference: str) -> Any:

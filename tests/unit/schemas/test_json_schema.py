@@ -1,6 +1,5 @@
 """What generators of clients make of the models: the right types."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import jsonschema
@@ -14,6 +13,7 @@ from schemas.ids import GroupId
 from schemas.json_schema import schemas_of
 from schemas.refusals import ErrorAnswer
 from tests.unit.api_gateway.parts import INTERNAL, PUBLIC
+from tests.unit.documents import walk
 
 DOCUMENTS = {
     "public": document("t", "a", PUBLIC),
@@ -31,15 +31,6 @@ class Example(BaseModel):
     seq: Annotated[int, Field(ge=0)] | None = None
     name: str | None
     seen: dict[GroupId, int]
-
-
-def walk(node: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object of a document."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    for inner in node if isinstance(node, list) else ():
-        yield from walk(inner)
 
 
 @every

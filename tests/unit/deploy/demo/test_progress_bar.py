@@ -6,19 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.demo.progress_bar import DRAW_EVERY_S, LINE_EVERY_S, ProgressBar
+from tests.unit.clock import Clock
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_elsewhere_a_line_comes_no_more_often_than_promised() -> None:

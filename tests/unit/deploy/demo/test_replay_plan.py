@@ -5,7 +5,7 @@ from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -71,6 +71,7 @@ def test_messages_keep_their_order_and_a_minute_is_filled_evenly(log: list[IrcMe
 
 
 @given(logs, st.floats(0.1, 10_000))
+@settings(max_examples=30)
 def test_speed_compresses_the_clock(log: list[IrcMessage], speed: float) -> None:
     for slow, fast in zip(moments(log, LASTS_S, speed=1.0), moments(log, LASTS_S, speed), strict=True):
         assert fast == pytest.approx(slow / speed)
