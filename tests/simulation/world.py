@@ -25,24 +25,12 @@ from tests.simulation.simulated_services import (
     start_persister,
     write_membership,
 )
+from tests.simulation.storm import GROUPS, storm
 from tests.simulation.tables import strays, unsettled_tables
 from tests.unit.persister.model_store import ModelStore
 
-STORM_S: Final = 5.0
 PEACE_S: Final = 120.0
 QUIET_LOOKS: Final = 4
-GROUPS: Final = ("g0", "g1", "g2")
-STORM: Final = {
-    "say_something": 10,
-    "all_say_something": 2,
-    "drop_a_connection": 3,
-    "kill_something": 1,
-    "stop_an_edge": 1,
-    "fail_a_leader": 2,
-    "rebalance": 1,
-    "change_a_membership": 1,
-}
-"""What happens in a storm, and how often. Each seed leaves out some of it."""
 
 
 @dataclass
@@ -81,7 +69,8 @@ class World:
         self.past_memberships: list[seen.Membership] = []
         registrar = Process("registrar", self.chance, self.trace)
         self._registrar = SimulatedProducer(self.log, registrar)
-        self._changing: set[tuple[str, str]] = set()
+        self.changing: set[tuple[str, str]] = set()
+        """The memberships that are being changed: group and student."""
         self._background: list[asyncio.Task[None]] = []
 
     def trace(self, line: str) -> None:
@@ -93,7 +82,7 @@ class World:
         """Live through the storm, and on until nothing happens any more."""
         self._start()
         await self._found_groups()
-        await self._storm()
+        await storm(self)
         self.trace("peace")
         self.chance.calm = True
         try:
@@ -119,7 +108,7 @@ class World:
             self._keep(self._start_gateway, f"gateway-{n}")
             self._keep(self._start_dispatcher, f"dispatcher-{n}")
             self._keep(self._start_persister, f"persister-{n}")
-        self._in_background(self._lead())
+        self.in_background(self._lead())
         for _ in range(rng.randint(2, 4)):
             up = f"up20190{rng.randrange(10**4):04d}"
             for device in range(rng.choice((1, 1, 2))):
@@ -163,7 +152,8 @@ class World:
     def _edge_at(self, url: str) -> SimulatedEdge | None:
         return next((edge for edge in self.edges.values() if edge.url == url), None)
 
-    def _in_background(self, coroutine: Any) -> None:
+    def in_background(self, coroutine: Any) -> None:
+        """Let this run beside."""
         self._background.append(asyncio.get_running_loop().create_task(coroutine))
 
     async def _lead(self) -> None:
@@ -186,10 +176,11 @@ class World:
         for group in GROUPS:
             for up in students:
                 if self.chance.random.random() < 0.7:
-                    await self._set_member(group, up, member=True)
+                    await self.set_member(group, up, member=True)
         self.chance.calm = False
 
-    async def _set_member(self, group: str, up: str, *, member: bool) -> None:
+    async def set_member(self, group: str, up: str, *, member: bool) -> None:
+        """Let a student into a group, or out of it."""
         loop = asyncio.get_running_loop()
         if member:
             self.memberships[group, up] = seen.Membership(group, up, loop.time())
@@ -199,67 +190,6 @@ class World:
             self.past_memberships.append(stay._replace(until_s=loop.time()))
         self.trace(f"{up} is {'' if member else 'not '}in {group}")
 
-    async def _storm(self) -> None:
-        rng = self.chance.random
-        actions = [getattr(self, f"_{name}") for name in STORM]
-        weights = [weight if rng.random() < 0.7 else 0 for weight in STORM.values()]
-        weights[0] = STORM["say_something"]
-        until = asyncio.get_running_loop().time() + STORM_S
-        while asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(rng.uniform(0.0, 0.15))
-            (action,) = rng.choices(actions, weights)
-            action()
-
-    def _say_something(self) -> None:
-        self._say(self.chance.random.choice(self.clients))
-
-    def _all_say_something(self) -> None:
-        for client in self.clients * 2:
-            self._say(client)
-
-    def _say(self, client: SimulatedClient) -> None:
-        group = self.chance.random.choice(GROUPS)
-        if (group, client.up) in self.memberships:
-            number = len(self.said)
-            said = seen.Said(client.up, group, f"m{number}", f"text {number}", number)
-            self.said.append(said)
-            self.trace(f"{client.name} says {said.id} in {group}")
-            client.say(said)
-
-    def _drop_a_connection(self) -> None:
-        rng = self.chance.random
-        rng.choice(self.clients).drop(away_s=rng.choice((0.0, 0.0, 2.0)))
-
-    def _kill_something(self) -> None:
-        alive = [one for one in self.processes.values() if one.alive]
-        if alive:
-            self.chance.random.choice(alive).kill()
-
-    def _stop_an_edge(self) -> None:
-        edge = self.chance.random.choice(list(self.edges.values()))
-        if edge.accepting and edge.process.alive and not edge.parts.drain.active:
-            self.trace(f"{edge.process.name} stops")
-            edge.process.spawn(edge.stop())
-
-    def _fail_a_leader(self) -> None:
-        partition = self.chance.random.choice(list(self.log.partitions.values()))
-        self.trace(f"the leader of {partition.tp.topic}/{partition.tp.partition} dies")
-        self.log.fail_leader(partition)
-
-    def _rebalance(self) -> None:
-        self.group.rebalance()
-
-    def _change_a_membership(self) -> None:
-        client = self.chance.random.choice(self.clients)
-        group = self.chance.random.choice(GROUPS)
-        if (group, client.up) not in self._changing:
-            self._changing.add((group, client.up))
-            self._in_background(self._change(group, client.up))
-
-    async def _change(self, group: str, up: str) -> None:
-        await self._set_member(group, up, member=(group, up) not in self.memberships)
-        self._changing.discard((group, up))
-
     def unsettled(self) -> str | None:
         """Say what still has to happen; None when nothing has to."""
         for client in self.clients:
@@ -267,7 +197,7 @@ class World:
                 return f"{client.name} waits for {waits_for}"
         if dead := [one.name for one in self.processes.values() if not one.alive]:
             return f"{dead[0]} is dead"
-        if self._changing:
+        if self.changing:
             return "memberships change"
         progress = self.store.documents(PROGRESS)
         for tp in self.log.partitions:
