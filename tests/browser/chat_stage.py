@@ -172,3 +172,17 @@ async def a_stage() -> AsyncIterator[Stage]:
         stage.url, stage.edge_url = str(gateway.make_url("/")), str(edge.make_url("/"))
         yield stage
         await stage.edge.shutdown()
+
+
+async def read_further_up(page: Page, top: int) -> None:
+    """Scroll the messages up to here. While the page still takes its form it stays at the end: then again."""
+    while not await page.evaluate(
+        """async (top) => {
+            const noticed = new Promise((done) => messages.addEventListener("scroll", done, { once: true }));
+            messages.scrollTop = top;
+            await noticed;
+            return messages.scrollTop === top;
+        }""",
+        top,
+    ):
+        pass

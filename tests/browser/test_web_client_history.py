@@ -4,18 +4,12 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import UP, a_stage, message
+from tests.browser.chat_stage import UP, a_stage, message, read_further_up
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 KEPT = 1000
 """So many messages of a group are kept while its end is read."""
-STAYS_FURTHER_UP = """async () => {
-  messages.scrollTop = 200;
-  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  return messages.scrollTop === 200;
-}"""
-"""Scroll up. While the page still takes its form it stays at the end, and this is to be done again."""
 
 
 async def test_who_reads_further_up_stays_there_however_much_is_said(browser: Browser) -> None:
@@ -61,8 +55,7 @@ async def test_a_page_that_is_left_further_up_does_not_grow_for_ever(browser: Br
         await stage.open(page)
         shown = page.locator("#messages .bubble")
         await expect(shown.last).to_contain_text("text 99")
-        while not await page.evaluate(STAYS_FURTHER_UP):
-            pass
+        await read_further_up(page, 200)
         for seq in range(100, 4 * KEPT + 100):
             await stage.tell("chat message", message(seq, f"text {seq}"))
         await expect(shown.last).to_contain_text(f"text {4 * KEPT + 99}")

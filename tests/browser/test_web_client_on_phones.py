@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import Stage, a_stage, message
+from tests.browser.chat_stage import Stage, a_stage, message, read_further_up
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -33,8 +33,7 @@ async def test_the_end_stays_in_sight_while_a_keyboard_comes_and_what_is_said_th
 async def test_whoever_reads_further_up_stays_there_while_a_keyboard_comes(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser, PHONE) as page:
         await _open_a_long_group(stage, page)
-        await page.locator("#messages").evaluate("(list) => { list.scrollTop = 500; }")
-        await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        await read_further_up(page, 500)
         await page.set_viewport_size({"width": PHONE, "height": 420})
         await stage.tell("chat message", message(200, "said meanwhile"))
         await expect(page.locator("#messages")).to_contain_text("said meanwhile")

@@ -78,11 +78,7 @@ def parts_of(system: LocalSystem) -> dict[str, Disturbed]:
     ],
 )
 async def test_a_replay_is_right_although_parts_die_in_the_middle_and_come_back_later(
-    local_system: LocalSystem,
-    logs: Path,
-    capsys: pytest.CaptureFixture[str],
-    who: str,
-    away_s: float,
+    local_system: LocalSystem, logs: Path, capsys: pytest.CaptureFixture[str], who: str, away_s: float
 ) -> None:
     if who == "broker" and not local_system.backing.kafka_durable:
         pytest.skip("the end of the broker in memory ends its records")

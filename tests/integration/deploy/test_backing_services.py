@@ -15,10 +15,7 @@ from aiokafka.errors import ProducerFenced, UnknownError
 
 from deploy.local.backing import RunningBacking, backing_services
 from deploy.local.kafka_in_memory import missing_for_in_memory_kafka
-from deploy.local.kafka_native import (
-    missing_for_native_kafka,
-    native_kafka_cluster,
-)
+from deploy.local.kafka_native import missing_for_native_kafka, native_kafka_cluster
 from deploy.local.store_process import StoreProcess, missing_for_store, mongodb_uri
 from deploy.repository import REPOSITORY
 from tests.integration.deploy.backing_round_trips import insert, make_topic, produce, read_all, stored_ids

@@ -17,11 +17,7 @@ from tests.integration.dispatch_live.far_crowd import FarCrowds, Student, open_f
 from tests.integration.dispatch_live.live_system import DEADLINE_S, FORM, SHORT, Live, live_system, open_live
 from tests.waiting import eventually
 
-pytestmark = [
-    pytest.mark.backing,
-    pytest.mark.slow,
-    pytest.mark.timeout(3600 if FORM.rounds > 1 else 300),
-]
+pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(3600 if FORM.rounds > 1 else 300)]
 
 LONG_ONLY = pytest.mark.skipif(FORM is SHORT, reason="in the long form only: make faults")
 
@@ -29,9 +25,7 @@ CALM_S = 5.0
 
 
 @pytest.fixture(scope="module")
-def running(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[LocalSystem, list[ServiceProcess]]]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalSystem, list[ServiceProcess]]]:
     """The processes, started once."""
     if (missing := missing_for_native_kafka()) is not None:
         pytest.skip(f"two dispatchers need a broker with transactions: {missing}")

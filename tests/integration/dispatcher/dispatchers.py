@@ -21,7 +21,7 @@ from runtime.settings import KafkaSettings
 from schemas import topics
 from schemas.assignments import TableAssigned
 from schemas.log_records import EdgeReported, encode, spread_of
-from tests.waiting import DEADLINE_S, eventually
+from tests.waiting import DEADLINE_S, eventually, in_background
 
 TOKEN = "only-for-tests-0123456789"
 
@@ -229,8 +229,7 @@ async def world(folder: Path, env: Mapping[str, str]) -> AsyncIterator[World]:
         await ensure_topics(opened.settings, [topics.EDGE_STATUS, topics.ASSIGNMENTS])
         reader = LogReader(opened.settings, topics.ASSIGNMENTS, opened.tables.take)
         for run in (opened.edges.run, reader.run):
-            task = asyncio.create_task(run())
-            stack.push_async_callback(_ended, task)
+            await stack.enter_async_context(in_background(run()))
         await eventually("the log is read", reader.caught_up.is_set)
         opened.tables.all = opened.tables.all[-1:]
         try:
@@ -238,9 +237,3 @@ async def world(folder: Path, env: Mapping[str, str]) -> AsyncIterator[World]:
         finally:
             for dispatcher in opened.dispatchers:
                 await asyncio.to_thread(dispatcher.process.stop)
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -1,60 +1,34 @@
-"""The programs of README.md and docs/connect-a-client.md are run as they stand there."""
+"""The programs of README.md and docs/connect-a-client.md are run as they stand there, with a whole system."""
 
 import asyncio
-import os
 import re
-import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from functools import partial
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from textwrap import dedent
-from typing import Any
 
 import jwt
-import pytest
 import socketio
-from engineio import packet
 
 from deploy.demo.service_process import ServiceProcess
 from deploy.demo.university import PlannedGroup
-from deploy.repository import REPOSITORY
 from edge_server.settings import EdgeSettings
-from schemas.refusals import (
-    EXPIRED_TOKEN,
-    HISTORY_UNAVAILABLE,
-    INVALID_PAYLOAD,
-    OVERLOADED,
-    TOO_MANY_CONNECTIONS,
-    UNAVAILABLE,
-    Refused,
-)
-from tests.browser.chat_stage import TOKEN, Stage, a_stage
+from schemas.refusals import EXPIRED_TOKEN, TOO_MANY_CONNECTIONS
 from tests.integration.backing import new_up
 from tests.integration.demo.system import Campus
+from tests.integration.docs.programs import (
+    README,
+    both_programs,
+    ending,
+    javascript,
+    printed_until,
+    program,
+    run,
+)
+from tests.waiting import DEADLINE_S
 
-README = REPOSITORY / "README.md"
-GUIDE = REPOSITORY / "docs" / "connect-a-client.md"
-NODE_FOLDER = REPOSITORY / "tests" / "integration" / "socketio_js"
-LONGEST_PAUSE_S = 3.0
-"""How long the programs wait before they connect again."""
 MAX_CONNECTIONS_PER_USER = EdgeSettings.model_fields["max_connections_per_user"].default
-
-
-def program(language: str, page: Path = GUIDE) -> str:
-    """Return a page's program in a language."""
-    found = re.search(rf"^ *```{language}\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return dedent(found[1])
-
-
-async def run(*command: str, **env: str) -> asyncio.subprocess.Process:
-    """Run a program."""
-    return await asyncio.create_subprocess_exec(
-        *command, env={**os.environ, **env}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
 
 
 async def start(
@@ -85,58 +59,15 @@ async def chatting(campus: Campus, up: str, *command: str) -> AsyncIterator[asyn
 
 
 @asynccontextmanager
-async def ending(running: asyncio.subprocess.Process) -> AsyncIterator[asyncio.subprocess.Process]:
-    """End a program after the block."""
-    try:
-        yield running
-    finally:
-        if running.returncode is None:
-            running.kill()
-        await running.wait()
-
-
-@asynccontextmanager
 async def connected(campus: Campus, up: str) -> AsyncIterator[None]:
     """Be connected as a student for the length of the block."""
     client = socketio.AsyncClient(reconnection=False)
-    await client.connect(await campus.locate(up), auth={"token": campus.system.mint_token(up)})
+    auth = {"token": campus.system.mint_token(up)}
+    await client.connect(await campus.locate(up), auth=auth, wait_timeout=DEADLINE_S)
     try:
         yield
     finally:
         await client.disconnect()
-
-
-async def printed_until(running: asyncio.subprocess.Process, *wanted: str) -> None:
-    """Read what a program prints until all that is wanted stands there."""
-    assert running.stdout is not None
-    printed = ""
-    async with asyncio.timeout(90):
-        while not all(text in printed for text in wanted):
-            line = await running.stdout.readline()
-            assert line, printed
-            printed += line.decode()
-
-
-@contextmanager
-def javascript(text: str) -> Iterator[Path]:
-    """Save a program beside the official client."""
-    if shutil.which("node") is None or not (NODE_FOLDER / "node_modules").is_dir():
-        pytest.skip("node or the JavaScript client is not here")
-    file = NODE_FOLDER / "program-of-a-page.mjs"
-    file.write_text(text)
-    try:
-        yield file
-    finally:
-        file.unlink()
-
-
-@contextmanager
-def both_programs(folder: Path) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Yield the commands of the guide's two programs: JavaScript's and Python's."""
-    python = folder / "chat.py"
-    python.write_text(program("python"))
-    with javascript(program("js")) as file:
-        yield ("node", str(file)), (sys.executable, "-u", str(python))
 
 
 def check(printed: str) -> None:
@@ -176,52 +107,6 @@ async def test_the_programs_of_the_guide_end_in_a_line_at_the_end_of_their_token
             assert printed.decode().endswith(f"{EXPIRED_TOKEN.message}\n"), printed.decode()
 
 
-async def test_the_programs_of_the_guide_wait_as_long_as_an_edge_says_and_end_where_that_does_not_help(
-    tmp_path: Path,
-) -> None:
-    """An edge refuses for now, and names nobody else; then for good."""
-    with both_programs(tmp_path) as commands:
-        for command in commands:
-            async with a_stage() as stage:
-                tries: list[float] = []
-                stage.edge.on("connect", partial(_refuse, tries))
-                async with ending(await run(*command, GATEWAY=stage.url.rstrip("/"), TOKEN=TOKEN)) as running:
-                    await printed_until(running, OVERLOADED.message, INVALID_PAYLOAD.message)
-                    await asyncio.wait_for(running.wait(), timeout=30)
-                assert len(tries) == 2
-                assert tries[1] - tries[0] > 1 + LONGEST_PAUSE_S
-
-
-async def _refuse(tries: list[float], *_: object) -> None:
-    """Refuse a connection: the first time for now, and then for good."""
-    tries.append(asyncio.get_running_loop().time())
-    refused = Refused(INVALID_PAYLOAD)
-    if len(tries) == 1:
-        refused = Refused(OVERLOADED, retry_after_s=int(LONGEST_PAUSE_S) + 1)
-    body = refused.body("r").model_dump(exclude_none=True)
-    raise socketio.exceptions.ConnectionRefusedError(body["message"], body)
-
-
-async def test_the_programs_of_the_guide_say_where_to_read_what_they_missed(tmp_path: Path) -> None:
-    with both_programs(tmp_path) as commands:
-        for command in commands:
-            async with a_stage() as stage:
-                stage.head = 5
-                stage.edge.on("chat message", _take_it)
-                gateway = stage.url.rstrip("/")
-                async with ending(await run(*command, GATEWAY=gateway, TOKEN=TOKEN)) as running:
-                    await printed_until(running, "history has")
-                    stage.head, stage.recovered = 900, False
-                    await stage.lose()
-                    await printed_until(running, f"{gateway}/chat/g/message?after=5\n")
-                    await stage.lose()
-                    await printed_until(running, f"{gateway}/chat/g/message?after=900\n")
-
-
-async def _take_it(_sid: str, message: dict[str, Any]) -> dict[str, Any]:
-    return {"id": message["id"], "seq": 5, "timestamp": 1}
-
-
 async def test_the_programs_of_the_guide_stay_away_once_they_were_replaced(
     campus: Campus, tmp_path: Path
 ) -> None:
@@ -234,59 +119,6 @@ async def test_the_programs_of_the_guide_stay_away_once_they_were_replaced(
                     await others.enter_async_context(connected(campus, up))
                 await printed_until(running, TOO_MANY_CONNECTIONS.message)
                 await asyncio.wait_for(running.wait(), timeout=30)
-
-
-async def test_the_programs_of_the_guide_say_it_again_until_it_is_acked_and_go_on_without_history(
-    tmp_path: Path,
-) -> None:
-    """First the connection ends before the ack, as when an edge dies; then the log is away for a moment."""
-    with both_programs(tmp_path) as commands:
-        for command in commands:
-            async with a_stage() as stage:
-                said: list[str] = []
-
-                stage.edge.on("chat message", partial(_take, stage, said))
-                stage.refused["/chat/g/message"] = HISTORY_UNAVAILABLE
-                gateway = stage.url.rstrip("/")
-                async with ending(await run(*command, GATEWAY=gateway, TOKEN=TOKEN)) as running:
-                    await printed_until(running, "durable as #7", HISTORY_UNAVAILABLE.message)
-                    await stage.lose()
-                    await printed_until(running, "connected to")
-                    assert len(said) == 3
-                    assert len(set(said)) == 1
-
-
-async def _take(stage: Stage, said: list[str], sid: str, message: dict[str, Any]) -> dict[str, Any]:
-    """Ack a message; but the first time end the connection instead, and the second time refuse it for now."""
-    said.append(message["id"])
-    if len(said) == 1:
-        await stage.edge.disconnect(sid)
-    if len(said) == 2:
-        return {"error": Refused(UNAVAILABLE).body("r").model_dump()}
-    return {"id": message["id"], "seq": 7, "timestamp": 1}
-
-
-async def test_the_javascript_program_of_the_guide_comes_back_once_after_a_failure_told_twice() -> None:
-    """A connection that fails before the edge has let it in is told as connect_error and as disconnect."""
-    with javascript(program("js")) as file:
-        async with a_stage() as stage:
-            tries = 0
-
-            async def connect(sid: str, environ: object, auth: dict[str, Any]) -> None:
-                nonlocal tries
-                tries += 1
-                if tries == 1:
-                    lost = stage.edge.eio.sockets.pop(stage.edge.manager.eio_sid_from_sid(sid, "/"))
-                    await lost.send(packet.Packet(packet.NOOP))
-                else:
-                    await stage._connect(sid, environ, auth)
-
-            stage.edge.on("connect", connect)
-            running = await run("node", str(file), GATEWAY=stage.url.rstrip("/"), TOKEN=TOKEN)
-            async with ending(running):
-                await printed_until(running, "connecting again", "connected to")
-                await asyncio.sleep(LONGEST_PAUSE_S + 1)
-                assert tries == 2
 
 
 async def test_the_program_of_the_readme_says_hello(campus: Campus) -> None:

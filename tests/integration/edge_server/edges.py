@@ -11,7 +11,7 @@ from edge_server.settings import EdgeSettings
 from runtime import metrics
 from runtime.service import Service, running
 from tests.integration.backing import Log, new_group, token
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 
 class Edge:
@@ -20,6 +20,8 @@ class Edge:
     def __init__(self, service: Service, url: str) -> None:
         self.service = service
         self.url = url
+        self.clients: list[ChatClient] = []
+        """Who has connected to it."""
         self._before = _connections()
 
     def connected(self) -> int:
@@ -33,7 +35,7 @@ def _connections() -> int:
 
 @asynccontextmanager
 async def edge(**changes: Any) -> AsyncIterator[Edge]:
-    """Run an edge on a free port."""
+    """Run an edge on a free port. At its end whoever has connected to it goes."""
     settings = EdgeSettings(**{"edge_name": new_group(), "drain_deadline_s": 0.0, **changes})
     service = Service("edge_server", settings)
     urls: list[str] = []
@@ -41,9 +43,16 @@ async def edge(**changes: Any) -> AsyncIterator[Edge]:
     async def begin(service: Service) -> None:
         urls.append(await start(service, settings))
 
-    async with running(service, begin):
-        assert service.failure is None
-        yield Edge(service, urls[0])
+    clients: list[ChatClient] = []
+    try:
+        async with running(service, begin):
+            assert service.failure is None
+            opened = Edge(service, urls[0])
+            clients = opened.clients
+            yield opened
+    finally:
+        for client in clients:
+            await client.disconnect()
 
 
 class ChatClient:
@@ -69,8 +78,9 @@ class ChatClient:
         self, edge: Edge, *, since: Mapping[str, int] | None = None, auth: Any = None, **options: Any
     ) -> Self:
         """Connect; the token is this user's own unless ``auth`` says otherwise."""
+        edge.clients.append(self)
         auth = auth or {"token": token(self.up), **({"since": since} if since is not None else {})}
-        await self._io.connect(edge.url, auth=auth, **options)
+        await self._io.connect(edge.url, auth=auth, **{"wait_timeout": DEADLINE_S, **options})
         return self
 
     def hear(self, event: str, take: Callable[[Any], None]) -> None:
@@ -130,16 +140,6 @@ class ChatClient:
 
     def _on_disconnect(self, _reason: str) -> None:
         self.disconnects += 1
-
-
-@asynccontextmanager
-async def clients(*connected: ChatClient) -> AsyncIterator[None]:
-    """Disconnect these clients at the end."""
-    try:
-        yield
-    finally:
-        for client in connected:
-            await client.disconnect()
 
 
 async def ready(log: Log, group: str, client: ChatClient, edge: Edge, **options: Any) -> ChatClient:

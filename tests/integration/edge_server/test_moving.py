@@ -20,7 +20,7 @@ from schemas.ids import new_id
 from schemas.log_records import encode
 from schemas.up_number import CIRCLE, up_at
 from tests.integration.backing import Log, new_group, new_up, token
-from tests.integration.edge_server.edges import ChatClient, Edge, clients, edge
+from tests.integration.edge_server.edges import ChatClient, Edge, edge
 from tests.waiting import eventually
 
 HALF = CIRCLE // 2
@@ -123,8 +123,8 @@ async def test_who_stays_after_being_told_to_move_is_closed(log: Log, tables: Ta
         await tables.publish("mv-b", "mv-b", {"mv-a": a.url, "mv-b": "http://b.example"})
         stubborn, told = ChatClient(new_up()), list[dict[str, Any]]()
         stubborn.hear("move", told.append)
-        async with clients(await stubborn.connect(a)):
-            await eventually("closed", lambda: stubborn.disconnects == 1)
+        await stubborn.connect(a)
+        await eventually("closed", lambda: stubborn.disconnects == 1)
         assert told == [{"url": "http://b.example", "reason": "balance", "within_s": 0.5}]
 
 
@@ -163,10 +163,8 @@ async def test_an_edge_that_was_asked_to_drain_stays_empty_until_it_is_asked_no_
 
 async def test_a_full_edge_names_another_one_but_not_to_strangers(log: Log, tables: Tables) -> None:
     await tables.publish("mv-a", "mv-a", {"mv-a": "http://a.example", "mv-b": "http://b.example"})
-    async with (
-        edge(edge_name="mv-a", edge_capacity=1) as a,
-        clients(await ChatClient(new_up()).connect(a)),
-    ):
+    async with edge(edge_name="mv-a", edge_capacity=1) as a:
+        await ChatClient(new_up()).connect(a)
         second, stranger = ChatClient(new_up()), ChatClient(new_up())
         with pytest.raises(RefusedConnection):
             await second.connect(a)

@@ -57,7 +57,6 @@ async def test_without_kafka_sends_are_refused_and_nothing_acked_is_lost(
         for client in (speaker, listener):
             assert sorted(client.texts) == sorted(["before", *(f"away-{n}" for n in range(REFUSED)), "after"])
             assert client.texts == speaker.texts
-            await client.disconnect()
 
 
 async def test_clients_of_an_edge_that_is_cut_off_from_the_log_are_closed_once_in_each_outage(
@@ -77,7 +76,6 @@ async def test_clients_of_an_edge_that_is_cut_off_from_the_log_are_closed_once_i
                 assert client.disconnects == 0, "who was sent here again stays"
             await say_until_acked(client, group, outage)
             await client.heard(outage)
-        await client.disconnect()
 
 
 @pytest.mark.usefixtures("durable")
@@ -102,8 +100,6 @@ async def test_after_its_producer_has_failed_for_good_an_edge_writes_through_ano
             _, refused_later = await say_until_acked(speaker, group, "after")
             await listener.got("before", "failed", "after")
             assert (refused, refused_later, len(made)) == (["unavailable"], [], 2)
-            for client in (speaker, listener):
-                await client.disconnect()
 
 
 async def test_a_client_that_does_not_read_is_closed_and_its_neighbours_do_not_notice(log: Log) -> None:
@@ -120,7 +116,6 @@ async def test_a_client_that_does_not_read_is_closed_and_its_neighbours_do_not_n
             assert sent < 20_000, "the lazy client was never closed"
         await reader.has(sent)
         assert len(reader.messages) == sent
-        await reader.disconnect()
 
 
 async def test_an_edge_that_stops_settles_what_is_on_its_way_and_its_clients_resume_elsewhere(
@@ -145,7 +140,6 @@ async def test_an_edge_that_stops_settles_what_is_on_its_way_and_its_clients_res
         seqs = [message["seq"] for message in listener.messages + again.messages]
         assert seqs == sorted(set(seqs))
         assert set(acked) <= set(seqs)
-        await again.disconnect()
 
 
 async def test_an_edge_that_stops_while_kafka_is_frozen_waits_for_no_deadline(

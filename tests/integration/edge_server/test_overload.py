@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from socketio.exceptions import ConnectionError as RefusedConnection
 
 from runtime import metrics
+from tests.counting import counting
 from tests.integration.backing import Log, new_group, new_up, token
 from tests.integration.edge_server.abusers import OPEN, POLL, raw, tcp
 from tests.integration.edge_server.edges import ChatClient, Edge, edge
@@ -20,9 +21,9 @@ from tests.waiting import eventually
 MESSAGES = 40
 
 
-def hits(limit: str) -> float:
-    """Return how often a limit was reached in this process."""
-    return float(metrics.LIMIT_HITS.labels(limit=limit)._value.get())
+def hits(*limits: str) -> Callable[[], float]:
+    """Count how often any of these limits is reached from now on."""
+    return counting(*(metrics.LIMIT_HITS.labels(limit=limit) for limit in limits))
 
 
 def message(group: str, up: str, number: int) -> str:
@@ -59,12 +60,10 @@ async def conversation(log: Log, here: Edge) -> AsyncIterator[Conversation]:
     """Let two members talk."""
     group, speaker, listener = new_group(), ChatClient(new_up()), ChatClient(new_up())
     await log.join(group, speaker.up, listener.up)
-    async with AsyncExitStack() as stack:
-        for client in (speaker, listener):
-            await client.connect(here, transports=["websocket"])
-            stack.push_async_callback(client.disconnect)
-        await eventually("both are in the room", lambda: group in speaker.joined and group in listener.joined)
-        yield Conversation(group, speaker, listener)
+    for client in (speaker, listener):
+        await client.connect(here, transports=["websocket"])
+    await eventually("both are in the room", lambda: group in speaker.joined and group in listener.joined)
+    yield Conversation(group, speaker, listener)
 
 
 async def test_who_floods_is_told_to_wait_and_who_waits_is_served_again(log: Log) -> None:
@@ -87,7 +86,7 @@ async def test_who_floods_is_told_to_wait_and_who_waits_is_served_again(log: Log
 @pytest.mark.parametrize("frame", ['421["online",{}]', "42", "4{", '42["nothing"]', "451-[]"])
 async def test_a_storm_of_any_events_closes_the_connection_that_goes_on_with_it(log: Log, frame: str) -> None:
     """Whichever comes first: its frames are counted as they come, events in their turn."""
-    before = hits("events") + hits("frames")
+    reached = hits("events", "frames")
     async with (
         edge(events_per_s_per_client=1, events_burst_per_client=50) as here,
         conversation(log, here) as others,
@@ -98,7 +97,7 @@ async def test_a_storm_of_any_events_closes_the_connection_that_goes_on_with_it(
                 await flooder.send(*[frame] * 20)
                 await asyncio.sleep(0)
         await others.goes_on(f"during a storm of {frame}")
-    assert hits("events") + hits("frames") > before
+    assert reached() > 0
 
 
 async def test_one_user_has_one_budget_of_messages_however_many_connections(log: Log) -> None:
@@ -150,7 +149,7 @@ async def test_a_flood_of_messages_by_many_leaves_the_others_their_service(log: 
 
 
 async def test_connections_past_the_rate_are_told_to_wait_and_those_who_wait_get_in(log: Log) -> None:
-    before = hits("connects")
+    reached = hits("connects")
     async with (
         edge(connects_per_s=5, connects_burst=10) as here,
         conversation(log, here) as others,
@@ -164,11 +163,11 @@ async def test_connections_past_the_rate_are_told_to_wait_and_those_who_wait_get
         await others.goes_on("after 60 connections at once")
         await asyncio.sleep(1)
         assert (await session.get(here.url + POLL)).status == 200
-    assert hits("connects") >= before + 40
+    assert reached() >= 40
 
 
 async def test_handshakes_that_never_end_are_closed_and_make_room(log: Log) -> None:
-    before = hits("slow handshakes")
+    reached = hits("slow handshakes")
     async with edge(max_handshakes=5, handshake_within_s=5.0) as here, AsyncExitStack() as stack:
         others = await stack.enter_async_context(conversation(log, here))
         stalled = [await stack.enter_async_context(raw(here)) for _ in range(5)]
@@ -180,7 +179,7 @@ async def test_handshakes_that_never_end_are_closed_and_make_room(log: Log) -> N
         await eventually("the stalled are closed", lambda: all(one.is_closed for one in stalled))
         async with raw(here, new_up()) as late:
             await eventually("somebody else gets in", lambda: any(f.startswith("40") for f in late.frames))
-    assert hits("slow handshakes") >= before + 5
+    assert reached() >= 5
 
 
 async def test_a_bad_token_does_not_buy_more_time(log: Log) -> None:
@@ -223,11 +222,11 @@ async def test_a_body_whose_sender_goes_in_the_middle_of_it_is_no_failure_of_our
 async def test_of_too_many_connections_of_a_user_the_oldest_is_told_and_closed(log: Log) -> None:
     up = new_up()
     async with edge(max_connections_per_user=2) as here, AsyncExitStack() as stack:
-        before = hits("connections of a user")
+        reached = hits("connections of a user")
         oldest, *others = [await stack.enter_async_context(raw(here, up)) for _ in range(3)]
         await eventually("it is closed", lambda: oldest.is_closed)
         assert any("too_many_connections" in frame for frame in oldest.frames)
-        assert hits("connections of a user") == before + 1
+        assert reached() == 1
         assert not any(one.is_closed for one in others)
         assert here.connected() == 2
 
@@ -237,7 +236,7 @@ async def test_a_user_who_connects_all_the_time_is_told_to_wait_and_who_waits_ge
     await log.join(group, up)
     few: dict[str, Any] = {"connects_burst_per_user": 3, "max_connections_per_user": 3}
     async with edge(connects_per_s_per_user=0.05, **few) as here:
-        before, opened = hits("connects of a user"), metrics.CONNECTS._value.get()
+        reached, opened = hits("connects of a user"), counting(metrics.CONNECTS)
         told: dict[str, Any] = {}
         while not told:
             client = ChatClient(up)
@@ -247,14 +246,12 @@ async def test_a_user_who_connects_all_the_time_is_told_to_wait_and_who_waits_ge
             await client.disconnect()
         assert told["code"] == "rate_limited"
         assert "url" not in told
-        assert hits("connects of a user") == before + 1
-        assert metrics.CONNECTS._value.get() >= opened + 2
-        other = await ChatClient(new_up()).connect(here)
+        assert reached() == 1
+        assert opened() >= 2
+        await ChatClient(new_up()).connect(here)
         await asyncio.sleep(told["retry_after"])
         client = await ChatClient(up).connect(here)
         await eventually("in the room", lambda: group in client.joined)
-        await client.disconnect()
-        await other.disconnect()
 
 
 async def test_a_huge_frame_closes_its_own_connection_alone(log: Log) -> None:

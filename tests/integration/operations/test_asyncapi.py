@@ -14,7 +14,7 @@ from schemas import client_events, topics
 from schemas.log_records import PresenceChanged, ProfileChanged
 from tests.integration.backing import new_up
 from tests.integration.demo.system import Campus, records_of
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.timeout(240)]
 
@@ -62,7 +62,8 @@ async def test_events_and_acks_of_a_real_edge_are_as_described(campus: Campus, d
     heard: list[tuple[str, Any]] = []
     client = socketio.AsyncClient(reconnection=False)
     client.on("*", lambda event, payload: heard.append((event, payload)))
-    await client.connect(await campus.locate(up), auth={"token": campus.system.mint_token(up)})
+    auth = {"token": campus.system.mint_token(up)}
+    await client.connect(await campus.locate(up), auth=auth, wait_timeout=DEADLINE_S)
     try:
         await eventually("joined", lambda: any(event == client_events.JOINED for event, _ in heard))
         said = {"up": up, "room": group, "message": "olá", "timestamp": NOW_MS}

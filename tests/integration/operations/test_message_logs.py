@@ -6,7 +6,7 @@ import pytest
 
 from schemas.documents import message_key
 from tests.integration.backing import Log, new_group, new_up
-from tests.integration.edge_server.edges import ChatClient, clients, edge
+from tests.integration.edge_server.edges import ChatClient, edge
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.backing, pytest.mark.timeout(240)]
@@ -28,7 +28,7 @@ async def test_a_message_is_followed_from_its_sender_s_edge_to_its_members_edges
     caplog.set_level(level)
     group, speaker, listener = new_group(), ChatClient(new_up()), ChatClient(new_up())
     await log.join(group, speaker.up, listener.up)
-    async with edge() as one, edge() as two, clients(speaker, listener):
+    async with edge() as one, edge() as two:
         await speaker.connect(one)
         await listener.connect(two)
         await eventually("both are in", lambda: group in speaker.joined and group in listener.joined)

@@ -16,6 +16,7 @@ from runtime import metrics
 from runtime.service import Service, running
 from runtime.settings import KafkaSettings
 from schemas import documents, topics
+from tests.counting import counting
 from tests.integration.backing import Log, new_group, open_admin
 from tests.integration.persister.messages import holds, say_many
 from tests.integration.persister.processes import (
@@ -241,13 +242,8 @@ async def test_a_reader_that_stops_although_there_is_more_is_rebuilt(
     monkeypatch.setattr(pipeline, "WATCH_EVERY_S", 0.1)
     said = await say_many(log, [new_group()], 5)
     settings = PersisterSettings(mongodb_database=database, persister_group=database)
-    rebuilds = metrics.READER_REBUILDS.labels(topic=pipeline.READER_NAME)
-    before = rebuilds._value.get()
+    is_rebuilt = counting(metrics.READER_REBUILDS.labels(topic=pipeline.READER_NAME))
     async with running(Service("persister", settings), lambda service: app.start(service, settings)):
-
-        async def is_rebuilt() -> bool:
-            return bool(rebuilds._value.get() > before)
-
         await eventually("it is rebuilt", is_rebuilt)
         deaf = False
         await eventually("all is stored", lambda: holds(history, said))

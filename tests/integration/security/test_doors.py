@@ -202,7 +202,6 @@ async def test_other_people_s_groups_stay_closed_on_every_event(log: Log) -> Non
             assert ack["error"]["code"] == "up_mismatch", event
         assert group not in stranger.joined
         assert stranger.messages == []
-        await stranger.disconnect()
 
 
 async def test_a_page_of_another_origin_gets_no_socket_where_origins_are_listed(log: Log) -> None:

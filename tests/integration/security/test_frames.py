@@ -23,7 +23,7 @@ FRAMES = int(os.environ.get("FUZZ_FRAMES", "5000"))
 A_CONNECTION = 50
 GROWTH_KIB = 100_000
 MASK = b"\x01\x02\x03\x04"
-CLOSE = b"\x88\x02"
+CLOSE, NORMAL = b"\x88\x02", b"\x03\xe8"
 
 
 def frame(first: int, payload: bytes, *, masked: bool = True) -> bytes:
@@ -69,10 +69,10 @@ async def test_malformed_frames_close_their_own_connection_alone(log: Log) -> No
                 writer.write(content)
                 async with asyncio.timeout(30):
                     answer = await reader.read()
-            assert name == "unmasked" or answer[-4:-2] == CLOSE, name
+            # Who has only not connected in time is closed as if all were well.
+            assert name == "unmasked" or (answer[-4:-2] == CLOSE and answer[-2:] != NORMAL), name
             assert "seq" in await other.say(group, name), name
         assert other.disconnects == 0
-        await other.disconnect()
 
 
 async def test_before_login_an_edge_holds_no_more_of_a_message_than_an_event_has(log: Log) -> None:
@@ -143,4 +143,3 @@ async def test_no_nonsense_crashes_an_edge_or_makes_it_grow(log: Log) -> None:
         await eventually("the others are gone", lambda: here.connected() == 1)
         await other.got("still here")
         assert here.service.failure is None
-        await other.disconnect()

@@ -86,7 +86,6 @@ async def test_no_operator_gets_into_any_field_of_an_event(log: Log) -> None:
                     continue
                 ack = await client.call("chat message", {**good, field: operator})
                 assert ack["error"]["code"] == "invalid_payload", (field, operator, ack)
-        await client.disconnect()
 
 
 async def test_a_name_in_a_path_is_no_operator_no_header_and_no_way_out(log: Log) -> None:

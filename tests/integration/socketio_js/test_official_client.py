@@ -219,8 +219,7 @@ async def test_what_is_refused_is_named_in_the_ack_and_nobody_else_notices(
 
 
 @pytest.mark.parametrize(
-    "raw",
-    ['42["chat message",{"message":', "42", '42{"not":"a list"}', "42[]", "42[1]", "garbage", "9", ""],
+    "raw", ['42["chat message",{"message":', "42", '42{"not":"a list"}', "42[]", "42[1]", "garbage", "9", ""]
 )
 async def test_a_frame_that_is_no_event_is_answered_and_harms_nobody_else(
     node: JsStudents, pair: Pair, raw: str
