@@ -12,7 +12,7 @@ from edge_server.clients import Client
 from edge_server.rooms import Rooms
 from runtime.service import Service
 
-LOOK_EVERY_S: Final = 30.0
+CHECK_EVERY_S: Final = 30.0
 """Longer than the reader takes to ask for the log's end anew, also where a partition does not answer."""
 
 
@@ -33,7 +33,7 @@ class AnotherLog:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
             self.look()
 
     def look(self) -> None:

@@ -18,7 +18,7 @@ from runtime import metrics, refusing
 from runtime.budgets import Budget
 from schemas.refusals import TOO_LARGE, Refused
 
-LOOK_EVERY_S: Final = 1.0
+CHECK_EVERY_S: Final = 1.0
 MAX_HEAD_BYTES: Final = 16_384
 """The web server takes a hundred headers of 8 KiB, and they stay for as long as the connection."""
 

@@ -1,7 +1,7 @@
-"""A connected client, and how our own events and direct acks reach it; engine.io's packets go by its queue.
+"""A connected client, and how our events and acks are sent to it. engine.io's packets go by its own queue.
 
-What a client that polls gets waits in engine.io's queue. Who has a websocket has none (write_through.py), and
-is *direct* once it has been welcomed: bytes go straight to its transport.
+Events for a client that polls wait in engine.io's queue. A client with a websocket has no such queue
+(write_through.py), and is *direct* once it is in its rooms: bytes go straight to its transport.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, Final
 from engineio import packet as eio_packet
 
 from edge_server.frames import text_of
-from edge_server.reading import RESTS, Reading
+from edge_server.reading import RETRY_LATER, Reading
 from edge_server.write_through import WriteThrough
 from runtime import metrics
 from runtime.tokens import Identity
@@ -25,10 +25,10 @@ _CONNECTIONS: Final = {
 
 
 class QueuedEvent(eio_packet.Packet):  # type: ignore[misc]
-    """An event in engine.io's queue, which says when it is taken out of it.
+    """An event in engine.io's queue, which calls back when it is taken out of it.
 
-    It refers to the one frame that all members share. With a text of its own, each client that waits would
-    hold a copy, of up to four bytes a character.
+    It refers to the one frame that all members share: a text would be a copy for each client that polls, of
+    up to four bytes a character.
     """
 
     def __init__(self, frame: bytes, on_taken: Callable[[], None]) -> None:
@@ -37,7 +37,7 @@ class QueuedEvent(eio_packet.Packet):  # type: ignore[misc]
         self._on_taken = on_taken
 
     def encode(self, b64: bool = False) -> Any:  # noqa: ARG002 - as engine.io calls it
-        """Return the text in the frame, which names the kind of packet, too. Called when it is sent."""
+        """Return the text in the frame, its packet type included. Called when it is sent."""
         self._on_taken()
         return text_of(self.frame).decode()
 
@@ -46,8 +46,8 @@ class Client:
     """One connection of one user."""
 
     __slots__ = (
-        "_max_bytes", "_max_packets", "_socket", "_waiting_bytes", "counted_as", "cursors", "gone",
-        "identity", "reading", "resting", "rooms", "sid", "slow", "transport", "unacked",
+        "_max_bytes", "_max_packets", "_queued_bytes", "_socket", "counted_as", "cursors", "gone",
+        "identity", "pause_refusal", "reading", "rooms", "sid", "slow", "transport", "unacked",
     )  # fmt: skip
 
     def __init__(
@@ -57,7 +57,7 @@ class Client:
         self.identity = identity
         self.rooms: set[str] = set()
         self.cursors: dict[str, int] | None = None
-        """Where to resume rooms that the user is not known to be in yet; None before the welcome."""
+        """Where to resume rooms that the user is not known to be in yet; None until `Joining.join_all`."""
         self.unacked = 0
         self.transport: asyncio.Transport | None = None
         """The websocket's transport once the client is direct; None before."""
@@ -65,11 +65,11 @@ class Client:
         """The reading of that transport."""
         self.slow = False
         self.gone = False
-        self.resting: dict[str, Any] | None = None
-        """The refusal that it was just told, while nothing is read from it; None usually."""
+        self.pause_refusal: dict[str, Any] | None = None
+        """The refusal because of which reading is paused; None while the client is read."""
         self.counted_as: str | None = None
         self._socket = socket
-        self._waiting_bytes = 0
+        self._queued_bytes = 0
         self._max_bytes = max_bytes
         self._max_packets = max_packets
 
@@ -78,12 +78,12 @@ class Client:
         """Whose connection this is."""
         return self.identity.up
 
-    def may_leave_unread(self, more_bytes: int) -> None:
-        """Let so much more wait for this client before it counts as slow."""
+    def raise_unread_limit(self, more_bytes: int) -> None:
+        """Let so many more bytes wait for this client before it counts as slow."""
         self._max_bytes += more_bytes
 
     def send(self, frame: bytes) -> None:
-        """Send one event, given as a frame. Nothing is sent to one that is gone."""
+        """Send one event, given as a frame, unless the client is gone."""
         if self.gone:
             return
         if self.transport is not None:
@@ -93,20 +93,20 @@ class Client:
             self._socket.queue.put_frame(frame)
             return
         size = len(frame)
-        self._wait(size, self._socket.queue.qsize())
-        self._socket.queue.put_nowait(QueuedEvent(frame, partial(self._wait, -size, 0)))
+        self._count_queued(size, self._socket.queue.qsize())
+        self._socket.queue.put_nowait(QueuedEvent(frame, partial(self._count_queued, -size, 0)))
 
-    def answer(self, frame: bytes) -> None:
-        """Answer a client that is direct, unless it is gone. Who does not read its answers is cut off."""
+    def send_ack(self, frame: bytes) -> None:
+        """Send an ack to a direct client, unless it is gone. Abort the connection if the client is slow."""
         if self.transport is not None and not self.gone:
             self.write(self.transport, frame)
             if self.slow:
                 metrics.SLOW_CLIENTS.inc()
                 self.gone = True
-                self.cut_off()
+                self.abort()
 
     def write(self, transport: asyncio.Transport, frames: bytes) -> None:
-        """Write prepared frames, and notice a client that does not read."""
+        """Write prepared frames, and set ``slow`` if too much of them is left unread."""
         try:
             transport.write(frames)
         except RuntimeError:
@@ -116,33 +116,33 @@ class Client:
         if transport.get_write_buffer_size() > self._max_bytes:
             self.slow = True
 
-    def rest(self, seconds: float, refusal: dict[str, Any]) -> None:
-        """Read nothing from a direct client for a while: what it sends meanwhile waits on its side.
+    def pause_reading(self, seconds: float, refusal: dict[str, Any]) -> None:
+        """Pause reading a direct client: what it sends meanwhile waits on its side (backpressure).
 
-        What was read already gets the same refusal.
+        Messages that were read already get the same refusal.
         """
-        if self.reading is not None and self.resting is None:
-            self.resting = refusal
-            self.reading.stop(RESTS)
-            asyncio.get_running_loop().call_later(seconds, self._wake, self.reading)
+        if self.reading is not None and self.pause_refusal is None:
+            self.pause_refusal = refusal
+            self.reading.pause(RETRY_LATER)
+            asyncio.get_running_loop().call_later(seconds, self._resume_reading, self.reading)
 
-    def _wake(self, reading: Reading) -> None:
-        self.resting = None
-        reading.go_on(RESTS)
+    def _resume_reading(self, reading: Reading) -> None:
+        self.pause_refusal = None
+        reading.resume(RETRY_LATER)
 
-    def cut_off(self) -> None:
-        """End the connection at once: what it has not read yet would keep an orderly end waiting."""
+    def abort(self) -> None:
+        """End the connection at once: an orderly close would wait until the client has read everything."""
         if self.transport is not None:
             self.transport.abort()
 
     def end(self) -> None:
-        """End the connection after all that is queued, once: engine.io would leave it open."""
+        """End the connection after all queued packets, once: engine.io would leave it open."""
         self._socket.queue.put_nowait(None)
-        # An event that nobody takes refers to us: in a circle all would stay until the collector comes by.
+        # A queued event refers to us: the cycle would stay until the garbage collector runs.
         self._socket = None
 
     def go_direct(self) -> None:
-        """Write straight to the transport from now on, if there is a websocket."""
+        """Make a client with a websocket direct: from now on its frames go straight to the transport."""
         queue = self._socket.queue
         if isinstance(queue, WriteThrough):
             queue.max_bytes = self._max_bytes
@@ -150,7 +150,7 @@ class Client:
             websocket = self._socket.websocket
             self.transport = websocket.transport
             self.reading = websocket.reading
-            websocket.take_short_way(self)
+            websocket.use_short_path(self)
             self.count_as(WEBSOCKET)
 
     def count_as(self, transport: str | None) -> None:
@@ -161,8 +161,8 @@ class Client:
             _CONNECTIONS[transport].inc()
         self.counted_as = transport
 
-    def _wait(self, size: int, packets: int) -> None:
-        """Count what waits in the queue, and notice a client that does not take it."""
-        self._waiting_bytes += size
-        if self._waiting_bytes > self._max_bytes or packets >= self._max_packets:
+    def _count_queued(self, size: int, packets: int) -> None:
+        """Count bytes in engine.io's queue, and set ``slow`` if the client leaves too much there."""
+        self._queued_bytes += size
+        if self._queued_bytes > self._max_bytes or packets >= self._max_packets:
             self.slow = True

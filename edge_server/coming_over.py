@@ -70,7 +70,7 @@ class ComingOver:
         socket, polled = self._socket, self._socket.queue
         socket.upgraded = True
         socket.queue = self._queue
-        websocket.carry(socket, partial(self._ended, socket))
+        websocket.set_handler(socket, partial(self._ended, socket))
         for waiting in polled.take_all():
             self._queue.put_nowait(waiting)
             if waiting is None:

@@ -1,7 +1,6 @@
-"""A record's turn: retries are noticed, the window remembers it, its room gets it, its sender is told.
+"""Gives each record its turn: detects retries, adds it to the window, sends it to its room, acks its sender.
 
-Nothing here awaits: remembering a record, handing it to its room and telling its sender is one step, which no
-other task can see half done.
+Nothing here awaits: this is one step, which no other task can see half done.
 """
 
 import logging
@@ -31,7 +30,7 @@ OnEntry = Callable[[Entry], None]
 
 
 class Delivery:
-    """Takes what was consumed and what was acked, and gives each record its one turn."""
+    """Merges consumed and acked records, and gives each its one turn, in the log's order."""
 
     def __init__(
         self,
@@ -40,53 +39,53 @@ class Delivery:
         fan_out: FanOut,
         *,
         starts: Callable[[int], int],
-        sure_from: Callable[[int], int],
+        resumable_from: Callable[[int], int],
         spans: "Spans | None" = None,
     ) -> None:
         self._rooms = rooms
         self._window = window
         self._fan_out = fan_out
         self._starts = starts
-        self._sure_from = sure_from
+        self._resumable_from = resumable_from
         self._spans = spans
         self._orders: dict[int, LogOrder[Entry]] = {}
         self._debugs = log.isEnabledFor(logging.DEBUG)
         self.on_settled: OnEntry = lambda _entry: None
-        """Hears of every record that had its turn: the first entry of its message."""
+        """Called when a record had its turn, with the first entry of its message."""
         self.on_lost: OnEntry = lambda _entry: None
-        """Hears of every acked record that the log then did not have."""
+        """Called with each acked record that the log does not have."""
 
     def head(self, partition: int) -> int:
-        """Return the newest seq that had its turn; what waits in the outbox counts."""
+        """Return the newest seq that had its turn, whether or not it has left the fan-out's outbox."""
         return self._order(partition).next_seq - 1
 
-    def take(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
-        """Take consumed records of one partition, in offset order."""
+    def consumed(self, partition: int, records: Sequence[ConsumerRecord]) -> None:
+        """Add consumed records of one partition, in offset order."""
         order = self._order(partition)
         since_ns, first_seq = time.time_ns(), order.next_seq
         for record in records:
             if record.offset >= order.next_seq:
-                for entry in order.consumed(record.offset, _entry(record)):
+                for entry in order.consumed(record.offset, _entry_of(record)):
                     self._take_turn(entry)
         if order.lost:
             lost, order.lost = order.lost, []
-            self.lost(lost)
-        # Before anybody is here, an edge reads again what others delivered long ago: that is late for nobody.
+            self.report_lost(lost)
+        # Before its first client, an edge rereads old records that others delivered: that is no lag.
         if self._rooms.clients and records[-1].timestamp > 0:
             metrics.BUS_LAG_SECONDS.observe(max(0.0, time.time() - records[-1].timestamp / 1000))
         if self._spans is not None:
-            # A record of ours that had its turn by its ack is in the span of its sending.
+            # A record of ours that had its turn by its ack is already in the span of its sending.
             new = (record for record in records if record.offset >= first_seq)
-            handed_on = (record for record in new if self._rooms.is_watched(_group(record.key or b"")))
-            self._spans.processed(handed_on, since_ns)
+            delivered = (record for record in new if self._rooms.is_watched(_group_of(record.key or b"")))
+            self._spans.processed(delivered, since_ns)
 
     def acked(self, entry: Entry) -> None:
-        """Take a record of ours that every in-sync replica has."""
+        """Add a record of ours that every in-sync replica has."""
         for ready in self._order(entry.partition).acked(entry.seq, entry):
             self._take_turn(ready)
 
-    def lost(self, lost: Sequence[Entry]) -> None:
-        """Tell of acked records of one partition that the log does not have."""
+    def report_lost(self, lost: Sequence[Entry]) -> None:
+        """Count, log and pass on acked records of one partition that the log does not have."""
         metrics.LOST_ACKED.inc(len(lost))
         seqs = [entry.seq for entry in lost]
         log.critical(
@@ -104,7 +103,7 @@ class Delivery:
     def _order(self, partition: int) -> LogOrder[Entry]:
         order = self._orders.get(partition)
         if order is None:
-            self._window.begin(partition, self._sure_from(partition))
+            self._window.begin(partition, self._resumable_from(partition))
             order = self._orders[partition] = LogOrder(self._starts(partition))
         return order
 
@@ -112,14 +111,16 @@ class Delivery:
         if self._window.add(entry):
             if self._rooms.is_watched(entry.group):
                 if self._debugs:
-                    log.debug("a message is delivered", extra=logs.facts(message=_id(entry), seq=entry.seq))
-                self._give(entry)
+                    log.debug(
+                        "a message is delivered", extra=logs.facts(message=_message_id(entry), seq=entry.seq)
+                    )
+                self._send_to_room(entry)
             self.on_settled(entry)
         else:
             metrics.DUPLICATES.inc()
             self.on_settled(self._window.find(entry.key) or entry)
 
-    def _give(self, entry: Entry) -> None:
+    def _send_to_room(self, entry: Entry) -> None:
         if entry.frame is not None:
             self._fan_out.put(entry)
             return
@@ -127,27 +128,27 @@ class Delivery:
         log.warning(
             "a message cannot be read",
             extra=logs.facts(
-                message=_id(entry), partition=entry.partition, offset=entry.seq, reason=entry.bad
+                message=_message_id(entry), partition=entry.partition, offset=entry.seq, reason=entry.bad
             ),
         )
 
 
-def _entry(record: ConsumerRecord) -> Entry:
+def _entry_of(record: ConsumerRecord) -> Entry:
     """Return a consumed record as an entry, without parsing its value.
 
-    What names the message is the record's key and its header ``ce_id``; a retry has the same. Where a header
-    stands there twice its first value counts, as for all readers.
+    The message is named by the record's key and its header ``ce_id``; a retry has the same. If a header is
+    there twice its first value counts, as for all readers.
     """
     ce_type = ce_id = b""
     for name, value in reversed(record.headers):
-        # Kafka knows headers without a value.
+        # Kafka allows headers without a value.
         if name == "ce_type":
             ce_type = value or b""
         elif name == "ce_id":
             ce_id = value or b""
     key = record.key or b""
     return Entry(
-        _group(key),
+        _group_of(key),
         b"%b/%b" % (key, ce_id),
         record.partition,
         record.offset,
@@ -157,12 +158,12 @@ def _entry(record: ConsumerRecord) -> Entry:
     )
 
 
-def _id(entry: Entry) -> str:
-    """Return what names a message in the logs of all services: its ``_id`` in the store."""
+def _message_id(entry: Entry) -> str:
+    """Return the message's ``_id`` in the store, which names it in the logs of all services."""
     return entry.key.decode(errors="replace")
 
 
 @lru_cache(maxsize=100_000)
-def _group(key: bytes) -> str:
-    """Return the group that a key names. The window's entries of one group share its text."""
+def _group_of(key: bytes) -> str:
+    """Return the group that a key names. Cached, so that the window's entries of one group share its text."""
     return key.decode(errors="replace")

@@ -1,8 +1,7 @@
-"""A websocket from its acceptance to its end: frames come in, and no task waits.
+"""A websocket after its acceptance: one asyncio protocol on its transport, without a waiting task.
 
-Most connections are idle most of the time. Below aiohttp each keeps its request, two tasks and a dozen frames
-of coroutines that wait for each other; here it is one protocol on its transport. A task runs only while
-packets for engine.io are worked off, in their order.
+Most connections are idle most of the time. With aiohttp each would keep its request, two tasks and a dozen
+waiting coroutines. Here a task runs only while packets for engine.io are processed, in their order.
 """
 
 import asyncio
@@ -24,10 +23,10 @@ from runtime import metrics
 from runtime.budgets import Budget
 
 READ_AHEAD_CHARS: Final = 65_536
-"""While more than this was read and has yet to be worked off, no more is read."""
+"""While more than this was read and is not processed, reading is paused."""
 
 PACKET_CHARS: Final = 64
-"""What a packet counts besides its text: an empty one takes memory, too."""
+"""Added to the length of each packet: an empty one takes memory, too."""
 
 CLOSE_WITHIN_S: Final = 10.0
 """How long a client may take to answer our close."""
@@ -37,14 +36,14 @@ NORMAL: Final = 1000
 DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 """The frames that make a message."""
 
-Take = Callable[[Client, str], bool]
-"""Takes a client's message the short way; False: it has to go the ordinary one."""
+ShortPath = Callable[[Client, str], bool]
+"""Publishes a client's message on the short path; returns False if it has to take the ordinary one."""
 
 Ended = Callable[[], None]
 
 
 class FrameBudget(Budget):
-    """What a websocket may send besides the messages of the short way, which have their own budget."""
+    """Limits the frames of a websocket. Messages on the short path are charged to another budget."""
 
     __slots__ = ("_transport",)
 
@@ -53,38 +52,42 @@ class FrameBudget(Budget):
         self._transport = transport
 
     def spend_on_frame(self) -> None:
-        """Count a frame. Who has spent all, and as much again, is cut off."""
+        """Count a frame. Abort the connection once the debt is as large as the burst."""
         if self.spend(asyncio.get_running_loop().time()) <= -self._burst:
             metrics.LIMIT_HITS.labels(limit="frames").inc()
             self._transport.abort()
 
 
-class Carried(Protocol):
-    """What a websocket carries: an engine.io socket, or `ComingOver` until that client has come over."""
+class PacketHandler(Protocol):
+    """Handles a websocket's packets: an engine.io socket, or `ComingOver` while a client switches over."""
 
     closed: bool
 
     async def receive(self, received: packet.Packet) -> None:
-        """Take a packet."""
+        """Handle a packet."""
 
 
 class DirectWebSocket(asyncio.Protocol):
-    """One websocket. It has to be told what it carries before it reads."""
+    """One websocket. `set_handler` has to be called before it reads."""
 
     __slots__ = (
-        "_ahead", "_budget", "_carried", "_client", "_closer", "_ended", "_take",
-        "_waiting", "_work", "reader", "reading", "transport",
+        "_budget", "_client", "_close_timer", "_ended", "_handler", "_packets", "_try_short_path",
+        "_unprocessed_chars", "_worker", "reader", "reading", "transport",
     )  # fmt: skip
 
-    _carried: Carried
+    _handler: PacketHandler
     _ended: Ended
 
     def __init__(
-        self, transport: asyncio.Transport, take: Take, settings: EdgeSettings, unfinished: Unfinished
+        self,
+        transport: asyncio.Transport,
+        short_path: ShortPath,
+        settings: EdgeSettings,
+        unfinished: Unfinished,
     ) -> None:
         self.transport = transport
         self.reading = Reading(transport)
-        self._take = take
+        self._try_short_path = short_path
         self._budget = FrameBudget(transport, settings)
         size = settings.max_frame_bytes
         reader = WebSocketReader(_Inbox(self), size, compress=False, decode_text=True)
@@ -92,62 +95,62 @@ class DirectWebSocket(asyncio.Protocol):
         self.reader: BoundedReader | None = BoundedReader(reader, settings, unfinished, too_big)
         """None once the connection is gone."""
         self._client: Client | None = None
-        self._waiting: list[str | bytes] = []
-        self._ahead = 0
-        self._work: asyncio.Task[None] | None = None
-        self._closer: asyncio.TimerHandle | None = None
+        self._packets: list[str | bytes] = []
+        self._unprocessed_chars = 0
+        self._worker: asyncio.Task[None] | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
 
     @property
-    def is_working(self) -> bool:
-        """Whether packets are being worked off: nothing overtakes them."""
-        return self._work is not None
+    def is_processing(self) -> bool:
+        """Whether packets are being processed: no later message may overtake them on the short path."""
+        return self._worker is not None
 
-    def carry(self, carried: Carried, ended: Ended) -> None:
-        """From now on packets are for this one, and ``ended`` is called when the connection is gone."""
-        self._carried = carried
+    def set_handler(self, handler: PacketHandler, ended: Ended) -> None:
+        """Pass packets to ``handler`` from now on, and call ``ended`` when the connection is gone."""
+        self._handler = handler
         self._ended = ended
 
-    def sender_is_known(self) -> None:
-        """It is known whose this is: whole frames may be read."""
+    def allow_whole_frames(self) -> None:
+        """Read whole frames from now on: the client has logged in."""
         if self.reader is not None:
-            self.reader.sender_is_known()
+            self.reader.allow_whole_frames()
 
-    def take_short_way(self, client: Client) -> None:
-        """The client is direct: from now on its chat messages go the short way."""
+    def use_short_path(self, client: Client) -> None:
+        """Let the client's chat messages take the short path from now on: it is direct."""
         self._client = client
-        self.sender_is_known()
+        self.allow_whole_frames()
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sent."""
+        """Read bytes that the client sent."""
         if self.reader is not None:
             self.reader.feed_data(data)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """The connection is gone, for whatever reason."""
-        if self._closer is not None:
-            self._closer.cancel()
+        """Clean up: the connection is gone, for any reason."""
+        if self._close_timer is not None:
+            self._close_timer.cancel()
         if self.reader is not None:
             self.reader.message_ended()
         self._client = self.reader = None
         self._ended()
 
     def receive(self, message: WSMessage) -> None:
-        """Take a message from the reader. The short way counts what it takes; all else is counted here."""
+        """Handle a message from the reader. The short path charges for its messages, this for all others."""
         if message.type in DATA and self.reader is not None:
             self.reader.message_ended()
-        if self._closer is None and self._taken_short(message):
+        if self._close_timer is None and self._took_short_path(message):
             return
         self._budget.spend_on_frame()
         if not self.transport.is_closing():
             self._receive(message)
 
     def _receive(self, message: WSMessage) -> None:
-        """After our own close only the client's answer to it is looked at."""
+        """Handle a message on the ordinary path. After our own close only the client's close counts."""
         if message.type is WSMsgType.CLOSE:
-            if self._closer is None:
+            if self._close_timer is None:
                 self.transport.write(close_frame(message.data))
             self.transport.close()
-        elif self._closer is not None:
+        elif self._close_timer is not None:
             return
         elif message.type in DATA:
             self._put(message.data)
@@ -155,56 +158,56 @@ class DirectWebSocket(asyncio.Protocol):
             self.transport.write(pong_frame(bytes(message.data)))
 
     def close(self, code: int = NORMAL) -> None:
-        """Say that this is the end, and give the client the time to say so, too."""
-        if self._closer is None and not self.transport.is_closing():
+        """Send a close frame, and wait for the client's, but for `CLOSE_WITHIN_S` at most."""
+        if self._close_timer is None and not self.transport.is_closing():
             self.transport.write(close_frame(code))
-            self._closer = asyncio.get_running_loop().call_later(CLOSE_WITHIN_S, self.transport.abort)
+            self._close_timer = asyncio.get_running_loop().call_later(CLOSE_WITHIN_S, self.transport.abort)
 
     def fail(self, code: int) -> None:
-        """Say why, and end: nothing that follows can be read, not even an answer to our close."""
+        """Send a close frame and close: nothing after it can be read, not even the client's close."""
         self.close(code)
         self.transport.close()
 
-    def _taken_short(self, message: WSMessage) -> bool:
-        if self._client is None or self.is_working or message.type is not WSMsgType.TEXT:
+    def _took_short_path(self, message: WSMessage) -> bool:
+        if self._client is None or self.is_processing or message.type is not WSMsgType.TEXT:
             return False
-        return self._take(self._client, message.data)
+        return self._try_short_path(self._client, message.data)
 
     def _put(self, data: str | bytes) -> None:
-        self._waiting.append(data)
-        self._ahead += len(data) + PACKET_CHARS
-        if not self.is_working:
-            self._work = asyncio.get_running_loop().create_task(self._work_off())
-        elif self._ahead > READ_AHEAD_CHARS:
-            self.reading.stop(FULL)
+        self._packets.append(data)
+        self._unprocessed_chars += len(data) + PACKET_CHARS
+        if not self.is_processing:
+            self._worker = asyncio.get_running_loop().create_task(self._process_packets())
+        elif self._unprocessed_chars > READ_AHEAD_CHARS:
+            self.reading.pause(FULL)
 
-    async def _work_off(self) -> None:
+    async def _process_packets(self) -> None:
         try:
-            while self._waiting:
-                waiting, self._waiting, self._ahead = self._waiting, [], 0
-                for data in waiting:
-                    if self._closer is None:
-                        await self._hand_on(data)
-                # An event begins in a task of the library's: no message may overtake it by the short way.
+            while self._packets:
+                packets, self._packets, self._unprocessed_chars = self._packets, [], 0
+                for data in packets:
+                    if self._close_timer is None:
+                        await self._pass_to_handler(data)
+                # The library starts a task for an event: no message may overtake it on the short path.
                 await asyncio.sleep(0)
-                self.reading.go_on(FULL)
+                self.reading.resume(FULL)
         finally:
-            self._work = None
+            self._worker = None
 
-    async def _hand_on(self, data: str | bytes) -> None:
-        """Hand a packet to engine.io. After the last one, or what cannot be read as one, close."""
+    async def _pass_to_handler(self, data: str | bytes) -> None:
+        """Pass a packet to the handler. Close after the last one, or after one that cannot be parsed."""
         try:
-            await self._carried.receive(packet.Packet(encoded_packet=data))
+            await self._handler.receive(packet.Packet(encoded_packet=data))
         except exceptions.UnknownPacketError:
             return
         except (exceptions.SocketIsClosedError, ValueError, IndexError, TypeError):
             self.close()
-        if self._carried.closed:
+        if self._handler.closed:
             self.close()
 
 
 class _Inbox(WebSocketDataQueue):
-    """What the reader writes into. It holds nothing: whatever comes is taken at once."""
+    """The queue that aiohttp's reader writes into. It holds nothing: each message is handled at once."""
 
     __slots__ = ("owner",)
 
@@ -213,13 +216,13 @@ class _Inbox(WebSocketDataQueue):
         self.owner = owner
 
     def feed_data(self, data: Any, _size: int) -> None:
-        """Take a message. Called by the reader: it must not fail."""
+        """Handle a message. Called by the reader: it must not fail."""
         self.owner.receive(data)
 
     def feed_eof(self) -> None:
-        """aiohttp has let go of the connection."""
+        """Do nothing: aiohttp has released the connection."""
 
     def set_exception(self, exc: BaseException, *_: object) -> None:
-        """The client has sent what is no websocket frame, or too much."""
+        """Close: the client has sent an invalid frame, or one that is too long."""
         count_if_long(exc)
         self.owner.fail(exc.code if isinstance(exc, WebSocketError) else NORMAL)

@@ -19,7 +19,7 @@ from edge_server.packet_queue import PacketQueue
 from edge_server.pings import Pings
 from runtime import metrics
 
-LOOK_EVERY_S: Final = 0.1
+CHECK_EVERY_S: Final = 0.1
 MOST_OF_JSON: Final = 256
 MOST_OF_A_BODY: Final = 2_000
 """Packets in a polled body: engine.io refuses one with more. By its own bound, 16, it would refuse what a
@@ -119,7 +119,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         """Ping whoever is due, and close who does not answer, for ever."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
             for socket in self._pings.due(loop.time()):
                 await self._ping(socket, loop.time())
             for socket in self._pings.silent(loop.time()):

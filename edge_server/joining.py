@@ -68,7 +68,7 @@ class Joining:
         # The user may be a member of these, too, and this edge may hear of it only later.
         client.cursors = {group: seq for group, seq in since.items() if group not in joins}
         # Many groups make a long `joined`: without this it would be cut off as slow at every connect.
-        client.may_leave_unread(ROOM_BYTES * len(joins))
+        client.raise_unread_limit(ROOM_BYTES * len(joins))
         self._tell(client, joins)
 
     def join(self, client: Client, group: str, since: int | None) -> RoomJoined:

@@ -1,7 +1,7 @@
-"""Whose turn it is: acks of our own records and consumed records become one order, the log's.
+"""Merges acks of our own records and consumed records into one order, the log's. Pure.
 
-Pure. One `LogOrder` a partition. An acked record is given its turn at once when everything before it has had
-its turn; otherwise it waits until consuming has closed the gap. A record never has two turns.
+One `LogOrder` a partition. An acked record gets its turn at once if every earlier offset has had its turn;
+otherwise it waits until the consumer has closed the gap. No record has two turns.
 """
 
 from collections.abc import Sequence
@@ -9,42 +9,42 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Keyed(Protocol):
-    """What has its turn: a record, whose key names its message."""
+    """A record, whose key names its message."""
 
     @property
     def key(self) -> bytes:
-        """Return what makes the message unique."""
+        """Return the key that makes the message unique."""
 
 
 Item = TypeVar("Item", bound=Keyed)
 
 
 class LogOrder(Generic[Item]):
-    """The order of one partition, from ``next_seq`` on."""
+    """The order of one partition. ``next_seq`` is the next offset that gets its turn."""
 
     __slots__ = ("_early", "lost", "next_seq")
 
     def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
         self._early: dict[int, Item] = {}
-        """Acked records that wait for the gap before them to close."""
+        """Acked records that wait until the gap before them is closed, by offset."""
         self.lost: list[Item] = []
-        """Acked records that the log then did not have, until somebody takes them. A broker has lost data."""
+        """Acked records that the log does not have: brokers lost them. The caller empties this list."""
 
     def acked(self, seq: int, item: Item) -> Sequence[Item]:
-        """Take a record of ours that the brokers have stored; return the records whose turn it is."""
+        """Add an acked record of ours; return the records whose turn has come, in order."""
         if seq < self.next_seq:
             return ()
         if seq == self.next_seq and not self._early:
             self.next_seq = seq + 1
             return (item,)
         self._early[seq] = item
-        return self._in_turn()
+        return self._pop_ready()
 
     def consumed(self, seq: int, item: Item) -> Sequence[Item]:
-        """Take the log's next record; return the records whose turn it is.
+        """Add the next consumed record; return the records whose turn has come, in order.
 
-        Consuming is the truth: offsets that it leaves out (markers, compacted records) have no record.
+        Offsets that the consumer skips (transaction markers, compacted records) hold no record.
         """
         if seq < self.next_seq:
             return ()
@@ -59,9 +59,9 @@ class LogOrder(Generic[Item]):
         else:
             self.lost.append(early)
         self.next_seq = seq + 1
-        return [item, *self._in_turn()]
+        return [item, *self._pop_ready()]
 
-    def _in_turn(self) -> list[Item]:
+    def _pop_ready(self) -> list[Item]:
         ready = []
         while self.next_seq in self._early:
             ready.append(self._early.pop(self.next_seq))
@@ -69,5 +69,5 @@ class LogOrder(Generic[Item]):
         return ready
 
     def _drop_before(self, seq: int) -> None:
-        for early in [known for known in self._early if known < seq]:
+        for early in [offset for offset in self._early if offset < seq]:
             self.lost.append(self._early.pop(early))

@@ -1,9 +1,9 @@
 """Writes messages to ``chat.messages`` in batches, one batch of a partition on its way at a time.
 
-What comes while a batch is on its way goes with the next one, and the batches of all partitions leave in
-rounds, of which there are only so many a second: batches grow with the load, and where little is said nobody
-waits for them to fill. The producer stays idempotent with acks=all: it numbers batches made here like its
-own. What waits while a producer that failed is replaced goes through the next one.
+Messages that arrive while a batch is on its way go into the next one. The batches of all partitions leave in
+rounds, at most `ROUNDS_PER_S` of them: batches grow with the load, and under little load no message waits for
+its batch to fill. The producer stays idempotent with acks=all: it numbers batches made here like its own.
+Messages that wait while a failed producer is replaced go through its successor.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from schemas.log_records import MessageSent, shared_headers
 log = logging.getLogger(__name__)
 
 ROUNDS_PER_S: Final = 200.0
-"""A request costs about as much whatever the number of its messages. So there are at most so many a second,
-and messages that come faster share them. A full one counts twice (`request_cost`)."""
+"""At most so many requests a second: one costs about as much whatever the number of its messages, and faster
+messages share it. A full one counts twice (`request_cost`)."""
 BURST_S: Final = 0.1
-"""So many seconds' worth of rounds may follow each other at once: where little is said nobody waits."""
+"""So many seconds' worth of rounds may leave without a pause: under little load no message waits."""
 
-NOT_SAID: Final = -1
-"""A broker's answer for an offset that it no longer knows (of a retried batch), and for the append time where
-a topic keeps the writer's own."""
+UNKNOWN: Final = -1
+"""A broker's answer for an offset that it no longer knows (of a retried batch), and for the append time of a
+topic that keeps the writer's own."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Where a batch stands: its first record's offset, and the append time in ms; `NOT_SAID` is possible."""
+    """Where a batch is in the log: its first record's offset (or `UNKNOWN`), and the append time in ms."""
 
     partition: int
     offset: int
@@ -57,7 +57,7 @@ class Written:
 
 
 class MessageWriter:
-    """Takes messages without waiting, and tells what became of each batch."""
+    """Queues messages without waiting, and calls ``on_written`` or ``on_failed`` with each batch."""
 
     def __init__(
         self,
@@ -75,67 +75,67 @@ class MessageWriter:
         self._on_written = on_written
         self._on_failed = on_failed
         self._waiting: dict[int, deque[Outgoing]] = {}
-        self._due: list[int] = []
+        self._due_partitions: list[int] = []
         self._rounds_per_s = rounds_per_s
         self._rounds = Budget(rounds_per_s, max(1.0, BURST_S * rounds_per_s))
-        self._round: asyncio.TimerHandle | None = None
+        self._round_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def put(self, message: Outgoing) -> None:
-        """Take a message. Whoever calls bounds how many there are."""
+        """Queue a message. The caller bounds how many are queued."""
         partition = partition_of(message.group, self._partitions)
         waiting = self._waiting.get(partition)
         if waiting is not None:
             waiting.append(message)
             return
         self._waiting[partition] = deque((message,))
-        self._plan(partition)
+        self._schedule(partition)
 
     def close(self) -> None:
-        """Give up what still waits."""
-        if self._round is not None:
-            self._round.cancel()
+        """Drop the queued messages, and cancel the writes that are on their way."""
+        if self._round_timer is not None:
+            self._round_timer.cancel()
         for task in self._tasks:
             task.cancel()
 
-    def _plan(self, partition: int) -> None:
-        """A partition's next batch leaves with the next round: one request takes the batches of all."""
-        if not self._due:
+    def _schedule(self, partition: int) -> None:
+        """Let a partition's next batch leave with the next round: one request takes the batches of all."""
+        if not self._due_partitions:
             loop = asyncio.get_running_loop()
-            lacking = max(0.0, 1.0 - self._rounds.left(loop.time()))
-            self._round = loop.call_later(lacking / self._rounds_per_s, self._begin_round)
-        self._due.append(partition)
+            missing = max(0.0, 1.0 - self._rounds.left(loop.time()))
+            self._round_timer = loop.call_later(missing / self._rounds_per_s, self._begin_round)
+        self._due_partitions.append(partition)
 
     def _begin_round(self) -> None:
-        due, self._due = self._due, []
+        due, self._due_partitions = self._due_partitions, []
         cost = request_cost(sum(len(self._waiting[partition]) for partition in due))
         self._rounds.spend(asyncio.get_running_loop().time(), cost)
         for partition in due:
             task = asyncio.create_task(self._write_batch(partition, self._waiting[partition]))
             self._tasks.add(task)
-            task.add_done_callback(partial(self._go_on, partition))
+            task.add_done_callback(partial(self._batch_done, partition))
 
     async def _write_batch(self, partition: int, waiting: deque[Outgoing]) -> None:
         await self._producer.ready()
         now = int(time.time() * 1000)
-        batch, taken = self._fill(waiting, now)
+        batch, messages = self._fill(waiting, now)
         try:
-            on_its_way = await self._producer.send_batch(batch, topics.MESSAGES, partition=partition)
-            done = await on_its_way
+            future = await self._producer.send_batch(batch, topics.MESSAGES, partition=partition)
+            metadata = await future
         except (Exception, asyncio.CancelledError) as error:
-            # Whatever it is, it is logged and answered; cancellations leak out of the library.
+            # Any error is logged and answered; cancellations leak out of the library.
             if is_being_cancelled():
                 raise
-            self._on_failed(taken, error)
+            self._on_failed(messages, error)
         else:
-            timestamp = now if done.timestamp == NOT_SAID else done.timestamp
-            self._on_written(taken, Written(partition, done.offset, timestamp))
+            timestamp = now if metadata.timestamp == UNKNOWN else metadata.timestamp
+            self._on_written(messages, Written(partition, metadata.offset, timestamp))
 
     def _fill(self, waiting: deque[Outgoing], now: int) -> tuple[Any, list[Outgoing]]:
-        """Return a batch and what is in it: as many as fit, in their order; a first one always fits."""
+        """Return a batch and its messages: as many as fit, in their order; the first one always fits."""
         headers = shared_headers(MessageSent.ce_type, source=self._source)
         batch = self._producer.create_batch()
-        taken: list[Outgoing] = []
+        messages: list[Outgoing] = []
         while waiting:
             message = waiting[0]
             ce_id = message.key[len(message.group) + 1 :]
@@ -146,11 +146,11 @@ class MessageWriter:
                 headers=[*headers, ("ce_id", ce_id), *message.trace],
             ):
                 break
-            taken.append(waiting.popleft())
+            messages.append(waiting.popleft())
         batch.close()
-        return batch, taken
+        return batch, messages
 
-    def _go_on(self, partition: int, task: asyncio.Task[None]) -> None:
+    def _batch_done(self, partition: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             return
@@ -159,6 +159,6 @@ class MessageWriter:
                 "a write to a partition failed", exc_info=error, extra=logs.facts(topic=topics.MESSAGES)
             )
         if self._waiting[partition]:
-            self._plan(partition)
+            self._schedule(partition)
         else:
             del self._waiting[partition]

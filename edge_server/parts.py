@@ -67,11 +67,11 @@ class Parts:
             window,
             fan_out,
             starts=lambda partition: self._messages.starts[partition],
-            sure_from=lambda partition: self._messages.sure_from[partition],
+            resumable_from=lambda partition: self._messages.resumable_from[partition],
             spans=spans,
         )
         tail = settings.window_records // settings.kafka_partitions
-        self._messages = reader(settings, topics.MESSAGES, delivery.take, tail=tail)
+        self._messages = reader(settings, topics.MESSAGES, delivery.consumed, tail=tail)
         self._members = reader(settings, topics.MEMBERSHIPS, memberships.take)
         self._tables = reader(settings, topics.ASSIGNMENTS, assignments.take)
         self._publisher = Publisher(settings, producer, delivery, window, spans, rounds_per_s=rounds_per_s)

@@ -1,8 +1,8 @@
-"""A message goes to the log; its sender gets the ack when the message's turn has come.
+"""Writes a message to the log; its sender gets the ack when the message's turn has come.
 
-The turn decides, not the broker's answer alone: only then is it known whether this was the first record of
-the message or a retry, and an ack never names a seq that history does not have. No task waits for an answer:
-whoever wants one leaves a function (`Tell`), and one look every 0.1 s refuses what has waited for too long.
+The turn decides, not the broker's ack alone: only then is it known whether this was the first record of the
+message or a retry, and an ack never names a seq that history does not have. No task waits for an outcome: a
+caller leaves a callback (`OnOutcome`), and one check every 0.1 s refuses those that waited for too long.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_server.delivery import Delivery
 from edge_server.frames import message_frame
-from edge_server.message_writer import NOT_SAID, ROUNDS_PER_S, MessageWriter, Outgoing, Written
+from edge_server.message_writer import ROUNDS_PER_S, UNKNOWN, MessageWriter, Outgoing, Written
 from edge_server.recent_log import Entry, RecentLog
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
@@ -31,27 +31,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Tell = Callable[[Entry | Refused], None]
-"""Takes what became of a message: where it stands in the log, or why it is refused."""
+OnOutcome = Callable[[Entry | Refused], None]
+"""Called with the outcome of a message: its entry in the log, or why it is refused."""
 
-LOOK_EVERY_S: Final = 0.1
+CHECK_EVERY_S: Final = 0.1
 
 
 @dataclass(slots=True, eq=False)
 class Pending(Outgoing):
-    """A message on its way, who waits for it, and since when (loop time)."""
+    """A message on its way to the log, since when (loop time), and the callers that wait for its outcome."""
 
     id: str
     sent: SendMessage
     since: float
-    waiting: list[tuple[float, Tell]] = field(default_factory=list)
+    callers: list[tuple[float, OnOutcome]] = field(default_factory=list)
     settled: bool = False
     sending: "Sending | None" = None
     """Its span, where it is traced."""
 
 
 class Publisher:
-    """Writes messages to the log and tells their senders when they are settled."""
+    """Writes messages to the log and calls their senders back when they are settled."""
 
     def __init__(
         self,
@@ -71,8 +71,8 @@ class Publisher:
         self._spans = spans
         self._pending: dict[bytes, Pending] = {}
         self._partitions = settings.kafka_partitions
-        self._in_order: defaultdict[int, deque[Pending]] = defaultdict(deque)
-        """By partition: one whose broker does not answer holds up only its own groups."""
+        self._by_partition: defaultdict[int, deque[Pending]] = defaultdict(deque)
+        """Oldest first, by partition: one whose broker does not answer holds up only its own groups."""
         self.written = 0
         """Messages that clients sent and the log took, since the start."""
         self._drained: asyncio.Future[None] | None = None
@@ -91,26 +91,26 @@ class Publisher:
         metrics.PENDING_SENDS.set_function(lambda: len(self._pending))
 
     def start(self, service: Service) -> None:
-        """Refuse in the background what waits for too long."""
+        """Refuse in the background callers that wait for too long."""
         service.supervise("refuse what waits for too long", self._refuse_overdue)
 
-    def publish(self, message_id: str, sent: SendMessage, tell: Tell) -> None:
-        """Write a message; ``tell`` is called once it is durable and its turn has come, or with a refusal.
+    def publish(self, message_id: str, sent: SendMessage, on_outcome: OnOutcome) -> None:
+        """Write a message; call ``on_outcome`` once it is durable and its turn has come, or with a refusal.
 
-        ``tell`` gets ``unavailable`` while the log does not answer in time: the message may be stored all the
+        The refusal is ``unavailable`` if the log does not answer in time: the message may be stored all the
         same, and a retry with the same id is safe. Raises `Refused` at once: ``overloaded`` past the bound of
         pending messages, ``unavailable`` while others of its partition wait for too long already.
         """
         key = message_key(sent.room, sent.up, message_id).encode()
         entry = self._window.find(key)
         if entry is not None and entry.frame is not None:
-            tell(entry)
+            on_outcome(entry)
             return
         now = self._loop.time()
         pending = self._pending.get(key)
         if pending is None:
             pending = self._admit(key, message_id, sent, now)
-        pending.waiting.append((now, tell))
+        pending.callers.append((now, on_outcome))
 
     async def drain(self, deadline_s: float) -> None:
         """Wait until nothing is pending any more, or until the deadline."""
@@ -121,7 +121,7 @@ class Publisher:
 
     def _admit(self, key: bytes, message_id: str, sent: SendMessage, now: float) -> Pending:
         group = sent.room.encode()
-        in_order = self._in_order[partition_of(group, self._partitions)]
+        in_order = self._by_partition[partition_of(group, self._partitions)]
         self._require_capacity(in_order, now)
         value = message_value(
             id=message_id, group=sent.room, up=sent.up, message=sent.message, sent_at=sent.timestamp
@@ -146,7 +146,7 @@ class Publisher:
     def _on_written(self, batch: Sequence[Pending], written: Written) -> None:
         metrics.MESSAGES_IN.inc(len(batch))
         self.written += len(batch)
-        if written.offset == NOT_SAID:
+        if written.offset == UNKNOWN:
             return  # Consuming gives them their turn.
         lost: list[Entry] = []
         for offset, pending in enumerate(batch, written.offset):
@@ -161,66 +161,69 @@ class Publisher:
                 # This offset had its turn already, with another record: the brokers have lost this one.
                 lost.append(entry)
         if lost:
-            self._delivery.lost(lost)
+            self._delivery.report_lost(lost)
 
     def _on_failed(self, batch: Sequence[Pending], error: BaseException) -> None:
         log.error("messages could not be written", extra=logs.facts(messages=len(batch), error=repr(error)))
         for pending in batch:
             _debug("a message could not be written", pending)
-            self._end(pending, Refused(UNAVAILABLE))
+            self._finish(pending, Refused(UNAVAILABLE))
 
     def _settle(self, entry: Entry) -> None:
         pending = self._pending.get(entry.key)
-        # What nobody can read under a message's key is not that message.
+        # An unreadable record under a message's key is not that message.
         if pending is not None and entry.frame is not None:
             metrics.ACK_SECONDS.observe(self._loop.time() - pending.since)
             if self._debugs:
                 _debug("a message is in the log", pending, partition=entry.partition, seq=entry.seq)
-            self._end(pending, entry)
+            self._finish(pending, entry)
 
     def _refuse_lost(self, entry: Entry) -> None:
-        """The brokers have said that they have it, and have lost it: it has to be sent again."""
+        """Refuse a message that the brokers acked and then lost: it has to be sent again."""
         pending = self._pending.get(entry.key)
         if pending is not None:
-            self._end(pending, Refused(UNAVAILABLE))
+            self._finish(pending, Refused(UNAVAILABLE))
 
-    def _end(self, pending: Pending, outcome: Entry | Refused) -> None:
+    def _finish(self, pending: Pending, outcome: Entry | Refused) -> None:
         if pending.settled:
             return  # It was consumed before its failure was known.
         del self._pending[pending.key]
         pending.settled = True
         if pending.sending is not None:
             _end_span(pending.sending, outcome)
-        # It may stay in `_in_order` behind an older one, where nobody must be refused for it any more.
-        waiting, pending.waiting = pending.waiting, []
-        for _, tell in waiting:
-            tell(outcome)
+        # It may stay in `_by_partition` behind an older one, where no caller must be refused for it any more.
+        callers, pending.callers = pending.callers, []
+        for _, on_outcome in callers:
+            on_outcome(outcome)
         if self._drained is not None and not self._pending and not self._drained.done():
             self._drained.set_result(None)
 
     async def _refuse_overdue(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
             overdue = self._loop.time() - self._timeout_s
-            for in_order in self._in_order.values():
+            for in_order in self._by_partition.values():
                 _forget_settled(in_order)
                 for pending in in_order:
                     if pending.since > overdue:
                         break
-                    self._refuse_waiting(pending, overdue)
+                    self._refuse_late_callers(pending, overdue)
 
-    def _refuse_waiting(self, pending: Pending, overdue: float) -> None:
-        """The message stays pending: its turn may come yet, and a retry must not be a second message."""
-        late = [tell for since, tell in pending.waiting if since <= overdue]
-        pending.waiting = [(since, tell) for since, tell in pending.waiting if since > overdue]
+    def _refuse_late_callers(self, pending: Pending, overdue: float) -> None:
+        """Refuse callers that waited for too long.
+
+        The message stays pending: its turn may still come, and a retry must not be written a second time.
+        """
+        late = [on_outcome for since, on_outcome in pending.callers if since <= overdue]
+        pending.callers = [(since, on_outcome) for since, on_outcome in pending.callers if since > overdue]
         if late:
             _debug("a message has waited for too long", pending)
-        for tell in late:
-            tell(Refused(UNAVAILABLE))
+        for on_outcome in late:
+            on_outcome(Refused(UNAVAILABLE))
 
 
 def _forget_settled(in_order: deque[Pending]) -> None:
-    """Let what is pending for the longest time be the first: others may be settled behind it."""
+    """Drop settled messages from the front, so that the oldest pending one is first."""
     while in_order and in_order[0].settled:
         in_order.popleft()
 

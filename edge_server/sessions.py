@@ -67,7 +67,7 @@ class Sessions:
 
     def close_slow(self, client: Client) -> None:
         """Close a client that does not read what it is sent: not even a goodbye would reach it."""
-        client.cut_off()
+        client.abort()
         self.close(client, SLOW_CLIENT.code)
 
     def close(self, client: Client, reason: str) -> None:

@@ -1,9 +1,9 @@
-"""An event becomes a call, its result the ack; a refusal becomes the ack ``{error: {code, message, ...}}``.
+"""Handles clients' events: each becomes a call, its result the ack, and a refusal the ack ``{error: {...}}``.
 
-A direct client's chat message that asks for an ack goes the short way: from the websocket's reader to the
-log, its ack straight to the transport. All other events, and frames that look wrong, take the ordinary way
-through engine.io and python-socketio. Both check and refuse the same; the short way charges for the frame,
-the ordinary one for the message's text. What an event means stands elsewhere.
+A direct client's chat message that asks for an ack takes the short path: from the websocket's reader to the
+log, its ack straight to the transport. All other events, and malformed frames, take the ordinary path through
+engine.io and python-socketio. Both check and refuse the same; the short path charges for the frame, the
+ordinary one for the message's text.
 """
 
 import asyncio
@@ -44,18 +44,18 @@ from schemas.refusals import (
 Event = TypeVar("Event", bound=events.ClientEvent)
 Answer = dict[str, Any]
 
-TellSender = Callable[[str, Entry | Refused], None]
-"""Takes a message's id and what became of it."""
+AckSender = Callable[[str, Entry | Refused], None]
+"""Called with a message's id and its outcome."""
 
-MAX_REST_S: Final = 2.0
-"""A client that was told to wait is left unread for no longer than this: its answers to pings wait, too."""
+MAX_PAUSE_S: Final = 2.0
+"""The longest pause in reading a client that was told to wait: its pongs are not read meanwhile either."""
 
-_RESTING: Final = metrics.LIMIT_HITS.labels(limit="resting")
+_PAUSED: Final = metrics.LIMIT_HITS.labels(limit="resting")
 _CHAT_MESSAGE: Final = re.compile(r'42(0|[1-9][0-9]{0,8})\["chat message",')
 
 
 class SocketEvents:
-    """What clients may ask for, once they are here."""
+    """Handles the events of connected clients."""
 
     def __init__(
         self,
@@ -78,13 +78,13 @@ class SocketEvents:
         self._presence = presence
 
     def start(self, server: ChatSocketServer) -> None:
-        """Let the server call us."""
+        """Register the handlers with the server."""
         self._on(server, events.ONLINE, events.GoOnline, self._online)
         self._on(server, events.JOIN_ROOM, events.JoinRoom, self._join_room)
         self._on(server, events.LEAVE_ROOM, events.LeaveRoom, self._leave_room)
         self._on(server, events.CHAT_MESSAGE, events.SendMessage, self._chat_message)
         server.on("*", self._unknown)
-        server.take = self._take
+        server.try_short_path = self._try_short_path
 
     def _on(
         self,
@@ -97,11 +97,11 @@ class SocketEvents:
             client = self._rooms.clients.get(sid)
             try:
                 if client is None:
-                    # Whoever floods is closed with much still to be answered: that is no outage of ours.
+                    # A client that floods is closed with many events unanswered: that is no outage of ours.
                     raise Refused(RATE_LIMITED, "This connection is closed. Send it again on the next one.")
-                result = await handle(client, _read(kind, client, payload))
-                return result.model_dump(by_alias=True)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and answered
+                answer = await handle(client, _validated(kind, client, payload))
+                return answer.model_dump(by_alias=True)
+            except Exception as error:  # noqa: BLE001 - any error is logged and answered
                 return self._refuse(client, error, name)
 
         server.on(name, handler)
@@ -114,78 +114,78 @@ class SocketEvents:
         return self._refuse(self._rooms.clients.get(sid), Refused(UNKNOWN_EVENT), str(event)[:64])
 
     async def _online(self, client: Client, _event: events.GoOnline) -> events.Ok:
-        self._spend(client)
+        self._charge(client)
         await self._presence.online(client)
         return events.Ok()
 
     async def _join_room(self, client: Client, event: events.JoinRoom) -> events.JoinRoomOk:
-        self._spend(client)
+        self._charge(client)
         self._require_member(client, event.room)
         joined = self._joining.join(client, event.room, event.since)
         return events.JoinRoomOk(**joined.model_dump())
 
     async def _leave_room(self, client: Client, event: events.LeaveRoom) -> events.Ok:
-        self._spend(client)
+        self._charge(client)
         self._require_member(client, event.room)
         self._rooms.leave(client, event.room)
         return events.Ok()
 
     async def _chat_message(self, client: Client, event: events.SendMessage) -> events.SendMessageOk:
-        """The ordinary way of a message. Unlike the short one it waits for what becomes of it."""
-        self._spend(client, event_cost(event.message))
-        answered: asyncio.Future[events.SendMessageOk] = asyncio.get_running_loop().create_future()
+        """Publish a message on the ordinary path, and wait for its outcome."""
+        self._charge(client, event_cost(event.message))
+        result: asyncio.Future[events.SendMessageOk] = asyncio.get_running_loop().create_future()
 
-        def tell(message_id: str, outcome: Entry | Refused) -> None:
-            if answered.done():
+        def send_ack(message_id: str, outcome: Entry | Refused) -> None:
+            if result.done():
                 return
             if isinstance(outcome, Refused):
-                answered.set_exception(outcome)
+                result.set_exception(outcome)
             else:
                 ok = events.SendMessageOk(id=message_id, seq=outcome.seq, timestamp=outcome.timestamp)
-                answered.set_result(ok)
+                result.set_result(ok)
 
-        self._send(client, event, tell)
-        return await answered
+        self._check_and_publish(client, event, send_ack)
+        return await result
 
-    def _take(self, client: Client, text: str) -> bool:
-        """Take a message the short way and answer it. False: it has to go the ordinary one.
+    def _try_short_path(self, client: Client, text: str) -> bool:
+        """Publish and answer a message on the short path. Return False if it has to take the ordinary one.
 
-        While a client rests after a refusal, its messages are not looked into.
+        While a client is paused after a refusal, its messages get that refusal and are not parsed.
         """
-        found = _CHAT_MESSAGE.match(text)
-        if found is None or client.gone or is_larger(text, self._max_event_bytes):
+        header = _CHAT_MESSAGE.match(text)
+        if header is None or client.gone or is_larger(text, self._max_event_bytes):
             return False
-        ack_id = found[1]
-        if client.resting is not None:
-            _RESTING.inc()
-            client.answer(ack(ack_id, client.resting))
+        ack_id = header[1]
+        if client.pause_refusal is not None:
+            _PAUSED.inc()
+            client.send_ack(ack(ack_id, client.pause_refusal))
             return True
         try:
-            self._spend(client, event_cost(text))
-            payload = orjson.loads(text[found.end(1) :])[1]
-            event = _read(events.SendMessage, client, (payload,))
-            self._send(client, event, partial(self._tell, client, ack_id))
+            self._charge(client, event_cost(text))
+            payload = orjson.loads(text[header.end(1) :])[1]
+            event = _validated(events.SendMessage, client, (payload,))
+            self._check_and_publish(client, event, partial(self._send_ack, client, ack_id))
         except orjson.JSONDecodeError:
             return False
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and answered
-            client.answer(ack(ack_id, self._refuse_message(client, error)))
+        except Exception as error:  # noqa: BLE001 - any error is logged and answered
+            client.send_ack(ack(ack_id, self._refuse_message(client, error)))
         return True
 
-    def _tell(self, client: Client, ack_id: str, message_id: str, outcome: Entry | Refused) -> None:
+    def _send_ack(self, client: Client, ack_id: str, message_id: str, outcome: Entry | Refused) -> None:
         if isinstance(outcome, Refused):
-            client.answer(ack(ack_id, self._refuse_message(client, outcome)))
+            client.send_ack(ack(ack_id, self._refuse_message(client, outcome)))
         else:
-            client.answer(message_ack(ack_id, message_id, outcome.seq, outcome.timestamp))
+            client.send_ack(message_ack(ack_id, message_id, outcome.seq, outcome.timestamp))
 
     def _refuse_message(self, client: Client, error: Exception) -> Answer:
-        """Refuse a message of the short way. Who was told to wait is not read until it may try again."""
+        """Return the refusal of a message on the short path; pause reading a client that was told to wait."""
         refusal = self._refuse(client, error, events.CHAT_MESSAGE)
         if isinstance(error, Refused) and error.retry_after_s is not None:
-            client.rest(min(error.retry_after_s, MAX_REST_S), refusal)
+            client.pause_reading(min(error.retry_after_s, MAX_PAUSE_S), refusal)
         return refusal
 
-    def _spend(self, client: Client, amount: float = 1.0) -> None:
-        """Count what a user asks for, good or bad. Raises `Refused`; who goes on all the same is closed."""
+    def _charge(self, client: Client, amount: float = 1.0) -> None:
+        """Charge an event to the user's budget. Raises `Refused`; closes a client that ignores refusals."""
         now = asyncio.get_running_loop().time()
         if not self._messages.pay(client.up, now, amount):
             metrics.LIMIT_HITS.labels(limit="messages").inc()
@@ -193,8 +193,8 @@ class SocketEvents:
                 self._close(client, RATE_LIMITED.code)
             raise Refused(RATE_LIMITED, retry_after_s=self._messages.wait_s(client.up, now, amount))
 
-    def _send(self, client: Client, event: events.SendMessage, tell: TellSender) -> None:
-        """Check a message and publish it. Raises `Refused`."""
+    def _check_and_publish(self, client: Client, event: events.SendMessage, send_ack: AckSender) -> None:
+        """Check a message and publish it; ``send_ack`` gets its outcome later. Raises `Refused` at once."""
         self._require_member(client, event.room)
         if is_larger(event.message, MAX_TEXT_BYTES):
             raise Refused(TOO_LARGE, f"A message has at most {MAX_TEXT_BYTES} bytes.")
@@ -203,13 +203,13 @@ class SocketEvents:
             raise Refused(RATE_LIMITED, "Too many messages wait for their ack.")
         message_id = event.id or new_id()
 
-        def settled(outcome: Entry | Refused) -> None:
+        def on_outcome(outcome: Entry | Refused) -> None:
             client.unacked -= 1
-            tell(message_id, outcome)
+            send_ack(message_id, outcome)
 
         client.unacked += 1
         try:
-            self._publisher.publish(message_id, event, settled)
+            self._publisher.publish(message_id, event, on_outcome)
         except BaseException:
             client.unacked -= 1
             raise
@@ -219,8 +219,8 @@ class SocketEvents:
             raise Refused(NOT_A_MEMBER)
 
 
-def _read(kind: type[Event], client: Client, payload: tuple[object, ...]) -> Event:
-    """Return the validated payload. It must be of the token's user, whatever it says."""
+def _validated(kind: type[Event], client: Client, payload: tuple[object, ...]) -> Event:
+    """Return the validated payload. Raises `Refused`, also where its user is not the token's."""
     if not payload or not isinstance(payload[0], dict):
         raise Refused(INVALID_PAYLOAD, "payload: Input should be an object")
     event = checked(kind, payload[0])

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import socketio
 
-from edge_server.arrivals import LOOK_EVERY_S, Arrivals
+from edge_server.arrivals import CHECK_EVERY_S, Arrivals
 from edge_server.clients import Client
 from edge_server.engine import Engine, Json
 from edge_server.engine_requests import allowed_origins, environ_of, is_pythons
@@ -87,10 +87,10 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         driver = {"websocket": self._websocket_of, "translate_request": environ_of}
         self.eio._async = {**self.eio._async, **driver}  # noqa: SLF001 - the driver's only way in
         self._settings = settings
-        self.take: Callable[[Client, str], bool] = lambda _client, _text: False
-        """What takes messages of direct clients; False: this one has to go the ordinary way."""
+        self.try_short_path: Callable[[Client, str], bool] = lambda _client, _text: False
+        """Takes a message of a direct client; returns False if it has to take the ordinary path."""
         self.on_websocket: Callable[[str], None] = lambda _sid: None
-        """Hears of a client that polled and has come over to its websocket."""
+        """Called with the sid of a client that polled and has switched over to its websocket."""
         self.arrivals = Arrivals(settings)
         self._websockets = WebSockets(settings, self.arrivals, self._came_over, self._ended)
         self._endings: set[asyncio.Task[None]] = set()
@@ -107,7 +107,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         """Close connections that have not shown in time whose they are, for ever."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
             for eio_sid in self.arrivals.overdue(loop.time()):
                 metrics.LIMIT_HITS.labels(limit="slow handshakes").inc()
                 self.arrivals.end(eio_sid)
@@ -154,7 +154,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     def _websocket_of(self, handler: Any, _server: Any) -> Callable[..., Any]:
         """Called by engine.io, with its socket's handler, for what answers a request for a websocket."""
-        return partial(self._websockets.accept, handler.__self__, self.take)
+        return partial(self._websockets.accept, handler.__self__, self.try_short_path)
 
     def _came_over(self, socket: Any) -> None:
         if (sid := self.manager.sid_from_eio_sid(socket.sid, "/")) is not None:

@@ -1,7 +1,7 @@
-"""How much of a message may be read before it ends: little, until it is known who sends it.
+"""Bounds how much of a message is read before it ends: little before login, more after it.
 
-A message in parts may go on for ever, and many known senders together could fill the memory. What becomes of
-a message that has ended is not decided here.
+A message in parts may go on for ever, and many logged-in senders together could fill the
+memory. What happens to a message that has ended is not decided here.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _LONG_FRAMES: Final = metrics.LIMIT_HITS.labels(limit="long frames")
 
 
 class Unfinished:
-    """What all websockets of an edge have been sent of messages that have not ended, together."""
+    """Counts the bytes of unfinished messages over all websockets of an edge."""
 
     __slots__ = ("_most", "bytes")
 
@@ -38,43 +38,51 @@ class Unfinished:
 
 
 class BoundedReader:
-    """A websocket's reader that gives up on a message that does not end.
+    """A websocket's reader that closes the connection on a message that is too long before it ends.
 
     A message over MAX_EVENT_BYTES is never accepted. Before login it closes the connection. After login it is
     read up to MAX_FRAME_BYTES, or twice that with the heads of its parts, only so that it can be answered
     `too_large`, unless all unfinished messages together exceed MAX_UNFINISHED_BYTES: then it closes, too.
     """
 
-    __slots__ = ("_give_up", "_most", "_most_known", "_most_taken", "_reader", "_together", "_unread")
+    __slots__ = (
+        "_all_unfinished",
+        "_give_up",
+        "_max_after_login",
+        "_max_event",
+        "_most",
+        "_reader",
+        "_unfinished",
+    )
 
     def __init__(
-        self, reader: Any, settings: EdgeSettings, together: Unfinished, give_up: Callable[[], None]
+        self, reader: Any, settings: EdgeSettings, all_unfinished: Unfinished, give_up: Callable[[], None]
     ) -> None:
         self._reader = reader
-        self._most = self._most_taken = settings.max_event_bytes
-        self._most_known = HEADS_FACTOR * settings.max_frame_bytes
-        self._together = together
+        self._most = self._max_event = settings.max_event_bytes
+        self._max_after_login = HEADS_FACTOR * settings.max_frame_bytes
+        self._all_unfinished = all_unfinished
         self._give_up = give_up
-        self._unread = 0
+        self._unfinished = 0
 
-    def sender_is_known(self) -> None:
-        """From now on whole frames may be read."""
-        self._most = self._most_known
+    def allow_whole_frames(self) -> None:
+        """Read up to the bound after login from now on."""
+        self._most = self._max_after_login
 
     def message_ended(self) -> None:
         """A text or binary message has been read, or never will be: the connection is gone."""
-        self._together.bytes -= self._unread
-        self._unread = 0
+        self._all_unfinished.bytes -= self._unfinished
+        self._unfinished = 0
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Read bytes; what ends a message is to call `message_ended`."""
-        self._unread += len(data)
-        self._together.bytes += len(data)
+        self._unfinished += len(data)
+        self._all_unfinished.bytes += len(data)
         fed: tuple[bool, bytes] = self._reader.feed_data(data)
-        if self._unread > self._most:
+        if self._unfinished > self._most:
             _UNFINISHED.inc()
             self._give_up()
-        elif self._unread > self._most_taken and self._together.is_too_much:
+        elif self._unfinished > self._max_event and self._all_unfinished.is_too_much:
             _OF_EDGE.inc()
             self._give_up()
         return fed

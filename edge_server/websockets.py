@@ -14,7 +14,7 @@ from engineio.base_server import BaseServer
 
 from edge_server.arrivals import Arrivals
 from edge_server.coming_over import ComingOver
-from edge_server.direct_websocket import DirectWebSocket, Take
+from edge_server.direct_websocket import DirectWebSocket, ShortPath
 from edge_server.frames import text_frame
 from edge_server.packet_queue import PacketQueue
 from edge_server.settings import EdgeSettings
@@ -49,12 +49,12 @@ class WebSockets:
         self._came_over = came_over
         self._ended = ended
 
-    async def accept(self, socket: Any, take: Take, environ: dict[str, Any]) -> StreamResponse:
+    async def accept(self, socket: Any, short_path: ShortPath, environ: dict[str, Any]) -> StreamResponse:
         """Answer a request for the websocket of an engine.io socket, which polls or is new."""
         request: Request = environ["aiohttp.request"]
-        return await (self._let_come_over if socket.connected else self._begin)(socket, take, request)
+        return await (self._let_come_over if socket.connected else self._begin)(socket, short_path, request)
 
-    async def _begin(self, socket: Any, take: Take, request: Request) -> StreamResponse:
+    async def _begin(self, socket: Any, short_path: ShortPath, request: Request) -> StreamResponse:
         """Accept a new client: engine.io's first packet leaves with the acceptance."""
         try:
             accepted = await _accepted(request)
@@ -63,15 +63,15 @@ class WebSockets:
             # The client has gone while it waited: in an overload its place among the arrivals is needed.
             await socket.close(wait=False, abort=True, reason=BaseServer.reason.TRANSPORT_CLOSE)
             return Response()
-        websocket = self._websocket(request, take)
-        websocket.carry(socket, partial(self._ended, socket))
+        websocket = self._websocket(request, short_path)
+        websocket.set_handler(socket, partial(self._ended, socket))
         socket.queue = WriteThrough(websocket.transport, websocket.close, self._settings.max_buffered_bytes)
         socket.websocket = websocket
         socket.connected = socket.upgraded = True
         _take_from_aiohttp(request, websocket)
         return accepted
 
-    async def _let_come_over(self, socket: Any, take: Take, request: Request) -> StreamResponse:
+    async def _let_come_over(self, socket: Any, short_path: ShortPath, request: Request) -> StreamResponse:
         """Accept the websocket of a client that polls, which goes on until it has come over."""
         if socket.websocket is not None:
             metrics.LIMIT_HITS.labels(limit="upgrades of a session").inc()
@@ -81,17 +81,17 @@ class WebSockets:
             await request.writer.write(b"")
         except ConnectionResetError:
             return Response()
-        websocket = self._websocket(request, take)
+        websocket = self._websocket(request, short_path)
         if socket.sid not in self._arrivals:
-            websocket.sender_is_known()
+            websocket.allow_whole_frames()
         coming = ComingOver(socket, websocket, self._settings, self._came_over, self._ended)
-        websocket.carry(coming, coming.ended)
+        websocket.set_handler(coming, coming.ended)
         _take_from_aiohttp(request, websocket)
         return accepted
 
-    def _websocket(self, request: Request, take: Take) -> DirectWebSocket:
+    def _websocket(self, request: Request, short_path: ShortPath) -> DirectWebSocket:
         transport: Any = request.transport
-        return DirectWebSocket(transport, take, self._settings, self.unfinished)
+        return DirectWebSocket(transport, short_path, self._settings, self.unfinished)
 
 
 async def _accepted(request: Request) -> Accepted:
@@ -106,7 +106,7 @@ def _waiting_in(queue: PacketQueue) -> bytes:
 
 
 def _take_from_aiohttp(request: Request, websocket: DirectWebSocket) -> None:
-    """Take over an accepted connection and what has come after the request. aiohttp takes it for lost."""
+    """Take over an accepted connection, with the bytes after the request. For aiohttp it is lost."""
     protocol: Any = request.protocol
     protocol.set_parser(websocket.reader)
     websocket.transport.set_protocol(websocket)

@@ -47,7 +47,7 @@ class Stalled(RuntimeError):
 
 
 def beginning(first: int, end: int, tail: int | None) -> tuple[int, int]:
-    """Return where to begin in a log from ``first`` to ``end``, and its `LogReader.sure_from`."""
+    """Return where to begin in a log from ``first`` to ``end``, and its `LogReader.resumable_from`."""
     if tail is None or end - tail <= first:
         return first, first
     return end - tail, end - tail + tail // 2
@@ -72,7 +72,7 @@ class LogReader:
         self._fetches = Budget(FETCHES_PER_S, FETCHES_AT_ONCE)
         self.starts: dict[int, int] = {}
         """Where reading began, by partition: nothing before is known here."""
-        self.sure_from: dict[int, int] = {}
+        self.resumable_from: dict[int, int] = {}
         """By partition: before each record from here on, half a tail was read too, or all that there is."""
         self.positions: dict[int, int] = {}
         """The next offset to read, by partition."""
@@ -156,9 +156,9 @@ class LogReader:
         first = await consumer.beginning_offsets(unknown)
         end = await consumer.end_offsets(unknown)
         for tp in unknown:
-            position, sure_from = beginning(first[tp], end[tp], self._tail)
+            position, resumable_from = beginning(first[tp], end[tp], self._tail)
             self.starts[tp.partition] = self.positions[tp.partition] = position
-            self.sure_from[tp.partition] = sure_from
+            self.resumable_from[tp.partition] = resumable_from
             self._goal[tp] = end[tp]
         for tp in self._partitions:
             consumer.seek(tp, self.positions[tp.partition])

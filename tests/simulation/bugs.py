@@ -81,7 +81,7 @@ def refused_after_writing(seed: int) -> World:
 
 def never_read_again(seed: int) -> World:
     """Who was told to wait is forgotten."""
-    with patch.object(Client, "_wake", lambda _self, _transport: None):
+    with patch.object(Client, "_resume_reading", lambda _self, _transport: None):
         return run_seed(seed)
 
 

@@ -32,7 +32,7 @@ class SocketServer:
         self.process = process
         self.handlers: dict[str, Callable[..., Any]] = {}
         self.sockets: dict[str, EngineSocket] = {}
-        self.take: Callable[[Client, str], bool]
+        self.try_short_path: Callable[[Client, str], bool]
         self.on_websocket: Callable[[str], None]
         self.eio = self
         self.manager = self
@@ -73,7 +73,7 @@ class EngineSocket:
         self, sid: str, transport: Transport, server: SocketServer, settings: EdgeSettings, *, polls: bool
     ) -> None:
         bytes_of: Any = transport
-        self.websocket = DirectWebSocket(bytes_of, server.take, settings, Unfinished(settings))
+        self.websocket = DirectWebSocket(bytes_of, server.try_short_path, settings, Unfinished(settings))
         self.queue: Any
         self._sid = sid
         self._transport = transport
@@ -85,13 +85,13 @@ class EngineSocket:
         else:
             self.upgraded = True
             self.queue = WriteThrough(bytes_of, self.websocket.close, settings.max_buffered_bytes)
-            self.websocket.carry(self, self._ended)
+            self.websocket.set_handler(self, self._ended)
 
     def take(self, texts: Sequence[str]) -> None:
         """Read what has arrived, in one piece."""
         if not self.upgraded:
             coming = ComingOver(self, self.websocket, self._settings, self._came_over, self._ended)
-            self.websocket.carry(coming, coming.ended)
+            self.websocket.set_handler(coming, coming.ended)
             texts = ["2probe", "5", *texts]
         self.websocket.data_received(b"".join(client_frame(text.encode()) for text in texts))
 

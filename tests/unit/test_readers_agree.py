@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge_server.delivery import _entry
+from edge_server.delivery import _entry_of
 from persister.read_records import NewMessage, read
 from schemas import topics
 from schemas.log_records import MAX_TEXT_BYTES, Encoded, Headers, MessageSent, encode
@@ -56,4 +56,4 @@ def test_edges_and_persister_take_the_same_records_for_messages(text: str, damag
     for one in damage:
         written = one(written)
     record = consumed(topics.MESSAGES, written, offset=5)
-    assert (_entry(record).frame is not None) == isinstance(read(record), NewMessage)
+    assert (_entry_of(record).frame is not None) == isinstance(read(record), NewMessage)

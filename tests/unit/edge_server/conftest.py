@@ -9,4 +9,4 @@ from edge_server import socket_server
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an edge look for what is overdue every 20 ms."""
     monkeypatch.setenv("LOG_DIR", "")
-    monkeypatch.setattr(socket_server, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(socket_server, "CHECK_EVERY_S", 0.02)

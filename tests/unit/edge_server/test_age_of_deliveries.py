@@ -22,12 +22,12 @@ def ages_measured() -> float | None:
 def test_only_what_is_read_while_somebody_is_here_has_an_age() -> None:
     rooms = Rooms()
     window = RecentLog(max_bytes=10**6, max_records=100)
-    delivery = Delivery(rooms, window, FanOut(rooms), starts=lambda _: 0, sure_from=lambda _: 0)
+    delivery = Delivery(rooms, window, FanOut(rooms), starts=lambda _: 0, resumable_from=lambda _: 0)
 
     def read(seq: int) -> None:
         value = message_value(id=f"m{seq}", group="g", up=UP, message="hello", sent_at=5)
         record = ConsumerRecord("chat.messages", 0, seq, 77, 1, b"g", value, None, 1, len(value), [])
-        delivery.take(0, [record])
+        delivery.consumed(0, [record])
 
     before = ages_measured()
     assert before is not None

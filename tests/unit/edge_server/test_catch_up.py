@@ -73,8 +73,8 @@ def test_whoever_resumes_where_an_edge_has_just_begun_sees_no_message_again_but_
         if back > at or not since < at <= since + 2:
             continue
         window = RecentLog(max_bytes=10**9, max_records=10**9)
-        start, sure_from = beginning(0, 12, tail)
-        window.begin(0, sure_from)
+        start, resumable_from = beginning(0, 12, tail)
+        window.begin(0, resumable_from)
         for seq in range(start, 16):
             window.add(entry(seq, id=f"m{seq - back if seq == at else seq}"))
         joined = catch_up(window, "g", 0, head=15, since=since, most_bytes=10**9)

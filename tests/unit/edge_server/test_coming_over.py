@@ -65,7 +65,7 @@ class Polling:
             cast(Any, self.transport), self._take, self._settings, Unfinished(self._settings)
         )
         coming = ComingOver(self, websocket, self._settings, self._came_over, self._ended)
-        websocket.carry(coming, coming.ended)
+        websocket.set_handler(coming, coming.ended)
         return websocket
 
     def _take(self, _client: Client, text: str) -> bool:
@@ -84,7 +84,7 @@ class Polling:
 
 async def say(websocket: DirectWebSocket, text: str) -> None:
     websocket.data_received(frames_of(text, 0, ping=False))
-    while websocket.is_working:  # noqa: ASYNC110 - not a pass later
+    while websocket.is_processing:  # noqa: ASYNC110 - not a pass later
         await asyncio.sleep(0)
 
 
@@ -222,7 +222,7 @@ async def test_who_is_gone_before_it_was_heard_to_come_goes_on_polling(last: str
         await say(websocket, "2probe")
     websocket.data_received(frames_of(last, 0, ping=False))
     websocket.connection_lost(None)
-    while websocket.is_working:  # noqa: ASYNC110 - not a pass later
+    while websocket.is_processing:  # noqa: ASYNC110 - not a pass later
         await asyncio.sleep(0)
     assert (here.upgraded, here.ends_polls(), here.ends) == (False, False, 0)
 
@@ -255,7 +255,7 @@ async def test_a_session_that_is_over_does_not_come_over() -> None:
 
 async def test_who_may_leave_much_unread_may_do_so_when_it_comes_over() -> None:
     here = Polling(EdgeSettings(max_buffered_bytes=262_144))
-    here.client.may_leave_unread(10 * 262_144)
+    here.client.raise_unread_limit(10 * 262_144)
     websocket = here.begin()
     await say(websocket, "2probe")
     here.client.send(text_frame(b"x" * 2 * 262_144))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
-from edge_server.direct_websocket import READ_AHEAD_CHARS, DirectWebSocket, Take
+from edge_server.direct_websocket import READ_AHEAD_CHARS, DirectWebSocket, ShortPath
 from edge_server.frames import close_frame
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import HEADS_FACTOR, Unfinished
@@ -42,9 +42,9 @@ class Carried(EngineSocket):
         self._taken.append(received.data)
 
 
-def websocket_of(transport: Transport, carried: Any, take: Take) -> DirectWebSocket:
+def websocket_of(transport: Transport, carried: Any, take: ShortPath) -> DirectWebSocket:
     websocket = DirectWebSocket(cast(Any, transport), take, SETTINGS, Unfinished(SETTINGS))
-    websocket.carry(carried, lambda: None)
+    websocket.set_handler(carried, lambda: None)
     return websocket
 
 
@@ -66,7 +66,7 @@ async def test_however_frames_are_cut_all_are_taken_once_and_in_order(
         return False
 
     websocket = websocket_of(Closed(), socket, take)
-    websocket.take_short_way(client(socket))
+    websocket.use_short_path(client(socket))
     texts = [("short " if short else "other ") + text for short, text, _, _ in said]
     wire = b"".join(
         frames_of(f"4{text}", parts, ping) for text, (_, _, parts, ping) in zip(texts, said, strict=True)
@@ -79,7 +79,7 @@ async def test_however_frames_are_cut_all_are_taken_once_and_in_order(
         if n % 3 == 0:
             await asyncio.sleep(0)
         n += 1
-    await eventually("all is worked off", lambda: not websocket.is_working)
+    await eventually("all is worked off", lambda: not websocket.is_processing)
     assert taken == texts
 
 
@@ -100,8 +100,8 @@ async def test_no_message_overtakes_an_event_that_has_yet_to_begin() -> None:
     socket = Tasked(taken, [0])
     websocket = websocket_of(Closed(), socket, take)
     websocket.data_received(frames_of("4first", 0, ping=False))
-    websocket.take_short_way(client(socket))
-    while websocket.is_working:  # noqa: ASYNC110 - not a pass later
+    websocket.use_short_path(client(socket))
+    while websocket.is_processing:  # noqa: ASYNC110 - not a pass later
         await asyncio.sleep(0)
     websocket.data_received(frames_of("4second", 0, ping=False))
     assert taken == ["first", "second"]
@@ -149,7 +149,7 @@ async def test_a_stranger_may_send_no_more_of_a_message_than_an_event_has(known:
     transport, socket = Closed(), Carried([], [0])
     websocket = websocket_of(transport, socket, lambda *_: False)
     if known:
-        websocket.take_short_way(client(socket))
+        websocket.use_short_path(client(socket))
     message = frames_of("4" + "x" * (SETTINGS.max_event_bytes + 100), 3, ping=False)
     websocket.data_received(message[:-1])
     assert transport.wire == ([] if known else TOO_BIG)
@@ -159,7 +159,7 @@ async def test_a_stranger_may_send_no_more_of_a_message_than_an_event_has(known:
 async def test_a_message_in_parts_that_never_end_is_given_up_on() -> None:
     transport, socket = Closed(), Carried([], [0])
     websocket = websocket_of(transport, socket, lambda *_: False)
-    websocket.take_short_way(client(socket))
+    websocket.use_short_path(client(socket))
     websocket.data_received(b"\x01\x80\x00\x00\x00\x00")
     for _ in range(HEADS_FACTOR * SETTINGS.max_frame_bytes // (1000 * len(EMPTY_PART)) + 1):
         assert transport.wire == []
@@ -174,13 +174,13 @@ async def test_no_more_is_read_than_can_be_worked_off_and_nothing_from_who_was_t
     websocket = websocket_of(transport, socket, lambda *_: False)
     here = client(socket)
     here.reading = websocket.reading
-    websocket.take_short_way(here)
+    websocket.use_short_path(here)
     much = frames_of("4" + "x" * (READ_AHEAD_CHARS // 2), 0, ping=False)
     for told_to_wait in (False, True):
         if told_to_wait:
-            here.rest(3600.0, {"error": {}})
+            here.pause_reading(3600.0, {"error": {}})
         websocket.data_received(much + much)
         assert transport.paused
-        await eventually("all is worked off", lambda: not websocket.is_working)
+        await eventually("all is worked off", lambda: not websocket.is_processing)
         assert transport.paused is told_to_wait
     assert len(taken) == 4

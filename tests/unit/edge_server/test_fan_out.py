@@ -133,7 +133,7 @@ async def test_a_client_that_does_not_read_its_answers_is_cut_off_and_counted_on
     slow = counting(metrics.SLOW_CLIENTS)
     socket.transport.unread = 101
     for _ in range(3):
-        here.answer(b"an answer")
+        here.send_ack(b"an answer")
     assert socket.transport.wire == [b"an answer", b"ABORTED"]
     assert slow() == 1
 

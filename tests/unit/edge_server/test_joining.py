@@ -40,7 +40,7 @@ class Lobby:
         memberships, self.fan_out = Memberships(), FanOut(self.here)
         self.settings, self.window, self.memberships = made, window, memberships
         self.delivery = Delivery(
-            self.here, window, self.fan_out, starts=lambda _: head + 1, sure_from=lambda _: 0
+            self.here, window, self.fan_out, starts=lambda _: head + 1, resumable_from=lambda _: 0
         )
         self.joining = Joining(made, self.here, window, self.delivery, self.fan_out, memberships)
         self.client = Client(
@@ -88,7 +88,7 @@ async def test_what_others_have_written_comes_once_and_in_the_order_of_the_log()
     lobby.client.transport = cast(Any, transport := Transport())
     lobby.joining.join(lobby.client, "g", None)
     for seq in (10, 11, 11, 10, 12):
-        lobby.delivery.take(lobby.partition, [consumed(seq, lobby.partition)])
+        lobby.delivery.consumed(lobby.partition, [consumed(seq, lobby.partition)])
     await passes()
     assert seqs_on(b"".join(transport.wire)) == [10, 11, 12]
 
@@ -100,10 +100,10 @@ async def test_what_was_missed_comes_once_and_first_where_a_membership_is_read_b
     client.transport = cast(Any, transport := Transport())
     lobby.here.add(client)
     memberships.set_member("g", client.up, True)
-    lobby.delivery.take(lobby.partition, [consumed(10, lobby.partition)])
+    lobby.delivery.consumed(lobby.partition, [consumed(10, lobby.partition)])
     lobby.joining.join_all(client, {"g": 5, "late": 3})
     memberships.set_member("late", client.up, True)
-    lobby.delivery.take(lobby.partition, [consumed(11, lobby.partition)])
+    lobby.delivery.consumed(lobby.partition, [consumed(11, lobby.partition)])
     await passes()
     assert seqs_on(b"".join(transport.wire)) == [6, 7, 8, 9, 10, 11]
     assert client.rooms == {"g", "late"}
@@ -130,7 +130,7 @@ async def test_what_waits_to_leave_does_not_come_twice_to_who_comes_into_the_roo
     memberships.set_member("g", client.up, way == "welcome")
     if way in ("membership", "hole"):
         lobby.joining.join_all(client, {"g": 8})
-    lobby.delivery.take(lobby.partition, [consumed(10, lobby.partition)])
+    lobby.delivery.consumed(lobby.partition, [consumed(10, lobby.partition)])
     if way == "welcome":
         lobby.joining.join_all(client, {"g": 8})
     elif way == "join":
@@ -140,7 +140,7 @@ async def test_what_waits_to_leave_does_not_come_twice_to_who_comes_into_the_roo
     else:
         lobby.joining.tell_hole(client, "g")
     await passes()
-    lobby.delivery.take(lobby.partition, [consumed(11, lobby.partition)])
+    lobby.delivery.consumed(lobby.partition, [consumed(11, lobby.partition)])
     await passes()
     wire = b"".join(transport.wire)
     assert seqs_on(wire) == heard

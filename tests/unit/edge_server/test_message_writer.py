@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.message_writer import NOT_SAID, MessageWriter, Outgoing, Written
+from edge_server.message_writer import UNKNOWN, MessageWriter, Outgoing, Written
 from runtime.budgets import request_cost
 from runtime.kafka import partition_of
 from tests.unit.edge_server.producers import Producer
@@ -174,7 +174,7 @@ async def test_a_message_stands_since_the_broker_says_or_since_it_left_where_tha
     producer, told = Producer(), Told()
     writing = writer(producer, told)
     began = time.time()
-    for offset, says in enumerate([NOT_SAID, 7]):
+    for offset, says in enumerate([UNKNOWN, 7]):
         writing.put(message(offset))
         await passes()
         producer.sent[-1].written(offset, timestamp=says)

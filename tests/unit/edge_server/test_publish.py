@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord
 from edge_server import publish
 from edge_server.delivery import Delivery
 from edge_server.fan_out import FanOut
-from edge_server.message_writer import NOT_SAID
+from edge_server.message_writer import UNKNOWN
 from edge_server.publish import Publisher
 from edge_server.recent_log import Entry, RecentLog
 from edge_server.rooms import Rooms
@@ -32,7 +32,9 @@ class Edge:
         self.window = RecentLog(max_bytes=10**6, max_records=100)
         self.producer = Producer()
         rooms = Rooms()
-        self.delivery = Delivery(rooms, self.window, FanOut(rooms), starts=lambda _: 0, sure_from=lambda _: 0)
+        self.delivery = Delivery(
+            rooms, self.window, FanOut(rooms), starts=lambda _: 0, resumable_from=lambda _: 0
+        )
         made = EdgeSettings(**settings)
         self.publisher = Publisher(made, cast(Any, self.producer), self.delivery, self.window)
         self.told: list[Entry | Refused] = []
@@ -66,7 +68,7 @@ class Edge:
         record = ConsumerRecord(
             "chat.messages", partition, offset, 77, 1, b"g", value, None, 1, len(value), headers
         )
-        self.delivery.take(partition, [record])
+        self.delivery.consumed(partition, [record])
 
     @property
     def outcomes(self) -> list[int | str]:
@@ -134,7 +136,7 @@ async def test_past_the_bound_messages_are_refused_at_once() -> None:
 async def test_who_waits_for_too_long_is_refused_while_the_message_stays_on_its_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(publish, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(publish, "CHECK_EVERY_S", 0.001)
     edge = Edge(send_timeout_ms=100, refuse_when_waiting_ms=100)
     async with in_background(edge.publisher._refuse_overdue()):
         edge.say("a")
@@ -152,7 +154,7 @@ async def test_who_waits_for_too_long_is_refused_while_the_message_stays_on_its_
 async def test_a_partition_that_does_not_answer_holds_up_its_own_groups_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(publish, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(publish, "CHECK_EVERY_S", 0.001)
     edge = Edge(send_timeout_ms=100, refuse_when_waiting_ms=100)
     async with in_background(edge.publisher._refuse_overdue()):
         edge.say("a", room="another")

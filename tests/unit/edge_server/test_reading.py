@@ -5,10 +5,10 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.reading import FULL, RESTS, Reading
+from edge_server.reading import FULL, RETRY_LATER, Reading
 from tests.unit.edge_server.transports import Transport
 
-steps = st.tuples(st.sampled_from(["stop", "go_on"]), st.sampled_from([FULL, RESTS]))
+steps = st.tuples(st.sampled_from(["pause", "resume"]), st.sampled_from([FULL, RETRY_LATER]))
 
 
 class Strict(Transport):
@@ -34,7 +34,7 @@ def test_it_is_read_exactly_while_it_is_neither_full_nor_told_to_wait(
     reasons = set[int]()
     for step, reason in steps:
         getattr(reading, step)(reason)
-        (reasons.add if step == "stop" else reasons.discard)(reason)
+        (reasons.add if step == "pause" else reasons.discard)(reason)
         assert transport.paused is bool(reasons)
     transport.abort()
     for step, reason in after_its_end:

@@ -19,10 +19,10 @@ groups = st.lists(st.sampled_from(["a", "b", "c"]), max_size=60)
 
 
 def filled(
-    of: list[str], *, max_records: int = 10_000, max_bytes: int = 10**9, sure_from: int = 0
+    of: list[str], *, max_records: int = 10_000, max_bytes: int = 10**9, resumable_from: int = 0
 ) -> RecentLog:
     window = RecentLog(max_bytes=max_bytes, max_records=max_records)
-    window.begin(0, sure_from)
+    window.begin(0, resumable_from)
     for seq, group in enumerate(of):
         assert window.add(entry(seq, group=group))
     return window
@@ -50,11 +50,11 @@ def test_it_never_grows_past_its_bounds(of: list[str], records: int, size: int) 
 
 @given(groups, st.integers(0, 20), st.integers(0, 40))
 def test_it_reaches_exactly_back_to_the_oldest_record_that_it_holds_and_is_sure_of(
-    of: list[str], records: int, sure_from: int
+    of: list[str], records: int, resumable_from: int
 ) -> None:
-    window = filled(of, max_records=records, sure_from=sure_from)
+    window = filled(of, max_records=records, resumable_from=resumable_from)
     assert len(window._all) == min(len(of), records)
-    oldest = max(len(of) - len(window._all), sure_from)
+    oldest = max(len(of) - len(window._all), resumable_from)
     assert window.reaches(0, oldest - 1)
     assert oldest == 0 or not window.reaches(0, oldest - 2)
 

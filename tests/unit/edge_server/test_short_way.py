@@ -15,7 +15,7 @@ from edge_server.reading import Reading
 from edge_server.recent_log import Entry
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
-from edge_server.socket_events import MAX_REST_S, SocketEvents
+from edge_server.socket_events import MAX_PAUSE_S, SocketEvents
 from runtime import metrics
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
@@ -48,7 +48,7 @@ class Server:
 
     def __init__(self) -> None:
         self.handlers: dict[str, Any] = {}
-        self.take: Callable[[Client, str], bool]
+        self.try_short_path: Callable[[Client, str], bool]
 
     def on(self, name: str, handler: Any) -> None:
         self.handlers[name] = handler
@@ -76,7 +76,7 @@ class Edge:
         """Return the ack that was written; None where the text has to go the ordinary way."""
         self.client.transport = cast(Any, self.transport)
         self.client.reading = self.reading
-        if not self.server.take(self.client, text):
+        if not self.server.try_short_path(self.client, text):
             assert not self.transport.wire
             assert not self.published.messages
             return None
@@ -217,7 +217,7 @@ def test_who_was_told_to_wait_for_long_is_read_in_time_to_answer_a_ping(
         monkeypatch.setattr(edge.published, "publish", refuse)
         edge.short("421" + chat(saying("hello")))
         for _ in range(2):
-            await asyncio.sleep(MAX_REST_S * 0.6)
+            await asyncio.sleep(MAX_PAUSE_S * 0.6)
             paused.append(edge.transport.paused)
         return paused
 
@@ -298,7 +298,7 @@ async def test_what_is_long_is_paid_before_it_is_parsed_whatever_it_is() -> None
     assert len(brackets) > 123 * 1_024
     codes = []
     for _ in range(2):
-        edge.client.resting = None
+        edge.client.pause_refusal = None
         (_, answer) = edge.short(brackets) or []
         codes.append(answer["error"]["code"])
         edge.transport.wire.clear()

@@ -18,7 +18,7 @@ async def test_only_what_is_handed_on_has_a_span_and_not_twice() -> None:
     traced, rooms = Traced(), Rooms()
     window = RecentLog(max_bytes=10**6, max_records=100)
     delivery = Delivery(
-        rooms, window, FanOut(rooms), starts=lambda _: 0, sure_from=lambda _: 0, spans=traced.spans
+        rooms, window, FanOut(rooms), starts=lambda _: 0, resumable_from=lambda _: 0, spans=traced.spans
     )
     member = Client("sid", Identity("up202000001", 0.0), EngineSocket(), max_bytes=10**9, max_packets=10**9)
     rooms.add(member)
@@ -30,7 +30,7 @@ async def test_only_what_is_handed_on_has_a_span_and_not_twice() -> None:
         return ConsumerRecord("chat.messages", 0, seq, 77, 1, group, b"", None, 1, 0, headers)
 
     delivery.acked(Entry("g", b"g/up/m0", 0, 0, 77, frame=b"ours"))
-    delivery.take(
+    delivery.consumed(
         0, [record(0, b"g", sampled), record(1, b"g", sampled), record(2, b"h", sampled), record(3, b"g", ())]
     )
     assert [(span.attributes or {})["messaging.message.id"] for span in traced.ended] == ["up/m1"]

@@ -50,7 +50,7 @@ def test_what_is_held_together_is_what_each_holds_and_only_the_long_ones_are_giv
     for name, what, size in steps:
         one = readers.setdefault(name, Parts(name, given_up, together))
         if what == "known":
-            one.bounded.sender_is_known()
+            one.bounded.allow_whole_frames()
         elif what == "lost":
             one.bounded.message_ended()
             del readers[name]
@@ -84,7 +84,7 @@ async def held_by(edge: Edge, *, upgraded: bool, size: int, is_read: bool = True
     socket = await (await edge.poller()).upgraded() if upgraded else await edge.websocket()
     if not upgraded:
         for one in edge.server.eio.sockets.values():
-            one.websocket.reader.sender_is_known()
+            one.websocket.reader.allow_whole_frames()
     before = held(edge)
     wire_of(socket).write(part(size))
     if is_read:

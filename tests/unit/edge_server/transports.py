@@ -56,7 +56,7 @@ class EngineSocket:
         self.queue = WriteThrough(cast(Any, self.transport), lambda: None, 100)
         self.websocket = self
 
-    def take_short_way(self, client: Client) -> None:
+    def use_short_path(self, client: Client) -> None:
         """Chat messages of this client would now go past engine.io."""
 
     def polled(self) -> bytes:
