@@ -1,4 +1,4 @@
-"""Puts the edge together: its parts, and what reaches its clients and the log."""
+"""Starts the edge: its parts, the producer, and the ports."""
 
 import logging
 
@@ -24,7 +24,7 @@ USED_TOPICS = (topics.MESSAGES, topics.MEMBERSHIPS, topics.USERS, topics.EDGE_ST
 
 
 async def start(service: Service, settings: EdgeSettings) -> str:
-    """Start every part. Returns the URL of this edge, when clients may connect there."""
+    """Start every part. Return the URL of this edge once clients may connect there."""
     open_files.require(settings.edge_capacity + settings.max_handshakes)
     tokens = TokenVerifier(settings)
     window = RecentLog(max_bytes=settings.window_bytes, max_records=settings.window_records)
@@ -43,8 +43,8 @@ async def start(service: Service, settings: EdgeSettings) -> str:
 
 async def _accept_clients(service: Service, settings: EdgeSettings, server: ChatSocketServer) -> str:
     origins = allowed_origins(settings.origins)
-    way_in = gate(settings, server.arrivals, server.eio, origins)
-    app = web.Application(client_max_size=settings.max_frame_bytes, middlewares=[way_in])
+    middleware = gate(settings, server.arrivals, server.eio, origins)
+    app = web.Application(client_max_size=settings.max_frame_bytes, middlewares=[middleware])
     service.supervise("close late arrivals", server.close_late)
     service.supervise("ping clients", server.eio.ping_all)
     server.attach(app, SOCKET_IO_PATH)

@@ -1,6 +1,7 @@
-"""Who may begin to connect, and who has taken too long: decided before anything is done for a newcomer.
+"""Bounds connections before login, in number and time, and refuses requests past the bounds.
 
-A connection is an arrival until its handshake has succeeded. What a refusal costs is one short answer.
+A connection is an arrival until its handshake has succeeded. It is checked before anything is done for it: a
+refusal costs one short answer.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from schemas.refusals import TOO_LARGE, Refused
 
 CHECK_EVERY_S: Final = 1.0
 MAX_HEAD_BYTES: Final = 16_384
-"""The web server takes a hundred headers of 8 KiB, and they stay for as long as the connection."""
+"""The web server accepts a hundred headers of 8 KiB, and keeps them for as long as the connection."""
 
 
 class Arrivals:
@@ -36,11 +37,11 @@ class Arrivals:
         self._since: dict[str, float] = {}
 
     def __contains__(self, eio_sid: str) -> bool:
-        """Whether nobody knows yet whose connection this is."""
+        """Whether this connection has not logged in yet."""
         return eio_sid in self._since
 
     def require_capacity(self, now: float) -> None:
-        """Raise `NoCapacity` where nobody more may begin to connect now."""
+        """Raise `NoCapacity` if no further connection may begin now."""
         if len(self._since) >= self._most:
             metrics.LIMIT_HITS.labels(limit="handshakes").inc()
             raise refusing.NoCapacity
@@ -49,23 +50,23 @@ class Arrivals:
             raise refusing.NoCapacity
 
     def begin(self, eio_sid: str, now: float) -> None:
-        """A connection has begun, and nobody knows yet whose it is.
+        """Add a connection that has begun.
 
-        Only those that were let in are counted: whoever floods must not bring all the others into debt.
+        Only connections that were let in are charged: a flood of refused ones must not create a debt.
         """
         self._budget.spend(now)
         self._since[eio_sid] = now
 
     def begin_again(self, eio_sid: str, now: float) -> None:
-        """A connection has been left by its client: it must not stay without one."""
+        """Add a connection whose client has left its session: it must not stay open without one."""
         self._since[eio_sid] = now
 
     def end(self, eio_sid: str) -> None:
-        """Its handshake has succeeded, or it is gone."""
+        """Remove a connection: its handshake has succeeded, or it is gone."""
         self._since.pop(eio_sid, None)
 
     def overdue(self, now: float) -> list[str]:
-        """Return those that have taken too long: the mapping is in the order of their coming."""
+        """Return the connections that have taken too long. (The mapping is in the order of their begin.)"""
         late = []
         for eio_sid, since in self._since.items():
             if now - since < self._within_s:
@@ -77,9 +78,9 @@ class Arrivals:
 def gate(
     settings: EdgeSettings, arrivals: Arrivals, engine: Engine, origins: str | Collection[str]
 ) -> Middleware:
-    """Return the middleware that refuses newcomers, polls and bodies past their bounds.
+    """Return the middleware that refuses connections, polls and bodies past their bounds.
 
-    A body that belongs to no session of the ``engine`` is not read: it refuses the request without it.
+    A body that belongs to no session of the ``engine`` is not read: engine.io refuses the request without it.
     Pages of ``origins`` (``*``: all) may read the refusals, as they may read engine.io's answers.
     """
     bodies, polls = PolledBodies(settings), Polls(settings, engine)
@@ -87,7 +88,7 @@ def gate(
     @web.middleware
     async def pass_through(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            eio_sid = _session(request)
+            eio_sid = _session_id(request)
             if request.method == "POST":
                 if eio_sid is None or eio_sid not in engine.sockets:
                     return await _refused_unread(request, handler)
@@ -96,11 +97,11 @@ def gate(
                 if eio_sid is None:
                     _require_small_head(request)
                     arrivals.require_capacity(asyncio.get_running_loop().time())
-                elif not _upgrades(request):
+                elif not _asks_for_websocket(request):
                     return await polls.answer(request, eio_sid, handler)
             return await handler(request)
         except Refused as refused:
-            return _refusal(refused, _reader(request, origins))
+            return _refusal(refused, _allowed_origin(request, origins))
 
     return pass_through
 
@@ -116,30 +117,30 @@ def _require_small_head(request: web.Request) -> None:
         raise Refused(TOO_LARGE)
 
 
-def _session(request: web.Request) -> str | None:
-    """Return whose request this is, None for a newcomer's.
+def _session_id(request: web.Request) -> str | None:
+    """Return the session id of a request; None for a new connection.
 
-    The query is read as engine.io does: whoever could fool us here would be let in unseen.
+    The query is parsed as engine.io does: a request that we read otherwise would bypass the bounds.
     """
-    found = parse_qs(request.query_string).get("sid")
-    return None if found is None else found[0]
+    sids = parse_qs(request.query_string).get("sid")
+    return None if sids is None else sids[0]
 
 
-def _upgrades(request: web.Request) -> bool:
-    """Say, as engine.io does, whether a session asks for its websocket: it may do so while it polls."""
+def _asks_for_websocket(request: web.Request) -> bool:
+    """Return whether a request asks for a websocket, by engine.io's rule; a session may while it polls."""
     wanted = [word.strip() for word in request.headers.get("Connection", "").lower().split(",")]
     return "upgrade" in wanted and request.headers.get("Upgrade", "").lower() == "websocket"
 
 
-def _reader(request: web.Request, origins: str | Collection[str]) -> str | None:
-    """Return the origin whose page may read the answer."""
+def _allowed_origin(request: web.Request, origins: str | Collection[str]) -> str | None:
+    """Return the request's origin if its page may read the answer."""
     origin = request.headers.get("Origin")
     return origin if origins == "*" or origin in origins else None
 
 
-def _refusal(refused: Refused, reader: str | None) -> web.Response:
+def _refusal(refused: Refused, allowed_origin: str | None) -> web.Response:
     response = refusing.response(refused)
-    if reader is not None:
-        response.headers["Access-Control-Allow-Origin"] = reader
+    if allowed_origin is not None:
+        response.headers["Access-Control-Allow-Origin"] = allowed_origin
     response.force_close()
     return response

@@ -1,7 +1,7 @@
-"""What the joiner of a room has missed, and from where on it gets live messages. Pure.
+"""Decides what the joiner of a room has missed, and from where on it gets live messages. Pure.
 
-``since`` is the last seq that the client has seen. Either it gets everything after that, in order, then the
-live messages, or it is told that there is a hole.
+``since`` is the client's cursor: the last seq that it has seen. The client either gets everything after that,
+in order, then the live messages, or is told that there is a hole.
 """
 
 from collections.abc import Sequence
@@ -16,30 +16,30 @@ MAX_AHEAD: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class CatchUp:
-    """How a client joins a room."""
+    """The outcome of a join."""
 
     head: int
     """The newest seq of the room's partition that had its turn here."""
     recovered: bool
     missed: Sequence[Entry] = ()
     after_seq: int | None = None
-    """Set where the client is ahead of this edge: it gets only what comes after this."""
-    bytes_in_vain: float = 0.0
-    """Bytes of frames that were looked through before it was clear that they are too many to be sent."""
+    """Set if the client is ahead of this edge: it gets only messages after this seq."""
+    scanned_in_vain: float = 0.0
+    """Bytes of frames that were scanned before it was clear that they are too many to be sent."""
 
     @property
     def bytes(self) -> int:
-        """What is missed, as frames."""
+        """The size of the missed messages, as frames."""
         return sum(len(entry.frame or b"") for entry in self.missed)
 
 
 def catch_up(
     window: RecentLog, group: str, partition: int, *, head: int, since: int | None, most_bytes: float
 ) -> CatchUp:
-    """Decide how to join. A cursor beyond ``head`` was earned on an edge that has read further than this one.
+    """Return how to join. A cursor beyond ``head`` comes from an edge that has read further than this one.
 
-    A cursor too far beyond it can't have been earned in this log: that is a hole too. So is what has
-    more than ``most_bytes`` as frames: nobody could read it as fast as it would be written.
+    A cursor more than `MAX_AHEAD` beyond it comes from another log: that is a hole. It is one, too, if the
+    missed frames have more than ``most_bytes``: no client could read them as fast as they would be written.
     """
     if since is None:
         return CatchUp(head=head, recovered=True)
@@ -51,5 +51,5 @@ def catch_up(
         return CatchUp(head=head, recovered=False)
     missed = window.after(group, since, most_bytes=most_bytes)
     if missed is None:
-        return CatchUp(head=head, recovered=False, bytes_in_vain=most_bytes)
+        return CatchUp(head=head, recovered=False, scanned_in_vain=most_bytes)
     return CatchUp(head=head, recovered=True, missed=missed)

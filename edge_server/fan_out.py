@@ -1,8 +1,8 @@
-"""One message, framed once, its bytes written to the transport of every member that is here.
+"""Writes each message, framed once, to the transport of every member on this edge.
 
-What has its turn within one pass of the event loop leaves together: one write a client and room. After a
-flush, wait 3 x (writes saved by batching, at most the writes made) x time per write, never over 50 ms. When
-nothing was saved the wait is 0. The loop over members holds no await: nobody joins or leaves in the middle.
+Messages that have their turn within one pass of the event loop leave together: one write a client and room.
+After a flush, rest 3 x (writes spared by batching, at most the writes made) x time per write, at most 50 ms.
+If no write was spared there is no rest. The loop over members does not await: nobody joins or leaves in it.
 """
 
 import asyncio
@@ -15,29 +15,29 @@ from edge_server.rooms import Rooms
 from runtime import metrics
 
 REST_FACTOR: Final = 3.0
-"""A rest is so many times as long as the spared writes would have taken. It is there for what comes in."""
+"""A rest is so many times as long as the spared writes would have taken. The loop is free for input then."""
 MAX_REST_S: Final = 0.05
-"""The longest rest: what a person does not notice."""
+"""The longest rest: too short for a person to notice."""
 
 
 def rest_after(took_s: float, writes: int, spared: int) -> float:
-    """Return how long to rest (s) after ``writes``, which ``took_s`` and spared so many others."""
+    """Return how long to rest (s) after ``writes`` that took ``took_s``, where ``spared`` were spared."""
     return min(REST_FACTOR * took_s * min(spared, writes) / writes, MAX_REST_S) if writes else 0.0
 
 
 class FanOut:
-    """Hands entries to the members of their rooms."""
+    """Sends entries to the members of their rooms."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self.on_slow: Callable[[Client], None]
-        """Closes a client that does not read what it is sent. It has to be set before anything is sent."""
+        """Closes a client that does not read what it is sent. Has to be set before anything is sent."""
         self._outbox: dict[str, list[Entry]] = {}
         self._missed: list[tuple[Client, Sequence[Entry]]] = []
         self._rests_until = 0.0
 
     def put(self, entry: Entry) -> None:
-        """Take a readable entry, in log order; it leaves at the end of the loop's pass, or of the rest."""
+        """Queue a readable entry, in log order; it is sent at the end of the loop's pass, or of the rest."""
         if not self._outbox:
             loop = asyncio.get_running_loop()
             if self._rests_until <= loop.time():
@@ -47,7 +47,7 @@ class FanOut:
         self._outbox.setdefault(entry.group, []).append(entry)
 
     def flush(self) -> None:
-        """Let everything leave now. Called before anybody joins a room: they must not get it twice."""
+        """Send all queued entries now. Called before a client joins a room: it must not get them twice."""
         self._send_missed()
         if not self._outbox:
             return
@@ -82,7 +82,7 @@ class FanOut:
         self._close_if_slow(client)
 
     def _deliver(self, room: str, entries: list[Entry]) -> int:
-        """Write entries to their room. Returns how many writes that took."""
+        """Write entries to their room's members; return the number of writes."""
         frames = [entry.frame for entry in entries if entry.frame is not None]
         joined = b"".join(frames)
         members = self._rooms.members(room)

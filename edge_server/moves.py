@@ -1,6 +1,6 @@
-"""Who is told to go elsewhere, when, and who has stayed for too long. Pure: times are arguments, in seconds.
+"""Decides which clients are told to move, when, and which are closed. Pure: times are arguments, in seconds.
 
-Nobody is closed without having been told, and so many at a time are told as the others can let in.
+No client is closed without having been told. As many are told at a time as the other edges can let in.
 """
 
 from collections.abc import Hashable
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 STEP_S: Final = 0.1
-"""How often, with jitter, clients are told and closed."""
+"""The mean time between two steps."""
 
 
 class Leaver(Hashable, Protocol):
-    """A client, as far as moving looks at it."""
+    """What moving needs to know of a client."""
 
     gone: bool
 
@@ -21,14 +21,14 @@ C = TypeVar("C", bound=Leaver)
 
 
 def pace(per_s: float, *, waiting: int, left_s: float | None) -> float:
-    """Return how many may be told in a second: ``per_s``, or more where too little time is left for that."""
+    """Return how many may be told in a second: ``per_s``, or more if too little time is left for that."""
     if left_s is None:
         return per_s
     return max(per_s, waiting / max(0.1, left_s))
 
 
 class Bucket:
-    """Turns a rate into whole numbers. What was not used may be used later: two steps' worth, and one."""
+    """Turns a rate into whole numbers. It keeps what was not used: two steps' worth, and one."""
 
     def __init__(self) -> None:
         self._filled_at: float | None = None
@@ -44,15 +44,15 @@ class Bucket:
         return whole
 
 
-class Told(NamedTuple):
-    """Where a client was told to go, and until when it may stay."""
+class Notified(NamedTuple):
+    """Where a client was told to move, and until when it may stay."""
 
     url: str
     until: float
 
 
-class Asked(NamedTuple):
-    """Where a client is to go, and when it may be told at the earliest."""
+class Destination(NamedTuple):
+    """Where a client is to move, and when it may be told at the earliest."""
 
     url: str
     not_before: float
@@ -60,11 +60,11 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[C]):
-    """What is to be done now, and how many have gone by themselves since the step before."""
+    """Clients to notify and to close now, and how many have left by themselves since the step before."""
 
-    tell: list[tuple[C, str]]
+    notify: list[tuple[C, str]]
     close: list[C]
-    went: int
+    left: int
 
 
 class Moves(Generic[C]):
@@ -72,47 +72,49 @@ class Moves(Generic[C]):
 
     def __init__(self, *, within_s: float) -> None:
         self._within_s = within_s
-        self._asked: dict[C, Asked] = {}
-        self._told: dict[C, Told] = {}
+        self._waiting: dict[C, Destination] = {}
+        self._notified: dict[C, Notified] = {}
 
     @property
     def waiting(self) -> int:
         """How many have yet to be told."""
-        return len(self._asked)
+        return len(self._waiting)
 
-    def ask(self, client: C, url: str | None, not_before: float = 0.0) -> None:
-        """Note where a client belongs; None is here. One that was told the same is not told again, and one
-        that waits for the same goes on waiting for as long as before."""
-        asked, told = self._asked.get(client), self._told.get(client)
+    def set_destination(self, client: C, url: str | None, not_before: float = 0.0) -> None:
+        """Set where a client belongs; None is this edge.
+
+        A client that was told this URL is not told again; one that waits to be told it does not wait longer.
+        """
+        waiting, notified = self._waiting.get(client), self._notified.get(client)
         if url is None:
-            self._asked.pop(client, None)
-            self._told.pop(client, None)
-        elif told is not None and told.url == url:
-            self._asked.pop(client, None)
-        elif asked is None or asked.url != url:
-            self._asked[client] = Asked(url, not_before)
+            self._waiting.pop(client, None)
+            self._notified.pop(client, None)
+        elif notified is not None and notified.url == url:
+            self._waiting.pop(client, None)
+        elif waiting is None or waiting.url != url:
+            self._waiting[client] = Destination(url, not_before)
 
     def step(self, now: float, most: int) -> Step[C]:
-        """Take the next step; at most ``most`` clients are told."""
-        went = [client for client in self._told if client.gone]
-        for client in went:
-            del self._told[client]
-        close = [client for client, told in self._told.items() if told.until <= now]
+        """Return the next step, in which at most ``most`` clients are told."""
+        left = [client for client in self._notified if client.gone]
+        for client in left:
+            del self._notified[client]
+        close = [client for client, notified in self._notified.items() if notified.until <= now]
         for client in close:
-            del self._told[client]
-            self._asked.pop(client, None)
-        tell = self._next(now, most)
-        for client, url in tell:
-            self._told[client] = Told(url, now + self._within_s)
-        return Step(tell, close, len(went))
+            del self._notified[client]
+            self._waiting.pop(client, None)
+        notify = self._next_to_notify(now, most)
+        for client, url in notify:
+            self._notified[client] = Notified(url, now + self._within_s)
+        return Step(notify, close, len(left))
 
-    def _next(self, now: float, most: int) -> list[tuple[C, str]]:
-        tell: list[tuple[C, str]] = []
-        for client, asked in list(self._asked.items()):
-            if len(tell) >= most:
+    def _next_to_notify(self, now: float, most: int) -> list[tuple[C, str]]:
+        notify: list[tuple[C, str]] = []
+        for client, destination in list(self._waiting.items()):
+            if len(notify) >= most:
                 break
-            if client.gone or asked.not_before <= now:
-                del self._asked[client]
+            if client.gone or destination.not_before <= now:
+                del self._waiting[client]
                 if not client.gone:
-                    tell.append((client, asked.url))
-        return tell
+                    notify.append((client, destination.url))
+        return notify

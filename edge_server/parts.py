@@ -88,7 +88,7 @@ class Parts:
         fan_out.on_slow = self._sessions.close_slow
         self.drain = Drain(self._elsewhere, rooms, self._deaf_s)
         self._moving = Moving(settings, rooms, self._elsewhere, self.drain, close)
-        self._sessions.on_welcome = self._moving.look_at
+        self._sessions.on_welcome = self._moving.check
         self._events = SocketEvents(
             settings, rooms, memberships, self._joining, self._publisher, self._presence, close
         )
@@ -122,7 +122,7 @@ class Parts:
         )
         service.supervise("report status", report.run)
         CutOff(settings, rooms, report.silent_s, self._blind_s, self._sessions.close).start(service)
-        AnotherLog(rooms, self._end_of, self._joining.tell_hole).start(service)
+        AnotherLog(rooms, self._end_of, self._joining.report_hole).start(service)
         service.resources.push_async_callback(self._leave, service, report)
 
     def _deaf_s(self) -> float:

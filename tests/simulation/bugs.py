@@ -87,7 +87,7 @@ def never_read_again(seed: int) -> World:
 
 def nobody_moves(seed: int) -> World:
     """Who belongs elsewhere since a table is not told."""
-    with patch.object(Moves, "ask", lambda *_arguments: None):
+    with patch.object(Moves, "set_destination", lambda *_arguments: None):
         return run_seed(seed)
 
 

@@ -59,5 +59,5 @@ class EdgeA:
         self.rooms.add(cast(Client, stranger))
 
     def step(self, now: float) -> None:
-        self.moving._look_around()
+        self.moving._check_all_if_changed()
         self.moving._step(now)

@@ -29,10 +29,10 @@ def test_a_cursor_that_stays_beyond_the_end_is_told_once(cursor: int, end: int) 
     rooms, one = Rooms(), client()
     rooms.join(one, "g", after_seq=cursor)
     another, told = watch(rooms, {"g": end})
-    another.look()
+    another.check()
     assert told == [], "the end may have been asked for before the client came"
-    another.look()
-    another.look()
+    another.check()
+    another.check()
     assert told == [(one, "g")]
 
 
@@ -40,9 +40,9 @@ def test_a_cursor_that_the_log_reaches_meanwhile_is_this_logs() -> None:
     rooms, one, ends = Rooms(), client(), {"g": 50}
     rooms.join(one, "g", after_seq=50)
     another, told = watch(rooms, ends)
-    another.look()
+    another.check()
     ends["g"] = 51
-    another.look()
+    another.check()
     assert told == []
 
 
@@ -50,8 +50,8 @@ def test_while_the_end_is_not_known_nobody_is_told() -> None:
     rooms, one = Rooms(), client()
     rooms.join(one, "g", after_seq=50)
     another, told = watch(rooms, {})
-    another.look()
-    another.look()
+    another.check()
+    another.check()
     assert told == []
 
 
@@ -59,7 +59,7 @@ def test_a_client_that_came_back_with_another_cursor_is_looked_at_anew() -> None
     rooms, one = Rooms(), client()
     rooms.join(one, "g", after_seq=60)
     another, told = watch(rooms, {"g": 50})
-    another.look()
+    another.check()
     rooms.join(one, "g", after_seq=55)
-    another.look()
+    another.check()
     assert told == []

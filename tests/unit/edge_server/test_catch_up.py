@@ -60,7 +60,7 @@ def test_what_is_sent_at_once_fits_and_what_does_not_fit_is_a_hole(
     joined = catch_up(window, "g", 0, head=records - 1, since=since, most_bytes=most_bytes)
     assert joined.recovered == (all_of_it <= most_bytes)
     assert joined.bytes == (all_of_it if joined.recovered else 0)
-    assert joined.bytes_in_vain == (0 if joined.recovered else most_bytes)
+    assert joined.scanned_in_vain == (0 if joined.recovered else most_bytes)
 
 
 def test_whoever_resumes_where_an_edge_has_just_begun_sees_no_message_again_but_late_retries() -> None:

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from edge_server.clients import Client
-from edge_server.drain import DEAF_AFTER_S, IN_TIME, Drain
+from edge_server.drain import DEAF_AFTER_S, NOTIFY_SHARE, Drain
 from edge_server.elsewhere import Elsewhere
 from edge_server.rooms import Rooms
 from runtime.assignments import Assignments
@@ -43,12 +43,12 @@ async def test_a_stopping_edge_goes_where_nobody_is_here_and_when_its_time_is_ov
 
 async def test_everybody_is_told_in_the_first_part_of_the_time_and_without_an_end_there_is_no_hurry() -> None:
     loop, drain = asyncio.get_running_loop(), EdgeA().drain
-    assert drain.left_to_tell_s(loop.time()) is None
+    assert drain.left_to_notify_s(loop.time()) is None
     earliest = loop.time()
     drain.begin(LONG_S)
-    told_by = drain.left_to_tell_s(0.0)
+    told_by = drain.left_to_notify_s(0.0)
     assert told_by is not None
-    assert earliest <= told_by - IN_TIME * LONG_S <= loop.time()
+    assert earliest <= told_by - NOTIFY_SHARE * LONG_S <= loop.time()
 
 
 def test_an_edge_that_is_asked_to_drain_gives_its_clients_away_and_does_not_stop() -> None:

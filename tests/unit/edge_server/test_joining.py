@@ -15,7 +15,7 @@ from edge_server.clients import Client
 from edge_server.delivery import Delivery
 from edge_server.fan_out import FanOut
 from edge_server.frames import event_text, text_frame
-from edge_server.joining import CLOCKS_DIFFER_MS, MOST_ROOMS_TOLD, ROOM_BYTES, Joining
+from edge_server.joining import CLOCKS_DIFFER_MS, MAX_ROOMS_PER_JOINED, ROOM_BYTES, Joining
 from edge_server.recent_log import RecentLog
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
@@ -138,7 +138,7 @@ async def test_what_waits_to_leave_does_not_come_twice_to_who_comes_into_the_roo
     elif way == "membership":
         memberships.set_member("g", client.up, True)
     else:
-        lobby.joining.tell_hole(client, "g")
+        lobby.joining.report_hole(client, "g")
     await passes()
     lobby.delivery.consumed(lobby.partition, [consumed(11, lobby.partition)])
     await passes()
@@ -154,7 +154,7 @@ async def test_what_is_missed_in_all_rooms_together_is_half_of_what_may_be_unrea
         lobby.window.begin(partition, 0)
         lobby.memberships.set_member(group, lobby.client.up, True)
         assert lobby.window.add(entry(5, group=group, message="x", partition=partition))
-    lobby.joining._most_missed = len(entry(5, group="h", message="x").frame or b"")
+    lobby.joining._max_missed_bytes = len(entry(5, group="h", message="x").frame or b"")
     lobby.client.transport = cast(Any, transport := Transport())
     lobby.here.add(lobby.client)
     lobby.joining.join_all(lobby.client, {"h": 4, "i": 4})
@@ -213,7 +213,7 @@ async def test_who_is_closed_for_being_slow_while_it_joins_is_in_no_room() -> No
     lobby.fan_out.on_slow = close
     lobby.fan_out.put(entry(10))
     lobby.joining.join(client, "g", None)
-    lobby.joining.tell_hole(client, "g")
+    lobby.joining.report_hole(client, "g")
     assert not lobby.here.is_watched("g")
     lobby.fan_out.put(entry(11))
     lobby.fan_out.flush()
@@ -307,8 +307,8 @@ async def test_who_is_in_very_many_groups_is_not_slow_for_that_while_it_polls() 
 
 
 @given(
-    st.sampled_from([0, 1, MOST_ROOMS_TOLD, MOST_ROOMS_TOLD + 1, 2 * MOST_ROOMS_TOLD + 1]),
-    st.sets(st.integers(0, 2 * MOST_ROOMS_TOLD), max_size=5),
+    st.sampled_from([0, 1, MAX_ROOMS_PER_JOINED, MAX_ROOMS_PER_JOINED + 1, 2 * MAX_ROOMS_PER_JOINED + 1]),
+    st.sets(st.integers(0, 2 * MAX_ROOMS_PER_JOINED), max_size=5),
 )
 async def test_rooms_are_told_in_parts_each_with_what_was_missed_there_and_before_anything_live(
     groups: int, busy: set[int]
@@ -331,7 +331,7 @@ async def test_rooms_are_told_in_parts_each_with_what_was_missed_there_and_befor
         name, said = orjson.loads(text[2:])
         if name == JOINED:
             assert heard == [room for room in missed if room in told]
-            assert len(said["rooms"]) <= MOST_ROOMS_TOLD
+            assert len(said["rooms"]) <= MAX_ROOMS_PER_JOINED
             told += said["rooms"]
             resumed += [room for room, how in said["rooms"].items() if how["missed"] == 1]
         else:

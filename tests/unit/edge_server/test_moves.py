@@ -20,7 +20,7 @@ def many(count: int) -> tuple[Moves[Leaver], list[Leaver]]:
     moves: Moves[Leaver] = Moves(within_s=WITHIN_S)
     leavers = [Leaver() for _ in range(count)]
     for leaver in leavers:
-        moves.ask(leaver, "http://b")
+        moves.set_destination(leaver, "http://b")
     return moves, leavers
 
 
@@ -30,8 +30,8 @@ def test_each_is_told_once_and_never_more_at_a_time_than_is_allowed(count: int, 
     told: list[Leaver] = []
     for budget in budgets:
         step = moves.step(0.0, budget)
-        assert len(step.tell) <= budget
-        told += [leaver for leaver, _ in step.tell]
+        assert len(step.notify) <= budget
+        told += [leaver for leaver, _ in step.notify]
     assert len(told) == len(set(told)) == min(count, sum(budgets))
     assert moves.waiting == count - len(told)
     assert set(told) <= set(leavers)
@@ -47,14 +47,14 @@ def test_nobody_is_closed_who_was_not_told_in_good_time(steps: list[tuple[float,
         step = moves.step(now, budget)
         for leaver in step.close:
             assert now - told_at[leaver] >= WITHIN_S
-        told_at |= {leaver: now for leaver, _ in step.tell}
+        told_at |= {leaver: now for leaver, _ in step.notify}
 
 
 def test_who_goes_is_counted_and_not_closed() -> None:
     moves, (stays, goes) = many(2)
     moves.step(0.0, 2)
     goes.gone = True
-    assert moves.step(1.0, 9).went == 1
+    assert moves.step(1.0, 9).left == 1
     assert moves.step(WITHIN_S, 9).close == [stays]
     assert moves.step(99.0, 9).close == []
 
@@ -64,41 +64,41 @@ def test_who_went_before_being_told_is_forgotten() -> None:
     for leaver in leavers:
         leaver.gone = True
     step = moves.step(0.0, 9)
-    assert (step.tell, step.went, moves.waiting) == ([], 0, 0)
+    assert (step.notify, step.left, moves.waiting) == ([], 0, 0)
 
 
 def test_who_belongs_here_again_stays() -> None:
     moves, (waits, told) = many(2)
-    moves.ask(waits, None)
+    moves.set_destination(waits, None)
     moves.step(0.0, 9)
-    moves.ask(told, None)
+    moves.set_destination(told, None)
     assert moves.step(99.0, 9).close == []
 
 
 def test_another_target_is_told_and_the_same_one_is_not() -> None:
     moves, (one,) = many(1)
     moves.step(0.0, 9)
-    moves.ask(one, "http://b")
-    assert moves.step(1.0, 9).tell == []
-    moves.ask(one, "http://c")
-    assert moves.step(5.0, 9).tell == [(one, "http://c")]
+    moves.set_destination(one, "http://b")
+    assert moves.step(1.0, 9).notify == []
+    moves.set_destination(one, "http://c")
+    assert moves.step(5.0, 9).notify == [(one, "http://c")]
     assert moves.step(WITHIN_S, 9).close == [], "the new target has its own time"
 
 
 def test_who_was_told_the_right_target_is_not_told_one_that_held_for_a_moment_only() -> None:
     moves, (one,) = many(1)
     moves.step(0.0, 9)
-    moves.ask(one, "http://c")
-    moves.ask(one, "http://b")
-    assert (moves.step(1.0, 9).tell, moves.waiting) == ([], 0)
+    moves.set_destination(one, "http://c")
+    moves.set_destination(one, "http://b")
+    assert (moves.step(1.0, 9).notify, moves.waiting) == ([], 0)
 
 
 def test_a_newcomer_is_not_told_before_its_time() -> None:
     moves: Moves[Leaver] = Moves(within_s=WITHIN_S)
-    moves.ask(newcomer := Leaver(), "http://b", 2.0)
-    moves.ask(newcomer, "http://b")
-    assert moves.step(1.9, 9).tell == []
-    assert moves.step(2.0, 9).tell == [(newcomer, "http://b")]
+    moves.set_destination(newcomer := Leaver(), "http://b", 2.0)
+    moves.set_destination(newcomer, "http://b")
+    assert moves.step(1.9, 9).notify == []
+    assert moves.step(2.0, 9).notify == [(newcomer, "http://b")]
 
 
 @given(st.floats(0.1, 1000.0), st.lists(st.floats(0.0, 5.0), max_size=60))

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from edge_server.clients import Client
-from edge_server.drain import IN_TIME
+from edge_server.drain import NOTIFY_SHARE
 from edge_server.moving import STRAY_AFTER_S
 from edge_server.settings import EdgeSettings
 from tests.unit.edge_server.edge_a import EdgeA, Stranger
@@ -21,7 +21,7 @@ async def test_a_newcomer_is_given_the_time_in_which_a_newer_table_may_come(
     now = asyncio.get_running_loop().time()
     edge.step(now - 1.0)
     edge.add(newcomer)
-    edge.moving.look_at(cast(Client, newcomer))
+    edge.moving.check(cast(Client, newcomer))
     edge.step(now)
     assert newcomer.told == []
     edge.step(asyncio.get_running_loop().time() + STRAY_AFTER_S)
@@ -33,7 +33,7 @@ async def test_a_newcomer_of_a_stopping_edge_is_told_at_once() -> None:
     edge.drain.begin(30.0)
     edge.step(asyncio.get_running_loop().time() - 1.0)
     edge.add(newcomer)
-    edge.moving.look_at(cast(Client, newcomer))
+    edge.moving.check(cast(Client, newcomer))
     edge.step(asyncio.get_running_loop().time())
     assert len(newcomer.told) == 1
 
@@ -44,7 +44,7 @@ async def test_a_stopping_edge_has_told_everybody_while_there_is_time_for_the_sl
         edge.add(stranger)
     edge.drain.begin(deadline_s)
     began = asyncio.get_running_loop().time()
-    for tenths in range(round(10 * IN_TIME * deadline_s) + 5):
+    for tenths in range(round(10 * NOTIFY_SHARE * deadline_s) + 5):
         edge.step(began + tenths / 10)
         if tenths == 20:
             told = [n for n, stranger in enumerate(strangers) if stranger.told]
@@ -59,7 +59,7 @@ async def test_who_came_while_a_table_gave_this_edge_more_leaves_when_the_next_o
     edge.step(now)
     edge.take_table("a", "a")
     edge.add(newcomer)
-    edge.moving.look_at(cast(Client, newcomer))
+    edge.moving.check(cast(Client, newcomer))
     edge.take_table("a", "b")
     edge.step(now + 1.0)
     assert len(newcomer.told) == 1
@@ -69,7 +69,7 @@ async def test_who_was_told_and_stays_is_closed() -> None:
     edge, newcomer = EdgeA(), Stranger()
     now = asyncio.get_running_loop().time()
     edge.step(now)
-    edge.moving.look_at(cast(Client, newcomer))
+    edge.moving.check(cast(Client, newcomer))
     told_at = now + STRAY_AFTER_S + 1.0
     edge.step(told_at)
     (told,) = newcomer.told
@@ -89,7 +89,7 @@ async def test_a_table_that_leaves_an_edge_what_it_holds_may_send_its_leavers_el
     now = asyncio.get_running_loop().time()
     edge.step(now)
     edge.add(leaver)
-    edge.moving.look_at(cast(Client, leaver))
+    edge.moving.check(cast(Client, leaver))
     if draining:
         edge.step(now + STRAY_AFTER_S + 1.0)
         assert b"http://b" in leaver.told.pop()
