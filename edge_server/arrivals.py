@@ -122,8 +122,8 @@ def _session_id(request: web.Request) -> str | None:
 
     The query is parsed as engine.io does: a request that we read otherwise would bypass the bounds.
     """
-    sids = parse_qs(request.query_string).get("sid")
-    return None if sids is None else sids[0]
+    found = parse_qs(request.query_string).get("sid")
+    return None if found is None else found[0]
 
 
 def _asks_for_websocket(request: web.Request) -> bool:

@@ -1,8 +1,8 @@
-"""Closes all clients, once, when the log has not answered this edge for long: another edge may reach it.
+"""Closes all clients, once, if the log has not answered this edge for long: another edge may reach it.
 
-Without the log this edge neither delivers nor writes, and does not learn which edges hold its clients by now:
-closed, they ask the gateway. Where no edge reaches the log the gateway sends them back here, and they stay.
-It does the same where only a part of the log is silent, if the table is in that part.
+Without the log this edge neither delivers nor writes, and does not learn where its clients belong by now.
+Closed clients ask the gateway. If no edge reaches the log the gateway sends them back here, and they stay.
+The same happens if only part of the log is silent and the table is in that part.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from runtime.service import Service
 log = logging.getLogger(__name__)
 
 CUT_OFF_AFTER_S: Final = 30.0
-"""Long before that our clients belong to others, and a change of the brokers' leaders is over."""
+"""Long before that our clients belong to other edges, and a change of the brokers' leaders is over."""
 
 BLIND_AFTER_S: Final = 45.0
-"""By then the dispatcher, if it lives, has given a deaf edge's clients to others."""
+"""By then a dispatcher that is alive has given a deaf edge's clients to other edges."""
 
 CLOSED_BECAUSE: Final = "cut off"
 
 
 class CutOff:
-    """Looks at how long the log has been silent, and closes whoever was here when that became too long."""
+    """Checks for how long the log has been silent, and closes the clients connected when that is too long."""
 
     def __init__(
         self,
@@ -46,16 +46,16 @@ class CutOff:
         self._blind_s = blind_s
         self._close = close
         self._cut_off = False
-        self._leaving: list[Client] = []
+        self._to_close: list[Client] = []
         self._bucket = Bucket()
 
     def fault(self) -> str | None:
-        """Say for how long the log has been silent, where that is too long, for a readiness check."""
+        """Return for how long the log has been silent if that is too long, for a readiness check."""
         silent_s = self._silent_s()
         return f"the log has taken no report for {silent_s:.0f} s" if silent_s >= CUT_OFF_AFTER_S else None
 
     def start(self, service: Service) -> None:
-        """Look from now on, in the background."""
+        """Check in the background from now on."""
         service.health.ready("log", self.fault)
         service.supervise("close clients when cut off", self._run)
 
@@ -63,26 +63,26 @@ class CutOff:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(STEP_S * random.uniform(0.5, 1.5))
-            self._look()
+            self._check()
             self._step(loop.time())
 
-    def _look(self) -> None:
-        """Choose who has to go when an outage begins, and only then: whoever comes later was sent here."""
+    def _check(self) -> None:
+        """Choose the clients to close when an outage begins, and only then: later ones were sent here."""
         cut_off = self.fault() is not None or self._blind_s() >= BLIND_AFTER_S
         if cut_off == self._cut_off:
             return
         self._cut_off = cut_off
-        self._leaving = list(self._rooms.clients.values()) if cut_off else []
-        random.shuffle(self._leaving)
+        self._to_close = list(self._rooms.clients.values()) if cut_off else []
+        random.shuffle(self._to_close)
         if cut_off:
             log.error(
-                "cut off from the log: clients are closed", extra=logs.facts(clients=len(self._leaving))
+                "cut off from the log: clients are closed", extra=logs.facts(clients=len(self._to_close))
             )
         else:
             log.info("the log answers again")
 
     def _step(self, now: float) -> None:
         going = self._bucket.take(now, self._per_s)
-        for client in self._leaving[:going]:
+        for client in self._to_close[:going]:
             self._close(client, CLOSED_BECAUSE)
-        del self._leaving[:going]
+        del self._to_close[:going]

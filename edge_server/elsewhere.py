@@ -1,4 +1,4 @@
-"""Where clients belong, as the newest table says, seen from this edge. Not: when they go."""
+"""Says where clients belong by the newest table, seen from this edge. moves.py decides when they move."""
 
 import random
 
@@ -14,10 +14,11 @@ class Elsewhere:
         self._edge = edge
         self._assignments = assignments
         self._held_here: tuple[tuple[int, int], ...] | None = None
-        """What this edge holds, as intervals; None where the table does not name it."""
+        """What this edge holds, as intervals; None if the table does not name it."""
         self.held_here_since: tuple[int, int] | None = None
-        """The version of the last table that changed what this edge holds: most change other edges only, and
-        nobody here has to go for them. It shows, too, what was lost and given back between two looks."""
+        """The version of the last table that changed what this edge holds: most tables change other edges
+        only, and move no client of this one. It also shows a part that was lost and given back between two
+        checks."""
         assignments.on_change(self._note)
 
     def _note(self, table: TableAssigned) -> None:
@@ -38,7 +39,7 @@ class Elsewhere:
         return table is not None and self._edge in table.draining
 
     def name_fault(self, url: str) -> str | None:
-        """Say where the table has another URL than this edge's ``url`` under its name."""
+        """Return a fault if the table has another URL than ``url`` for this edge's name."""
         table = self._assignments.table
         known = None if table is None else table.urls.get(self._edge)
         if known in (None, url):
@@ -46,10 +47,10 @@ class Elsewhere:
         return f"clients who belong to {self._edge} are sent to {known}: does another edge have this name?"
 
     def url_of(self, up: str, *, leaving: bool) -> str | None:
-        """Return where a user belongs, when that is not here.
+        """Return the URL of the edge where a user belongs; None if that is this one, or not known.
 
-        A table that does not name this edge was made without knowing of it: unless the edge is
-        ``leaving``, nobody goes by that.
+        A table that does not name this edge was made without knowing of it, and is ignored unless the edge is
+        ``leaving``.
         """
         table = self._assignments.table
         if table is None or (self._edge not in table.urls and not leaving):
@@ -57,8 +58,8 @@ class Elsewhere:
         holder = table.shard_of(up).edge
         return None if holder in (None, self._edge) else table.urls.get(holder)
 
-    def another(self, up: str) -> str | None:
-        """Return the URL of another edge for somebody who can't be let in here: their own, or any."""
+    def url_of_another(self, up: str) -> str | None:
+        """Return another edge's URL for a user that cannot be let in here: the user's own edge, or any."""
         table = self._assignments.table
         if table is None:
             return None

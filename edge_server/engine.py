@@ -1,6 +1,6 @@
-"""engine.io's server, as an edge needs it: one task pings all, and closing waits for nobody.
+"""engine.io's server, changed for an edge: one task pings all clients, and closing does not wait for them.
 
-Each session has a queue that is looked at (packet_queue.py), and what clients may send is bounded.
+Each session has a bounded queue (packet_queue.py), and what clients may send is bounded.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ standard client may collect between two polls."""
 
 
 class Json:
-    """orjson in the form in which the libraries take one for JSON."""
+    """orjson with the interface that the libraries expect of a JSON module."""
 
     @staticmethod
     def dumps(value: object, **_: object) -> str:
@@ -38,24 +38,24 @@ class Json:
 
 
 class ShortJson:
-    """For engine.io, which needs JSON only to begin a session, but parses every text that looks like it."""
+    """JSON for engine.io, which needs it only to begin a session, but parses every text that looks so."""
 
     dumps = Json.dumps
 
     @staticmethod
     def loads(text: str) -> object:
-        """Parse a short text. Raises ValueError for any other, which engine.io then leaves as it is."""
+        """Parse a short text. Raises ValueError for a longer one, which engine.io then keeps as text."""
         if len(text) > MOST_OF_JSON:
             raise ValueError("engine.io says nothing that is so long")
         return orjson.loads(text)
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]
-    """engine.io's server: pings wait together, queues are looked at, and closing waits for nobody."""
+    """engine.io's server with one task for all pings, bounded queues, and closing without waiting."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The library keeps these for the whole process.
+        # These are global in the library.
         packet.Packet.json = ShortJson
         Payload.max_decode_packets = MOST_OF_A_BODY
         self._pings = Pings(self.ping_interval, self.ping_timeout)
@@ -71,14 +71,14 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         return PacketQueue()
 
     async def disconnect(self, sid: str | None = None) -> None:
-        """Close a session without waiting until somebody has taken what it still had: that may be never."""
+        """Close a session without waiting until its client has taken all packets: that may be never."""
         socket = self.sockets.get(sid)
         if socket is not None:
             await socket.close(wait=False, reason=self.reason.SERVER_DISCONNECT)
             self.sockets.pop(sid, None)
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request, also one whose session has ended a moment ago."""
+        """Answer a request. If its session has just ended, answer 400."""
         await self._end_repeated(request)
         try:
             response: web.StreamResponse = await super().handle_request(request)
@@ -87,46 +87,46 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         return response
 
     def _log_error_once(self, message: str, message_key: str) -> None:
-        """Say nothing of what strangers ask for wrongly: they are told, and nobody else can act on it."""
+        """Do not log clients' bad requests: they are answered, and operators cannot act on them."""
 
     async def _end_repeated(self, request: web.Request) -> None:
-        """End a session whose poll comes a second time: the answer to the first one is lost.
+        """End a session whose poll is repeated: the answer to the first one is lost.
 
         Browsers, libraries and proxies repeat a GET by themselves when its connection breaks. The client does
-        not notice and would go on with messages missing; in a new session it resumes from its cursors. The
-        repeated poll has the same ``t``, which engine.io's clients, if they send it, change with each poll.
+        not notice, and would miss messages; in a new session it resumes from its cursors. The repeated poll
+        has the same ``t``, which engine.io's clients, if they send it, change with each poll.
         """
         if request.method != "GET" or (stamp := request.query.get("t")) is None:
             return
         socket = self.sockets.get(request.query.get("sid"))
         if socket is None or socket.upgraded or request.query.get("transport") == "websocket":
             return
-        # A hash: nothing long is kept of what strangers say.
-        if socket.queue.polled_at == hash(stamp):
+        # A hash, so that no long text of a client is kept.
+        if socket.queue.last_poll_hash == hash(stamp):
             metrics.LIMIT_HITS.labels(limit="repeated polls").inc()
-            await self.lost(socket.sid)
+            await self.answer_lost(socket.sid)
         else:
-            socket.queue.polled_at = hash(stamp)
+            socket.queue.last_poll_hash = hash(stamp)
 
-    async def lost(self, sid: str) -> None:
-        """What a poll brought is lost: end its session, that the client comes again with its cursors."""
+    async def answer_lost(self, sid: str) -> None:
+        """End a session of which a poll's answer is lost: the client reconnects with its cursors."""
         socket = self.sockets.get(sid)
         if socket is not None and not socket.upgraded:
             await socket.close(wait=False, reason=self.reason.TRANSPORT_ERROR)
             self.sockets.pop(sid, None)
 
     async def ping_all(self) -> None:
-        """Ping whoever is due, and close who does not answer, for ever."""
+        """Ping clients that are due, and close those that did not answer, for ever."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
             for socket in self._pings.due(loop.time()):
                 await self._ping(socket, loop.time())
-            for socket in self._pings.silent(loop.time()):
+            for socket in self._pings.timed_out(loop.time()):
                 await socket.close(wait=False, reason=self.reason.PING_TIMEOUT)
 
     async def _ping(self, socket: Any, now: float) -> None:
         if not socket.closing and not socket.closed:
             socket.last_ping = stamp = time.time()
-            self._pings.asked(socket, stamp, now)
+            self._pings.pinged(socket, stamp, now)
             await socket.send(packet.Packet(packet.PING))

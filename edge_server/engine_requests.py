@@ -1,4 +1,4 @@
-"""A request in the form that engine.io reads: some headers, the whole of a polled body, allowed origins."""
+"""Gives engine.io a request in the form that it reads: headers, a whole polled body, allowed origins."""
 
 import re
 from collections.abc import Collection
@@ -17,7 +17,7 @@ the next one is sent only after that, and closes once. All other kinds come by w
 
 _JSONP: Final = b"d="
 """Begins a form, which clients of this protocol do not send. engine.io would parse its fields twice: 0.1 s
-each for the 128 KiB that a stranger may send, in which nobody else is served."""
+each, during which no client is served, for the 128 KiB that are read before login."""
 
 _HEADERS: Final = (
     ("Accept-Encoding", "HTTP_ACCEPT_ENCODING"),
@@ -30,13 +30,13 @@ _HEADERS: Final = (
     ("X-Forwarded-Host", "HTTP_X_FORWARDED_HOST"),
     ("X-Forwarded-Proto", "HTTP_X_FORWARDED_PROTO"),
 )
-"""The headers that engine.io looks at, and what it calls them."""
+"""The headers that engine.io reads, and its names for them."""
 _PYTHONS_CLOCK: Final = re.compile(r"\d+\.\d+")
-"""Python's client writes the time in seconds into ``t``, whatever its `User-Agent`: no other does."""
+"""Only Python's client writes the time in seconds into ``t``, whatever its `User-Agent`."""
 
 
 class WholeBody:
-    """A polled body that was read to its end before: aiohttp's own ``read(n)`` returns what has arrived."""
+    """A polled body that was read to its end: aiohttp's ``read(n)`` would return only what has arrived."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -61,7 +61,7 @@ class WholeBody:
 
 
 def environ_of(request: Request) -> dict[str, Any]:
-    """Return what engine.io wants to know of a request. It keeps that for as long as the connection lives."""
+    """Return a request as engine.io's environ, which it keeps for as long as the connection lives."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "QUERY_STRING": request.query_string,
@@ -75,8 +75,8 @@ def environ_of(request: Request) -> dict[str, Any]:
     return environ
 
 
-def is_pythons(request: Request) -> bool:
-    """Return whether engine.io's client in Python asks, as far as can be seen."""
+def is_python_client(request: Request) -> bool:
+    """Return whether a request seems to come from engine.io's client in Python."""
     by_name = request.headers.get("User-Agent", "").lower().startswith("python")
     return by_name or _PYTHONS_CLOCK.fullmatch(request.query.get("t", "")) is not None
 

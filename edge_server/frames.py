@@ -1,4 +1,4 @@
-"""How an event looks on the wire: Socket.IO's text, and the websocket frame around it. Pure.
+"""Makes an event's bytes on the wire: Socket.IO's text, and the websocket frame around it. Pure.
 
 A server's frames are not masked, so that the same bytes serve every member of a room.
 """
@@ -43,13 +43,13 @@ def size_of(text: str) -> int:
 
 
 def is_larger(text: str, most_bytes: int) -> bool:
-    """Say whether a text has more bytes than this. It is encoded only where its length leaves that open."""
+    """Return whether a text has more bytes than this. It is encoded only if its length leaves that open."""
     longest = MOST_BYTES_A_CHAR * len(text)
     return longest > most_bytes and (len(text) > most_bytes or size_of(text) > most_bytes)
 
 
 def event_cost(text: str) -> int:
-    """Return what an event that a client has sent counts: one, and one more for each KiB."""
+    """Return what a client's event is charged: one, and one more for each KiB."""
     return 1 + size_of(text) // BYTES_PER_EVENT
 
 

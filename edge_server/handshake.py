@@ -1,4 +1,4 @@
-"""A connection becomes a client: its token says who it is, and each user may do so only so often."""
+"""Logs a client in: checks its token, and limits how often each user connects."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ GROUPS_A_CONNECT: Final = 100
 
 
 class Handshake:
-    """Checks who connects, and makes clients."""
+    """Checks tokens and budgets, and makes clients."""
 
     def __init__(self, settings: EdgeSettings, tokens: TokenVerifier, memberships: Memberships) -> None:
         self._settings = settings
@@ -27,16 +27,16 @@ class Handshake:
         self._connects = Budgets(settings.connects_per_s_per_user, settings.connects_burst_per_user)
 
     def authenticate(self, auth: object) -> tuple[Identity, Mapping[str, int]]:
-        """Return who connects, and with which cursors. Raises `Refused`."""
+        """Return the identity in the token, and the client's cursors. Raises `Refused`."""
         if not isinstance(auth, Mapping) or "token" not in auth:
             raise Refused(MISSING_TOKEN)
         wanted = checked(ConnectAuth, auth, within="auth")
         return self._tokens.verify(wanted.token), wanted.since or {}
 
     def require_budget(self, up: str) -> None:
-        """Let a user pay for a connect as much as it costs, which is mostly its rooms. Raises `Refused`.
+        """Charge a connect to its user's budget, mostly by the number of rooms. Raises `Refused`.
 
-        Only who gets in pays: devices that ask again and again must not keep each other out.
+        Only accepted connects are charged: devices that retry must not keep each other out.
         """
         now = asyncio.get_running_loop().time()
         if self._connects.left(up, now) < 1:

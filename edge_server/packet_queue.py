@@ -1,7 +1,7 @@
-"""engine.io's queue of a client that polls. What engine.io itself puts there is bounded here.
+"""engine.io's queue of a client that polls.
 
-Those are answers, pings, and packets that end a poll while a websocket begins. Our own events are bounded in
-clients.py, by number and bytes.
+It bounds engine.io's own packets: answers, pings, and those that end a poll while a client switches over. Our
+own events are bounded in clients.py, by number and bytes.
 """
 
 import asyncio
@@ -15,19 +15,19 @@ from engineio import packet
 MOST_A_POLL_OF_PYTHONS: Final = 16
 """Python's client refuses an answer with more packets. The rest waits for its next poll."""
 ENDS_POLLS_AFTER_S: Final = 0.1
-"""As engine.io's own server does: a client that comes over waits no longer than this for its poll to end."""
+"""How long a client that switches over waits for its poll to end, as with engine.io's own server."""
 
 
 class PacketQueue(asyncio.Queue[Any]):
-    """Packets that a client has yet to take. A poll takes the first by `get`, and others by `get_nowait`."""
+    """Packets that wait for a poll: it takes the first by `get`, and others by `get_nowait`."""
 
     on_put: Callable[[], Awaitable[None]] | None = None
-    """Looks at what waits, after each packet of engine.io's."""
+    """Called after each packet that engine.io puts."""
     most_a_poll: float = inf
     ends_polls = False
-    """Whether polls end soon, also with nothing: the client comes over to its websocket after that."""
-    polled_at: int | None = None
-    """Which poll came last: the hash of its ``t``."""
+    """Whether polls end soon, also with nothing: the client is switching over to its websocket."""
+    last_poll_hash: int | None = None
+    """The hash of the last poll's ``t``."""
     _polled = 0
     _queue: deque[Any]
 
@@ -44,21 +44,21 @@ class PacketQueue(asyncio.Queue[Any]):
             return self.get_nowait()
 
     def get_nowait(self) -> Any:
-        """Return one more packet for a poll. Raises `asyncio.QueueEmpty` where it has enough."""
+        """Return one more packet for a poll. Raises `asyncio.QueueEmpty` if the poll has enough."""
         if self._polled >= self.most_a_poll:
             raise asyncio.QueueEmpty
         self._polled += 1
         return super().get_nowait()
 
     def _put(self, item: Any) -> None:
-        """A ping is taken first: behind much that waits it would be answered too late. asyncio's own hook."""
+        """Put a ping in front: behind many packets it would be answered too late. (asyncio's own hook.)"""
         if item is not None and item.packet_type == packet.PING:
             self._queue.appendleft(item)
         else:
             self._queue.append(item)
 
     def take_all(self) -> list[Any]:
-        """Return all packets: no poll will take them."""
+        """Return and remove all packets: no poll will take them."""
         return [super(PacketQueue, self).get_nowait() for _ in range(self.qsize())]
 
     async def put(self, item: Any) -> None:

@@ -1,6 +1,6 @@
-"""The parts of an edge, put together in the order of a message's way.
+"""Builds the parts of an edge, in the order of a message's path.
 
-What reaches clients and the log comes from outside: app.py gives the real ones, the simulation its own.
+The server, the producer and the readers are arguments: app.py gives the real ones, the simulation its own.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Parts:
-    """All of an edge but its ports."""
+    """All parts of an edge, without its ports."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Parts:
         self._members = reader(settings, topics.MEMBERSHIPS, memberships.take)
         self._tables = reader(settings, topics.ASSIGNMENTS, assignments.take)
         self._publisher = Publisher(settings, producer, delivery, window, spans, rounds_per_s=rounds_per_s)
-        # Eight digits tell it from earlier processes of this edge, and are little in a table of all edges.
+        # Eight digits tell it from earlier processes of this edge, and keep the table of all edges small.
         self._process = new_id()[:8]
         self._presence = Presence(settings, producer, self._process)
         self._joining = Joining(settings, rooms, window, delivery, fan_out, memberships)
@@ -95,7 +95,7 @@ class Parts:
         metrics.WINDOW_BYTES.set_function(lambda: window.bytes)
 
     async def start(self, service: Service) -> None:
-        """Start what has to run before clients may come."""
+        """Start the parts that have to run before clients may connect."""
         service.supervise("producer", self._producer.run)
         await self._producer.ready()
         self._publisher.start(service)
@@ -107,7 +107,7 @@ class Parts:
         self._events.start(self._server)
 
     def announce(self, service: Service, url: str) -> None:
-        """Tell the dispatcher that clients may come to ``url``, and act where that is not so."""
+        """Report ``url`` to the dispatcher from now on, and begin the checks that close clients."""
         settings, rooms = self._settings, self._rooms
         service.health.ready("name", partial(self._elsewhere.name_fault, url))
         report = StatusReport(
@@ -129,15 +129,15 @@ class Parts:
         return max(self._messages.deaf_s(), self._members.deaf_s())
 
     def _blind_s(self) -> float:
-        """Return for how long this edge has been deaf and seen no table: others may have taken over."""
+        """Return for how long this edge has been deaf and read no table: others may have taken over."""
         return min(self._deaf_s(), self._tables.silent_s())
 
     def _end_of(self, group: str) -> int | None:
         return self._messages.ends.get(partition_of(group.encode(), self._settings.kafka_partitions))
 
     async def _leave(self, service: Service, report: StatusReport) -> None:
-        """Clients are given away first; an edge that can't go on has no time for that. Then the dispatcher
-        hears that we are gone, what is on its way is settled, and whoever is still here is closed."""
+        """Drain (unless the edge has failed), report that it has stopped, wait for pending messages, and
+        close the clients that are left."""
         if service.failure is None:
             self.drain.begin(self._settings.drain_deadline_s)
             await report.report()

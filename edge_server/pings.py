@@ -1,6 +1,6 @@
-"""When clients are pinged, and which of them have not answered. Pure: times are arguments.
+"""Decides when clients are pinged, and which of them have not answered. Pure: times are arguments.
 
-All wait together: a task and a timer for each would be a sixth of an idle client's memory.
+One queue holds all clients: a task and a timer for each would be a sixth of an idle client's memory.
 """
 
 from collections import deque
@@ -8,40 +8,40 @@ from typing import Any, Protocol
 
 
 class Pinged(Protocol):
-    """What a ping changes: when the last one left that has not been answered, seconds since 1970."""
+    """A socket that is pinged. ``last_ping`` is the time of its unanswered ping, seconds since 1970."""
 
     last_ping: float | None
 
 
 class Pings:
-    """Both waits are as long for everybody, so who comes first is due first."""
+    """Two queues in time order: the next ping of each socket, and the end of the time to answer it."""
 
     def __init__(self, interval_s: float, timeout_s: float) -> None:
         self._interval_s = interval_s
         self._timeout_s = timeout_s
         self._next: deque[tuple[float, Any]] = deque()
-        self._asked: deque[tuple[float, float, Any]] = deque()
+        self._unanswered: deque[tuple[float, float, Any]] = deque()
 
     def begin(self, socket: Pinged, now: float) -> None:
-        """A client has connected, or answered: its next ping is due an interval later."""
+        """Schedule the next ping of a client that has connected or answered: an interval from now."""
         self._next.append((now + self._interval_s, socket))
 
     def due(self, now: float) -> list[Any]:
-        """Return, once, who is to be pinged now."""
+        """Return, once, the sockets to be pinged now."""
         found = []
         while self._next and self._next[0][0] <= now:
             found.append(self._next.popleft()[1])
         return found
 
-    def asked(self, socket: Pinged, stamp: float, now: float) -> None:
-        """A client has been pinged; ``stamp`` is what its ``last_ping`` says until it answers."""
-        self._asked.append((now + self._timeout_s, stamp, socket))
+    def pinged(self, socket: Pinged, stamp: float, now: float) -> None:
+        """Note that a client was pinged; its ``last_ping`` is ``stamp`` until it answers."""
+        self._unanswered.append((now + self._timeout_s, stamp, socket))
 
-    def silent(self, now: float) -> list[Any]:
-        """Return, once, who has had its time to answer and has not."""
+    def timed_out(self, now: float) -> list[Any]:
+        """Return, once, the sockets that have not answered in time."""
         found = []
-        while self._asked and self._asked[0][0] <= now:
-            _, stamp, socket = self._asked.popleft()
+        while self._unanswered and self._unanswered[0][0] <= now:
+            _, stamp, socket = self._unanswered.popleft()
             if socket.last_ping == stamp:
                 found.append(socket)
         return found

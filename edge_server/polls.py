@@ -1,4 +1,4 @@
-"""How a session polls: one request at a time, answered and read within bounds."""
+"""Bounds the polls of a session: one request at a time, its body and its answer within time and size."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -24,7 +24,7 @@ _SLOW_POLLS: Final = metrics.LIMIT_HITS.labels(limit="slow polls")
 
 
 class PolledBodies:
-    """Polled bodies that are being read: only so many at once, and none for too long.
+    """Reads polled bodies: a bounded number at once, and none for too long.
 
     When half of MAX_BODIES is in use only bodies of logged-in sessions are read. A body before login is at
     most MAX_EVENT_BYTES: no CONNECT is longer.
@@ -51,7 +51,7 @@ class PolledBodies:
         except web.HTTPRequestEntityTooLarge as error:
             raise Refused(TOO_LARGE) from error
         except ConnectionError as error:
-            # The client is gone and reads no answer; another exception would be logged as our failure.
+            # The client is gone and reads no answer; any other exception would be logged as our failure.
             raise Refused(SLOW_REQUEST) from error
         finally:
             self._reading -= 1
@@ -59,20 +59,20 @@ class PolledBodies:
 
 
 class Polls:
-    """The sessions that poll: each by one request, as engine.io's clients do, until its answer has left.
+    """Answers polls: one at a time for each session, as engine.io's clients send them.
 
-    An answer that its client does not read has left all queues: only here its time is bounded. One that
-    cannot leave ends its session: many clients poll again by themselves, and would go on behind a hole.
+    An answer that its client does not read has left all queues: its time is bounded only here. An answer that
+    cannot be sent ends its session: many clients repeat the poll by themselves, and would miss its messages.
     """
 
     def __init__(self, settings: EdgeSettings, engine: Engine) -> None:
-        # Pings come by these answers: who takes longer could not answer one in time.
+        # Pings are sent in these answers: a client that takes longer could not answer one in time.
         self._within_s = settings.ping_timeout_s
         self._engine = engine
         self._polling: set[str] = set()
 
     async def answer(self, request: web.Request, eio_sid: str, handler: Handler) -> web.StreamResponse:
-        """Answer a poll, and return when that has left. Raises `Refused` where its session polls already."""
+        """Answer a poll; return when the answer has left. Raises `Refused` if its session polls already."""
         if eio_sid in self._polling:
             metrics.LIMIT_HITS.labels(limit="polls of a session").inc()
             raise Refused(RATE_LIMITED)
@@ -84,8 +84,8 @@ class Polls:
                     await answer.prepare(request)
                     await answer.write_eof()
             except ConnectionError:
-                # Who has gone is found out by the web server itself, and no failure of ours.
-                await self._engine.lost(eio_sid)
+                # The client is gone, which the web server notices itself: that is no failure of ours.
+                await self._engine.answer_lost(eio_sid)
             return answer
         finally:
             self._polling.discard(eio_sid)

@@ -1,8 +1,8 @@
-"""Who is shown as online: a record on ``chat.users`` when a client says so, and when a user's last one goes.
+"""Writes presence to ``chat.users``: 'online' when a client asks for it, 'offline' after a user's last one.
 
-Presence is a hint for people. It is written without waiting where nobody waits for it. Who moves connects
-to another edge first: each record names its edge, so that 'offline' from the one they left changes nothing.
-It names the edge's process, too: one that is killed says no goodbye, and the next one has its name.
+Presence is a hint for people. A client that moves connects to the next edge first: each record names its
+edge, so that a late 'offline' of the previous edge changes nothing. It names the edge's process, too: a
+killed one writes no 'offline', and its successor has the same name.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING_DEPARTURES = 10_000
 DRAIN_WITHIN_S = 2.0
-"""So long an edge that stops waits for departures at most: they are hints, and Kafka may be away."""
+"""The longest time that a stopping edge waits for departures: they are hints, and Kafka may be away."""
 
 
 class Presence:
@@ -38,14 +38,14 @@ class Presence:
         self._departed: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING_DEPARTURES)
 
     def start(self, service: Service) -> None:
-        """Write departures in the background, and at the end those of whoever was here until then."""
+        """Write departures in the background; at the stop, wait for those of the last clients."""
         service.supervise("write departures", self._write_departures)
         service.resources.push_async_callback(self.drain, DRAIN_WITHIN_S)
 
     async def online(self, client: Client) -> None:
-        """Show a user as online. Raises `Refused` (unavailable) where the log does not take it in time."""
-        # Before the answer: the record may stand in the log whether it comes in time or not, and while it
-        # is awaited the user may leave.
+        """Show a user as online. Raises `Refused` (unavailable) if the log does not take it in time."""
+        # Before the ack: the record may be in the log whether it is acked in time or not, and the user may
+        # leave meanwhile.
         self._shown.add(client.up)
         try:
             async with asyncio.timeout(self._settings.send_timeout_ms / 1000):
@@ -54,13 +54,13 @@ class Presence:
             raise Refused(UNAVAILABLE) from error
 
     def left(self, client: Client) -> None:
-        """A user's last client here is gone: show them as offline, if they were shown as online."""
+        """Show a user whose last client is gone as offline, if they were shown as online."""
         if client.up in self._shown:
             self._shown.discard(client.up)
             self._show_soon(client.up)
 
     async def drain(self, deadline_s: float) -> None:
-        """Wait until everybody who has gone is shown as offline, but not for longer than this."""
+        """Wait until all departures are written, but for ``deadline_s`` at most."""
         try:
             async with asyncio.timeout(deadline_s):
                 await self._departed.join()
@@ -75,7 +75,7 @@ class Presence:
             log.warning("a departure cannot be shown", extra=logs.facts(waiting=self._departed.qsize()))
 
     async def _write_departures(self) -> None:
-        """Write what waits, together: an edge that stops has no time for one after the other."""
+        """Write waiting departures together: a stopping edge has no time for one after the other."""
         while True:
             departed = [await self._departed.get()]
             while not self._departed.empty():
@@ -84,7 +84,7 @@ class Presence:
             await asyncio.gather(*map(self._write_departure, departed))
 
     async def _write_departure(self, up: str) -> None:
-        """Show a user as offline, unless they have come back by now. What fails is tried again."""
+        """Show a user as offline, unless they have come back. If that fails it is tried again."""
         try:
             if up not in self._shown:
                 await self._write(up, False)

@@ -1,7 +1,7 @@
-"""The window: the newest records of the log, bounded by bytes and records, whoever is here to read them.
+"""The window: the newest records of the log, bounded in bytes and records. Pure.
 
-Pure. It answers what a client has missed after a seq, and whether a message has been in the log before (a
-client's retry). Whatever leaves the window is history: clients are told to read it over REST.
+It answers what a client has missed after a seq, and whether a record is a retry of a message that is in the
+log already. Clients read older messages over REST, as history.
 """
 
 from collections import defaultdict, deque
@@ -18,8 +18,8 @@ ENTRY_OVERHEAD_BYTES: Final = 450
 class Entry:
     """One message of the log, as small as it can be: windows hold hundreds of thousands.
 
-    It begins with the record's value, or with its frame where that is known. The frame is made when somebody
-    first needs it, and from then on stands in the value's place.
+    It begins with the record's value, or with its frame if that is known. The frame is made when it is first
+    needed, and replaces the value.
     """
 
     __slots__ = ("_frame", "_value", "bad", "group", "key", "partition", "seq", "size", "timestamp")
@@ -45,13 +45,13 @@ class Entry:
         self.bad = bad
         """Why the record can't be read, once that is known."""
         self.size = ENTRY_OVERHEAD_BYTES + len(key) + len(frame or value or b"")
-        """Bytes that this entry is counted with."""
+        """The bytes that this entry counts as."""
         self._value = value
         self._frame = frame
 
     @property
     def frame(self) -> bytes | None:
-        """The event as a websocket frame; None where the record can't be read (``bad`` then says why)."""
+        """The event as a websocket frame; None if the record can't be read (``bad`` then says why)."""
         if self._frame is None and self.bad is None:
             self._make_frame()
         return self._frame
@@ -85,19 +85,18 @@ class RecentLog:
         self.bytes = 0
 
     def begin(self, partition: int, seq: int) -> None:
-        """Say from which seq on clients can be resumed.
+        """Set the seq from which on clients can be resumed, the floor.
 
-        Reading may have begun earlier: whether a record is a retry is known only if what stands a while
-        before it was read, too.
+        Reading may have begun earlier: a retry is detected only if some records before it were read, too.
         """
         self._floors.setdefault(partition, seq)
 
     def find(self, key: bytes) -> Entry | None:
-        """Return the first entry of a message, where the window still has it."""
+        """Return the first entry of a message; None if the window does not have it."""
         return self._keys.get(key)
 
     def add(self, entry: Entry) -> bool:
-        """Remember an entry, in log order within its partition. False: it is a retry of one that is here."""
+        """Add an entry, in log order within its partition. Return False for a retry, which is not added."""
         first = self._keys.get(entry.key)
         if first is not None and first.frame is not None:
             return False
@@ -110,19 +109,19 @@ class RecentLog:
         return True
 
     def reaches(self, partition: int, since: int) -> bool:
-        """Say whether the window holds everything after ``since`` that had its turn in a partition."""
+        """Return whether the window holds all entries of a partition after ``since``."""
         floor = self._floors.get(partition)
         return floor is not None and since + 1 >= floor
 
     def newest_at(self, group: str) -> int:
-        """Return the log's time of a group's newest entry, in ms; -1 where there is none."""
+        """Return the log's time of a group's newest entry, in ms; -1 if there is none."""
         entries = self._groups.get(group)
         return entries[-1].timestamp if entries else -1
 
     def after(self, group: str, since: int, *, most_bytes: float) -> list[Entry] | None:
         """Return a group's readable entries with a seq above ``since``, in log order.
 
-        None where they have more than ``most_bytes`` as frames: no more of them are made than that.
+        Return None if they have more than ``most_bytes`` as frames; no more frames than that are made.
         """
         missed: list[Entry] = []
         for entry in reversed(self._groups.get(group, ())):
@@ -138,9 +137,9 @@ class RecentLog:
 
     def _evict(self) -> None:
         oldest = self._all.popleft()
-        mine = self._groups[oldest.group]
-        mine.popleft()
-        if not mine:
+        entries = self._groups[oldest.group]
+        entries.popleft()
+        if not entries:
             del self._groups[oldest.group]
         if self._keys.get(oldest.key) is oldest:
             del self._keys[oldest.key]

@@ -1,6 +1,6 @@
-"""Clients come and go: connect, disconnect, and being closed by us.
+"""Connects, disconnects and closes clients.
 
-Like socket_events.py it is called by python-socketio; what a client may do once it is here stands there.
+Like socket_events.py it is called by python-socketio; the events of connected clients are handled there.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from schemas.refusals import (
 
 
 class Sessions:
-    """The connections of this edge, which are bounded, and so are those of each user."""
+    """The connections of this edge, bounded in all and for each user."""
 
     def __init__(
         self,
@@ -56,17 +56,17 @@ class Sessions:
         self._expiry = TokenExpiry(partial(self._refuse, refusal=EXPIRED_TOKEN))
         self._closing: set[asyncio.Task[None]] = set()
         self.on_welcome: Callable[[Client], None]
-        """Sees each client that has come. It has to be set before clients are let in."""
+        """Called with each client that has joined its rooms. Has to be set before clients are let in."""
 
     def start(self, service: Service) -> None:
-        """Let clients in, and close them when their tokens expire."""
+        """Accept clients from now on, and close them when their tokens expire."""
         self._server.on("connect", self._connect)
         self._server.on("disconnect", self._disconnect)
-        self._server.on_websocket = self._came_over
+        self._server.on_switched_over = self._switched_over
         service.supervise("expire tokens", self._expiry.run)
 
     def close_slow(self, client: Client) -> None:
-        """Close a client that does not read what it is sent: not even a goodbye would reach it."""
+        """Close a client that does not read what it is sent, so without a last packet."""
         client.abort()
         self.close(client, SLOW_CLIENT.code)
 
@@ -79,7 +79,7 @@ class Sessions:
         task.add_done_callback(self._closing.discard)
 
     async def close_all(self, reason: str) -> None:
-        """Close everybody, and wait until they are."""
+        """Close all clients, and wait until they are closed."""
         for client in tuple(self._rooms.clients.values()):
             self.close(client, reason)
         await asyncio.gather(*self._closing)
@@ -90,14 +90,14 @@ class Sessions:
             client, since = self._admit(sid, auth)
         except Exception as error:
             body = refusing.answer(error, sid=sid)["error"]
-            data = ConnectRefused(**body, url=self._way_on(error, auth))
+            data = ConnectRefused(**body, url=self._other_edge_url(error, auth))
             raise NotLetIn(data.message, data.model_dump(exclude_none=True)) from error
         self._rooms.add(client)
         self._close_oldest(client.up)
         self._expiry.watch(client)
         metrics.CONNECTS.inc()
-        # The library confirms the connection when this returns, without an await until it is queued:
-        # the rooms are told right after it.
+        # The library confirms the connection when this returns, without an await until that is queued:
+        # `joined` is sent right after it.
         asyncio.get_running_loop().call_soon(self._welcome, client, since)
 
     def _admit(self, sid: str, auth: object) -> tuple[Client, Mapping[str, int]]:
@@ -109,21 +109,21 @@ class Sessions:
         return self._handshake.client(sid, identity, self._engine_socket(sid)), since
 
     def _close_oldest(self, up: str) -> None:
-        """Close a user's oldest connections where there are too many: they are the likeliest to be dead."""
-        here = self._rooms.of_user(up)
-        for oldest in here[: max(0, len(here) - self._most_of_user)]:
+        """Close a user's oldest connections if there are too many: they are the likeliest to be dead."""
+        clients = self._rooms.of_user(up)
+        for oldest in clients[: max(0, len(clients) - self._most_of_user)]:
             metrics.LIMIT_HITS.labels(limit="connections of a user").inc()
             self._refuse(oldest, TOO_MANY_CONNECTIONS)
 
-    def _way_on(self, error: Exception, auth: object) -> str | None:
-        """Return another edge's URL for a client that finds no capacity here, if its token is good."""
+    def _other_edge_url(self, error: Exception, auth: object) -> str | None:
+        """Return another edge's URL for a client that is refused for capacity, if its token is valid."""
         if not isinstance(error, refusing.NoCapacity):
             return None
         try:
             identity, _ = self._handshake.authenticate(auth)
         except Refused:
             return None
-        return self._elsewhere.another(identity.up)
+        return self._elsewhere.url_of_another(identity.up)
 
     def _engine_socket(self, sid: str) -> Any:
         return self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
@@ -134,8 +134,8 @@ class Sessions:
             client.go_direct()
             self.on_welcome(client)
 
-    def _came_over(self, sid: str) -> None:
-        """A client that polled has its websocket."""
+    def _switched_over(self, sid: str) -> None:
+        """Make a client direct that polled and has switched over to its websocket."""
         if (client := self._rooms.clients.get(sid)) is not None:
             client.go_direct()
 
@@ -146,7 +146,7 @@ class Sessions:
             client.end()
 
     def _refuse(self, client: Client, refusal: Refusal) -> None:
-        """Say why, and close."""
+        """Send ``refused``, and close."""
         body = refusing.answer(Refused(refusal), sid=client.sid)["error"]
         client.send(event_frame(REFUSED, body))
         self.close(client, refusal.code)

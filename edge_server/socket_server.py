@@ -1,9 +1,9 @@
-"""python-socketio, as an edge needs it. Beside what the library does, it
+"""python-socketio's server, changed for an edge. Beside what the library does, it
 
-- closes connections that are nobody's client for too long, and those that leave too much unread;
+- closes connections that do not log in in time, and those that leave too much unread;
 - gives each connection a budget of events;
-- answers what can't be read by a named refusal, and refuses by an event where no ack was asked for;
-- takes only text events, only in the default namespace, and none by a name that the library keeps for itself;
+- answers invalid packets by a named refusal, which is an event if no ack was asked for;
+- accepts only text events, only in the default namespace, and none by a name that the library reserves;
 - keeps no rooms.
 
 It hands the library our websockets (websockets.py), our view of a request (engine_requests.py) and our
@@ -25,7 +25,7 @@ import socketio
 from edge_server.arrivals import CHECK_EVERY_S, Arrivals
 from edge_server.clients import Client
 from edge_server.engine import Engine, Json
-from edge_server.engine_requests import allowed_origins, environ_of, is_pythons
+from edge_server.engine_requests import allowed_origins, environ_of, is_python_client
 from edge_server.frames import BYTES_PER_EVENT, event_cost, is_larger
 from edge_server.packet_queue import MOST_A_POLL_OF_PYTHONS
 from edge_server.settings import EdgeSettings
@@ -49,22 +49,22 @@ for _library in ("engineio.server", "socketio.server", "aiohttp.websocket"):
 
 _ACK_ID: Final = re.compile(r"(?:2|5\d{1,9}-)(?:/[^,]{0,64},)?(\d{1,9})\[")
 """Which ack an event asks for, also one that says how many binary attachments follow it."""
-_HELLO: Final = re.compile(r"0(/[^,?]{0,64})?")
+_CONNECT: Final = re.compile(r"0(/[^,?]{0,64})?")
 
 _BINARY: Final = ("5", "6")
 _NOT_FOR_CLIENTS: Final = frozenset({"connect", "disconnect", "*"})
 
 
 class Sids(socketio.AsyncManager):  # type: ignore[misc]
-    """The library's sessions, without its rooms: it has one a session, and looks through all at each goodbye.
+    """The library's sessions, without its rooms: it has one a session, and searches all at each disconnect.
 
-    With 10 000 clients a goodbye cost 3.6 ms, and all of them together half a minute.
+    With 10 000 clients a disconnect cost 3.6 ms, and all of them together half a minute.
     """
 
     def basic_enter_room(
         self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None
     ) -> None:
-        """Note a session. Rooms are ours (rooms.py)."""
+        """Add a session. The rooms are in rooms.py."""
         if room is None:
             super().basic_enter_room(sid, namespace, room, eio_sid)
 
@@ -89,22 +89,22 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self._settings = settings
         self.try_short_path: Callable[[Client, str], bool] = lambda _client, _text: False
         """Takes a message of a direct client; returns False if it has to take the ordinary path."""
-        self.on_websocket: Callable[[str], None] = lambda _sid: None
+        self.on_switched_over: Callable[[str], None] = lambda _sid: None
         """Called with the sid of a client that polled and has switched over to its websocket."""
         self.arrivals = Arrivals(settings)
-        self._websockets = WebSockets(settings, self.arrivals, self._came_over, self._ended)
+        self._websockets = WebSockets(settings, self.arrivals, self._switched_over, self._ended)
         self._endings: set[asyncio.Task[None]] = set()
         self._events = Budgets(settings.events_per_s_per_client, settings.events_burst_per_client)
 
     async def shutdown(self) -> None:
-        """Stop, and end the connections that are left: aiohttp, which ends its own, knows no websocket."""
+        """Stop, and close the connections that are left: aiohttp closes only its own, not our websockets."""
         await super().shutdown()
         for eio_sid in tuple(self.eio.sockets):
             await self._close(eio_sid)
         await asyncio.gather(*self._endings)
 
     async def close_late(self) -> None:
-        """Close connections that have not shown in time whose they are, for ever."""
+        """Close connections that have not logged in in time, for ever."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
@@ -116,8 +116,8 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _handle_eio_connect(self, eio_sid: str, environ: Any) -> None:
         self.arrivals.begin(eio_sid, asyncio.get_running_loop().time())
         socket = self.eio.sockets[eio_sid]
-        socket.queue.on_put = partial(self._close_unread, eio_sid)
-        if is_pythons(environ["aiohttp.request"]):
+        socket.queue.on_put = partial(self._close_if_queue_full, eio_sid)
+        if is_python_client(environ["aiohttp.request"]):
             socket.queue.most_a_poll = MOST_A_POLL_OF_PYTHONS
         socket.websocket = None
         await super()._handle_eio_connect(eio_sid, environ)
@@ -127,7 +127,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self.arrivals.end(eio_sid)
         socket = self.eio.sockets.get(eio_sid)
         if socket is not None and socket.websocket is not None and not socket.upgraded:
-            # It would come over to nothing, and nobody counts it any more.
+            # It would switch over to no session, and nothing bounds it any more.
             socket.websocket.transport.abort()
         if reason == self.eio.reason.PING_TIMEOUT:
             await self._close(eio_sid)
@@ -139,7 +139,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             self.arrivals.begin_again(eio_sid, asyncio.get_running_loop().time())
 
     async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
-        """End a client's session; its connection must end soon, too."""
+        """End a client's session. Its connection is an arrival again, and must end soon, too."""
         eio_sid = self.manager.eio_sid_from_sid(sid, "/")
         await super().disconnect(sid, namespace, ignore_queue)
         if eio_sid in self.eio.sockets:
@@ -153,30 +153,30 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
             self.arrivals.end(eio_sid)
 
     def _websocket_of(self, handler: Any, _server: Any) -> Callable[..., Any]:
-        """Called by engine.io, with its socket's handler, for what answers a request for a websocket."""
+        """Return what answers a request for a websocket. Called by engine.io with its socket's handler."""
         return partial(self._websockets.accept, handler.__self__, self.try_short_path)
 
-    def _came_over(self, socket: Any) -> None:
+    def _switched_over(self, socket: Any) -> None:
         if (sid := self.manager.sid_from_eio_sid(socket.sid, "/")) is not None:
-            self.on_websocket(sid)
+            self.on_switched_over(sid)
 
     def _engineio_server_class(self) -> type[Engine]:
         return Engine
 
     def _ended(self, socket: Any) -> None:
-        """A websocket is gone: engine.io hears it, and forgets it."""
+        """Close and remove the engine.io socket of a websocket that is gone."""
         self._endings.add(task := asyncio.create_task(self._forget(socket)))
         task.add_done_callback(self._endings.discard)
 
     async def _forget(self, socket: Any) -> None:
         await socket.close(wait=False, abort=True, reason=self.eio.reason.TRANSPORT_CLOSE)
         self.eio.sockets.pop(socket.sid, None)
-        # A cycle of references would stay until the garbage collector comes by, which is rarely.
+        # A cycle of references would stay until the garbage collector runs, which is rarely.
         socket.websocket = None
-        socket.queue.let_go()
+        socket.queue.detach()
 
     async def _handle_event(self, eio_sid: str, namespace: str, ack_id: int | None, data: object) -> None:
-        """An event's name must be a text, and none of those by which the library calls our own handlers."""
+        """Check an event's name: a text, and none of those by which the library calls our own handlers."""
         if not isinstance(data, list) or not isinstance(data[0], str):
             raise Refused(INVALID_PAYLOAD, "An event is a list that begins with its name.")
         if data[0] in _NOT_FOR_CLIENTS:
@@ -186,26 +186,26 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _handle_event_internal(
         self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, ack_id: int | None
     ) -> None:
-        """Answer by the ack. Where none is asked for the library drops the answer: we tell a refusal."""
+        """Handle an event. Without an ack the library drops the answer: then send a refusal as an event."""
         if ack_id is not None:
             await super()._handle_event_internal(server, sid, eio_sid, data, namespace, ack_id)
             return
         answer = await self._trigger_event(data[0], namespace, sid, *data[1:])
         if isinstance(answer, dict) and "error" in answer:
-            told = self.packet_class(socketio.packet.EVENT, data=[REFUSED, answer["error"]], namespace="/")
-            await self._send_packet(eio_sid, told)
+            event = self.packet_class(socketio.packet.EVENT, data=[REFUSED, answer["error"]], namespace="/")
+            await self._send_packet(eio_sid, event)
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
-        # Thousands may have come together, by a body or at once: others are served in between.
+        # Thousands may arrive together, in one body or at once: serve other clients in between.
         await asyncio.sleep(0)
         if eio_sid not in self.environ:
-            # Its session is over. The library would begin another one for it, which nobody would ever end.
+            # Its session is over. The library would begin another one, which nothing would ever end.
             return None
         now = asyncio.get_running_loop().time()
-        if (unread := self._refused_unread(data)) is not None:
+        if (refusal := self._refusal_before_parsing(data)) is not None:
             size = len(data) if isinstance(data, str | bytes) else 0
             self._events.owe(eio_sid, now, 1 + size // BYTES_PER_EVENT)
-            return await self._refuse_event(eio_sid, data, now, unread)
+            return await self._refuse_event(eio_sid, data, now, refusal)
         cost = event_cost(str(data))
         if not self._events.pay(eio_sid, now, cost):
             wait_s = self._events.wait_s(eio_sid, now, cost)
@@ -217,14 +217,14 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         except (ValueError, TypeError, IndexError, KeyError):
             await self._refuse(eio_sid, data, Refused(BAD_JSON))
 
-    def _refused_unread(self, data: object) -> Refused | None:
-        """Return why something is refused without being parsed."""
+    def _refusal_before_parsing(self, data: object) -> Refused | None:
+        """Return the refusal of data that need not be parsed; None for all other."""
         if not isinstance(data, str) or data[:1] in _BINARY:
             return Refused(INVALID_PAYLOAD, "Only text events are accepted.")
         return Refused(TOO_LARGE) if is_larger(data, self._settings.max_event_bytes) else None
 
-    async def _close_unread(self, eio_sid: str) -> None:
-        """Close whoever leaves too much in engine.io's queue, whatever it is and whoever they are."""
+    async def _close_if_queue_full(self, eio_sid: str) -> None:
+        """Close a connection that leaves too many packets in engine.io's queue, also before login."""
         socket = self.eio.sockets.get(eio_sid)
         if socket is None or socket.closing or socket.queue.qsize() <= self._settings.max_queued_packets:
             return
@@ -232,14 +232,14 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         await self._close(eio_sid)
 
     async def _refuse_event(self, eio_sid: str, data: object, now: float, refused: Refused) -> None:
-        """Answer by a refusal; close whoever goes on after as much was refused as the burst is."""
+        """Answer by a refusal; close a connection once its debt is as large as the burst."""
         is_flood = self._events.ignores_refusals(eio_sid, now)
         if is_flood or refused.refusal is RATE_LIMITED:
             metrics.LIMIT_HITS.labels(limit="events").inc()
         await (self._close(eio_sid) if is_flood else self._refuse(eio_sid, data, refused))
 
     async def _close(self, eio_sid: str) -> None:
-        """Close a connection at once: who floods, or says nothing, need not read what we would still say."""
+        """Close a connection at once, without sending what is queued: it floods, or does not read."""
         socket = self.eio.sockets.get(eio_sid)
         if socket is None:
             return
@@ -249,16 +249,16 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self.eio.sockets.pop(eio_sid, None)
 
     async def _refuse(self, eio_sid: str, data: object, refused: Refused) -> None:
-        """Answer as the ack where the frame still shows which ack it asks for, otherwise as an event.
+        """Send a refusal: as the ack if the frame shows which one it asks for, otherwise as an event.
 
-        Who asks to be let in hears no event yet: its answer is a ``connect_error``.
+        A refused CONNECT is answered by ``connect_error``: its client handles no event yet.
         """
         body = refusing.answer(refused, eio_sid=eio_sid)
         text = data if isinstance(data, str) else ""
         kind, ack, namespace = socketio.packet.EVENT, None, "/"
         answer: Any = [REFUSED, body["error"]]
-        if hello := _HELLO.match(text):
-            kind, namespace = socketio.packet.CONNECT_ERROR, hello[1] or "/"
+        if connect := _CONNECT.match(text):
+            kind, namespace = socketio.packet.CONNECT_ERROR, connect[1] or "/"
             answer = {"message": body["error"]["message"], "data": body["error"]}
         elif found := _ACK_ID.match(text):
             kind, answer, ack = socketio.packet.ACK, [body], int(found[1])

@@ -1,4 +1,4 @@
-"""Tells the dispatcher, once a second, how full this edge is and what it wants."""
+"""Reports this edge's load and state to the dispatcher, once a second."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ State = Literal["serving", "draining", "stopped"]
 
 
 class Rate:
-    """How fast a counter grows, between one look and the next."""
+    """The growth of a counter a second, between two calls."""
 
     def __init__(self, count: Callable[[], float], clock: Callable[[], float]) -> None:
         self._count = count
@@ -32,7 +32,7 @@ class Rate:
         self._before = (clock(), count())
 
     def per_s(self) -> float:
-        """Return the growth a second since this was asked last."""
+        """Return the growth a second since the last call."""
         (then, before), now = self._before, (self._clock(), self._count())
         self._before = now
         return (now[1] - before) / max(0.001, now[0] - then)
@@ -69,7 +69,7 @@ class StatusReport:
 
     @property
     def state(self) -> State:
-        """What this edge wants."""
+        """The state that this edge reports."""
         if self._stopped:
             return "stopped"
         return "draining" if self._drain.wanted else "serving"
@@ -94,22 +94,22 @@ class StatusReport:
             spread=spread_of(point_of(client.up) for client in self._rooms.clients.values()),
         )
         record = encode(report, key=report.edge, source=self._settings.edge_name)
-        began = self._clock()
+        started_at = self._clock()
         try:
             async with asyncio.timeout(REPORT_EVERY_S):
-                taken = await write(self._producer, topics.EDGE_STATUS, record, 1)
-                taken.add_done_callback(self._hear)
-                # A log that is slow answers late: that is heard, too.
-                await asyncio.shield(taken)
+                written = await write(self._producer, topics.EDGE_STATUS, record, 1)
+                written.add_done_callback(self._on_written)
+                # A slow log answers late: that counts, too.
+                await asyncio.shield(written)
         except (KafkaError, OSError, TimeoutError) as error:
-            self._silent_since = began if self._silent_since is None else self._silent_since
+            self._silent_since = started_at if self._silent_since is None else self._silent_since
             log.warning("a status report was not written", extra=logs.facts(error=repr(error)))
 
-    def _hear(self, taken: "asyncio.Future[RecordMetadata]") -> None:
-        if not taken.cancelled() and taken.exception() is None:
+    def _on_written(self, written: "asyncio.Future[RecordMetadata]") -> None:
+        if not written.cancelled() and written.exception() is None:
             self._silent_since = None
 
     async def stopped(self) -> None:
-        """Say that this edge is gone."""
+        """Report that this edge has stopped."""
         self._stopped = True
         await self.report()

@@ -29,7 +29,7 @@ class TokenExpiry:
         heapq.heappush(self._heap, (due, next(self._order), client))
 
     async def run(self) -> None:
-        """Look once a second, for ever."""
+        """Check once a second, for ever."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
@@ -40,7 +40,7 @@ class TokenExpiry:
                     self._expire(client)
 
     def _forget_the_gone(self) -> None:
-        """Tokens may live for days: clients that left must not stay in memory until then."""
+        """Drop clients that have left from the heap: their tokens may be valid for days."""
         gone = sum(client.gone for _, _, client in self._heap)
         if 2 * gone > len(self._heap):
             self._heap = [item for item in self._heap if not item[2].gone]

@@ -1,7 +1,7 @@
-"""The websocket of an engine.io socket: aiohttp accepts it, and then has nothing more to do with it.
+"""Accepts the websocket of an engine.io socket by aiohttp, then takes the connection over from it.
 
-Who begins by websocket has its session there at once (direct_websocket.py); who polls comes over to it
-(coming_over.py).
+A client that starts with a websocket has its session there at once (direct_websocket.py). One that polls is
+switched over to it (coming_over.py).
 """
 
 from collections.abc import Callable
@@ -26,12 +26,12 @@ OnSocket = Callable[[Any], None]
 
 
 class Accepted(WebSocketResponse):
-    """aiohttp's acceptance of a websocket, which leaves with the first write. aiohttp does nothing more."""
+    """aiohttp's answer that accepts a websocket. It leaves with the first write, and starts nothing."""
 
     _send_headers_immediately = False
 
     def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
-        """Begin nothing."""
+        """Start nothing."""
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Leave the connection open."""
@@ -41,26 +41,26 @@ class WebSockets:
     """Accepts websockets, each for its engine.io socket."""
 
     def __init__(
-        self, settings: EdgeSettings, arrivals: Arrivals, came_over: OnSocket, ended: OnSocket
+        self, settings: EdgeSettings, arrivals: Arrivals, switched_over: OnSocket, ended: OnSocket
     ) -> None:
         self.unfinished = Unfinished(settings)
         self._settings = settings
         self._arrivals = arrivals
-        self._came_over = came_over
+        self._switched_over = switched_over
         self._ended = ended
 
     async def accept(self, socket: Any, short_path: ShortPath, environ: dict[str, Any]) -> StreamResponse:
-        """Answer a request for the websocket of an engine.io socket, which polls or is new."""
+        """Accept the websocket of an engine.io socket, which polls or is new."""
         request: Request = environ["aiohttp.request"]
-        return await (self._let_come_over if socket.connected else self._begin)(socket, short_path, request)
+        return await (self._accept_upgrade if socket.connected else self._begin)(socket, short_path, request)
 
     async def _begin(self, socket: Any, short_path: ShortPath, request: Request) -> StreamResponse:
-        """Accept a new client: engine.io's first packet leaves with the acceptance."""
+        """Accept a new client. engine.io's first packet leaves in the same write."""
         try:
             accepted = await _accepted(request)
             await request.writer.write(_waiting_in(socket.queue))
         except ConnectionResetError:
-            # The client has gone while it waited: in an overload its place among the arrivals is needed.
+            # The client has gone while it waited: free its place among the arrivals.
             await socket.close(wait=False, abort=True, reason=BaseServer.reason.TRANSPORT_CLOSE)
             return Response()
         websocket = self._websocket(request, short_path)
@@ -71,8 +71,8 @@ class WebSockets:
         _take_from_aiohttp(request, websocket)
         return accepted
 
-    async def _let_come_over(self, socket: Any, short_path: ShortPath, request: Request) -> StreamResponse:
-        """Accept the websocket of a client that polls, which goes on until it has come over."""
+    async def _accept_upgrade(self, socket: Any, short_path: ShortPath, request: Request) -> StreamResponse:
+        """Accept the websocket of a client that polls, and goes on polling until it has switched over."""
         if socket.websocket is not None:
             metrics.LIMIT_HITS.labels(limit="upgrades of a session").inc()
             return Response(status=HTTPStatus.CONFLICT)
@@ -84,7 +84,7 @@ class WebSockets:
         websocket = self._websocket(request, short_path)
         if socket.sid not in self._arrivals:
             websocket.allow_whole_frames()
-        coming = ComingOver(socket, websocket, self._settings, self._came_over, self._ended)
+        coming = ComingOver(socket, websocket, self._settings, self._switched_over, self._ended)
         websocket.set_handler(coming, coming.ended)
         _take_from_aiohttp(request, websocket)
         return accepted
@@ -95,7 +95,7 @@ class WebSockets:
 
 
 async def _accepted(request: Request) -> Accepted:
-    """Accept a websocket; that leaves with what is written first. Raises `ConnectionResetError`."""
+    """Prepare the answer that accepts a websocket. Raises `ConnectionResetError` if the client is gone."""
     accepted = Accepted(compress=False)
     await accepted.prepare(request)
     return accepted

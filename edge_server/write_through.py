@@ -1,7 +1,7 @@
-"""Takes the place of engine.io's queue for a client with a websocket: it writes, and nothing waits.
+"""Replaces engine.io's queue for a client with a websocket: packets are written, and none waits.
 
-What is put before the client is direct leaves together at the end of the loop's pass: a write costs more than
-its bytes. Afterwards each packet is written at once, as the client's other messages are.
+Packets that are put before the client is direct are written together at the end of the loop's pass: a write
+costs more than its bytes. Afterwards each packet is written at once, as the client's other messages are.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ class WriteThrough:
         self._transport = transport
         self._end = end
         self.max_bytes = max_bytes
-        """With more unread bytes than this the client is cut off."""
+        """With more unread bytes than this the connection is aborted."""
         self._together: list[bytes] | None = []
 
     def put_nowait(self, item: packet.Packet | None) -> None:
-        """Write a packet. Who does not read what it asked for is cut off."""
+        """Write a packet. Abort the connection if too much is left unread."""
         if item is not None:
             self.put_frame(text_frame(item.encode().encode()))
         if item is None or item.packet_type == packet.CLOSE:
@@ -32,7 +32,7 @@ class WriteThrough:
             self._end()
 
     def put_frame(self, frame: bytes) -> None:
-        """Write a frame, after everything that was put before."""
+        """Write a frame, after all earlier ones."""
         if self._together is None:
             self._write(frame)
             return
@@ -41,26 +41,26 @@ class WriteThrough:
         self._together.append(frame)
 
     def flush(self) -> None:
-        """Write now what waits for the end of the pass."""
+        """Write buffered frames now."""
         if self._together:
             frames = b"".join(self._together)
             self._together.clear()
             self._write(frames)
 
     def write_at_once(self) -> None:
-        """From now on nothing waits: the client's messages go straight to the transport, too."""
+        """Write each frame at once from now on: the client's messages go straight to the transport, too."""
         self.flush()
         self._together = None
 
-    def let_go(self) -> None:
-        """The connection is gone: there is nothing left to end."""
+    def detach(self) -> None:
+        """Forget how to close the connection: it is gone."""
         self._end = lambda: None
 
     def task_done(self) -> None:
-        """A poll that was under way has taken something of the queue that stood here before."""
+        """Do nothing. Called by a poll that took a packet from the queue that this one replaced."""
 
     def get_nowait(self) -> packet.Packet:
-        """There is nothing for that poll any more."""
+        """Raise `asyncio.QueueEmpty`: that poll gets nothing more."""
         raise asyncio.QueueEmpty
 
     async def put(self, item: packet.Packet | None) -> None:

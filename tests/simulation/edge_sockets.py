@@ -33,7 +33,7 @@ class SocketServer:
         self.handlers: dict[str, Callable[..., Any]] = {}
         self.sockets: dict[str, EngineSocket] = {}
         self.try_short_path: Callable[[Client, str], bool]
-        self.on_websocket: Callable[[str], None]
+        self.on_switched_over: Callable[[str], None]
         self.eio = self
         self.manager = self
 
@@ -90,7 +90,7 @@ class EngineSocket:
     def take(self, texts: Sequence[str]) -> None:
         """Read what has arrived, in one piece."""
         if not self.upgraded:
-            coming = ComingOver(self, self.websocket, self._settings, self._came_over, self._ended)
+            coming = ComingOver(self, self.websocket, self._settings, self._switched_over, self._ended)
             self.websocket.set_handler(coming, coming.ended)
             texts = ["2probe", "5", *texts]
         self.websocket.data_received(b"".join(client_frame(text.encode()) for text in texts))
@@ -106,8 +106,8 @@ class EngineSocket:
         """Take a packet that goes the ordinary way."""
         self._server.handle(self._sid, taken.data)
 
-    def _came_over(self, _socket: object) -> None:
-        self._server.on_websocket(self._sid)
+    def _switched_over(self, _socket: object) -> None:
+        self._server.on_switched_over(self._sid)
 
     def _ended(self, _socket: object = None) -> None:
         self._server.lost(self._sid)

@@ -64,7 +64,7 @@ class Polling:
         websocket = DirectWebSocket(
             cast(Any, self.transport), self._take, self._settings, Unfinished(self._settings)
         )
-        coming = ComingOver(self, websocket, self._settings, self._came_over, self._ended)
+        coming = ComingOver(self, websocket, self._settings, self._switched_over, self._ended)
         websocket.set_handler(coming, coming.ended)
         return websocket
 
@@ -74,7 +74,7 @@ class Polling:
             return True
         return False
 
-    def _came_over(self, _socket: object) -> None:
+    def _switched_over(self, _socket: object) -> None:
         if self._welcomed and not self.client.gone:
             self.client.go_direct()
 
@@ -237,7 +237,7 @@ async def test_nothing_of_a_websocket_that_is_gone_waits_for_the_collector(over:
             await say(websocket, "5")
         websocket.connection_lost(None)
         here.websocket = here.client.reading = None
-        here.queue.let_go() if over else None
+        here.queue.detach() if over else None
         del websocket
         await asyncio.sleep(0)
         assert not gone()

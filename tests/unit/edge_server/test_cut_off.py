@@ -55,7 +55,7 @@ class Edge:
 
     def step(self) -> None:
         self.now += STEP_S
-        self.cut_off._look()
+        self.cut_off._check()
         self.cut_off._step(self.now)
 
     def run(self, seconds: float) -> None:

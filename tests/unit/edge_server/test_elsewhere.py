@@ -67,15 +67,15 @@ def test_an_edge_is_not_ready_while_the_table_has_another_url_under_its_name() -
 def test_without_a_table_everybody_stays() -> None:
     elsewhere = Elsewhere("a", Assignments())
     assert elsewhere.url_of(IN_A, leaving=True) is None
-    assert elsewhere.another(IN_A) is None
+    assert elsewhere.url_of_another(IN_A) is None
     assert not elsewhere.asked_to_drain
 
 
 def test_a_full_edge_names_the_holder_or_any_other_edge_but_never_itself() -> None:
     for edge in ("a", "x"):
-        assert {seen_by(edge, known="abcdef").another(IN_B) for _ in range(30)} == {"http://b"}, edge
-    assert seen_by("a").another(IN_A) == "http://b"
-    assert seen_by("a", known="a").another(IN_A) is None
+        assert {seen_by(edge, known="abcdef").url_of_another(IN_B) for _ in range(30)} == {"http://b"}, edge
+    assert seen_by("a").url_of_another(IN_A) == "http://b"
+    assert seen_by("a", known="a").url_of_another(IN_A) is None
 
 
 def test_an_operator_drains_one_edge_and_no_other() -> None:

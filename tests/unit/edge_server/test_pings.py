@@ -21,8 +21,8 @@ def turn(pings: Pings, now: float) -> list[Socket]:
     for socket in pings.due(now):
         socket.last_ping = now
         socket.pinged.append(now)
-        pings.asked(socket, now, now)
-    return pings.silent(now)
+        pings.pinged(socket, now, now)
+    return pings.timed_out(now)
 
 
 def answer(pings: Pings, socket: Socket, now: float) -> None:
@@ -45,8 +45,8 @@ def test_who_answers_is_pinged_again_and_who_does_not_is_found_once(
         for socket, (_, answers) in zip(sockets, clients, strict=True):
             if answers and socket.last_ping is not None:
                 answer(pings, socket, now)
-    silent = [socket for socket, (_, answers) in zip(sockets, clients, strict=True) if not answers]
-    assert sorted(map(id, found)) == sorted(map(id, silent))
+    timed_out = [socket for socket, (_, answers) in zip(sockets, clients, strict=True) if not answers]
+    assert sorted(map(id, found)) == sorted(map(id, timed_out))
     for socket, (comes_at, answers) in zip(sockets, clients, strict=True):
         assert INTERVAL_S <= socket.pinged[0] - comes_at < INTERVAL_S + 2 * step
         if answers:
