@@ -1,4 +1,4 @@
-"""Puts the dispatcher together. Health answers first: while Kafka is away it waits, and says so."""
+"""Starts the dispatcher. The ops port opens first: while Kafka is away, health says what it waits for."""
 
 import logging
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 async def start(service: Service, settings: DispatcherSettings) -> None:
-    """Follow the published table, and lead when it is this dispatcher's turn."""
+    """Follow the published table, and take part in the group: stand by, or lead."""
     published = Assignments()
     leadership = Leadership(settings)
     reader = LogReader(settings, topics.ASSIGNMENTS, published.take)

@@ -1,7 +1,7 @@
-"""How many clients each edge has to serve by the table, wherever they are connected right now. Pure.
+"""Counts the clients that each edge has to serve by the table, wherever they are connected now. Pure.
 
-A client whose point another edge holds is on its way there, and counts for that edge. So a part that is given
-away takes its clients along at once: its giver reports them until they have moved, and no report is acted on
+A client whose point another edge holds is moving there, and counts for that edge. So clients of a part that
+is given away count for its taker at once: its giver reports them until they have moved, and is not relieved
 twice.
 """
 
@@ -18,9 +18,9 @@ EVEN_POINTS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What an edge said: how many clients it has, for how many it is made, and where they stand.
+    """An edge's report of its clients: how many, its capacity, and their points.
 
-    ``spread`` holds ascending points (see `schemas.log_records.spread_of`), None where that is not known.
+    ``spread`` holds ascending points (see `schemas.log_records.spread_of`); None if it is not known.
     """
 
     connected: int
@@ -32,9 +32,9 @@ Loads = Mapping[str, Load]
 
 
 class Crowd:
-    """All clients that edges have reported, as points that stand for so many of them each.
+    """All reported clients, as points; each point stands for a number of clients.
 
-    Points of an edge's report that lie where it holds the circle are its own; all others are strangers.
+    Points of an edge's report in its own shards are its own; all others are strangers.
     """
 
     def __init__(self, shards: Sequence[Shard], loads: Loads) -> None:
@@ -51,13 +51,13 @@ class Crowd:
         self._sort_out(shards)
 
     def between(self, edge: str | None, start: int, end: int) -> float:
-        """Return how many clients stand in ``[start, end)``, all of which ``edge`` holds."""
+        """Return the number of clients in ``[start, end)``, all of which ``edge`` holds."""
         low, high = self._own_in(edge, start, end)
         own = (high - low) * self._weight[edge] if edge is not None and high > low else 0.0
         return own + sum(weight for _, weight in self._strangers_in(start, end))
 
     def cuts(self, edge: str | None, start: int, end: int, shares: Iterable[float]) -> list[int]:
-        """Return for each share the point of ``[start, end]`` below which that share of its clients stands.
+        """Return for each share the point of ``[start, end]`` below which that share of its clients is.
 
         Each reported point stands for a stretch that reaches half-way to its neighbours, and its clients
         are taken to be spread evenly there.
@@ -71,7 +71,7 @@ class Crowd:
         return [_quantile(points, start, end, share * total) for share in shares]
 
     def give(self, from_edge: str | None, to_edge: str, start: int, end: int) -> None:
-        """Let the clients of ``[start, end)`` count for ``to_edge``."""
+        """Count the clients of ``[start, end)`` for ``to_edge``."""
         clients = self.between(from_edge, start, end)
         low, high = self._own_in(from_edge, start, end)
         if from_edge in self.clients:
@@ -92,7 +92,7 @@ class Crowd:
         return self._strangers[low : bisect_left(self._strangers, (end, 0.0))]
 
     def _sort_out(self, shards: Sequence[Shard]) -> None:
-        """Count those who are where they belong, and put the others among the strangers."""
+        """Count each edge's own clients, and put all others among the strangers."""
         at_home = dict.fromkeys(self._own, 0)
         for shard in shards:
             edge = shard.edge

@@ -1,6 +1,6 @@
-"""What the edges last said, and which have fallen silent. Pure: the clock's readings are arguments.
+"""Keeps the edges' last reports, and says which edges are dead. Pure: times are arguments.
 
-Every reading is in seconds of one clock (see log_clock.py). The term tells the table what has changed.
+Times are seconds of one clock (see log_clock.py). `Term` applies the changes to the table.
 """
 
 from collections.abc import Container, Iterable
@@ -14,15 +14,15 @@ from schemas.log_records import EdgeReported
 State = Literal["serving", "draining", "stopped", "dead"]
 
 MAX_GONE: Final = 200
-"""Edges that are gone and still shown to operators; the oldest are forgotten first."""
+"""The most edges that are gone and still shown to operators; the oldest are forgotten first."""
 
 MAX_REPLACED: Final = 8
-"""Earlier processes of an edge that are known again when they report; the oldest are forgotten first."""
+"""The most earlier processes of an edge that are recognised; the oldest are forgotten first."""
 
 
 @dataclass(slots=True)
 class KnownEdge:
-    """One edge. ``report`` is None while it is only known from a table that another leader published."""
+    """One edge. ``report`` is None while it is known only from an earlier leader's table."""
 
     state: State
     url: str
@@ -30,12 +30,12 @@ class KnownEdge:
     report: EdgeReported | None = None
     replaced: tuple[str, ...] = ()
     """Processes of this name and URL that reported before the one of ``report``."""
-    heard: ProcessId | None = None
+    last_process: ProcessId | None = None
     """Which process of the edge reported last, to this leader or to the one before."""
 
     @property
     def alive(self) -> bool:
-        """Whether it still answers clients, as far as is known."""
+        """Whether it still serves clients, as far as is known."""
         return self.state in ("serving", "draining")
 
     @property
@@ -44,10 +44,10 @@ class KnownEdge:
         return None if self.report is None else self.report.process
 
     def is_other_than(self, report: EdgeReported) -> bool:
-        """Whether the report is another's: it comes from another URL, or from a process that was replaced.
+        """Return whether the report is of another edge: from another URL, or from a replaced process.
 
-        A process of the same URL that was never heard is this edge, restarted; but where this one serves and
-        that one does not, it is an earlier process which is about to end.
+        A new process of the same URL is this edge, restarted. But if this one serves and that one does not,
+        it is an earlier process which is about to end.
         """
         if report.url != self.url:
             return True
@@ -57,7 +57,7 @@ class KnownEdge:
 
 
 class EdgeReports:
-    """The last report of each edge. An edge that is silent for longer than ``dead_after_s`` is dead."""
+    """The last report of each edge. An edge without a report for more than ``dead_after_s`` is dead."""
 
     def __init__(self, dead_after_s: float) -> None:
         self._dead_after_s = dead_after_s
@@ -65,18 +65,18 @@ class EdgeReports:
         self._namesakes: dict[str, tuple[str, float]] = {}
 
     def expect(self, published: TableAssigned, draining: Container[str]) -> None:
-        """Count the edges of a published table as alive at 0, until they miss their reports from then on."""
+        """Count the edges of a published table as alive since 0, until they miss their reports."""
         for edge, url in published.urls.items():
             state: State = "draining" if edge in draining else "serving"
-            self.edges[edge] = KnownEdge(state, url, 0.0, heard=published.processes.get(edge))
+            self.edges[edge] = KnownEdge(state, url, 0.0, last_process=published.processes.get(edge))
 
     def remember(self, edges: Iterable[str]) -> None:
-        """Count edges without a URL in any table as dead until they are heard: they were asked to drain."""
+        """Count edges without a URL in the table as dead until they report: they were asked to drain."""
         for edge in edges:
             self.edges.setdefault(edge, KnownEdge("dead", "", 0.0))
 
     def drain(self, edge: str) -> bool:
-        """Note that an edge has to drain, whatever it said last. Return whether that is new."""
+        """Count an edge that serves as draining. Return whether that is a change."""
         known = self.edges.get(edge)
         if known is None or known.state != "serving":
             return False
@@ -84,10 +84,10 @@ class EdgeReports:
         return True
 
     def note_namesake(self, report: EdgeReported, now: float) -> bool:
-        """Return whether this is the report of another under a living edge's name, and note that.
+        """Return whether this is a report of another edge under a living edge's name, and remember that.
 
-        Whoever took the reports of both would send all clients to the one and back, once a second. So
-        nothing of the other's is taken while the known one is heard.
+        With the reports of both, all clients would be sent to the one and back, once a second. So the other's
+        reports are ignored while the known edge reports.
         """
         known = self.edges.get(report.edge)
         if known is None or not known.alive or not known.is_other_than(report):
@@ -97,8 +97,8 @@ class EdgeReports:
         self._namesakes[report.edge] = report.url, now
         return True
 
-    def take(self, report: EdgeReported, now: float) -> State | None:
-        """Note a report; return the edge's state where that is another than before."""
+    def add(self, report: EdgeReported, now: float) -> State | None:
+        """Store a report; return the edge's state if it has changed, otherwise None."""
         known = self.edges.pop(report.edge, None)
         replaced = () if known is None else known.replaced
         if known is not None and known.process is not None and known.process != report.process:
@@ -111,7 +111,7 @@ class EdgeReports:
         return report.state
 
     def namesakes(self, now: float) -> dict[str, str]:
-        """Return the names of living edges that others report, too, lately, and the others' URLs."""
+        """Return the names of living edges that others use, too, by recent reports, and the others' URLs."""
         self._namesakes = {
             edge: (url, at)
             for edge, (url, at) in self._namesakes.items()
@@ -119,22 +119,22 @@ class EdgeReports:
         }
         return {edge: url for edge, (url, _) in self._namesakes.items()}
 
-    def silent(self, now: float) -> list[str]:
-        """Return the edges that have died since this was asked last."""
+    def newly_dead(self, now: float) -> list[str]:
+        """Return the edges that have died since the last call."""
         dead = [
             edge
             for edge, known in self.edges.items()
             if known.alive and now - known.heard_at > self._dead_after_s
         ]
-        # Those who die now are forgotten later: their last reports say whose clients will be back.
+        # Those who die now are forgotten later: their last reports say whose clients will come back.
         if dead:
             self._forget_oldest()
         for edge in dead:
             self.edges[edge].state = "dead"
         return dead
 
-    def excuse(self, now: float, grace_s: float) -> None:
-        """Forgive all silence so far, and so many seconds more: nobody could be heard."""
+    def forgive_silence(self, now: float, grace_s: float) -> None:
+        """Forgive all silence so far, and ``grace_s`` more: no report could be read."""
         for known in self.edges.values():
             if known.alive:
                 known.heard_at = max(known.heard_at, now + grace_s)
@@ -147,7 +147,7 @@ class EdgeReports:
         return found
 
     def _forget_oldest(self) -> None:
-        """The mapping is in the order of last reports, so the first that are gone are the oldest."""
+        """Forget the oldest edges that are gone. (The mapping is in the order of last reports.)"""
         gone = [edge for edge, known in self.edges.items() if not known.alive]
         for edge in gone[: max(0, len(gone) - MAX_GONE)]:
             del self.edges[edge]

@@ -1,7 +1,7 @@
-"""What an edge that comes back with its clients gets back, before shares are counted. Pure.
+"""Gives an edge that comes back with its clients its earlier parts, before shares are counted. Pure.
 
 An edge that was silent for a few seconds counts as dead, and may still have all its clients. If it got some
-other part of the circle, as a newcomer does, they would have to move, and the clients of that part, too.
+other part of the circle, as a new edge does, they would have to move, and the clients of that part, too.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,13 +16,13 @@ from dispatcher.shard_draft import ATOMS, Draft, Piece, atom_at, point_of_atom
 from schemas.assignments import Shard
 
 Held = Mapping[str, Sequence[Shard]]
-"""What edges held when they had to leave it last; who had to first stands first."""
+"""The parts that edges last lost; the edge that lost its parts first is first."""
 
 Part = tuple[Piece, str | None]
-"""A piece of one span, and who holds it."""
+"""A piece of one span, and its holder."""
 
 FEWEST_CLIENTS: Final = 1 / 3
-"""Of the largest edge's clients: with fewer, one whose shards are not known counts as a newcomer."""
+"""Of the largest edge's clients: with fewer, an edge whose shards are not known counts as new."""
 
 SHORTEST_RUN: Final = 1 / 8
 """Of an edge's own points: where fewer of them follow each other, that stretch is left to its holder."""
@@ -31,10 +31,10 @@ SHORTEST_RUN: Final = 1 / 8
 def given_back(
     shards: tuple[Shard, ...], coming: Iterable[str], loads: Loads, held: Held
 ) -> tuple[Shard, ...]:
-    """Return the shards after each ``coming`` edge that reports clients got back the parts where those stand.
+    """Return the shards after each ``coming`` edge that reports clients has got back the parts with them.
 
-    Where it is known what such an edge held, it gets no other parts, and of those none in which others have
-    more clients by now. One whose place others have taken gets nothing here: it is a newcomer.
+    If its earlier parts are known, it gets no others, and none of them in which others have more clients by
+    now. An edge whose parts now have other clients gets nothing here: it counts as new.
     """
     back = [edge for edge in sorted(coming) if _points(loads, edge)]
     if not back:
@@ -43,16 +43,16 @@ def given_back(
     borders = sorted({at for parts in held.values() for part in parts for at in (part.start, part.end)})
     for edge in back:
         known = edge in held
-        parts = _once_held(draft, edge, loads, held, borders) if known else _stands(draft, edge, loads)
+        parts = _once_held(draft, edge, loads, held, borders) if known else _own_stretches(draft, edge, loads)
         for piece, _ in list(parts):
             draft.give(piece, edge)
     return draft.shards()
 
 
 def _once_held(draft: Draft, edge: str, loads: Loads, held: Held, borders: Sequence[int]) -> list[Part]:
-    """Return the parts of what it held in which it has more clients than their holder of now.
+    """Return the earlier parts of ``edge`` in which it has more clients than the present holder.
 
-    Return none unless more than half of all its clients stand in them. Each piece between two ``borders`` of
+    Return none unless more than half of all its clients are in them. Each piece between two ``borders`` of
     what any edge held is judged by itself: another edge may have lost just that piece before.
     """
     back, clients = [], 0.0
@@ -69,16 +69,16 @@ def _once_held(draft: Draft, edge: str, loads: Loads, held: Held, borders: Seque
 
 
 def _lost_it_first(holder: str | None, edge: str, piece: Piece, held: Held) -> bool:
-    """Say whether ``holder`` has lost the piece before ``edge`` did, and may well have got it back."""
-    first = next((one for one in held if one in (holder, edge)), edge)
+    """Return whether ``holder`` lost the piece before ``edge`` did, so that it may have got it back."""
+    first = next((loser for loser in held if loser in (holder, edge)), edge)
     start, end = (point_of_atom(atom) for atom in piece)
     return first != edge and any(shard.start <= start and end <= shard.end for shard in held[first])
 
 
-def _stands(draft: Draft, edge: str, loads: Loads) -> Iterator[Part]:
-    """Yield the stretches in which, by what is known, nobody but clients of ``edge`` stands.
+def _own_stretches(draft: Draft, edge: str, loads: Loads) -> Iterator[Part]:
+    """Yield the stretches in which, by the reports, only clients of ``edge`` are.
 
-    They end at the roundest borders: the ones that were there before most likely.
+    They end at the roundest borders, which are most likely the earlier ones.
     """
     own = _points(loads, edge)
     if loads[edge].connected < FEWEST_CLIENTS * max(load.connected for load in loads.values()):
@@ -86,8 +86,8 @@ def _stands(draft: Draft, edge: str, loads: Loads) -> Iterator[Part]:
     for span, holder in draft.within(Piece(0, ATOMS)):
         if holder is not None and holder not in loads:
             continue
-        mine, others = _inside(own, span), _inside(_points(loads, holder), span)
-        for n, run in groupby(mine, key=partial(bisect_left, others)):
+        own_inside, others = _inside(own, span), _inside(_points(loads, holder), span)
+        for n, run in groupby(own_inside, key=partial(bisect_left, others)):
             points = list(run)
             start = _border(others[n - 1], points[0]) if n > 0 else span.start
             end = _border(points[-1], others[n]) if n < len(others) else span.end

@@ -1,6 +1,6 @@
-"""The group's rule for its one partition: who leads goes on leading, whoever joins or leaves.
+"""The group's assignor for its one partition: the leader keeps it, whichever members join or leave.
 
-The library's own rules go by member ids, which are random: every dispatcher that joins could take over.
+The library's own assignors go by member ids, which are random: any dispatcher that joins could take over.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ VERSION: Final = 0
 
 
 class KeepLeader(AbstractPartitionAssignor):  # type: ignore[misc]
-    """Each member says in which epoch it leads, if it does. The highest epoch keeps the partition."""
+    """Assigns the partition to the member that leads in the highest epoch; each member reports its own."""
 
     name = "keep-leader"
 
@@ -26,13 +26,13 @@ class KeepLeader(AbstractPartitionAssignor):  # type: ignore[misc]
         self.leads_in_epoch: int | None = None
 
     def metadata(self, names: Iterable[str]) -> Any:
-        """Return what this member tells the group when it joins."""
-        said = "" if self.leads_in_epoch is None else str(self.leads_in_epoch)
-        return ConsumerProtocolMemberMetadata(VERSION, list(names), said.encode())
+        """Return this member's metadata for the group: its topics, and the epoch in which it leads."""
+        user_data = "" if self.leads_in_epoch is None else str(self.leads_in_epoch)
+        return ConsumerProtocolMemberMetadata(VERSION, list(names), user_data.encode())
 
     def assign(self, _cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
-        """Return who gets what: the partition for one, nothing for the others."""
-        leader = leader_among({member: said.user_data for member, said in members.items()})
+        """Return each member's assignment: the partition for one, nothing for the others."""
+        leader = leader_among({member: metadata.user_data for member, metadata in members.items()})
         return {
             member: ConsumerProtocolMemberAssignment(
                 VERSION, [(topics.EDGE_STATUS, [0])] if member == leader else [], b""
@@ -41,13 +41,13 @@ class KeepLeader(AbstractPartitionAssignor):  # type: ignore[misc]
         }
 
     def on_assignment(self, assignment: Any) -> None:
-        """Nothing is kept from here: the leader itself knows its epoch."""
+        """Do nothing: the leader itself knows its epoch."""
 
 
-def leader_among(said: Mapping[str, bytes]) -> str:
-    """Return the member that leads in the highest epoch; where none does, the first by id."""
-    return min(said, key=lambda member: (-_epoch(said[member]), member))
+def leader_among(user_data: Mapping[str, bytes]) -> str:
+    """Return the member that leads in the highest epoch; if none leads, the first by id."""
+    return min(user_data, key=lambda member: (-_epoch(user_data[member]), member))
 
 
-def _epoch(said: bytes) -> int:
-    return int(said) if said.isdigit() else -1
+def _epoch(user_data: bytes) -> int:
+    return int(user_data) if user_data.isdigit() else -1

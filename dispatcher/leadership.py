@@ -1,4 +1,4 @@
-"""Who leads: the owner of the one partition of ``edge.status`` in the dispatchers' group.
+"""Makes the owner of the one partition of ``edge.status``, in the dispatchers' group, the leader.
 
 Ownership alone proves nothing to the log (its holder may have been frozen for a minute): each term begins by
 fencing the one before. A leader that finds itself fenced leaves the group and joins it again.
@@ -31,7 +31,7 @@ PROBE_TIMEOUT_S: Final = 5.0
 
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Whether the partition is ours. A rebalance that gives it back changes nothing."""
+    """Tracks whether the partition is ours. A rebalance that assigns it to us again changes nothing."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -39,10 +39,10 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         self.next_offset: int | None = None
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Wait for what is assigned next: whatever is published until then is fenced, if need be."""
+        """Do nothing until the next assignment: what is published until then is fenced, if need be."""
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Note who owns it now."""
+        """Store whether the partition is ours; continue reading where we were."""
         self.held = PARTITION in assigned
         if not self.held:
             self.next_offset = None
@@ -51,7 +51,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 class Leadership:
-    """Stands by until it is this dispatcher's turn, then leads until it no longer is."""
+    """Stands by until this dispatcher owns the partition, then leads for as long as it does."""
 
     def __init__(self, settings: DispatcherSettings) -> None:
         self._settings = settings
@@ -59,7 +59,7 @@ class Leadership:
         self._fault: str | None = "not yet in the group"
 
     def fault(self) -> str | None:
-        """Say what is wrong between us and Kafka, for a readiness check."""
+        """Return what is wrong between us and Kafka, for a readiness check."""
         return self._fault if self.leader is None else self.leader.fault()
 
     async def run(self) -> None:
@@ -76,7 +76,7 @@ class Leadership:
             await asyncio.sleep(RETRY_AFTER_S)
 
     def _leads_well(self) -> bool:
-        """A leader that hears nothing moves nobody away from a dead edge: for alerts it does not lead."""
+        """Return whether it leads without a fault: a leader that reads nothing does not count for alerts."""
         return self.leader is not None and self.leader.fault() is None
 
     async def _take_part(self) -> None:

@@ -1,4 +1,4 @@
-"""One term of a leader: fences the one before, starts from its table, reads reports, publishes what changes.
+"""Runs one term of a leader: fences the one before, starts from its table, reads reports, publishes changes.
 
 Publishing and reading take turns: a table never overtakes the reports that it is made of.
 """
@@ -43,16 +43,16 @@ POLL_MS: Final = 100
 PUBLISH_DEADLINE_S: Final = 30.0
 FAULT_AFTER_S: Final = 5.0
 MAX_LOST_TICKS: Final = 3
-"""The log has taken so many ticks in a row that never came back: the consumer is stuck."""
+"""With more ticks in a row that were written and not read the consumer is stuck."""
 
 KINDS: Final[dict[bytes, type[Record]]] = {
     kind.ce_type.encode(): kind for kind in (EdgeReported, LeaderTicked, DrainAsked, EdgesAsked)
 }
-"""What may stand among the edges' reports."""
+"""The types of records on ``edge.status``, by their ``ce_type``."""
 
 
 class Owner(Protocol):
-    """What a leader must know of the ownership that makes it leader."""
+    """The part of `Ownership` that a leader uses."""
 
     held: bool
     next_offset: int | None
@@ -81,16 +81,16 @@ class Leader:
         self.term: Term | None = None
 
     def fault(self) -> str | None:
-        """Say since when the log does not bring back what it is given."""
+        """Return for how long no tick has come back, if that is too long."""
         if self.term is None:
             return "taking over"
         age = self.clock.age(self._monotonic())
         return None if age < FAULT_AFTER_S else f"no tick came back for {age:.0f} s"
 
     async def run(self, group: KeepLeader) -> None:
-        """Lead until the partition is another's. Raises `ProducerFenced` where another has taken over."""
+        """Lead while the partition is owned. Raises `ProducerFenced` if another leader has taken over."""
         async with AsyncExitStack() as stack:
-            # Fence first, read then: nothing can be published in between.
+            # Fence first, then read: nothing can be published in between.
             tables = await self._producer(stack, self._settings.dispatcher_group)
             ticks = await self._producer(stack, None)
             published = await read_published(self._settings)
@@ -106,15 +106,15 @@ class Leader:
             self.term = term
             while self._ownership.held:
                 await self._tick(ticks)
-                self._take(term, await self._poll())
+                self._process(term, await self._poll())
                 if term.content() != self._published:
                     await self._publish(tables, term)
 
     async def _producer(self, stack: AsyncExitStack, transactional_id: str | None) -> AIOKafkaProducer:
         settings = self._settings
         if transactional_id is None:
-            # A tick that is lost is sent again under another number. An idempotent producer would end
-            # for good after the first one that Kafka did not take in time.
+            # A lost tick is sent again under another number. An idempotent producer would fail for good
+            # after the first one that Kafka did not take in time.
             settings = settings.model_copy(update={"kafka_durable": False})
         producer = new_producer(settings, transactional_id=transactional_id)
         stack.push_async_callback(stop_soon, producer)
@@ -145,36 +145,36 @@ class Leader:
             raise Stalled(f"{self._lost_ticks} ticks were written and not read")
         return records
 
-    def _take(self, term: Term, records: Iterable[ConsumerRecord]) -> None:
+    def _process(self, term: Term, records: Iterable[ConsumerRecord]) -> None:
         for record in records:
             try:
-                self._take_one(term, record)
+                self._process_record(term, record)
             except BadRecord as error:
                 leave_out(record, error)
-        self._note(term.settle(self.clock.now))
-        self._count(term)
+        self._report_moves(term.settle(self.clock.now))
+        self._update_metrics(term)
 
-    def _take_one(self, term: Term, record: ConsumerRecord) -> None:
+    def _process_record(self, term: Term, record: ConsumerRecord) -> None:
         kind = KINDS.get(header(record.headers, "ce_type") or b"", EdgeReported)
         match kind.read(record.headers, record.value):
             case EdgeReported() as report:
-                term.take(report, self.clock.now)
+                term.add_report(report, self.clock.now)
             case LeaderTicked() as tick if tick.leader == self._id:
-                self._ticked(term, tick)
+                self._on_tick(term, tick)
             case DrainAsked() | EdgesAsked() as wish:
                 log.info("an operator asked", extra=logs.facts(wish=wish.model_dump(exclude_none=True)))
-                term.ask(wish)
+                term.add_wish(wish)
 
-    def _ticked(self, term: Term, tick: LeaderTicked) -> None:
+    def _on_tick(self, term: Term, tick: LeaderTicked) -> None:
         self._lost_ticks = 0
-        if self.clock.see(tick.number, self._monotonic()):
+        if self.clock.tick_returned(tick.number, self._monotonic()):
             log.warning("the log was away; silence in that time does not count")
-            term.reports.excuse(self.clock.now, self._settings.edge_grace_s)
+            term.reports.forgive_silence(self.clock.now, self._settings.edge_grace_s)
 
-    def _count(self, term: Term) -> None:
+    def _update_metrics(self, term: Term) -> None:
         for state, count in term.reports.counts().items():
             metrics.EDGES.labels(state=state).set(count)
-        self._look_at_names(term)
+        self._report_namesakes(term)
         if term.edges_wanted != self._wanted:
             self._wanted = term.edges_wanted
             metrics.EDGES_WANTED.set(self._wanted)
@@ -185,7 +185,7 @@ class Leader:
                 ),
             )
 
-    def _look_at_names(self, term: Term) -> None:
+    def _report_namesakes(self, term: Term) -> None:
         namesakes = term.reports.namesakes(self.clock.now)
         metrics.EDGE_NAMESAKES.set(len(namesakes))
         for edge in namesakes.keys() - self._namesakes:
@@ -195,7 +195,7 @@ class Leader:
             )
         self._namesakes = frozenset(namesakes)
 
-    def _note(self, moves: Iterable[Move]) -> None:
+    def _report_moves(self, moves: Iterable[Move]) -> None:
         for move in moves:
             metrics.MOVED_SHARDS.labels(reason=move.reason).inc()
             log.info(
@@ -209,7 +209,7 @@ class Leader:
             )
 
     async def _publish(self, tables: AIOKafkaProducer, term: Term) -> None:
-        """Write the table. Where that fails, the transaction stays open and the next term ends it."""
+        """Write the table. If that fails, the transaction stays open and the next term ends it."""
         content = term.content()
         table = term.next_table()
         record = encode(table, key=TABLE_KEY, source=SOURCE)

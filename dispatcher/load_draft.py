@@ -1,4 +1,4 @@
-"""A table while load changes it: what the crowd says, and the few moves that the rules are made of. Pure."""
+"""A table while load changes it: the crowd, and the few moves that the rules are made of. Pure."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -17,7 +17,7 @@ CALM: Final = 0.6
 
 SMALLEST_PART: Final = 1 / 10
 """Of its giver's capacity: no smaller share is cut off. An edge offers half of its fullest shard, then a
-quarter, an eighth and so on, until somebody has headroom."""
+quarter, an eighth and so on, until an edge has headroom."""
 
 SMALLEST_WHOLE_SHARD: Final = 1 / 8
 """Of its holder's clients: a whole shard that has so many is given before another is cut."""
@@ -27,7 +27,7 @@ LARGEST_PART: Final = 3 / 4
 too little would be left."""
 
 MAX_PARTS: Final = 16
-"""So many parts an edge gives away at one time; what is still too much goes the next time."""
+"""The most parts that an edge gives away at one time; the rest follows the next time."""
 
 
 class LoadDraft:
@@ -37,7 +37,7 @@ class LoadDraft:
         self.taking = frozenset(serving & loads.keys())
         self.crowd = Crowd(shards, loads)
         self.touched: set[str] = set()
-        """Those that have given or taken."""
+        """The edges that have given or taken."""
         self._shards = shards
         self._serving = serving
         self._loads = loads
@@ -47,7 +47,7 @@ class LoadDraft:
 
     @property
     def draft(self) -> Draft:
-        """Return the spans. They are laid out only when something moves: most of the time nothing does."""
+        """Return the spans. They are made only when something moves: most of the time nothing does."""
         if self._draft is None:
             self._draft = Draft(self._shards, self._serving)
         return self._draft
@@ -57,19 +57,19 @@ class LoadDraft:
         return self.draft.shards()
 
     def is_full(self, edge: str) -> bool:
-        """Whether some of its clients have to go elsewhere."""
+        """Return whether some of its clients have to move."""
         return self._headroom(edge) <= 0
 
     def stays_calm(self, shard: Shard, edge: str) -> bool:
-        """Say whether ``edge`` could take a whole shard and stay below the mark."""
+        """Return whether ``edge`` could take a whole shard and stay calm."""
         headroom = CALM * self._loads[edge].capacity - self.crowd.clients[edge]
         return headroom > 0 and self.crowd.between(shard.edge, shard.start, shard.end) <= headroom
 
     def relieve(self, edge: str) -> bool:
-        """Give parts of a full edge to those with most headroom, until it is full no more.
+        """Give parts of a full edge to those with most headroom, until it is no longer full.
 
-        Return False where nobody has headroom even for a small part. Clients who all stand at one point can't
-        be divided: more headroom would not help them.
+        Return False if no edge has headroom even for a small part. Clients at one point can't be divided:
+        more headroom would not help them.
         """
         for _ in range(MAX_PARTS):
             if not self.is_full(edge):
@@ -98,9 +98,9 @@ class LoadDraft:
                 ranking.changed(edge)
 
     def parts(self, edge: str) -> Iterator[tuple[int, int]]:
-        """Yield what ``edge`` could give, in the order to try it, each by its two ends.
+        """Yield the parts that ``edge`` could give, in the order to try them, each by its two ends.
 
-        First a whole shard where one has enough clients, then half of its fullest shard, a quarter and so on.
+        First a whole shard if one has enough clients, then half of its fullest shard, a quarter and so on.
         """
         spans = ((point_of_atom(start), point_of_atom(end)) for start, end in self.draft.spans_of(edge))
         counted = [(self.crowd.between(edge, *span), -span[0], span) for span in spans]
@@ -119,9 +119,9 @@ class LoadDraft:
             share /= 2
 
     def border(self, edge: str | None, start: int, end: int, share: float) -> int | None:
-        """Return the roundest point above which this share of the clients stands, a third more or less.
+        """Return the roundest point above which this share of the clients is, a third more or less.
 
-        Return None where the span is too narrow to be cut there.
+        Return None if the span is too narrow to be cut there.
         """
         near = (1 - share * 4 / 3, 1 - share, 1 - share * 2 / 3)
         low, goal, high = (atom_at(point) for point in self.crowd.cuts(edge, start, end, near))

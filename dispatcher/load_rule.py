@@ -19,15 +19,15 @@ from dispatcher.shard_table import Bounds, Move, ShardTable, moves_between
 from schemas.assignments import Shard
 
 GROWTH: Final = 2
-"""At most so many times as many edges as serve are wanted at once, however many clients there are."""
+"""At most so many times the serving edges are wanted at once, however many clients there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Balanced:
-    """What load makes of a table: the next one, its moves, and who is full and found no headroom.
+    """The next table by load, its moves, and the full edges that found no headroom (``stuck``).
 
-    ``clients`` says how many each edge that reported has to serve by the new table, and ``edges_wanted`` how
-    many edges should serve: see `_wanted`.
+    ``clients`` says how many clients each edge that reported has to serve by the new table, and
+    ``edges_wanted`` how many edges should serve: see `_wanted`.
     """
 
     table: ShardTable
@@ -38,11 +38,11 @@ class Balanced:
 
 
 def balanced(table: ShardTable, loads: Loads, resting: frozenset[str] = frozenset()) -> Balanced:
-    """Return the table that load asks for: the same one while no edge is full, and none calm enough.
+    """Return the table that load requires: the same one while no edge is full, and none calm enough.
 
-    ``loads`` are the last reports of all edges that live; an edge without one neither gives nor takes.
-    ``resting`` edges take no part in what may wait. It looks at the whole table: call it once for all reports
-    of an interval, not for each.
+    ``loads`` are the last reports of all living edges; an edge without one neither gives nor takes.
+    ``resting`` edges take no part in moves that may wait. The whole table is checked: call this once for all
+    reports of an interval, not for each.
     """
     draft = LoadDraft(table.shards, table.serving, loads)
     full = frozenset(edge for edge in draft.taking if draft.is_full(edge))
@@ -60,7 +60,7 @@ def balanced(table: ShardTable, loads: Loads, resting: frozenset[str] = frozense
 
 
 def _join_shards(draft: LoadDraft, table: ShardTable, resting: frozenset[str]) -> None:
-    """Give shards to the holders of their neighbours where all stay calm, the narrowest first.
+    """Give shards to the holders of their neighbours if all stay calm, the narrowest first.
 
     Each such move makes the table smaller. It leaves its giver something, and its taker within its share of
     the circle. An edge takes part in one at most.
@@ -84,7 +84,7 @@ def _join_shards(draft: LoadDraft, table: ShardTable, resting: frozenset[str]) -
 
 
 def _beside(shards: tuple[Shard, ...], givers: frozenset[str]) -> Iterator[tuple[Shard, str | None]]:
-    """Yield each shard of ``givers`` with who holds what is beside it."""
+    """Yield each shard of ``givers`` with the holder of each of its neighbours."""
     for left, right in pairwise(shards):
         if left.edge in givers:
             yield left, right.edge
@@ -95,8 +95,8 @@ def _beside(shards: tuple[Shard, ...], givers: frozenset[str]) -> Iterator[tuple
 def _wanted(serving: int, draft: LoadDraft, loads: Loads, *, crowded: bool) -> int:
     """Return how many edges should serve.
 
-    More where a full one finds no headroom: as many as have all clients half-way between the marks. One fewer
-    where all that the emptiest has fits easily on the others.
+    More if a full one finds no headroom: so many that all clients fill them half-way between the marks. One
+    fewer if all clients of the emptiest fit easily on the others.
     """
     capacity = sum(loads[edge].capacity for edge in draft.taking)
     connected = sum(draft.crowd.clients[edge] for edge in draft.taking)

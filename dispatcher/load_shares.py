@@ -1,7 +1,7 @@
-"""How edges that come and go take and leave parts while many are connected: by clients, not by width. Pure.
+"""The rule of shares by clients, not by width, for edges that join or leave while many are connected. Pure.
 
-The rule of shares (shard_table.py) asks here first. Width says little then: who holds a narrow part of a
-crowded digit has no headroom for more of it.
+shard_table.py tries this rule first. Width says little then: an edge with a narrow part of a crowded digit
+has no headroom for more of it.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ CRUMB: Final = 1 / 32
 """Of its taker's capacity: a part with fewer clients is not divided any more."""
 
 NEWCOMER_HAS_ENOUGH: Final = 1 / 3
-"""Of the fullest edge's fullness: a newcomer that is as full takes no more. It aims at half of what the
+"""Of the fullest edge's fullness: a new edge that is as full takes no more. It aims at half of what the
 fullest had, and gets a third more or less."""
 
 
@@ -27,9 +27,9 @@ def shared_by_load(
 ) -> tuple[Shard, ...] | None:
     """Return the shards when ``serving`` edges hold all of them.
 
-    Return None where load says too little: one of them has not reported, or all clients together are no more
-    than `CROWDED`. What none of them holds goes to a neighbour or to the edge with most headroom, cut until
-    its taker stays within `_limit`. An edge that holds nothing takes about half of what the fullest has.
+    Return None if load says too little: one of them has not reported, or all clients together are no more
+    than `CROWDED`. Parts without a holder go to a neighbour or to the edge with most headroom, cut until the
+    taker stays within `_limit`. An edge that holds nothing takes about half of what the fullest has.
     Nothing else moves. An edge that left without a report counts as if it had the mean number of clients.
     """
     if not serving <= loads.keys():
@@ -52,10 +52,10 @@ def shared_by_load(
 
 
 def _limit(mean: float) -> float:
-    """Return how full a part may make who takes it: half-way from the mean to the mark, or 1/16 of its
-    capacity above the mean, where that is more.
+    """Return how full a part may make its taker: half-way from the mean to the mark, or 1/16 of its capacity
+    above the mean, if that is more.
 
-    So it is above the mean even where all are full: somebody can take a part that is small enough.
+    So the limit is above the mean even if all are full: some edge can take a part that is small enough.
     """
     return max((mean + FULL) / 2, mean + 2 * CRUMB)
 

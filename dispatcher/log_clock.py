@@ -1,51 +1,51 @@
-"""Time that passes only while the log can be written and read. Pure: monotonic readings are arguments.
+"""A clock that advances only while the log can be written and read. Pure: monotonic readings are arguments.
 
-The leader writes a tick beside the edges' reports and reads it back. Its clock moves by ticks that came back,
-so silence is counted only while a report would have been heard: not while Kafka is away, not while this
-process stood still, not while its consumer was stuck.
+The leader writes a tick beside the edges' reports and reads it back. The clock advances by ticks that came
+back, so silence counts only while a report would have been read: not while Kafka is away, this process was
+stopped, or its consumer was stuck.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 TICK_S: Final = 0.5
-"""A tick is sent so long after the one before, once that has come back."""
+"""The time between two ticks, once the first has come back."""
 
 RESEND_AFTER_S: Final = 5.0
 GAP_S: Final = 2.0
-"""Where a tick comes back longer after the one before, the log was away: only `TICK_S` of that counts."""
+"""If a tick comes back longer after the one before, the log was away: only `TICK_S` of that time counts."""
 
 
 @dataclass(slots=True)
 class LogClock:
-    """Seconds of a log that works, since the start of this leader's term."""
+    """Seconds in which the log worked, since the start of this leader's term."""
 
     now: float = 0.0
     number: int = 0
-    """The last tick that was sent."""
+    """The number of the last tick that was sent."""
     first_sent_at: float | None = None
     sent_at: float | None = None
     seen: int = 0
-    """The last tick that came back."""
+    """The number of the last tick that came back."""
     seen_at: float | None = None
 
     def due(self, monotonic: float) -> bool:
-        """Say whether the next tick is to be sent."""
+        """Return whether the next tick is to be sent."""
         if self.sent_at is None:
             return True
         under_way = self.number > self.seen
         return monotonic - self.sent_at >= (RESEND_AFTER_S if under_way else TICK_S)
 
     def send(self, monotonic: float) -> int:
-        """Return the number of the tick that is sent now."""
+        """Return the number of a tick that is sent now."""
         self.number += 1
         self.sent_at = monotonic
         if self.first_sent_at is None:
             self.first_sent_at = monotonic
         return self.number
 
-    def see(self, number: int, monotonic: float) -> bool:
-        """Move on by a tick of ours that was read. Return whether there was a gap before it."""
+    def tick_returned(self, number: int, monotonic: float) -> bool:
+        """Advance by a tick of ours that was read. Return whether there was a gap before it."""
         if number <= self.seen:
             return False
         before = monotonic if self.seen_at is None else self.seen_at

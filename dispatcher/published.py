@@ -1,4 +1,4 @@
-"""The table as it stands in the log when a leader takes over: the newest of all that were published."""
+"""Reads the newest published table from the log, when a leader takes over."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from schemas.assignments import TableAssigned
 
 
 async def read_published(settings: KafkaSettings) -> TableAssigned | None:
-    """Return the newest table of all that stand in the log now, however long Kafka takes to answer."""
+    """Return the newest table in the log, however long Kafka takes to answer; None if there is none."""
     published = Assignments()
     reader = LogReader(settings, topics.ASSIGNMENTS, published.take)
     reading = asyncio.create_task(reader.run())
@@ -23,5 +23,5 @@ async def read_published(settings: KafkaSettings) -> TableAssigned | None:
     finally:
         for task in (done, reading):
             task.cancel()
-        # Awaiting one directly would hide our own cancellation: this dispatcher would lead on, and not stop.
+        # Awaiting one directly would hide our own cancellation: this dispatcher would not stop leading.
         await asyncio.wait({done, reading})

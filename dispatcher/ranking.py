@@ -1,11 +1,11 @@
-"""Edges in the order of a figure that changes while a table does. Pure."""
+"""Orders edges by a number that changes while a table does. Pure."""
 
 from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 
 
 class Ranking:
-    """Who comes first, without looking at all: where figures are equal, the first by name."""
+    """Returns the edge with the least number without checking all; of equal ones, the first by name."""
 
     def __init__(self, edges: Iterable[str], figure: Callable[[str], float]) -> None:
         self._figure = figure

@@ -1,6 +1,6 @@
-"""What operators can ask on the ops port: the table as JSON, wishes, and the page that shows both.
+"""The operators' routes on the ops port: the table as JSON, wishes, and the page that shows both.
 
-The page itself holds no secret; everything else wants the operators' token. It answers from memory.
+The page itself holds no secret; everything else requires the operators' token. Answers come from memory.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ from schemas.refusals import (
     Refused,
 )
 
-Ask = Callable[[web.Request], Awaitable[Any]]
+Handler = Callable[[web.Request], Awaitable[Any]]
 
 PAGE: Final = Path(__file__).parent / "page"
 PAGE_FILES: Final = {"/": "index.html", "/page/page.js": "page.js", "/page/page.css": "page.css"}
@@ -40,7 +40,7 @@ PAGE_HEADERS: Final = {
 
 
 class Operators:
-    """Answers operators. ``leadership`` has the leader's knowledge, ``published`` everybody's."""
+    """Answers operators: from the leader's term if this dispatcher leads, otherwise from ``published``."""
 
     def __init__(self, settings: DispatcherSettings, leadership: Leadership, published: Assignments) -> None:
         self._token = settings.dispatcher_token.get_secret_value()
@@ -52,16 +52,16 @@ class Operators:
         """Serve everything from ``app``."""
         for path, name in PAGE_FILES.items():
             app.router.add_get(path, _file(PAGE / name))
-        app.router.add_get("/table", self._answered(self._table))
-        app.router.add_post("/edges/{edge}/drain", self._answered(self._drain))
-        app.router.add_post("/edges/{edge}/undrain", self._answered(self._undrain))
-        app.router.add_post("/edges-asked", self._answered(self._edges_asked))
+        app.router.add_get("/table", self._authorized(self._table))
+        app.router.add_post("/edges/{edge}/drain", self._authorized(self._drain))
+        app.router.add_post("/edges/{edge}/undrain", self._authorized(self._undrain))
+        app.router.add_post("/edges-asked", self._authorized(self._edges_asked))
 
-    def _answered(self, ask: Ask) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _authorized(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             try:
                 check_bearer(request.headers.get("Authorization"), self._token)
-                return web.json_response(await ask(request))
+                return web.json_response(await handler(request))
             except Refused as refused:
                 return refusing.response(refused)
 

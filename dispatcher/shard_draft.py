@@ -72,7 +72,7 @@ class Draft:
         return self.spans_of(None)
 
     def within(self, piece: Piece) -> list[tuple[Piece, str | None]]:
-        """Return what ``piece`` has of each span, in order, and who holds it."""
+        """Return the part of each span within ``piece``, in order, with its holder."""
         return [
             (Piece(max(start, piece.start), min(end, piece.end)), self._edge[start])
             for start, end in sorted(self._end.items())
@@ -91,7 +91,7 @@ class Draft:
         return borders & -borders or ATOMS
 
     def neighbours(self, piece: Piece) -> Iterator[str]:
-        """Yield who holds what is beside an orphan piece, first where the other half of a wider part is."""
+        """Yield the holders beside an orphan piece, first the one of the other half of a wider part."""
         before, after = self._start.get(piece.start), piece.end
         beside = [None if before is None else self._edge[before], self._edge.get(after)]
         if piece.start // piece.width % 2 == 0:

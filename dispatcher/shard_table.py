@@ -20,7 +20,7 @@ from schemas.up_number import CIRCLE
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A part of the circle that another edge holds from now on. None is nobody."""
+    """A part of the circle that another edge holds from now on. None means no edge."""
 
     start: int
     end: int
@@ -30,7 +30,7 @@ class Move:
 
     @property
     def label(self) -> str:
-        """The moved part, as people are shown it."""
+        """The moved part, as it is shown to people."""
         return shard_label(self.start, self.end)
 
 
@@ -58,11 +58,11 @@ Change = tuple[ShardTable, tuple[Move, ...]]
 def edges_changed(
     table: ShardTable, states: Mapping[str, str], loads: Loads | None = None, held: Held | None = None
 ) -> Change:
-    """Return the table when these edges are serving, draining, or gone for any other reason.
+    """Return the table after these edges' states have changed: serving, draining, or gone for any reason.
 
-    ``loads`` are the last reports of all edges, of those that left too: their clients will be back. With them
-    parts are shared out by clients, without them or with few clients by width. ``held`` is what edges held
-    before they fell silent: those that come back with their clients get it back.
+    ``loads`` are the last reports of all edges, also of those that left: their clients will come back. With
+    them parts are shared out by clients; without them, or with few clients, by width. ``held`` is what edges
+    held before they fell silent: those that come back with their clients get it back.
     """
     changed = frozenset(states)
     serving = frozenset(edge for edge, state in states.items() if state == "serving")
@@ -133,7 +133,7 @@ def _give_orphans(draft: Draft, bounds: Bounds) -> None:
 
 
 def _receiver(draft: Draft, bounds: Bounds, piece: Piece, spare: int) -> str | None:
-    """Return who takes the whole piece: a neighbour, so that the table stays small, or the emptiest."""
+    """Return the edge to take the whole piece: a neighbour, so that the table stays small, or the emptiest."""
     for edge in (*draft.neighbours(piece), draft.emptiest()):
         held = draft.held[edge]
         beyond_need = piece.width - min(piece.width, max(0, bounds.least - held))
@@ -143,7 +143,7 @@ def _receiver(draft: Draft, bounds: Bounds, piece: Piece, spare: int) -> str | N
 
 
 def _wide_first_then_outer(draft: Draft, unit: int) -> list[Piece]:
-    """Cut the orphans at the borders of units. What is to be handed out first stands last."""
+    """Cut the orphans at the borders of units. The pieces to be handed out first are last."""
     ranked = []
     for orphan in draft.orphans():
         pieces = list(_cut(orphan, unit))
@@ -175,22 +175,22 @@ def _take_share(draft: Draft, bounds: Bounds, edge: str) -> None:
 
 
 def moves_between(before: ShardTable, after: ShardTable, reason: str) -> Iterable[Move]:
-    """Yield what another edge holds, neighbouring parts that went the same way as one."""
+    """Yield the parts whose holder has changed; neighbouring parts with the same change are one move."""
     old, new = iter(before.shards), iter(after.shards)
-    ours, theirs = next(old), next(new)
+    old_shard, new_shard = next(old), next(new)
     start, move = 0, None
     while start < CIRCLE:
-        end = min(ours.end, theirs.end)
-        if move is not None and (ours.edge, theirs.edge) == (move.from_edge, move.to_edge):
+        end = min(old_shard.end, new_shard.end)
+        if move is not None and (old_shard.edge, new_shard.edge) == (move.from_edge, move.to_edge):
             move = replace(move, end=end)
         else:
             if move is not None:
                 yield move
             move = None
-            if ours.edge != theirs.edge:
-                move = Move(start, end, ours.edge, theirs.edge, reason)
+            if old_shard.edge != new_shard.edge:
+                move = Move(start, end, old_shard.edge, new_shard.edge, reason)
         start = end
-        ours = next(old, ours) if ours.end == end else ours
-        theirs = next(new, theirs) if theirs.end == end else theirs
+        old_shard = next(old, old_shard) if old_shard.end == end else old_shard
+        new_shard = next(new, new_shard) if new_shard.end == end else new_shard
     if move is not None:
         yield move

@@ -1,4 +1,4 @@
-"""What operators are shown: a leader's own table and edges, or on a standby the published table. Pure."""
+"""Makes the JSON for operators: a leader's own table and edges, or on a standby the published table. Pure."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -44,7 +44,7 @@ def show_term(term: Term, now: float) -> Shown:
 
 
 def show_published(table: TableAssigned | None) -> Shown:
-    """Return what a standby knows: who holds what, and who leads. It hears no reports."""
+    """Return what a standby knows: the published table, and who leads. It reads no reports."""
     table = table or NO_TABLE
     edges = sorted({*table.urls, *table.draining})
     return {

@@ -1,7 +1,7 @@
-"""What a leader knows and decides in its term: the table, edges, operators' wishes. Pure: no I/O, no clock.
+"""A leader's state and decisions in its term: the table, edges, operators' wishes. Pure: no I/O, no clock.
 
-A term begins with the table that stands in the log, never with nothing. Records are noted one by one; what
-follows from all of them is settled once.
+A term begins with the newest table in the log. Records are added one by one; `settle` then applies all of
+them to the table at once.
 """
 
 from collections import deque
@@ -21,18 +21,18 @@ DEAD_AFTER_S: Final = 3 * REPORT_EVERY_S
 """An edge that misses three reports is dead."""
 
 DEAF_GO_AFTER_S: Final = 15.0
-"""Each edge looks every ten seconds whether the log answers: by then all have looked."""
+"""Each edge checks every ten seconds whether the log answers: by then all have checked."""
 
 MAX_MOVES: Final = 100
 
 MAX_WISHES: Final = 200
-"""Edges that were asked to drain and never said that they stopped; the oldest are forgotten first."""
+"""The most edges that were asked to drain and never reported 'stopped'; the oldest are forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """``dead_after_s`` of silence end an edge; load is looked at every ``balance_every_s``; for ``rest_s``
-    after a move its two edges take no part in moves that may wait."""
+    """An edge is dead after ``dead_after_s`` of silence; load is checked every ``balance_every_s``; for
+    ``rest_s`` after a move its two edges take no part in moves that may wait."""
 
     dead_after_s: float = DEAD_AFTER_S
     balance_every_s: float = REPORT_EVERY_S
@@ -40,7 +40,7 @@ class Pace:
 
 
 class Term:
-    """One leader's time in office: its epoch, and the table as it changes under it. Its clock begins at 0."""
+    """One leader's term: its epoch, and the table as it changes. Its clock begins at 0."""
 
     def __init__(self, published: TableAssigned | None, pace: Pace, *, name: str = "") -> None:
         self.name = name
@@ -52,16 +52,16 @@ class Term:
         self.asked_to_drain: dict[str, None] = {}
         self.edges_asked = 0
         self.edges_wanted = 0
-        """How many edges should serve. 0 until load was looked at."""
+        """How many edges should serve. 0 until load was checked."""
         self.stuck: tuple[str, ...] = ()
-        """Edges that are full and found no headroom."""
+        """Full edges that found no headroom."""
         self._some_deaf_since: float | None = None
         self._pace = pace
         self._balanced_at = 0.0
         self._moved_at: dict[str, float] = {}
         self._changed: dict[str, str] = {}
         self._held: dict[str, tuple[Shard, ...]] = {}
-        """What edges held when they had to leave it last, in that order: they may come back with clients."""
+        """The shards that edges last lost, in that order: these edges may come back with their clients."""
         if published is not None:
             self._take_over(published)
 
@@ -75,20 +75,20 @@ class Term:
         self.reports.remember(self.asked_to_drain)
         self.table = ShardTable(published.shards, known - draining, draining)
 
-    def take(self, report: EdgeReported, now: float) -> None:
-        """Note an edge's report. One that was asked to drain counts as draining, before it knows itself."""
+    def add_report(self, report: EdgeReported, now: float) -> None:
+        """Add an edge's report. One that was asked to drain counts as draining, before it knows itself."""
         if self.reports.note_namesake(report, now):
             return
         if report.state == "stopped":
             self.asked_to_drain.pop(report.edge, None)
         elif report.edge in self.asked_to_drain or (report.deaf and self._deaf_may_go(now)):
             report = report.model_copy(update={"state": "draining"})
-        state = self.reports.take(report, now)
+        state = self.reports.add(report, now)
         if state is not None:
             self._changed[report.edge] = state
 
-    def ask(self, wish: DrainAsked | EdgesAsked) -> None:
-        """Note an operator's wish."""
+    def add_wish(self, wish: DrainAsked | EdgesAsked) -> None:
+        """Add an operator's wish."""
         if isinstance(wish, EdgesAsked):
             self.edges_asked = wish.edges
         elif not wish.drain:
@@ -101,30 +101,30 @@ class Term:
                 self._changed[wish.edge] = "draining"
 
     def settle(self, now: float) -> tuple[Move, ...]:
-        """Let the table follow from what was noted, from silence and, now and then, from load."""
-        self._changed |= dict.fromkeys(self.reports.silent(now), "dead")
-        self._look_at_deaf(now)
-        waiting = self._waiting()
-        changed = {edge: state for edge, state in self._changed.items() if edge not in waiting}
-        self._changed = dict.fromkeys(waiting, "serving")
+        """Apply reports, wishes, silence and, from time to time, load to the table; return the moves."""
+        self._changed |= dict.fromkeys(self.reports.newly_dead(now), "dead")
+        self._track_deaf_edges(now)
+        postponed = self._edges_to_postpone()
+        changed = {edge: state for edge, state in self._changed.items() if edge not in postponed}
+        self._changed = dict.fromkeys(postponed, "serving")
         moves: tuple[Move, ...] = ()
         if changed:
             before = self.table
             self.table, moves = edges_changed(before, changed, self._loads(changed), self._held)
             self._remember_held(before)
-            self._note(moves, now)
+            self._remember_moves(moves, now)
         if now - self._balanced_at >= self._pace.balance_every_s:
             self._balanced_at = now
             moves += self._balance(now)
         return moves
 
     def content(self) -> tuple[object, ...]:
-        """Return what followers see of the table: it is published again when this has changed."""
+        """Return the part of the table that followers use: a change of it is published."""
         urls = self._urls()
         return self.table.shards, urls, self._processes(urls), tuple(self.asked_to_drain), self.edges_asked
 
     def next_table(self) -> TableAssigned:
-        """Return the table as it is published next: newer than any before it."""
+        """Return the table to be published next, with a new version."""
         self.version += 1
         urls = self._urls()
         return TableAssigned(
@@ -139,15 +139,15 @@ class Term:
         )
 
     def _deaf_may_go(self, now: float) -> bool:
-        """Say whether half of the living edges at least have heard all of the log for long enough.
+        """Return whether at least half of the living edges have read all of the log for long enough.
 
-        Where fewer hear it, clients are no better off elsewhere. It takes a while to know: edges find out one
+        If fewer read it, clients are no better off elsewhere. It takes a while to know: edges notice one
         after the other that a partition has no leader, or has one again.
         """
         return self._some_deaf_since is not None and now - self._some_deaf_since >= DEAF_GO_AFTER_S
 
-    def _look_at_deaf(self, now: float) -> None:
-        """Note since when some living edges are deaf, and half of them at least are not."""
+    def _track_deaf_edges(self, now: float) -> None:
+        """Track since when some living edges are deaf, and at least half of them are not."""
         living = [known for known in self.reports.edges.values() if known.alive]
         deaf = sum(known.report is not None and known.report.deaf for known in living)
         if not 0 < 2 * deaf <= len(living):
@@ -155,10 +155,10 @@ class Term:
         elif self._some_deaf_since is None:
             self._some_deaf_since = now
 
-    def _waiting(self) -> frozenset[str]:
-        """Return the edges that came with clients, as long as some edge of the published table is not heard.
+    def _edges_to_postpone(self) -> frozenset[str]:
+        """Return the edges that came with clients, while some edge of the published table has not reported.
 
-        Until then this leader does not know whose clients stand where, and could give back the wrong parts.
+        Until then this leader does not know where whose clients are, and could give back the wrong parts.
         """
         edges = self.reports.edges
         coming = frozenset(
@@ -170,7 +170,7 @@ class Term:
         return coming if coming and any(unheard) else frozenset()
 
     def _remember_held(self, before: ShardTable) -> None:
-        """Keep what edges held that had to leave it just now, as long as these edges are known."""
+        """Keep the shards that edges have lost just now, for as long as these edges are known."""
         gone = (before.serving | before.draining) - self.table.serving
         lost: dict[str, tuple[Shard, ...]] = {}
         for shard in before.shards if gone else ():
@@ -181,20 +181,20 @@ class Term:
 
     def _balance(self, now: float) -> tuple[Move, ...]:
         if not self.table.serving:
-            # Nobody can give or take.
+            # No edge can give or take.
             self.stuck, self.edges_wanted = (), max(1, self.edges_asked)
             return ()
         loads = self._loads(())
-        # When the term begins all rest: who has moved before is not known.
+        # When the term begins all edges rest: earlier moves are not known.
         resting = frozenset(edge for edge in loads if now - self._moved_at.get(edge, 0.0) < self._pace.rest_s)
         result = balanced(self.table, loads, resting=resting)
         self.table, self.stuck = result.table, result.stuck
         self.edges_wanted = max(result.edges_wanted, self.edges_asked)
-        self._note(result.moves, now)
+        self._remember_moves(result.moves, now)
         return result.moves
 
     def _loads(self, left: Iterable[str]) -> dict[str, Load]:
-        """Return what all living edges said last, and those that have just left: their clients come back."""
+        """Return the last loads of all living edges, and of those that just left: their clients come back."""
         edges = self.reports.edges
         living = {edge for edge, known in edges.items() if known.alive}
         return {
@@ -203,7 +203,7 @@ class Term:
             if edge in edges and (report := edges[edge].report) is not None
         }
 
-    def _note(self, moves: Iterable[Move], now: float) -> None:
+    def _remember_moves(self, moves: Iterable[Move], now: float) -> None:
         for move in moves:
             self.last_moves.append((now, move))
             for edge in (move.from_edge, move.to_edge):
@@ -212,7 +212,7 @@ class Term:
         self._moved_at = {edge: at for edge, at in self._moved_at.items() if now - at < self._pace.rest_s}
 
     def _urls(self) -> dict[str, str]:
-        """Return the URLs of the edges that serve; where none does, of those that still hold something."""
+        """Return the URLs of the serving edges; if there is none, of those that still hold a shard."""
         holding = {shard.edge for shard in self.table.shards}
         return {
             edge: self.reports.edges[edge].url
@@ -221,6 +221,6 @@ class Term:
         }
 
     def _processes(self, living: Iterable[str]) -> dict[str, ProcessId]:
-        """Return which process of each of these edges was heard last, where that is known."""
+        """Return the process of each of these edges that reported last, if it is known."""
         edges = self.reports.edges
-        return {edge: process for edge in living if (process := edges[edge].heard) is not None}
+        return {edge: process for edge in living if (process := edges[edge].last_process) is not None}

@@ -1,6 +1,7 @@
-"""Operators' wishes: written among the edges' reports, granted once the published table shows them.
+"""Writes operators' wishes among the edges' reports; a wish is granted once the published table has it.
 
-Any dispatcher takes them; only the leader follows them. So a wish that was granted outlives every leader.
+Any dispatcher writes wishes; only the leader applies them. A granted wish is in the table, so it outlives
+every leader.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from schemas.log_records import DrainAsked, EdgesAsked, encode
 from schemas.refusals import UNAVAILABLE, Refused
 
 GRANT_DEADLINE_S: Final = 8.0
-"""A new leader may be needed first; what takes longer is for people to ask again."""
+"""Enough for a new leader to take over; after that operators have to try again."""
 
 SOURCE: Final = "operator"
 
@@ -33,11 +34,11 @@ class Wishes:
         published.on_change(lambda _table: self._newer.set())
 
     async def drain(self, edge: str, drain: bool) -> None:
-        """Let an edge drain, or no longer. Raises `Refused` (unavailable) where nobody grants it in time."""
+        """Ask an edge to drain, or no longer. Raises `Refused` (unavailable) if not granted in time."""
         await self._ask(DrainAsked(edge=edge, drain=drain), lambda table: (edge in table.draining) == drain)
 
     async def edges(self, count: int) -> None:
-        """Ask for so many edges at least. Raises `Refused` as above."""
+        """Ask for at least ``count`` edges. Raises `Refused` as `drain` does."""
         await self._ask(EdgesAsked(edges=count), lambda table: table.edges_asked == count)
 
     async def _ask(self, wish: DrainAsked | EdgesAsked, granted: Callable[[TableAssigned], bool]) -> None:
@@ -51,7 +52,7 @@ class Wishes:
             raise Refused(UNAVAILABLE, "No dispatcher has done this yet. Try again.") from error
 
     async def _write(self, wish: DrainAsked | EdgesAsked) -> None:
-        """Wishes are rare: each has a producer of its own, which no earlier failure can have broken."""
+        """Write a wish by a producer of its own: wishes are rare, and no earlier failure has broken it."""
         producer = new_producer(self._settings)
         try:
             await producer.start()

@@ -31,7 +31,7 @@ async def page_of_a_leader(*edges: str, forgiven: str | None = None) -> AsyncIte
     """Open the page of a dispatcher that leads, and give its term too."""
     term = Term(None, Pace())
     for edge in edges:
-        term.take(report(edge), 0.0)
+        term.add_report(report(edge), 0.0)
     term.settle(0.0)
     app, leadership = web.Application(), SimpleNamespace(leader=SimpleNamespace(term=term, clock=LogClock()))
     settings = DispatcherSettings(dispatcher_token=SecretStr(TOKEN))
@@ -88,7 +88,7 @@ async def test_being_sure_to_drain_an_edge_never_undrains_it_because_another_ope
         button = page.locator("#edges tbody button").first
         await button.click()
         await expect(button).to_have_text("Really?")
-        term.ask(DrainAsked(edge="a", drain=True))
+        term.add_wish(DrainAsked(edge="a", drain=True))
         await page.clock.run_for(1000)
         await expect(button).to_have_text("Serve again")
         await button.click()

@@ -83,7 +83,7 @@ class Run:
     def _decide(self) -> tuple[tuple[Move, ...], float]:
         """Return what all reports of this step move, and the CPU time that the decision took, in ms."""
         for report in self._fleet.reports():
-            self._term.take(report, self._fleet.now)
+            self._term.add_report(report, self._fleet.now)
         before = process_time()
         moves = self._term.settle(self._fleet.now)
         return moves, (process_time() - before) * 1000

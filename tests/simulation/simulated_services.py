@@ -185,12 +185,12 @@ class _Reading:
             if ("ce_type", LeaderTicked.ce_type.encode()) in record.headers:
                 self._see(LeaderTicked.read(record.headers, record.value))
             else:
-                self._term.take(EdgeReported.read(record.headers, record.value), self.clock.now)
+                self._term.add_report(EdgeReported.read(record.headers, record.value), self.clock.now)
         self._term.settle(self.clock.now)
 
     def _see(self, tick: LeaderTicked) -> None:
-        if tick.leader == self._leader and self.clock.see(tick.number, _now()):
-            self._term.reports.excuse(self.clock.now, GRACE_S)
+        if tick.leader == self._leader and self.clock.tick_returned(tick.number, _now()):
+            self._term.reports.forgive_silence(self.clock.now, GRACE_S)
 
 
 def _now() -> float:

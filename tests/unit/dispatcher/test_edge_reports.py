@@ -18,20 +18,20 @@ STATES: list[Literal["serving", "draining", "stopped"]] = ["serving", "draining"
 def heard(*edges: str) -> EdgeReports:
     reports = EdgeReports(DEAD_AFTER_S)
     for edge in edges:
-        reports.take(report(edge), 0.0)
+        reports.add(report(edge), 0.0)
     return reports
 
 
 def test_three_missed_reports_are_death_and_two_are_not() -> None:
     reports = heard("a")
-    assert reports.silent(3.0) == []
-    assert reports.silent(3.01) == ["a"]
+    assert reports.newly_dead(3.0) == []
+    assert reports.newly_dead(3.01) == ["a"]
 
 
 def test_an_edge_that_stops_is_gone_at_once_and_never_dies() -> None:
     reports = heard("a")
-    assert reports.take(report("a", "stopped"), 1.0) == "stopped"
-    assert reports.silent(100.0) == []
+    assert reports.add(report("a", "stopped"), 1.0) == "stopped"
+    assert reports.newly_dead(100.0) == []
 
 
 def test_edges_of_a_published_table_live_until_they_miss_reports_from_then_on() -> None:
@@ -39,23 +39,23 @@ def test_edges_of_a_published_table_live_until_they_miss_reports_from_then_on() 
     shards = (Shard(start=0, end=CIRCLE, edge="a"),)
     urls = {"a": "http://a", "b": "http://b"}
     reports.expect(TableAssigned(epoch=1, version=1, shards=shards, urls=urls), ())
-    assert reports.take(report("a"), 0.5) is None
-    assert reports.silent(3.0) == []
-    assert reports.silent(3.1) == ["b"]
+    assert reports.add(report("a"), 0.5) is None
+    assert reports.newly_dead(3.0) == []
+    assert reports.newly_dead(3.1) == ["b"]
 
 
 def test_silence_is_forgiven_when_nobody_could_be_heard() -> None:
     reports = heard("a", "b")
-    reports.excuse(2.9, 5.0)
-    assert reports.silent(10.8) == []
-    assert reports.silent(11.0) == ["a", "b"]
+    reports.forgive_silence(2.9, 5.0)
+    assert reports.newly_dead(10.8) == []
+    assert reports.newly_dead(11.0) == ["a", "b"]
 
 
 def test_who_is_gone_was_heard_when_it_was_also_after_a_silence_that_is_forgiven() -> None:
     reports = heard("a", "b")
-    reports.take(report("a", "stopped"), 1.0)
-    assert reports.silent(100.0) == ["b"]
-    reports.excuse(1_000.0, 5.0)
+    reports.add(report("a", "stopped"), 1.0)
+    assert reports.newly_dead(100.0) == ["b"]
+    reports.forgive_silence(1_000.0, 5.0)
     assert {edge: known.heard_at for edge, known in reports.edges.items()} == {"a": 1.0, "b": 0.0}
 
 
@@ -69,11 +69,11 @@ def test_events_tell_every_change_and_no_more(
     told: dict[str, str] = {}
     for edge, state, pause in said:
         now += pause
-        changes = [(name, "dead") for name in reports.silent(now)]
+        changes = [(name, "dead") for name in reports.newly_dead(now)]
         for name, (was, at) in last.items():
             if was in ("serving", "draining") and now - at > DEAD_AFTER_S:
                 last[name] = ("dead", at)
-        new_state = reports.take(report(edge, state), now)
+        new_state = reports.add(report(edge, state), now)
         last[edge] = (state, now)
         for name, change in [*changes, *([(edge, new_state)] if new_state else [])]:
             assert told.get(name) != change
@@ -88,7 +88,7 @@ def test_events_tell_every_change_and_no_more(
 def test_only_so_many_edges_that_are_gone_are_remembered(heard_before: bool) -> None:
     reports = heard(*(f"e{n}" for n in range(MAX_GONE + 50) if heard_before), "alive")
     for n in range(MAX_GONE + 50):
-        reports.take(report(f"e{n}", "stopped"), 1.0)
+        reports.add(report(f"e{n}", "stopped"), 1.0)
     assert len(reports.edges) == MAX_GONE + 1
     assert "alive" in reports.edges
     assert "e0" not in reports.edges
@@ -97,10 +97,10 @@ def test_only_so_many_edges_that_are_gone_are_remembered(heard_before: bool) -> 
 def test_what_edges_that_die_together_said_last_is_known_until_the_next_die() -> None:
     names = [f"e{n}" for n in range(MAX_GONE + 50)]
     reports = heard(*names)
-    assert len(reports.silent(100.0)) == len(names)
-    assert reports.silent(100.0) == []
+    assert len(reports.newly_dead(100.0)) == len(names)
+    assert reports.newly_dead(100.0) == []
     assert all(reports.edges[name].report for name in names)
-    reports.take(report("last"), 100.0)
-    reports.silent(200.0)
+    reports.add(report("last"), 100.0)
+    reports.newly_dead(200.0)
     assert len(reports.edges) == MAX_GONE + 1
     assert "e0" not in reports.edges

@@ -42,7 +42,7 @@ def even_crowd(count: int) -> list[int]:
 
 def settled(term: Term, now: float, reports: list[EdgeReported]) -> tuple[Move, ...]:
     for one in reports:
-        term.take(one, now)
+        term.add_report(one, now)
     return term.settle(now)
 
 

@@ -37,11 +37,11 @@ async def test_only_one_who_hears_what_it_writes_is_said_to_lead(monkeypatch: py
     leadership.leader = leader = Leader(SETTINGS, nothing, Ownership(nothing), lambda: now)
     assert leading() == 0.0, "it takes over"
     leader.term = Term(None, Pace())
-    leader.clock.see(leader.clock.send(now), now)
+    leader.clock.tick_returned(leader.clock.send(now), now)
     assert leading() == 1.0
     now += FAULT_AFTER_S
     assert leading() == 0.0, "no tick came back"
-    leader.clock.see(leader.clock.send(now), now)
+    leader.clock.tick_returned(leader.clock.send(now), now)
     assert leading() == 1.0
     leadership.leader = None
     assert leading() == 0.0

@@ -36,7 +36,7 @@ class Reading:
         self.term = Term(None, Pace())
 
     def read(self, *records: ConsumerRecord) -> None:
-        self.leader._take(self.term, records)
+        self.leader._process(self.term, records)
 
     def tick(self, leader: str | None = None) -> ConsumerRecord:
         clock = self.leader.clock

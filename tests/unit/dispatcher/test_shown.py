@@ -10,9 +10,9 @@ from tests.unit.dispatcher.reports import report
 
 def term_of_two() -> Term:
     term = Term(None, Pace(), name="dispatcher-0:9100")
-    term.take(report("a", connected=7), 0.0)
+    term.add_report(report("a", connected=7), 0.0)
     term.settle(0.0)
-    term.take(report("b"), 2.0)
+    term.add_report(report("b"), 2.0)
     term.settle(2.0)
     return term
 
@@ -36,7 +36,7 @@ def test_a_term_is_shown_whole() -> None:
 
 def test_an_edge_whose_name_another_has_too_is_shown_with_the_others_url() -> None:
     term = term_of_two()
-    term.take(report("a", url="http://other"), 2.5)
+    term.add_report(report("a", url="http://other"), 2.5)
     rows = {row["edge"]: row for row in show_term(term, 3.0)["edges"]}
     assert (rows["a"]["url"], rows["a"]["namesake"], rows["b"]["namesake"]) == (
         "http://a",
@@ -48,12 +48,12 @@ def test_an_edge_whose_name_another_has_too_is_shown_with_the_others_url() -> No
 def test_a_wish_for_a_dead_edge_is_shown_by_the_next_leader_too_so_that_it_can_be_taken_back() -> None:
     """Whoever starts an edge of that name again would wonder for what it waits."""
     term = term_of_two()
-    term.ask(DrainAsked(edge="b", drain=True))
+    term.add_wish(DrainAsked(edge="b", drain=True))
     term.settle(2.5)
     term = Term(term.next_table(), Pace())
     rows = {row["edge"]: row for row in show_term(term, 0.0)["edges"]}
     assert (rows["b"]["state"], rows["b"]["asked_to_drain"], rows["b"]["connected"]) == ("dead", True, None)
-    term.take(report("b", "draining"), 0.5)
+    term.add_report(report("b", "draining"), 0.5)
     term.settle(0.5)
     assert term.reports.edges["b"].state == "draining"
     assert term.table.draining == {"b"}
@@ -61,8 +61,8 @@ def test_a_wish_for_a_dead_edge_is_shown_by_the_next_leader_too_so_that_it_can_b
 
 def test_a_standby_shows_the_published_table_the_wishes_and_who_leads() -> None:
     term = term_of_two()
-    term.ask(DrainAsked(edge="a", drain=True))
-    term.ask(EdgesAsked(edges=3))
+    term.add_wish(DrainAsked(edge="a", drain=True))
+    term.add_wish(EdgesAsked(edges=3))
     term.settle(3.0)
     shown = json.loads(json.dumps(show_published(term.next_table())))
     assert (shown["leading"], shown["leader"]) == (False, "dispatcher-0:9100")
@@ -76,7 +76,7 @@ def test_a_standby_shows_the_published_table_the_wishes_and_who_leads() -> None:
 def test_a_standby_counts_nobody_as_serving_who_drains_and_is_named_for_want_of_others() -> None:
     term = term_of_two()
     for edge in ("a", "b"):
-        term.ask(DrainAsked(edge=edge, drain=True))
+        term.add_wish(DrainAsked(edge=edge, drain=True))
     term.settle(3.0)
     published = term.next_table()
     assert published.urls

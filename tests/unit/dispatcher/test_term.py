@@ -23,7 +23,7 @@ LOWER, UPPER = range(0, CIRCLE // 2, CIRCLE // 190), range(CIRCLE // 2, CIRCLE, 
 
 def settled(term: Term, now: float, *reports: EdgeReported) -> tuple[Move, ...]:
     for one in reports:
-        term.take(one, now)
+        term.add_report(one, now)
     return term.settle(now)
 
 
@@ -74,7 +74,7 @@ def test_a_report_that_changes_nothing_gives_no_new_table() -> None:
 
 def test_a_second_edge_of_a_living_ones_name_is_not_heard_and_does_not_take_its_wishes_back() -> None:
     term = first_term("a", "b")
-    term.ask(DrainAsked(edge="a", drain=True))
+    term.add_wish(DrainAsked(edge="a", drain=True))
     term.settle(0.5)
     before = term.content()
     assert settled(term, 1.0, report("a", url="http://elsewhere")) == ()
@@ -258,7 +258,7 @@ def test_while_nobody_serves_one_edge_is_wanted_and_nothing_moves() -> None:
 
 def test_no_fewer_edges_are_wanted_than_an_operator_asked_for() -> None:
     term = first_term("a", "b")
-    term.ask(EdgesAsked(edges=5))
+    term.add_wish(EdgesAsked(edges=5))
     settled(term, 1.0, report("a"), report("b"))
     assert term.edges_wanted == term.next_table().edges_asked == 5
     assert successor(term.next_table()).edges_asked == 5, "the wish outlives its leader"
@@ -266,7 +266,7 @@ def test_no_fewer_edges_are_wanted_than_an_operator_asked_for() -> None:
 
 def test_an_edge_that_was_asked_to_drain_holds_nothing_although_it_says_that_it_serves() -> None:
     term = first_term("a", "b")
-    term.ask(DrainAsked(edge="a", drain=True))
+    term.add_wish(DrainAsked(edge="a", drain=True))
     assert {move.reason for move in term.settle(0.1)} == {"draining"}
     settled(term, 0.5, report("a"))
     assert holders(term) == {"b"}
@@ -275,7 +275,7 @@ def test_an_edge_that_was_asked_to_drain_holds_nothing_although_it_says_that_it_
 
 def test_a_wish_to_drain_outlives_the_leader_and_the_death_of_the_edge_until_it_stops() -> None:
     term = first_term("a", "b")
-    term.ask(DrainAsked(edge="a", drain=True))
+    term.add_wish(DrainAsked(edge="a", drain=True))
     term.settle(0.1)
     term = successor(term.next_table())
     settled(term, 0.5, report("a"), report("b"))
@@ -290,7 +290,7 @@ def test_a_wish_to_drain_outlives_the_leader_and_the_death_of_the_edge_until_it_
 
 def test_the_last_edge_keeps_everything_when_it_is_asked_to_drain_under_the_next_leader_too() -> None:
     term = first_term("a")
-    term.ask(DrainAsked(edge="a", drain=True))
+    term.add_wish(DrainAsked(edge="a", drain=True))
     term.settle(0.1)
     term = successor(term.next_table())
     assert settled(term, 0.5, report("a")) == ()
@@ -299,9 +299,9 @@ def test_the_last_edge_keeps_everything_when_it_is_asked_to_drain_under_the_next
 
 def test_an_edge_that_is_asked_no_more_serves_when_it_says_so() -> None:
     term = first_term("a", "b")
-    term.ask(DrainAsked(edge="a", drain=True))
+    term.add_wish(DrainAsked(edge="a", drain=True))
     settled(term, 0.1, report("a", "draining"))
-    term.ask(DrainAsked(edge="a", drain=False))
+    term.add_wish(DrainAsked(edge="a", drain=False))
     settled(term, 0.2, report("a", "draining"))
     assert holders(term) == {"b"}
     settled(term, 0.3, report("a"))
@@ -311,7 +311,7 @@ def test_an_edge_that_is_asked_no_more_serves_when_it_says_so() -> None:
 def test_wishes_are_bounded_and_the_oldest_goes() -> None:
     term = first_term("a")
     for n in range(MAX_WISHES + 1):
-        term.ask(DrainAsked(edge=f"e{n}", drain=True))
+        term.add_wish(DrainAsked(edge=f"e{n}", drain=True))
     assert len(term.asked_to_drain) == MAX_WISHES
     assert "e0" not in term.asked_to_drain
 
@@ -341,9 +341,9 @@ def test_whatever_is_said_and_wished_each_number_has_one_living_edge_while_one_l
         now += seconds
         for record in records:
             if isinstance(record, EdgeReported):
-                term.take(record, now)
+                term.add_report(record, now)
             else:
-                term.ask(record)
+                term.add_wish(record)
         term.settle(now)
         table = term.next_table()
         assert sum(shard.end - shard.start for shard in table.shards) == CIRCLE
