@@ -20,7 +20,7 @@ from dispatcher.shard_table import Move
 from dispatcher.term import Pace, Term
 from runtime import logs, metrics
 from runtime.kafka import new_producer, stop_soon, write
-from runtime.log_folds import leave_out
+from runtime.log_folds import report_bad_record
 from runtime.log_reader import Stalled
 from schemas import topics
 from schemas.assignments import TABLE_KEY
@@ -150,7 +150,7 @@ class Leader:
             try:
                 self._process_record(term, record)
             except BadRecord as error:
-                leave_out(record, error)
+                report_bad_record(record, error)
         self._report_moves(term.settle(self.clock.now))
         self._update_metrics(term)
 

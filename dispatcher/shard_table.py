@@ -133,7 +133,7 @@ def _give_orphans(draft: Draft, bounds: Bounds) -> None:
 
 
 def _receiver(draft: Draft, bounds: Bounds, piece: Piece, spare: int) -> str | None:
-    """Return the edge to take the whole piece: a neighbour, so that the table stays small, or the emptiest."""
+    """Return the edge that takes the whole piece: a neighbour, to keep the table small, or the emptiest."""
     for edge in (*draft.neighbours(piece), draft.emptiest()):
         held = draft.held[edge]
         beyond_need = piece.width - min(piece.width, max(0, bounds.least - held))

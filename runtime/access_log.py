@@ -74,4 +74,4 @@ def _field(text: str | None) -> str:
     if text.isprintable() and '"' not in text and "\\" not in text:
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in escaped)
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in escaped)

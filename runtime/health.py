@@ -1,6 +1,6 @@
-"""The ops port: ``/healthz`` (is the process well), ``/readyz`` (may it be given work), ``/metrics``.
+"""The routes of the ops port: ``/healthz`` (liveness), ``/readyz`` (readiness), ``/metrics``.
 
-It answers from what the service's parts say of themselves and asks no other system.
+They answer by the checks of the service's parts, and ask no other system.
 """
 
 import os
@@ -21,14 +21,14 @@ _waits: Final[dict[str, str]] = {}
 
 @contextmanager
 def waiting_for(what: str) -> Iterator[Callable[[str], None]]:
-    """During the block `waits` names ``what``, with the reason that the yielded function was told last."""
+    """List ``what`` in `waits` during the block, with the last reason given to the yielded function."""
 
-    def tell(fault: str) -> None:
+    def set_reason(fault: str) -> None:
         _waits[what] = f"{what}: {fault}"
 
-    tell("not there yet")
+    set_reason("not there yet")
     try:
-        yield tell
+        yield set_reason
     finally:
         _waits.pop(what, None)
 
@@ -39,17 +39,17 @@ def waits() -> str | None:
 
 
 class Health:
-    """What this service's parts say of themselves."""
+    """The health checks of a service's parts."""
 
     def __init__(self, service: str, died: Check, mended: Check) -> None:
-        """What ``died`` says fails /healthz and /readyz; what ``mended`` says is only shown there."""
+        """A fault of ``died`` fails /healthz and /readyz; one of ``mended`` is only shown there."""
         self._service = service
         self._died = {"tasks": died}
         self._mended = {"tasks": mended}
         self._ready: dict[str, Check] = {}
 
     def ready(self, name: str, check: Check) -> None:
-        """Add a check whose failure means that no work must be sent here for now."""
+        """Add a readiness check: while it fails, no work must be sent here."""
         self._ready[name] = check
 
     def faults(self, *, readiness: bool = False) -> dict[str, str]:
@@ -57,7 +57,7 @@ class Health:
         return _found({**self._died, **self._ready} if readiness else self._died)
 
     def mended(self) -> dict[str, str]:
-        """Return what was wrong lately, by part."""
+        """Return recent faults that are over, by part."""
         return _found(self._mended)
 
     def add_routes(self, app: web.Application) -> None:
@@ -86,10 +86,10 @@ def _found(checks: dict[str, Check]) -> dict[str, str]:
 
 def _answer(faults: dict[str, str], mended: dict[str, str]) -> web.Response:
     status = 503 if faults else 200
-    said = {
+    body = {
         "status": "failing" if faults else "ok",
         "faults": faults,
         "mended": mended,
         "pid": os.getpid(),
     }
-    return web.json_response(said, status=status)
+    return web.json_response(body, status=status)

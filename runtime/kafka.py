@@ -194,23 +194,23 @@ class KeptProducer:
 
     async def send(self, topic: str, **record: Any) -> "asyncio.Future[RecordMetadata]":
         """Send a record, as aiokafka's own producer does."""
-        producer = self._in_use()
+        producer = self._usable_producer()
         return await self._watched(topic, producer, producer.send(self._settings.topic(topic), **record))
 
     def create_batch(self) -> Any:
         """Return an empty batch, for `send_batch`."""
-        return self._in_use().create_batch()
+        return self._usable_producer().create_batch()
 
     async def send_batch(self, batch: Any, topic: str, *, partition: int) -> "asyncio.Future[RecordMetadata]":
         """Send a batch, as aiokafka's own producer does."""
-        producer = self._in_use()
+        producer = self._usable_producer()
         sending = producer.send_batch(batch, self._settings.topic(topic), partition=partition)
         return await self._watched(topic, producer, sending)
 
     def _started(self) -> AbstractAsyncContextManager[AIOKafkaProducer]:
         return started_producer(self._settings)
 
-    def _in_use(self) -> AIOKafkaProducer:
+    def _usable_producer(self) -> AIOKafkaProducer:
         if not self._usable.is_set():
             raise ProducerClosed
         return self._producer
@@ -283,13 +283,13 @@ def under_replicated(consumer: Any, topic: str) -> int:
 
     It is told every 30 s (`new_consumer`) by any broker that answers.
     """
-    told = consumer._client.cluster._partitions.get(topic, {})  # noqa: SLF001 - nothing public says it
-    return sum(len(one.isr) < len(one.replicas) for one in told.values())
+    partitions = consumer._client.cluster._partitions.get(topic, {})  # noqa: SLF001 - nothing public says it
+    return sum(len(one.isr) < len(one.replicas) for one in partitions.values())
 
 
 async def until_reached(make: Any, what: str) -> Any:
     """Return a started client. While no broker answers, say so and try again: services outlive Kafka."""
-    with waiting_for("Kafka") as tell:
+    with waiting_for("Kafka") as set_reason:
         while True:
             client = make()
             async with AsyncExitStack() as unless_started:
@@ -297,7 +297,7 @@ async def until_reached(make: Any, what: str) -> Any:
                 try:
                     await client.start()
                 except (KafkaError, OSError) as error:
-                    tell(type(error).__name__)
+                    set_reason(type(error).__name__)
                     report_unreachable(what, error)
                 else:
                     unless_started.pop_all()

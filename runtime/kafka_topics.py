@@ -30,11 +30,11 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     """
     wanted = [topics.ALL[name] for name in names]
     fault = None
-    with waiting_for("Kafka") as tell:
+    with waiting_for("Kafka") as set_reason:
         while True:
             admin = await until_reached(lambda: new_admin(settings), ADMIN_CLIENT)
             if fault is not None:
-                tell(fault)
+                set_reason(fault)
             try:
                 for topic in wanted:
                     await _ensure_topic(admin, topic, settings)
@@ -42,7 +42,7 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
                 # The broker that was asked may have died just now: the client asks any that it once heard of.
                 # Or it advertises a listener that is not there, which only its address shows.
                 fault = type(error).__name__
-                tell(fault)
+                set_reason(fault)
                 report_unreachable(ADMIN_CLIENT, error, brokers=_addresses(admin))
             else:
                 return
@@ -62,11 +62,11 @@ async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings
     found = await _count_partitions(admin, name)
     if found == 0 and name != topic.name:
         raise Fatal(f"topic {name} is missing: only `python -m persister.grow` makes it")
-    with waiting_for(f"topic {name}") as tell:
+    with waiting_for(f"topic {name}") as set_reason:
         while found == 0:
             refusal = await _create(admin, topic, name, settings)
             if refusal is not None:
-                tell(f"it cannot be created: {refusal}")
+                set_reason(f"it cannot be created: {refusal}")
             await asyncio.sleep(RETRY_AFTER_S if refusal else RETRY_AFTER_S / 10)
             found = await _count_partitions(admin, name)
     if found < partitions or (found > partitions and not topic.grows):

@@ -1,4 +1,4 @@
-"""Reading records for folds: those that can't be read are counted and left out."""
+"""Reads records for folds. Those that can't be read are counted and skipped."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -16,17 +16,17 @@ R = TypeVar("R", bound=Record)
 
 
 def readable(records: Sequence[ConsumerRecord], kind: type[R]) -> Iterator[tuple[ConsumerRecord, R | None]]:
-    """Yield each record with what it says; a tombstone says None."""
+    """Yield each record with its parsed value; None for a tombstone."""
     for record in records:
         try:
-            said = None if record.value is None else kind.read(record.headers, record.value)
+            value = None if record.value is None else kind.read(record.headers, record.value)
         except BadRecord as error:
-            leave_out(record, error)
+            report_bad_record(record, error)
         else:
-            yield record, said
+            yield record, value
 
 
-def leave_out(record: ConsumerRecord, error: BadRecord) -> None:
+def report_bad_record(record: ConsumerRecord, error: BadRecord) -> None:
     """Count and log a record that can't be read."""
     metrics.BAD_RECORDS.labels(topic=of_any_generation(record.topic)).inc()
     facts = {"topic": record.topic, "partition": record.partition, "offset": record.offset}

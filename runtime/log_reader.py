@@ -1,8 +1,8 @@
 """Reads a whole topic, every partition, without a consumer group: no rebalance on the live path.
 
-Records are handed over in batches, in offset order within a partition, to a plain function that must not
-fail. A reader that makes no progress while the log grows is rebuilt and counted: the client library has open
-bugs of that kind. A log that ends before our position is another log, and that is fatal.
+Records are passed on in batches, in offset order within a partition, to a function that must not raise. A
+reader that makes no progress while the log grows is rebuilt and counted: the client library has open bugs of
+that kind. A log that ends before our position is another log, and that is fatal.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ OnRecords = Callable[[int, Sequence[ConsumerRecord]], None]
 
 POLL_MS: Final = 250
 REQUEST_TIMEOUT_MS: Final = 5_000
-"""A broker holds a fetch back for `POLL_MS`: one that is silent for so long is frozen, or cut off from us.
-Its partitions have another leader soon, which is asked once the fetch is given up."""
+"""A broker delays a fetch by `POLL_MS` at most: one that is silent for this long is frozen, or cut off from
+us. Its partitions soon have another leader, which is asked once the fetch has timed out."""
 FETCH_MAX_BYTES: Final = 4_194_304
-"""Also a slow link must bring a whole answer within that timeout: otherwise it is asked for again."""
+"""The largest answer, small enough for a slow link within that timeout: otherwise it is fetched again."""
 POLL_HANGS_AFTER_S: Final = 60.0
 FETCHES_PER_S: Final = 200.0
-"""A fetch costs about as much whatever the number of its records. So there are at most so many a second, and
-records that come faster share them. A full one counts twice (`request_cost`)."""
+"""At most so many fetches a second: one costs about as much whatever the number of its records, and faster
+records share it. A full one counts twice (`request_cost`)."""
 FETCHES_AT_ONCE: Final = 20.0
-"""So many may follow each other at once: where little is said nobody waits."""
+"""So many may follow each other without a pause: under little load no record waits."""
 PROGRESS_CHECK_S: Final = 10.0
 MAX_POLL_RECORDS: Final = 5_000
 
@@ -68,25 +68,25 @@ class LogReader:
         self.topic = topic
         count = topics.ALL[topic].partitions(settings.kafka_partitions)
         self._partitions = [TopicPartition(settings.topic(topic), n) for n in range(count)]
-        self._goal: dict[TopicPartition, int] = {}
+        self._ends_at_start: dict[TopicPartition, int] = {}
         self._fetches = Budget(FETCHES_PER_S, FETCHES_AT_ONCE)
         self.starts: dict[int, int] = {}
-        """Where reading began, by partition: nothing before is known here."""
+        """Where reading began, by partition: earlier records are not known here."""
         self.resumable_from: dict[int, int] = {}
-        """By partition: before each record from here on, half a tail was read too, or all that there is."""
+        """By partition: before each record from here on, half a tail was read, too, or the whole log."""
         self.positions: dict[int, int] = {}
         """The next offset to read, by partition."""
         self.ends: dict[int, int] = {}
-        """Where the log ends, by partition, by the last answers; empty while the brokers are asked again."""
-        self._whole_at: float | None = None
-        """When all partitions last said where they end. Not the loop's time: metrics are read without one."""
+        """Where the log ends, by partition, by the last answers; empty while the brokers are being asked."""
+        self._all_answered_at: float | None = None
+        """When all partitions last answered where they end. Not loop time: metrics are read without one."""
         self._deaf_since: float | None = None
-        """Since when some partitions have not said so while others did."""
+        """Since when some partitions have not answered while others did."""
         self.caught_up = asyncio.Event()
-        """Set once everything that stood in the log at the start has been handed over."""
+        """Set once all records that were in the log at the start have been passed on."""
 
     async def start(self, service: Service) -> None:
-        """Do what `follow` does; return when what stood in the topic has been handed over."""
+        """Follow the topic (see `follow`), and return when this reader has caught up."""
         self.follow(service)
         await self.caught_up.wait()
 
@@ -98,7 +98,7 @@ class LogReader:
         service.health.ready(self.topic, self.ready_fault)
 
     async def run(self) -> None:
-        """Read for ever. Raises `Fatal` where the log is not the one that was read before."""
+        """Read for ever. Raises `Fatal` if the log is not the one that was read before."""
         while True:
             try:
                 await self._read_with_a_new_consumer()
@@ -119,7 +119,7 @@ class LogReader:
         try:
             await consumer.start()
             await self._seek(consumer)
-            watching = asyncio.create_task(self._watch(consumer))
+            watching = asyncio.create_task(self._monitor(consumer))
             try:
                 await self._read(consumer, watching)
             finally:
@@ -129,12 +129,12 @@ class LogReader:
             await stop_soon(consumer)
 
     def ready_fault(self) -> str | None:
-        """Say whether the reader has yet to catch up, for a readiness check."""
+        """Return a fault while the reader has not caught up, for a readiness check."""
         return None if self.caught_up.is_set() else f"reading {self.topic}"
 
     def silent_s(self) -> float:
-        """Return for how long not all of the topic has answered. All of it is asked every ten seconds."""
-        return _since(self._whole_at)
+        """Return for how long not all partitions have answered. They are asked every ten seconds."""
+        return _since(self._all_answered_at)
 
     def deaf_s(self) -> float:
         """Return for how long some partitions have not answered while others did: Kafka is not away."""
@@ -150,7 +150,7 @@ class LogReader:
         )
 
     async def _seek(self, consumer: AIOKafkaConsumer) -> None:
-        """Go on where we were. The log is asked only where we never were: a partition may have no leader."""
+        """Continue at our positions. Only partitions without one are asked: others may have no leader."""
         consumer.assign(self._partitions)
         unknown = [tp for tp in self._partitions if tp.partition not in self.positions]
         first = await consumer.beginning_offsets(unknown)
@@ -159,7 +159,7 @@ class LogReader:
             position, resumable_from = beginning(first[tp], end[tp], self._tail)
             self.starts[tp.partition] = self.positions[tp.partition] = position
             self.resumable_from[tp.partition] = resumable_from
-            self._goal[tp] = end[tp]
+            self._ends_at_start[tp] = end[tp]
         for tp in self._partitions:
             consumer.seek(tp, self.positions[tp.partition])
 
@@ -173,50 +173,50 @@ class LogReader:
                 self.positions[tp.partition] = records[-1].offset + 1
             cost = request_cost(sum(map(len, batches.values())))
             if batches and (debt := self._fetches.spend(loop.time(), cost)) < 0:
-                await self._rest(consumer, -debt / FETCHES_PER_S)
+                await self._pause_fetching(consumer, -debt / FETCHES_PER_S)
             if not self.caught_up.is_set():
-                await self._see_whether_caught_up(consumer)
+                await self._check_caught_up(consumer)
             if watching.done():
                 watching.result()
 
-    async def _rest(self, consumer: AIOKafkaConsumer, seconds: float) -> None:
-        """Fetch nothing for a while. By itself the library fetches at once: the answer would lie here until
-        then, and records that are written meanwhile would have to wait for the next one."""
+    async def _pause_fetching(self, consumer: AIOKafkaConsumer, seconds: float) -> None:
+        """Pause all partitions for a while. Otherwise the library fetches at once: the answer would wait
+        here, and records that are written meanwhile would have to wait for the next fetch."""
         consumer.pause(*self._partitions)
         await asyncio.sleep(seconds)
         consumer.resume(*self._partitions)
 
-    async def _see_whether_caught_up(self, consumer: AIOKafkaConsumer) -> None:
-        """Transaction markers take offsets too: the consumer's own position counts them, ours does not."""
-        behind = [tp for tp in self._goal if await consumer.position(tp) < self._goal[tp]]
+    async def _check_caught_up(self, consumer: AIOKafkaConsumer) -> None:
+        """Set `caught_up` by the consumer's own positions: they count transaction markers, ours do not."""
+        behind = [tp for tp in self._ends_at_start if await consumer.position(tp) < self._ends_at_start[tp]]
         if not behind:
             self.caught_up.set()
             log.info("caught up", extra=logs.facts(topic=self.topic))
 
     def _went_backwards(self, end: int, position: int) -> bool:
-        """Say whether the log ends before what was read of it, as only another log can.
+        """Return whether the log ends before our position, as only another log can.
 
         The in-memory broker counts its last batch as one record: there, such an end proves nothing.
         """
         return self._settings.kafka_durable and end < position
 
-    async def _watch(self, consumer: AIOKafkaConsumer) -> None:
-        """Look whether we move, beside the reading: a partition without a leader answers late."""
-        checked: dict[int, int] = {}
-        lacking = metrics.UNDER_REPLICATED.labels(topic=self.topic)
+    async def _monitor(self, consumer: AIOKafkaConsumer) -> None:
+        """Check the progress, in a task beside the reading: a partition without a leader answers late."""
+        last_positions: dict[int, int] = {}
+        gauge = metrics.UNDER_REPLICATED.labels(topic=self.topic)
         while True:
-            lacking.set(under_replicated(consumer, self._settings.topic(self.topic)))
-            await self._check_progress(consumer, checked)
-            checked = dict(self.positions)
+            gauge.set(under_replicated(consumer, self._settings.topic(self.topic)))
+            await self._check_progress(consumer, last_positions)
+            last_positions = dict(self.positions)
             await asyncio.sleep(PROGRESS_CHECK_S)
 
     async def _check_progress(self, consumer: AIOKafkaConsumer, before: dict[int, int]) -> None:
-        ended, self.ends, asked_at = self.ends, {}, dict(self.positions)
+        previous_ends, self.ends, positions_before = self.ends, {}, dict(self.positions)
         ends = await ends_of(consumer, self._partitions)
         self.ends = {tp.partition: end for tp, end in ends.items()}
         now = time.monotonic()
         if len(ends) == len(self._partitions):
-            self._whole_at, self._deaf_since = now, None
+            self._all_answered_at, self._deaf_since = now, None
         elif self._deaf_since is None:
             self._deaf_since = now
         stand, reads_what_is_old = list[str](), False

@@ -43,7 +43,7 @@ def install(service: str, settings: ServiceSettings) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     library = logging.getLogger("aiokafka")
     library.propagate = False
-    library.handlers = [_Few()]
+    library.handlers = [_RateLimited()]
     if settings.log_stdout != "none":
         stdout = logging.StreamHandler(sys.stdout)
         stdout.setFormatter(JsonLine(service) if settings.log_stdout == "json" else TextLine())
@@ -63,7 +63,7 @@ def _add_files(root: logging.Logger, folder: Path) -> None:
     requests.addHandler(_file(folder / "requests.log", logging.INFO, logging.Formatter("%(message)s")))
 
 
-class _Few(logging.Handler):
+class _RateLimited(logging.Handler):
     """Hands a library's lines on to all logs, as many as it may have; one says how many were left out."""
 
     def __init__(self) -> None:

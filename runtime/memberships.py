@@ -9,7 +9,7 @@ from sys import intern
 
 from aiokafka import ConsumerRecord
 
-from runtime.log_folds import leave_out
+from runtime.log_folds import report_bad_record
 from schemas.log_records import BadRecord, MemberJoined
 
 _NOBODY: frozenset[str] = frozenset()
@@ -67,7 +67,7 @@ class Memberships:
                 if record.value is not None:
                     _check(MemberJoined.read(record.headers, record.value), group, up)
             except BadRecord as error:
-                leave_out(record, error)
+                report_bad_record(record, error)
             else:
                 self.set_member(group, up, record.value is not None, record.timestamp)
 

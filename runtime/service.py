@@ -1,8 +1,8 @@
-"""The life of a service: start, supervised background work, signals, and a stop within its deadline.
+"""Runs a service: start, supervised background tasks, signals, and a stop within its deadline.
 
-A service's ``app.py`` gives a function that puts its parts together on a `Service`. Parts are closed in the
-reverse order. A background task that dies is logged, counted, shown in the service's health and started
-again, and is a fault until it runs again. One that keeps dying ends the process, and so does a `Fatal`.
+A service's ``app.py`` has a function that starts its parts on a `Service`. Parts are closed in the reverse
+order. A background task that dies is logged, counted, shown in the service's health and started again; it is
+a fault until it runs again. One that keeps dying ends the process, and so does a `Fatal`.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 MAX_FAILURES_IN_A_ROW = 8
 RESTART_AFTER_S = 0.1
-"""Twice as long after each failure in a row."""
+"""Doubled with each failure in a row."""
 MAX_RESTART_AFTER_S = 5.0
 WELL_AFTER_S = 30.0
 LOOP_LAG_INTERVAL_S = 0.25
@@ -37,13 +37,13 @@ LEAVE_PART_AFTER_S = 0.1
 """Once the deadline of a stop has passed, each part that has yet to be closed gets no more than this."""
 FINISH_WITHIN_S = 4.0
 IDLE_CONNECTION_S = 130.0
-"""A connection without a whole request head for so long is closed: also one that sends it byte by byte.
+"""A connection without a whole request head for this long is closed, also if it sends it byte by byte.
 
 A proxy must close an idle connection first, as nginx does after 60 s and Caddy after 120: a POST that it
 sends while we close is lost, and its client is answered 502."""
 GC_THRESHOLDS = (50_000, 20, 100)
-"""With the interpreter's own, services that keep much spend a third of their time looking for garbage, and
-stand still for 80 ms and more when everything is looked through."""
+"""With the interpreter's own thresholds, services with many objects spend a third of their time on garbage
+collection, and stop for 80 ms and more in each full one."""
 
 
 Start = Callable[["Service"], Coroutine[Any, Any, object]]
@@ -51,16 +51,16 @@ Start = Callable[["Service"], Coroutine[Any, Any, object]]
 
 
 class Fatal(RuntimeError):
-    """A state that no restart of a part can mend: the process must end and say why."""
+    """A fault that no restart of a part can mend: the process must end and say why."""
 
 
 class Service:
-    """What a service's parts are put together on."""
+    """A running service: its settings, health, tasks, ports and resources."""
 
     def __init__(self, name: str, settings: ServiceSettings) -> None:
         self.name = name
         self.settings = settings
-        self.health = Health(name, lambda: self._deaths(down=True), lambda: self._deaths(down=False))
+        self.health = Health(name, lambda: self._faults_of(down=True), lambda: self._faults_of(down=False))
         self.ops = web.Application()
         self.health.add_routes(self.ops)
         self.resources = AsyncExitStack()
@@ -69,8 +69,8 @@ class Service:
         self.failure: BaseException | None = None
         self.started = False
         """Whether all parts have started: before that no work must be sent here."""
-        self._died: dict[str, str] = {}
-        """What parts died of lately, by part: those that do not run now, and those that run again."""
+        self._faults: dict[str, str] = {}
+        """Recent faults by task, of those that are down now (``_down``) and those that run again."""
         self._down: set[str] = set()
         self.health.ready("start", lambda: None if self.started else "not all parts have started yet")
         self.health.ready("waiting for", lambda: None if self.started else waits())
@@ -91,7 +91,7 @@ class Service:
         self.stopping.set()
 
     async def stop_serving(self) -> None:
-        """Take no more requests on any port but the ops one, answer those under way, and close the ports."""
+        """Close all ports but the ops one, after answering the requests under way."""
         await asyncio.gather(*(runner.cleanup() for runner in self._runners))
 
     async def serve(
@@ -102,9 +102,9 @@ class Service:
         *,
         finish_within_s: float = FINISH_WITHIN_S,
     ) -> int:
-        """Serve ``app`` until the service stops. Returns the port, which matters where 0 was asked for.
+        """Serve ``app`` until the service stops. Return the port, which is a free one if ``port`` is 0.
 
-        The ops port alone logs no requests, and answers to the end: probes and scrapes come all the time.
+        Only the ops port logs no requests, and answers until the end: probes and scrapes come all the time.
         At a stop requests under way must be read in half of ``finish_within_s``, and answered in all of it.
         """
         is_ops = app is self.ops
@@ -128,9 +128,11 @@ class Service:
         await site.start()
         return int(runner.addresses[0][1])
 
-    def _deaths(self, *, down: bool) -> str | None:
-        """Only a part that does not run is a fault: for one that runs again nobody may kill the process."""
-        return "; ".join(said for name, said in self._died.items() if (name in self._down) is down) or None
+    def _faults_of(self, *, down: bool) -> str | None:
+        """Return the recent faults of tasks that are down, or of those that run again."""
+        return (
+            "; ".join(fault for name, fault in self._faults.items() if (name in self._down) is down) or None
+        )
 
     async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
@@ -138,7 +140,7 @@ class Service:
         while True:
             started = loop.time()
             try:
-                await self._attempt(name, run)
+                await self._run_once(name, run)
             except Fatal as error:
                 log.critical("the service cannot go on", extra=logs.facts(task=name, reason=str(error)))
                 return self.fail(error)
@@ -147,17 +149,17 @@ class Service:
                     raise
                 failures = 1 if loop.time() - started > WELL_AFTER_S else failures + 1
                 metrics.TASK_RESTARTS.labels(task=name).inc()
-                self._died[name] = f"{name}: {type(error).__name__}"
+                self._faults[name] = f"{name}: {type(error).__name__}"
                 self._down.add(name)
                 log.exception("a background task died", extra=logs.facts(task=name, failures=failures))
                 if failures >= MAX_FAILURES_IN_A_ROW:
                     return self.fail(error)
                 await asyncio.sleep(min(RESTART_AFTER_S * 2**failures, MAX_RESTART_AFTER_S))
 
-    async def _attempt(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run in a task of its own: a cancellation that it leaves counted ends with that task."""
+    async def _run_once(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run once, in a task of its own: a cancellation that it leaves counted ends with that task."""
         self._down.discard(name)
-        recovered = asyncio.get_running_loop().call_later(WELL_AFTER_S, self._died.pop, name, None)
+        recovered = asyncio.get_running_loop().call_later(WELL_AFTER_S, self._faults.pop, name, None)
         try:
             await asyncio.ensure_future(run())
         finally:
@@ -166,11 +168,11 @@ class Service:
 
 
 def is_being_cancelled() -> bool:
-    """Say whether somebody cancels the current task.
+    """Return whether the current task is being cancelled.
 
-    Where nobody does, a `CancelledError` has leaked out of a library's own tasks (aiokafka does so when a
-    broker goes away while a consumer is starting) and is a failure like any other. Before Python 3.13 a
-    `TaskGroup` that failed leaves its own cancellation counted: run it in a task that ends with it.
+    If it is not, a `CancelledError` has leaked out of a library's own tasks (aiokafka does so when a broker
+    goes away while a consumer is starting) and is a failure like any other. Before Python 3.13 a `TaskGroup`
+    that failed leaves its own cancellation counted: run it in a task that ends with it.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
@@ -185,7 +187,7 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
 def run(name: str, kind: type[S], start: Callable[[Service, S], Coroutine[Any, Any, object]]) -> None:
     """Run a service until SIGTERM or SIGINT, then exit: 0 after a clean stop, 1 after a failure.
 
-    Where no logs can be written it says so and exits with 2, as for any setting that is wrong.
+    Exit with 2 if no logs can be written, as for any setting that is wrong.
     """
     settings = load(kind, name)
     open_files.allow_all()
@@ -194,10 +196,10 @@ def run(name: str, kind: type[S], start: Callable[[Service, S], Coroutine[Any, A
     except OSError as error:
         sys.stderr.write(f"{name}: LOG_DIR: {error}\n")
         sys.exit(2)
-    sys.exit(uvloop.run(_live(name, settings, lambda service: start(service, settings))))
+    sys.exit(uvloop.run(_run_until_stopped(name, settings, lambda service: start(service, settings))))
 
 
-async def _live(name: str, settings: ServiceSettings, start: Start) -> int:
+async def _run_until_stopped(name: str, settings: ServiceSettings, start: Start) -> int:
     service = Service(name, settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

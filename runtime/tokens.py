@@ -66,7 +66,7 @@ class TokenVerifier:
         Whoever serves them at a URL is waited for. Raises `Fatal` where they cannot be had from a file.
         """
         if self._settings.token_jwks is not None:
-            await self._first_keys(self._settings.token_jwks)
+            await self._wait_for_keys(self._settings.token_jwks)
             metrics.TOKEN_KEYS_AGE_SECONDS.set_function(lambda: self._clock() - self._keys_read_at)
             service.supervise("refresh token keys", self._refresh)
 
@@ -127,15 +127,15 @@ class TokenVerifier:
             raise jwt.InvalidKeyError("no such key")
         return algorithm, key
 
-    async def _first_keys(self, source: str) -> None:
-        with waiting_for("TOKEN_JWKS") as tell:
+    async def _wait_for_keys(self, source: str) -> None:
+        with waiting_for("TOKEN_JWKS") as set_reason:
             while True:
                 try:
                     await self._read_keys(source)
                 except _UNREADABLE as error:
                     if not _is_url(source):
                         raise Fatal(f"the keys at TOKEN_JWKS cannot be read: {error!r}") from error
-                    tell(type(error).__name__)
+                    set_reason(type(error).__name__)
                     log.warning("token keys cannot be read yet", extra=logs.facts(error=repr(error)))
                 else:
                     return

@@ -224,7 +224,7 @@ async def test_the_silence_that_is_shown_is_that_of_who_follows_a_topic_whoever_
     once.consumer.answers.clear()
     tasks = [asyncio.create_task(run) for run in (follower.start(service), once.run())]
     await asyncio.sleep(0)
-    follower._whole_at = time.monotonic() - 1000
+    follower._all_answered_at = time.monotonic() - 1000
     shown = REGISTRY.get_sample_value("chat_reader_silent_seconds", {"topic": topics.MESSAGES})
     assert shown == pytest.approx(1000, abs=100)
     for task in tasks:
@@ -274,7 +274,7 @@ async def test_it_has_caught_up_once_it_has_read_what_stood_in_the_log_at_its_st
         (100, 50, None),
     ]:
         reader.consumer.positions = {IDLE: idle, BUSY: busy}
-        await reader._see_whether_caught_up(reader.consumer)
+        await reader._check_caught_up(reader.consumer)
         assert reader.ready_fault() == fault
 
 
@@ -317,7 +317,7 @@ async def test_a_reader_shows_which_partitions_lack_a_replica() -> None:
     reader.consumer._client.cluster.update_metadata(told)
     lacking = metrics.UNDER_REPLICATED.labels(topic=topics.MESSAGES)
     lacking.set(0)
-    watching = asyncio.create_task(reader._watch(reader.consumer))
+    watching = asyncio.create_task(reader._monitor(reader.consumer))
     await asyncio.sleep(0)
     watching.cancel()
     assert lacking._value.get() == 1
