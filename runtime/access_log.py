@@ -1,8 +1,8 @@
 """``requests.log``: one line a request, in Apache's combined format.
 
-aiohttp's own logger formats a line by a list of functions, and a handler looks at its file and flushes it for
-each line: that is twice what answering a small request costs. Here a line is one f-string, and lines are
-written together once a second.
+Lines are made by one f-string and written together, once a second. aiohttp's own logger formats a line by a
+list of functions, and a handler checks and flushes its file for each line: that costs twice as much as
+answering a small request.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from aiohttp.http import HttpVersion
 
 WRITE_EVERY_S: Final = 1.0
 MAX_LINES: Final = 10_000
-"""So many lines are written before their time."""
+"""With so many lines they are written at once."""
 MAX_FIELD_CHARS: Final = 512
-"""Of each field that a client has sent: escaped, it may take several times as much, and its time."""
+"""Of each field that a client has sent: escaped, it may take several times as many, and CPU time."""
 
 
 class AccessLog:
@@ -31,11 +31,11 @@ class AccessLog:
         self._second_text = ""
 
     def logger_class(self) -> type[AbstractAccessLogger]:
-        """Return the class that aiohttp makes one of for each connection: all write here."""
+        """Return the logger class that aiohttp instantiates for each connection: all instances write here."""
         return type("Line", (AbstractAccessLogger,), {"__slots__": (), "log": staticmethod(self.add)})
 
     def add(self, request: web.BaseRequest, response: web.StreamResponse, took_s: float) -> None:
-        """Take the line of one request."""
+        """Add the line of one request."""
         headers = request.headers
         version: HttpVersion = request.version
         self._lines.append(
@@ -50,7 +50,7 @@ class AccessLog:
             self.write()
 
     def write(self) -> None:
-        """Write what has come. Where lines go to the root's handlers (stdout), each is a record."""
+        """Write the collected lines. If they go to the root's handlers (stdout), each is a record."""
         lines, self._lines = self._lines, []
         if not lines:
             return
@@ -58,7 +58,7 @@ class AccessLog:
             self._logger.info("%s", text)
 
     def _at(self, seconds: float) -> str:
-        """Return Apache's time of a moment; its text is made once a second."""
+        """Return a moment in Apache's format; the text is made once a second."""
         second = int(seconds)
         if second != self._second:
             self._second = second
@@ -67,7 +67,7 @@ class AccessLog:
 
 
 def _field(text: str | None) -> str:
-    """Escape what a client has sent, as Apache does: it can end neither its field nor its line."""
+    """Escape a client's text as Apache does, so that it can end neither its field nor its line."""
     if text is None:
         return "-"
     text = text[:MAX_FIELD_CHARS]

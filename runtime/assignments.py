@@ -1,7 +1,7 @@
-"""The newest table of the dispatcher, folded from ``dispatch.assignments``.
+"""The dispatcher's newest table, folded from ``dispatch.assignments``.
 
-Gateways and edges each keep their own copy: nobody asks the dispatcher. A table that is not newer than the
-one at hand, by epoch and version, changes nothing: a dispatcher that was fenced can't put the clock back.
+Gateways and edges each keep their own copy, and need not ask the dispatcher. A table that is not newer than
+the present one, by epoch and version, is ignored: a fenced dispatcher can't bring an older table back.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ OnTable = Callable[[TableAssigned], None]
 
 
 class Assignments:
-    """The newest table, and who wants to know of it."""
+    """The newest table, and the listeners for its changes."""
 
     def __init__(self) -> None:
         self.table: TableAssigned | None = None

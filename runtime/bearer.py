@@ -1,4 +1,4 @@
-"""What an Authorization header bears, and whether that is the one token of a service or of operators."""
+"""Reads the token in an Authorization header, and checks the one token of a service or of operators."""
 
 from hmac import compare_digest
 
@@ -6,7 +6,7 @@ from schemas.refusals import INVALID_TOKEN, MISSING_TOKEN, Refused
 
 
 def bearer(authorization: str | None) -> str:
-    """Return the token of ``Authorization: Bearer <token>``; nothing where there is none."""
+    """Return the token of ``Authorization: Bearer <token>``; an empty text if there is none."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 

@@ -1,4 +1,4 @@
-"""Bodies pass whole, and in time: a request's is read, an answer's is taken by its client."""
+"""Bounds the time in which a request's body is read, and an answer's body is taken by its client."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,8 +20,8 @@ async def read_in_time(request: web.Request, within_s: float) -> bytes:
         metrics.LIMIT_HITS.labels(limit="slow bodies").inc()
         raise Refused(SLOW_REQUEST) from error
     except (ConnectionError, web.RequestPayloadError) as error:
-        # The body's reader keeps it, and its traceback what was read of the body: in a circle both would
-        # stay until the collector comes by, which is rarely.
+        # The body's reader keeps the error, whose traceback keeps the body: this cycle would stay until the
+        # garbage collector runs, which is rarely.
         error.__traceback__ = None
         raise type(error)(*error.args) from None
 
@@ -35,7 +35,7 @@ async def taken_in_time(request: web.BaseRequest, within_s: float, late: Counter
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the client is gone")
-    # Writing waits until all of it has left, and not only until little is left.
+    # Then writing waits until all of it has left, not only until little is left.
     transport.set_write_buffer_limits(0)
     try:
         async with asyncio.timeout(within_s):

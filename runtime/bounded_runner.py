@@ -1,10 +1,10 @@
-"""A web server that holds only so many connections at once: one more is closed, and nothing read from it.
+"""A web server with a bounded number of connections: one more is closed, and nothing is read from it.
 
 TCP_NOTSENT_LOWAT limits each socket's unsent kernel buffer. Without it the kernel may hold megabytes for a
 once-fast client, which our byte limits do not count.
 
-The library bounds how long a request's head may be, and take; what reaches these bounds is counted here. A
-head that cannot be read is answered by a row of the table of refusals, which repeats nothing of it.
+The library bounds the size and the time of a request's head; requests that reach these bounds are counted
+here. A head that cannot be parsed is answered by a row of the table of refusals, which repeats nothing of it.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ KERNEL_AHEAD_BYTES: Final = 32_768
 where they are counted, and where clients share what they get."""
 
 UNREAD_WITHIN_S: Final = 50.0
-"""A machine that acknowledges nothing for so long is gone, or does not read: the kernel ends the connection.
+"""The kernel ends a connection whose peer has acknowledged nothing for so long: it is gone, or does not read.
 Otherwise the rest of an answer could stay for ever, and a small one is counted nowhere. An edge's pings
-notice it sooner; a close for being idle comes later, and would wait for that rest."""
+notice it sooner; closing idle connections comes later, and would wait for that rest."""
 
 MAX_FIELD_BYTES: Final = MAX_TOKEN_CHARS + 256
-"""A header with its name: the longest token that is looked at fits, with `Bearer`."""
+"""The size of a header with its name: the longest token that is accepted fits, with `Bearer`."""
 
 UNREAD_HEADERS: Final = web.AppKey("UNREAD_HEADERS", dict[str, str])
 """Headers that an application adds to the answer (400, 413) to a head that could not be parsed."""
@@ -48,7 +48,7 @@ _STALLED: Final = metrics.LIMIT_HITS.labels(limit="stalled connections")
 
 
 class BoundedRunner(web.AppRunner):
-    """aiohttp's runner, whose sites ask it for what serves each connection."""
+    """aiohttp's runner, with a bound for connections."""
 
     def __init__(self, app: web.Application, *, most: int, **options: Any) -> None:
         super().__init__(app, max_field_size=MAX_FIELD_BYTES, **options)
@@ -56,7 +56,7 @@ class BoundedRunner(web.AppRunner):
 
     @property
     def server(self) -> Any:
-        """Return what makes a protocol for each connection."""
+        """Return the factory that makes a protocol for each connection."""
         return None if self._server is None else self._serve
 
     def _serve(self) -> asyncio.Protocol:
@@ -81,7 +81,7 @@ class _Connection(RequestHandler):
         self._app = app
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a connection."""
+        """Accept a connection, and set its socket options."""
         super().connection_made(transport)
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_AHEAD_BYTES)
@@ -90,7 +90,7 @@ class _Connection(RequestHandler):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_within_ms)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Let go of a connection, and of what was being read for it."""
+        """Release a connection, and cancel its handler if that only reads."""
         if isinstance(exc, TimeoutError):
             _STALLED.inc()
         for head, _ in self._messages:
@@ -108,7 +108,7 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what no handler has answered. The library's own text repeats what it could not read."""
+        """Answer a request that no handler has answered. The library's text repeats what it could not parse."""
         if status != HTTPStatus.BAD_REQUEST or not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         _let_go(exc)
@@ -129,9 +129,9 @@ class _Connection(RequestHandler):
 
 
 def _let_go(error: BaseException) -> None:
-    """Free what could not be read: the traceback holds the bytes, and its frames hold the error.
+    """Free bytes that could not be parsed: the traceback holds them, and its frames hold the error.
 
-    Such a cycle would wait for the garbage collector, which comes by rarely.
+    Such a cycle would wait for the garbage collector, which runs rarely.
     """
     error.__traceback__ = None
 

@@ -1,7 +1,7 @@
-"""Budgets: so many a second, and so many at once. Pure: the clock's readings are arguments.
+"""Budgets: rate limits with a burst (token buckets). Pure: times are arguments.
 
 What is left may go below 0: a debt, at most twice the burst. Nothing is admitted until it is paid back at the
-budget's rate. So who goes on after a refusal has to wait longer, and the debt shows who does.
+budget's rate. So a spender that ignores refusals has to wait longer, and its debt shows that it does.
 """
 
 import math
@@ -12,14 +12,14 @@ SHARED_COST: Final = 0.15
 """What each message of a request to the log adds after the first."""
 MOST_REQUEST_COST: Final = 2.0
 FEWEST_REFUSALS: Final = 10
-"""However large the amounts, so many are refused before the debt says that refusals are not heeded."""
+"""However large the amounts, so many are refused before the debt says that refusals are ignored."""
 
 
 def request_cost(messages: int) -> float:
-    """Return what a request to the log with so many messages counts: 1 to `MOST_REQUEST_COST`.
+    """Return the charge for a request to the log with so many messages: 1 to `MOST_REQUEST_COST`.
 
-    What it costs edge and broker hardly depends on how many there are. While few share a request nobody
-    should wait; when many do, waiting a little longer lets even more of them share the next one.
+    Its cost for edge and broker hardly depends on their number. While few messages share a request none
+    should wait; when many do, a little longer wait lets even more of them share the next one.
     """
     return min(1.0 + SHARED_COST * max(0, messages - 1), MOST_REQUEST_COST)
 
@@ -42,9 +42,9 @@ class Budget:
         return self._left
 
     def pay(self, now: float, amount: float = 1.0) -> bool:
-        """Spend an amount if there is so much, and owe it otherwise. Returns whether there was.
+        """Spend an amount if there is so much, and owe it otherwise. Return whether there was.
 
-        It counts at most the burst: a full budget allows anything once.
+        It counts at most the burst: a full budget allows any amount once.
         """
         amount = min(amount, self._burst)
         left = self.left(now)
@@ -55,16 +55,16 @@ class Budget:
         return True
 
     def take(self, now: float) -> bool:
-        """Spend 1 if there is so much, and owe nothing otherwise. Returns whether there was."""
+        """Spend 1 if there is so much, and owe nothing otherwise. Return whether there was."""
         if self.left(now) < 1:
             return False
         self.spend(now)
         return True
 
     def owe(self, now: float, amount: float) -> None:
-        """Count what is refused: at most a tenth of the burst.
+        """Charge a refused amount: at most a tenth of the burst.
 
-        Who sends what is too much is told so ten times before the debt is the burst.
+        So a spender is refused ten times before its debt is the burst.
         """
         self.spend(now, max(1.0, min(amount, self._burst / FEWEST_REFUSALS)))
 
@@ -76,12 +76,12 @@ class Budget:
         return min(self._burst, left)
 
     def is_full(self, now: float) -> bool:
-        """Say whether this spender may be forgotten: a new budget would be the same."""
+        """Return whether this budget is as a new one, so that it may be forgotten."""
         return self.left(now) >= self._burst
 
 
 class Budgets:
-    """One budget a spender. Who has not spent for a while is forgotten."""
+    """One budget a spender. Budgets that are full again are forgotten."""
 
     def __init__(self, per_s: float, burst: float) -> None:
         self._per_s = per_s
@@ -104,11 +104,11 @@ class Budgets:
         return budget.pay(now, amount)
 
     def owe(self, spender: str, now: float, amount: float) -> None:
-        """Count what is refused whatever is left, as `Budget.owe` does."""
+        """Charge a refused amount, as `Budget.owe` does."""
         self._of(spender, now).owe(now, amount)
 
     def ignores_refusals(self, spender: str, now: float) -> bool:
-        """Say whether a spender owes as much as the burst: ten refusals at least were not heeded."""
+        """Return whether a spender owes as much as the burst: it has ignored at least ten refusals."""
         return self.left(spender, now) <= -self._burst
 
     def wait_s(self, spender: str, now: float, amount: float = 1.0) -> int:
@@ -124,6 +124,6 @@ class Budgets:
         return budget
 
     def _sweep(self, now: float) -> None:
-        """Forget the idle. It is done again when as many more have come: a constant cost a spender."""
+        """Forget full budgets. Done again once their number has doubled: a constant cost a spender."""
         self._budgets = {who: budget for who, budget in self._budgets.items() if not budget.is_full(now)}
         self._sweep_at = max(SWEEP_FROM, 2 * len(self._budgets))

@@ -1,7 +1,7 @@
-"""Kafka: clients with the guarantees that we promise, which partition a key has, and waiting for brokers.
+"""Makes Kafka clients with our guarantees, computes a key's partition, and waits for brokers.
 
-The client library's own defaults are neither ``acks=all`` nor idempotent nor ``read_committed``: clients are
-made here.
+All clients are made here: the library's own defaults are neither ``acks=all`` nor idempotent nor
+``read_committed``.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 1.0
 STOP_HANGS_AFTER_S: Final = 3.0
-"""A stopping client of Kafka holds nobody up for longer: it is less than a service's ``SHUTDOWN_DEADLINE_S``
-leaves it, also an edge's after its drain."""
+"""How long a service waits for a client of Kafka that stops: less than its ``SHUTDOWN_DEADLINE_S`` leaves,
+also an edge's after its drain."""
 MAX_BATCH_BYTES: Final = 262_144
 """With the library's own 16 KB many waiting writers cost quadratic time: each batch that leaves wakes all."""
 METADATA_PER_S: Final = 50.0
@@ -46,7 +46,7 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 def access(settings: KafkaSettings) -> dict[str, Any]:
-    """Return how any client of Kafka is told where the brokers are, and how it is let in there."""
+    """Return the options of every Kafka client: the brokers' addresses, TLS and credentials."""
     return {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
         "security_protocol": settings.kafka_security_protocol,
@@ -58,7 +58,7 @@ def access(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def new_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
-    """Return a client, not started, that makes and describes topics."""
+    """Return a client, not started, that creates and describes topics."""
     return AIOKafkaAdminClient(**access(settings), request_timeout_ms=settings.kafka_request_timeout_ms)
 
 
@@ -94,7 +94,7 @@ def _pace_metadata(client: Any) -> None:
 def new_consumer(
     settings: KafkaSettings, *names: str, auto_offset_reset: str = "none", **own: Any
 ) -> AIOKafkaConsumer:
-    """Return a consumer, not started: it reads what is committed, and commits nothing by itself."""
+    """Return a consumer, not started: it reads committed records, and commits no offsets by itself."""
     return AIOKafkaConsumer(
         *names,
         **access(settings),
@@ -110,7 +110,7 @@ def new_consumer(
 async def started_producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
     """Start a producer, however long the broker takes to answer, and stop it at the end.
 
-    What it had taken is settled then; whoever is cancelled waits for that no longer than a service can.
+    Its records are settled then; if the task is cancelled, that wait is bounded (`stop_soon`).
     """
     producer = await until_reached(lambda: new_producer(settings), "producer")
     try:
@@ -133,13 +133,13 @@ async def started_consumer(
 
 
 _stopping: Final[set["asyncio.Task[None]"]] = set()
-"""Clients that are left to stop by themselves: each ends once Kafka answers, or its requests time out."""
+"""Clients that are stopping by themselves: each ends once Kafka answers, or its requests time out."""
 
 
 async def stop_soon(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
-    """Stop a client of Kafka, or go on after `STOP_HANGS_AFTER_S`: while Kafka is away it may wait for long.
+    """Stop a client of Kafka, but wait `STOP_HANGS_AFTER_S` at most: while Kafka is away that may take long.
 
-    It is never cut short: its tasks and connections would stay for good.
+    The stop is never cancelled: the client's tasks and connections would stay for good.
     """
     stopping = asyncio.create_task(_stop(client))
     _stopping.add(stopping)
@@ -162,11 +162,11 @@ async def _stop(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
 
 
 class KeptProducer:
-    """A producer for ever: one that has failed for good is replaced.
+    """A producer that is replaced when it has failed for good.
 
-    An idempotent producer fails for good when it is fenced, when its numbers have a gap (it gave up a batch
+    An idempotent producer fails for good when it is fenced, when its sequence has a gap (it gave up a batch
     of a partition that had no leader for too long), or when its sender has died: from then on it would refuse
-    what it is given. What it had taken is settled before the next one starts; until then `ready` waits, and
+    all records. Its earlier records are settled before the next one starts; until then `ready` waits, and
     sending raises `ProducerClosed`.
     """
 
@@ -177,7 +177,7 @@ class KeptProducer:
         self._failed = asyncio.Event()
 
     async def run(self) -> None:
-        """Keep a producer; supervised by whoever owns it."""
+        """Keep a producer running, for ever. To be supervised."""
         while True:
             self._failed.clear()
             async with self._started() as self._producer:
@@ -232,7 +232,7 @@ class KeptProducer:
             self._retire_if_failed(topic, producer, error)
 
     def _retire_if_failed(self, topic: str, producer: AIOKafkaProducer, error: BaseException) -> None:
-        """Nobody may try a failed producer again, and its late errors must not end its successor."""
+        """Replace a producer that failed for good. Its late errors must not end its successor."""
         if producer is self._producer and self._usable.is_set() and _is_for_good(error):
             facts = {"topic": topic, "error": repr(error)}
             log.error("a producer failed for good and is replaced", extra=logs.facts(**facts))
@@ -241,14 +241,15 @@ class KeptProducer:
 
 
 def _is_for_good(error: BaseException) -> bool:
-    """A full buffer's `KafkaTimeoutError` passes, too: the only such one that is not called retriable."""
+    """Return whether a producer has failed for good. A full buffer's `KafkaTimeoutError` is not retriable,
+    but passes."""
     return isinstance(error, KafkaError) and not (error.retriable or isinstance(error, KafkaTimeoutError))
 
 
 async def write(
     producer: AIOKafkaProducer | KeptProducer, topic: str, record: Encoded, partitions: int
 ) -> "asyncio.Future[RecordMetadata]":
-    """Hand a record to the producer. The future resolves when every in-sync replica has it."""
+    """Give a record to the producer. The returned future resolves when every in-sync replica has it."""
     return await producer.send(
         topic,
         value=record.value,
@@ -259,9 +260,9 @@ async def write(
 
 
 async def ends_of(consumer: Any, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-    """Return where partitions end, without those that do not answer. Raises `KafkaError` where none does.
+    """Return where partitions end, without those that do not answer. Raises `KafkaError` if none does.
 
-    Each is asked by itself: asked together, one without a leader silences all.
+    Each is asked by itself: in one request, a partition without a leader would leave all unanswered.
     """
     ends: dict[TopicPartition, int] = {}
 
@@ -279,16 +280,16 @@ async def ends_of(consumer: Any, partitions: Collection[TopicPartition]) -> dict
 
 
 def under_replicated(consumer: Any, topic: str) -> int:
-    """Return how many of a topic's partitions lack an in-sync replica, by what the consumer was told last.
+    """Return how many of a topic's partitions lack an in-sync replica, by the consumer's last metadata.
 
-    It is told every 30 s (`new_consumer`) by any broker that answers.
+    It is updated every 30 s (`new_consumer`) by any broker that answers.
     """
     partitions = consumer._client.cluster._partitions.get(topic, {})  # noqa: SLF001 - nothing public says it
     return sum(len(one.isr) < len(one.replicas) for one in partitions.values())
 
 
 async def until_reached(make: Any, what: str) -> Any:
-    """Return a started client. While no broker answers, say so and try again: services outlive Kafka."""
+    """Return a started client. While no broker answers, log that and try again: services outlive Kafka."""
     with waiting_for("Kafka") as set_reason:
         while True:
             client = make()
@@ -306,5 +307,5 @@ async def until_reached(make: Any, what: str) -> Any:
 
 
 def report_unreachable(client: str, error: Exception, **more: object) -> None:
-    """Say that a client does not reach Kafka for now."""
+    """Log that a client does not reach Kafka for now."""
     log.warning("Kafka is not reachable", extra=logs.facts(client=client, error=repr(error), **more))

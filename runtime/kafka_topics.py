@@ -1,4 +1,4 @@
-"""The topics, at the start of each service: made where they are missing, checked where they exist."""
+"""Creates missing topics and checks existing ones, at the start of each service."""
 
 import asyncio
 import logging
@@ -24,9 +24,9 @@ ADMIN_CLIENT: Final = "admin client"
 async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
     """Create the topics that are missing, and check those that exist.
 
-    Raises `Fatal` where ``seq`` would lose its meaning: where a topic has another number of partitions, or is
-    missing in a later generation, which must begin behind all that was. And where it is kept otherwise than
-    its readers need: a broker that makes topics by itself gives them its own defaults.
+    Raises `Fatal` if ``seq`` would lose its meaning: a topic has another number of partitions, or is missing
+    in a later generation, which must begin behind all earlier records. Also if its configuration is not what
+    its readers need: a broker that creates topics by itself gives them its own defaults.
     """
     wanted = [topics.ALL[name] for name in names]
     fault = None
@@ -39,8 +39,8 @@ async def ensure_topics(settings: KafkaSettings, names: Iterable[str]) -> None:
                 for topic in wanted:
                     await _ensure_topic(admin, topic, settings)
             except (KafkaError, OSError) as error:
-                # The broker that was asked may have died just now: the client asks any that it once heard of.
-                # Or it advertises a listener that is not there, which only its address shows.
+                # The broker may have died just now: the client asks any that it once knew. Or it advertises a
+                # listener that does not exist, which only its address shows.
                 fault = type(error).__name__
                 set_reason(fault)
                 report_unreachable(ADMIN_CLIENT, error, brokers=_addresses(admin))
@@ -96,7 +96,7 @@ async def config_of(admin: Any, name: str) -> tuple[int, list[Any]]:
 async def _check_config(admin: Any, topic: topics.Topic, name: str) -> None:
     code, entries = await config_of(admin, name)
     if code:
-        # Not everybody lets services read this, and nothing is wrong with the topic by that.
+        # Some deployments do not let services read this: that is no fault of the topic.
         log.warning(
             "the configuration of a topic cannot be read",
             extra=logs.facts(topic=name, error=for_code(code).__name__),
@@ -107,12 +107,12 @@ async def _check_config(admin: Any, topic: topics.Topic, name: str) -> None:
     if fault is not None:
         raise Fatal(f"topic {name} has {fault}: change it by kafka-configs.sh --alter before you go on")
     if topics.SEAL.items() <= found.items():
-        # No reason to end: the persister runs while the log grows.
+        # Not fatal: the persister runs while the log grows.
         log.warning("a topic is sealed, nobody can write to it", extra=logs.facts(topic=name))
 
 
 async def _create(admin: Any, topic: topics.Topic, name: str, settings: KafkaSettings) -> str | None:
-    """Return why the topic cannot be created; None where it will be there in a moment."""
+    """Return why the topic cannot be created; None if it will exist in a moment."""
     config = dict(topic.config)
     replicas = settings.kafka_replication_factor
     if replicas >= 3:

@@ -3,8 +3,8 @@
 A line of a file is ``level: message {json}``; on stdout it is one JSON object. Facts go into
 ``extra=facts(...)``, never into the message, and no secret or token is ever among them.
 
-What a person must act on is an error: `error.log` has nothing below. The client of Kafka calls every attempt
-to reach a broker an error, too: of its lines there are only so many.
+An error is what a person must act on: `error.log` has nothing below. The client of Kafka logs every attempt
+to reach a broker as an error, too: its lines are rate limited.
 """
 
 import json
@@ -64,7 +64,7 @@ def _add_files(root: logging.Logger, folder: Path) -> None:
 
 
 class _RateLimited(logging.Handler):
-    """Hands a library's lines on to all logs, as many as it may have; one says how many were left out."""
+    """Passes a library's lines on to all logs, at a bounded rate; a line says how many were left out."""
 
     def __init__(self) -> None:
         super().__init__()

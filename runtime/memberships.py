@@ -1,6 +1,6 @@
-"""Who is in which group: a fold over ``chat.memberships``; `LogReader` feeds it.
+"""Who is in which group: a fold over ``chat.memberships``, whose records `LogReader` passes on.
 
-Edges and gateways each keep their own copy, so that the live path asks nobody.
+Edges and gateways each keep their own copy, so that the live path needs no request.
 """
 
 from collections import defaultdict
@@ -27,11 +27,11 @@ class Memberships:
         self._listeners: list[OnChange] = []
 
     def on_change(self, listener: OnChange) -> None:
-        """Call ``listener`` after each change, not for those already folded."""
+        """Call ``listener`` after each change from now on."""
         self._listeners.append(listener)
 
     def is_member(self, group: str, up: str) -> bool:
-        """Say whether ``up`` is in ``group`` as far as the log has been read."""
+        """Return whether ``up`` is in ``group`` as far as the log has been read."""
         return group in self._groups.get(up, _NOBODY)
 
     def groups_of(self, up: str) -> frozenset[str]:
@@ -47,7 +47,7 @@ class Memberships:
         return frozenset(self._members.get(group, _NOBODY))
 
     def set_member(self, group: str, up: str, member: bool, at: int = 0) -> None:
-        """Fold one change, of the log's time ``at``. What is already so changes nothing and tells nobody."""
+        """Fold one change, of the log's time ``at``. One that changes nothing calls no listener."""
         if member == self.is_member(group, up):
             return
         if member:
@@ -60,7 +60,7 @@ class Memberships:
             listener(group, up, member, at)
 
     def take(self, _partition: int, records: Sequence[ConsumerRecord]) -> None:
-        """Fold records of ``chat.memberships``. Those that can't be read are counted and left out."""
+        """Fold records of ``chat.memberships``. Those that can't be read are counted and skipped."""
         for record in records:
             try:
                 group, up = _parties(record.key)
@@ -73,7 +73,7 @@ class Memberships:
 
 
 def _parties(key: bytes | None) -> tuple[str, str]:
-    """Return group and user. All memberships share their texts, which were half of what one took."""
+    """Return group and user. The texts are interned: they were half of a membership's memory."""
     group, slash, up = (key or b"").decode(errors="replace").partition("/")
     if not slash:
         raise BadRecord("the key does not name a group and a user")

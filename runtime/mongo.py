@@ -1,7 +1,7 @@
 """MongoDB: the only place that knows the driver (motor; PyMongo's async client can take its place here).
 
 Only the persister and the gateway use it. A store that is away or fails is one error: `StoreUnavailable`.
-The driver works in few threads, and no read can be cancelled: whoever reads for many bounds how many.
+The driver works in few threads, and no read can be cancelled: callers have to bound their reads.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -29,8 +29,7 @@ class StoreUnavailable(RuntimeError):
 
 
 class Rejected(RuntimeError):
-    """Particular documents were refused for what is in them, by their position. The others may be written, or
-    not yet.
+    """Particular documents were refused for their contents, by position. The others may be written or not.
 
     ``known`` is how many of the others the store had already.
     """
@@ -52,7 +51,7 @@ class Change(NamedTuple):
     version: int
     update: Document
     only: Document | None = None
-    """What a document must be like besides; where there is none it is made all the same."""
+    """What an existing document must match besides; a missing one is made all the same."""
 
 
 class Store:
@@ -66,7 +65,7 @@ class Store:
     ) -> list[Document]:
         """Return the documents that match, in ``sort`` order."""
         with _translated():
-            # In one answer: by itself MongoDB gives the first 101, and waits to be asked for the rest.
+            # All in one answer: by default MongoDB returns the first 101, and the rest on request.
             cursor = self._database[collection].find(
                 query, sort=list(sort) or None, skip=skip, limit=limit, batch_size=limit
             )
@@ -97,7 +96,7 @@ class Store:
         """
         operations = {n: _guarded(change) for n, change in enumerate(changes)}
         not_applied = await self._apply(collection, operations)
-        # A document that was made at the same moment looks like a newer one: only a second look tells.
+        # A document that was made at the same moment looks like a newer one: a second try tells.
         await self._apply(collection, {n: operations[n] for n in not_applied})
 
     async def _apply(self, collection: str, operations: Mapping[int, UpdateOne]) -> list[int]:
@@ -122,7 +121,7 @@ class Store:
             await self._database[collection].delete_many({"_id": {"$in": list(keys)}})
 
     async def create_index(self, collection: str, keys: Sort) -> None:
-        """Create an index, where it does not exist."""
+        """Create an index if it does not exist."""
         with _translated():
             await self._database[collection].create_index(list(keys))
 

@@ -1,7 +1,7 @@
-"""How many files this process may have open: each connection is one.
+"""Raises and checks the limit of open files: each connection is one.
 
 When none is left libuv accepts each connection and closes it at once, and no error reaches Python. So the
-limit is looked at when a service starts.
+limit is checked when a service starts.
 """
 
 import logging
@@ -18,7 +18,7 @@ SPARE: Final = 1_000
 
 
 def allow_all() -> None:
-    """Let this process have as many as the machine allows: what it is started with may be 1024."""
+    """Raise this process's limit to what the machine allows: the initial one may be 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         # Not every system takes its own highest limit; `require` says whether what is left is too little.
@@ -26,7 +26,7 @@ def allow_all() -> None:
 
 
 def require(connections: int) -> None:
-    """Say so where the machine does not allow enough of them for so many connections."""
+    """Log an error if the limit is too low for so many connections."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed != resource.RLIM_INFINITY and allowed < connections + SPARE:
         log.error(

@@ -1,4 +1,4 @@
-"""A refusal becomes what the client reads, a log line under the same request id, and a count."""
+"""Makes a refusal's answer to the client, its log line under the same request id, and its count."""
 
 import logging
 import time
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 LINES_PER_S: Final = 20.0
 LINES_AT_ONCE: Final = 500
 _lines: Final = Budget(LINES_PER_S, LINES_AT_ONCE)
-"""Of refusals that are told at INFO: strangers may be refused as often as they like. All are counted."""
+"""Of refusals that are logged at INFO: clients may be refused at any rate. All are counted."""
 
 
 class NoCapacity(Refused):
-    """``overloaded`` for a client that is not connected yet, and is told to come later or elsewhere.
+    """``overloaded`` for a client that is not connected yet, and has to connect later or elsewhere.
 
     It is counted as the limit that was hit, not in ``chat_refusals_total``, whose ``overloaded`` wakes an
     operator: no message was refused.
@@ -32,7 +32,7 @@ class NoCapacity(Refused):
 
 
 def answer(error: Exception, **facts: object) -> dict[str, Any]:
-    """Return what an `ErrorAnswer` has; anything but a `Refused` is ``internal``."""
+    """Return an `ErrorAnswer` as a dict, and log and count it. Any error but a `Refused` is ``internal``."""
     request_id = new_id()
     if isinstance(error, Refused):
         refused = error
@@ -50,7 +50,7 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
 
 
 def response(refused: Refused, **facts: object) -> web.Response:
-    """Return the answer to a request that was refused, which names itself and says when to come back."""
+    """Return the response to a refused request, with its request id and ``Retry-After``."""
     body = answer(refused, **facts)
     headers = {"X-Request-Id": body["error"]["request_id"]}
     if refused.retry_after_s is not None:

@@ -44,22 +44,22 @@ class Sending:
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
-        """What the record carries besides, so that whoever reads it goes on in this trace."""
+        """The record's additional headers, by which its readers continue this trace."""
         context = self._span.get_span_context()
         return ((TRACEPARENT, b"00-%032x-%016x-01" % (context.trace_id, context.span_id)),)
 
     def sent(self, partition: int, offset: int) -> None:
-        """End: the record stands in the log."""
+        """End the span: the record is in the log."""
         self._span.set_attributes(_position(partition, offset))
         self._span.end()
 
     def failed(self, reason: str) -> None:
-        """End: nobody knows whether the record stands in the log. ``reason`` is of few values."""
+        """End the span as failed: the record may be in the log or not. ``reason`` has few values."""
         _fail(self._span, reason)
         self._span.end()
 
     def settle(self, done: "asyncio.Future[RecordMetadata]") -> None:
-        """End as the producer's future says."""
+        """End the span by the producer's future."""
         if done.cancelled():
             self.failed("cancelled")
         elif error := done.exception():
@@ -117,9 +117,9 @@ class Spans:
 
     @contextmanager
     def request(self, method: str, route: str, headers: Mapping[str, str]) -> Iterator[Callable[[int], None]]:
-        """Be within a request's span; its caller's trace goes on where ``headers`` name one.
+        """Be within a request's span, which continues its caller's trace if ``headers`` name one.
 
-        Gives what to tell the answer's status.
+        Yield a function to call with the answer's status.
         """
         with self._tracer.start_as_current_span(
             f"{method} {route}",
@@ -131,7 +131,7 @@ class Spans:
 
     @contextmanager
     def read(self, operation: str, collection: str) -> Iterator[None]:
-        """Be within the span of a read of the store, where it is part of a request that has one."""
+        """Be within the span of a read of the store, if it is part of a request that has one."""
         if not get_current_span().get_span_context().is_valid:
             yield
             return
@@ -155,7 +155,7 @@ class Spans:
 
 
 def open_provider(service: str, instance: str, settings: TracingSettings) -> TracerProvider:
-    """Return what makes spans, and brings them to the collector from a thread of its own."""
+    """Return a provider that makes spans, and exports them to the collector in a thread of its own."""
     named = {"service.namespace": "uni4all-chat", "service.name": service, "service.instance.id": instance}
     provider = TracerProvider(
         sampler=sampler(settings.otel_traces_sampler, settings.otel_traces_sampler_arg),
@@ -176,7 +176,7 @@ def sampler(name: str, ratio: float) -> Sampler:
 
 
 async def close(provider: TracerProvider) -> None:
-    """Bring the last spans away, within a bound: a collector that is away must not delay a stop."""
+    """Export the last spans, within `STOP_WITHIN_S`: a collector that is away must not delay a stop."""
     closing = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
     closing.start()
     await asyncio.to_thread(closing.join, STOP_WITHIN_S)
@@ -189,7 +189,7 @@ class _CountEnded(SpanProcessor):
 
 
 class _CountExported(SpanExporter):
-    """What the queue dropped, or the collector did not take, is ended and never exported."""
+    """Counts exported spans. Those that the queue dropped, or the collector did not take, only ended."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -218,7 +218,7 @@ def _position(partition: int, offset: int) -> dict[str, Any]:
 
 
 def _context_of(headers: Headers) -> Context | None:
-    """Return the trace that a record belongs to; None where its header is missing or malformed."""
+    """Return the trace that a record belongs to; None if its header is missing or malformed."""
     found = header(headers, TRACEPARENT)
     if found is None:
         return None
@@ -227,7 +227,7 @@ def _context_of(headers: Headers) -> Context | None:
 
 
 def _answered(span: Span, status: int) -> None:
-    """What the caller did wrong is no error of ours."""
+    """Set the span's status. Only 5xx is an error: a 4xx is the caller's fault."""
     span.set_attribute("http.response.status_code", status)
     if status >= 500:
         _fail(span, str(status))

@@ -1,4 +1,4 @@
-"""Who a token says that its bearer is. Identity comes from here alone.
+"""Verifies tokens: who their bearer is. Identity comes from here alone.
 
 Tokens are JWTs by an allow-list of algorithms: HS256 with the shared secret, RS256 and ES256 with public keys
 from a JWKS file or URL, which is read again every few minutes so that rotated keys are noticed.
@@ -54,16 +54,16 @@ class TokenVerifier:
         self._keys_read_at = 0.0
         self._secret = settings.token_secret.get_secret_value() if settings.token_secret else None
         self._keys: dict[str | None, jwt.PyJWK] = {}
-        # Settings are checked when they are read, copies of them are not; and anybody knows an empty secret.
+        # Settings are checked when they are read, copies of them are not; an empty secret protects nothing.
         if "HS256" in settings.token_algorithms and len((self._secret or "").encode()) < MIN_SECRET_BYTES:
             raise Fatal(f"TOKEN_SECRET must have {MIN_SECRET_BYTES} bytes or more if HS256 is accepted")
         if set(settings.token_algorithms) - {"HS256"} and not settings.token_jwks:
             raise Fatal("TOKEN_JWKS must be set if RS256 or ES256 is accepted")
 
     async def start(self, service: Service) -> None:
-        """Load the public keys and keep them fresh, where there are any.
+        """Load the public keys and keep them fresh, if there are any.
 
-        Whoever serves them at a URL is waited for. Raises `Fatal` where they cannot be had from a file.
+        A URL is tried until it answers. Raises `Fatal` if a file cannot be read.
         """
         if self._settings.token_jwks is not None:
             await self._wait_for_keys(self._settings.token_jwks)
@@ -71,7 +71,7 @@ class TokenVerifier:
             service.supervise("refresh token keys", self._refresh)
 
     def verify(self, token: str | None) -> Identity:
-        """Return who the bearer is. Raises `Refused`: missing, invalid or expired token."""
+        """Return the bearer's identity. Raises `Refused`: missing, invalid or expired token."""
         if not token:
             raise Refused(MISSING_TOKEN)
         if len(token) > MAX_TOKEN_CHARS:
@@ -102,7 +102,7 @@ class TokenVerifier:
             leeway=settings.token_leeway_s,
             options={
                 "require": ["exp", settings.token_up_claim],
-                # The end has no leeway: sockets are closed by it, and who is closed must not get in again.
+                # The end has no leeway: connections are closed by it, and must not be accepted again.
                 "verify_exp": False,
                 "verify_aud": settings.token_audience is not None,
             },

@@ -1,6 +1,6 @@
-"""Traces for whoever names a collector; without one nothing of OpenTelemetry is even imported.
+"""Turns traces on if a collector is configured; without one OpenTelemetry is not even imported.
 
-A part that could make spans asks once whether it was given any, so that they cost nothing where nobody looks.
+A part that could make spans checks once whether it was given `Spans`, so that they cost nothing without them.
 """
 
 import os
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def start(service: Service, settings: TracingSettings, *, instance: str | None = None) -> "Spans | None":
-    """Return what makes a service's spans until it stops; None where no collector is named."""
+    """Return a service's `Spans`, which are closed when it stops; None if no collector is configured."""
     if not settings.otel_exporter_otlp_endpoint:
         return None
-    from runtime import spans  # noqa: PLC0415 - its libraries are for those who want traces
+    from runtime import spans  # noqa: PLC0415 - only if traces are wanted
 
     provider = spans.open_provider(service.name, instance or f"{platform.node()}:{os.getpid()}", settings)
     service.resources.push_async_callback(partial(spans.close, provider))
