@@ -108,7 +108,7 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer a request that no handler has answered. The library's text repeats what it could not parse."""
+        """Answer a request that no handler has answered. The library's text repeats unparsed bytes."""
         if status != HTTPStatus.BAD_REQUEST or not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         _let_go(exc)
