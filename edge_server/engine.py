@@ -38,7 +38,7 @@ class Json:
 
 
 class ShortJson:
-    """JSON for engine.io, which needs it only to begin a session, but parses every text that looks so."""
+    """JSON for engine.io, which needs it only to begin a session, but parses all texts that look like it."""
 
     dumps = Json.dumps
 

@@ -239,7 +239,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         await (self._close(eio_sid) if is_flood else self._refuse(eio_sid, data, refused))
 
     async def _close(self, eio_sid: str) -> None:
-        """Close a connection at once, without sending what is queued: it floods, or does not read."""
+        """Close a connection at once, dropping its queued packets: it floods, does not read or log in."""
         socket = self.eio.sockets.get(eio_sid)
         if socket is None:
             return
