@@ -219,24 +219,24 @@ class LogReader:
             self._all_answered_at, self._deaf_since = now, None
         elif self._deaf_since is None:
             self._deaf_since = now
-        stand, reads_what_is_old = list[str](), False
+        unmoved, catching_up = list[str](), False
         for tp in self._partitions:
             if tp not in ends:
                 metrics.READER_LAG.remove(self.topic, tp.partition)
                 continue
             position, end = await consumer.position(tp), ends[tp]
             metrics.READER_LAG.labels(topic=self.topic, partition=tp.partition).set(max(0, end - position))
-            # What came since the last look may still be on its way: only what stood there then is late.
-            if ended.get(tp.partition, 0) > position:
+            # Records since the last check may still be on their way: only those before it are late.
+            if previous_ends.get(tp.partition, 0) > position:
                 if before.get(tp.partition) == self.positions[tp.partition]:
-                    stand.append(f"{self.topic}/{tp.partition} stands at {position} of {end}")
+                    unmoved.append(f"{self.topic}/{tp.partition} stands at {position} of {end}")
                 else:
-                    reads_what_is_old = True
-            if self._went_backwards(end, asked_at[tp.partition]):
+                    catching_up = True
+            if self._went_backwards(end, positions_before[tp.partition]):
                 raise Fatal(f"{self.topic}/{tp.partition} ends at {end}: it is another log")
-        # A fetch holds only so much: where much is old, a partition may wait its turn behind others.
-        if stand and not reads_what_is_old:
-            raise Stalled(", ".join(stand))
+        # A fetch is bounded: while others catch up, a partition may wait its turn.
+        if unmoved and not catching_up:
+            raise Stalled(", ".join(unmoved))
 
 
 def _since(moment: float | None) -> float:

@@ -131,7 +131,7 @@ async def test_a_frame_that_breaks_the_protocol_is_never_taken_and_closes_with_i
         return True
 
     websocket = websocket_of(transport, socket, take)
-    websocket.take_short_way(client(socket))
+    websocket.use_short_path(client(socket))
     hits = counting(metrics.LIMIT_HITS.labels(limit="long frames"))
     websocket.data_received(wire)
     assert hits() == (code == 1009)

@@ -177,7 +177,7 @@ async def test_where_the_brokers_no_longer_know_the_offset_reading_the_log_tells
     edge = Edge()
     await edge.says("a", "b")
     (sent,) = edge.producer.sent
-    await edge.stored(sent, NOT_SAID)
+    await edge.stored(sent, UNKNOWN)
     assert edge.outcomes == []
     edge.consumes(sent.partition, 6, id="a")
     edge.consumes(sent.partition, 7, id="b")
