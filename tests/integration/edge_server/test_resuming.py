@@ -44,7 +44,7 @@ async def test_a_client_whose_membership_comes_late_to_its_new_edge_misses_nothi
 async def test_a_cursor_of_another_log_is_told_that_there_is_a_hole(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(another_log, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(another_log, "CHECK_EVERY_S", 0.05)
     monkeypatch.setattr(log_reader, "PROGRESS_CHECK_S", 1.0)
     group = new_group()
     async with edge() as one:
