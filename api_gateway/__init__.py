@@ -1,7 +1,7 @@
 """The front door for REST: locations, history, groups and users, the web client and the docs.
 
     app.py               puts the parts together
-    settings.py          what the gateway can be told
+    settings.py          its settings
     routing.py           one row a route: wiring and OpenAPI both come from it
     public_routes.py     the rows of the public API
     internal_routes.py   the rows of the solution-internal API
@@ -9,24 +9,24 @@
     traced_requests.py   a span for each request, where traces are wanted
     ready_response.py    an answer, whole, in one write
     held_bytes.py        how many bytes all callers, and each, may make the gateway hold (pure)
-    unread_answers.py    how much of all answers clients may leave unread, and for how long
-    bodies.py            how much of all bodies may be on its way, and for how long
+    unread_answers.py    limits of answers that clients have not read yet
+    bodies.py            limits of bodies that are being read
     access.py            who is calling
     members.py           what members may do, and who may become one
     location.py          which edge a student connects to
     history.py           reading messages
-    reading_turns.py     who reads history at the same time
+    reading_turns.py     limits of concurrent reads
     posting.py           writing a message in a student's name
     groups.py            creating, joining and leaving groups, and showing them
     group_directory.py   names and creators of groups, folded from the log
-    users.py             what the solution knows of users
+    users.py             names and presence of users
     log_writer.py        writes to Kafka within bounds
-    fallen_behind.py     whether others follow the log of members, and this gateway does not
-    stored_progress.py   up to where MongoDB holds the log, and waiting for it
+    fallen_behind.py     detects that this gateway no longer follows the log of members
+    stored_progress.py   up to which offset MongoDB holds the log, and waiting for it
     store_reads.py       reads from MongoDB within bounds
     openapi.py           rows to OpenAPI 3.1
     asyncapi_page.py     the events and topics as a page
     pages.py             files for browsers: the web client and Swagger UI
 
-It writes to Kafka only, and reads MongoDB; it holds no socket of a chat.
+It writes only to Kafka, reads MongoDB, and holds no chat socket.
 """

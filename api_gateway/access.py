@@ -1,6 +1,6 @@
 """Who is calling: a student by their token, or the solution by its service token.
 
-It says who somebody is, never what they may do.
+It identifies callers; it does not decide what they may do.
 """
 
 import time
@@ -18,16 +18,16 @@ Identify = Callable[[str | None], str]
 """Takes the Authorization header, returns the caller. Raises `Refused`."""
 
 
-class _Known(NamedTuple):
+class _Verified(NamedTuple):
     up: str
     until: float
 
 
 class KnownTokens:
-    """Remembers the tokens it has verified: a signature costs thirty times a look-up.
+    """An LRU cache of verified tokens: verifying a signature costs thirty times a look-up.
 
-    A token is believed until it expires, and at most ``trust_s`` before it is verified again, so that a
-    withdrawn key takes effect. Only valid tokens are kept, the least recently used goes first.
+    A token is trusted until it expires, at most for ``trust_s``: then it is verified again, so that a
+    withdrawn key takes effect. Only valid tokens are kept.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class KnownTokens:
         self._size = size
         self._trust_s = trust_s
         self._clock = clock
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: OrderedDict[str, _Verified] = OrderedDict()
 
     def identify(self, authorization: str | None) -> str:
         """Return the UP number of the bearer. Raises `Refused`: missing, invalid or expired token."""
@@ -57,17 +57,17 @@ class KnownTokens:
         self._known.pop(header, None)
         identity = self._verifier.verify_header(header)
         if header != " ".join(header.split()):
-            # One token can be spaced in endless ways: only the plain one is remembered.
+            # The same token can be written with any spaces: only the plain form is kept.
             return identity.up
         until = min(identity.expires_at, self._clock() + self._trust_s)
-        self._known[header] = _Known(identity.up, until)
+        self._known[header] = _Verified(identity.up, until)
         if len(self._known) > self._size:
             self._known.popitem(last=False)
         return identity.up
 
 
-class Paced:
-    """Callers within their budget of requests; past it they are refused before anything is done for them."""
+class RateLimiter:
+    """Refuses callers who have used up their budget of requests, before anything is done for them."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Paced:
         self._clock = clock
 
     def identify(self, authorization: str | None) -> str:
-        """Return the caller. Raises `Refused`: what identifying refuses, and rate limited."""
+        """Return the caller. Raises `Refused`: rate limited, or what ``identify`` raises."""
         caller = self._identify(authorization)
         now = self._clock()
         if not self._budgets.pay(caller, now):

@@ -1,6 +1,6 @@
 """The outermost layer of both APIs: refusals, request ids, CORS and metrics.
 
-Whatever goes wrong inside becomes a row of the table of refusals; nothing of the inside is ever shown.
+Every error becomes a row of the table of refusals; internals are never shown.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ Handler = Callable[[web.Request], Awaitable[ReadyResponse]]
 SERVER: Final = "uni4all"
 UNMATCHED: Final = "unmatched"
 CLIENT_GONE: Final = 499
-"""The status that is counted where a client left before its answer or its body was whole; never sent."""
+"""The status that is counted if a client leaves before its body or answer is complete; never sent."""
 MAX_LOGGED_PATH: Final = 200
 PREFLIGHT_LINES: Final = (
     "Access-Control-Allow-Methods: GET, POST, PUT, DELETE\r\n"
@@ -70,20 +70,21 @@ _numbers: Final = itertools.count(1)
 
 
 def new_request_id() -> str:
-    """Return an id for a request that went well, at a tenth of a uuid's cost. Refusals have their own."""
+    """Return an id for a successful request, at a tenth of a uuid's cost. Refusals have their own."""
     return f"{_PROCESS}{next(_numbers):x}"
 
 
 class Meter:
-    """Counts and times one route's requests. It looks up each metric once: that costs as much as using it."""
+    """Counts and times the requests of a route. Each metric's labels are looked up once: that costs as much
+    as an increment."""
 
     def __init__(self, api: str, route: str) -> None:
         self._api = api
         self._route = route
         self._rows: dict[int, tuple[Callable[[float], None], Callable[[], None]]] = {}
 
-    def note(self, status: int, seconds: float) -> None:
-        """Note one answered request."""
+    def record(self, status: int, seconds: float) -> None:
+        """Count one answered request."""
         row = self._rows.get(status)
         if row is None:
             row = self._rows[status] = (
@@ -96,9 +97,9 @@ class Meter:
 
 
 class Api:
-    """One of the two APIs: handlers, each inside the outermost layer, and one for what is not served.
+    """One of the two APIs: its handlers, each wrapped in the outermost layer, and one for unmatched paths.
 
-    The layer is wrapped around handlers and is no middleware: aiohttp's way to one costs 3 µs a request.
+    The layer is a wrapper and no middleware: an aiohttp middleware costs 3 µs a request.
     """
 
     def __init__(
@@ -117,19 +118,19 @@ class Api:
 
     def serve(self, method: str, path: str, handler: Handler) -> None:
         """Serve a path; a GET's also to HEAD."""
-        for one in ("GET", "HEAD") if method == "GET" else (method,):
-            self._app.router.add_route(one, path, self._within(_pattern(path), handler))
+        for name in ("GET", "HEAD") if method == "GET" else (method,):
+            self._app.router.add_route(name, path, self._wrapped(_pattern(path), handler))
 
     def application(self) -> web.Application:
-        """Return the application. Call it last: what no other path has taken is refused from here on."""
-        others = _Others("/{path:.*}", name=UNMATCHED)
-        self._app.router.register_resource(others)
-        others.add_route("*", self._within(UNMATCHED, _refuse_unmatched))
+        """Return the application. Call it last: it adds the route that refuses all other paths."""
+        unmatched = _Unmatched("/{path:.*}", name=UNMATCHED)
+        self._app.router.register_resource(unmatched)
+        unmatched.add_route("*", self._wrapped(UNMATCHED, _refuse_unmatched))
         self._app[ENDS_READS] = True
         self._app[UNREAD_HEADERS] = {"Server": SERVER, **({} if self._cors is None else self._cors.for_all())}
         return self._app
 
-    def _within(self, route: str, handler: Handler) -> Handler:
+    def _wrapped(self, route: str, handler: Handler) -> Handler:
         meter, cors = Meter(self._name, route), self._cors
 
         async def around(request: web.Request) -> ReadyResponse:
@@ -145,36 +146,36 @@ class Api:
                     if size > SMALL_BYTES:
                         response.unread = self._unread
                 except asyncio.CancelledError:
-                    meter.note(CLIENT_GONE, time.perf_counter() - started)
+                    meter.record(CLIENT_GONE, time.perf_counter() - started)
                     raise
-                # The last layer before the client: whatever it is becomes a row of the table, and is logged.
+                # The last layer before the client: any error becomes a row of the table, and is logged.
                 except Exception as error:  # noqa: BLE001
                     response = refused_response(error, api=self._name, request=request)
             allowed = "" if cors is None else cors.lines(request.headers.get("Origin"))
             request_id = response.request_id or new_request_id()
             response.lines += f"Server: {SERVER}\r\nX-Request-Id: {request_id}\r\n{allowed}"
-            meter.note(response.status, time.perf_counter() - started)
+            meter.record(response.status, time.perf_counter() - started)
             return response
 
         return around
 
 
-class _Others(web.DynamicResource):
-    """Everything that no other path has taken, also what is no path: ``OPTIONS *``."""
+class _Unmatched(web.DynamicResource):
+    """Matches what no other resource matches, ``OPTIONS *`` included."""
 
     async def resolve(self, _request: web.Request) -> tuple[web.UrlMappingMatchInfo, set[str]]:
         return web.UrlMappingMatchInfo({}, next(iter(self))), set()
 
 
 async def _refuse_unmatched(request: web.Request) -> ReadyResponse:
-    """Refuse what is not served: the path, or only its method. Always raises."""
+    """Refuse an unknown path, or an unknown method of a known path. Always raises."""
     others = set(request.app.router.resources()) - {request.match_info.route.resource}
     allowed = {method for one in others for method in (await one.resolve(request))[1]}
     raise web.HTTPMethodNotAllowed(request.method, allowed) if allowed else web.HTTPNotFound
 
 
 def refused_response(error: Exception, *, api: str, request: web.Request) -> ReadyResponse:
-    """Return the answer to a request that was refused or failed, and log the reason under its id."""
+    """Return the answer to a refused or failed request, and log the reason under its id."""
     known = as_refused(error)
     answer = refusing.answer(
         known or error, api=api, method=request.method, path=request.path[:MAX_LOGGED_PATH]

@@ -1,6 +1,6 @@
 """Puts the gateway together. Nothing is decided here but the order in which parts start and stop.
 
-Both APIs listen before Kafka and MongoDB have answered: what can't be done yet is refused by name.
+Both APIs listen before Kafka and MongoDB answer: until then they refuse what they cannot do yet.
 """
 
 import logging
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from api_gateway import openapi, pages
-from api_gateway.access import Identify, KnownTokens, Paced, ServiceToken
+from api_gateway.access import Identify, KnownTokens, RateLimiter, ServiceToken
 from api_gateway.answers import Api, Cors
 from api_gateway.bodies import Bodies
 from api_gateway.fallen_behind import FallenBehind
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 PUBLIC_ABOUT = "Where to connect, what was said, and who is in a group. Live chat goes over Socket.IO."
 INTERNAL_ABOUT = "For the solution's own services. A GET takes its arguments as a JSON body, too."
 STUDENTS_SHARE = 0.25
-"""How much of the unread answers one student may have; strangers, who read only pages, count as one."""
+"""Share of the unread answers that one student may have. All callers without a token count as one."""
 
 
 class Ports(NamedTuple):
@@ -103,13 +103,13 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
     service.supervise("producer", producer.run)
     for reader in (table_reader, group_reader, member_reader):
         reader.follow(service)
-    service.resources.push_async_callback(_leave, service, progress)
+    service.resources.push_async_callback(_finish_requests, service, progress)
     return ports
 
 
-async def _leave(service: Service, progress: StoredProgress) -> None:
-    """What is under way is answered while all that it needs still runs; nobody waits until it is stored."""
-    progress.wait_no_more()
+async def _finish_requests(service: Service, progress: StoredProgress) -> None:
+    """Answer the requests under way while what they need still runs; no write waits for MongoDB any more."""
+    progress.stop_waiting()
     await service.stop_serving()
 
 
@@ -120,11 +120,11 @@ async def _serve_public(
     tokens: TokenVerifier,
     spans: "Spans | None",
 ) -> int:
-    known = KnownTokens(tokens, size=settings.known_tokens, trust_s=settings.known_token_s)
-    paced = Paced(
-        known.identify, per_s=settings.requests_per_s_per_user, burst=settings.requests_burst_per_user
+    known_tokens = KnownTokens(tokens, size=settings.known_tokens, trust_s=settings.known_token_s)
+    rate_limiter = RateLimiter(
+        known_tokens.identify, per_s=settings.requests_per_s_per_user, burst=settings.requests_burst_per_user
     )
-    api = _api(settings, routes, paced.identify, spans, callers_are_trusted=False)
+    api = _api(settings, routes, rate_limiter.identify, spans, callers_are_trusted=False)
     pages.add_docs(api, openapi.document("Uni4all Chat", PUBLIC_ABOUT, routes))
     pages.add_asyncapi(api, asyncapi.for_clients())
     pages.add_web_client(api)

@@ -57,7 +57,7 @@ def _channel(document: Document, channel: Document) -> str:
 def _message(message: Document) -> str:
     return (
         f"<tr><td><code>{escape(message['name'])}</code></td><td>{_link(message['payload'])}</td>"
-        f"<td>{_said(message['summary'])}</td></tr>"
+        f"<td>{_with_code(message['summary'])}</td></tr>"
     )
 
 
@@ -65,7 +65,7 @@ def _schema(name: str, schema: Document) -> str:
     required = set(schema.get("required", []))
     rows = "".join(
         f"<tr><td><code>{escape(field)}</code></td><td>{'yes' if field in required else ''}</td>"
-        f"<td>{', '.join(_kinds(one))}</td><td>{_said(one.get('description', ''))}</td></tr>"
+        f"<td>{', '.join(_kinds(one))}</td><td>{_with_code(one.get('description', ''))}</td></tr>"
         for field, one in schema.get("properties", {}).items()
     )
     return (
@@ -93,8 +93,8 @@ def _kinds(schema: Document) -> Iterator[str]:
         yield f"{escape(str(schema.get('type', 'anything')))}{pattern}"
 
 
-def _said(text: str) -> str:
-    """Return a text with what stands between backticks as code."""
+def _with_code(text: str) -> str:
+    """Return a text as HTML, with parts in backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 

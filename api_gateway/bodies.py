@@ -1,6 +1,6 @@
-"""Bodies of requests that are on their way: bounded in bytes, of all callers and of each, and in time.
+"""Reads bodies of requests within bounds: of time, and of bytes for all callers and for each.
 
-A body whose last byte never comes stays in memory, and its sender pays nothing for that.
+A body whose last byte never comes would stay in memory, at no cost for its sender.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ from schemas.refusals import UNSUPPORTED_ENCODING, Refused
 
 
 class Bodies(HeldBytes):
-    """How many bytes of bodies are being read.
+    """Counts the bytes of bodies that are being read.
 
-    Each counts by its Content-Length before a byte of it is read; without one, as ``longest_bytes``. A caller
-    has several only up to ``share`` of all.
+    A body counts by its Content-Length before it is read; without one, as ``longest_bytes``. A caller may
+    have several only up to ``share`` of all.
     """
 
     def __init__(self, *, most_bytes: int, share: float, longest_bytes: int, within_s: float) -> None:
@@ -25,21 +25,21 @@ class Bodies(HeldBytes):
             most_bytes=most_bytes,
             share=share,
             full=metrics.LIMIT_HITS.labels(limit="bodies"),
-            full_for_one=metrics.LIMIT_HITS.labels(limit="bodies of a user"),
+            full_for_caller=metrics.LIMIT_HITS.labels(limit="bodies of a user"),
         )
         self._longest_bytes = longest_bytes
         self._within_s = within_s
 
     async def read(self, request: web.Request, caller: str) -> bytes:
-        """Return a whole body. Raises `Refused`, and CancelledError where its client has gone."""
+        """Return a whole body. Raises `Refused`, or CancelledError if the client is gone."""
         if "Content-Encoding" in request.headers:
             raise Refused(UNSUPPORTED_ENCODING)
-        said = request.content_length
-        size = self._longest_bytes if said is None else min(said, self._longest_bytes)
+        length = request.content_length
+        size = self._longest_bytes if length is None else min(length, self._longest_bytes)
         self.admit(caller, size)
         with self.counted(caller, size):
             try:
                 return await read_in_time(request, self._within_s)
             except ConnectionError as error:
-                # Nobody is there to be answered: it ends as a read does whose client has gone.
+                # Nobody can be answered: end as aiohttp ends the handler of a client that is gone.
                 raise asyncio.CancelledError from error

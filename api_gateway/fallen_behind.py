@@ -1,8 +1,8 @@
-"""Whether this gateway has fallen behind the store: then others follow the log of members, and it does not.
+"""Detects that this gateway no longer follows the log of members, although the persister does.
 
-The persister tells the store how far it has read. Where that is further than this gateway has come, and its
-reader stands still, a member who was removed could go on reading here. While nobody reaches Kafka the store
-gets no further either, and nothing is wrong with this gateway in particular.
+It compares its own positions with the persister's progress in the store. If the store is ahead and the
+reader here stands still, a removed member could go on reading. While nobody reaches Kafka, the store makes no
+progress either, and this gateway is not at fault.
 """
 
 import asyncio
@@ -18,53 +18,55 @@ from schemas.refusals import Refused
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S: Final = 2.0
+COMPARE_EVERY_S: Final = 2.0
 BEHIND_AFTER_S: Final = 10.0
-"""A reader that is rebuilt, or waits for a new leader of a partition, is there again before that."""
+"""Rebuilding a reader, or waiting for a new leader of a partition, takes less."""
 
 Partition = tuple[str, int]
 
 
-class StandingStill:
-    """By partition: since when our position has not moved although the store holds more. Pure."""
+class StalledPartitions:
+    """Since when each partition's position has not moved although the store holds more. Pure."""
 
     def __init__(self) -> None:
         self._since: dict[tuple[Partition, int], float] = {}
 
-    def look(self, now: float, stored: Mapping[Partition, int], positions: Mapping[Partition, int]) -> None:
+    def compare(
+        self, now: float, stored: Mapping[Partition, int], positions: Mapping[Partition, int]
+    ) -> None:
         """Compare the newest stored offsets with ``positions``, the next ones to be read here."""
-        behind = {(one, at) for one, at in positions.items() if stored.get(one, -1) >= at}
-        self._since = {one: self._since.get(one, now) for one in behind}
+        behind = {(partition, at) for partition, at in positions.items() if stored.get(partition, -1) >= at}
+        self._since = {stuck: self._since.get(stuck, now) for stuck in behind}
 
-    def for_s(self, now: float) -> float:
-        """Return the longest time, in seconds, that a partition has stood still; 0 where none does."""
+    def longest_s(self, now: float) -> float:
+        """Return the longest time, in seconds, that a partition has stood still; 0 if none does."""
         return now - min(self._since.values(), default=now)
 
 
 class FallenBehind:
-    """Compares what is read here with what is stored, every other second."""
+    """Compares the positions of this gateway with the progress of the store, every `COMPARE_EVERY_S`."""
 
     def __init__(self, progress: StoredProgress, positions: Mapping[str, Mapping[int, int]]) -> None:
         self._progress = progress
         self._positions = positions
         """The next offset to read, by topic and partition."""
-        self._still = StandingStill()
+        self._stalled = StalledPartitions()
         self._is_behind = False
 
     def fault(self) -> str | None:
-        """Say for how long this gateway has been behind, where that is too long."""
-        behind_s = self._still.for_s(time.monotonic())
+        """Return for how long this gateway has been behind, if that is too long."""
+        behind_s = self._stalled.longest_s(time.monotonic())
         return f"behind the store for {behind_s:.0f} s" if behind_s >= BEHIND_AFTER_S else None
 
     async def run(self) -> None:
-        """Look, for ever. Where the store is away, what it said last holds: it gets no further meanwhile."""
+        """Compare, for ever. While the store is away its last progress is used: it makes none meanwhile."""
         stored: dict[Partition, int] = {}
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(COMPARE_EVERY_S)
             with suppress(Refused):
                 stored = await self._stored()
-            # What is read meanwhile counts: the store was asked before.
-            self._look(stored)
+            # Positions are taken after the progress: what was read here meanwhile counts.
+            self._compare(stored)
 
     async def _stored(self) -> dict[Partition, int]:
         return {
@@ -73,12 +75,12 @@ class FallenBehind:
             for partition, offset in (await self._progress.up_to(topic, list(read))).items()
         }
 
-    def _look(self, stored: Mapping[Partition, int]) -> None:
+    def _compare(self, stored: Mapping[Partition, int]) -> None:
         read = self._positions.items()
         positions = {(topic, partition): at for topic, ats in read for partition, at in ats.items()}
         now = time.monotonic()
-        self._still.look(now, stored, positions)
-        metrics.BEHIND_STORE_SECONDS.set(self._still.for_s(now))
+        self._stalled.compare(now, stored, positions)
+        metrics.BEHIND_STORE_SECONDS.set(self._stalled.longest_s(now))
         fault = self.fault()
         if (fault is None) == self._is_behind:
             self._is_behind = fault is not None

@@ -1,13 +1,13 @@
 """Creating, joining and leaving groups, and showing them: members only.
 
-Every change goes through the log; here it is folded as soon as the log has it, so that the next read sees it.
+Every change goes through the log. It is folded here as soon as it is durable, so that the next read sees it.
 """
 
 from collections.abc import Collection, Mapping
 from typing import Final
 
 from api_gateway.group_directory import GroupDirectory
-from api_gateway.log_writer import SOURCE, LogWriter, Place
+from api_gateway.log_writer import SOURCE, LogWriter, WrittenRecord
 from api_gateway.members import MembersOnly, NewMembers
 from api_gateway.stored_progress import StoredProgress
 from schemas import topics
@@ -17,14 +17,14 @@ from schemas.log_records import GroupCreated, MemberJoined, encode, tombstone
 from schemas.refusals import INVALID_PAYLOAD, NOT_ALLOWED, NOT_FOUND, Refused
 
 RESERVED_IDS: Final = frozenset({"group", "location", "message", "messages", "user"})
-"""These stand in the same place of a path as a group's id."""
+"""Words that stand where a group's id stands in a path."""
 
 Positions = Mapping[str, Mapping[int, int]]
-"""The next offset that is read back, by topic and partition."""
+"""The next offset to be read back, by topic and partition."""
 
 
 class Groups:
-    """What can be done with groups."""
+    """Creates, changes and shows groups."""
 
     def __init__(
         self,
@@ -44,40 +44,40 @@ class Groups:
         self._new_members = new_members
         self._max_groups_per_user = max_groups_per_user
         self._being_created: dict[str, str | None] = {}
-        """Who is creating which group right now, None for the solution: the log may take seconds with it."""
+        """Creators of the groups that are being written now (this may take seconds). None: the solution."""
 
     def of_user(self, up: str) -> list[Group]:
         """Return a user's groups."""
-        return [self._shown(group) for group in self._members.groups_of(up)]
+        return [self._summary(group) for group in self._members.groups_of(up)]
 
     def all(self, *, skip: int, limit: int) -> list[Group]:
         """Return a slice of all groups."""
         self._members.require_ready()
-        return [self._shown(group) for group in self._directory.ids()[skip : skip + limit]]
+        return [self._summary(group) for group in self._directory.ids()[skip : skip + limit]]
 
     def require(self, group: str) -> None:
-        """Raise `Refused` unless there is such a group: not found, or unavailable."""
+        """Raise `Refused` (not found, unavailable) unless the group exists."""
         self._members.require_ready()
         if self._directory.find(group) is None and not self._members.members_of(group):
             raise Refused(NOT_FOUND)
 
-    def one(self, group: str) -> GroupWithMembers:
+    def get(self, group: str) -> GroupWithMembers:
         """Return a group with its members. Raises `Refused` as `require` does."""
         self.require(group)
         users = self._members.members_of(group)
         # Not validated again: what the log's follower has taken is valid, and there may be thousands.
         return GroupWithMembers.model_construct(id=group, name=self._directory.name_of(group), users=users)
 
-    def one_for(self, caller: str, group: str) -> GroupWithMembers:
+    def get_for_member(self, caller: str, group: str) -> GroupWithMembers:
         """Return a group for one of its members."""
         self._members.require(group, caller)
-        return self.one(group)
+        return self.get(group)
 
     async def create_for(self, caller: str, new: CreateGroup) -> GroupAccepted:
-        """Create a group for a student, who is its first member and may remove others.
+        """Create a group for a student, who becomes its first member and may remove others.
 
-        The same id again, from the same student, repeats an attempt. Anybody else's group is refused, and so
-        is one for somebody who is in too many.
+        The same id from the same student repeats an attempt. Raises `Refused` if the id is anybody else's
+        group, or if a member is in too many groups.
         """
         self._members.require_ready()
         group = new.id or new_id()
@@ -88,19 +88,21 @@ class Groups:
         return await self._create(group, new.name, users, created_by=caller)
 
     async def create(self, new: CreateGroup) -> GroupAccepted:
-        """Create a group for the solution, which has no creator, or rename one of these and add members.
+        """Create a group without a creator for the solution, or rename one of these and add members.
 
-        A student's group is refused: whoever chose its id first would read what the new members say.
+        Raises `Refused` if a student has created the group: they would read what the new members write.
         """
         self._members.require_ready()
         group = new.id or new_id()
-        known = self._directory.find(group)
-        if (known is not None and known.created_by is not None) or self._being_created.get(group) is not None:
+        existing = self._directory.find(group)
+        if (existing is not None and existing.created_by is not None) or self._being_created.get(
+            group
+        ) is not None:
             raise Refused(NOT_ALLOWED, "A student has made a group with this id.")
         return await self._create(group, new.name, dict.fromkeys(new.users), created_by=None)
 
     async def add(self, caller: str, group: str, up: str) -> MemberAccepted:
-        """Add somebody to a group of the caller's, unless they are in too many."""
+        """Add a user to a group of the caller's. Raises `Refused` if the user is in too many groups."""
         self._members.require(group, caller)
         self._members.require_few_groups(group, [up], most=self._max_groups_per_user)
         self._new_members.spend(caller, 1)
@@ -111,11 +113,11 @@ class Groups:
     async def remove(self, caller: str, group: str, up: str) -> MemberAccepted:
         """Leave a group, or remove somebody from one that the caller has created."""
         self._members.require(group, caller)
-        known = self._directory.find(group)
-        if up != caller and (known is None or known.created_by != caller):
+        existing = self._directory.find(group)
+        if up != caller and (existing is None or existing.created_by != caller):
             raise Refused(NOT_ALLOWED, "Only the creator of the group may remove others.")
         if not self._members.is_member(group, up):
-            # The store keeps the end also of a membership that never was.
+            # The store keeps a tombstone also for a membership that never existed.
             self._new_members.spend(caller, 1)
         record = tombstone(key=membership_key(group, up), source=SOURCE, kind=MemberJoined)
         written = await self._writer.write(topics.MEMBERSHIPS, record)
@@ -124,24 +126,24 @@ class Groups:
         stored = await self._progress.wait(written)
         return MemberAccepted(group=group, up=up, member=False, stored=stored)
 
-    def _is_unread(self, topic: str, written: Place) -> bool:
-        """Say whether a write of ours has yet to be read back: only then may it be folded before that.
+    def _is_unread(self, topic: str, written: WrittenRecord) -> bool:
+        """Return whether a write of ours has not been read back yet: only then may it be folded here.
 
-        Once it was read, what came after it may have been read, too, and counts. A write whose offset is not
+        After that, later records may have been folded, too, and they decide. A write whose offset is not
         known (-1) is left to the reader.
         """
         return self._positions[topic].get(written.partition, 0) <= written.offset
 
-    def _shown(self, group: str) -> Group:
+    def _summary(self, group: str) -> Group:
         return Group(id=group, name=self._directory.name_of(group))
 
     def _require_free(self, group: str, caller: str) -> None:
-        known, members = self._directory.find(group), self._members.members_of(group)
-        is_own = known is not None and known.created_by == caller
-        is_mine_for_now = self._being_created.get(group, caller) == caller
+        existing, members = self._directory.find(group), self._members.members_of(group)
+        is_own = existing is not None and existing.created_by == caller
+        nobody_else_creates_it = self._being_created.get(group, caller) == caller
         if (
-            not is_mine_for_now
-            or (known is not None and not is_own)
+            not nobody_else_creates_it
+            or (existing is not None and not is_own)
             or (members and not (is_own and caller in members))
         ):
             raise Refused(NOT_ALLOWED, "There is a group with this id already.")
@@ -158,18 +160,18 @@ class Groups:
             if self._is_unread(topics.GROUPS, written[0]):
                 self._directory.put(created)
             if created_by is not None:
-                # Members are in several partitions, and any may lack its leader: with others but no creator
-                # in it, the group would be refused to whoever tries again.
+                # Members are in several partitions, and any may lack a leader. A group with members but
+                # without its creator would be refused when the creator tries again.
                 written += await self._join(group, [created_by])
             written += await self._join(group, [up for up in users if up != created_by])
             stored = await self._progress.wait(written)
         finally:
             self._being_created.pop(group, None)
-        # From here on nothing is refused: the group is in the log, and a repeat without an id makes another.
+        # From here on nothing is refused: the group is in the log, and a retry without an id makes another.
         users = self._members.members_of(group)
         return GroupAccepted.model_construct(id=group, name=name, users=users, stored=stored)
 
-    async def _join(self, group: str, users: Collection[str]) -> list[Place]:
+    async def _join(self, group: str, users: Collection[str]) -> list[WrittenRecord]:
         if not users:
             return []
         records = [
@@ -177,7 +179,7 @@ class Groups:
             for up in users
         ]
         written = await self._writer.write(topics.MEMBERSHIPS, *records)
-        for up, one in zip(users, written, strict=True):
-            if self._is_unread(topics.MEMBERSHIPS, one):
+        for up, record in zip(users, written, strict=True):
+            if self._is_unread(topics.MEMBERSHIPS, record):
                 self._members.fold(group, up, member=True)
         return written

@@ -22,33 +22,32 @@ from schemas.documents import MESSAGES
 from schemas.log_records import MAX_TEXT_BYTES
 from schemas.refusals import NOT_FOUND, OVERLOADED, TOO_LARGE, Refused
 
-GROUPS_AT_ONCE: Final = 10
-"""Groups of one aggregation: with the largest pages of the longest messages they are 8 MiB of text."""
+GROUPS_PER_QUERY: Final = 10
+"""Groups that one aggregation reads: 8 MiB of text, with the largest pages of the longest messages."""
 MAX_BUNDLE_BYTES: Final = 16_777_216
-"""Of the answer: JSON writes one character in up to six bytes."""
-MESSAGES_AT_ONCE: Final = 2_048
-"""Messages of all bundles under way, the bound of `BundleTurns`: 32 MiB of text, at worst six times that as
+"""Maximum size of an answer. JSON writes one character in up to six bytes."""
+MAX_BUNDLED_MESSAGES: Final = 2_048
+"""Messages that all bundles under way may hold (`BundleTurns`): 32 MiB of text, at worst six times that as
 JSON."""
-MOST_OF_A_BUNDLE: Final = MAX_BUNDLE_BYTES // MAX_TEXT_BYTES
-"""A bundle takes no more of these: so many of the longest messages fill an answer."""
+MAX_MESSAGES_PER_BUNDLE: Final = MAX_BUNDLE_BYTES // MAX_TEXT_BYTES
+"""Messages that a bundle reserves at most: so many of the longest ones fill an answer."""
 
 OLDEST_FIRST: Final = 1
 NEWEST_FIRST: Final = -1
 
 
-def bounded(group: str, page: HistoryPage) -> Document:
+def page_query(group: str, page: HistoryPage) -> Document:
     """Return the query, on the index (group, seq), that finds a group's messages within a page's bounds."""
     bounds = {name: bound for name, bound in (("$lt", page.before), ("$gt", page.after)) if bound is not None}
     return {"group": group, "seq": bounds} if bounds else {"group": group}
 
 
 def bundle_pipeline(groups: Collection[str], page: Page) -> list[Document]:
-    """Return the one aggregation that gives a page of each group, to run on the collection of messages.
+    """Return an aggregation on the collection of messages that gives a page of each group.
 
-    It starts from one message, any one (where there is none the answer is empty, too), and puts the list of
-    groups in its place: which groups a user may read is what the log says now, not what MongoDB has caught
-    up with. Each group's look-up is an equality on the index (group, seq) in its order: it reads no more
-    documents than it returns and skips.
+    It starts from any one message (without any the answer is empty, too) and replaces it by the list of
+    groups. So the log decides which groups a user may read, not MongoDB, which may lag behind. Each look-up
+    is an equality on the index (group, seq), in its order: it reads only what it returns and skips.
     """
     newest = [
         {"$sort": {"seq": NEWEST_FIRST}},
@@ -94,7 +93,7 @@ class History:
         self._progress = progress
         self._partitions = settings.kafka_partitions
         self._bundle_within_s = settings.bundle_within_s
-        self._turns = BundleTurns(MESSAGES_AT_ONCE, max_waiting=settings.max_pending_reads)
+        self._turns = BundleTurns(MAX_BUNDLED_MESSAGES, max_waiting=settings.max_pending_reads)
 
     async def page(self, group: str, page: HistoryPage) -> Document:
         """Return a `History`.
@@ -105,7 +104,7 @@ class History:
         stored = await self._stored_up_to([group])
         found = await self._reads.find(
             MESSAGES,
-            bounded(group, page),
+            page_query(group, page),
             sort=[("seq", OLDEST_FIRST if forwards else NEWEST_FIRST)],
             skip=page.skip,
             limit=page.perPage,
@@ -115,14 +114,12 @@ class History:
     async def bundle(
         self, up: str, groups: Collection[str], page: BundlePage, may_read: Callable[[str], bool]
     ) -> Document:
-        """Return a `HistoryBundle` for ``up``: of these groups, each encoded, those that may be read.
+        """Return a `HistoryBundle` for ``up``: an encoded page of each of these groups that may be read.
 
-        ``may_read`` is asked of each page once it has been read: a bundle waits for its turn.
-
-        Raises `Refused` also where it would be too large, or takes too long: nothing bounds how many groups
-        there are.
+        ``may_read`` is called after each read, because a bundle may have waited for its turn meanwhile.
+        Raises `Refused` also if the bundle is too large or takes too long: the number of groups is unbounded.
         """
-        messages = min(len(groups) * page.perPage, MOST_OF_A_BUNDLE)
+        messages = min(len(groups) * page.perPage, MAX_MESSAGES_PER_BUNDLE)
         try:
             async with asyncio.timeout(self._bundle_within_s), self._turns.take(up, messages):
                 return {"groups": await self._bundle(sorted(groups), page, may_read)}
@@ -141,8 +138,8 @@ class History:
         )
         return {"messages": messages_of(found[::-1])}
 
-    async def one(self, message_id: str) -> Document:
-        """Return the `ChatMessage` of this id; the earliest, where several senders chose the same."""
+    async def by_id(self, message_id: str) -> Document:
+        """Return the `ChatMessage` of this id: the earliest, if several senders chose the same id."""
         found = await self._reads.find(
             MESSAGES, {"id": message_id}, sort=[("timestamp", OLDEST_FIRST)], limit=1
         )
@@ -159,16 +156,17 @@ class History:
         self, groups: Sequence[str], page: BundlePage, may_read: Callable[[str], bool]
     ) -> list[orjson.Fragment]:
         stored = await self._stored_up_to(groups)
-        pages, left = list[orjson.Fragment](), MAX_BUNDLE_BYTES
-        for first in range(0, len(groups), GROUPS_AT_ONCE):
-            some = groups[first : first + GROUPS_AT_ONCE]
-            pipeline = bundle_pipeline(some, page)
-            read = {one["group"]: one["messages"] for one in await self._reads.aggregate(MESSAGES, pipeline)}
-            for group in filter(may_read, some):
-                # Texts go as they are encoded, so that they are not there while the next ones are read.
-                encoded = orjson.dumps(_history(group, read.pop(group, [])[::-1], stored[group]))
-                left -= len(encoded)
-                if left < 0:
+        pages, bytes_left = list[orjson.Fragment](), MAX_BUNDLE_BYTES
+        for first in range(0, len(groups), GROUPS_PER_QUERY):
+            chunk = groups[first : first + GROUPS_PER_QUERY]
+            pipeline = bundle_pipeline(chunk, page)
+            read = await self._reads.aggregate(MESSAGES, pipeline)
+            by_group = {document["group"]: document["messages"] for document in read}
+            for group in filter(may_read, chunk):
+                # Encode now and drop the texts, so that they are not in memory while the next ones are read.
+                encoded = orjson.dumps(_history(group, by_group.pop(group, [])[::-1], stored[group]))
+                bytes_left -= len(encoded)
+                if bytes_left < 0:
                     raise Refused(TOO_LARGE, "These pages are too large together: ask for smaller ones.")
                 pages.append(orjson.Fragment(encoded))
         return pages

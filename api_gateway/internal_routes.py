@@ -1,6 +1,6 @@
 """The rows of the solution-internal API: its callers are trusted services, its port is never public.
 
-A handler's docstring is what clients read of it in the OpenAPI document.
+A handler's docstring is its summary in the OpenAPI document.
 """
 
 from http import HTTPStatus
@@ -85,7 +85,7 @@ class InternalApi:
 
     async def group(self, _: str, wanted: api.OneGroupById) -> ReadyResponse:
         """A group and who is in it."""
-        return reply(self._groups.one(wanted.id))
+        return reply(self._groups.get(wanted.id))
 
     async def messages(self, _: str, page: api.Page) -> ReadyResponse:
         """A page of all messages."""
@@ -97,12 +97,12 @@ class InternalApi:
 
     async def message(self, _: str, wanted: api.OneMessage) -> ReadyResponse:
         """One message."""
-        return reply(await self._history.one(wanted.id))
+        return reply(await self._history.by_id(wanted.id))
 
     async def users(self, _: str, page: api.ListPage) -> ReadyResponse:
         """All users."""
         return reply(await self._users.all(page))
 
     async def set_user(self, _: str, state: api.UserState) -> ReadyResponse:
-        """Say what is known of a user."""
+        """Set a user's names and presence."""
         return accepted(await self._users.set(state))

@@ -1,7 +1,7 @@
 """Which edge a student connects to: the gateway's own copy of the dispatcher's table.
 
-It asks nobody: logins survive a dispatcher that is away. Answers are made once a shard and table, and kept as
-bytes, because every client asks this first.
+It calls no other service: logins survive an absent dispatcher. Answers are encoded once for each shard of a
+table, because every client requests its location first.
 """
 
 from runtime.assignments import Assignments

@@ -1,6 +1,6 @@
 """Writes to Kafka within bounds: every write is durable when it returns, or refused in time.
 
-A refused write may reach the log all the same, later: whoever repeats it does so under the same id.
+A refused write may still reach the log later, so a retry must use the same id.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 SOURCE: Final = "api_gateway"
 
 
-class Place(NamedTuple):
-    """Where a durable record stands: ``kafka_topic`` is the topic's name in this generation.
+class WrittenRecord(NamedTuple):
+    """Where a durable record stands. ``kafka_topic`` is the topic's name in this generation.
 
-    The offset is -1 where the broker had the record already, from an earlier try: it does not say where.
+    The offset is -1 if the broker had the record already, from an earlier try: it does not return where.
     """
 
     kafka_topic: str
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 
 class LogWriter:
-    """Writes records, and knows how many are on their way."""
+    """Writes records, and counts those that are not acked yet."""
 
     def __init__(
         self, settings: GatewaySettings, producer: KeptProducer, spans: "Spans | None" = None
@@ -51,17 +51,17 @@ class LogWriter:
         self._producer = producer
         self._numbers = itertools.count()
         self._pending = 0
-        self._since: defaultdict[TopicPartition, dict[int, float]] = defaultdict(dict)
-        """By partition, when each pending write began, oldest first: a broker that does not answer holds up
-        only the groups of its partitions."""
+        self._began: defaultdict[TopicPartition, dict[int, float]] = defaultdict(dict)
+        """By partition: when each pending write began, oldest first. A broker that does not answer must delay
+        only the groups of its own partitions."""
         metrics.PENDING_WRITES.set_function(lambda: self._pending)
 
-    async def write(self, topic: str, *records: Encoded) -> list[Place]:
-        """Return where the records stand, once every in-sync replica has them.
+    async def write(self, topic: str, *records: Encoded) -> list[WrittenRecord]:
+        """Write records, and return where they stand once every in-sync replica has them.
 
-        Raises `Refused`: ``overloaded`` past the bound of pending records, ``unavailable`` where Kafka does
-        not answer in time, and at once while there is no producer or an older write of one of their
-        partitions has waited for too long.
+        Raises `Refused`: ``overloaded`` if too many records are pending; ``unavailable`` if Kafka does not
+        ack in time, and at once if there is no producer or an older write of one of the partitions has
+        waited for too long.
         """
         partitions = [self._partition(topic, record) for record in records]
         self._admit(partitions)
@@ -69,14 +69,14 @@ class LogWriter:
         started = loop.time()
         try:
             async with asyncio.timeout(self._settings.send_timeout_ms / 1000):
-                sent = [await self._send(*one) for one in zip(partitions, records, strict=True)]
-                await asyncio.wait(sent)
-            done = [future.result() for future in sent]
+                futures = [await self._send(*pair) for pair in zip(partitions, records, strict=True)]
+                await asyncio.wait(futures)
+            acks = [future.result() for future in futures]
         except (KafkaError, OSError, TimeoutError) as error:
             log.error("a write failed", extra=logs.facts(topic=topic, error=repr(error)))
             raise Refused(UNAVAILABLE) from error
         metrics.WRITE_ACK_SECONDS.observe(loop.time() - started)
-        return [Place(it.topic, it.partition, it.offset, it.timestamp) for it in done]
+        return [WrittenRecord(ack.topic, ack.partition, ack.offset, ack.timestamp) for ack in acks]
 
     def _partition(self, topic: str, record: Encoded) -> TopicPartition:
         return TopicPartition(topic, partition_of(record.key, self._settings.kafka_partitions))
@@ -86,44 +86,44 @@ class LogWriter:
             metrics.LIMIT_HITS.labels(limit="writes").inc()
             raise Refused(OVERLOADED)
         overdue = asyncio.get_running_loop().time() - self._settings.refuse_when_waiting_ms / 1000
-        if any(self._oldest(partition, overdue) < overdue for partition in partitions):
+        if any(self._oldest_began(partition, overdue) < overdue for partition in partitions):
             raise Refused(UNAVAILABLE)
 
-    def _oldest(self, partition: TopicPartition, default: float) -> float:
-        """Return since when (loop time) the oldest pending write of a partition waits."""
-        return next(iter(self._since[partition].values()), default)
+    def _oldest_began(self, partition: TopicPartition, default: float) -> float:
+        """Return when (loop time) the oldest pending write of a partition began."""
+        return next(iter(self._began[partition].values()), default)
 
     async def _send(self, partition: TopicPartition, record: Encoded) -> "Future[RecordMetadata]":
-        """Hand a record over. It counts as pending until Kafka has answered, whoever still waits for it."""
+        """Give a record to the producer. It is pending until Kafka has answered, even without a caller."""
         number = next(self._numbers)
-        self._since[partition][number] = asyncio.get_running_loop().time()
+        self._began[partition][number] = asyncio.get_running_loop().time()
         self._pending += 1
         try:
-            future = await self._hand_over(partition.topic, record)
+            future = await self._send_traced(partition.topic, record)
         except BaseException:
-            self._forget(partition, number)
+            self._end_pending(partition, number)
             raise
-        future.add_done_callback(lambda _: self._forget(partition, number))
+        future.add_done_callback(lambda _: self._end_pending(partition, number))
         return future
 
-    def _forget(self, partition: TopicPartition, number: int) -> None:
-        del self._since[partition][number]
+    def _end_pending(self, partition: TopicPartition, number: int) -> None:
+        del self._began[partition][number]
         self._pending -= 1
 
-    async def _hand_over(self, topic: str, record: Encoded) -> "Future[RecordMetadata]":
-        """Give a record to the producer, with a span where traces are wanted and this one is sampled."""
-        sending = None
+    async def _send_traced(self, topic: str, record: Encoded) -> "Future[RecordMetadata]":
+        """Give a record to the producer, with a span if it is sampled."""
+        span = None
         if self._spans is not None:
-            sending = self._spans.send(topic, key=record.key.decode(), message_id=_ce_id(record))
-        if sending is None:
+            span = self._spans.send(topic, key=record.key.decode(), message_id=_ce_id(record))
+        if span is None:
             return await write(self._producer, topic, record, self._settings.kafka_partitions)
-        record = record._replace(headers=[*record.headers, *sending.headers])
+        record = record._replace(headers=[*record.headers, *span.headers])
         try:
             future = await write(self._producer, topic, record, self._settings.kafka_partitions)
         except BaseException as error:
-            sending.failed(type(error).__name__)
+            span.failed(type(error).__name__)
             raise
-        future.add_done_callback(sending.settle)
+        future.add_done_callback(span.settle)
         return future
 
 

@@ -10,15 +10,15 @@ from runtime.budgets import Budgets
 from runtime.memberships import Memberships
 from schemas.refusals import NOT_A_MEMBER, NOT_ALLOWED, RATE_LIMITED, UNAVAILABLE, Refused
 
-MOST_NAMED: Final = 10
-"""Users that a refusal names."""
+MAX_NAMED: Final = 10
+"""How many users a refusal names."""
 
 
 class NewMembers:
-    """How many members each student may add to groups: every edge and gateway keeps a membership for good.
+    """Limits the rate at which a student adds members: every edge and gateway keeps a membership for good.
 
-    Removing somebody who is no member counts as one, too: the store keeps that. A request needs a budget
-    above 0 and may overdraw it by its size: the next one waits until that is paid back.
+    Removing somebody who is no member counts, too: the store keeps the tombstone. A request needs a budget
+    above 0 and may overdraw it: the next one waits until the budget is above 0 again.
     """
 
     def __init__(self, *, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +26,7 @@ class NewMembers:
         self._clock = clock
 
     def spend(self, caller: str, count: int) -> None:
-        """Note so many new members. Raises `Refused`: rate limited."""
+        """Take ``count`` new members from the caller's budget. Raises `Refused`: rate limited."""
         now = self._clock()
         if self._budgets.left(caller, now) <= 0:
             metrics.LIMIT_HITS.labels(limit="new members").inc()
@@ -40,14 +40,14 @@ class NewMembers:
 
 
 class MembersOnly:
-    """Who may read and change a group. It decides by the log alone, as soon as it has been read once."""
+    """Decides who may read and change a group, by the log alone, once it has been read."""
 
     def __init__(self, memberships: Memberships, not_ready: Callable[[], str | None]) -> None:
         self._memberships = memberships
         self._not_ready = not_ready
         self._in_order: dict[str, list[str]] = {}
-        """The members of groups that somebody has asked for: ten thousand are sorted in 2 ms, and any of them
-        may ask a hundred times a second."""
+        """Sorted members of the groups that were requested: sorting ten thousand takes 2 ms, and each of them
+        may request a hundred times a second."""
         memberships.on_change(self._keep_in_order)
 
     def require(self, group: str, up: str) -> None:
@@ -57,7 +57,7 @@ class MembersOnly:
             raise Refused(NOT_A_MEMBER)
 
     def is_member(self, group: str, up: str) -> bool:
-        """Say whether a user is in a group, as far as the log has been read."""
+        """Return whether a user is in a group, as far as the log has been read."""
         return self._memberships.is_member(group, up)
 
     def groups_of(self, up: str) -> list[str]:
@@ -67,43 +67,43 @@ class MembersOnly:
 
     def members_of(self, group: str) -> list[str]:
         """Return the members of a group, in order, as far as the log has been read."""
-        known = self._in_order.get(group)
-        if known is None:
-            known = sorted(self._memberships.members_of(group))
-            if known:
-                self._in_order[group] = known
-        return known.copy()
+        members = self._in_order.get(group)
+        if members is None:
+            members = sorted(self._memberships.members_of(group))
+            if members:
+                self._in_order[group] = members
+        return members.copy()
 
     def require_few_groups(self, group: str, ups: Iterable[str], *, most: int) -> None:
-        """Raise `Refused` where somebody would be new in the group and is in ``most`` groups or more."""
+        """Raise `Refused` if a user who is new in the group is in ``most`` groups or more."""
         full = [up for up in ups if not self.is_member(group, up) and self._memberships.count_of(up) >= most]
         if full:
             metrics.LIMIT_HITS.labels(limit="groups of a user").inc()
-            raise Refused(NOT_ALLOWED, f"In too many groups already ({most}): {_some(full)}.")
+            raise Refused(NOT_ALLOWED, f"In too many groups already ({most}): {_first_few(full)}.")
 
     def fold(self, group: str, up: str, *, member: bool) -> None:
-        """Take a change of our own, durable by now, before it has been read back."""
+        """Fold a change of our own that is durable and not read back yet."""
         self._memberships.set_member(group, up, member)
 
     def _keep_in_order(self, group: str, up: str, member: bool, _at: int) -> None:
-        known = self._in_order.get(group)
-        if known is None:
+        members = self._in_order.get(group)
+        if members is None:
             return
-        at = bisect_left(known, up)
+        index = bisect_left(members, up)
         if member:
-            known.insert(at, up)
+            members.insert(index, up)
         else:
-            del known[at]
-        if not known:
+            del members[index]
+        if not members:
             del self._in_order[group]
 
     def require_ready(self) -> None:
-        """Raise `Refused` where members are not known: the log is still being read, or can be no more."""
+        """Raise `Refused` if members are not known: the log is not read yet, or can no longer be read."""
         if self._not_ready() is not None:
             raise Refused(UNAVAILABLE, "This server does not know all members yet. Try again.")
 
 
-def _some(ups: Sequence[str]) -> str:
-    """Name a few: a request may hold thousands."""
-    others = f" and {len(ups) - MOST_NAMED} others" if len(ups) > MOST_NAMED else ""
-    return ", ".join(ups[:MOST_NAMED]) + others
+def _first_few(ups: Sequence[str]) -> str:
+    """Return the first few as text: a request may hold thousands."""
+    others = f" and {len(ups) - MAX_NAMED} others" if len(ups) > MAX_NAMED else ""
+    return ", ".join(ups[:MAX_NAMED]) + others

@@ -93,32 +93,37 @@ def _tag(route: Route[Any]) -> str:
 
 
 def _parameters(route: Route[Any]) -> list[Document]:
-    schema = _taken(route)
+    schema = _arguments_schema(route)
     in_path = route.path_names
     in_query = [] if route.method in BODIES else [n for n in schema["properties"] if n not in in_path]
     required = set(schema.get("required", []))
     return [
-        {"name": name, "in": place, "required": name in required, **_described(schema["properties"][name])}
+        {
+            "name": name,
+            "in": place,
+            "required": name in required,
+            **_parameter_schema(schema["properties"][name]),
+        }
         for place, names in (("path", in_path), ("query", in_query))
         for name in names
     ]
 
 
-def _described(schema: Document) -> Document:
-    """Return a parameter's schema, and beside it what it says: there generators look for it."""
+def _parameter_schema(schema: Document) -> Document:
+    """Return a parameter's schema, with its description beside it, where generators expect it."""
     described: Document = {"schema": dict(schema)}
     if "description" in schema:
         described["description"] = described["schema"].pop("description")
     return described
 
 
-def _taken(route: Route[Any]) -> Document:
+def _arguments_schema(route: Route[Any]) -> Document:
     return schemas_of([(route.takes, "validation")])[route.takes.__name__]
 
 
 def _body(route: Route[Any]) -> Document:
     """Return the schema of the body: the arguments without those that stand in the path."""
-    schema = _taken(route)
+    schema = _arguments_schema(route)
     for name in route.path_names:
         del schema["properties"][name]
     schema["required"] = [name for name in schema["required"] if name not in route.path_names]

@@ -1,6 +1,6 @@
-"""Files for browsers: the web client, and the documents of the APIs. All are ours: no CDN is asked.
+"""Serves files to browsers: the web client and the documents of the APIs. No CDN is used.
 
-They are read once and kept, small as they are. Their policy lets no inline or foreign script run.
+Files are read once and kept in memory: they are small. Their CSP allows no inline or foreign script.
 """
 
 import gzip
@@ -59,19 +59,19 @@ def page_of(content: bytes, content_type: str) -> Page:
 
 
 def is_known(etag: str, if_none_match: Sequence[str]) -> bool:
-    """Say whether a client has this version by its If-None-Match: compared weakly, as RFC 9110 has it.
+    """Return whether If-None-Match names this version. Tags are compared weakly (RFC 9110).
 
-    A proxy that compresses makes a tag a weak one.
+    A proxy that compresses makes a tag weak.
     """
     given = ", ".join(if_none_match)
     return given.strip() == "*" or etag in _TAGS.findall(given)
 
 
 def takes_gzip(accept_encoding: Sequence[str]) -> bool:
-    """Say whether a client takes gzip by its Accept-Encoding: by name, or as any; a weight of 0 means no."""
+    """Return whether Accept-Encoding allows gzip, by name or by ``*``. A weight of 0 forbids it."""
     taken = {}
-    for one in ",".join(accept_encoding).lower().split(","):
-        coding, *parameters = (part.strip() for part in one.split(";"))
+    for item in ",".join(accept_encoding).lower().split(","):
+        coding, *parameters = (part.strip() for part in item.split(";"))
         taken[coding] = not any(_NOUGHT.fullmatch(part) for part in parameters)
     return taken.get("gzip", taken.get("*", False))
 
@@ -115,14 +115,14 @@ def _serve(api: Api, at: str, page: Page) -> None:
 
 
 def _handler(page: Page) -> Callable[[web.Request], Awaitable[ReadyResponse]]:
-    known = f"{_LINES}{line('ETag', page.etag)}"
-    plain = f"{known}{line('Content-Type', page.content_type)}"
+    headers = f"{_LINES}{line('ETag', page.etag)}"
+    plain_headers = f"{headers}{line('Content-Type', page.content_type)}"
 
     async def handle(request: web.Request) -> ReadyResponse:
         if is_known(page.etag, request.headers.getall("If-None-Match", ())):
-            return ReadyResponse(b"", known, status=304)
+            return ReadyResponse(b"", headers, status=304)
         if takes_gzip(request.headers.getall("Accept-Encoding", ())):
-            return ReadyResponse(page.zipped, f"{plain}Content-Encoding: gzip\r\n")
-        return ReadyResponse(page.plain, plain)
+            return ReadyResponse(page.zipped, f"{plain_headers}Content-Encoding: gzip\r\n")
+        return ReadyResponse(page.plain, plain_headers)
 
     return handle

@@ -1,6 +1,6 @@
 """Writing a message in a student's name, for the solution's own services.
 
-It goes the way of every message: through the log. Clients send theirs to their edge.
+The message goes through the log, as all do. Clients send theirs to their edge.
 """
 
 import logging
@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from api_gateway.history import History
-from api_gateway.log_writer import SOURCE, LogWriter, Place
+from api_gateway.log_writer import SOURCE, LogWriter, WrittenRecord
 from api_gateway.members import MembersOnly
 from api_gateway.stored_progress import StoredProgress
 from runtime import logs
@@ -36,7 +36,7 @@ class Posting:
         self._history = history
 
     async def post(self, new: PostMessage) -> tuple[MessageAccepted, HTTPStatus]:
-        """Return the message as it stands in the log: 201, 200 where it did before, 202 while not stored.
+        """Write a message to the log. Return it with 201, 200 if it was there before, 202 if not stored yet.
 
         Raises `Refused`: not a member, too large, unavailable, overloaded.
         """
@@ -50,7 +50,7 @@ class Posting:
             message=new.message,
             sent_at=time.time_ns() // 1_000_000,
         )
-        earlier = await self._find(message, unless=(HISTORY_UNAVAILABLE,)) if new.id else None
+        earlier = await self._find(message, ignoring=(HISTORY_UNAVAILABLE,)) if new.id else None
         if earlier is not None:
             return MessageAccepted(**earlier, stored=True), HTTPStatus.OK
         record = encode(message, key=message.group, source=SOURCE)
@@ -58,31 +58,33 @@ class Posting:
         if log.isEnabledFor(logging.DEBUG):
             key = message_key(message.group, message.up, message.id)
             log.debug("a message is in the log", extra=logs.facts(message=key, seq=written.offset))
-        return await self._settled(message, written)
+        return await self._answer(message, written)
 
-    async def _settled(self, message: MessageSent, written: Place) -> tuple[MessageAccepted, HTTPStatus]:
-        """The store decides which of two records of the same id is the message: it keeps the first.
+    async def _answer(
+        self, message: MessageSent, written: WrittenRecord
+    ) -> tuple[MessageAccepted, HTTPStatus]:
+        """Return the message as the store keeps it: the first of several records with the same id.
 
-        Nothing is refused any more: the message stands in the log, and would be posted twice.
+        Nothing is refused here: the message is in the log, and after a refusal it would be posted twice.
         """
         stored = await self._progress.wait([written])
-        kept = await self._find(message, unless=(HISTORY_UNAVAILABLE, OVERLOADED)) if stored else None
+        kept = await self._find(message, ignoring=(HISTORY_UNAVAILABLE, OVERLOADED)) if stored else None
         if kept is None:
             return _accepted(message, written), HTTPStatus.ACCEPTED
-        is_ours = kept["seq"] == written.offset
-        return MessageAccepted(**kept, stored=True), HTTPStatus.CREATED if is_ours else HTTPStatus.OK
+        is_new = kept["seq"] == written.offset
+        return MessageAccepted(**kept, stored=True), HTTPStatus.CREATED if is_new else HTTPStatus.OK
 
-    async def _find(self, message: MessageSent, *, unless: Collection[Refusal]) -> dict[str, Any] | None:
-        """Return what is stored of a message; None also where reading is refused for one of these reasons."""
+    async def _find(self, message: MessageSent, *, ignoring: Collection[Refusal]) -> dict[str, Any] | None:
+        """Return the stored message, if any. None also if reading is refused for a reason in ``ignoring``."""
         try:
             return await self._history.by_key(message_key(message.group, message.up, message.id))
         except Refused as error:
-            if error.refusal not in unless:
+            if error.refusal not in ignoring:
                 raise
             return None
 
 
-def _accepted(message: MessageSent, written: Place) -> MessageAccepted:
+def _accepted(message: MessageSent, written: WrittenRecord) -> MessageAccepted:
     return MessageAccepted(
         id=message.id,
         seq=written.offset,

@@ -1,6 +1,6 @@
-"""The rows of the public API. A handler here only joins arguments, deeds and answers.
+"""The rows of the public API. A handler only passes arguments on and returns the answer.
 
-Its docstring is what clients read of it in the OpenAPI document.
+Its docstring is its summary in the OpenAPI document.
 """
 
 from collections.abc import Iterator
@@ -107,7 +107,7 @@ class PublicApi:
         with self._reads.counted(up):
             may_read = partial(self._members.is_member, up=up)
             bundle = await self._history.bundle(up, groups, page, may_read)
-        # That may have taken half a minute, in which this gateway fell behind the log of members.
+        # Reading may take half a minute: this gateway may have fallen behind the log of members.
         self._members.require_ready()
         return reply(bundle)
 
@@ -121,12 +121,12 @@ class PublicApi:
 
     async def group(self, up: str, wanted: api.OneGroup) -> ReadyResponse:
         """One of my groups and who is in it."""
-        return reply(self._groups.one_for(up, wanted.group))
+        return reply(self._groups.get_for_member(up, wanted.group))
 
     async def members(self, up: str, page: api.GroupMembersPage) -> ReadyResponse:
         """The names of who is in one of my groups, and whether they are online."""
         with self._reading(page.group, up):
-            return reply(await self._users.among(self._members.members_of(page.group), page))
+            return reply(await self._users.member_page(self._members.members_of(page.group), page))
 
     async def add_member(self, up: str, wanted: api.OneMember) -> ReadyResponse:
         """Add somebody to one of my groups."""
@@ -138,9 +138,9 @@ class PublicApi:
 
     @contextmanager
     def _reading(self, group: str, up: str) -> Iterator[None]:
-        """Let only a member read during the block.
+        """Require membership before and after the block. Raises `Refused`.
 
-        Raises `Refused` after it, too: the store may be slow, and who was removed is told nothing since.
+        The store may be slow: who was removed meanwhile gets no answer.
         """
         self._members.require(group, up)
         with self._reads.counted(up):

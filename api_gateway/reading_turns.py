@@ -1,6 +1,6 @@
 """Bounds on reads under way: how many each student has, and how many messages all bundles hold together.
 
-What is read for an answer stands in memory until it is put together, and only the gateway pays for that.
+What is read for an answer stays in the gateway's memory until the answer is complete.
 """
 
 import asyncio
@@ -13,27 +13,27 @@ from schemas.refusals import OVERLOADED, RATE_LIMITED, Refused
 
 
 class BundleTurns:
-    """A semaphore of ``most_messages``: each bundle takes as many as it may hold, and gives them back.
+    """A semaphore of ``most_messages``: each bundle takes as many as it may hold, and releases them.
 
-    Bundles that find too few wait, at most ``max_waiting`` of them. A student's own wait for each other
-    first, so that only one of them ever delays somebody else's.
+    At most ``max_waiting`` bundles wait. Bundles of one student run one after the other, so that only one of
+    them ever delays another student's.
     """
 
     def __init__(self, most_messages: int, *, max_waiting: int) -> None:
-        self._left = most_messages
+        self._free = most_messages
         self._max_waiting = max_waiting
         self._waiting = 0
-        self._of_users: dict[str, asyncio.Lock] = {}
+        self._user_locks: dict[str, asyncio.Lock] = {}
         self._bundles = Counter[str]()
-        self._next = asyncio.Lock()
-        self._given_back = asyncio.Event()
+        self._queue = asyncio.Lock()
+        self._released = asyncio.Event()
 
     @asynccontextmanager
     async def take(self, up: str, messages: int) -> AsyncIterator[None]:
         """Take ``messages``, at most ``most_messages``, for the length of the block.
 
-        First come, first served, once the student's own earlier bundles are done: otherwise small bundles
-        could overtake a large one for ever. Raises `Refused`, overloaded, where too many wait.
+        First come, first served, after the student's own earlier bundles: otherwise small bundles could
+        overtake a large one for ever. Raises `Refused` (overloaded) if too many wait.
         """
         if self._waiting >= self._max_waiting:
             metrics.LIMIT_HITS.labels(limit="bundles").inc()
@@ -41,37 +41,37 @@ class BundleTurns:
         async with AsyncExitStack() as held:
             self._waiting += 1
             try:
-                await held.enter_async_context(self._alone(up))
-                async with self._next:
-                    while self._left < messages:
-                        self._given_back.clear()
-                        await self._given_back.wait()
-                    self._left -= messages
-                    held.callback(self._give_back, messages)
+                await held.enter_async_context(self._one_of_user(up))
+                async with self._queue:
+                    while self._free < messages:
+                        self._released.clear()
+                        await self._released.wait()
+                    self._free -= messages
+                    held.callback(self._release, messages)
             finally:
                 self._waiting -= 1
             yield
 
     @asynccontextmanager
-    async def _alone(self, up: str) -> AsyncIterator[None]:
-        """Be a student's only bundle; they are forgotten after the last one that waits for this."""
-        mine = self._of_users.setdefault(up, asyncio.Lock())
+    async def _one_of_user(self, up: str) -> AsyncIterator[None]:
+        """Hold the student's lock. It is deleted with the last bundle that needs it."""
+        lock = self._user_locks.setdefault(up, asyncio.Lock())
         self._bundles[up] += 1
         try:
-            async with mine:
+            async with lock:
                 yield
         finally:
             self._bundles[up] -= 1
             if not self._bundles[up]:
-                del self._bundles[up], self._of_users[up]
+                del self._bundles[up], self._user_locks[up]
 
-    def _give_back(self, messages: int) -> None:
-        self._left += messages
-        self._given_back.set()
+    def _release(self, messages: int) -> None:
+        self._free += messages
+        self._released.set()
 
 
 class ReadsOfUsers:
-    """How many reads each student has under way, those that wait for a turn too."""
+    """Limits how many reads each student has under way, waiting ones included."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -1,7 +1,7 @@
-"""What the gateway answers, whole, in one write. It knows no route and decides nothing.
+"""A whole answer, sent in one write. It knows no route and decides nothing.
 
-aiohttp's own response makes a mapping of headers, completes it by its rules and formats it: a third of what a
-small request costs. Here the head is text, made of lines that are ready.
+Building and formatting the header mapping of aiohttp's own response is a third of the cost of a small
+request. Here the head is text, made of ready lines.
 """
 
 from typing import Final
@@ -33,7 +33,7 @@ class ReadyResponse(web.StreamResponse):
         self.caller = caller
         self.lines = lines
         self.request_id: str | None = None
-        """Set where the log knows this answer by an id; the others get one as they leave."""
+        """Set if the answer was logged under an id; the others get one when they are sent."""
         self.unread: UnreadAnswers | None = None
         """Set on a large answer: the bounds within which it is sent."""
         self._kept_alive = False

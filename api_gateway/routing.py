@@ -24,7 +24,7 @@ A = TypeVar("A", bound=Request)
 
 
 def reply(value: BaseModel | dict[str, Any], status: int = HTTPStatus.OK) -> ReadyResponse:
-    """Return the answer that shows a model, or what a model would say."""
+    """Return an answer with a model, or with the fields of one, as JSON."""
     if isinstance(value, BaseModel):
         return ReadyResponse(value.model_dump_json(by_alias=True).encode(), status=status)
     return ReadyResponse(orjson.dumps(value), status=status)
@@ -33,7 +33,7 @@ def reply(value: BaseModel | dict[str, Any], status: int = HTTPStatus.OK) -> Rea
 def accepted(
     written: GroupAccepted | MemberAccepted | UserAccepted, status: int = HTTPStatus.OK
 ) -> ReadyResponse:
-    """Return the answer to a write that is durable: 202 while MongoDB has yet to get it."""
+    """Return the answer to a durable write: 202 if MongoDB does not hold it yet."""
     return reply(written, status if written.stored else HTTPStatus.ACCEPTED)
 
 

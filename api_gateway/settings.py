@@ -21,8 +21,7 @@ from runtime.settings import (
 )
 
 FINISH_SHARE: Final = 0.6
-"""How much of a stop's deadline the requests under way may take: the producer has yet to be stopped after
-them."""
+"""Share of the shutdown deadline that requests under way may take: the producer is stopped after them."""
 
 
 class GatewaySettings(
@@ -125,10 +124,10 @@ class GatewaySettings(
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        """A stop must not cut off a write that may still be acknowledged: nobody would know of it.
+        """Raise ValueError if a stop could cut off a write that Kafka may still ack.
 
-        A new group is up to three writes, one after the other. Those after the first may be cut off: a retry
-        makes it whole.
+        A new group is up to three writes in a row. Those after the first may be cut off: a retry completes
+        the group.
         """
         if self.send_timeout_ms / 1000 >= self.finish_within_s:
             raise ValueError(f"SEND_TIMEOUT_MS must be less than {FINISH_SHARE:.0%} of SHUTDOWN_DEADLINE_S")

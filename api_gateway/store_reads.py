@@ -1,6 +1,6 @@
 """Reads from MongoDB within bounds: of time, of number, and while the store is away.
 
-The driver runs only so many at once: without these bounds an outage would leave a queue that outlasts it.
+The driver's pool is bounded: without these limits the queue of an outage would outlast the outage.
 """
 
 import asyncio
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN_S: Final = 0.5
+RETRY_AFTER_S: Final = 0.5
 
 Found = list[Document]
 Read = Callable[[], Awaitable[Found]]
 
 
 class Breaker:
-    """While the store is away one read at a time tries it; the others are refused at once. Pure."""
+    """A circuit breaker: while the store is away one read at a time is tried, others are refused. Pure."""
 
-    def __init__(self, *, look_again_s: float, timeout_s: float) -> None:
-        self._look_again_s = look_again_s
+    def __init__(self, *, retry_after_s: float, timeout_s: float) -> None:
+        self._retry_after_s = retry_after_s
         self._timeout_s = timeout_s
-        self._look_at: float | None = None
+        self._retry_at: float | None = None
 
     def admits(self, now: float) -> bool:
-        """Say whether to try a read. While the store is away one is tried, and the next after its timeout."""
-        if self._look_at is None:
+        """Return whether to try a read. While the store is away one is tried, the next after its timeout."""
+        if self._retry_at is None:
             return True
-        if now < self._look_at:
+        if now < self._retry_at:
             return False
-        self._look_at = now + self._timeout_s
+        self._retry_at = now + self._timeout_s
         return True
 
     def succeeded(self) -> bool:
-        """A read went well: the store is there. Return whether it was away until now."""
-        was_away, self._look_at = self._look_at is not None, None
+        """Note that a read succeeded. Return whether the store was away until now."""
+        was_away, self._retry_at = self._retry_at is not None, None
         return was_away
 
     def failed(self, now: float) -> bool:
-        """A read failed: the store is away. Return whether it was there until now."""
-        was_there, self._look_at = self._look_at is None, now + self._look_again_s
+        """Note that a read failed: the store is away. Return whether it was there until now."""
+        was_there, self._retry_at = self._retry_at is None, now + self._retry_after_s
         return was_there
 
 
@@ -61,7 +61,7 @@ class StoreReads:
         self._timeout_s = settings.read_timeout_ms / 1000
         self._max_pending = settings.max_pending_reads
         self._pending = 0
-        self._breaker = Breaker(look_again_s=LOOK_AGAIN_S, timeout_s=self._timeout_s)
+        self._breaker = Breaker(retry_after_s=RETRY_AFTER_S, timeout_s=self._timeout_s)
         metrics.PENDING_READS.set_function(lambda: self._pending)
 
     async def find(
@@ -80,11 +80,11 @@ class StoreReads:
 
     async def _read(self, operation: str, collection: str, read: Read) -> Found:
         if self._spans is None:
-            return await self._within_bounds(read)
+            return await self._bounded(read)
         with self._spans.read(operation, collection):
-            return await self._within_bounds(read)
+            return await self._bounded(read)
 
-    async def _within_bounds(self, read: Read) -> Found:
+    async def _bounded(self, read: Read) -> Found:
         loop = asyncio.get_running_loop()
         if self._pending >= self._max_pending:
             metrics.LIMIT_HITS.labels(limit="reads").inc()
@@ -92,20 +92,20 @@ class StoreReads:
         if not self._breaker.admits(loop.time()):
             raise Refused(HISTORY_UNAVAILABLE)
         self._pending += 1
-        begun = asyncio.ensure_future(self._in_time(read))
+        reading = asyncio.ensure_future(self._timed(read))
         try:
-            return await asyncio.shield(begun)
+            return await asyncio.shield(reading)
         except asyncio.CancelledError:
-            # The store reads on: this read counts until that ends, though its caller has gone.
-            await asyncio.wait({begun})
-            begun.exception()  # nobody is there any more to hear it
+            # The store goes on reading: this read counts until it ends, though its caller is gone.
+            await asyncio.wait({reading})
+            reading.exception()  # nobody handles it any more
             raise
         finally:
             # The task keeps its error, whose traceback keeps the frames of all callers, and what a bundle has
             # read so far. In a circle all would stay until the collector comes by, which is rarely.
             del begun
 
-    async def _in_time(self, read: Read) -> Found:
+    async def _timed(self, read: Read) -> Found:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout_s):

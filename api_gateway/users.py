@@ -1,4 +1,4 @@
-"""What the solution knows of users: their names and whether they are online, written through the log."""
+"""Reads names and presence of users from the store, and writes them through the log."""
 
 from collections.abc import Sequence
 
@@ -39,15 +39,15 @@ class Users:
         ]
         return UserList(users=users, nextPage=page.following(page.skip + len(found)))
 
-    async def among(self, ups: Sequence[str], page: ListPage) -> Document:
-        """Return a `MemberPage` of these users, in their order; a user of whom nothing is known has no name.
+    async def member_page(self, ups: Sequence[str], page: ListPage) -> Document:
+        """Return a `MemberPage` of these users, in their order. A user without a document has no name.
 
-        It is made without models: of so many users they would cost more than all the rest.
+        It is built without models: for so many users they would cost more than all the rest.
         """
         wanted = ups[page.skip : page.skip + page.perPage]
         found = await self._reads.find(USERS, {"_id": {"$in": list(wanted)}})
-        known = {document["_id"]: document for document in found}
-        users = [self._member(up, known.get(up, {})) for up in wanted]
+        documents = {document["_id"]: document for document in found}
+        users = [self._member(up, documents.get(up, {})) for up in wanted]
         return {"users": users, "nextPage": page.following(len(ups))}
 
     async def set(self, state: UserState) -> UserAccepted:
@@ -65,11 +65,11 @@ class Users:
         return {"up": up, "name": document.get("name"), "online": self._is_online(document)}
 
     def _is_online(self, document: Document) -> bool:
-        """Say whether a user is online. Who came by an edge that has since died or started again is not."""
-        return bool(document.get("online", False)) and self._lives(document)
+        """Return whether a user is online: not if their edge has died or restarted since they connected."""
+        return bool(document.get("online", False)) and self._edge_process_lives(document)
 
-    def _lives(self, document: Document) -> bool:
-        """Say whether the edge's process by which a user came still lives, as far as is known."""
+    def _edge_process_lives(self, document: Document) -> bool:
+        """Return whether the edge's process to which the user connected still lives, as far as is known."""
         table, edge = self._assignments.table, document.get(ONLINE_EDGE)
         if table is None or edge is None:
             return True

@@ -118,7 +118,7 @@ async def test_a_gateway_that_others_are_ahead_of_is_not_ready_and_lets_nobody_r
     backing: RunningBacking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`tests/faults/test_cut_off_gateway.py` cuts one off for real; here the store says so."""
-    monkeypatch.setattr(fallen_behind, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(fallen_behind, "COMPARE_EVERY_S", 0.05)
     monkeypatch.setattr(fallen_behind, "BEHIND_AFTER_S", 0.2)
     up, database = new_up(), f"ahead_{time.time_ns()}"
     async with (

@@ -10,7 +10,7 @@ from api_gateway.bodies import Bodies
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
 from api_gateway.internal_routes import InternalApi
-from api_gateway.log_writer import Place
+from api_gateway.log_writer import WrittenRecord
 from api_gateway.members import MembersOnly, NewMembers
 from api_gateway.public_routes import PublicApi
 from api_gateway.unread_answers import UnreadAnswers
@@ -62,14 +62,14 @@ class FakeWriter:
         self.records: list[tuple[str, Encoded]] = []
         self.refuses: Exception | None = None
 
-    async def write(self, topic: str, *records: Encoded) -> list[Place]:
+    async def write(self, topic: str, *records: Encoded) -> list[WrittenRecord]:
         if self.refuses is not None:
             raise self.refuses
         first = len(self.records)
         self.records += [(topic, one) for one in records]
         if not self.says_offsets:
-            return [Place(topic, 0, -1, 1_000) for _ in records]
-        return [Place(topic, 0, first + n, 1_000 + first + n) for n in range(len(records))]
+            return [WrittenRecord(topic, 0, -1, 1_000) for _ in records]
+        return [WrittenRecord(topic, 0, first + n, 1_000 + first + n) for n in range(len(records))]
 
     def memberships(self) -> dict[str, bool]:
         """Return by key whether the newest record says that there is a membership."""
@@ -87,7 +87,7 @@ class FakeProgress:
         self.stored = stored
         self.on_wait: Callable[[], None] = lambda: None
 
-    async def wait(self, written: Sequence[Place]) -> bool:
+    async def wait(self, written: Sequence[WrittenRecord]) -> bool:
         self.on_wait()
         return self.stored
 
@@ -113,7 +113,7 @@ class GroupParts:
             max_groups,
         )
 
-    def read_back(self, topic: str, written: Sequence[Place], records: Sequence[Encoded]) -> None:
+    def read_back(self, topic: str, written: Sequence[WrittenRecord], records: Sequence[Encoded]) -> None:
         """Let the follower of a topic read what was written."""
         take = {topics.GROUPS: self.directory.take, topics.MEMBERSHIPS: self.memberships.take}[topic]
         take(0, [consumed(topic, it, offset=at.offset) for it, at in zip(records, written, strict=True)])

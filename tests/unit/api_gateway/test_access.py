@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from api_gateway.access import KnownTokens, Paced, ServiceToken
+from api_gateway.access import KnownTokens, RateLimiter, ServiceToken
 from runtime.settings import TokenSettings
 from runtime.tokens import Identity, TokenVerifier
 from schemas.refusals import EXPIRED_TOKEN, INVALID_TOKEN, MISSING_TOKEN, RATE_LIMITED, Refused
@@ -133,7 +133,7 @@ def test_only_the_service_token_is_the_service_token() -> None:
 
 def test_a_caller_within_their_budget_passes_whoever_else_is_past_theirs() -> None:
     now = 0.0
-    paced = Paced(lambda header: header or "", per_s=0.5, burst=2, clock=lambda: now)
+    paced = RateLimiter(lambda header: header or "", per_s=0.5, burst=2, clock=lambda: now)
     assert [paced.identify("up1") for _ in range(2)] == ["up1", "up1"]
     with refuses(RATE_LIMITED) as refused:
         paced.identify("up1")

@@ -66,11 +66,11 @@ async def test_never_are_more_bytes_read_than_allowed_and_every_end_gives_them_b
         counted = {of: sum(size for who, size, *_ in under_way if who == of) for of in ("a", "b", "c")}
         assert bodies.bytes == sum(counted.values()) <= MOST
         assert all(size <= MOST / 2 for size in counted.values())
-        assert +bodies._of_callers == {who: size for who, size in counted.items() if size}
+        assert +bodies._by_caller == {who: size for who, size in counted.items() if size}
     for one in under_way:
         await end_one(one)
     assert bodies.bytes == 0
-    assert not bodies._of_callers, "who sends nothing is forgotten"
+    assert not bodies._by_caller, "who sends nothing is forgotten"
 
 
 async def end_one(one: tuple[str, int, str, Sent, "asyncio.Task[bytes]"]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from api_gateway import fallen_behind
-from api_gateway.fallen_behind import FallenBehind, StandingStill
+from api_gateway.fallen_behind import FallenBehind, StalledPartitions
 from schemas import topics
 from schemas.refusals import HISTORY_UNAVAILABLE, Refused
 from tests.waiting import eventually, in_background
@@ -30,9 +30,9 @@ looks = st.lists(
 def test_it_counts_from_the_first_of_the_looks_that_saw_the_same_position_behind_the_store(
     seen: list[tuple[dict[fallen_behind.Partition, int], dict[fallen_behind.Partition, int]]],
 ) -> None:
-    still = StandingStill()
+    still = StalledPartitions()
     for now, (stored, positions) in enumerate(seen):
-        still.look(now, stored, positions)
+        still.compare(now, stored, positions)
     last = max(len(seen) - 1, 0)
     longest = 0
     for one in (ONE, OTHER):
@@ -43,7 +43,7 @@ def test_it_counts_from_the_first_of_the_looks_that_saw_the_same_position_behind
                 break
             stood += 1
         longest = max(longest, stood - 1)
-    assert still.for_s(last) == longest
+    assert still.longest_s(last) == longest
 
 
 class Progress:
@@ -64,7 +64,7 @@ class Progress:
 async def test_it_says_so_until_the_log_is_read_again_also_while_the_store_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fallen_behind, "LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(fallen_behind, "COMPARE_EVERY_S", 0.001)
     monkeypatch.setattr(fallen_behind, "BEHIND_AFTER_S", 0.01)
     progress, read = Progress(), {0: 7}
     behind = FallenBehind(progress, {topics.MEMBERSHIPS: read})  # type: ignore[arg-type]

@@ -61,7 +61,7 @@ async def test_a_group_of_the_solution_that_it_renames_keeps_its_members_and_has
     parts = GroupParts()
     await parts.groups.create(CreateGroup(name="old", users=[A, B], id="x"))
     await parts.groups.create(CreateGroup(name="new", users=[C], id="x"))
-    assert parts.groups.one("x").model_dump() == {"id": "x", "name": "new", "users": [A, B, C]}
+    assert parts.groups.get("x").model_dump() == {"id": "x", "name": "new", "users": [A, B, C]}
     for up in (A, B, C):
         assert not await take(parts, "create", up, "x", up)
         assert not await take(parts, "remove", up, "x", A if up != A else B)
@@ -79,7 +79,7 @@ async def test_the_solution_lets_nobody_into_a_group_whose_id_a_student_has_chos
             await parts.groups.create(CreateGroup(name="official", users=[B, C], id=group))
         assert refused.value.refusal is NOT_ALLOWED
     assert len(parts.writer.records) == written
-    assert parts.groups.one("x").model_dump() == {"id": "x", "name": "mine", "users": [A]}
+    assert parts.groups.get("x").model_dump() == {"id": "x", "name": "mine", "users": [A]}
 
 
 @given(st.dictionaries(st.sampled_from("uvwxyz"), st.sets(students)), st.integers(1, 4))
@@ -96,7 +96,7 @@ async def test_the_pages_of_groups_are_all_of_them_once_and_students_see_only_th
         assert {(one.id, one.name) for one in parts.groups.of_user(up)} == own
         for group, users in wanted.items():
             if up in users:
-                assert parts.groups.one_for(up, group).users == sorted(users)
+                assert parts.groups.get_for_member(up, group).users == sorted(users)
             else:
                 with refuses(NOT_A_MEMBER):
                     parts.groups.one_for(up, group)
@@ -115,7 +115,7 @@ async def test_before_the_log_was_read_no_group_can_be_created_or_shown() -> Non
     assert parts.writer.records == []
     for show in (
         lambda: parts.groups.of_user(A),
-        lambda: parts.groups.one("x"),
+        lambda: parts.groups.get("x"),
         lambda: parts.groups.all(skip=0, limit=1),
     ):
         with refuses(UNAVAILABLE):
@@ -142,7 +142,7 @@ async def test_a_group_that_everybody_has_left_is_still_its_creator_s() -> None:
     parts = GroupParts()
     await parts.groups.create_for(A, CreateGroup(name="n", id="x"))
     await parts.groups.remove(A, "x", A)
-    assert parts.groups.one("x").model_dump() == {"id": "x", "name": "n", "users": []}
+    assert parts.groups.get("x").model_dump() == {"id": "x", "name": "n", "users": []}
     assert not await take(parts, "create", B, "x", B)
     assert await take(parts, "create", A, "x", B)
 
@@ -168,6 +168,6 @@ async def test_members_that_the_log_s_follower_has_taken_are_not_validated_again
     """Of a large group that was half of what a read of it cost."""
     parts = GroupParts()
     parts.memberships.set_member("x", "whoever", member=True)
-    assert parts.groups.one("x").users == ["whoever"]
+    assert parts.groups.get("x").users == ["whoever"]
     created = await parts.groups.create(CreateGroup(name="n", id="x"))
     assert created.users == ["whoever"]

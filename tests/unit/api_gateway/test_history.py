@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from api_gateway.history import (
-    GROUPS_AT_ONCE,
+    GROUPS_PER_QUERY,
     MAX_BUNDLE_BYTES,
-    MESSAGES_AT_ONCE,
-    MOST_OF_A_BUNDLE,
+    MAX_BUNDLED_MESSAGES,
+    MAX_MESSAGES_PER_BUNDLE,
     History,
     bundle_pipeline,
     messages_of,
@@ -191,7 +191,7 @@ async def test_a_bundle_shows_every_group_also_those_without_messages() -> None:
 
 async def test_many_groups_are_read_some_at_a_time_and_each_is_shown() -> None:
     shown, reads = history([{"group": "group 7", "messages": [document(1)]}])
-    groups = [f"group-{n}" for n in range(2 * GROUPS_AT_ONCE + 1)]
+    groups = [f"group-{n}" for n in range(2 * GROUPS_PER_QUERY + 1)]
     assert [one.group for one in await bundle_of(shown, groups)] == sorted(groups)
     assert reads.asked == ["up to", MESSAGES, MESSAGES, MESSAGES]
 
@@ -245,7 +245,7 @@ async def test_a_bundle_that_takes_too_long_is_refused_and_leaves_its_turn_whate
         pass
 
 
-@pytest.mark.parametrize(("groups", "messages"), [(7, 350), (100, MOST_OF_A_BUNDLE)])
+@pytest.mark.parametrize(("groups", "messages"), [(7, 350), (100, MAX_MESSAGES_PER_BUNDLE)])
 async def test_few_bundles_are_put_together_at_the_same_time_and_pages_need_not_wait_for_them(
     groups: int, messages: int
 ) -> None:
@@ -258,7 +258,7 @@ async def test_few_bundles_are_put_together_at_the_same_time_and_pages_need_not_
         return []
 
     reads.aggregate = aggregate  # type: ignore[assignment,method-assign]
-    at_once, ids = MESSAGES_AT_ONCE // messages, [f"group-{n}" for n in range(groups)]
+    at_once, ids = MAX_BUNDLED_MESSAGES // messages, [f"group-{n}" for n in range(groups)]
     page = BundlePage(perPage=MAX_PER_BUNDLE)
     bundles = [asyncio.create_task(shown.bundle(str(n), ids, page, everything)) for n in range(at_once + 2)]
     await passes()
@@ -282,7 +282,7 @@ async def test_the_newest_of_all_groups_are_everything_newest_page_first(log: li
 async def test_a_message_is_found_by_its_id_and_by_whose_it_is_in_which_group() -> None:
     """Several may have chosen one id: the earliest has it."""
     shown, _ = history([document(1), document(2), {**document(3), "id": "m2"}, document(2, "art")][::-1])
-    assert (await shown.one("m2"))["seq"] == 2
+    assert (await shown.by_id("m2"))["seq"] == 2
     for group in ("maths", "art"):
         found = await shown.by_key(message_key(group, "up201906045", "m2"))
         assert found is not None

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaConnectionError, OutOfOrderSequenceNumber
 from aiokafka.structs import RecordMetadata, TopicPartition
 from pydantic import SecretStr
 
-from api_gateway.log_writer import LogWriter, Place
+from api_gateway.log_writer import LogWriter, WrittenRecord
 from api_gateway.settings import GatewaySettings
 from runtime import metrics
 from runtime.kafka import KeptProducer
@@ -60,7 +60,7 @@ async def test_a_write_returns_where_its_records_stand_once_all_are_durable() ->
     await asyncio.sleep(0)
     assert not writing.done()
     producer.ack(0, 7)
-    assert await writing == [Place("t", 3, 7, 99), Place("t", 3, 8, 99)]
+    assert await writing == [WrittenRecord("t", 3, 7, 99), WrittenRecord("t", 3, 8, 99)]
 
 
 async def test_without_a_producer_writes_are_refused_at_once() -> None:

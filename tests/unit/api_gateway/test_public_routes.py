@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from api_gateway.history import GROUPS_AT_ONCE, MESSAGES_AT_ONCE, MOST_OF_A_BUNDLE, History
+from api_gateway.history import GROUPS_PER_QUERY, MAX_BUNDLED_MESSAGES, MAX_MESSAGES_PER_BUNDLE, History
 from api_gateway.public_routes import PublicApi
 from api_gateway.reading_turns import ReadsOfUsers
 from api_gateway.ready_response import ReadyResponse
@@ -47,7 +47,7 @@ class SlowStore:
         await self._asked_for(groups)
         return [{"group": group, "messages": [_message(group)]} for group in groups]
 
-    async def among(self, ups: Sequence[str], _page: object) -> dict[str, Any]:
+    async def member_page(self, ups: Sequence[str], _page: object) -> dict[str, Any]:
         await self._asked_for(ups)
         return {"users": [], "nextPage": None}
 
@@ -88,7 +88,7 @@ def shown_in(answer: ReadyResponse) -> list[str]:
 
 async def test_a_bundle_that_waits_for_its_turn_is_of_the_groups_that_its_reader_is_still_in() -> None:
     api = Api()
-    before_me = [f"up20000010{n}" for n in range(MESSAGES_AT_ONCE // MOST_OF_A_BUNDLE)]
+    before_me = [f"up20000010{n}" for n in range(MAX_BUNDLED_MESSAGES // MAX_MESSAGES_PER_BUNDLE)]
     for up in before_me:
         api.join(up, *(f"group-{n}" for n in range(1_000)))
     api.join(A, "art", "maths")
@@ -107,8 +107,8 @@ async def test_a_bundle_that_waits_for_its_turn_is_of_the_groups_that_its_reader
 
 async def test_what_a_bundle_reads_is_shown_only_of_groups_that_its_reader_was_in_when_it_was_read() -> None:
     api = Api()
-    groups = [f"group-{n:02}" for n in range(3 * GROUPS_AT_ONCE)]
-    first, second, third = (groups[n : n + GROUPS_AT_ONCE] for n in range(0, len(groups), GROUPS_AT_ONCE))
+    groups = [f"group-{n:02}" for n in range(3 * GROUPS_PER_QUERY)]
+    first, second, third = (groups[n : n + GROUPS_PER_QUERY] for n in range(0, len(groups), GROUPS_PER_QUERY))
     api.join(A, *groups)
     removed = [[first[0], third[0]], [first[1]], []]
     api.store.meanwhile = lambda: api.remove(A, *removed.pop(0))

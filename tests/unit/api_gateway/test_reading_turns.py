@@ -127,7 +127,7 @@ async def test_a_student_reads_one_bundle_at_a_time_and_nobody_waits_for_two_of_
     await asyncio.gather(*tasks, return_exceptions=True)
     assert sorted(task.cancelled() for task in tasks) == sorted(gives_up for _, _, gives_up in bundles)
     assert crowd.now == 0
-    assert not crowd._turns._of_users, "somebody without a bundle is remembered"
+    assert not crowd._turns._user_locks, "somebody without a bundle is remembered"
 
 
 HOW = st.sampled_from(["begins", "begins", "ends", "fails"])
@@ -164,7 +164,7 @@ class WaitingHistory:
         await self.ends.wait()
         return {}
 
-    bundle = among = page
+    bundle = member_page = page
 
 
 async def test_pages_bundles_and_names_of_one_student_count_together_and_others_read_on() -> None:

@@ -25,7 +25,7 @@ SETTINGS = GatewaySettings(token_secret=SecretStr("x" * 32), max_pending_reads=3
 def test_while_the_store_is_away_at_most_one_read_looks_in_each_period(
     steps: list[tuple[float, str]],
 ) -> None:
-    breaker, now, away, looked_at = Breaker(look_again_s=0.5, timeout_s=4.0), 0.0, False, None
+    breaker, now, away, looked_at = Breaker(retry_after_s=0.5, timeout_s=4.0), 0.0, False, None
     for passed, step in steps:
         now += passed
         if step == "good":

@@ -19,12 +19,15 @@ from tests.counting import counting
 from tests.waiting import in_background, passes
 
 writes = st.lists(
-    st.builds(Place, st.sampled_from("ab"), st.integers(0, 2), st.integers(0, 50), st.just(0)), max_size=20
+    st.builds(WrittenRecord, st.sampled_from("ab"), st.integers(0, 2), st.integers(0, 50), st.just(0)),
+    max_size=20,
 )
 
 
 @given(writes)
-def test_what_is_needed_is_that_every_record_lies_before_its_partition_s_next(written: list[Place]) -> None:
+def test_what_is_needed_is_that_every_record_lies_before_its_partition_s_next(
+    written: list[WrittenRecord],
+) -> None:
     needs = needs_of(written)
     for one in written:
         assert needs[f"{one.kafka_topic}/{one.partition}"] > one.offset
@@ -130,11 +133,11 @@ async def test_while_the_store_is_away_nobody_waits_for_it() -> None:
 
 async def test_nobody_waits_for_a_service_that_stops() -> None:
     stored = progress(FakeReads(), wait_stored_ms=1_000_000)
-    waiting = asyncio.create_task(stored.wait([Place("t", 0, 0, 0)]))
+    waiting = asyncio.create_task(stored.wait([WrittenRecord("t", 0, 0, 0)]))
     await asyncio.sleep(0)
-    stored.wait_no_more()
+    stored.stop_waiting()
     assert await waiting is False
-    assert await stored.wait([Place("t", 0, 1, 0)]) is False
+    assert await stored.wait([WrittenRecord("t", 0, 1, 0)]) is False
 
 
 async def test_past_the_bound_nobody_waits() -> None:

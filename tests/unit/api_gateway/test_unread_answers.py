@@ -176,7 +176,7 @@ async def test_a_first_answer_is_always_kept_and_more_of_one_caller_up_to_their_
     read.set()
     await sending
     unread.admit("a", 100)
-    assert not unread._of_callers, "who has read all is forgotten"
+    assert not unread._by_caller, "who has read all is forgotten"
 
 
 def test_beside_a_few_who_read_the_largest_answers_slowly_others_get_theirs() -> None:

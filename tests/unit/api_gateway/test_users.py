@@ -42,8 +42,8 @@ def users_of(*edges: str, **processes: str) -> Users:
     return Users(stored, stored, stored, here)
 
 
-async def among(users: Users, *ups: str, **page: int) -> MemberPage:
-    return MemberPage.model_validate(await users.among(ups, ListPage(**page)), extra="forbid")
+async def member_page(users: Users, *ups: str, **page: int) -> MemberPage:
+    return MemberPage.model_validate(await users.member_page(ups, ListPage(**page)), extra="forbid")
 
 
 def online(shown: UserList | MemberPage) -> set[str]:
@@ -65,26 +65,26 @@ async def test_who_came_by_an_edge_or_a_process_of_it_that_has_died_is_not_onlin
     users: Users, expected: set[str]
 ) -> None:
     """F came by a persister that knows no processes: which one is stored is of an earlier time."""
-    assert online(await among(users, A, B, C, D, E, F)) == expected
+    assert online(await member_page(users, A, B, C, D, E, F)) == expected
     assert online(await users.all(ListPage())) == expected
 
 
 async def test_members_come_in_the_order_asked_for_whether_anybody_knows_them_or_not() -> None:
     unknown = "up202000000"
-    shown = await among(users_of(), unknown, D, C, A, perPage=3)
+    shown = await member_page(users_of(), unknown, D, C, A, perPage=3)
     assert [user.up for user in shown.users] == [unknown, D, C]
     assert (shown.users[0].name, shown.users[2].name, shown.nextPage) == (None, "C", 1)
-    last = await among(users_of(), unknown, D, C, A, perPage=3, page=1)
+    last = await member_page(users_of(), unknown, D, C, A, perPage=3, page=1)
     assert [user.up for user in last.users] == [A]
 
 
 async def test_only_the_solution_is_told_usernames() -> None:
     users = users_of()
     assert [user.username for user in (await users.all(ListPage())).users if user.up == C] == ["c"]
-    assert "username" not in str(await users.among([C], ListPage()))
+    assert "username" not in str(await users.member_page([C], ListPage()))
 
 
 async def test_members_that_the_log_s_follower_has_taken_are_not_validated_again() -> None:
     """A model of each was half of what a page of a thousand cost."""
-    shown = await users_of().among(["whoever"], ListPage())
+    shown = await users_of().member_page(["whoever"], ListPage())
     assert shown["users"] == [{"up": "whoever", "name": None, "online": False}]
