@@ -17,10 +17,10 @@ from schemas import documents, topics
 
 
 async def start(service: Service, settings: PersisterSettings) -> None:
-    """Start a persister: first its health, then what it needs, however long that takes to answer."""
+    """Start a persister: first its health, then what it needs, however long that takes."""
     outage = Outage(LONGEST_PAUSE_S)
     service.health.ready("store", outage.fault)
-    # Until the pipeline counts: one that waits for Kafka or the store stores nothing, from its start on.
+    # Until the pipeline sets it: a persister that waits for Kafka or the store is behind since its start.
     started = time.monotonic()
     metrics.UNSTORED_AGE_SECONDS.set_function(lambda: time.monotonic() - started)
     await service.open_ops()
@@ -43,7 +43,7 @@ async def start(service: Service, settings: PersisterSettings) -> None:
 
 
 async def create_indexes(store: Store, outage: Outage) -> None:
-    """Create the indexes that history is read by, for as long as the store is away."""
+    """Create the indexes of history, retrying for as long as the store is away."""
     for collection, indexes in documents.INDEXES.items():
         for keys in indexes:
-            await outage.outlast("indexes", partial(store.create_index, collection, keys))
+            await outage.retry("indexes", partial(store.create_index, collection, keys))

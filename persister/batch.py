@@ -1,8 +1,7 @@
 """Batch: what is written in one go. Pure: the clock is the caller's, and nothing is written here.
 
-Of several messages with one ``_id`` the first stays, as it would in the store; of several folds of one
-document the last stays, or what they make `together`. So no order within a batch matters, and a batch may be
-written twice.
+Of several messages with the same ``_id`` the first is kept, as in the store. Several folds of one document
+are `merged`. So the order within a batch does not matter, and a batch may be written twice.
 """
 
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
-from persister.read_records import Fold, NewMessage, Poison, Taken
+from persister.read_records import Fold, NewMessage, Poison, ReadResult
 from schemas.documents import ONLINE_EDGE, ONLINE_PROCESS
 from schemas.ids import may_be_one
 
@@ -20,7 +19,7 @@ Ends = dict[TopicPartition, int]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A batch is full at so many records or bytes, and due once it is so old."""
+    """A batch is full at ``records`` or ``bytes``, and due at the age ``age_s``."""
 
     records: int
     bytes: int
@@ -28,7 +27,7 @@ class Limits:
 
 
 class Batch:
-    """Records that are read and not written yet, in the assignment ``epoch`` of the consumer group."""
+    """Records that are read and not written yet, of one assignment (``epoch``) of the consumer group."""
 
     def __init__(self, limits: Limits, epoch: int) -> None:
         self._limits = limits
@@ -45,9 +44,9 @@ class Batch:
         self.folds: dict[tuple[str, str, str], Fold] = {}
         self.poison: list[Poison] = []
 
-    def add(self, partition: TopicPartition, taken: Taken, now: float) -> None:
-        """Take the partition's next record. ``now`` is in seconds, of any clock that never goes back."""
-        record = taken.source
+    def add(self, partition: TopicPartition, result: ReadResult, now: float) -> None:
+        """Add the partition's next record. ``now`` is in seconds, of a monotonic clock."""
+        record = result.source
         if self.records == 0:
             self.opened_at = now
             self.oldest_ms = record.timestamp
@@ -56,18 +55,18 @@ class Batch:
         self.records += 1
         self.bytes += max(record.serialized_value_size, 0) + max(record.serialized_key_size, 0)
         self.ends[partition] = record.offset + 1
-        self._keep(taken)
+        self._add_result(result)
 
-    def _keep(self, taken: Taken) -> None:
-        if isinstance(taken, NewMessage):
-            key = taken.document["_id"]
-            if self.messages.setdefault(key, taken) is not taken:
+    def _add_result(self, result: ReadResult) -> None:
+        if isinstance(result, NewMessage):
+            key = result.document["_id"]
+            if self.messages.setdefault(key, result) is not result:
                 self.repeated += 1
-        elif isinstance(taken, Fold):
-            fold = taken.collection, taken.key, taken.guard
-            self.folds[fold] = together(self.folds.get(fold), taken)
+        elif isinstance(result, Fold):
+            fold = result.collection, result.key, result.guard
+            self.folds[fold] = merged(self.folds.get(fold), result)
         else:
-            self.poison.append(taken)
+            self.poison.append(result)
 
     def set_aside(self, refused: Mapping[str, Poison] | Mapping[tuple[str, str, str], Poison]) -> None:
         """Move what the store refuses, by its key, from the messages or folds to the poison records."""
@@ -85,7 +84,7 @@ class Batch:
 
     @property
     def free(self) -> int:
-        """How many records may still be added; a batch with bytes to spare takes one of any size."""
+        """How many records may still be added; a batch that is not full takes a record of any size."""
         return self._limits.records - self.records
 
     @property
@@ -94,11 +93,11 @@ class Batch:
         return self.opened_at + self._limits.age_s
 
 
-def together(earlier: Fold | None, later: Fold) -> Fold:
-    """Return one fold that makes of any document what both do, one after the other.
+def merged(earlier: Fold | None, later: Fold) -> Fold:
+    """Return one fold with the same effect as both, one after the other.
 
-    The later one decides, unless it is a departure: an edge may report that a user has left after they have
-    connected to another edge, or to its own next process. That must not show them as offline.
+    The later one decides, unless it is a departure: an edge may report a departure after the user has
+    connected to another edge, or to its own next process. That must not make the user offline.
     """
     if earlier is None or later.left is None:
         return later

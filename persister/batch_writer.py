@@ -1,7 +1,7 @@
-"""Write: everything of a batch is in the store, or among the dead letters, when `write` returns.
+"""Write: when `write` returns, each record of a batch is in the store or a dead letter.
 
-Writing a batch again changes nothing. A document that the store refuses for what is in it is set aside; where
-the store itself may be at fault, the batch waits as it does while the store is away.
+Writing a batch again changes nothing. A document that the store refuses for its content is set aside. If the
+store itself may be at fault, the write is retried, as while the store is away.
 """
 
 import logging
@@ -28,7 +28,7 @@ K = TypeVar("K", str, tuple[str, str, str])
 T = TypeVar("T", NewMessage, Fold)
 
 Processed = Callable[[list[ConsumerRecord], int], None]
-"""Takes the records that a batch has stored, and since when (Unix time in ns): those traced get a span."""
+"""Takes the records of a stored batch and the write's start (Unix time in ns): traced ones get a span."""
 
 
 class BatchWriter:
@@ -45,13 +45,13 @@ class BatchWriter:
     async def write(self, batch: Batch, wanted: Callable[[], bool]) -> None:
         """Store a batch, for as long as that takes.
 
-        Raises `NoLongerOursError` once a write has failed and is no longer ``wanted``, and `KafkaError` where
-        dead letters can't be written.
+        Raises `NoLongerOursError` if a write has failed and is no longer ``wanted``, and `KafkaError` if dead
+        letters cannot be written.
         """
-        writing = _Writing(self._store, batch)
+        writing = _BatchWrite(self._store, batch)
         since_ns = time.time_ns()
         started = time.perf_counter()
-        await self._outage.outlast("batch", writing.run, wanted=wanted)
+        await self._outage.retry("batch", writing.run, wanted=wanted)
         metrics.WRITE_SECONDS.observe(time.perf_counter() - started)
         if batch.poison:
             await self._dead_letters.write(batch.poison)
@@ -63,8 +63,8 @@ class BatchWriter:
             _log_messages(batch)
 
 
-class _Writing:
-    """One batch, over all tries to write it: what one try has written, the next one leaves out."""
+class _BatchWrite:
+    """All attempts to write one batch: what one attempt has written, the next one leaves out."""
 
     def __init__(self, store: Store, batch: Batch) -> None:
         self._store = store
@@ -73,53 +73,53 @@ class _Writing:
         self._folds: defaultdict[str, dict[tuple[str, str, str], Fold]] = defaultdict(dict)
         for key, fold in batch.folds.items():
             self._folds[fold.collection][key] = fold
-        self._most = max(1, batch.records)
-        """How many documents go in one write."""
-        self._tries = 0
+        self._max_documents = max(1, batch.records)
+        """Documents per write."""
+        self._attempts = 0
         self.already_stored = 0
 
     async def run(self) -> None:
         """Write what the batch holds. Raises `StoreUnavailable`: the same call may work later."""
-        await self._until_taken(self._messages, self._insert)
+        await self._write_all(self._messages, self._insert)
         for collection, folds in self._folds.items():
-            await self._until_taken(folds, partial(self._apply, collection))
+            await self._write_all(folds, partial(self._apply, collection))
 
-    async def _until_taken(
-        self, waiting: dict[K, T], write: Callable[[Mapping[K, T]], Awaitable[None]]
+    async def _write_all(
+        self, unwritten: dict[K, T], write: Callable[[Mapping[K, T]], Awaitable[None]]
     ) -> None:
-        """Write all that waits; what the store refuses is set aside.
+        """Write all documents; those that the store refuses are set aside.
 
-        After a failure half as much goes in one write: a store that is slow may never end the whole in time.
-        After each that went well it is a quarter more, so that few fail and an outage is soon forgotten.
+        A failure halves the number per write: a slow store may never finish a whole batch in time. Each
+        success adds a quarter, so that few writes fail and the size recovers soon after an outage.
         """
-        while waiting:
-            piece = dict(islice(waiting.items(), self._most))
+        while unwritten:
+            piece = dict(islice(unwritten.items(), self._max_documents))
             done: Collection[K] = piece
             try:
                 await write(piece)
             except Rejected as refusal:
-                done = refused = _refused(piece, refusal)
+                done = refused = _poison_of(piece, refusal)
                 self._batch.set_aside(refused)
             except StoreUnavailable:
-                self._most = max(1, len(piece) // 2)
+                self._max_documents = max(1, len(piece) // 2)
                 raise
             else:
-                self._most += self._most // 4 + 1
+                self._max_documents += self._max_documents // 4 + 1
             for key in done:
-                del waiting[key]
+                del unwritten[key]
 
     async def _insert(self, messages: Mapping[str, NewMessage]) -> None:
-        self._tries += 1
+        self._attempts += 1
         try:
             new = [message.document for message in messages.values()]
-            self._note_known(await self._store.insert_new(documents.MESSAGES, new))
+            self._count_already_stored(await self._store.insert_new(documents.MESSAGES, new))
         except Rejected as refusal:
-            self._note_known(refusal.known)
+            self._count_already_stored(refusal.known)
             raise
 
-    def _note_known(self, known: int) -> None:
-        """Only the first try tells what the store had: a later one finds what an earlier one has stored."""
-        if self._tries == 1:
+    def _count_already_stored(self, known: int) -> None:
+        """Count at the first attempt only: later ones also find what earlier ones have stored."""
+        if self._attempts == 1:
             self.already_stored = known
 
     async def _apply(self, collection: str, folds: Mapping[tuple[str, str, str], Fold]) -> None:
@@ -129,27 +129,31 @@ class _Writing:
 def change_of(fold: Fold) -> Change:
     """Return the change that a fold makes.
 
-    A tombstone leaves a document without its fields, which no query finds: deleted outright, it could not
-    tell an older record that is written late that it comes too late.
+    A tombstone removes the fields and keeps the document, which no query finds then. If it were deleted, an
+    older record that is written late would bring it back.
     """
     if fold.values is None:
         update: documents.Document = {"$unset": {"group": "", "up": ""}}
     else:
         update = {"$set": dict(fold.values)}
-    only = None if fold.left is None else {"$or": [_said_by(None), *starmap(_said_by, fold.left)]}
+    only = (
+        None
+        if fold.left is None
+        else {"$or": [_last_online_from(None), *starmap(_last_online_from, fold.left)]}
+    )
     return Change(fold.key, fold.guard, fold.source.offset, update, only)
 
 
-def _said_by(edge: str | None, process: str | None = None) -> documents.Document:
-    """Return the query for users whom this process last called online; None is one that is not known."""
+def _last_online_from(edge: str | None, process: str | None = None) -> documents.Document:
+    """Return the query for users last reported online by this edge's process. None: not known."""
     of_edge = {documents.ONLINE_EDGE: {"$in": [edge]}}
     return of_edge if process is None else {**of_edge, documents.ONLINE_PROCESS: {"$in": [process, None]}}
 
 
-def _refused(taken: Mapping[K, NewMessage | Fold], refusal: Rejected) -> dict[K, Poison]:
-    keys = list(taken)
+def _poison_of(written: Mapping[K, NewMessage | Fold], refusal: Rejected) -> dict[K, Poison]:
+    keys = list(written)
     return {
-        keys[n]: Poison(taken[keys[n]].source, f"refused by the store: {reason}")
+        keys[n]: Poison(written[keys[n]].source, f"refused by the store: {reason}")
         for n, reason in refusal.reasons.items()
     }
 

@@ -1,6 +1,6 @@
-"""Dead letters: a record that can't be stored goes to its topic with the reason, before it is committed.
+"""Writes records that cannot be stored to the topic of dead letters, with the reason, before the commit.
 
-The same record may be set aside twice, after a restart; its ``ce_id`` says that it is the same.
+After a restart the same record may be written twice, with the same ``ce_id``.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ MAX_KEY_BYTES: Final = 16 * 1024
 MAX_HEADERS: Final = 32
 MAX_HEADER_CHARS: Final = 512
 CUT: Final = "(cut here:"
-"""Stands in the reason of a letter that does not hold all of its record, which nobody may send again."""
+"""Marks, in its reason, a letter that does not hold its whole record. It must not be sent again."""
 
 
 class DeadLetters:
@@ -38,11 +38,11 @@ class DeadLetters:
         self._partitions = partitions
 
     async def write(self, poison: Sequence[Poison]) -> None:
-        """Return once every in-sync replica has all of them. Raises `KafkaError`."""
+        """Write dead letters; return once every in-sync replica has them. Raises `KafkaError`."""
         await self._producer.ready()
         await asyncio.gather(*map(self._write, poison))
-        for one in poison:
-            _report(one)
+        for record in poison:
+            _report(record)
 
     async def _write(self, poison: Poison) -> None:
         letter = dead_letter(poison, self._consumer)
@@ -50,14 +50,14 @@ class DeadLetters:
             await (await kafka.write(self._producer, topics.DEAD_LETTERS, letter, self._partitions))
         except KafkaError as error:
             log.error(
-                "a dead letter cannot be written", extra=logs.facts(**_where(poison), error=repr(error))
+                "a dead letter cannot be written", extra=logs.facts(**_position(poison), error=repr(error))
             )
-            # The pipeline begins anew, as after every failure, and says why in its readiness.
+            # The pipeline restarts, as after every failure, and shows the reason in its readiness.
             raise KafkaError(f"a dead letter cannot be written: {error!r}") from error
 
 
 def dead_letter(poison: Poison, consumer: str) -> Encoded:
-    """Return the record under the key of the original, which it names and holds, cut where it is huge."""
+    """Return the dead letter of a record, under its key. Huge parts are cut."""
     record = poison.source
     letter = DeadLetter(
         topic=record.topic,
@@ -99,7 +99,7 @@ def _cuts(record: ConsumerRecord) -> str:
     return ""
 
 
-def _where(poison: Poison) -> dict[str, object]:
+def _position(poison: Poison) -> dict[str, object]:
     record = poison.source
     return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
 
@@ -112,7 +112,7 @@ def _report(poison: Poison) -> None:
         "a record was set aside",
         extra=logs.facts(
             message=f"{_text(record.key)}/{_text(ce_id)}",
-            **_where(poison),
+            **_position(poison),
             reason=poison.reason,
         ),
     )

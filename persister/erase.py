@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from pydantic import TypeAdapter, ValidationError
 
 from persister.batch import Ends
-from persister.progress import until_stored
+from persister.progress import wait_until_stored
 from persister.settings import PersisterSettings
 from runtime import kafka
 from runtime.kafka_topics import ensure_topics
@@ -30,7 +30,7 @@ from schemas.log_records import MemberJoined, PresenceChanged, ProfileChanged, e
 from schemas.up_number import UpNumber
 
 AT_ONCE: Final = 1_000
-"""Documents that are read and deleted in one go: each go has to end within ``MONGODB_TIMEOUT_MS``."""
+"""Documents that are read and deleted at once: each call has to end within ``MONGODB_TIMEOUT_MS``."""
 SOURCE: Final = "persister.erase"
 
 
@@ -41,21 +41,21 @@ async def erase_before(store: Store, day: date) -> int:
 
 
 async def erase_message(store: Store, group: str, seq: int) -> int:
-    """Erase the message that has this ``seq`` in its group. Returns how many that were: one, or none."""
+    """Erase the message with this ``seq`` in its group. Returns the number of erased messages: 1 or 0."""
     return await _erase(store, {"group": group, "seq": seq})
 
 
 async def erase_student(store: Store, settings: PersisterSettings, up: str) -> int:
-    """End a student's memberships, and erase their names, presence and messages. Returns how many messages.
+    """End a student's memberships; erase their names, presence and messages. Returns the number of messages.
 
-    Raises TimeoutError where no persister stores what the log says, before anything is erased.
+    Raises TimeoutError, before anything is erased, if no persister stores the log.
     """
-    # What is stored later is not found: a membership would last, and a message would come into history.
-    await until_stored(store, await _ends(settings, topics.MEMBERSHIPS))
+    # Records that are stored later would not be found: a membership or a message would stay.
+    await wait_until_stored(store, await _ends(settings, topics.MEMBERSHIPS))
     memberships = await store.find(documents.MEMBERSHIPS, {"up": up})
     groups = {membership["group"] for membership in memberships}
-    forgotten = await _forget(settings, up, groups)
-    await until_stored(store, {**forgotten, **await _ends(settings, topics.MESSAGES)})
+    written_up_to = await _write_erasure(settings, up, groups)
+    await wait_until_stored(store, {**written_up_to, **await _ends(settings, topics.MESSAGES)})
     erased = 0
     async for group in _all_groups(store, groups):
         await store.delete(documents.MEMBERSHIPS, [membership_key(group, up)])
@@ -72,15 +72,15 @@ async def _ends(settings: PersisterSettings, name: str) -> Ends:
     return ends
 
 
-async def _forget(settings: PersisterSettings, up: str, groups: set[str]) -> Ends:
-    """Tell the log that the student is in no group, offline and nameless. Returns where that ends."""
+async def _write_erasure(settings: PersisterSettings, up: str, groups: set[str]) -> Ends:
+    """Write records that end the memberships and empty the names and presence. Returns their ends."""
     records = [
         (topics.MEMBERSHIPS, tombstone(key=membership_key(group, up), source=SOURCE, kind=MemberJoined))
         for group in groups
     ]
     offline = PresenceChanged(up=up, online=False)
     records.append((topics.USERS, encode(offline, key=f"{up}/online", source=SOURCE)))
-    # No tombstone: persisters take one for a record that lacks its value, and set it aside.
+    # No tombstone: on this topic persisters set a record without a value aside.
     nameless = ProfileChanged(up=up, username="", name="")
     records.append((topics.USERS, encode(nameless, key=up, source=SOURCE)))
     ends: Ends = {}
@@ -93,16 +93,16 @@ async def _forget(settings: PersisterSettings, up: str, groups: set[str]) -> End
     return ends
 
 
-async def _all_groups(store: Store, known: set[str]) -> AsyncIterator[str]:
-    """All groups that the store has: a student may have spoken in any of them and left it."""
-    for one in known:
-        yield one
+async def _all_groups(store: Store, first_groups: set[str]) -> AsyncIterator[str]:
+    """Yield the stored groups, ``first_groups`` first: a student may have left any of them."""
+    for group_id in first_groups:
+        yield group_id
     last = ""
     while found := await store.find(
         documents.GROUPS, {"_id": {"$gt": last}}, sort=[("_id", 1)], limit=AT_ONCE
     ):
         for group in found:
-            if group["_id"] not in known:
+            if group["_id"] not in first_groups:
                 yield group["_id"]
         last = found[-1]["_id"]
 
@@ -115,9 +115,9 @@ def _keys_of(group: str, up: str) -> documents.Document:
 
 async def _erase(store: Store, query: documents.Document) -> int:
     """Erase the messages that match, by their ids: a thousand texts are megabytes. Returns how many."""
-    some: list[documents.Document] = [{"$match": query}, {"$limit": AT_ONCE}, {"$project": {"_id": 1}}]
+    pipeline: list[documents.Document] = [{"$match": query}, {"$limit": AT_ONCE}, {"$project": {"_id": 1}}]
     erased = 0
-    while found := [message["_id"] for message in await store.aggregate(documents.MESSAGES, some)]:
+    while found := [message["_id"] for message in await store.aggregate(documents.MESSAGES, pipeline)]:
         await store.delete(documents.MESSAGES, found)
         erased += len(found)
     return erased
@@ -153,10 +153,10 @@ def _up(text: str) -> str:
         raise ArgumentTypeError(f"{text} is no UP number: write it as up201906045") from error
 
 
-async def _main(wanted: Namespace, settings: PersisterSettings) -> int:
+async def _main(arguments: Namespace, settings: PersisterSettings) -> int:
     try:
         async with open_store(settings) as store:
-            erased = await _run(wanted, settings, store)
+            erased = await _run(arguments, settings, store)
     except (Fatal, KafkaError, StoreUnavailable, OSError) as error:
         sys.stderr.write(f"not all is erased, run it again: {error!r}\n")
         return 1
@@ -164,14 +164,14 @@ async def _main(wanted: Namespace, settings: PersisterSettings) -> int:
     return 0
 
 
-async def _run(wanted: Namespace, settings: PersisterSettings, store: Store) -> int:
-    if wanted.command == "before":
-        return await erase_before(store, wanted.day)
-    if wanted.command == "message":
-        return await erase_message(store, wanted.group, wanted.seq)
-    # By another number of partitions a record would be sent to where no record of its key is.
+async def _run(arguments: Namespace, settings: PersisterSettings, store: Store) -> int:
+    if arguments.command == "before":
+        return await erase_before(store, arguments.day)
+    if arguments.command == "message":
+        return await erase_message(store, arguments.group, arguments.seq)
+    # With another number of partitions a record would go to a partition without the others of its key.
     await ensure_topics(settings, [topics.MESSAGES, topics.MEMBERSHIPS, topics.USERS])
-    return await erase_student(store, settings, wanted.up)
+    return await erase_student(store, settings, arguments.up)
 
 
 if __name__ == "__main__":

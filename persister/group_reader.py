@@ -1,7 +1,7 @@
-"""Consume: one membership in the consumer group, from where each partition is read up to the commits.
+"""Consume: one membership in the consumer group, with its start positions, polls and commits.
 
-A reader that failed is thrown away and made anew. The client library skips records that it calls too large,
-resets offsets in silence and leaves the group for good when it isn't polled: each is ruled out here.
+A reader that failed is replaced by a new one. By default the client library skips records that are too large,
+resets offsets silently and leaves the group for good when it is not polled: all three are prevented here.
 """
 
 import asyncio
@@ -34,15 +34,15 @@ log = logging.getLogger(__name__)
 
 START_HANGS_AFTER_S: Final = 60.0
 POLL_HANGS_AFTER_S: Final = 60.0
-ASK_EVERY_S: Final = 1.0
+CHECK_EVERY_S: Final = 1.0
 COMMIT_HANGS_AFTER_S: Final = 30.0
 FETCH_MAX_BYTES: Final = 8_388_608
-"""What one fetch may bring: it is read ahead of the batches."""
+"""Maximum size of a fetch, which is read ahead of the batches."""
 FAILED_COMMITS: Final = 5
-"""So many commits that fail in a row mean that the group doesn't know this member any more."""
+"""So many failed commits in a row mean that the group does not know this member any more."""
 
-# Not polling is how reading waits for the store. The library's answer to that, leaving the group and under
-# some conditions never coming back, is switched off; heartbeats run in the background all the same.
+# While the store is away nothing is polled. The library would then leave the group and might never rejoin:
+# this is switched off. Heartbeats run in the background all the same.
 NEVER_MS: Final = 2**31 - 1
 
 
@@ -64,24 +64,24 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._broken: BaseException | None = None
         self._failed_commits = 0
         self._topics = [settings.topic(name) for name in TOPICS]
-        self._all = [
+        self._partitions = [
             TopicPartition(name, n) for name in self._topics for n in range(settings.kafka_partitions)
         ]
         self._stored: Ends = {}
         self._lacking: Ends = {}
         self.epoch = 0
-        """Grows when the group takes partitions away: what was read before is somebody's to read again."""
+        """Grows at each rebalance: what is not committed by then is read again by the new owners."""
         self.starts: Ends = {}
-        """Where reading began, by partition that is ours."""
+        """By assigned partition: where reading began."""
         self.empty_polls = 0
-        """How often there was nothing to read."""
+        """How many polls returned nothing."""
 
     async def start(self, read_progress: Callable[[], Awaitable[Ends]]) -> None:
-        """Join the group, knowing what the store has. Raises `KafkaError`, `OSError` or `TimeoutError`."""
+        """Read the progress and join the group. Raises `KafkaError`, `OSError` or `TimeoutError`."""
         self._consumer = self._new_consumer()
         async with asyncio.timeout(START_HANGS_AFTER_S):
             await self._consumer.start()
-            committed = await self._committed(self._all)
+            committed = await self._committed(self._partitions)
         if self._settings.kafka_durable:
             self._stored = await read_progress()
             self._lacking = lacking(committed, self._stored)
@@ -90,9 +90,9 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._start_alone()
 
     async def _start_alone(self) -> None:
-        """Read every partition. The broker in memory never gives a dead member's partitions to another."""
-        self._consumer.assign(self._all)
-        await self.on_partitions_assigned(self._all)
+        """Read all partitions without a group: the broker in memory never reassigns a dead member's."""
+        self._consumer.assign(self._partitions)
+        await self.on_partitions_assigned(self._partitions)
 
     async def stop(self) -> None:
         """Leave the group, so that others take over at once."""
@@ -107,36 +107,36 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("the consumer group could not be left", extra=logs.facts(error=repr(error)))
 
     def fault(self) -> str | None:
-        """Say whether the group has given us partitions yet."""
+        """Return that no partitions are assigned; None if they are."""
         return None if self._positioned.is_set() else "not in the consumer group"
 
     async def poll(self, max_records: int) -> Polled:
-        """Return the next records, at most so many; none when there are none for a while.
+        """Return the next records, at most ``max_records``; none if none come for a while.
 
-        Raises `KafkaError`, `TimeoutError`, or `Fatal` where the log is not the one that was committed.
+        Raises `KafkaError`, `TimeoutError`, or `Fatal` if the log is not the one that was committed.
         """
         async with asyncio.timeout(POLL_HANGS_AFTER_S):
-            await self._until_positioned()
+            await self._wait_until_positioned()
             if self._broken is not None:
                 raise self._broken
             records = await self._next_records(max_records)
         self.empty_polls += not records
         return Polled(self.epoch, records)
 
-    async def _until_positioned(self) -> None:
-        """Wait until the group has given us partitions, and we know where each begins.
+    async def _wait_until_positioned(self) -> None:
+        """Wait until partitions are assigned and their start positions are set.
 
-        The library raises a final refusal (wrong credentials, say) only inside getmany(), which then blocks.
-        So we ask the coordinator ourselves every second.
+        The library raises a final error (wrong credentials, say) only inside getmany(), which then blocks. So
+        the coordinator is checked here every second.
         """
         while not self._positioned.is_set():
             self._consumer._coordinator.check_errors()  # noqa: SLF001 - nothing else asks and goes on
             with suppress(TimeoutError):
-                async with asyncio.timeout(ASK_EVERY_S):
+                async with asyncio.timeout(CHECK_EVERY_S):
                     await self._positioned.wait()
 
     async def _next_records(self, max_records: int) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """While new partitions are being taken up nothing counts: `_take_up` seeks to where they begin."""
+        """Return what getmany() returns; nothing while `_seek_to_starts` has not finished."""
         try:
             records: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
                 timeout_ms=POLL_MS, max_records=max_records
@@ -148,16 +148,16 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         return records if self._positioned.is_set() else {}
 
     async def commit(self, ends: Ends) -> None:
-        """Commit offsets of written records. A rebalance makes it fail: they are read and written again.
+        """Commit offsets of written records. If a rebalance makes it fail, they are read and written again.
 
-        Raises `KafkaError`, `TimeoutError`, or `Stalled` where that happens again and again.
+        Raises `KafkaError`, `TimeoutError`, or `Stalled` after `FAILED_COMMITS` in a row.
         """
-        # All of it stands in the store: a log that we get later and that ends before it is another one.
+        # All of it is stored: a log that ends before these offsets later is another log.
         self._stored = {**self._stored, **ends}
         assigned = self._consumer.assignment()
         offsets = {tp: end for tp, end in ends.items() if tp in assigned}
         if not offsets:
-            return  # A rebalance took all of them, and the library calls a commit of nothing an error.
+            return  # A rebalance revoked all of them, and an empty commit is an error in the library.
         try:
             async with asyncio.timeout(COMMIT_HANGS_AFTER_S):
                 await self._consumer.commit(offsets)
@@ -170,7 +170,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
             self._failed_commits = 0
 
     async def offsets(self) -> dict[TopicPartition, tuple[int, int]]:
-        """Return position and end of each assigned partition that says so; none during a rebalance."""
+        """Return position and end of each assigned partition whose end is known; none during a rebalance."""
         try:
             ends = await ends_of(self._consumer, tuple(self.starts))
             return {tp: (await self._consumer.position(tp), end) for tp, end in ends.items()}
@@ -190,28 +190,28 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         )
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - it is all
-        """The group takes all partitions away, to give them out anew."""
+        """Handle a rebalance: all partitions are revoked."""
         self.epoch += 1
         self.starts = {}
         self._positioned.clear()
         self._on_revoked(self.epoch)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """The group gives us partitions. What fails here, `poll` raises: the library would swallow it."""
+        """Set start positions. Errors are raised by `poll`: the library would swallow them here."""
         try:
-            await self._take_up(list(assigned))
+            await self._seek_to_starts(list(assigned))
         except (KafkaError, OSError, TimeoutError, Fatal) as error:
             self._broken = error
         self._positioned.set()
 
-    async def _take_up(self, partitions: list[TopicPartition]) -> None:
-        """Heartbeats wait for this: it must be shorter than the session."""
+    async def _seek_to_starts(self, partitions: list[TopicPartition]) -> None:
+        """Seek each partition to its start. Heartbeats wait for this: it must be shorter than the session."""
         async with asyncio.timeout(self._settings.session_timeout_ms / 1000 / 2):
             committed = await self._committed(partitions)
             first = await self._consumer.beginning_offsets(partitions)
             end = await self._consumer.end_offsets(partitions)
             if not self._settings.kafka_durable:
-                # The broker in memory takes a batch for one record when it is asked for the end.
+                # The broker in memory counts a batch as one record when it returns the end.
                 end = {tp: max(end[tp], committed[tp] or 0) for tp in partitions}
             for tp in partitions:
                 position = start_position(
@@ -225,11 +225,11 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
                 _report_loss(tp, position)
                 self._consumer.seek(tp, position.offset)
                 self.starts[tp] = position.offset
-            await self._go_back()
+            await self._commit_back()
         log.info("partitions were assigned", extra=logs.facts(partitions=len(partitions), epoch=self.epoch))
 
-    async def _go_back(self) -> None:
-        """Commit where the store lacks records: whoever has the partition next must know it too."""
+    async def _commit_back(self) -> None:
+        """Commit lower offsets where the store lacks records, for the partition's next owner, too."""
         back = {tp: self.starts[tp] for tp in self._lacking if tp in self.starts}
         if back:
             log.warning(

@@ -25,7 +25,7 @@ from persister.growing_topics import (
     growing_topics,
     write_all,
 )
-from persister.progress import begin_progress, until_stored
+from persister.progress import begin_progress, wait_until_stored
 from persister.settings import PersisterSettings
 from runtime import logs
 from runtime.kafka_topics import ensure_topics
@@ -39,15 +39,15 @@ INTERRUPTED: Final = 130
 
 
 class CannotGrow(RuntimeError):
-    """Why nothing was changed."""
+    """Nothing was changed; the text says why."""
 
 
-class NotTakenBack(RuntimeError):
-    """Why a growth failed, and what is left to do by hand: Kafka refused to take that back."""
+class RollbackFailed(RuntimeError):
+    """A growth failed and could not be rolled back. The text says what is left to do by hand."""
 
     def __init__(self, failed: BaseException, left: Sequence[str]) -> None:
         super().__init__(
-            f"{said(failed)}\nNot all of it could be taken back. "
+            f"{error_text(failed)}\nNot all of it could be taken back. "
             'Do this by hand, as "Giving it up" in docs/operating/grow.md shows:\n  ' + "\n  ".join(left)
         )
 
@@ -62,12 +62,12 @@ class Growth:
         self.new = new
         self._kafka = kafka
         self._store = store
-        self.on_taking_back: Callable[[], None] = lambda: None
+        self.on_rollback: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
-        """Make the next generation whole, or leave all as it was.
+        """Create the next generation completely, or roll everything back.
 
-        Raises `CannotGrow`, TimeoutError, whatever Kafka and the store raise, and `NotTakenBack`.
+        Raises `CannotGrow`, TimeoutError, whatever Kafka and the store raise, and `RollbackFailed`.
         """
         for name in topics.OF_GENERATIONS:
             if await self._kafka.exists(self.new.topic(name)):
@@ -81,12 +81,12 @@ class Growth:
             await self._seal(configs)
             ends = await self._ends_once_stored()
             for name in topics.OF_GENERATIONS:
-                await self._make(name, configs[name], beginning_of(name, self._old, ends))
+                await self._create_and_fill(name, configs[name], beginning_of(name, self._old, ends))
             await self._kafka.add_partitions(topics.DEAD_LETTERS, self.new.kafka_partitions)
         except BaseException as error:
-            self.on_taking_back()
-            if left := await self._take_back(configs):
-                raise NotTakenBack(error, left) from error
+            self.on_rollback()
+            if left := await self._roll_back(configs):
+                raise RollbackFailed(error, left) from error
             raise
 
     async def _seal(self, configs: Mapping[str, Config]) -> None:
@@ -94,28 +94,28 @@ class Growth:
             await self._kafka.configure(self._old.topic(name), {**config, **topics.SEAL})
 
     async def _ends_once_stored(self) -> Ends:
-        """Wait for the persister, which still runs: the store must have all that the old topics hold."""
+        """Wait until the running persister has stored all of the old topics; return their ends."""
         ends: Ends = {}
         for name in topics.OF_GENERATIONS:
             ends |= await self._kafka.ends(self._old.topic(name), self._old.kafka_partitions)
-        await until_stored(self._store, ends)
+        await wait_until_stored(self._store, ends)
         return ends
 
-    async def _make(self, name: str, config: Config, beginning: int) -> None:
+    async def _create_and_fill(self, name: str, config: Config, beginning: int) -> None:
         topic, partitions = self.new.topic(name), self.new.kafka_partitions
         sys.stdout.write(f"{topic}: {partitions} partitions from {beginning} on\n")
         await self._kafka.create(topic, partitions, {**config, **WHILE_FILLED})
         beginnings = await self._kafka.begin_at(topic, partitions, beginning)
         await self._kafka.configure(topic, config)
         if "compact" in config.get("cleanup.policy", ""):
-            # A partition at a time: the command runs beside a persister, within its memory.
+            # One partition at a time: the command shares the memory of a persister.
             for partition in range(self._old.kafka_partitions):
                 state = await self._kafka.state(TopicPartition(self._old.topic(name), partition))
                 await write_all(self.new, topic, state)
         await begin_progress(self._store, beginnings)
 
-    async def _take_back(self, configs: Mapping[str, Config]) -> list[str]:
-        """Return what is left to do. Unsealing comes first: nobody can chat while one topic is sealed."""
+    async def _roll_back(self, configs: Mapping[str, Config]) -> list[str]:
+        """Roll back; return the steps that failed. Unseal first: nobody can chat while a topic is sealed."""
         steps: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         for name, config in configs.items():
             topic = self._old.topic(name)
@@ -124,11 +124,11 @@ class Growth:
             topic = self.new.topic(name)
             steps.append((f"delete {topic}", partial(self._delete, topic)))
         left = []
-        for what, take in steps:
+        for step, run_step in steps:
             try:
-                await take()
+                await run_step()
             except BaseException as error:  # noqa: BLE001 - whatever it is, the others are still to be done
-                left.append(f"{what} ({said(error)})")
+                left.append(f"{step} ({error_text(error)})")
         return left
 
     async def _delete(self, topic: str) -> None:
@@ -136,13 +136,13 @@ class Growth:
             await self._kafka.delete(topic)
 
 
-def said(error: BaseException) -> str:
-    """Return what an error says, and its name where it says nothing."""
+def error_text(error: BaseException) -> str:
+    """Return an error's text, or its repr if that is empty."""
     return str(error) or repr(error)
 
 
 def next_generation(old: PersisterSettings, partitions: int) -> PersisterSettings:
-    """Return the settings that all services get afterwards. Raises `CannotGrow` where that is no growth."""
+    """Return the settings of all services after the growth. Raises `CannotGrow` if it is none."""
     if partitions <= old.kafka_partitions:
         raise CannotGrow(f"there are {old.kafka_partitions} partitions: {partitions} are not more")
     if partitions > MAX_PARTITIONS:
@@ -154,7 +154,7 @@ def next_generation(old: PersisterSettings, partitions: int) -> PersisterSetting
 
 
 def beginning_of(name: str, old: PersisterSettings, ends: Ends) -> int:
-    """Return the offset from which every old offset of a topic lies behind, whatever partition had it."""
+    """Return an offset that is beyond all partitions of an old topic."""
     return max(end for tp, end in ends.items() if tp.topic == old.topic(name))
 
 
@@ -164,7 +164,7 @@ def _arguments() -> Namespace:
     return parser.parse_args()
 
 
-def _hear_no_signal() -> None:
+def _ignore_signals() -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
 
@@ -173,16 +173,16 @@ async def _main(partitions: int, settings: PersisterSettings) -> int:
     grown: PersisterSettings | None = None
     why, code = "", 1
     try:
-        # What is wrong with the wish or the settings comes before Kafka: the library's consumer, stopped as
-        # soon as it has started, raises a CancelledError in place of the reason.
+        # Arguments and settings are checked before Kafka is opened: the library's consumer, stopped as soon
+        # as it has started, raises a CancelledError that hides the reason.
         new = next_generation(settings, partitions)
         async with open_store(settings) as store, growing_topics(settings) as kafka:
             growth = Growth(settings, new, kafka, store)
-            growth.on_taking_back = _hear_no_signal
+            growth.on_rollback = _ignore_signals
             await growth.run()
             grown = new
-    except (CannotGrow, NotTakenBack, Fatal, KafkaError, StoreUnavailable, OSError) as error:
-        why = said(error)
+    except (CannotGrow, RollbackFailed, Fatal, KafkaError, StoreUnavailable, OSError) as error:
+        why = error_text(error)
     except asyncio.CancelledError:
         why, code = "interrupted, and all is as it was", INTERRUPTED
     if grown is None:
@@ -198,8 +198,8 @@ async def _main(partitions: int, settings: PersisterSettings) -> int:
 if __name__ == "__main__":
     wanted, known = _arguments().partitions, load(PersisterSettings, "persister.grow", [])
     logs.install("persister.grow", known)
-    # A shell's background job begins with SIGINT ignored: SIGTERM, which goes the same way, would be, too.
+    # A shell's background job starts with SIGINT ignored, and so SIGTERM would be, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # As Ctrl-C is: it takes back what was begun.
+    # SIGTERM is handled as Ctrl-C: it rolls back.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.exit(asyncio.run(_main(wanted, known)))

@@ -1,7 +1,7 @@
-"""What growing does to Kafka: new topics that begin at an offset, the state copied, the old topics sealed.
+"""Changes Kafka when the log grows: seals old topics, creates new ones that begin at an offset, copies state.
 
-How a partition is made to begin at an offset: records are written up to there in transactions that are
-aborted, so that no reader ever sees one, and then they are deleted.
+To let a partition begin at an offset, records are written up to it in transactions that are aborted, so that
+no reader ever sees them, and then deleted.
 """
 
 import asyncio
@@ -25,18 +25,18 @@ Config = dict[str, str]
 
 POLL_MS: Final = 500
 FETCH_WAITS_MS: Final = 10
-"""How long a broker holds a fetch back that has nothing, and with it what else is asked on that connection.
+"""How long a broker delays an empty fetch, and with it other requests on that connection.
 
-With the usual 500 a partition took one to two seconds, and nobody chats meanwhile.
+With the default of 500 a partition took one to two seconds, and nobody can chat meanwhile.
 """
-LOOK_AGAIN_S: Final = 0.1
+CHECK_EVERY_S: Final = 0.1
 DONE_WITHIN_S: Final = 60.0
-"""How long Kafka may take for what it has promised: it does each in a second or two."""
-AT_ONCE: Final = 5_000
+"""How long Kafka may take to apply a change; it usually takes a second or two."""
+RECORDS_AT_ONCE: Final = 5_000
 SET_ON_THE_TOPIC: Final = 1
-"""Kafka's number for a configuration that the topic itself has, and not the broker."""
+"""Kafka's number for the source of a config: the topic itself, not the broker."""
 WHILE_FILLED: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
-"""Kafka deletes records by offset only where it deletes at all."""
+"""Kafka deletes records by offset only in topics with the policy delete."""
 
 
 class GrowingTopics:
@@ -48,25 +48,25 @@ class GrowingTopics:
         self._consumer = consumer
 
     async def exists(self, topic: str) -> bool:
-        """Say whether there is a topic of this name."""
+        """Return whether there is a topic of this name."""
         return topic in await self._admin.list_topics()
 
     async def config(self, topic: str) -> Config:
-        """Return what is configured on a topic itself, but for a seal."""
+        """Return the config of the topic itself, without a seal."""
         code, entries = await config_of(self._admin, topic)
         _raise_for(code)
         config = {name: value for name, value, _, source, *_ in entries if source == SET_ON_THE_TOPIC}
         return dict(config.items() - topics.SEAL.items())
 
     async def configure(self, topic: str, config: Config) -> None:
-        """Let this be all that is configured on a topic itself."""
-        asked = ConfigResource(ConfigResourceType.TOPIC, topic, config)
-        for answer in await self._admin.alter_configs([asked]):
+        """Replace the config of the topic itself."""
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, config)
+        for answer in await self._admin.alter_configs([resource]):
             for code, *_ in answer.resources:
                 _raise_for(code)
 
     async def ends(self, topic: str, partitions: int) -> Ends:
-        """Return where each partition ends: the offset of the next record."""
+        """Return the end of each partition: the offset of the next record."""
         ends: Ends = await self._consumer.end_offsets([TopicPartition(topic, n) for n in range(partitions)])
         return ends
 
@@ -76,29 +76,29 @@ class GrowingTopics:
         new = NewTopic(topic, partitions, replicas, topic_configs=config)
         for _, code, *_ in (await self._admin.create_topics([new])).topic_errors:
             _raise_for(code)
-        await until(lambda: self.exists(topic), f"{topic} is not there yet")
+        await wait_until(lambda: self.exists(topic), f"{topic} is not there yet")
 
     async def delete(self, topic: str) -> None:
         """Delete a topic, and wait until it is gone."""
         for _, code in (await self._admin.delete_topics([topic])).topic_error_codes:
             _raise_for(code)
-        await until(lambda: self._is_gone(topic), f"{topic} is not gone yet")
+        await wait_until(lambda: self._is_gone(topic), f"{topic} is not gone yet")
 
     async def _is_gone(self, topic: str) -> bool:
         return not await self.exists(topic)
 
     async def add_partitions(self, topic: str, partitions: int) -> None:
-        """Give a topic whose offsets mean nothing to anybody more partitions in its place."""
+        """Add partitions to a topic in place. Only for topics whose offsets nobody keeps."""
         (found,) = await self._admin.describe_topics([topic])
         if len(found["partitions"]) < partitions:
             await self._admin.create_partitions({topic: NewPartitions(partitions)})
 
     async def begin_at(self, topic: str, partitions: int, offset: int) -> Ends:
-        """Let each partition of a new topic begin at ``offset`` or a little after; return where."""
-        every = [TopicPartition(topic, n) for n in range(partitions)]
+        """Let each partition of a new topic begin at ``offset`` or a little later; return where."""
+        tps = [TopicPartition(topic, n) for n in range(partitions)]
         if offset > 0:
-            await self._fill(every, offset)
-            await until(
+            await self._fill(tps, offset)
+            await wait_until(
                 lambda: self._reaches(topic, partitions, offset), f"{topic} does not reach {offset} yet"
             )
         ends = await self.ends(topic, partitions)
@@ -106,14 +106,14 @@ class GrowingTopics:
         return ends
 
     async def _reaches(self, topic: str, partitions: int, offset: int) -> bool:
-        """Say whether readers of committed records have all partitions up to ``offset`` behind them."""
+        """Return whether all partitions end at ``offset`` or later, for readers of committed records."""
         return min((await self.ends(topic, partitions)).values()) >= offset
 
-    async def _fill(self, every: Sequence[TopicPartition], offset: int) -> None:
+    async def _fill(self, tps: Sequence[TopicPartition], offset: int) -> None:
         producer = kafka.new_producer(self._settings, transactional_id="grow")
         await producer.start()
         try:
-            ends = dict.fromkeys(every, 0)
+            ends = dict.fromkeys(tps, 0)
             while missing := {tp: offset - end for tp, end in ends.items() if end < offset}:
                 await producer.begin_transaction()
                 sent = {tp: await _send(producer, tp, count) for tp, count in missing.items()}
@@ -147,24 +147,24 @@ async def growing_topics(settings: KafkaSettings) -> AsyncIterator[GrowingTopics
         await admin.close()
 
 
-async def until(
-    holds: Callable[[], Awaitable[bool]], otherwise: str, within_s: float = DONE_WITHIN_S
+async def wait_until(
+    condition: Callable[[], Awaitable[bool]], otherwise: str, within_s: float = DONE_WITHIN_S
 ) -> None:
-    """Ask again and again until it holds. Raises TimeoutError, which says ``otherwise``."""
+    """Poll until ``condition`` holds. Raises TimeoutError with the text ``otherwise``."""
     try:
         async with asyncio.timeout(within_s):
             while True:
-                if await holds():
+                if await condition():
                     return
-                await asyncio.sleep(LOOK_AGAIN_S)
+                await asyncio.sleep(CHECK_EVERY_S)
     except TimeoutError as error:
         raise TimeoutError(f"{otherwise}, after {within_s:g} s") from error
 
 
 async def write_all(settings: KafkaSettings, topic: str, records: Sequence[ConsumerRecord]) -> None:
-    """Write records as they were, each to the partition that its key has by ``settings``."""
+    """Write records unchanged, each to the partition of its key by ``settings``."""
     async with kafka.started_producer(settings) as producer:
-        for start in range(0, len(records), AT_ONCE):
+        for start in range(0, len(records), RECORDS_AT_ONCE):
             written = [
                 await producer.send(
                     topic,
@@ -173,7 +173,7 @@ async def write_all(settings: KafkaSettings, topic: str, records: Sequence[Consu
                     headers=list(record.headers),
                     partition=kafka.partition_of(record.key, settings.kafka_partitions),
                 )
-                for record in records[start : start + AT_ONCE]
+                for record in records[start : start + RECORDS_AT_ONCE]
             ]
             await asyncio.gather(*written)
 
@@ -190,5 +190,5 @@ async def _send(producer: AIOKafkaProducer, tp: TopicPartition, count: int) -> t
 
 def _raise_for(code: int) -> None:
     if code:
-        # The library knows not all: the number tells an operator what "unknown" was.
+        # The library does not know all errors: the number says what "unknown" was.
         raise for_code(code)(f"Kafka's error {code}")

@@ -30,11 +30,11 @@ POLL_MS: Final = 500
 
 
 class Settings(ServiceSettings, KafkaSettings):
-    """What the command can be told: where Kafka is."""
+    """The command's settings: where Kafka is."""
 
 
 class Letter(NamedTuple):
-    """A dead letter, its name, and who says to have written its record."""
+    """A dead letter, its name, and the ``ce_source`` of its record."""
 
     name: str
     letter: DeadLetter
@@ -42,16 +42,16 @@ class Letter(NamedTuple):
 
 
 async def read_letters(settings: KafkaSettings, whole: Collection[str]) -> list[Letter]:
-    """Return all letters, oldest first; a record that was set aside twice is one. Raises `KafkaError`.
+    """Return all letters, oldest first, each record once. Raises `KafkaError`.
 
-    Only those named as ``whole`` keep the record that they hold: all of them may be more than memory.
+    Only the letters named in ``whole`` keep their record: all records may not fit in memory.
     """
     found: list[tuple[int, Letter]] = []
     async with kafka.started_consumer(
         settings, topics.DEAD_LETTERS, auto_offset_reset="earliest"
     ) as consumer:
         async for records in _read_all(consumer):
-            found += _readable(records, whole)
+            found += _parsed(records, whole)
     letters: dict[str, Letter] = {}
     for _, letter in sorted(found, key=itemgetter(0)):
         letters.setdefault(letter.name, letter)
@@ -66,8 +66,8 @@ async def _read_all(consumer: AIOKafkaConsumer) -> AsyncIterator[Sequence[Consum
             yield records
 
 
-def _readable(records: Sequence[ConsumerRecord], whole: Collection[str]) -> Iterator[tuple[int, Letter]]:
-    """Return letters with their time."""
+def _parsed(records: Sequence[ConsumerRecord], whole: Collection[str]) -> Iterator[tuple[int, Letter]]:
+    """Yield timestamps and letters; print what is no letter."""
     for record in records:
         try:
             letter = DeadLetter.read(record.headers, record.value)
@@ -77,14 +77,14 @@ def _readable(records: Sequence[ConsumerRecord], whole: Collection[str]) -> Iter
             )
         else:
             name = f"{letter.topic}/{letter.partition}/{letter.offset}"
-            source = next((said for header, said in letter.headers if header == "ce_source"), "")
+            source = next((value for header, value in letter.headers if header == "ce_source"), "")
             if name not in whole:
                 letter = letter.model_copy(update={"value_base64": None, "headers": []})
             yield record.timestamp, Letter(name, letter, source)
 
 
 def original(letter: DeadLetter) -> Encoded:
-    """Return the record that a letter holds. Raises ValueError where it can't be sent again, and why."""
+    """Return the record that a letter holds. Raises ValueError with the reason if it can't be sent again."""
     if topics.of_any_generation(letter.topic) not in TOPICS:
         raise ValueError(f"no service reads {letter.topic}")
     if letter.key_base64 is None:
@@ -97,17 +97,17 @@ def original(letter: DeadLetter) -> Encoded:
 
 
 async def resend(settings: KafkaSettings, letters: Sequence[Letter]) -> int:
-    """Send these again, and say what became of each. Returns how many can't be. Raises `KafkaError`."""
+    """Send letters again and print the result of each. Return how many failed. Raises `KafkaError`."""
     failed = 0
     async with kafka.started_producer(settings) as producer:
-        for one in letters:
+        for entry in letters:
             try:
-                place = await _send(producer, settings, one.letter)
+                place = await _send(producer, settings, entry.letter)
             except ValueError as error:
                 failed += 1
-                sys.stdout.write(f"{one.name} can't be sent again: {error}\n")
+                sys.stdout.write(f"{entry.name} can't be sent again: {error}\n")
             else:
-                sys.stdout.write(f"{one.name} was sent again as {place}\n")
+                sys.stdout.write(f"{entry.name} was sent again as {place}\n")
     return failed
 
 
@@ -125,10 +125,10 @@ async def _send(producer: AIOKafkaProducer, settings: KafkaSettings, letter: Dea
     return f"{topic}/{written.partition}/{written.offset}"
 
 
-def _show(letters: Sequence[Letter]) -> None:
-    for one in letters:
-        key = b64decode(one.letter.key_base64 or "").decode(errors="backslashreplace")[:100]
-        sys.stdout.write(f"{one.name}  key {key!r}  from {one.source[:100]!r}  {one.letter.reason}\n")
+def _print_list(letters: Sequence[Letter]) -> None:
+    for entry in letters:
+        key = b64decode(entry.letter.key_base64 or "").decode(errors="backslashreplace")[:100]
+        sys.stdout.write(f"{entry.name}  key {key!r}  from {entry.source[:100]!r}  {entry.letter.reason}\n")
     sys.stdout.write(f"{len(letters)} dead letters\n")
 
 
@@ -157,15 +157,15 @@ async def _main(arguments: Namespace, settings: Settings) -> int:
 async def _run(arguments: Namespace, settings: Settings) -> int:
     letters = await read_letters(settings, getattr(arguments, "names", ()))
     if arguments.command == "list":
-        _show(letters)
+        _print_list(letters)
         return 0
-    # By another number of partitions a record would be sent to where no record of its key is.
+    # With another number of partitions a record would go to a partition without the others of its key.
     await ensure_topics(settings, [*TOPICS, topics.DEAD_LETTERS])
-    known = {one.name: one for one in letters}
-    unknown = [name for name in arguments.names if name not in known]
+    by_name = {entry.name: entry for entry in letters}
+    unknown = [name for name in arguments.names if name not in by_name]
     for name in unknown:
         sys.stdout.write(f"{name} is no dead letter\n")
-    chosen = [known[name] for name in arguments.names if name in known]
+    chosen = [by_name[name] for name in arguments.names if name in by_name]
     return min(1, len(unknown) + await resend(settings, chosen))
 
 

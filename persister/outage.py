@@ -1,6 +1,6 @@
-"""The same write again, for as long as the store is away: nothing is skipped, and nobody is told 'stored'.
+"""Retries a write for as long as the store is away. Nothing is skipped, and nothing counts as stored.
 
-Pauses grow to a bound, with jitter, so that many persisters don't meet a store that is just coming back.
+Pauses grow to a bound, with jitter, so that many persisters do not overload a store that is just coming back.
 """
 
 import asyncio
@@ -22,39 +22,39 @@ LONGEST_PAUSE_S: Final = 2.0
 
 
 class NoLongerOursError(RuntimeError):
-    """What was to be written belongs to another persister by now; it reads and writes it again."""
+    """The batch belongs to another persister now, which reads and writes it again."""
 
 
-def pause_s(failures: int, *, longest_s: float, chance: float) -> float:
-    """Return the pause after so many failures in a row (from 1). ``chance`` is in [0, 1)."""
+def pause_s(failures: int, *, longest_s: float, jitter: float) -> float:
+    """Return the pause after so many failures in a row (from 1). ``jitter`` is in [0, 1)."""
     bound = min(longest_s, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 30))
-    return bound * (0.5 + chance / 2)
+    return bound * (0.5 + jitter / 2)
 
 
 class Outage:
-    """Knows whether the store is away and since when, for readiness and for a metric."""
+    """Retries, and keeps whether the store is away and since when, for readiness and a metric."""
 
     def __init__(self, longest_pause_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._longest_pause_s = longest_pause_s
         self._clock = clock
         self._failures: dict[str, int] = {}
         self._since: float | None = None
-        self._answer = ""
+        self._last_error = ""
 
     def fault(self) -> str | None:
-        """Say whether the store is away, and what it answers."""
-        return f"the store is away; what is read waits: {self._answer}" if self._failures else None
+        """Return that the store is away and its last error; None if it is not."""
+        return f"the store is away; what is read waits: {self._last_error}" if self._failures else None
 
-    def lasts_s(self) -> float:
-        """Return for how long the store has taken nothing, while something waits for it."""
+    def age_s(self) -> float:
+        """Return for how long (s) the store has been away, while a write waits for it; otherwise 0."""
         return self._clock() - self._since if self._failures and self._since is not None else 0.0
 
-    async def outlast(
+    async def retry(
         self, what: str, operation: Callable[[], Awaitable[T]], *, wanted: Callable[[], bool] = lambda: True
     ) -> T:
-        """Return what ``operation`` returns, trying for as long as the store is away.
+        """Return what ``operation`` returns, retrying it for as long as the store is away.
 
-        Raises `NoLongerOursError` when it fails and is no longer wanted. ``what`` is one of a few words.
+        Raises `NoLongerOursError` if it fails and is no longer ``wanted``. ``what`` names the operation.
         """
         try:
             while True:
@@ -63,7 +63,7 @@ class Outage:
                 except StoreUnavailable as error:
                     await self._pause(what, error)
                 else:
-                    return self._recovered(what, result)
+                    return self._succeeded(what, result)
                 if not wanted():
                     # A cancelled write keeps `_since`: the rebuilt reader waits for the same outage, and its
                     # age must go on counting.
@@ -74,16 +74,16 @@ class Outage:
 
     async def _pause(self, what: str, error: StoreUnavailable) -> None:
         failures = self._failures[what] = self._failures.get(what, 0) + 1
-        self._answer = str(error)
+        self._last_error = str(error)
         if self._since is None:
             self._since = self._clock()
         metrics.STORE_RETRIES.inc()
         if failures == 1:
             log.error("the store is away", extra=logs.facts(writing=what, error=str(error)))
-        chance = random.random()
-        await asyncio.sleep(pause_s(failures, longest_s=self._longest_pause_s, chance=chance))
+        jitter = random.random()
+        await asyncio.sleep(pause_s(failures, longest_s=self._longest_pause_s, jitter=jitter))
 
-    def _recovered(self, what: str, result: T) -> T:
+    def _succeeded(self, what: str, result: T) -> T:
         self._since = None
         failures = self._failures.get(what, 0)
         if failures:

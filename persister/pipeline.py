@@ -1,7 +1,7 @@
 """The steps in their order: consume, read, batch, write, progress, commit.
 
-The commit is the last step, so each record is stored or among the dead letters at least once, and what is
-written twice changes nothing: exactly once in the store. Death at any point repeats, and loses nothing.
+The commit is the last step, so each record is stored or a dead letter at least once. Writing it twice changes
+nothing, so it is in the store exactly once. A crash at any point repeats work and loses nothing.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from persister.handover import Handover
 from persister.outage import NoLongerOursError, Outage
 from persister.progress import Uncommitted, read_progress, write_progress
 from persister.settings import PersisterSettings
-from persister.stalls import Look, Stalls
+from persister.stalls import Sample, Stalls
 from runtime import logs, metrics
 from runtime.kafka import RETRY_AFTER_S
 from runtime.log_reader import Stalled
@@ -32,20 +32,20 @@ log = logging.getLogger(__name__)
 
 READER_NAME: Final = "persister"
 FLUSH_AFTER_BYTES: Final = 1_048_576
-"""A batch with as many bytes is written, whatever the settings say of its records."""
+"""A batch of this size is written, even if it has fewer records than the settings ask for."""
 FETCH_EVERY_S: Final = 0.05
-"""While few records come the log is read so often; many are read as fast as they are stored."""
+"""Pause between two fetches while few records come; many are read as fast as they are stored."""
 WATCH_EVERY_S: Final = 2.0
 CUT_OFF_AFTER_S: Final = 5 * WATCH_EVERY_S
-"""So long without a part in the group, or without hearing where its partitions end, and a persister counts as
-behind: records may wait that it does not see."""
+"""A persister that is so long outside the group, or without the ends of its partitions, counts as behind:
+there may be records that it does not see."""
 
 NewReader = Callable[[PersisterSettings, Callable[[int], None]], GroupReader]
-"""Makes a reader of the group, from the settings and what to call when partitions are taken away."""
+"""Makes a group reader, from the settings and a callback for revoked partitions."""
 
 
 class Pipeline:
-    """Runs the steps, each in a task of its own, and starts anew from the last commit when one fails."""
+    """Runs each step in a task of its own. If one fails, all restart from the last commit."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Pipeline:
         self._outage = outage
         limits = Limits(settings.flush_after_records, FLUSH_AFTER_BYTES, settings.flush_after_ms / 1000)
         self._clock = clock
-        self._in_touch_at = clock()
+        self._last_contact_at = clock()
         self._handover = Handover(limits, clock)
         self._uncommitted = Uncommitted()
         self._writing: Batch | None = None
@@ -73,12 +73,12 @@ class Pipeline:
         metrics.UNSTORED_AGE_SECONDS.set_function(self._unstored_age_s)
 
     def fault(self) -> str | None:
-        """Say whether we have no part in the group, for a readiness check, and what ended it if we know."""
+        """Return that this process is not in the group, and why if known; None if it is. For readiness."""
         fault = self._reader.fault()
         return f"{fault}: {self._interrupted_by}" if fault and self._interrupted_by else fault
 
     async def run(self) -> None:
-        """Store what the log holds, for ever. Raises `Fatal` where the log is not the one it was."""
+        """Store what the log holds, for ever. Raises `Fatal` if it is not the same log as before."""
         while True:
             self._reader = self._new_reader(self._settings, self._drop)
             self._drop(self._reader.epoch)
@@ -103,28 +103,27 @@ class Pipeline:
             raise _first_cause(group) from group
 
     async def _read_progress(self) -> Ends:
-        return await self._outage.outlast("reading progress", partial(read_progress, self._store))
+        return await self._outage.retry("reading progress", partial(read_progress, self._store))
 
     async def _read(self) -> None:
         """Consume, read and batch. While the batch is full nothing is fetched.
 
-        What a fetch costs, here and at the broker, hardly depends on how many records it brings: where there
-        are few, the next one waits for more.
+        A fetch costs about the same for few and for many records. So after few, the next fetch waits.
 
-        Offsets before a partition's start are stored already or no longer in the log. Progress says so at
-        once: a quiet partition may bring no record that would cause it.
+        Offsets before a partition's start are stored already or no longer in the log. They are added to the
+        progress at once: a quiet partition may bring no record that would do it.
         """
-        begun = None
+        noted_epoch = None
         while True:
             free = await self._handover.wait_while_full()
-            epoch, taken = await self._reader.poll(free)
+            epoch, polled = await self._reader.poll(free)
             self._interrupted_by = None
-            if epoch != begun and (starts := {tp: n for tp, n in self._reader.starts.items() if n}):
-                begun = epoch
-                self._uncommitted.note(starts)
-            for tp, records in taken.items():
+            if epoch != noted_epoch and (starts := {tp: n for tp, n in self._reader.starts.items() if n}):
+                noted_epoch = epoch
+                self._uncommitted.add(starts)
+            for tp, records in polled.items():
                 await self._handover.add(epoch, tp, records)
-            if taken and sum(map(len, taken.values())) < free:
+            if polled and sum(map(len, polled.values())) < free:
                 await asyncio.sleep(FETCH_EVERY_S)
 
     async def _write(self) -> None:
@@ -139,31 +138,31 @@ class Pipeline:
             finally:
                 self._writing = None
             if self._is_ours(batch):
-                self._uncommitted.note(batch.ends)
+                self._uncommitted.add(batch.ends)
                 self._stored.update(batch.ends)
 
     async def _commit(self) -> None:
-        """Tell the store, then the group, how far it is written, while the next batch is being written."""
+        """Write the progress to the store, then commit the offsets, while the next batch is written."""
         while True:
             ends = await self._uncommitted.take()
-            await self._outage.outlast("progress", partial(write_progress, self._store, ends))
+            await self._outage.retry("progress", partial(write_progress, self._store, ends))
             await self._reader.commit(ends)
 
     async def _watch(self) -> None:
-        """Show the lag, and notice a reader that has stopped: the library has open bugs of that kind."""
+        """Export the lag. Raise `Stalled` if the reader has stopped: the library has bugs of that kind."""
         stalls = Stalls()
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            # One that says nothing takes as long as a request may.
+            # A broker that does not answer takes as long as a request may.
             async with asyncio.timeout(2 * self._settings.kafka_request_timeout_ms / 1000):
                 offsets = await self._reader.offsets()
             if self.fault() is None and len(offsets) == len(self._reader.starts):
-                self._in_touch_at = self._clock()
-            self._show_lag({tp: end for tp, (_, end) in offsets.items()})
-            if found := stalls.see(Look(offsets, self._reader.empty_polls)):
+                self._last_contact_at = self._clock()
+            self._export_lag({tp: end for tp, (_, end) in offsets.items()})
+            if found := stalls.check(Sample(offsets, self._reader.empty_polls)):
                 raise Stalled(", ".join(f"{tp.topic}/{tp.partition}" for tp in found))
 
-    def _show_lag(self, ends: Ends) -> None:
+    def _export_lag(self, ends: Ends) -> None:
         metrics.STORE_LAG.clear()
         for tp, end in ends.items():
             stored = self._stored.get(tp, self._reader.starts.get(tp, end))
@@ -173,21 +172,21 @@ class Pipeline:
     def _unstored_age_s(self) -> float:
         waiting = [batch for batch in (self._writing, self._handover.open) if batch and batch.records]
         ages = (time.time() - batch.oldest_ms / 1000 for batch in waiting)
-        cut_off_s = self._clock() - self._in_touch_at
-        return max([self._outage.lasts_s(), *ages, cut_off_s if cut_off_s > CUT_OFF_AFTER_S else 0.0])
+        cut_off_s = self._clock() - self._last_contact_at
+        return max([self._outage.age_s(), *ages, cut_off_s if cut_off_s > CUT_OFF_AFTER_S else 0.0])
 
     def _is_ours(self, batch: Batch) -> bool:
         return batch.epoch == self._reader.epoch
 
     def _drop(self, epoch: int) -> None:
-        """Partitions are given out anew: what isn't committed is read again, by whoever gets them."""
-        self._handover.renew(epoch)
+        """Drop what is not committed: after a rebalance the partitions' new owners read it again."""
+        self._handover.open_next(epoch)
         self._uncommitted.drop()
         self._stored = {}
 
 
 async def _never_ending(step: Callable[[], Awaitable[None]]) -> None:
-    """Run a step. A cancellation that leaks out of a library would end it, and its group would not notice."""
+    """Run a step. Raise `Stalled` if a library leaks a cancellation: the task group would ignore it."""
     try:
         await step()
     except asyncio.CancelledError as error:
@@ -197,7 +196,7 @@ async def _never_ending(step: Callable[[], Awaitable[None]]) -> None:
 
 
 def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the one error that says most: a `Fatal` where there is one."""
+    """Return one error of a group: a `Fatal` if there is one."""
     causes = [
         _first_cause(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions
     ]

@@ -1,4 +1,4 @@
-"""Where reading a partition begins. Pure: asks nobody, and never begins elsewhere in silence."""
+"""Decides at which offset reading a partition starts. Pure. Records that are skipped are counted."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,10 +17,10 @@ class Position(NamedTuple):
 
 
 def lacking(committed: Mapping[TopicPartition, int | None], stored: Ends) -> Ends:
-    """Return the partitions of which the store has less than was committed, and how far it has them.
+    """Return the partitions of which the store has less than was committed, with their progress.
 
-    Progress is written before the commit: such a store was emptied, restored or replaced. Ask for
-    ``committed`` first: a persister at work moves both, and asked later it would be ahead of ``stored``.
+    Progress is written before the commit, so such a store was emptied, restored or replaced. Read
+    ``committed`` first: a running persister raises both, and read later it would be ahead of ``stored``.
     """
     return {
         tp: stored.get(tp, 0)
@@ -32,17 +32,17 @@ def lacking(committed: Mapping[TopicPartition, int | None], stored: Ends) -> End
 def start_position(
     partition: str, *, committed: int | None, stored: int, lacks_after: int | None, first: int, end: int
 ) -> Position:
-    """Return where to go on in a log that holds the offsets ``first`` to ``end - 1``.
+    """Return the start position in a log that holds the offsets ``first`` to ``end - 1``.
 
-    ``stored`` is what the store has reached, ``lacks_after`` is where to go back to when it lacks what was
-    committed. Raises `Fatal` where the log ends before what was reached: it is another log, and every ``seq``
-    in the store would mean another message.
+    ``stored`` is the progress in the store; ``lacks_after`` is where to go back to if the store lacks what
+    was committed. Raises `Fatal` if the log ends before an offset that was reached: then it is another log,
+    and every ``seq`` in the store would name another message.
     """
     reached = max(committed or 0, stored)
     if reached > end:
         raise Fatal(f"{partition} ends at {end}, before {reached} which was reached: it is another log")
     wanted = committed if lacks_after is None else lacks_after
     if wanted is None:
-        # A group without members forgets its commits after days: just when the log may have dropped records.
+        # Kafka drops the commits of a group without members after days; the log may have dropped records.
         return Position(first, max(0, first - stored) if stored else 0)
     return Position(max(wanted, first), max(0, first - wanted))

@@ -1,6 +1,6 @@
 """Read: a record of the log becomes a document to insert or a change to apply. Pure, and knows no batch.
 
-What can't be read is a `BadRecord`: wrong bytes, another type, or a key that isn't the value's own.
+A `BadRecord` is one with wrong bytes, another type, or a key that does not match its value.
 """
 
 import re
@@ -32,9 +32,9 @@ class NewMessage(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """What a record makes of one document: the last record of a key decides, by its offset ``seq``.
+    """A record's change of one document. The last record of a key decides, by its offset.
 
-    ``guard`` names the field that keeps that offset: names and presence of a user share a document.
+    ``guard`` names the field with that offset. Names and presence share a document, with a guard each.
     """
 
     collection: str
@@ -44,8 +44,8 @@ class Fold(NamedTuple):
     """The fields to set; None where the record is a tombstone."""
     source: ConsumerRecord
     left: frozenset[tuple[str, str | None]] | None = None
-    """Of a departure: the edges that a user has left, and which process of each. It counts only where one of
-    these, or none, is the last to have said that the user is online."""
+    """Of a departure: the edges that a user has left, with their processes. It counts only if one of these,
+    or none, was the last to report the user online."""
 
 
 class Poison(NamedTuple):
@@ -55,11 +55,11 @@ class Poison(NamedTuple):
     reason: str
 
 
-Taken = NewMessage | Fold | Poison
+ReadResult = NewMessage | Fold | Poison
 
 
-def read(record: ConsumerRecord) -> Taken:
-    """Return what the record means for the store. Never raises: what can't be read is a `Poison`."""
+def read(record: ConsumerRecord) -> ReadResult:
+    """Return the record's document or change. Never raises: what cannot be read is a `Poison`."""
     try:
         return _READERS[topics.of_any_generation(record.topic)](record)
     except BadRecord as error:
@@ -110,7 +110,7 @@ def _user(record: ConsumerRecord) -> Fold:
     return Fold(documents.USERS, profile.up, "profileSeq", names, record)
 
 
-_READERS: Final[dict[str, Callable[[ConsumerRecord], Taken]]] = {
+_READERS: Final[dict[str, Callable[[ConsumerRecord], ReadResult]]] = {
     topics.MESSAGES: _message,
     topics.GROUPS: _group,
     topics.MEMBERSHIPS: _membership,
@@ -118,7 +118,7 @@ _READERS: Final[dict[str, Callable[[ConsumerRecord], Taken]]] = {
 }
 
 TOPICS: Final = tuple(_READERS)
-"""What the persister reads. Only the persister writes dead letters for these."""
+"""Topics that the persister reads. Only it writes dead letters for these."""
 
 
 def _check_key(record: ConsumerRecord, expected: str) -> None:
@@ -127,7 +127,7 @@ def _check_key(record: ConsumerRecord, expected: str) -> None:
 
 
 def _membership_key(record: ConsumerRecord) -> str:
-    """Return the key of a tombstone: nothing else says whose membership ends."""
+    """Return the key of a tombstone: only the key names the membership. Raises `BadRecord`."""
     if record.key is None or not _MEMBERSHIP_KEY.fullmatch(record.key):
         raise BadRecord("the key does not name a group and a user")
     return str(record.key, "ascii")

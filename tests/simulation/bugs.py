@@ -25,7 +25,7 @@ class CommitsBeforeWriting(Pipeline):
 
         async def take_and_note() -> Any:
             batch = await take()
-            self._uncommitted.note(batch.ends)
+            self._uncommitted.add(batch.ends)
             return batch
 
         with patch.object(self._handover, "take", take_and_note):

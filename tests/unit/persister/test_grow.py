@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from persister import grow, progress
 from persister.batch import Ends
-from persister.grow import CannotGrow, Growth, NotTakenBack, beginning_of, next_generation
-from persister.growing_topics import Config, GrowingTopics, until
+from persister.grow import CannotGrow, Growth, RollbackFailed, beginning_of, next_generation
+from persister.growing_topics import Config, GrowingTopics, wait_until
 from persister.settings import PersisterSettings
 from runtime.kafka import partition_of
 from schemas import documents, topics
@@ -178,7 +178,7 @@ async def test_no_signal_is_heard_while_a_growth_is_taken_back_and_what_still_cu
     kafka = FakeKafka()
     growing, _ = await growth(kafka)
     heard_until: list[int] = []
-    growing.on_taking_back = lambda: heard_until.append(kafka.changes)
+    growing.on_rollback = lambda: heard_until.append(kafka.changes)
     await growing.run()
     assert heard_until == []
 
@@ -191,8 +191,8 @@ async def test_no_signal_is_heard_while_a_growth_is_taken_back_and_what_still_cu
 
     kafka, left_out = Ended(fails_at=6), list[str]()
     growing, _ = await growth(kafka)
-    growing.on_taking_back = lambda: heard_until.append(kafka.changes)
-    with pytest.raises(NotTakenBack, match=f"unseal {OLD.topic(topics.OF_GENERATIONS[0])}"):
+    growing.on_rollback = lambda: heard_until.append(kafka.changes)
+    with pytest.raises(RollbackFailed, match=f"unseal {OLD.topic(topics.OF_GENERATIONS[0])}"):
         await growing.run()
     assert heard_until == [6], "before anything is taken back"
     assert left_out == [OLD.topic(topics.OF_GENERATIONS[0])]
@@ -226,7 +226,7 @@ async def test_what_cannot_be_taken_back_is_named_and_all_else_is_taken_back(kee
         with contextlib.suppress(Lost):
             try:
                 await (await growth(kafka))[0].run()
-            except NotTakenBack as error:
+            except RollbackFailed as error:
                 left = {line for line in str(error).splitlines() if line.startswith("  ")}
                 assert {line.split()[1] for line in left} >= {
                     topic for topic in EVERY_TOPIC if kafka.configs.get(topic) != before.get(topic)
@@ -260,7 +260,7 @@ async def test_what_kafka_has_promised_is_waited_for_no_longer_than_so() -> None
         return False
 
     with pytest.raises(TimeoutError, match=r"^it is not gone yet, after 0\.01 s$"):
-        await until(holds, "it is not gone yet", 0.01)
+        await wait_until(holds, "it is not gone yet", 0.01)
 
 
 async def test_what_is_not_stored_yet_is_waited_for_and_then_refused(

@@ -83,7 +83,7 @@ async def test_after_a_full_batch_nobody_takes_the_next_one_for_full() -> None:
 async def test_records_of_an_epoch_that_is_over_are_dropped() -> None:
     between = handover(10)
     await between.add(0, TP, log_of(2))
-    between.renew(1)
+    between.open_next(1)
     await between.add(0, TP, log_of(3, first=2))
     await between.add(1, TP, log_of(1, first=7))
     batch = await between.take()
@@ -96,7 +96,7 @@ async def test_what_is_dropped_while_the_writer_is_being_woken_leaves_no_batch_o
     taking = asyncio.create_task(between.take())
     await asyncio.sleep(0)
     await between.add(0, TP, log_of(2))
-    between.renew(1)
+    between.open_next(1)
     for _ in range(5):
         await asyncio.sleep(0)
     assert not taking.done()
@@ -110,7 +110,7 @@ async def test_a_bad_record_that_is_read_again_is_counted_once() -> None:
     bad, between = counting(metrics.BAD_RECORDS.labels(topic=topics.MESSAGES)), handover(10)
     unreadable = Encoded(b"g1", b"?", [])
     for epoch in range(3):
-        between.renew(epoch)
+        between.open_next(epoch)
         await between.add(epoch, TP, [consumed(topics.MESSAGES, unreadable, offset=n) for n in (4, 5)])
     assert bad() == 2
 

@@ -25,7 +25,7 @@ class Flaky:
 
     async def __call__(self) -> str:
         self.faults.append(self._outage.fault())
-        self.ages_s.append(self._outage.lasts_s())
+        self.ages_s.append(self._outage.age_s())
         if self._left:
             self._left -= 1
             raise StoreUnavailable("away")
@@ -33,23 +33,23 @@ class Flaky:
 
 
 @given(st.integers(1, 10_000), st.floats(0.01, 60), st.floats(0, 1, exclude_max=True))
-def test_pauses_are_bounded_and_never_nothing(failures: int, longest_s: float, chance: float) -> None:
-    assert 0 < pause_s(failures, longest_s=longest_s, chance=chance) <= longest_s
+def test_pauses_are_bounded_and_never_nothing(failures: int, longest_s: float, jitter: float) -> None:
+    assert 0 < pause_s(failures, longest_s=longest_s, jitter=jitter) <= longest_s
 
 
 @given(st.floats(0.05, 60), st.floats(0, 1, exclude_max=True))
 def test_pauses_begin_short_and_grow_to_between_half_of_the_longest_and_all_of_it(
-    longest_s: float, chance: float
+    longest_s: float, jitter: float
 ) -> None:
     """Who comes back early from a short outage loses little, and a store that is away is left in peace."""
-    assert pause_s(1, longest_s=longest_s, chance=chance) <= FIRST_PAUSE_S
-    assert pause_s(30, longest_s=longest_s, chance=chance) == pytest.approx(longest_s * (1 + chance) / 2)
+    assert pause_s(1, longest_s=longest_s, jitter=jitter) <= FIRST_PAUSE_S
+    assert pause_s(30, longest_s=longest_s, jitter=jitter) == pytest.approx(longest_s * (1 + jitter) / 2)
 
 
 @given(st.integers(1, 100), st.floats(0, 1, exclude_max=True))
-def test_a_later_pause_is_never_bounded_lower(failures: int, chance: float) -> None:
-    earlier = pause_s(failures, longest_s=5.0, chance=chance)
-    assert earlier <= pause_s(failures + 1, longest_s=5.0, chance=chance)
+def test_a_later_pause_is_never_bounded_lower(failures: int, jitter: float) -> None:
+    earlier = pause_s(failures, longest_s=5.0, jitter=jitter)
+    assert earlier <= pause_s(failures + 1, longest_s=5.0, jitter=jitter)
 
 
 async def test_pauses_grow_with_the_failures_in_a_row_and_begin_short_after_an_answer(
@@ -64,7 +64,7 @@ async def test_pauses_grow_with_the_failures_in_a_row_and_begin_short_after_an_a
     monkeypatch.setattr(module, "pause_s", pause)
     outage = Outage(longest_pause_s=60.0)
     for failures in (4, 2):
-        await outage.outlast("test", Flaky(failures, outage))
+        await outage.retry("test", Flaky(failures, outage))
     assert paused == [1, 2, 3, 4, 1, 2]
 
 
@@ -72,7 +72,7 @@ async def test_pauses_grow_with_the_failures_in_a_row_and_begin_short_after_an_a
 async def test_the_answer_comes_after_any_number_of_failures_and_readiness_tells(failures: int) -> None:
     outage = Outage(longest_pause_s=0.0)
     flaky = Flaky(failures, outage)
-    assert await outage.outlast("test", flaky) == "done"
+    assert await outage.retry("test", flaky) == "done"
     assert flaky.faults == [None, *["the store is away; what is read waits: away"] * failures]
     assert outage.fault() is None
 
@@ -80,7 +80,7 @@ async def test_the_answer_comes_after_any_number_of_failures_and_readiness_tells
 async def test_what_nobody_wants_any_more_is_given_up_and_is_no_fault() -> None:
     outage = Outage(longest_pause_s=0.0)
     with pytest.raises(NoLongerOursError):
-        await outage.outlast("test", Flaky(3, outage), wanted=lambda: False)
+        await outage.retry("test", Flaky(3, outage), wanted=lambda: False)
     assert outage.fault() is None
 
 
@@ -94,7 +94,7 @@ async def test_an_outage_that_is_over_or_left_to_others_is_no_part_of_the_next_o
         await outage.outlast("test", Flaky(3, outage), wanted=lambda: not is_left_to_others)
     now = 100.0
     once_more = Flaky(1, outage)
-    await outage.outlast("test", once_more)
+    await outage.retry("test", once_more)
     assert once_more.ages_s == [0.0, 0.0]
 
 
@@ -105,16 +105,16 @@ async def test_an_outage_lasts_from_its_first_failure_until_the_store_answers(pa
 
     async def away_for_a_while() -> None:
         nonlocal now
-        lasted.append(outage.lasts_s())
+        lasted.append(outage.age_s())
         if len(lasted) > len(passing):
             return
         now += passing[len(lasted) - 1]
         raise StoreUnavailable("away")
 
-    await outage.outlast("test", away_for_a_while)
+    await outage.retry("test", away_for_a_while)
     # The first failure is told after its own time has passed.
     assert lasted == pytest.approx([0.0, *(sum(passing[1:n]) for n in range(1, len(passing) + 1))])
-    assert outage.lasts_s() == 0
+    assert outage.age_s() == 0
 
 
 async def test_a_wait_that_is_begun_anew_goes_on_with_the_outage_it_was_in() -> None:
@@ -127,7 +127,7 @@ async def test_a_wait_that_is_begun_anew_goes_on_with_the_outage_it_was_in() -> 
         assert outage.lasts_s() == lasted
         waiting.cancel()
         await asyncio.wait({waiting})
-        assert outage.lasts_s() == 0, "nothing waits for it"
+        assert outage.age_s() == 0, "nothing waits for it"
 
 
 async def test_a_store_that_has_just_taken_something_has_been_away_for_no_time_whatever_else_waits() -> None:
@@ -144,7 +144,7 @@ async def test_other_errors_are_not_taken_for_an_outage() -> None:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        await Outage(1.0).outlast("test", broken)
+        await Outage(1.0).retry("test", broken)
 
 
 async def test_a_cancelled_wait_ends_and_leaves_no_fault() -> None:
@@ -160,5 +160,5 @@ async def test_a_cancelled_wait_ends_and_leaves_no_fault() -> None:
 
 async def test_an_outage_is_an_error_that_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     outage = Outage(longest_pause_s=0.0)
-    await outage.outlast("test", Flaky(5, outage))
+    await outage.retry("test", Flaky(5, outage))
     assert [one.message for one in caplog.records if one.levelno == logging.ERROR] == ["the store is away"]

@@ -145,7 +145,7 @@ async def test_before_a_record_is_read_what_is_not_stored_is_as_old_as_the_outag
     outage = Outage(0.0, clock=lambda: now)
     Pipeline(PersisterSettings(log_dir=""), store, Writer(), outage, new_reader=Reader)  # type: ignore[arg-type]
     assert age() == 0
-    waiting = asyncio.create_task(outage.outlast("indexes", partial(store.upsert, documents.PROGRESS, [])))
+    waiting = asyncio.create_task(outage.retry("indexes", partial(store.upsert, documents.PROGRESS, [])))
     await eventually("it waits for the store", lambda: outage.fault() is not None)
     now = 100.0
     assert age() == 100

@@ -22,7 +22,7 @@ async def test_what_is_noted_is_taken_once_with_the_latest_of_each_partition(
     uncommitted = Uncommitted()
     expected: dict[TopicPartition, int] = {}
     for one in noted:
-        uncommitted.note(one)
+        uncommitted.add(one)
         expected.update(one)
     assert await uncommitted.take() == expected
 
@@ -30,20 +30,20 @@ async def test_what_is_noted_is_taken_once_with_the_latest_of_each_partition(
 async def test_who_has_taken_all_waits_until_something_is_noted() -> None:
     """A taker that did not wait would commit nothing, again and again, and let nobody else have a turn."""
     uncommitted = Uncommitted()
-    uncommitted.note({TopicPartition("a", 0): 5})
+    uncommitted.add({TopicPartition("a", 0): 5})
     await uncommitted.take()
     taking = asyncio.create_task(uncommitted.take())
     await asyncio.sleep(0)
     assert not taking.done()
-    uncommitted.note({TopicPartition("a", 0): 6})
+    uncommitted.add({TopicPartition("a", 0): 6})
     assert await taking == {TopicPartition("a", 0): 6}
 
 
 async def test_what_is_dropped_is_not_taken() -> None:
     uncommitted = Uncommitted()
-    uncommitted.note({TopicPartition("a", 0): 5})
+    uncommitted.add({TopicPartition("a", 0): 5})
     uncommitted.drop()
-    uncommitted.note({TopicPartition("a", 1): 6})
+    uncommitted.add({TopicPartition("a", 1): 6})
     assert await uncommitted.take() == {TopicPartition("a", 1): 6}
 
 
@@ -52,12 +52,12 @@ async def test_what_is_dropped_while_its_taker_is_being_woken_is_not_taken_as_no
     uncommitted = Uncommitted()
     taking = asyncio.create_task(uncommitted.take())
     await asyncio.sleep(0)
-    uncommitted.note({TopicPartition("a", 0): 5})
+    uncommitted.add({TopicPartition("a", 0): 5})
     uncommitted.drop()
     for _ in range(5):
         await asyncio.sleep(0)
     assert not taking.done()
-    uncommitted.note({TopicPartition("a", 1): 6})
+    uncommitted.add({TopicPartition("a", 1): 6})
     assert await taking == {TopicPartition("a", 1): 6}
 
 
