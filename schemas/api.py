@@ -22,16 +22,16 @@ MAX_PER_BUNDLE = 50
 MAX_PER_LIST = 1_000
 MAX_NEW_MEMBERS = 5_000
 
-UNSEEN: Final = ("C", "Z", "M")
-"""Categories that show nothing by themselves. Unassigned characters ("Cn") may be new, and count as seen."""
+INVISIBLE: Final = ("C", "Z", "M")
+"""Unicode categories without a visible form. Unassigned characters ("Cn") may be new and count as visible."""
 
 BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Fillers that count as letters or symbols, and show nothing either."""
+"""Fillers that count as letters or symbols but are invisible, too."""
 
 
-def _seen(name: str) -> str:
-    kinds = (unicodedata.category(one) for one in name if one not in BLANK)
-    if all(kind != "Cn" and kind.startswith(UNSEEN) for kind in kinds):
+def _visible(name: str) -> str:
+    categories = (unicodedata.category(character) for character in name if character not in BLANK)
+    if all(category != "Cn" and category.startswith(INVISIBLE) for category in categories):
         raise PydanticCustomError("unseen", "String should have a character that can be seen")
     return name
 
@@ -44,19 +44,19 @@ Name = Annotated[
         max_length=MAX_NAME_CHARS,
         pattern=r"^[^\u0000-\u001f\u007f-\u009f]*$",
     ),
-    AfterValidator(_seen),
+    AfterValidator(_visible),
     Field(
         description="No control characters, and one at least that can be seen; spaces around it are dropped."
     ),
 ]
-"""What people read in lists. Whatever stands in the log already is read as it is."""
+"""A name as people read it in lists. Names that are in the log already are not checked again."""
 
 
 _WHOLE: Final = re.compile(r"-?[0-9]{1,20}")
 
 
 def _from_query(given: object) -> object:
-    """Return a whole number as such: in a query it is text."""
+    """Return the text of a whole number as an int: query arguments are text."""
     return int(given) if isinstance(given, str) and _WHOLE.fullmatch(given) else given
 
 
@@ -67,7 +67,7 @@ Whole = Annotated[int, BeforeValidator(_from_query)]
 class Request(BaseModel):
     """A request's arguments; unknown ones are refused, so that a typing error is noticed.
 
-    Nothing is taken for what it is not: no ``true`` for 1, and no ``"yes"`` for ``true``.
+    Types are strict: ``true`` is not 1, and ``"yes"`` is not ``true``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -85,11 +85,11 @@ class Page(Request):
 
     @property
     def skip(self) -> int:
-        """How much of the list stands on the pages before this one."""
+        """How many entries are on the pages before this one."""
         return self.page * self.perPage
 
     def following(self, end: int) -> int | None:
-        """Return the page after this one in a list known up to ``end``; None where this is the last."""
+        """Return the number of the next page of a list with at least ``end`` entries; None on the last."""
         return self.page + 1 if end > self.skip + self.perPage else None
 
 
@@ -188,7 +188,7 @@ class PostMessage(Request):
 
 
 class UserState(Request):
-    """What the solution knows of the user that the path names."""
+    """Names and presence of the user in the path."""
 
     up: UpNumber
     username: Name
@@ -251,9 +251,9 @@ class MessageList(BaseModel):
 
 
 class MessageAccepted(ChatMessage):
-    """A message that is durable in the log. ``stored`` says whether history shows it already.
+    """A message that is durable in the log. ``stored`` says whether history has it already.
 
-    While ``stored`` is false, ``seq`` is that of the record just written: where the same id was sent before,
+    While ``stored`` is false, ``seq`` is that of the record just written. If the same id was sent before,
     history keeps the first one.
     """
 
@@ -267,7 +267,7 @@ class GroupAccepted(GroupWithMembers):
 
 
 class User(BaseModel):
-    """A user as the solution sees it; names are null until somebody told us."""
+    """A user as the solution sees it. Names are null until they are set."""
 
     up: UpNumber
     username: str | None
@@ -289,7 +289,7 @@ class UserList(BaseModel):
 
 
 class Member(BaseModel):
-    """A user as who shares a group with them sees them; the name is null until somebody told us."""
+    """A user as other members of a group see them. The name is null until it is set."""
 
     up: UpNumber
     name: str | None

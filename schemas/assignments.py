@@ -1,7 +1,7 @@
 """The dispatcher's table as a value: which edge holds which shard of the circle of UP numbers.
 
 A shard is an interval ``[start, end)`` of points (see up_number.py). The shards of a table tile the whole
-circle, in order. The rule that changes tables lives in the dispatcher; here is only what its readers need.
+circle, in order. The rule that changes tables is in the dispatcher; this module has only what readers need.
 """
 
 import gzip
@@ -19,7 +19,7 @@ from schemas.up_number import CIRCLE, DIGITS, point_of
 TABLE_KEY = "table"
 
 PLAIN_BYTES: Final = 128 * 1024
-"""A longer table is written in gzip: that of 10 000 edges would be 2 MiB, more than a broker takes."""
+"""A longer table is compressed: that of 10 000 edges would be 2 MiB, more than a broker accepts."""
 
 MAX_TABLE_BYTES: Final = 32 * 1024 * 1024
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -36,14 +36,14 @@ class Shard(BaseModel):
 
     @property
     def label(self) -> str:
-        """How people are shown it: ``3``, ``3[0-4]``, ``3[25-49]``."""
+        """The shard as shown to people: ``3``, ``3[0-4]``, ``3[25-49]``."""
         return shard_label(self.start, self.end)
 
 
 class TableAssigned(Record):
     """The record on ``dispatch.assignments``: the whole table, newer by (epoch, version).
 
-    Its value is JSON, in gzip where that is longer than `PLAIN_BYTES`: the first two bytes tell.
+    Its value is JSON, compressed by gzip if longer than `PLAIN_BYTES`: the first two bytes tell which.
     """
 
     ce_type = "pt.uni4all.chat.table.assigned.v1"
@@ -87,14 +87,14 @@ class TableAssigned(Record):
 
     @classmethod
     def read(cls, headers: Headers, value: bytes | None) -> Self:
-        """Return the table. Raises `BadRecord`, also for what is not gzip although it begins so."""
+        """Return the table. Raises `BadRecord`, also for a value that begins as gzip and is none."""
         if value is not None and value.startswith(_GZIP_MAGIC):
             value = _unzipped(value)
         return super().read(headers, value)
 
     @property
     def age_key(self) -> tuple[int, int]:
-        """What followers compare: they take only a table whose key is larger."""
+        """What readers compare: they accept only a table with a larger key."""
         return (self.epoch, self.version)
 
     def shard_of(self, up: str) -> Shard:
@@ -103,12 +103,12 @@ class TableAssigned(Record):
 
 
 def _unzipped(value: bytes) -> bytes:
-    reading = zlib.decompressobj(wbits=31)
+    decompressor = zlib.decompressobj(wbits=31)
     try:
-        plain = reading.decompress(value, MAX_TABLE_BYTES)
+        plain = decompressor.decompress(value, MAX_TABLE_BYTES)
     except zlib.error as error:
         raise BadRecord("not gzip") from error
-    if not reading.eof:
+    if not decompressor.eof:
         raise BadRecord(f"cut short, or longer than {MAX_TABLE_BYTES} bytes")
     return plain
 

@@ -1,6 +1,6 @@
 """AsyncAPI 3.0 documents of the socket events and the topics, from the models that read and write them.
 
-An event or record is one row here; the rest is made of its model. Pure.
+Each event or record is a row here; the rest comes from its model. Pure.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ JSON: Final = "application/json"
 
 
 class Event(NamedTuple):
-    """A Socket.IO event. ``ack`` is the answer when all is well; a refused event gets an `ErrorAnswer`."""
+    """A Socket.IO event. ``ack`` is the answer to a valid one; a refused one gets an `ErrorAnswer`."""
 
     name: str
     payload: type[BaseModel]
@@ -31,7 +31,7 @@ class Event(NamedTuple):
 
 
 class OnTopic(NamedTuple):
-    """What stands on a topic, under which key, and who writes and reads it."""
+    """The records of a topic, their key, and who writes and reads them."""
 
     topic: str
     records: tuple[type[records.Record], ...]
@@ -245,13 +245,13 @@ def _topic(row: OnTopic) -> Document:
 
 def _record(kind: type[records.Record], row: OnTopic) -> Document:
     fixed = {"ce_specversion": "1.0", "ce_type": kind.ce_type, "content-type": JSON}
-    known: Document = {name: {"type": "string", "const": value} for name, value in fixed.items()}
-    known |= {name: {"type": "string"} for name in ("ce_source", "ce_id", "ce_time")}
+    required: Document = {name: {"type": "string", "const": value} for name, value in fixed.items()}
+    required |= {name: {"type": "string"} for name in ("ce_source", "ce_id", "ce_time")}
     traced = {records.TRACEPARENT: {"type": "string", "description": "W3C's, of a record that is traced."}}
     return {
         **_message(kind.ce_type, kind),
         "contentType": JSON,
-        "headers": {"type": "object", "properties": known | traced, "required": sorted(known)},
+        "headers": {"type": "object", "properties": required | traced, "required": sorted(required)},
         "bindings": {"kafka": {"key": {"type": "string", "description": row.key}, "bindingVersion": "0.5.0"}},
     }
 

@@ -1,4 +1,4 @@
-"""What clients and edges say to each other over Socket.IO: names of events, payloads and acks.
+"""The events between clients and edges over Socket.IO: names, payloads and acks.
 
 ``room`` is the contract's word for a group. Times are milliseconds since 1970, UTC.
 """
@@ -27,11 +27,11 @@ CONNECT_ERROR: Final = "connect_error"
 
 MAX_TOKEN_CHARS: Final = 8_192
 MAX_CURSORS: Final = 1_000
-"""With the longest ids, and the longest token, this many still fit into an event (MAX_EVENT_BYTES)."""
+"""So many, with the longest ids and the longest token, fit into an event (MAX_EVENT_BYTES)."""
 
 
 class ClientEvent(BaseModel):
-    """A payload that a client sends; fields that we don't know are ignored."""
+    """A payload that a client sends. Unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -79,13 +79,13 @@ class SendMessage(ClientEvent):
 
 
 class Ok(BaseModel):
-    """The ack of an event that has nothing else to say."""
+    """The ack of an event without further results."""
 
     ok: bool = True
 
 
 class RoomJoined(BaseModel):
-    """How a room was joined: everything up to ``head`` is behind, or among the ``missed`` that follow."""
+    """State of a joined room: messages up to ``head`` are past, or among the ``missed`` that follow."""
 
     head: int = Field(description="The newest seq of the room's log that this edge has delivered.")
     recovered: bool = Field(description="False: there is a hole after since; read history over REST.")

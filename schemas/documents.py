@@ -1,7 +1,7 @@
-"""What stands in MongoDB: the collections, their documents and indexes.
+"""The collections in MongoDB, their documents and indexes.
 
-The persister writes them, the gateway reads them. A document's ``_id`` is made of what makes it unique, so
-that writing the same record twice is noticed by the store itself.
+The persister writes them, the gateway reads them. A document's ``_id`` is built from what makes it unique, so
+that the store itself detects a record that is written twice.
 """
 
 from typing import Any, Final, TypedDict
@@ -15,15 +15,15 @@ USERS: Final = "users"
 PROGRESS: Final = "progress"
 
 ONLINE_EDGE: Final = "onlineEdge"
-"""In a user: the edge that was the last to say that they are online."""
+"""In a user: the last edge that reported them online."""
 
 ONLINE_SEQ: Final = "onlineSeq"
-"""The offset of the record that decided whether they are."""
+"""The offset of the record that decided whether they are online."""
 
 ONLINE_PROCESS: Final = "onlineProcess"
 ONLINE_PROCESS_SEQ: Final = "onlineProcessSeq"
-"""Which process of that edge, where that is known, and the offset of the record that says so: persisters that
-know no processes leave both as they were."""
+"""The process of that edge, if known, and the offset of the record that named it. Older persisters, which do
+not know processes, leave both unchanged."""
 
 INDEXES: Final[dict[str, list[list[tuple[str, int]]]]] = {
     MESSAGES: [[("group", 1), ("seq", 1)], [("id", 1)], [("timestamp", 1), ("_id", 1)]],
@@ -52,7 +52,7 @@ def message_key(group: str, up: str, message_id: str) -> str:
 
 
 def message_document(record: MessageSent, *, seq: int, timestamp: int) -> MessageDocument:
-    """Return the document of a message that stands at offset ``seq``, appended at ``timestamp`` (ms)."""
+    """Return the document of a message at offset ``seq``, appended at ``timestamp`` (ms)."""
     return {
         "_id": message_key(record.group, record.up, record.id),
         "id": record.id,

@@ -15,11 +15,11 @@ EdgeId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0
 """An edge's name, the same across its restarts."""
 
 ProcessId = Annotated[str, StringConstraints(max_length=64)]
-"""One process of an edge, from its start on: a restart has another one."""
+"""One process of an edge. A restarted edge has another one."""
 
 
 def may_be_one(process: ProcessId | None, other: ProcessId | None) -> bool:
-    """Say whether two names may be those of one process of an edge. None is one that is not known."""
+    """Return whether two names may be of the same process of an edge. None: not known."""
     return None in (process, other) or process == other
 
 

@@ -1,7 +1,7 @@
-"""What stands in Kafka: one model a record, and how it is written and read.
+"""The records in Kafka: a model for each kind, and how it is written and read.
 
-A record is a JSON object with headers in the binary form of CloudEvents. Readers ignore fields that they
-don't know, so that old readers live with new writers; a record that they can't read is a `BadRecord`.
+A record is a JSON object with headers in the binary form of CloudEvents. Readers ignore unknown fields, so
+that old readers work with new writers. A record that cannot be read raises `BadRecord`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,26 +23,26 @@ Headers = Sequence[tuple[str, bytes | None]]
 MAX_TEXT_BYTES: Final = 16 * 1024
 MAX_NAME_CHARS: Final = 200
 MAX_SENT_AT_MS: Final = 2**53
-"""A client's clock beyond this is no time, and JavaScript and the store could not hold it."""
+"""Largest client timestamp: JavaScript and the store could not hold a larger one exactly."""
 
 MAX_EXACT: Final = 2**53 - 1
-"""Whole numbers up to this are exact in a double, and so for everybody who reads JSON."""
+"""Integers up to this are exact in a double, and so for every reader of JSON."""
 
 MAX_SPREAD: Final = 32
-"""Most points in a report's ``spread``. Each stands for an equal share of the edge's clients."""
+"""Maximum number of points in ``spread``. Each stands for an equal share of the edge's clients."""
 
 TRACEPARENT: Final = "traceparent"
-"""W3C's header, which only a record that is traced carries. No reader's decision depends on it."""
+"""W3C's header, only on traced records. No reader decides by it."""
 
 _TYPE_PREFIX: Final = "pt.uni4all.chat."
 
 
 class BadRecord(ValueError):
-    """A record that this reader can't understand. Its text says why, in a few words."""
+    """A record cannot be read; the text says why."""
 
 
 class Record(BaseModel):
-    """What all records share: their CloudEvents type, and how they become bytes."""
+    """The base of all records: their CloudEvents type, and how they are encoded."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
@@ -53,14 +53,14 @@ class Record(BaseModel):
         return self.model_dump_json(by_alias=True).encode()
 
     def event_id(self) -> str:
-        """Return the CloudEvents id: what makes this event unique, and a retry of it the same."""
+        """Return the CloudEvents id: unique for this event, the same for a retry of it."""
         return new_id()
 
     @classmethod
     def read(cls, headers: Headers, value: bytes | None) -> Self:
-        """Return the record that stands in these bytes.
+        """Return the record in these bytes.
 
-        Raises `BadRecord` for a missing or other type, for bytes that are not JSON and for wrong fields.
+        Raises `BadRecord` for a missing or wrong type, for bytes that are not JSON and for wrong fields.
         """
         found = header(headers, "ce_type")
         if found is None:
@@ -71,7 +71,7 @@ class Record(BaseModel):
 
     @classmethod
     def read_value(cls, value: bytes | None) -> Self:
-        """Return the record whose type is known already. Raises `BadRecord` as `read` does."""
+        """Return the record, without checking its type. Raises `BadRecord` as `read` does."""
         if value is None:
             raise BadRecord("no value")
         try:
@@ -93,21 +93,21 @@ class MessageSent(Record):
     sent_at: int = Field(ge=0, le=MAX_SENT_AT_MS, description="The client's own clock, in ms since 1970.")
 
     def event_id(self) -> str:
-        """Return sender and id. With the group, the record's key, it tells retries without reading JSON."""
+        """Return sender and id. With the record's key it identifies retries without parsing JSON."""
         return f"{self.up}/{self.id}"
 
     @classmethod
     def read_value(cls, value: bytes | None) -> Self:
-        """Return the message. A text that no client may send is a `BadRecord`, whoever wrote it."""
+        """Return the message. Raises `BadRecord` also if the text is longer than a client may send."""
         sent = super().read_value(value)
-        # JSON never makes a text shorter: only a record that is larger itself is worth measuring.
+        # JSON never makes a text shorter: a text can be too long only if the record is.
         if len(value or b"") > MAX_TEXT_BYTES and len(sent.message.encode()) > MAX_TEXT_BYTES:
             raise BadRecord(f"message: larger than {MAX_TEXT_BYTES} bytes")
         return sent
 
     @classmethod
     def read(cls, headers: Headers, value: bytes | None) -> Self:
-        """Return the message. A ``ce_id`` of another message is a `BadRecord` too: readers skim by it."""
+        """Return the message. Raises `BadRecord` also if ``ce_id`` does not match: readers filter by it."""
         sent = super().read(headers, value)
         if header(headers, "ce_id") != sent.event_id().encode():
             raise BadRecord("ce_id does not name the message")
@@ -163,7 +163,7 @@ class PresenceChanged(Record):
 
 
 REPORT_EVERY_S: Final = 1.0
-"""So often an edge reports; dispatchers know by that when one is dead, and look at load as often."""
+"""Interval of edges' reports. By it dispatchers detect dead edges, and balance load as often."""
 
 
 class EdgeReported(Record):
@@ -207,10 +207,10 @@ class EdgeReported(Record):
 
 
 def spread_of(points: Iterable[int]) -> tuple[int, ...]:
-    """Return the points of clients (see `point_of`; one a connection, any order) as a report carries them.
+    """Return the points of clients (see `point_of`; one per connection, any order) as a report carries them.
 
-    Where there are more than `MAX_SPREAD`, so many are kept, evenly along the sorted row. Clients that have
-    yet to move to another edge are among them: the dispatcher must know of these.
+    If there are more than `MAX_SPREAD`, so many are sampled at equal ranks. Clients that have yet to move to
+    another edge are included: the dispatcher needs them.
     """
     ascending = sorted(points)
     count, kept = len(ascending), min(len(ascending), MAX_SPREAD)
@@ -218,7 +218,7 @@ def spread_of(points: Iterable[int]) -> tuple[int, ...]:
 
 
 class DrainAsked(Record):
-    """An operator's wish, among the edges' reports: that an edge drains, or that it no longer does."""
+    """An operator's request, among the edges' reports: an edge drains, or no longer does."""
 
     ce_type = _TYPE_PREFIX + "drain.asked.v1"
 
@@ -227,7 +227,7 @@ class DrainAsked(Record):
 
 
 class EdgesAsked(Record):
-    """An operator's wish, among the edges' reports: that so many edges serve, however few would do."""
+    """An operator's request, among the edges' reports: at least so many edges serve."""
 
     ce_type = _TYPE_PREFIX + "edges.asked.v1"
 
@@ -235,7 +235,7 @@ class EdgesAsked(Record):
 
 
 class LeaderTicked(Record):
-    """The leading dispatcher's mark among the edges' reports. Read back, it proves that they get through."""
+    """The leading dispatcher's mark among the edges' reports. Reading it back proves they get through."""
 
     ce_type = _TYPE_PREFIX + "leader.ticked.v1"
 
@@ -244,7 +244,7 @@ class LeaderTicked(Record):
 
 
 class DeadLetter(Record):
-    """A record that a consumer could not take, with the reason; bytes are kept in base64."""
+    """A record that a consumer could not process, with the reason. Bytes are in base64."""
 
     ce_type = _TYPE_PREFIX + "dead.letter.v1"
 
@@ -259,7 +259,7 @@ class DeadLetter(Record):
 
 
 class Encoded(NamedTuple):
-    """A record as a producer takes it. ``value`` is None in a tombstone."""
+    """A record as a producer sends it. ``value`` is None in a tombstone."""
 
     key: bytes
     value: bytes | None
@@ -267,8 +267,8 @@ class Encoded(NamedTuple):
 
 
 def header(headers: Headers, name: str) -> bytes | None:
-    """Return a header's value, the first where there are several, so that no two readers disagree."""
-    return next((value for known, value in headers if known == name), None)
+    """Return the first value of a header, so that all readers agree; None if there is none."""
+    return next((value for header_name, value in headers if header_name == name), None)
 
 
 def encode(record: Record, *, key: str, source: str) -> Encoded:
@@ -281,22 +281,22 @@ def encode(record: Record, *, key: str, source: str) -> Encoded:
 
 
 def tombstone(*, key: str, source: str, kind: type[Record]) -> Encoded:
-    """Return the record that ends what stands under ``key``."""
+    """Return a tombstone: the record that ends the state of ``key``."""
     return Encoded(key.encode(), None, headers_of(kind.ce_type, source=source, ce_id=new_id()))
 
 
 def message_value(*, id: str, group: str, up: str, message: str, sent_at: int) -> bytes:  # noqa: A002 - the field's name
-    """Return what `MessageSent.value` would, of fields that have been checked already."""
+    """Return the same as `MessageSent.value`, for fields that are validated already."""
     return orjson.dumps({"id": id, "group": group, "up": up, "message": message, "sentAt": sent_at})
 
 
 def headers_of(ce_type: str, *, source: str, ce_id: str) -> list[tuple[str, bytes]]:
-    """Return CloudEvents' headers in Kafka's binary form, as of now."""
+    """Return CloudEvents' headers in Kafka's binary form, with the time now."""
     return [*shared_headers(ce_type, source=source), ("ce_id", ce_id.encode())]
 
 
 def shared_headers(ce_type: str, *, source: str) -> list[tuple[str, bytes]]:
-    """Return the headers that records of one type and one moment share: all but ``ce_id``."""
+    """Return all headers but ``ce_id``: records of one type and time share them."""
     return [
         ("ce_specversion", b"1.0"),
         ("ce_type", ce_type.encode()),

@@ -1,7 +1,7 @@
 """The one table of refusals: every error that a client can see, over REST and sockets alike.
 
-A refusal carries a stable code, a short text that a person can read and the id under which the log has the
-rest. It never carries a stack trace, a secret or an internal address.
+A refusal has a stable code, a short text for people and an id under which the log has the details. It never
+contains a stack trace, a secret or an internal address.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 MAX_DETAIL_CHARS: Final = 300
-"""A detail may name a field as the client wrote it, which must not be sent back at any length."""
+"""A detail may contain a field's name as the client wrote it, which may be of any length."""
 MAX_WHERE_CHARS: Final = 100
-"""What is wrong with a field has to fit behind its name."""
+"""Maximum length of a field's name, so that the fault fits behind it."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -27,7 +27,7 @@ class Refusal:
     message: str
     retry_after_s: int | None = None
     floods: bool = False
-    """Whether it usually comes in large numbers. If so, it is counted, but logged at the level debug only."""
+    """Whether it usually comes in large numbers: then it is counted, but logged at the level debug."""
 
 
 BAD_JSON: Final = Refusal("bad_json", 400, "This is not valid JSON of valid Unicode.")
@@ -84,9 +84,9 @@ class RefusalBody(BaseModel):
 
 
 def first_fault(error: ValidationError) -> tuple[str, str]:
-    """Return which field is wrong first, as ``a.b`` ("" for the whole), and what is wrong with it.
+    """Return the first wrong field, as ``a.b`` ("" for the whole), and its fault.
 
-    Nothing of what was given is in it but names of fields.
+    Of the input it contains only names of fields.
     """
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     return ".".join(str(part) for part in first["loc"]), first["msg"]
@@ -106,12 +106,12 @@ class Refused(Exception):
     ) -> None:
         self.refusal = refusal
         self.retry_after_s = refusal.retry_after_s if retry_after_s is None else retry_after_s
-        """The row's own value, unless whoever refuses knows better."""
+        """The row's value, unless the caller gives another one."""
         self.detail = detail and detail[:MAX_DETAIL_CHARS]
         super().__init__(f"{refusal.code}: {self.detail or refusal.message}")
 
     def body(self, request_id: str) -> RefusalBody:
-        """Return what the client reads. A detail adds to the table's text; it must be safe to show."""
+        """Return what the client reads. A detail replaces the table's text; it must be safe to show."""
         message = self.refusal.message if self.detail is None else self.detail
         return RefusalBody(
             code=self.refusal.code,
@@ -122,7 +122,7 @@ class Refused(Exception):
 
 
 def checked(kind: type[Model], given: object, within: str = "") -> Model:
-    """Return what was given, the part ``within`` of it or all, as its model.
+    """Return ``given`` as a model. ``within`` is its place in the payload, for error texts.
 
     Raises `Refused` that names the first wrong field.
     """

@@ -1,7 +1,7 @@
-"""The topics: their names, how long they keep what, and whether their number of partitions may vary.
+"""The topics: their names, retention, and whether their number of partitions may grow in place.
 
-A topic whose offsets mean something in the store gets more partitions only as a new topic, of the next
-generation. Code names topics as they are named here; Kafka, the store and its progress know generations.
+A topic whose offsets are kept in the store gets more partitions only as a new topic, of the next generation.
+Code uses the names here; Kafka, the store and its progress use those of the generation.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ MAX_RECORD_BYTES: Final = 1_048_576
 class Topic:
     """How a topic is created. ``single`` topics have one partition, the others the deployment's number.
 
-    One that ``grows`` may have more: nobody goes by the order of its records.
+    One that ``grows`` may have more: the order of its records does not matter.
     """
 
     name: str
@@ -35,13 +35,13 @@ class Topic:
     grows: bool = False
 
     def partitions(self, deployment: int) -> int:
-        """Return the number of partitions this topic has where the deployment's number is given."""
+        """Return this topic's number of partitions, given the deployment's number."""
         return 1 if self.single else deployment
 
     def misfit(self, found: Mapping[str, str]) -> str | None:
-        """Return what of a topic's configuration its readers cannot live with; None where they can.
+        """Return the part of a topic's config that readers cannot work with; None if there is none.
 
-        How long it is kept is the operators' choice, as long as what is kept is of the same kind.
+        Operators may choose the retention, but not the cleanup policy.
         """
         for name in ("cleanup.policy", "message.timestamp.type"):
             if found.get(name, self.config[name]) != self.config[name]:
@@ -53,10 +53,10 @@ class Topic:
 
 
 LEAST_MAX_BYTES: Final = 1_000_000
-"""No dead letter is longer, and no batch of ours. With less, what fits while little is said is refused under
-load, and a dead letter that is refused holds its partition up for good."""
+"""No dead letter and no batch of ours is longer. A lower limit would refuse batches only under load, and a
+refused dead letter blocks its partition for good."""
 
-_EVERY: Final = {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"}
+_COMMON: Final = {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"}
 
 
 def _kept(for_ms: int) -> dict[str, str]:
@@ -84,29 +84,29 @@ _CLOSED_HOURLY: Final = {"segment.ms": str(HOUR_MS)}
 ALL: Final[dict[str, Topic]] = {
     topic.name: topic
     for topic in (
-        Topic(MESSAGES, _kept(7 * DAY_MS)),
+        Topic(MESSAGES, _deleted_after(7 * DAY_MS)),
         Topic(GROUPS, _COMPACTED),
         Topic(MEMBERSHIPS, {**_COMPACTED, **_ENDS_KEPT}),
         Topic(USERS, _COMPACTED),
         Topic(EDGE_STATUS, _kept(HOUR_MS), single=True),
         Topic(ASSIGNMENTS, {**_COMPACTED, **_CLOSED_HOURLY}, single=True),
-        Topic(DEAD_LETTERS, _kept(30 * DAY_MS), grows=True),
+        Topic(DEAD_LETTERS, _deleted_after(30 * DAY_MS), grows=True),
     )
 }
 
 OF_GENERATIONS: Final = (MESSAGES, GROUPS, MEMBERSHIPS, USERS)
-"""Topics that are made anew when the number of partitions grows."""
+"""Topics that are created again when the number of partitions grows."""
 
 SEAL: Final = {"max.message.bytes": "0"}
-"""Configures a topic to take no record any more: whoever still writes is refused."""
+"""The config of a topic that accepts no more records: writers are refused."""
 
 
 def in_generation(name: str, generation: int) -> str:
-    """Return what Kafka calls a topic in a generation, which counts from 1: ``chat.messages.2``."""
+    """Return Kafka's name of a topic in a generation, counted from 1: ``chat.messages.2``."""
     return f"{name}.{generation}" if generation > 1 and name in OF_GENERATIONS else name
 
 
 def of_any_generation(name: str) -> str:
-    """Return what a topic is called here, by Kafka's name of it in any generation."""
-    here, _, generation = name.rpartition(".")
-    return here if generation.isdigit() and here in OF_GENERATIONS else name
+    """Return a topic's name here, given Kafka's name of it in any generation."""
+    base, _, generation = name.rpartition(".")
+    return base if generation.isdigit() and base in OF_GENERATIONS else name
