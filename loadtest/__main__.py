@@ -1,4 +1,4 @@
-"""``python -m loadtest``: what load testers call. The exit status says whether all was well."""
+"""``python -m loadtest``: the commands of load tests. The exit status says whether all was well."""
 
 import argparse
 import asyncio
@@ -53,9 +53,9 @@ Exit status: 0 objectives held, 1 they did not, 2 the run could not be carried t
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what was asked for. Returns the exit status."""
     logging.basicConfig(level=logging.ERROR)
-    asked = _parser().parse_args(argv)
+    arguments = _parser().parse_args(argv)
     try:
-        status: int = asked.command(asked)
+        status: int = arguments.command(arguments)
     except (RunFailedError, ValueError, OSError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
@@ -110,43 +110,45 @@ def _ready() -> str:
     return "Ready scenarios:\n" + "\n".join(lines)
 
 
-def _run(asked: argparse.Namespace) -> int:
-    open_folder(asked.out)
-    open_tokens(asked.tokens)
-    return run_and_keep(chosen_scenario(asked), target_of(asked), asked.out, processes=asked.processes)
+def _run(arguments: argparse.Namespace) -> int:
+    open_folder(arguments.out)
+    open_tokens(arguments.tokens)
+    return run_and_keep(
+        chosen_scenario(arguments), target_of(arguments), arguments.out, processes=arguments.processes
+    )
 
 
-def _fitness(asked: argparse.Namespace) -> int:
-    open_folder(asked.out)
+def _fitness(arguments: argparse.Namespace) -> int:
+    open_folder(arguments.out)
     audit = Outcome(AUDIT, None, "run `make audit` in a checkout")
-    return measure_fitness(target_of(asked), asked.out, asked.minutes, lambda: audit)
+    return measure_fitness(target_of(arguments), arguments.out, arguments.minutes, lambda: audit)
 
 
-def _probe(asked: argparse.Namespace) -> int:
+def _probe(arguments: argparse.Namespace) -> int:
     logging.getLogger("loadtest").setLevel(logging.WARNING)
-    if not 0 < asked.every < math.inf:
-        raise ValueError(f"--every {asked.every:g}: looks are some seconds apart")
-    if asked.for_s is not None and not asked.for_s > 0:
-        raise ValueError(f"--for {asked.for_s:g}: nothing can be seen in no time")
-    if asked.port is not None and not 0 <= asked.port <= MAX_PORT:
-        raise ValueError(f"--port {asked.port}: a port is a number up to {MAX_PORT}")
-    tokens = open_tokens(asked.tokens)
-    up = asked.up or (tokens.ups[0] if tokens.ups else made_up_number(uuid4().hex, 0))
+    if not 0 < arguments.every < math.inf:
+        raise ValueError(f"--every {arguments.every:g}: looks are some seconds apart")
+    if arguments.for_s is not None and not arguments.for_s > 0:
+        raise ValueError(f"--for {arguments.for_s:g}: nothing can be seen in no time")
+    if arguments.port is not None and not 0 <= arguments.port <= MAX_PORT:
+        raise ValueError(f"--port {arguments.port}: a port is a number up to {MAX_PORT}")
+    tokens = open_tokens(arguments.tokens)
+    up = arguments.up or (tokens.ups[0] if tokens.ups else made_up_number(uuid4().hex, 0))
     tokens.token(up)
-    if asked.port is not None:
-        start_http_server(asked.port, asked.host, registry=REGISTRY)
+    if arguments.port is not None:
+        start_http_server(arguments.port, arguments.host, registry=REGISTRY)
 
-    async def look() -> Probe:
+    async def run_probe() -> Probe:
         async with aiohttp.ClientSession() as session:
-            probe = Probe(RestApi(session, asked.gateway), up, tokens.token)
-            # A Ctrl-C cancels: it is how one ends that would look for ever.
+            probe = Probe(RestApi(session, arguments.gateway), up, tokens.token)
+            # A Ctrl-C cancels: it is how an endless probe is ended.
             with suppress(asyncio.CancelledError):
-                await probe.run(asked.every, asked.for_s)
+                await probe.run(arguments.every, arguments.for_s)
             return probe
 
-    probe = uvloop.run(look())
+    probe = uvloop.run(run_probe())
     print(probe.summary)
-    return int(probe.availability.good < probe.availability.looks)
+    return int(probe.availability.good < probe.availability.checks)
 
 
 def _scenarios(_: argparse.Namespace) -> int:
@@ -162,12 +164,12 @@ def read_result(path: Path) -> Result:
         raise ValueError(f"{path} is not the result of a run: {error}") from error
 
 
-def _report(asked: argparse.Namespace) -> int:
-    if len(asked.results) > 2:
+def _report(arguments: argparse.Namespace) -> int:
+    if len(arguments.results) > 2:
         raise ValueError("one result can be shown, or two side by side")
-    results = [read_result(path) for path in asked.results]
-    names = "-against-".join(path.stem for path in asked.results)
-    print(keep(asked.out or asked.results[0].with_name(f"{names}.html"), page(results)))
+    results = [read_result(path) for path in arguments.results]
+    names = "-against-".join(path.stem for path in arguments.results)
+    print(keep(arguments.out or arguments.results[0].with_name(f"{names}.html"), page(results)))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What the commands are told: which deployment is tested, and how a scenario is changed."""
+"""Arguments of the commands: which deployment is tested, and how a scenario is changed."""
 
 import argparse
 from collections.abc import Iterable
@@ -31,9 +31,9 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def target_of(asked: argparse.Namespace) -> Target:
+def target_of(arguments: argparse.Namespace) -> Target:
     """Return the deployment that the arguments of `add_target` name. Raises ValueError."""
-    return Target(asked.gateway, asked.tokens, Watched(_pairs(asked.ops), _pids(asked.pid)))
+    return Target(arguments.gateway, arguments.tokens, Watched(_pairs(arguments.ops), _pids(arguments.pid)))
 
 
 def add_size(parser: argparse.ArgumentParser) -> None:
@@ -52,14 +52,14 @@ def add_size(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_scenario(asked: argparse.Namespace) -> Scenario:
+def chosen_scenario(arguments: argparse.Namespace) -> Scenario:
     """Return the scenario as the arguments change it. Raises ValueError."""
-    scenario = load(asked.scenario).stretched(asked.stretch)
-    changes = {"students": asked.students, "group_size": asked.group_size}
+    scenario = load(arguments.scenario).stretched(arguments.stretch)
+    changes = {"students": arguments.students, "group_size": arguments.group_size}
     changed = scenario.model_dump() | {name: value for name, value in changes.items() if value is not None}
-    if asked.replay is not None:
-        changed["replay"] = (changed["replay"] or {}) | {"folder": asked.replay}
-    if changed["replay"] is not None and (asked.students is not None or asked.group_size is not None):
+    if arguments.replay is not None:
+        changed["replay"] = (changed["replay"] or {}) | {"folder": arguments.replay}
+    if changed["replay"] is not None and (arguments.students is not None or arguments.group_size is not None):
         raise ValueError(
             "who is in which group of a replay is what its logs say: --students and --group-size do not"
         )

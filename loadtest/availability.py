@@ -1,14 +1,14 @@
-"""Uptime, MTBF and MTRS from a row of looks, each good or bad. Pure.
+"""Uptime, MTBF and MTRS from a series of checks, each good or bad. Pure.
 
-An outage lasts from the first bad look to the next good one.
+An outage lasts from the first bad check to the next good one.
 """
 
 
 class Availability:
-    """Takes looks in their order; moments are in seconds of a clock that only grows."""
+    """Adds up checks in order. Times are in seconds of a monotonic clock."""
 
     def __init__(self) -> None:
-        self.looks = 0
+        self.checks = 0
         self.good = 0
         self.outages = 0
         self.up_s = 0.0
@@ -16,9 +16,9 @@ class Availability:
         self._last: float | None = None
         self._down_since: float | None = None
 
-    def look(self, at: float, good: bool) -> None:
-        """Take one look: what it finds has been so since then, what came before since the last one."""
-        self.looks += 1
+    def record(self, at: float, good: bool) -> None:
+        """Add a check at ``at``. The time since the previous check counts with that one's result."""
+        self.checks += 1
         self.good += good
         if self._down_since is None:
             self.up_s += at - (at if self._last is None else self._last)
@@ -32,7 +32,7 @@ class Availability:
 
     @property
     def down_s(self) -> float:
-        """How long it was down, the outage that goes on included."""
+        """How long it was down, including an outage that goes on."""
         going_on = 0.0 if self._down_since is None or self._last is None else self._last - self._down_since
         return sum(self._over_s) + going_on
 

@@ -1,6 +1,6 @@
-"""A student as a program: connects where the location says, resumes, sends until acked.
+"""A client for one student: connects to the edge of its location, resumes, retries until acked.
 
-It decides neither what is said nor what counts as right: its owner does, through the callbacks.
+It neither decides what is sent nor checks what is received: its owner does, through callbacks.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ RECONNECT_FIRST_S: Final = 0.25
 RECONNECT_MOST_S: Final = 5.0
 
 Locate = Callable[[str], Awaitable[str]]
-"""Takes a token; returns the URL of its edge. Raises OSError where there is none for now."""
+"""Takes a token and returns the URL of its edge. Raises OSError if there is none for now."""
 
 
 class ChatClient(Owner):
@@ -43,26 +43,26 @@ class ChatClient(Owner):
         self.token = token
         self.outbox = Outbox() if outbox is None else outbox
         self.cursors: dict[str, int] = {}
-        """By room: the seq up to which everything was received. It is what resuming starts from."""
+        """By room: the seq up to which everything was received, from which resuming starts."""
         self.connected = asyncio.Event()
         self.joined = asyncio.Event()
-        """Set when the edge has said, on this connection, which rooms the student is in (the first 500)."""
+        """Set when the edge has sent, on this connection, the student's rooms (the first 500)."""
         self.connections = 0
         self.lost_because = ""
         """Why the last connection ended."""
         self.failed_because = ""
-        """Why the last try to connect failed, where one has."""
+        """Why the last failed attempt to connect failed."""
         self.not_understood: list[str] = []
-        """Why a connection had to be ended by us, each time that an edge said what nobody understands."""
+        """Reasons why data from edges could not be parsed; each time the connection was aborted."""
         self.holes: list[tuple[str, int, int]] = []
-        """Rooms that could not be resumed: room, last seq received, the head it goes on from."""
+        """Rooms that could not be resumed: room, last seq received, and the head from which it continues."""
         self.shows_online = False
-        """Whether others are told, on each connection, that the student is online."""
+        """Whether the event ``online`` is sent on each connection."""
         self.on_joined: Callable[[str, int], None] = lambda _, __: None
-        """Called when a room is joined for the first time: room, and the head after which all must come."""
+        """Called when a room is joined for the first time: room, and the head after which all is received."""
         self.on_chat: Callable[[ChatMessage], None] = lambda _: None
         self.on_chats: Callable[[Batch], None] | None = None
-        """Where set, it takes the place of `on_chat` for messages in a row that others have read before."""
+        """If set, called instead of `on_chat` for a batch that another student has received before."""
         self.on_acked: Callable[[Outgoing, SendMessageOk], None] = lambda _, __: None
         self.on_refused: Callable[[Outgoing, str], None] = lambda _, __: None
         self._locate = locate
@@ -74,7 +74,7 @@ class ChatClient(Owner):
         self._flushes_at = math.inf
 
     async def run(self) -> None:
-        """Stay connected until cancelled. Raises `ConnectRefusedError` where that is final."""
+        """Stay connected until cancelled. Raises `ConnectRefusedError` if a refusal is final."""
         pause_s = RECONNECT_FIRST_S
         try:
             while True:
@@ -95,22 +95,22 @@ class ChatClient(Owner):
             self._close()
 
     def post(self, room: str, text: str, *, message_id: str, sent_at: int) -> None:
-        """Say something, connected or not: it is sent, and sent again, until it is acked."""
+        """Queue a message, connected or not. It is sent again until it is acked."""
         self.outbox.post(Outgoing(room, text, message_id, sent_at))
         self._flush()
 
     def drop_connection(self) -> None:
-        """Lose the connection as a bad network does; `run` connects again."""
+        """Abort the connection, as a bad network does; `run` reconnects."""
         if self._connection is not None:
             self._connection.abort()
 
     def on_message(self, message: ChatMessage) -> None:
-        """Take a chat message from the connection."""
+        """Handle a chat message from the connection."""
         self.cursors[message.room] = message.seq
         self.on_chat(message)
 
     def on_batch(self, batch: Batch) -> None:
-        """Take chat messages in a row from the connection."""
+        """Handle a batch of chat messages from the connection."""
         if self.on_chats is None or not batch.room:
             super().on_batch(batch)
         else:
@@ -118,7 +118,7 @@ class ChatClient(Owner):
             self.on_chats(batch)
 
     def on_event(self, name: str, payload: Any) -> None:
-        """Take any other event from the connection."""
+        """Handle any other event from the connection."""
         if name == JOINED:
             for room, state in Joined.model_validate(payload).rooms.items():
                 self._joined(room, state)
@@ -131,11 +131,11 @@ class ChatClient(Owner):
                 self._connection.close("moved")
 
     def on_not_understood(self, why: str) -> None:
-        """Remember what the edge said wrongly."""
+        """Keep the reason why data from the edge could not be parsed."""
         self.not_understood.append(why)
 
     def on_lost(self, reason: str) -> None:
-        """Take the end of the connection."""
+        """Handle the end of the connection."""
         self.lost_because = reason
         self._connection = None
         self.connected.clear()
@@ -164,7 +164,7 @@ class ChatClient(Owner):
         return url
 
     def _joined(self, room: str, state: RoomJoined) -> None:
-        """Keep the cursor while missed messages are to come: the connection may end before them."""
+        """Update a room's cursor, not while missed messages are to come: the connection may end before."""
         before, head = self.cursors.get(room), state.head
         if before is None:
             self.on_joined(room, head)
@@ -176,7 +176,7 @@ class ChatClient(Owner):
             self.holes.append((room, before, head))
 
     def _flush(self) -> None:
-        """Write what is due, and come back by itself when more may be."""
+        """Send what is due, and set a timer for what is due later."""
         if self._connection is None:
             return
         now = asyncio.get_running_loop().time()

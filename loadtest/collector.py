@@ -1,4 +1,4 @@
-"""What processes and servers say while a run goes on becomes its result. Pure."""
+"""Collects the seconds of students and samples of servers into a result. Pure."""
 
 import math
 from collections.abc import Iterable
@@ -6,14 +6,14 @@ from itertools import pairwise
 
 from loadtest.latency import Latencies
 from loadtest.news import Second, Verdict
-from loadtest.results import CARRIERS, Percentiles, Result, ServersLook, ShownSecond, cores_used, judge
+from loadtest.results import CARRIERS, Percentiles, Result, ServersSample, ShownSecond, cores_used, judge
 from loadtest.scenario import Scenario
 from loadtest.schedule import measured_between
 from loadtest.server_side import MACHINE
 
 
 class Collector:
-    """Takes students' seconds and looks at servers while a run goes on, and makes its result."""
+    """Collects during a run, and returns its result."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
@@ -24,10 +24,10 @@ class Collector:
         self._generator_cpu_s = 0.0
         self._ended_early_s: float | None = None
         self.moments: list[ShownSecond] = []
-        self.servers: list[ServersLook] = []
+        self.servers: list[ServersSample] = []
 
-    def take(self, second: Second) -> ShownSecond:
-        """Take one second of all students. What was planned while measured counts whenever it comes."""
+    def add(self, second: Second) -> ShownSecond:
+        """Add one second of all students. Latencies of measured messages count whenever they arrive."""
         shown = ShownSecond.of(second)
         self.moments.append(shown)
         self._deliver.add(Latencies(second.deliver))
@@ -42,7 +42,7 @@ class Collector:
         return shown
 
     def end_early(self, at_s: float) -> None:
-        """Measure nothing after this moment: nothing more is said. Where all was said, nothing is cut off."""
+        """Measure nothing after this moment, because sending stops. No effect if all was sent before."""
         if at_s < self._scenario.seconds:
             self._ended_early_s = at_s
 
@@ -59,10 +59,10 @@ class Collector:
         """Return the result."""
         verdict = _sum(verdicts)
         cpu = self._server_cpu()
-        whole = cpu.pop(MACHINE, None)
+        machine_cores = cpu.pop(MACHINE, None)
         carried = [[used for name, used in cpu.items() if name.startswith(prefix)] for prefix in CARRIERS]
         carriers_s = sum(map(sum, carried)) * self._seconds if all(carried) else None
-        generator = _each(self._generator_cpu_s, self._seconds)
+        generator = _ratio(self._generator_cpu_s, self._seconds)
         result = Result(
             run=run,
             started=started,
@@ -75,17 +75,17 @@ class Collector:
             own=Percentiles.of(self._own),
             late=Percentiles.of(self._late),
             verdict=verdict,
-            online_most=max((one.online for one in self.moments), default=0),
-            deliveries_per_s=_each(self._received, self._seconds),
-            messages_per_s=_each(self._planned, self._seconds),
-            server_us_per_delivery=None if carriers_s is None else _each(carriers_s * 1e6, self._received),
+            online_most=max((moment.online for moment in self.moments), default=0),
+            deliveries_per_s=_ratio(self._received, self._seconds),
+            messages_per_s=_ratio(self._planned, self._seconds),
+            server_us_per_delivery=None if carriers_s is None else _ratio(carriers_s * 1e6, self._received),
             server_cpu=cpu,
             others_cpu=(
                 None
-                if whole is None or generator is None
-                else max(0.0, whole - sum(cpu.values()) - generator)
+                if machine_cores is None or generator is None
+                else max(0.0, machine_cores - sum(cpu.values()) - generator)
             ),
-            generator_us_per_delivery=_each(self._generator_cpu_s * 1e6, self._received),
+            generator_us_per_delivery=_ratio(self._generator_cpu_s * 1e6, self._received),
             ended_early_s=self._ended_early_s,
             watched=sorted({*watched}),
             judged=[],
@@ -99,7 +99,7 @@ class Collector:
         return ends <= most and any(starts >= first and ends <= last for first, last in self._measured)
 
     def _server_cpu(self) -> dict[str, float]:
-        """Return how many cores each server used while it was measured."""
+        """Return how many cores each server used in the measured time."""
         return cores_used(
             (before, after)
             for before, after in pairwise(self.servers)
@@ -107,7 +107,7 @@ class Collector:
         )
 
 
-def _each(total: float, count: int) -> float | None:
+def _ratio(total: float, count: int) -> float | None:
     return total / count if count else None
 
 

@@ -1,4 +1,4 @@
-"""One Socket.IO connection (protocol v5) by websocket alone. It never connects again by itself."""
+"""One Socket.IO connection (protocol v5), websocket only. It never reconnects by itself."""
 
 import asyncio
 import logging
@@ -45,29 +45,29 @@ class ConnectRefusedError(Exception):
 
 
 class Owner(Protocol):
-    """What a connection tells its owner. Of these only `on_event` may raise."""
+    """Callbacks of a connection. Only `on_event` may raise."""
 
     def on_message(self, message: ChatMessage) -> None:
-        """Take a chat message."""
+        """Handle a chat message."""
 
     def on_batch(self, batch: Batch) -> None:
-        """Take messages in a row, whose bytes another student has read before."""
+        """Handle a batch of messages whose bytes another student has received before."""
         for message in batch.messages:
             self.on_message(message)
 
     def on_event(self, name: str, payload: Any) -> None:
-        """Take any other event. Raises where its payload is not as agreed; `on_not_understood` follows."""
+        """Handle any other event. Raises if its payload is invalid; `on_not_understood` follows."""
 
     def on_not_understood(self, why: str) -> None:
-        """An edge that had let the student in sent something that nobody understands. `on_lost` follows."""
+        """Handle invalid data after the connection was opened. `on_lost` follows."""
         log.warning("an edge was not understood: %s", why)
 
     def on_lost(self, reason: str) -> None:
-        """The connection, once open, is gone."""
+        """Handle the end of an opened connection."""
 
 
 class Connection(asyncio.Protocol):
-    """Made by `connect`, which returns it when the edge has let the student in."""
+    """Made by `connect`, which returns it when the edge has accepted the student."""
 
     def __init__(self, owner: Owner, seen: SeenFrames, auth: dict[str, Any], handshake: Handshake) -> None:
         self._owner = owner
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         self._reason = "the edge closed the connection"
 
     def emit(self, name: str, payload: dict[str, Any], on_ack: OnAck) -> None:
-        """Send an event. ``on_ack`` gets the ack's argument; it dies with the connection."""
+        """Send an event. ``on_ack`` is called with the ack's argument, unless the connection ends before."""
         if self._transport.is_closing():
             return
         number = next(self._ack_ids)
@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
         self._watch = self._loop.call_later(self._silence_s, self._watch_silence)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the edge sent. Mostly it is one batch that another student has read before."""
+        """Handle data. Mostly it is one batch that another student has received before."""
         if self._head is None and not self._rest:
             batch = self._seen.batches.get(data[:BEGINNING_BYTES])
             if batch is not None and batch.data == data:
@@ -126,21 +126,21 @@ class Connection(asyncio.Protocol):
             data = self._rest + (data if self._head is None else self._take_head(data))
             self._rest = data[self._take_frames(data) :]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            # Whatever has another shape than was agreed ends here, and not in the loop.
+            # Data of any invalid shape ends the connection, not the event loop.
             why = str(error) if isinstance(error, ValueError) else repr(error)
             if self._is_open():
                 self._owner.on_not_understood(why)
             self.abort(f"not understood: {why}")
 
     def _is_open(self) -> bool:
-        """Return whether the edge has let the student in."""
+        """Return whether the edge has accepted the student."""
         return self.opened.done() and not self.opened.cancelled() and self.opened.exception() is None
 
     def _take_frames(self, data: bytes) -> int:
-        """Take the frames that are whole, and return where they end.
+        """Handle the complete frames, and return where they end.
 
-        Batches that other students have read before are the hot path. What is between them is looked at frame
-        by frame; the messages in it are a batch from now on.
+        Batches that other students have received before are the hot path. The data between them is parsed
+        frame by frame, and its messages are remembered as a batch.
         """
         batches, on_batch, remember = self._seen.batches, self._owner.on_batch, self._seen.remember_batch
         began, at, size = 0, 0, len(data)
@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
         return at
 
     def _take_frame(self, first: int, payload: bytes) -> ChatMessage | None:
-        """Take a frame; return the chat message that it is, if it is one."""
+        """Handle a frame; return its chat message, if it is one."""
         if first != WHOLE_TEXT:
             self._take_control(first, payload)
             return None
@@ -178,7 +178,7 @@ class Connection(asyncio.Protocol):
         return message
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the owner, or whoever waits for the connection to open."""
+        """Notify the owner, or fail `opened` if the connection is not open yet."""
         if self._watch is not None:
             self._watch.cancel()
         self._acks.clear()
@@ -210,7 +210,7 @@ class Connection(asyncio.Protocol):
             raise ProtocolError(f"a frame beginning with {first:#x}")
 
     def _take_text(self, text: bytes) -> ChatMessage | None:
-        """Take a packet; return the chat message that it is, if it is one."""
+        """Handle a packet; return its chat message, if it is one."""
         self._heard_at = self._loop.time()
         if text == _PING_TEXT:
             self._transport.write(_PONG_FRAME)
@@ -232,16 +232,16 @@ class Connection(asyncio.Protocol):
             raise ProtocolError(f"a packet beginning with {text[:20]!r}")
         return None
 
-    def _take_open(self, said: dict[str, Any]) -> None:
-        self._silence_s = (said["pingInterval"] + said["pingTimeout"]) / 1000
+    def _take_open(self, opening: dict[str, Any]) -> None:
+        self._silence_s = (opening["pingInterval"] + opening["pingTimeout"]) / 1000
         self._send(b"40" + orjson.dumps(self._auth))
 
     def _take_end(self, text: bytes) -> None:
         if text.startswith(b"44") and not self.opened.done():
-            said = orjson.loads(text[2:])
-            data = said.get("data") or {}
+            refusal = orjson.loads(text[2:])
+            data = refusal.get("data") or {}
             refused = ConnectRefusedError(
-                data.get("code", "unknown"), said.get("message", ""), data.get("url")
+                data.get("code", "unknown"), refusal.get("message", ""), data.get("url")
             )
             self.opened.set_exception(refused)
         self.close(f"the edge ended the session ({text[:200]!r})")
@@ -257,7 +257,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(client_frame(text))
 
     def _watch_silence(self) -> None:
-        """Abort when the edge has not even pinged for longer than it promised to."""
+        """Abort if the edge has not pinged within the interval that it announced."""
         quiet_s = self._loop.time() - self._heard_at
         if quiet_s >= self._silence_s:
             self.abort(f"nothing heard for {quiet_s:.0f} s")
@@ -266,9 +266,9 @@ class Connection(asyncio.Protocol):
 
 
 async def connect(owner: Owner, seen: SeenFrames, url: str, auth: dict[str, Any]) -> Connection:
-    """Connect to an edge and return when it has let the student in.
+    """Connect to an edge and return when it has accepted the student.
 
-    Raises `ConnectRefusedError`, or OSError where no edge answers as it should.
+    Raises `ConnectRefusedError`, or OSError if no edge answers correctly.
     """
     parts = urlsplit(url)
     secure = parts.scheme in ("https", "wss")

@@ -1,4 +1,4 @@
-"""Starts the processes of a load test, begins them together, and adds up what they say."""
+"""Starts the processes of a load test at the same moment, and adds up their seconds."""
 
 import asyncio
 import json
@@ -14,23 +14,23 @@ from loadtest.news import COUNTS, LATENCIES, Job, News, Second, Verdict
 START_IN_S: Final = 1.0
 STOP_DEADLINE_S: Final = 5.0
 END: Final = "end"
-"""Tells a process of students to plan nothing more, and to come to its verdict."""
+"""The command to a process to stop sending, and to report its verdict."""
 
 MAX_LINE_BYTES: Final = 2**22
 
 
 class RunFailedError(Exception):
-    """A process of students could not go on; the text says why."""
+    """A process of students failed; the text says why."""
 
 
 class Crew:
-    """``on_second`` gets every second, in order, once all processes that are not done have told of it."""
+    """Calls ``on_second`` for each second, in order, once all running processes have reported it."""
 
     def __init__(self, jobs: list[Job], on_second: Callable[[Second], None]) -> None:
         self._jobs = jobs
         self._on_second = on_second
         self._seconds: dict[int, dict[int, Second]] = {}
-        self._telling = set(range(len(jobs)))
+        self._running = set(range(len(jobs)))
         self._processes: list[asyncio.subprocess.Process] = []
         self.starts_at = math.inf
         """When the run's clock begins, by our monotonic one, once it is known."""
@@ -54,9 +54,9 @@ class Crew:
             await asyncio.gather(*(_end(process) for process in self._processes))
 
     def end(self) -> None:
-        """Let nothing more be said; `run` returns once what was said has arrived and is judged.
+        """Stop sending; `run` returns once what was sent has arrived and is judged.
 
-        Before the beginning there is nothing to judge: then `run` raises `RunFailedError`.
+        Before the start there is nothing to judge: then `run` raises `RunFailedError`.
         """
         self._ended.set()
         if self.starts_at < math.inf:
@@ -76,29 +76,29 @@ class Crew:
             ending.cancel()
 
     async def _all_ready(self) -> None:
-        await asyncio.gather(*(_news(process) for process in self._processes))
+        await asyncio.gather(*(_read_news(process) for process in self._processes))
 
     async def _follow(self, number: int, process: asyncio.subprocess.Process) -> Verdict:
         while True:
-            news = await _news(process)
+            news = await _read_news(process)
             if news.second is not None:
                 self._seconds.setdefault(news.second.at, {})[number] = news.second
             if news.verdict is not None:
-                self._telling.discard(number)
-            self._tell()
+                self._running.discard(number)
+            self._emit_seconds()
             if news.verdict is not None:
                 return news.verdict
 
-    def _tell(self) -> None:
-        """Tell of the seconds that nobody has still to tell of: some go on when others have finished."""
+    def _emit_seconds(self) -> None:
+        """Emit the seconds that all running processes have reported: some run longer than others."""
         for at in sorted(self._seconds):
-            if not self._telling <= self._seconds[at].keys():
+            if not self._running <= self._seconds[at].keys():
                 break
-            self._on_second(added_up(list(self._seconds.pop(at).values())))
+            self._on_second(sum_seconds(list(self._seconds.pop(at).values())))
 
 
-def added_up(seconds: list[Second]) -> Second:
-    """Return one second of several processes."""
+def sum_seconds(seconds: list[Second]) -> Second:
+    """Return the sum of one second of several processes."""
     total = Second(at=seconds[0].at)
     for name in ("online", *COUNTS):
         setattr(total, name, sum(getattr(second, name) for second in seconds))
@@ -112,7 +112,7 @@ def added_up(seconds: list[Second]) -> Second:
 
 
 async def _launch() -> asyncio.subprocess.Process:
-    """Start a process of its own session: a Ctrl-C in the terminal reaches only us, and we end it."""
+    """Start a process in a session of its own: a Ctrl-C in the terminal reaches only this process."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -129,8 +129,8 @@ def _write(process: asyncio.subprocess.Process, line: str) -> None:
         process.stdin.write(line.encode() + b"\n")
 
 
-async def _news(process: asyncio.subprocess.Process) -> News:
-    """Return the next line. Raises `RunFailedError` where there is none, or it says so."""
+async def _read_news(process: asyncio.subprocess.Process) -> News:
+    """Return the next line. Raises `RunFailedError` if there is none, or if it reports a failure."""
     line = await process.stdout.readline() if process.stdout is not None else b""
     if not line:
         raise RunFailedError(f"a process of students ended with status {await process.wait()}")
@@ -141,7 +141,7 @@ async def _news(process: asyncio.subprocess.Process) -> News:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a process by the end of its input, or by force."""
+    """End a process by closing its stdin; kill it after a deadline."""
     if process.stdin is not None:
         process.stdin.close()
     try:

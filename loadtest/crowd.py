@@ -1,7 +1,7 @@
-"""Who takes part, and who is in which group. Pure: the same run and scenario give the same crowd.
+"""The students and groups of a run. Pure: the same run and scenario give the same crowd.
 
-Every process has students of its own, and their groups hold nobody else: so it can judge alone what they must
-receive, and the clocks of two processes are never compared.
+Each process has its own students, whose groups hold nobody else. So it can judge alone what they must
+receive, and clocks of two processes are never compared.
 """
 
 import random
@@ -15,7 +15,7 @@ from loadtest.scenario import Scenario
 from schemas.up_number import CIRCLE, up_at
 
 _STRIDE: Final = 618_033_989
-"""Coprime to `CIRCLE`: no two indexes give the same number, and any few are spread over all of it."""
+"""Coprime to `CIRCLE`: no two indexes give the same number, and any few spread over the circle."""
 
 
 @dataclass(frozen=True, slots=True)

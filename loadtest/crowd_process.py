@@ -1,6 +1,6 @@
-"""``python -m loadtest.crowd_process``: one process of students. It takes its job from its input.
+"""``python -m loadtest.crowd_process``: one process of students. It reads its job from stdin.
 
-It says one JSON line a second (`loadtest.news`) and nothing else; errors go to stderr.
+It writes one JSON line a second (`loadtest.news`) to stdout, and errors to stderr.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from loadtest.tokens import DAY_S, open_tokens
 OPEN_FILES: Final = 65_536
 
 
-def say(news: News) -> None:
+def send(news: News) -> None:
     """Write one line."""
     sys.stdout.write(news.model_dump_json(exclude_defaults=True) + "\n")
     sys.stdout.flush()
@@ -40,8 +40,8 @@ async def _input() -> AsyncIterator[asyncio.StreamReader]:
         transport.close()
 
 
-def _first(error: Exception) -> Exception:
-    return _first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
+def _first_error(error: Exception) -> Exception:
+    return _first_error(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
 async def _main() -> None:
@@ -49,35 +49,35 @@ async def _main() -> None:
         job = Job.model_validate_json(await lines.readline())
         lasts_s = DAY_S + job.scenario.seconds
         tokens = open_tokens(Path(job.tokens_file) if job.tokens_file else None, lasts_s=lasts_s)
-        run = CrowdRun(job, tokens, RestApi(session, job.gateway), say)
+        run = CrowdRun(job, tokens, RestApi(session, job.gateway), send)
         preparing = asyncio.create_task(run.prepare())
         starting = asyncio.create_task(lines.readline())
         await asyncio.wait({preparing, starting}, return_when=asyncio.FIRST_COMPLETED)
         if not preparing.done():
-            # Nobody waits for us any more, and a gateway may let us wait for long.
+            # The starter is gone or ends the run, and a gateway may take long to answer.
             preparing.cancel()
             await asyncio.wait({preparing})
             return
         preparing.result()
-        say(News(ready=True))
+        send(News(ready=True))
         start = await starting
         if not start:
             return
         starts_at = float(json.loads(start))
         playing = asyncio.create_task(run.play(starts_at))
         while not playing.done():
-            told = asyncio.create_task(lines.readline())
-            await asyncio.wait({told, playing}, return_when=asyncio.FIRST_COMPLETED)
-            if not told.done():
-                told.cancel()
-            elif told.result():
+            reading = asyncio.create_task(lines.readline())
+            await asyncio.wait({reading, playing}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                reading.cancel()
+            elif reading.result():
                 run.end()
             else:
-                # Our input ends when whoever started us is gone: then nobody wants our verdict.
+                # stdin ends when the starter is gone: then nobody reads the verdict.
                 playing.cancel()
                 await asyncio.wait({playing})
                 return
-        say(News(verdict=playing.result()))
+        send(News(verdict=playing.result()))
 
 
 if __name__ == "__main__":
@@ -85,5 +85,5 @@ if __name__ == "__main__":
     try:
         uvloop.run(_main())
     except (OSError, ValueError, ExceptionGroup) as error:
-        say(News(failed=str(_first(error))))
+        send(News(failed=str(_first_error(error))))
         sys.exit(1)

@@ -1,6 +1,6 @@
-"""One run of one process's students: groups are made, then they come, talk, settle and are judged.
+"""One run of one process's students: create groups, connect, send, wait until settled, judge.
 
-Once a second it tells what has happened (`loadtest.news`).
+Once a second it reports the counts of that second (`loadtest.news`).
 """
 
 import asyncio
@@ -28,27 +28,27 @@ log = logging.getLogger(__name__)
 CREATING_AT_ONCE: Final = 48
 SETTLE_POLL_S: Final = 0.5
 PASS_S: Final = 0.004
-"""A busy process looks at its connections so often, unless that takes it longer. It then reads many at once,
-which costs a quarter less CPU; what is sent and what comes is counted as later by at most as much."""
+"""How often a busy process serves its connections. It then reads many at once, for a quarter less CPU;
+measured latencies are longer by at most as much."""
 PAUSES_FROM_PER_S: Final = 5_000
-"""Deliveries a second of a process from which on it pauses: where little comes, latencies are exact."""
+"""Deliveries per second from which on a process pauses: below, latencies are exact."""
 
 
 class CrowdRun:
-    """The run that a job asks for; ``say`` takes its news."""
+    """The run that a job asks for; ``send`` takes its news."""
 
-    def __init__(self, job: Job, tokens: TokenSource, api: RestApi, say: Callable[[News], None]) -> None:
+    def __init__(self, job: Job, tokens: TokenSource, api: RestApi, send: Callable[[News], None]) -> None:
         self._job = job
         self._tokens = tokens
         self._api = api
-        self._say = say
+        self._send = send
         self._scenario = job.scenario
         self._crowd, self._lines = _plan(self._scenario, job, tokens.ups)
         self._started = 0.0
-        # The students of a token file are somebody: a probe may be one of them, and people may write to them.
-        ours = f"load-{job.run}-" if tokens.ups else ""
+        # The students of a token file exist: a probe may be one of them, and others may write to them.
+        group_prefix = f"load-{job.run}-" if tokens.ups else ""
         prefix = f"{job.run}-{job.number}-"
-        self._memory = Memory(self._crowd.rooms, self._clock, ours=ours)
+        self._memory = Memory(self._crowd.rooms, self._clock, group_prefix=group_prefix)
         self._live = LiveCrowd(
             self._crowd.students,
             tokens.token,
@@ -57,15 +57,15 @@ class CrowdRun:
             prefix=prefix,
             clock=self._clock,
         )
-        self._stored = StoredCheck(api, tokens.token, self._clock, self._memory.is_as_said)
-        self._told = Second(at=0)
+        self._stored = StoredCheck(api, tokens.token, self._clock, self._memory.is_as_sent)
+        self._last_totals = Second(at=0)
         self._is_busy = False
         self._waits_for = ""
         self._planning: list[asyncio.Task[None]] = []
         self._ended = False
 
     async def prepare(self) -> None:
-        """Create the groups. Raises OSError where one cannot be had."""
+        """Create the groups. Raises OSError if one cannot be created."""
         places = asyncio.Semaphore(CREATING_AT_ONCE)
 
         async def create(group: Group) -> None:
@@ -78,35 +78,35 @@ class CrowdRun:
     async def play(self, starts_at: float) -> Verdict:
         """Run from ``starts_at`` (seconds since 1970) to the verdict."""
         self._started = time.monotonic() + (starts_at - time.time())
-        _leave_alone_what_stays()
-        self._told.cpu_s = time.process_time()
+        _freeze_gc()
+        self._last_totals.cpu_s = time.process_time()
         try:
             async with asyncio.TaskGroup() as running:
-                beside = [running.create_task(work) for work in (self._report(), self._pause())]
+                background = [running.create_task(work) for work in (self._send_seconds(), self._pause())]
                 edges_faults = await self._play(running)
                 history = await self._compare_history()
-                for task in beside:
+                for task in background:
                     task.cancel()
-                self._tell(int(self._clock()))
+                self._send_second(int(self._clock()))
         finally:
             await self._live.close()
         return self._verdict({**asdict(self._memory.verdict()), **edges_faults, **history})
 
     def end(self) -> None:
-        """Let nobody come and nothing be said any more; who has come and what was said are judged."""
+        """Stop connecting and sending. What has happened so far is judged."""
         self._ended = True
         for task in self._planning:
             task.cancel()
 
     async def _play(self, running: asyncio.TaskGroup) -> dict[str, int]:
-        """Let students come and talk, and everything arrive. Return what edges did wrong to them."""
+        """Connect students, send, and wait until all has arrived. Return faults of connections."""
         arrivals = schedule.arrivals(self._scenario, len(self._crowd.students))
-        coming = running.create_task(self._live.come(arrivals))
+        coming = running.create_task(self._live.connect_all(arrivals))
         self._planning.append(coming)
         await self._talk()
         await self._settle(coming)
         coming.cancel()
-        absent = (self._live.began if self._ended else len(arrivals)) - self._live.came
+        absent = (self._live.connects_begun if self._ended else len(arrivals)) - self._live.came
         offline = absent + self._live.came - self._live.online
         if offline and (absent or self._memory.outstanding()):
             log.error("%d students were offline in the end: %s", offline, self._live.failed_because)
@@ -121,7 +121,7 @@ class CrowdRun:
         async with asyncio.TaskGroup() as playing:
             for part in (
                 self._live.talk(self._lines),
-                self._live.lose(schedule.losses(self._scenario, students, seed)),
+                self._live.drop_connections(schedule.losses(self._scenario, students, seed)),
                 asyncio.sleep(max(0.0, self._scenario.seconds - self._clock())),
             ):
                 self._planning.append(playing.create_task(part))
@@ -137,46 +137,46 @@ class CrowdRun:
         return {"history_checked": len(groups), "not_stored": lacking, "stored_wrong": wrong}
 
     async def _settle(self, coming: asyncio.Task[None]) -> None:
-        """Wait until everybody and everything has come, or nothing has for a while."""
+        """Wait until all have connected and received everything, or nothing has changed for a while."""
         self._waits_for = "students, acks and deliveries"
-        news, since = -1, self._clock()
-        while self._clock() - since < self._scenario.settle_s:
+        progress, changed_at = -1, self._clock()
+        while self._clock() - changed_at < self._scenario.settle_s:
             self._live.note_holes()
-            all_came = coming.done() and self._live.came == self._live.began
+            all_came = coming.done() and self._live.came == self._live.connects_begun
             if all_came and self._memory.outstanding() == 0:
                 return
-            if (now := self._live.came + self._memory.received + self._memory.acked) != news:
-                news, since = now, self._clock()
+            if (now := self._live.came + self._memory.received + self._memory.acked) != progress:
+                progress, changed_at = now, self._clock()
             await asyncio.sleep(SETTLE_POLL_S)
 
-    async def _report(self) -> None:
-        """Say once a second what has happened."""
+    async def _send_seconds(self) -> None:
+        """Report once a second, until cancelled or a student has ended."""
         for at in range(sys.maxsize):
             await asyncio.sleep(max(0.0, at + 1 - self._clock()))
             if self._live.failure is not None:
-                self._say(News(failed=self._live.failure))
+                self._send(News(failed=self._live.failure))
                 return
-            self._tell(at)
+            self._send_second(at)
             self._memory.forget_old()
 
     async def _pause(self) -> None:
-        """Let data gather while much of it comes. A pass of the loop reads and works off what there is."""
+        """Sleep between passes of the loop while busy, so that each pass reads more data at once."""
         while True:
             if self._is_busy:
                 began = time.monotonic()
                 await asyncio.sleep(0)
-                # Nothing else is to happen meanwhile.
+                # Block on purpose: nothing else must run meanwhile.
                 time.sleep(max(0.0, began + PASS_S - time.monotonic()))  # noqa: ASYNC251
             else:
                 await asyncio.sleep(SETTLE_POLL_S)
 
-    def _tell(self, at: int) -> None:
-        """Say what has happened since this was called last."""
-        total, before = self._totals(at), self._told
+    def _send_second(self, at: int) -> None:
+        """Report the changes since the last call."""
+        total, before = self._totals(at), self._last_totals
         since = {name: getattr(total, name) - getattr(before, name) for name in COUNTS}
-        self._say(News(second=total.model_copy(update=since)))
+        self._send(News(second=total.model_copy(update=since)))
         self._is_busy = since["received"] > PAUSES_FROM_PER_S
-        self._told = total
+        self._last_totals = total
 
     def _totals(self, at: int) -> Second:
         self._live.shared_batches.count_all()
@@ -211,8 +211,8 @@ class CrowdRun:
         return time.monotonic() - self._started
 
 
-def _leave_alone_what_stays() -> None:
-    """Keep the garbage collector from scanning, again and again, what was set up for the whole run."""
+def _freeze_gc() -> None:
+    """Exclude what lives for the whole run from garbage collection."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

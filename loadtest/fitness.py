@@ -1,6 +1,6 @@
-"""The documented fitness functions: what is asked of the whole system, and whether it is fit for it. Pure.
+"""The documented fitness functions: requirements on the whole system, and grades of measured values. Pure.
 
-Each has a least and an ideal value. What could not be measured is no pass: it is unknown, and said so.
+Each has a least and an ideal value. What could not be measured has the grade UNKNOWN, not PASS.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Function:
     smaller_is_better: bool = False
 
     def grade(self, value: float | None) -> Grade:
-        """Return how fit a value is."""
+        """Return the grade of a value."""
         if value is None:
             return "UNKNOWN"
         sign = -1 if self.smaller_is_better else 1
@@ -33,17 +33,17 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A function with the value that was measured, and what must be known to read it."""
+    """A function with its measured value, and a note on how it was measured."""
 
     function: Function
     value: float | None
     note: str
     broken: bool = False
-    """Whether something was lost meanwhile: no value makes up for that."""
+    """Whether something was lost: then the grade is FAIL, whatever the value."""
 
     @property
     def grade(self) -> Grade:
-        """How fit."""
+        """The grade."""
         return "FAIL" if self.broken else self.function.grade(self.value)
 
 
@@ -76,7 +76,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What was measured at the highest load that was carried; None of what was not looked at."""
+    """Figures at the highest load that was carried; None if not measured."""
 
     messages_per_s: float
     deliveries_per_s: float
@@ -97,7 +97,7 @@ class University:
 
 
 SKIM_US: Final = 4.0
-"""An edge's CPU, in µs, for a record of a group without members there: what a bare consumer takes for it."""
+"""An edge's CPU, in µs, for a record of a group without local members: that of a bare consumer."""
 
 MOST_SKIMMING: Final = 0.25
 """Share of a core that an edge may spend on records which are not its own."""

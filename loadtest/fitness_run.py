@@ -1,4 +1,4 @@
-"""Measures the fitness functions on a deployment, one load after the other, while a probe looks."""
+"""Measures the fitness functions on a deployment, one load after the other, while a probe checks it."""
 
 import asyncio
 import logging
@@ -17,12 +17,12 @@ from loadtest.fitness import Capacity, Outcome, University
 from loadtest.keeping import keep
 from loadtest.probe import Probe
 from loadtest.rest import RestApi
-from loadtest.results import CARRIERS, Result, cores_used, faults, in_words, shown
+from loadtest.results import CARRIERS, Result, cores_used, faults, formatted, in_words
 from loadtest.run import Target, run_scenario
 from loadtest.run_command import LiveLine
 from loadtest.scenario import load
 from loadtest.schedule import stretches
-from loadtest.server_side import look
+from loadtest.server_side import read_servers
 from loadtest.tokens import open_tokens
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def measure_fitness(target: Target, folder: Path, minutes: float, audit: Callabl
 
 
 class FitnessRun:
-    """Says what begins, and a line a second of it; results go to ``folder``."""
+    """Prints what is run, with a line a second; results go to ``folder``."""
 
     def __init__(self, target: Target, folder: Path, *, stretch: float) -> None:
         self._target = target
@@ -60,16 +60,16 @@ class FitnessRun:
             api = RestApi(session, self._target.gateway)
             up = self._tokens.ups[-1] if self._tokens.ups else made_up_number(str(time.time()), 0)
             probe = Probe(api, up, self._tokens.token)
-            looking = asyncio.create_task(probe.run(PROBE_EVERY_S))
+            probing = asyncio.create_task(probe.run(PROBE_EVERY_S))
             try:
                 online = await self._run("fitness-online")
                 channel = await self._channel()
                 unusual = await self._run("unusual")
                 per_core = await self._locations(api)
             finally:
-                looking.cancel()
-                await asyncio.wait({looking})
-        died = None if looking.cancelled() else looking.exception()
+                probing.cancel()
+                await asyncio.wait({probing})
+        died = None if probing.cancelled() else probing.exception()
         outcomes = [*_online(online), channel, _unusual(unusual), _uptime(probe, died)]
         return outcomes, _needs(unusual, per_core)
 
@@ -82,20 +82,20 @@ class FitnessRun:
         return result
 
     async def _channel(self) -> Outcome:
-        """The highest of the two documented rates that is carried: nothing lost, to oneself within 10 s."""
+        """Return the higher of the two documented rates that is carried: no loss, to oneself within 10 s."""
         note = ""
         for name, rate in (("ideal-rate", 1.0), ("minimal-rate", 0.2)):
             result = await self._run(name)
             note = f"{result.scenario.students:,} students, to self p99 {result.own.p99:,.0f} ms"
             if not faults(result.verdict) and result.own.p99 <= fitness.TO_SELF.least * 1000:
-                return Outcome(fitness.CHANNEL, _known(result, rate), note + _unread(result))
+                return Outcome(fitness.CHANNEL, _unless_unread(result, rate), note + _unread(result))
             note += f"; {in_words(faults(result.verdict))}"
         return Outcome(fitness.CHANNEL, 0.0, note)
 
     async def _locations(self, api: RestApi) -> float | None:
-        """Return how many requests for a location a gateway's core answers, asked as fast as we can.
+        """Return how many requests for a location per second a gateway core answers under full load.
 
-        Each is another student's, as in the morning: what one may ask is bounded.
+        Each request is another student's, as in the morning: requests of one student are rate limited.
         """
         numbers = count()
         end = time.monotonic() + LOCATIONS_FOR_S
@@ -110,10 +110,10 @@ class FitnessRun:
                 answered += 1
 
         async with aiohttp.ClientSession() as session:
-            before = await look(session, self._target.watched)
-            asked = await asyncio.gather(*(ask() for _ in range(AT_ONCE)), return_exceptions=True)
-            after = await look(session, self._target.watched)
-        for failure in asked:
+            before = await read_servers(session, self._target.watched)
+            results = await asyncio.gather(*(ask() for _ in range(AT_ONCE)), return_exceptions=True)
+            after = await read_servers(session, self._target.watched)
+        for failure in results:
             if failure is not None:
                 log.warning("a location could not be obtained: %s", failure)
         gateways = [name for name in before if "gateway" in name and name in after]
@@ -122,19 +122,19 @@ class FitnessRun:
 
 
 def carried(result: Result, per_core: float | None) -> Capacity:
-    """Return what was carried in that phase of a run in which most was received."""
+    """Return the capacity in the phase of a run with the most deliveries."""
     phases = [one for one in stretches(result.scenario) if one.phase.measured]
     best: tuple[float, float] = (0.0, 0.0)
     cores: dict[str, float] = {}
     for phase in phases:
         seconds = [one for one in result.moments if phase.starts_s <= one.at < phase.ends_s]
-        looks = [one for one in result.servers if phase.starts_s <= one.at <= phase.ends_s]
-        if len(looks) < 2 or not seconds:
+        samples = [one for one in result.servers if phase.starts_s <= one.at <= phase.ends_s]
+        if len(samples) < 2 or not seconds:
             continue
         received = sum(one.received for one in seconds) / len(seconds)
         acked = sum(one.acked for one in seconds) / len(seconds)
         if (received, acked) > best:
-            best, cores = (received, acked), cores_used(pairwise(looks))
+            best, cores = (received, acked), cores_used(pairwise(samples))
     received, acked = best
     edges, brokers = (
         [used for name, used in cores.items() if name.startswith(prefix)] for prefix in CARRIERS
@@ -142,8 +142,8 @@ def carried(result: Result, per_core: float | None) -> Capacity:
     return Capacity(acked, received, sum(edges) or None, sum(brokers) or None, per_core)
 
 
-def _known(result: Result, value: float) -> float | None:
-    """Without a look at history nobody knows whether something was lost."""
+def _unless_unread(result: Result, value: float) -> float | None:
+    """Return the value; None if history could not be read: then loss is not known."""
     return None if result.verdict.unread else value
 
 
@@ -154,11 +154,11 @@ def _unread(result: Result) -> str:
 def _online(result: Result) -> list[Outcome]:
     wrong = faults(result.verdict)
     note = (
-        f"groups of {result.scenario.group_size}, {shown(result.deliveries_per_s, '')} deliveries/s;"
+        f"groups of {result.scenario.group_size}, {formatted(result.deliveries_per_s, '')} deliveries/s;"
         f" {in_words(wrong)}{_unread(result)}"
     )
     return [
-        Outcome(fitness.ONLINE, _known(result, result.online_most), note, broken=bool(wrong)),
+        Outcome(fitness.ONLINE, _unless_unread(result, result.online_most), note, broken=bool(wrong)),
         Outcome(
             fitness.TO_SELF,
             result.own.p99 / 1000 if result.own.count else None,
@@ -178,16 +178,16 @@ def _unusual(result: Result) -> Outcome:
         f" {shed:,} refused for now and taken later; {in_words(wrong)}{_unread(result)}"
     )
     lost = sum(wrong.values())
-    return Outcome(fitness.UNUSUAL, _known(result, lost), note, broken=lost > 0)
+    return Outcome(fitness.UNUSUAL, _unless_unread(result, lost), note, broken=lost > 0)
 
 
 def _uptime(probe: Probe, died: BaseException | None) -> Outcome:
-    """What the probe saw. One that has died saw only the beginning, which says nothing of the rest."""
+    """Return the probe's result; unknown if the probe died, as it saw only the beginning."""
     if died is not None:
         return Outcome(fitness.UPTIME, None, f"the probe died: {died!r}; till then: {probe.summary}")
     seen = probe.availability
     note = f"a probe every {PROBE_EVERY_S:g} s during all of this: {probe.summary}"
-    return Outcome(fitness.UPTIME, 100 * seen.uptime if seen.looks else None, note)
+    return Outcome(fitness.UPTIME, 100 * seen.uptime if seen.checks else None, note)
 
 
 def _needs(result: Result, per_core: float | None) -> str:

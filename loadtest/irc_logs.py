@@ -1,4 +1,4 @@
-"""Reads IRC logs as messages: who said what, in which minute. Pure, but for `read_logs`.
+"""Reads IRC logs as messages with nick, text and minute. Pure, except `read_logs`.
 
 A line ``[HH:MM] <nick> text`` is a message. Joins and renames (``===``) and actions
 (``* nick waves``) are not.
@@ -30,7 +30,7 @@ def read_logs(path: Path) -> dict[str, list[IrcMessage]]:
 
     Raises ValueError where nothing is, or OSError.
     """
-    # Unlike glob, this says so where there is no such folder, or nobody may look into it.
+    # Unlike glob, this raises if there is no such folder, or it is not readable.
     files = [path] if path.is_file() else sorted(one for one in path.iterdir() if one.suffix == ".log")
     logs = {file.name: parse(file.read_bytes()) for file in files}
     if not any(logs.values()):

@@ -1,4 +1,4 @@
-"""Writes results. A folder that cannot be written to is noticed before a run; no file is left half."""
+"""Writes results atomically. That a folder is not writable is noticed before a run."""
 
 from pathlib import Path
 from tempfile import TemporaryFile

@@ -1,4 +1,4 @@
-"""How long things took, as counts in buckets of equal relative width. Pure.
+"""Latencies as counts in buckets of equal relative width. Pure.
 
 The idea is that of HDR histograms: any two can be added, and every percentile is right to 1.6 %.
 """
@@ -17,7 +17,7 @@ def bucket_of(value: int) -> int:
 
 
 def highest_in(bucket: int) -> int:
-    """Return the largest value of a bucket: what a percentile says is never too good."""
+    """Return the largest value of a bucket, so that a percentile is never too low."""
     shift = bucket // _SUB_BUCKETS - 1
     if shift <= 0:
         return bucket
@@ -43,7 +43,7 @@ class Latencies:
             self.counts[bucket] = self.counts.get(bucket, 0) + count
 
     def take(self) -> "Latencies":
-        """Return what was counted so far, and begin anew."""
+        """Return the counts so far, and reset them."""
         taken, self.counts = Latencies(self.counts.items()), {}
         return taken
 
@@ -63,5 +63,5 @@ class Latencies:
         return 0.0
 
     def pairs(self) -> list[tuple[int, int]]:
-        """Return buckets and counts, as they are told and kept; of them `Latencies` can be made again."""
+        """Return pairs of bucket and count, from which `Latencies` can be made again."""
         return sorted(self.counts.items())

@@ -1,6 +1,6 @@
-"""The students of one process as they are online: a `ChatClient` each, told when to come and what to say.
+"""The connected students of one process: a `ChatClient` each, which connects and sends at planned moments.
 
-It neither plans nor judges: `schedule` does the one, `memory` the other.
+`schedule` makes the plan, and `memory` judges what is received.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final
 
 from loadtest.chat_client import ChatClient
 from loadtest.connection import ConnectRefusedError
-from loadtest.memory import Memory, Said
+from loadtest.memory import Memory, SentMessage
 from loadtest.outbox import Outbox, Outgoing
 from loadtest.schedule import Line
 from loadtest.seen_frames import SeenFrames
@@ -22,7 +22,7 @@ from schemas.client_events import SendMessageOk
 
 LINES_A_PASS: Final = 50
 WINDOW: Final = 200
-"""Messages of one student that may be under way: a plan does not wait for acks, an edge bounds them."""
+"""Unacked messages per student. The load is open loop: sending does not wait for acks; edges bound them."""
 
 Clock = Callable[[], float]
 
@@ -56,7 +56,7 @@ class LiveCrowd:
 
     @property
     def failure(self) -> str | None:
-        """What ended a student for good, where something did."""
+        """Why a student ended for good, if one did."""
         if self._students.failed is None:
             return None
         up, error = self._students.failed
@@ -68,29 +68,29 @@ class LiveCrowd:
         return sum(client.joined.is_set() for client in self.clients.values())
 
     @property
-    def began(self) -> int:
+    def connects_begun(self) -> int:
         """How many have begun to connect."""
         return self._students.began
 
     @property
     def came(self) -> int:
-        """How many were let in at least once."""
+        """How many have been connected at least once."""
         return sum(client.connections > 0 for client in self.clients.values())
 
     @property
     def failed_because(self) -> str:
-        """Why a student who is not online could not connect, where that is known."""
+        """Why an offline student could not connect, if known."""
         away = (client for client in self.clients.values() if not client.joined.is_set())
         return next((client.failed_because for client in away if client.failed_because), "no answer")
 
     @property
     def connections(self) -> int:
-        """How often anybody was let in."""
+        """Number of successful connections, of all students."""
         return sum(client.connections for client in self.clients.values())
 
     @property
     def repeated(self) -> int:
-        """How often a message was put back to be sent again."""
+        """How often a message was queued to be sent again."""
         return sum(client.outbox.retries for client in self.clients.values())
 
     @property
@@ -100,38 +100,38 @@ class LiveCrowd:
 
     @property
     def not_understood(self) -> list[str]:
-        """What edges said that nobody understands."""
+        """Reasons why data from edges could not be parsed."""
         return [why for client in self.clients.values() for why in client.not_understood]
 
-    async def come(self, at_s: Iterable[float]) -> None:
-        """Let the students connect, in their order, each at their moment; at most so many at once."""
+    async def connect_all(self, at_s: Iterable[float]) -> None:
+        """Connect the students in order, each at its moment; the number at once is bounded."""
         async with asyncio.TaskGroup() as coming:
             for moment, client in zip(at_s, self.clients.values(), strict=False):
-                await self._until(moment)
+                await self._sleep_until(moment)
                 begins = partial(self._memory.came.add, client.up)
                 coming.create_task(self._students.connect_one(client, begins))
 
     async def talk(self, lines: Iterable[Line]) -> None:
-        """Say everything at its moment, however the system does."""
+        """Send each line at its planned moment, however slow the system is (no coordinated omission)."""
         for number, line in enumerate(lines):
             if line.at_s > self._clock():
-                await self._until(line.at_s)
+                await self._sleep_until(line.at_s)
             elif number % LINES_A_PASS == 0:
                 await asyncio.sleep(0)
-            self._say(line)
+            self._post(line)
 
-    async def lose(self, losses: Iterable[tuple[float, Sequence[str]]]) -> None:
-        """Let networks fail at their moments. The students come back by themselves."""
+    async def drop_connections(self, losses: Iterable[tuple[float, Sequence[str]]]) -> None:
+        """Drop connections at their moments. The clients reconnect by themselves."""
         for moment, ups in losses:
-            await self._until(moment)
+            await self._sleep_until(moment)
             for up in ups:
                 self.clients[up].drop_connection()
 
     def note_holes(self) -> None:
-        """Tell the memory what the edges said that they could not bring again."""
+        """Copy the holes that edges reported to the memory."""
         for up, client in self.clients.items():
-            for room, place in self._memory.places[up].items():
-                place.holes = [(after, up_to) for hole, after, up_to in client.holes if hole == room]
+            for room, subscription in self._memory.subscriptions[up].items():
+                subscription.holes = [(after, up_to) for hole, after, up_to in client.holes if hole == room]
 
     async def close(self) -> None:
         """End all connections."""
@@ -143,25 +143,25 @@ class LiveCrowd:
         client.on_chats = self.shared_batches.listener(client.up)
 
         def on_joined(room: str, head: int) -> None:
-            memory.got_joined(client.up, room, head)
+            memory.add_joined(client.up, room, head)
 
         def on_acked(message: Outgoing, ok: SendMessageOk) -> None:
-            memory.got_acked(message.id, ok.seq)
+            memory.add_ack(message.id, ok.seq)
 
         def on_refused(message: Outgoing, _code: str) -> None:
-            memory.got_refused(message.id)
+            memory.add_refusal(message.id)
 
         client.on_joined, client.on_acked, client.on_refused = on_joined, on_acked, on_refused
 
-    def _say(self, line: Line) -> None:
+    def _post(self, line: Line) -> None:
         message_id = next(self._ids)
         self.planned += 1
         sent_at = int(time.time() * 1000)
-        said = Said(line.room, line.up, line.text, line.at_s, sent_at, measured=line.measured)
-        self._memory.say(message_id, said)
+        message = SentMessage(line.room, line.up, line.text, line.at_s, sent_at, measured=line.measured)
+        self._memory.add_sent(message_id, message)
         self.clients[line.up].post(line.room, line.text, message_id=message_id, sent_at=sent_at)
 
-    async def _until(self, moment: float) -> None:
+    async def _sleep_until(self, moment: float) -> None:
         wait_s = moment - self._clock()
         if wait_s > 0:
             await asyncio.sleep(wait_s)

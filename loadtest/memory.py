@@ -1,7 +1,7 @@
-"""What the students of one process have said, were acked and have received, and what was wrong with it. Pure.
+"""Records what the students of one process sent, got acked and received, and finds faults in it. Pure.
 
-A room's seqs are those that anybody was acked or has received. A member must get all of them that are newer
-than the head at which they joined, each once, in rising order.
+A room's seqs are those that any student got acked or has received. A member must receive all of them that are
+newer than the head at which they joined, each once, in rising order.
 """
 
 from bisect import bisect_right
@@ -14,12 +14,12 @@ from schemas.client_events import ChatMessage
 from schemas.log_records import MAX_EXACT
 
 FORGET_AFTER_S: Final = 120.0
-"""So long after its answer a message that no member is still to get is forgotten, but for seq and hash."""
+"""How long after its ack a message that all members have received is kept; then only seq and hash are."""
 
 
 @dataclass(slots=True)
-class Said:
-    """A message of ours; ``planned_at`` is in seconds of the run's clock, ``sent_at`` in ms since 1970."""
+class SentMessage:
+    """A message that a student sent. ``planned_at``: s of the run's clock; ``sent_at``: ms since 1970."""
 
     room: str
     up: str
@@ -33,21 +33,21 @@ class Said:
 
 
 @dataclass(slots=True)
-class Place:
-    """A member's place in a room: from which seq on they listen, and what has come."""
+class Subscription:
+    """A member's state in a room: the seq after which they must receive, and what they have received."""
 
     after: int | None = None
     last: int = -1
     rising: int = 0
-    again: list[tuple[int, int, int]] = field(default_factory=list)
-    """Doubled, or out of order: a seq, the newer one that had come before it, and ``rising`` by then."""
+    not_rising: list[tuple[int, int, int]] = field(default_factory=list)
+    """Doubled or out of order: a seq, the newer one received before it, and ``rising`` at that time."""
     holes: list[tuple[int, int]] = field(default_factory=list)
-    """Stretches (after, up to) that the edge said it could not bring again; history has them."""
+    """Ranges (after, up to) that the edge could not recover; history has them."""
 
 
 @dataclass(slots=True)
 class Faults:
-    """What was wrong with what came, in deliveries or messages."""
+    """Counts of faults, in deliveries or messages."""
 
     missing: int = 0
     doubled: int = 0
@@ -58,17 +58,17 @@ class Faults:
 
 
 class Memory:
-    """Follows every message of this process's students. ``clock`` gives seconds since the run's start.
+    """Tracks every message of this process's students. ``clock`` gives seconds since the run's start.
 
-    In our rooms nobody else says anything. With ``ours`` the students may be in other groups as well: only
-    those whose ids begin so count.
+    Nobody else sends to our rooms. The students may be in other groups, too: those whose ids do not begin
+    with ``group_prefix`` do not count.
     """
 
-    # Its attributes are read for every delivery: with slots that costs a twentieth less.
+    # Attributes are read for every delivery: slots make that 5 % cheaper.
     __slots__ = (
-        *("places", "seqs", "said", "came", "faults", "acked", "received", "refused"),
+        *("subscriptions", "seqs", "sent", "came", "faults", "acked", "received", "refused"),
         *("deliver", "other_deliver", "ack", "other_ack", "own", "late"),
-        *("_members", "_clock", "_ours", "_strange"),
+        *("_members", "_clock", "_group_prefix", "_unknown_ids"),
     )
 
     def __init__(
@@ -76,203 +76,210 @@ class Memory:
         rooms: Mapping[str, Iterable[str]],
         clock: Callable[[], float],
         *,
-        ours: str = "",
+        group_prefix: str = "",
     ) -> None:
-        self.places: dict[str, dict[str, Place]] = {
-            up: {room: Place() for room in theirs} for up, theirs in rooms.items()
+        self.subscriptions: dict[str, dict[str, Subscription]] = {
+            up: {room: Subscription() for room in user_rooms} for up, user_rooms in rooms.items()
         }
-        self._members: dict[str, list[Place]] = {}
-        for theirs in self.places.values():
-            for room, place in theirs.items():
-                self._members.setdefault(room, []).append(place)
+        self._members: dict[str, list[Subscription]] = {}
+        for user_rooms in self.subscriptions.values():
+            for room, subscription in user_rooms.items():
+                self._members.setdefault(room, []).append(subscription)
         self.seqs: dict[str, dict[int, int]] = {room: {} for room in self._members}
-        """By room and seq: the hash of a message that was forgotten; 0 for others."""
-        self.said: dict[str, Said] = {}
+        """By room and seq: the hash of a forgotten message; 0 for others."""
+        self.sent: dict[str, SentMessage] = {}
         self.came: set[str] = set()
-        """Students who have been online: the others must get nothing."""
+        """Students who have begun to connect: the others must receive nothing."""
         self.faults = Faults()
         self.acked = self.received = self.refused = 0
         self.deliver, self.other_deliver = Latencies(), Latencies()
-        """From the planned moment of a message until a member has it: those measured, and the others."""
+        """From the planned moment of a message until a member has it, of measured and of other messages."""
         self.ack, self.other_ack = Latencies(), Latencies()
         self.own = Latencies()
-        """From the planned moment until the sender has read their own message, of those measured."""
+        """From the planned moment until the sender receives their own message, of measured messages."""
         self.late = Latencies()
-        """How long after their planned moments the measured ones were given to the connections."""
+        """From the planned moment until sending, of measured messages: the generator's own lateness."""
         self._clock = clock
-        self._ours = ours
-        self._strange: set[str] = set()
-        """Ids of messages in our rooms that nobody of ours has said."""
+        self._group_prefix = group_prefix
+        self._unknown_ids: set[str] = set()
+        """Ids of messages in our rooms that none of our students sent."""
 
-    def say(self, message_id: str, said: Said) -> None:
-        """Remember a message that is sent now."""
-        if said.measured:
-            self.late.record(int((self._clock() - said.planned_at) * 1e6))
-        self.said[message_id] = said
+    def add_sent(self, message_id: str, sent: SentMessage) -> None:
+        """Record a message that is sent now."""
+        if sent.measured:
+            self.late.record(int((self._clock() - sent.planned_at) * 1e6))
+        self.sent[message_id] = sent
 
-    def got_acked(self, message_id: str, seq: int) -> None:
-        """Take an ack."""
-        said, now = self.said[message_id], self._clock()
+    def add_ack(self, message_id: str, seq: int) -> None:
+        """Record an ack."""
+        sent, now = self.sent[message_id], self._clock()
         self.acked += 1
-        ack = self.ack if said.measured else self.other_ack
-        ack.record(int((now - said.planned_at) * 1e6))
-        said.answered_at = now
-        if said.seq != seq:
-            self._place_of(said, seq)
+        ack = self.ack if sent.measured else self.other_ack
+        ack.record(int((now - sent.planned_at) * 1e6))
+        sent.answered_at = now
+        if sent.seq != seq:
+            self._set_seq(sent, seq)
 
-    def got_refused(self, message_id: str) -> None:
-        """Take a refusal that is final. The message may stand in the log all the same."""
+    def add_refusal(self, message_id: str) -> None:
+        """Record a final refusal. The message may be in the log all the same."""
         self.refused += 1
-        self.said[message_id].answered_at = self._clock()
+        self.sent[message_id].answered_at = self._clock()
 
-    def got_joined(self, up: str, room: str, head: int) -> None:
-        """A member has joined a room. What they are to get is told the first time: nobody leaves a group."""
-        place = self.places[up].get(room)
-        if place is not None and place.after is None:
-            place.after = place.last = head
+    def add_joined(self, up: str, room: str, head: int) -> None:
+        """Record that a member has joined a room. Only the first head counts: nobody leaves a group."""
+        subscription = self.subscriptions[up].get(room)
+        if subscription is not None and subscription.after is None:
+            subscription.after = subscription.last = head
 
     def listener(self, up: str) -> Callable[[ChatMessage], None]:
-        """Return what takes the messages of one student. It is called for every delivery."""
-        places, clock, meet = self.places[up], self._clock, self.meet
+        """Return a callback for the messages of one student. It is called for every delivery."""
+        subscriptions, clock, match = self.subscriptions[up], self._clock, self.match
         record, record_other, record_own = self.deliver.record, self.other_deliver.record, self.own.record
 
         def received(message: ChatMessage) -> None:
             seq, room = message.seq, message.room
-            place = places.get(room)
-            if place is None:
-                self.faults.leaked += room.startswith(self._ours)
+            subscription = subscriptions.get(room)
+            if subscription is None:
+                self.faults.leaked += room.startswith(self._group_prefix)
                 return
             self.received += 1
-            if seq > place.last:
-                place.last = seq
-                place.rising += 1
-            elif seq == place.last:
+            if seq > subscription.last:
+                subscription.last = seq
+                subscription.rising += 1
+            elif seq == subscription.last:
                 self.faults.doubled += 1
             else:
-                place.again.append((seq, place.last, place.rising))
-            said = meet(message)
-            if said is None:
+                subscription.not_rising.append((seq, subscription.last, subscription.rising))
+            sent = match(message)
+            if sent is None:
                 return
-            late_us = int((clock() - said.planned_at) * 1e6)
-            if not said.measured:
-                record_other(late_us)
+            latency_us = int((clock() - sent.planned_at) * 1e6)
+            if not sent.measured:
+                record_other(latency_us)
                 return
-            record(late_us)
-            if said.up == up:
-                record_own(late_us)
+            record(latency_us)
+            if sent.up == up:
+                record_own(latency_us)
 
         return received
 
-    def meet(self, message: ChatMessage) -> Said | None:
-        """Note where a received message stands in the log; return what we know of saying it, if we do."""
-        said = self.said.get(message.id)
-        if said is None:
-            if not self._was_said(message):
-                self._strange.add(message.id)
+    def match(self, message: ChatMessage) -> SentMessage | None:
+        """Record a received message's seq, and compare it with what was sent; return that, if known."""
+        sent = self.sent.get(message.id)
+        if sent is None:
+            if not self._matches_forgotten(message):
+                self._unknown_ids.add(message.id)
             self.seqs[message.room].setdefault(message.seq, 0)
         else:
-            if said.seq != message.seq:
-                self._place_of(said, message.seq)
-            # As in `_is_as_sent`, of which a call would be a twentieth of what a delivery costs here.
+            if sent.seq != message.seq:
+                self._set_seq(sent, message.seq)
+            # As in `_same_content`, of which a call would be a twentieth of what a delivery costs here.
             if (
-                message.message != said.text
-                or message.up != said.up
-                or message.room != said.room
-                or message.sent_at != said.sent_at
+                message.message != sent.text
+                or message.up != sent.up
+                or message.room != sent.room
+                or message.sent_at != sent.sent_at
             ):
-                self._alter(said)
-        return said
+                self._count_altered(sent)
+        return sent
 
-    def is_as_said(self, message: ChatMessage) -> bool:
-        """Return whether a message of a room of ours is one that we said, in its place and as it was sent."""
-        said = self.said.get(message.id)
-        if said is None:
-            return self._was_said(message)
-        return said.seq in {None, message.seq} and _is_as_sent(message, said)
+    def is_as_sent(self, message: ChatMessage) -> bool:
+        """Return whether a message of our rooms has the seq and content of one that was sent."""
+        sent = self.sent.get(message.id)
+        if sent is None:
+            return self._matches_forgotten(message)
+        return sent.seq in {None, message.seq} and _same_content(message, sent)
 
     def forget_old(self) -> None:
-        """Drop what is settled, so that a long run needs no more memory than a short one."""
+        """Drop old messages that all have received: a long run needs no more memory than a short one."""
         before = self._clock() - FORGET_AFTER_S
         reached: dict[str, int] = {}
         old: list[str] = []
-        for message_id, said in self.said.items():
-            if said.planned_at > before:
+        for message_id, sent in self.sent.items():
+            if sent.planned_at > before:
                 break
-            if said.answered_at is None or said.answered_at > before:
+            if sent.answered_at is None or sent.answered_at > before:
                 continue
-            if said.room not in reached:
-                reached[said.room] = self._reached(said.room)
-            if said.seq is None or said.seq <= reached[said.room]:
+            if sent.room not in reached:
+                reached[sent.room] = self._received_by_all(sent.room)
+            if sent.seq is None or sent.seq <= reached[sent.room]:
                 old.append(message_id)
         for message_id in old:
-            said = self.said.pop(message_id)
-            if said.seq is not None:
-                self.seqs[said.room][said.seq] = hash((message_id, said.text, said.up, said.sent_at))
+            sent = self.sent.pop(message_id)
+            if sent.seq is not None:
+                self.seqs[sent.room][sent.seq] = hash((message_id, sent.text, sent.up, sent.sent_at))
 
     def outstanding(self) -> int:
-        """Return how many deliveries and acks are still to come, as far as is known."""
-        unacked = sum(said.answered_at is None for said in self.said.values())
+        """Return how many deliveries and acks are outstanding, as far as is known."""
+        unacked = sum(sent.answered_at is None for sent in self.sent.values())
         return unacked + self.verdict().missing
 
     def verdict(self) -> Faults:
-        """Return what is wrong now."""
-        found = replace(self.faults, altered=self.faults.altered + len(self._strange))
-        found.not_acked = sum(said.answered_at is None for said in self.said.values())
-        in_order = {room: sorted(seqs) for room, seqs in self.seqs.items()}
+        """Return the faults as of now."""
+        faults = replace(self.faults, altered=self.faults.altered + len(self._unknown_ids))
+        faults.not_acked = sum(sent.answered_at is None for sent in self.sent.values())
+        sorted_seqs = {room: sorted(seqs) for room, seqs in self.seqs.items()}
         for up in self.came:
-            for room, place in self.places[up].items():
-                _judge(place, in_order[room], found)
-        return found
+            for room, subscription in self.subscriptions[up].items():
+                _judge(subscription, sorted_seqs[room], faults)
+        return faults
 
-    def _reached(self, room: str) -> int:
-        """Return up to which seq all members have come; who was let in nowhere is sent nothing old."""
-        return min((one.last for one in self._members[room] if one.after is not None), default=MAX_EXACT)
+    def _received_by_all(self, room: str) -> int:
+        """Return the seq up to which all members have received. Students who have not joined don't count."""
+        return min(
+            (subscription.last for subscription in self._members[room] if subscription.after is not None),
+            default=MAX_EXACT,
+        )
 
-    def _was_said(self, message: ChatMessage) -> bool:
-        """Return whether it is one that we have forgotten, in its place and as it was sent."""
-        hashed = hash((message.id, message.message, message.up, message.sent_at))
-        return self.seqs[message.room].get(message.seq) == hashed
+    def _matches_forgotten(self, message: ChatMessage) -> bool:
+        """Return whether a message has the seq and content of a forgotten one."""
+        digest = hash((message.id, message.message, message.up, message.sent_at))
+        return self.seqs[message.room].get(message.seq) == digest
 
-    def _place_of(self, said: Said, seq: int) -> None:
-        """A message has one seq, which no other one has. It is called where a message's seq is news."""
-        seqs = self.seqs[said.room]
-        if said.seq is not None or seq in seqs:
-            self._alter(said)
-        said.seq = seq
+    def _set_seq(self, sent: SentMessage, seq: int) -> None:
+        """Set a message's new seq. It is altered if it has another seq, or another message has this one."""
+        seqs = self.seqs[sent.room]
+        if sent.seq is not None or seq in seqs:
+            self._count_altered(sent)
+        sent.seq = seq
         seqs.setdefault(seq, 0)
 
-    def _alter(self, said: Said) -> None:
-        """Count a message once, however many members read it otherwise than it was sent."""
-        self.faults.altered += not said.altered
-        said.altered = True
+    def _count_altered(self, sent: SentMessage) -> None:
+        """Count a message as altered, once for all members."""
+        self.faults.altered += not sent.altered
+        sent.altered = True
 
 
-def _is_as_sent(message: ChatMessage, said: Said) -> bool:
+def _same_content(message: ChatMessage, sent: SentMessage) -> bool:
     return (
-        message.message == said.text
-        and message.up == said.up
-        and message.room == said.room
-        and message.sent_at == said.sent_at
+        message.message == sent.text
+        and message.up == sent.up
+        and message.room == sent.room
+        and message.sent_at == sent.sent_at
     )
 
 
-def _judge(place: Place, in_order: list[int], found: Faults) -> None:
-    """Add what is wrong at one place. What comes late is out of order while there is a gap, else doubled."""
+def _judge(subscription: Subscription, sorted_seqs: list[int], faults: Faults) -> None:
+    """Add a member's faults. A late seq is out of order if it fills a gap, otherwise doubled."""
     late: set[int] = set()
-    for seq, newest, rising in place.again:
-        if seq not in late and rising + len(late) < _wanted(place, in_order, newest):
+    for seq, newest, rising in subscription.not_rising:
+        if seq not in late and rising + len(late) < _count_expected(subscription, sorted_seqs, newest):
             late.add(seq)
-    found.missing += max(0, _wanted(place, in_order, MAX_EXACT) - place.rising - len(late))
-    found.disordered += len(late)
-    found.doubled += len(place.again) - len(late)
+    faults.missing += max(
+        0, _count_expected(subscription, sorted_seqs, MAX_EXACT) - subscription.rising - len(late)
+    )
+    faults.disordered += len(late)
+    faults.doubled += len(subscription.not_rising) - len(late)
 
 
-def _wanted(place: Place, in_order: list[int], up_to: int) -> int:
+def _count_expected(subscription: Subscription, sorted_seqs: list[int], up_to: int) -> int:
     """Return how many seqs that are not newer than ``up_to`` a member must get."""
-    wanted = _between(in_order, -1 if place.after is None else place.after, up_to)
-    return wanted - sum(_between(in_order, after, min(end, up_to)) for after, end in place.holes)
+    wanted = _count_between(sorted_seqs, -1 if subscription.after is None else subscription.after, up_to)
+    return wanted - sum(
+        _count_between(sorted_seqs, after, min(end, up_to)) for after, end in subscription.holes
+    )
 
 
-def _between(in_order: list[int], after: int, up_to: int) -> int:
+def _count_between(sorted_seqs: list[int], after: int, up_to: int) -> int:
     """Return how many seqs are newer than ``after`` and not newer than ``up_to``."""
-    return max(0, bisect_right(in_order, up_to) - bisect_right(in_order, after))
+    return max(0, bisect_right(sorted_seqs, up_to) - bisect_right(sorted_seqs, after))

@@ -1,6 +1,6 @@
-"""What the starter and its processes of students tell each other: a `Job` in, `News` out. Pure.
+"""Messages between the starter and its processes of students: a `Job` in, `News` out. Pure.
 
-Each is one line of JSON. Seconds are those of the run's clock: 0 is when the first student comes.
+Each is one line of JSON. Seconds are of the run's clock, which starts at 0 with the first student.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ Buckets = list[tuple[int, int]]
 
 
 class Job(BaseModel):
-    """What a process is to do; it gets this as the first line of its input."""
+    """The job of a process: the first line of its stdin."""
 
     scenario: Scenario
     gateway: str
@@ -51,7 +51,7 @@ LATENCIES: Final = tuple(name for name, of in Second.model_fields.items() if of.
 COUNTS: Final = tuple(
     name for name in Second.model_fields if name not in {"at", "online", "waits_for", *LATENCIES}
 )
-"""What only grows while a run goes on: a second has what came in it."""
+"""Fields that only grow during a run: a `Second` has the growth in that second."""
 
 
 class Verdict(BaseModel):

@@ -4,7 +4,7 @@ import resource
 
 
 def allow_open_files(wanted: int) -> None:
-    """Let this process and its children have so many, as far as the machine allows; never fewer than now."""
+    """Raise this process's limit of open files to ``wanted``, if the machine allows. Never lower it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < most:

@@ -1,6 +1,6 @@
-"""What a student has said and not got acked yet, and when it is tried again. Pure, without a clock.
+"""Unacked messages of a student, and when they are sent again. Pure, without a clock.
 
-A message keeps its id over all tries: whatever happened to the first, it is in the log once.
+A message keeps its id over all attempts, so it is in the log once.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from schemas import refusals
 TRY_AGAIN: Final = frozenset(
     row.code for row in (refusals.UNAVAILABLE, refusals.OVERLOADED, refusals.RATE_LIMITED)
 )
-"""Codes after which the same message may be taken later. Any other is final."""
+"""Codes after which the same message may be accepted later. Any other is final."""
 
 MOST_DOUBLINGS: Final = 4
-"""Pauses after refusals become no longer than 16 times the first one."""
+"""Pauses after refusals grow to at most 16 times the first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Outgoing:
 
 
 class Outbox:
-    """At most ``window`` messages are under way at once; the others wait, as they were posted."""
+    """At most ``window`` messages are unacked at once; the others wait, in order."""
 
     def __init__(self, *, window: int = 8, retry_after_s: float = 0.5, ack_timeout_s: float = 20.0) -> None:
         self._window = window
@@ -49,7 +49,7 @@ class Outbox:
         return len(self._messages)
 
     def post(self, message: Outgoing) -> None:
-        """Take a message. Raises ValueError for an id that is here already."""
+        """Add a message. Raises ValueError if its id is in the outbox already."""
         if message.id in self._messages:
             raise ValueError(f"{message.id} is posted already")
         self._posted += 1
@@ -57,7 +57,7 @@ class Outbox:
         heappush(self._waiting, (self._posted, message.id))
 
     def take_due(self, now: float) -> list[Outgoing]:
-        """Return what is to be written now (in seconds of a clock that only grows)."""
+        """Return the messages to send at ``now`` (seconds of a monotonic clock)."""
         for message_id in [known for known, until in self._under_way.items() if until <= now]:
             self._put_back(message_id)
         due: list[Outgoing] = []
@@ -69,7 +69,7 @@ class Outbox:
         return due
 
     def next_due(self) -> float | None:
-        """Return when `take_due` may have something by itself; None: only after another call."""
+        """Return when `take_due` may next return something; None if only after another call."""
         moments = list(self._under_way.values())
         if self._waiting and len(self._under_way) < self._window:
             moments.append(self._not_before)
@@ -83,9 +83,9 @@ class Outbox:
         return message
 
     def refused(self, message_id: str, code: str, now: float) -> Outgoing | None:
-        """Take a refusal. Returns the message where it is final; others are tried again later.
+        """Handle a refusal. Return the message if it is final; otherwise it is sent again later.
 
-        As long as nothing is acked the pauses double: whoever is overloaded must get a chance to recover.
+        While nothing is acked the pauses double, so that an overloaded server can recover.
         """
         if code not in TRY_AGAIN:
             return self.acked(message_id)
@@ -97,7 +97,7 @@ class Outbox:
         return None
 
     def disconnected(self) -> None:
-        """Nothing is under way any more: what was not acked is written again, in the same order."""
+        """Handle the end of a connection: unacked messages are sent again, in the same order."""
         for message_id in list(self._under_way):
             self._put_back(message_id)
         self._not_before = 0.0

@@ -85,8 +85,8 @@ def plot(title: str, series: Sequence[Series], axis: Axis, seconds: float, bands
     parts = [_band(band, x(band.starts), x(band.ends)) for band in bands]
     parts += [_tick(y(value), number(value)) for value in axis.ticks()]
     parts += [_time(x(at), f"{at:g} s") for at in _times(horizontal)]
-    looks = _looks(series)
-    for one, (colour, style) in zip(series, looks, strict=True):
+    styles = _line_styles(series)
+    for one, (colour, style) in zip(series, styles, strict=True):
         points = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in one.points)
         dashes = DASHES[style]
         parts.append(f'<polyline points="{points}" style="stroke:{colour};stroke-dasharray:{dashes}"/>')
@@ -99,7 +99,7 @@ def plot(title: str, series: Sequence[Series], axis: Axis, seconds: float, bands
     )
     legend = "".join(
         f'<span><i style="border-top:3px {style} {colour}"></i>{escape(one.name)}</span>'
-        for one, (colour, style) in zip(series, looks, strict=True)
+        for one, (colour, style) in zip(series, styles, strict=True)
     )
     return (
         f'<figure data-plot="{escape(data)}"><figcaption>{escape(title)} <small>{escape(axis.unit)}</small>'
@@ -118,7 +118,7 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
-def _looks(series: Sequence[Series]) -> list[tuple[str, Style]]:
+def _line_styles(series: Sequence[Series]) -> list[tuple[str, Style]]:
     """Return colour and style of each line. When the colours are used up they come again, dashed."""
     found: list[tuple[str, Style]] = []
     solid = 0

@@ -1,6 +1,6 @@
-"""A probe: every few seconds it connects as a student does, sends to itself, and waits to read it back.
+"""A probe: every few seconds it connects as a student, sends a message to itself, and waits to receive it.
 
-It stops at the first step that fails and says which one that was; it never retries within a look.
+A check stops at the first step that fails, and reports that step. It never retries within a check.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from schemas.ids import new_id
 
 log = logging.getLogger(__name__)
 
-LOOK_TIMEOUT_S: Final = 10.0
-"""The most that a message to oneself may take: longer is down."""
+CHECK_TIMEOUT_S: Final = 10.0
+"""Deadline of a check: longer counts as down."""
 
 REGISTRY: Final = CollectorRegistry()
-"""The probe's own: it is no service, and knows nothing of theirs."""
+"""The probe's own registry: it has none of the services' metrics."""
 
-LOOKS = Counter(
+CHECKS = Counter(
     "chat_probe_looks_total",
     "Looks, by the step at which they failed; '' is good.",
     ["failed"],
@@ -49,24 +49,24 @@ MTRS = Gauge("chat_probe_mtrs_seconds", "Mean time to restore service; NaN witho
 
 STEPS: Final = ("group", "location", "connect", "joined", "ack", "message")
 UNEXPECTED: Final = "unexpected"
-"""Stands for the step where a look met an error of another kind than steps expect: it failed as well."""
+"""The step of a check that failed with an unexpected exception."""
 
 for _gauge in (UP, UPTIME, MTBF, MTRS):
     _gauge.set(math.nan)
 for _failed in ("", *STEPS, UNEXPECTED):
-    LOOKS.labels(failed=_failed)
+    CHECKS.labels(failed=_failed)
 
 
-class LookFailedError(Exception):
-    """A look found it down; ``step`` names where."""
+class CheckFailedError(Exception):
+    """A check failed at ``step``."""
 
     def __init__(self, step: str, why: str) -> None:
         super().__init__(f"{step}: {why}")
         self.step = step
 
 
-class Visitor(Owner):
-    """One connection's owner: remembers what came of the one message that is sent in the room."""
+class ProbeOwner(Owner):
+    """The owner of one connection: futures for the steps of the one message."""
 
     def __init__(self, room: str, message_id: str) -> None:
         loop = asyncio.get_running_loop()
@@ -78,30 +78,30 @@ class Visitor(Owner):
         self.lost: asyncio.Future[str] = loop.create_future()
 
     def on_message(self, message: ChatMessage) -> None:
-        """Take a message: only our own matters."""
+        """Handle a message: only our own matters."""
         if message.id == self._message_id and not self.read.done():
             self.read.set_result(None)
 
     def on_event(self, name: str, payload: Any) -> None:
-        """Take any other event: only being in our own room matters."""
+        """Handle any other event: only joining our own room matters."""
         if name == JOINED and self._room in payload["rooms"] and not self.joined.done():
             self.joined.set_result(None)
 
     def on_lost(self, reason: str) -> None:
-        """Remember why the connection ended."""
+        """Keep why the connection ended."""
         if not self.lost.done():
             self.lost.set_result(reason)
 
     def on_ack(self, answer: Any) -> None:
-        """Take the ack."""
+        """Handle the ack."""
         if not self.acked.done():
             self.acked.set_result(answer)
 
 
 class Probe:
-    """Looks as the student ``up``, who has a group of their own, ``probe-UP``.
+    """Checks as the student ``up``, who has a group of their own, ``probe-UP``.
 
-    Each look asks for a token: a probe that never ends outlives any of them.
+    Each check gets a new token: a probe that never ends outlives any token.
     """
 
     def __init__(self, api: RestApi, up: str, token_of: Callable[[str], str]) -> None:
@@ -114,31 +114,31 @@ class Probe:
         self.took = Latencies()
 
     async def run(self, every_s: float, for_s: float | None = None) -> None:
-        """Look every few seconds, until cancelled or for a time. A look that fails is counted, and logged."""
+        """Check every ``every_s``, for ``for_s`` or until cancelled. Failed checks are counted and logged."""
         started = time.monotonic()
         planned = started
         while for_s is None or planned < started + for_s:
             await asyncio.sleep(max(0.0, planned - time.monotonic()))
-            await self.look()
+            await self.check()
             planned = max(planned + every_s, time.monotonic())
 
     @property
     def summary(self) -> str:
-        """What was seen so far, in a line."""
+        """The results so far, in one line."""
         seen = self.availability
         mtbf = "no failure" if seen.mtbf_s is None else f"MTBF {seen.mtbf_s:,.0f} s"
         mtrs = "" if seen.mtrs_s is None else f", MTRS {seen.mtrs_s:,.1f} s"
         took = f"p50 {self.took.percentile_ms(50):,.0f} ms, p99 {self.took.percentile_ms(99):,.0f} ms"
         return (
-            f"{seen.good} of {seen.looks} looks good, up {seen.uptime:.3%}; {mtbf}{mtrs}; a look took {took}"
+            f"{seen.good} of {seen.checks} looks good, up {seen.uptime:.3%}; {mtbf}{mtrs}; a look took {took}"
         )
 
-    async def look(self) -> bool:
-        """Look once, and count what was found."""
+    async def check(self) -> bool:
+        """Check once, and count the result. Return whether it was good."""
         began, failed = time.monotonic(), ""
         try:
-            await self._go_and_see()
-        except LookFailedError as error:
+            await self._run_steps()
+        except CheckFailedError as error:
             failed = error.step
             log.warning("down: %s", error)
         except Exception:
@@ -147,8 +147,8 @@ class Probe:
         self._count(began, failed)
         return not failed
 
-    async def _go_and_see(self) -> None:
-        deadline = asyncio.get_running_loop().time() + LOOK_TIMEOUT_S
+    async def _run_steps(self) -> None:
+        deadline = asyncio.get_running_loop().time() + CHECK_TIMEOUT_S
         token = self._token_of(self._up)
         if not self._has_group:
             creating = self._api.create_group(self._room, [self._up], token, tries=1)
@@ -156,29 +156,29 @@ class Probe:
             self._has_group = True
         url = await _step("location", deadline, self._api.locate(token))
         message_id = new_id()
-        visitor = Visitor(self._room, message_id)
-        connecting = connect(visitor, SeenFrames(), url, {"token": token})
+        owner = ProbeOwner(self._room, message_id)
+        connecting = connect(owner, SeenFrames(), url, {"token": token})
         connection = await _step("connect", deadline, connecting)
         try:
-            await _step("joined", deadline, _or_lost(visitor.joined, visitor))
-            said = {"message": "probe", "up": self._up, "room": self._room, "id": message_id}
-            connection.emit(CHAT_MESSAGE, {**said, "timestamp": int(time.time() * 1000)}, visitor.on_ack)
-            answer = await _step("ack", deadline, _or_lost(visitor.acked, visitor))
+            await _step("joined", deadline, _unless_lost(owner.joined, owner))
+            payload = {"message": "probe", "up": self._up, "room": self._room, "id": message_id}
+            connection.emit(CHAT_MESSAGE, {**payload, "timestamp": int(time.time() * 1000)}, owner.on_ack)
+            answer = await _step("ack", deadline, _unless_lost(owner.acked, owner))
             if not isinstance(answer, dict) or "error" in answer:
-                raise LookFailedError("ack", str(answer))
-            await _step("message", deadline, _or_lost(visitor.read, visitor))
+                raise CheckFailedError("ack", str(answer))
+            await _step("message", deadline, _unless_lost(owner.read, owner))
         finally:
             connection.close()
 
     def _count(self, began: float, failed: str) -> None:
         now = time.monotonic()
-        LOOKS.labels(failed=failed).inc()
+        CHECKS.labels(failed=failed).inc()
         UP.set(not failed)
         if not failed:
             SECONDS.observe(now - began)
             self.took.record(int((now - began) * 1e6))
-        # What waited for an answer in vain was down all that time.
-        self.availability.look(began if failed else now, not failed)
+        # A failed check counts as down from its start.
+        self.availability.record(began if failed else now, not failed)
         UPTIME.set(self.availability.uptime)
         MTBF.set(_or_nan(self.availability.mtbf_s))
         MTRS.set(_or_nan(self.availability.mtrs_s))
@@ -189,14 +189,14 @@ async def _step(name: str, deadline: float, work: Any) -> Any:
         async with asyncio.timeout_at(deadline):
             return await work
     except (OSError, ConnectRefusedError, aiohttp.ClientError) as error:
-        raise LookFailedError(name, str(error) or "too late") from error
+        raise CheckFailedError(name, str(error) or "too late") from error
 
 
-async def _or_lost(wanted: "asyncio.Future[Any]", visitor: Visitor) -> Any:
-    """Return what is wanted. Raises OSError where the connection ends first."""
-    await asyncio.wait({wanted, visitor.lost}, return_when=asyncio.FIRST_COMPLETED)
+async def _unless_lost(wanted: "asyncio.Future[Any]", owner: ProbeOwner) -> Any:
+    """Return the result of ``wanted``. Raises OSError if the connection ends first."""
+    await asyncio.wait({wanted, owner.lost}, return_when=asyncio.FIRST_COMPLETED)
     if not wanted.done():
-        raise ConnectionError(visitor.lost.result())
+        raise ConnectionError(owner.lost.result())
     return wanted.result()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.plots import Axis, Band, Series, axis_for, plot
-from loadtest.results import Percentiles, Result, cores_between, shown
+from loadtest.results import Percentiles, Result, cores_between, formatted
 from loadtest.schedule import stretches
 from loadtest.server_side import MACHINE, ServerMoment
 
@@ -19,27 +19,29 @@ SeriesOf = Callable[[Result], list[Series]]
 
 def page(results: Sequence[Result]) -> str:
     """Return the page for one result or two."""
-    title = " against ".join(f"{one.scenario.name} {one.run}" for one in results)
+    title = " against ".join(f"{result.scenario.name} {result.run}" for result in results)
     body = _head(results) + _figures(results) + _plots(results)
     return PAGE.read_text().replace("{{title}}", escape(title)).replace("{{body}}", body)
 
 
 def _head(results: Sequence[Result]) -> str:
-    """What was run, and what was judged."""
+    """Return a card per result: what was run, and its objectives."""
     cards = []
-    for letter, one in zip("AB", results, strict=False):
+    for letter, result in zip("AB", results, strict=False):
         rows = "".join(
             f'<tr class="{"held" if judged.held else "broken"}"><td>{"✓" if judged.held else "✗"}'
             f"<td>{escape(judged.what)}<td>{escape(judged.got)}<td>{escape(judged.wanted)}</tr>"
-            for judged in one.judged
+            for judged in result.judged
         )
-        name = f"{letter} · {one.scenario.name}" if len(results) > 1 else one.scenario.name
-        badge = '<b class="held">objectives held</b>' if one.ok else '<b class="broken">objectives missed</b>'
+        name = f"{letter} · {result.scenario.name}" if len(results) > 1 else result.scenario.name
+        badge = (
+            '<b class="held">objectives held</b>' if result.ok else '<b class="broken">objectives missed</b>'
+        )
         cards.append(
-            f"<section><h2>{escape(name)} {badge}</h2><p>{escape(one.scenario.about)}</p>"
-            f"<p><small>run {escape(one.run)}, {escape(one.started)}, {escape(one.gateway)}; "
-            f"{one.verdict.students:,} students in {_groups(one)}; "
-            f"processes of the generator: {one.processes}, on {escape(one.machine)}</small></p>"
+            f"<section><h2>{escape(name)} {badge}</h2><p>{escape(result.scenario.about)}</p>"
+            f"<p><small>run {escape(result.run)}, {escape(result.started)}, {escape(result.gateway)}; "
+            f"{result.verdict.students:,} students in {_groups(result)}; "
+            f"processes of the generator: {result.processes}, on {escape(result.machine)}</small></p>"
             f"<table><tr><th><th>objective<th>got<th>wanted</tr>{rows}</table></section>"
         )
     return f'<div class="side">{"".join(cards)}</div>'
@@ -52,11 +54,11 @@ def _groups(result: Result) -> str:
 
 
 def _figures(results: Sequence[Result]) -> str:
-    """The figures, with the change from the first run to the second."""
+    """Return the figures, with the change from the first run to the second."""
     rows = []
     for what, of, unit in _ROWS:
-        values = [of(one) for one in results]
-        cells = "".join(f"<td>{shown(value, unit)}" for value in values)
+        values = [of(result) for result in results]
+        cells = "".join(f"<td>{formatted(value, unit)}" for value in values)
         rows.append(f"<tr><td>{what}{cells}{_change(values) if len(values) > 1 else ''}</tr>")
     names = "".join(f"<th>{letter}" for letter in "AB"[: len(results)]) if len(results) > 1 else "<th>"
     change = "<th>A to B" if len(results) > 1 else ""
@@ -65,26 +67,26 @@ def _figures(results: Sequence[Result]) -> str:
 
 
 def _plots(results: Sequence[Result]) -> str:
-    """Each plot; two results share its axes, so that what looks higher is higher."""
+    """Return all plots. Two results share axes, to be comparable."""
     sections = []
     letters = ("A · ", "B · ") if len(results) > 1 else ("",)
     for title, unit, series_of, logarithmic in _PLOTS:
-        drawn = [series_of(one) for one in results]
+        drawn = [series_of(result) for result in results]
         if not any(drawn):
             continue
         axis = axis_for([line for lines in drawn for line in lines], unit, logarithmic=logarithmic)
-        seconds = max(_seconds(one) for one in results)
+        seconds = max(_seconds(result) for result in results)
         sections += [
-            _one_plot(f"{letter}{title}", lines, axis, seconds, one)
-            for letter, lines, one in zip(letters, drawn, results, strict=True)
+            _plot_section(f"{letter}{title}", lines, axis, seconds, result)
+            for letter, lines, result in zip(letters, drawn, results, strict=True)
         ]
     return f'<div class="side">{"".join(sections)}</div>'
 
 
-def _one_plot(title: str, lines: list[Series], axis: Axis, seconds: float, result: Result) -> str:
+def _plot_section(title: str, lines: list[Series], axis: Axis, seconds: float, result: Result) -> str:
     bands = [
-        Band(one.phase.name, one.starts_s, one.ends_s, not one.phase.measured)
-        for one in stretches(result.scenario)
+        Band(stretch.phase.name, stretch.starts_s, stretch.ends_s, not stretch.phase.measured)
+        for stretch in stretches(result.scenario)
     ]
     if bands and bands[-1].ends < _seconds(result) and result.scenario.replay is None:
         bands.append(Band("settle", bands[-1].ends, _seconds(result), shaded=True))
@@ -92,49 +94,54 @@ def _one_plot(title: str, lines: list[Series], axis: Axis, seconds: float, resul
 
 
 def _seconds(result: Result) -> float:
-    """How long the run went on, settling included."""
-    return max((one.at for one in result.moments), default=0) + 1
+    """Return how long the run lasted, settling included."""
+    return max((moment.at for moment in result.moments), default=0) + 1
 
 
 def _latency(result: Result) -> list[Series]:
-    heard = [one for one in result.moments if one.received]
+    heard = [moment for moment in result.moments if moment.received]
     return [
-        Series("p50", [(one.at, one.p50) for one in heard]),
-        Series("p90", [(one.at, one.p90) for one in heard]),
-        Series("p99", [(one.at, one.p99) for one in heard]),
-        Series("worst", [(one.at, one.most) for one in heard]),
+        Series("p50", [(moment.at, moment.p50) for moment in heard]),
+        Series("p90", [(moment.at, moment.p90) for moment in heard]),
+        Series("p99", [(moment.at, moment.p99) for moment in heard]),
+        Series("worst", [(moment.at, moment.most) for moment in heard]),
     ]
 
 
 def _acks(result: Result) -> list[Series]:
-    acked = [one for one in result.moments if one.acked]
+    acked = [moment for moment in result.moments if moment.acked]
     return [
-        Series("p50", [(one.at, one.ack_p50) for one in acked]),
-        Series("p99", [(one.at, one.ack_p99) for one in acked]),
+        Series("p50", [(moment.at, moment.ack_p50) for moment in acked]),
+        Series("p99", [(moment.at, moment.ack_p99) for moment in acked]),
     ]
 
 
 def _received(result: Result) -> list[Series]:
-    return [Series("received", [(one.at, one.received) for one in result.moments])]
+    return [Series("received", [(moment.at, moment.received) for moment in result.moments])]
 
 
 def _sent(result: Result) -> list[Series]:
     return [
-        Series("planned", [(one.at, one.planned) for one in result.moments]),
-        Series("acked", [(one.at, one.acked) for one in result.moments]),
-        Series("refused or sent again", [(one.at, one.refused + one.repeated) for one in result.moments]),
+        Series("planned", [(moment.at, moment.planned) for moment in result.moments]),
+        Series("acked", [(moment.at, moment.acked) for moment in result.moments]),
+        Series(
+            "refused or sent again",
+            [(moment.at, moment.refused + moment.repeated) for moment in result.moments],
+        ),
     ]
 
 
 def _online(result: Result) -> list[Series]:
-    return [Series("online", [(one.at, one.online) for one in result.moments])]
+    return [Series("online", [(moment.at, moment.online) for moment in result.moments])]
 
 
 def _cpu(result: Result) -> list[Series]:
-    """Cores used between two looks, by server, and by the generator."""
+    """Return cores used between two samples, by server, and by the generator."""
     if not result.servers:
         return []
-    generator = Series("generator", [(one.at, one.generator_cpu) for one in result.moments], "dashed")
+    generator = Series(
+        "generator", [(moment.at, moment.generator_cpu) for moment in result.moments], "dashed"
+    )
     machine = [Series("whole machine", points, "dotted")] if (points := _cores(result, MACHINE)) else []
     return [*(Series(name, _cores(result, name)) for name in _names(result)), generator, *machine]
 
@@ -149,20 +156,28 @@ def _memory(result: Result) -> list[Series]:
 
 
 def _lag(result: Result) -> list[Series]:
-    lags = [(one.at, [of.lag for of in one.servers.values() if of.lag is not None]) for one in result.servers]
+    lags = [
+        (sample.at, [of.lag for of in sample.servers.values() if of.lag is not None])
+        for sample in result.servers
+    ]
     points = [(at, sum(known)) for at, known in lags if known]
     return [Series("not stored yet", points)] if points else []
 
 
 def _of_servers(result: Result, value: Callable[[ServerMoment], float]) -> list[Series]:
     return [
-        Series(name, [(one.at, value(one.servers[name])) for one in result.servers if name in one.servers])
+        Series(
+            name,
+            [(sample.at, value(sample.servers[name])) for sample in result.servers if name in sample.servers],
+        )
         for name in _names(result)
     ]
 
 
 def _names(result: Result) -> list[str]:
-    return list(dict.fromkeys(name for one in result.servers for name in one.servers if name != MACHINE))
+    return list(
+        dict.fromkeys(name for sample in result.servers for name in sample.servers if name != MACHINE)
+    )
 
 
 def _time(times: Percentiles, name: str) -> float | None:

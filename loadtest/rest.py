@@ -1,4 +1,4 @@
-"""The public REST API as students' programs call it. What fills a system posts to the internal one by it."""
+"""A client of the public REST API. Filling a system also posts to the internal API with it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 TIMEOUT_S: Final = 30.0
 RETRY_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Between one try and the next: there is one try more than there are pauses."""
+"""Pauses between attempts: there is one more attempt than pauses."""
 TRY_AGAIN: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class RestApi:
     """Calls the gateway at ``base_url``. One object serves many students.
 
-    Every call raises OSError where there is no answer, none that can be understood, or a refusal.
+    Every call raises OSError if there is no answer, an invalid one, or a refusal.
     """
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
@@ -40,7 +40,7 @@ class RestApi:
             page = await self.page(group, token, after=after)
             messages += page.messages
             before, after = after, max([after, *(message.seq for message in page.messages)])
-            # A page that brings nothing newer, as it should, would be read again and again.
+            # Stop at a page without anything newer: it would be read for ever.
             if len(page.messages) < MAX_PER_PAGE or after == before:
                 return messages
 
@@ -52,17 +52,17 @@ class RestApi:
     async def create_group(
         self, group: str, users: Sequence[str], token: str, *, tries: int | None = None
     ) -> None:
-        """Create a group of the bearer's, and wait until the log has it. The same again changes nothing."""
+        """Create a group of the bearer, and wait until it is durable. Idempotent."""
         for start in range(0, max(1, len(users)), MAX_NEW_MEMBERS):
-            some = list(users[start : start + MAX_NEW_MEMBERS])
-            body = {"id": group, "name": group, "users": some}
+            chunk = list(users[start : start + MAX_NEW_MEMBERS])
+            body = {"id": group, "name": group, "users": chunk}
             await self.post("/chat/group", token, body, tries=tries)
 
     async def post(self, path: str, token: str, body: dict[str, Any], *, tries: int | None = None) -> None:
-        """Post what may be posted twice: what is refused for now is tried again, ``tries`` times at most."""
+        """Post an idempotent request. Temporary refusals are retried, in all ``tries`` attempts at most."""
         headers = {"Authorization": f"Bearer {token}"}
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        said = ""
+        failure = ""
         for pause_s in (0.0, *RETRY_PAUSES_S)[:tries]:
             await asyncio.sleep(pause_s)
             try:
@@ -71,14 +71,14 @@ class RestApi:
                 ) as response:
                     if response.status < 400:
                         return
-                    said = f"{response.status} {(await response.text())[:300]}"
+                    failure = f"{response.status} {(await response.text())[:300]}"
                     if response.status not in TRY_AGAIN:
                         break
             except aiohttp.ClientConnectorError as error:
                 raise ConnectionError(f"POST {path}: {error}") from error
             except (aiohttp.ClientError, TimeoutError) as error:
-                said = repr(error)
-        raise ConnectionError(f"POST {path}: {said}")
+                failure = repr(error)
+        raise ConnectionError(f"POST {path}: {failure}")
 
     async def _get(
         self, answer: type[Answer], path: str, token: str, arguments: dict[str, str] | None = None

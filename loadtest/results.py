@@ -1,4 +1,4 @@
-"""The result of a run: what happened each second, and whether the objectives held. Pure."""
+"""The result of a run: its seconds, percentiles and faults, and whether the objectives held. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -11,10 +11,10 @@ from loadtest.scenario import Scenario
 from loadtest.server_side import ServerMoment
 
 CARRIERS: Final = ("edge", "kafka")
-"""Servers whose names begin so carry deliveries: their CPU counts for a delivery, where both are seen."""
+"""Prefixes of servers whose CPU counts for a delivery, if both kinds are sampled."""
 
 LATE_MS: Final = 50.0
-"""A generator whose own sending is later than this (p99) measures itself."""
+"""If the generator sends later than this (p99), it measures its own lateness."""
 
 FAULTS: Final = (
     *("missing", "doubled", "disordered", "altered", "leaked"),
@@ -23,7 +23,7 @@ FAULTS: Final = (
 
 
 class ShownSecond(BaseModel):
-    """What is shown of one second of all students. Times are in ms."""
+    """The figures of one second of all students. Times are in ms."""
 
     at: int
     online: int
@@ -43,7 +43,7 @@ class ShownSecond(BaseModel):
 
     @classmethod
     def of(cls, second: Second) -> "ShownSecond":
-        """Return what is shown of a second."""
+        """Return the figures of a second."""
         deliver, ack = Latencies(second.deliver), Latencies(second.ack)
         deliver.add(Latencies(second.other_deliver))
         ack.add(Latencies(second.other_ack))
@@ -60,7 +60,7 @@ class ShownSecond(BaseModel):
 
 
 class Percentiles(BaseModel):
-    """Times in ms, and how many they are of."""
+    """Percentiles in ms, and the number of values."""
 
     count: int
     p50: float
@@ -71,13 +71,13 @@ class Percentiles(BaseModel):
 
     @classmethod
     def of(cls, latencies: Latencies) -> "Percentiles":
-        """Return what is told of latencies."""
+        """Return the percentiles of latencies."""
         p50, p90, p99, p999, most = (latencies.percentile_ms(one) for one in (50, 90, 99, 99.9, 100))
         return cls(count=latencies.total, p50=p50, p90=p90, p99=p99, p999=p999, most=most)
 
 
-class ServersLook(BaseModel):
-    """One look at all servers; ``at`` is in seconds of the run's clock."""
+class ServersSample(BaseModel):
+    """A sample of all servers; ``at`` is in seconds of the run's clock."""
 
     at: float
     servers: dict[str, ServerMoment]
@@ -108,20 +108,20 @@ class Result(BaseModel):
     verdict: Verdict
     online_most: int
     deliveries_per_s: float | None
-    """None, as all figures of measured seconds, where there was no whole one, or nothing came in it."""
+    """None, as all figures of measured seconds, if there was no whole one, or nothing arrived in it."""
     messages_per_s: float | None
     server_us_per_delivery: float | None
     server_cpu: dict[str, float]
     others_cpu: float | None = None
     generator_us_per_delivery: float | None
     ended_early_s: float | None = None
-    """When it was told to end, in seconds from its start; nothing after that was measured."""
+    """When it was ended early, in seconds from its start; nothing after that was measured."""
     watched: list[str] = []
-    """The servers that were given, seen or not."""
+    """The servers that were given, sampled or not."""
     judged: list[Judged]
     moments: list[ShownSecond]
     """Each second; saved results know it by this name."""
-    servers: list[ServersLook]
+    servers: list[ServersSample]
 
     @property
     def ok(self) -> bool:
@@ -129,8 +129,8 @@ class Result(BaseModel):
         return all(one.held for one in self.judged)
 
 
-def cores_between(before: ServersLook, after: ServersLook) -> dict[str, float]:
-    """Return how many cores each server used between two looks; none of one that started anew."""
+def cores_between(before: ServersSample, after: ServersSample) -> dict[str, float]:
+    """Return how many cores each server used between two samples, without servers that restarted."""
     used_s = {
         name: after.servers[name].cpu_s - of.cpu_s
         for name, of in before.servers.items()
@@ -139,8 +139,8 @@ def cores_between(before: ServersLook, after: ServersLook) -> dict[str, float]:
     return {name: used / (after.at - before.at) for name, used in used_s.items() if used >= 0}
 
 
-def cores_used(between: Iterable[tuple[ServersLook, ServersLook]]) -> dict[str, float]:
-    """Return how many cores each server used in all these times between two looks."""
+def cores_used(between: Iterable[tuple[ServersSample, ServersSample]]) -> dict[str, float]:
+    """Return how many cores each server used in all these intervals between samples."""
     worked: dict[str, list[tuple[float, float]]] = {}
     for before, after in between:
         took = after.at - before.at
@@ -150,18 +150,18 @@ def cores_used(between: Iterable[tuple[ServersLook, ServersLook]]) -> dict[str, 
 
 
 def faults(verdict: Verdict) -> dict[str, int]:
-    """Return what went wrong in a run, by name. What was refused for now was said again, and is none."""
+    """Return the faults of a run, by name. Temporary refusals are retried and are no faults."""
     counted = {name: getattr(verdict, name) for name in FAULTS}
     return {name: count for name, count in counted.items() if count}
 
 
 def in_words(wrong: Mapping[str, int]) -> str:
-    """Return faults as they are shown."""
+    """Return faults as text."""
     return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in wrong.items()) or "0 faults"
 
 
 def judge(result: Result) -> list[Judged]:
-    """Hold a result against its scenario's objectives. Losing nothing is always one."""
+    """Compare a result with its scenario's objectives. Losing nothing is always one."""
     return [*_faultless(result), *_in_time(result), *_at_its_price(result), *_carried(result)]
 
 
@@ -225,8 +225,8 @@ def _carried(result: Result) -> Iterator[Judged]:
         )
 
 
-def shown(value: float | None, unit: str) -> str:
-    """Return a figure as it is shown."""
+def formatted(value: float | None, unit: str) -> str:
+    """Return a figure with its unit as text."""
     if value is None:
         return "unknown"
     digits = 0 if unit in {"", "/s"} else 2 if unit == "cores" else 1
@@ -235,7 +235,7 @@ def shown(value: float | None, unit: str) -> str:
 
 def _at_most(what: str, got: float | None, most: float, unit: str) -> Judged:
     held = got is not None and got <= most
-    return Judged(what=what, wanted=f"≤ {most:g} {unit}", got=shown(got, unit), held=held)
+    return Judged(what=what, wanted=f"≤ {most:g} {unit}", got=formatted(got, unit), held=held)
 
 
 def _carriers_are_watched(result: Result) -> bool:

@@ -1,4 +1,4 @@
-"""One run from a scenario to its result: processes of students, a look at the servers, one line a second."""
+"""One run, from a scenario to its result: processes of students, samples of servers, one line a second."""
 
 import asyncio
 import os
@@ -17,11 +17,11 @@ import aiohttp
 from loadtest.collector import Collector
 from loadtest.crew import Crew
 from loadtest.news import Job
-from loadtest.results import Result, ServersLook, ShownSecond
+from loadtest.results import Result, ServersSample, ShownSecond
 from loadtest.scenario import Scenario
-from loadtest.server_side import Watched, look
+from loadtest.server_side import Watched, read_servers
 
-LOOK_EVERY_S: Final = 2.0
+SAMPLE_EVERY_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ async def run_scenario(
     """Run a scenario. Raises `RunFailedError` or ValueError where it cannot be carried through.
 
     ``processes`` is how many generate load; 0: one for each core, at most one for 500 students. Once
-    ``ending`` is set nothing more is said: the result is of what was said before. Where nobody had come yet
+    ``ending`` is set sending stops, and the result is of what was sent before. If nobody had connected yet
     there is none, and that is a `RunFailedError`.
     """
     run, started = uuid4().hex[:8], datetime.now(UTC)
     jobs = _jobs(scenario, target, run, processes)
     collector = Collector(scenario)
-    crew = Crew(jobs, lambda second: on_second(collector.take(second)))
+    crew = Crew(jobs, lambda second: on_second(collector.add(second)))
 
     async def end_early(ending: asyncio.Event) -> None:
         await ending.wait()
@@ -58,7 +58,7 @@ async def run_scenario(
         crew.end()
 
     async with aiohttp.ClientSession() as session:
-        meanwhile = [asyncio.create_task(_keep_looking(session, target.watched, collector, crew))]
+        meanwhile = [asyncio.create_task(_sample_servers(session, target.watched, collector, crew))]
         if ending is not None:
             meanwhile.append(asyncio.create_task(end_early(ending)))
         try:
@@ -97,14 +97,14 @@ def _jobs(scenario: Scenario, target: Target, run: str, processes: int) -> list[
     ]
 
 
-async def _keep_looking(
+async def _sample_servers(
     session: aiohttp.ClientSession, watched: Watched, collector: Collector, crew: Crew
 ) -> None:
-    """Look at the servers until cancelled; what is seen before the start is no part of the run."""
+    """Sample the servers until cancelled; samples before the start are dropped."""
     if not (watched.ops_urls or watched.pids):
         return
     while True:
-        servers, at = await look(session, watched), time.monotonic() - crew.starts_at
+        servers, at = await read_servers(session, watched), time.monotonic() - crew.starts_at
         if at >= 0:
-            collector.servers.append(ServersLook(at=at, servers=servers))
-        await asyncio.sleep(LOOK_EVERY_S)
+            collector.servers.append(ServersSample(at=at, servers=servers))
+        await asyncio.sleep(SAMPLE_EVERY_S)

@@ -1,4 +1,4 @@
-"""A run as a command: a line a second, a Ctrl-C that ends it early, and what came of it, printed and kept."""
+"""A run as a command: prints a line a second and the result, keeps it, and ends early at Ctrl-C."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ import uvloop
 
 from loadtest.keeping import keep
 from loadtest.report import page
-from loadtest.results import Result, ShownSecond, shown
+from loadtest.results import Result, ShownSecond, formatted
 from loadtest.run import Target, run_scenario
 from loadtest.scenario import Scenario
 
@@ -35,16 +35,16 @@ def run_and_keep(scenario: Scenario, target: Target, folder: Path, *, processes:
 
 def show_and_keep(result: Result, folder: Path) -> int:
     """Print what was judged, write result and report into a folder, and return the exit status."""
-    for one in result.judged:
-        print(f"{'ok  ' if one.held else 'FAIL'}  {one.what}: {one.got} (wanted {one.wanted})")
+    for judged in result.judged:
+        print(f"{'ok  ' if judged.held else 'FAIL'}  {judged.what}: {judged.got} (wanted {judged.wanted})")
     cores = dict(result.server_cpu)
     if result.others_cpu is not None:
         cores["everything else"] = result.others_cpu
     used = ", ".join(f"{name} {used:.2f}" for name, used in cores.items())
-    generator = shown(result.generator_us_per_delivery, "µs")
+    generator = formatted(result.generator_us_per_delivery, "µs")
     print(
         f"{result.verdict.received:,} deliveries of {result.verdict.said:,} messages; "
-        f"{shown(result.deliveries_per_s, '/s')} while measured; p50 {result.deliver.p50:.1f} ms, "
+        f"{formatted(result.deliveries_per_s, '/s')} while measured; p50 {result.deliver.p50:.1f} ms, "
         f"p99 {result.deliver.p99:.1f} ms; generator {generator} a delivery"
         + (f"; cores used: {used}" if used else "")
     )

@@ -1,4 +1,4 @@
-"""A load test as data: how many students, in which groups, who come, talk and drop out in phases.
+"""A load test as data: how many students, in which groups, and the phases in which they connect and send.
 
 `scenarios/` holds the ready ones; `python -m loadtest run FILE` takes any other.
 """
@@ -16,16 +16,16 @@ MAX_NAME: Final = 50
 
 
 class Part(BaseModel):
-    """What a scenario is made of; unknown words are refused, so that a typing error is noticed.
+    """A part of a scenario. Unknown fields are refused, so that a typing error is noticed.
 
-    A run has an end, and so have all its figures.
+    No number may be infinite: a run has an end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Phase(Part):
-    """A stretch of time. Rates are of the plan: a slow system does not slow them down."""
+    """A stretch of time. Rates are open loop: a slow system does not slow them down."""
 
     name: str
     seconds: float = Field(gt=0)
@@ -46,14 +46,14 @@ class Phase(Part):
 
 
 class Replay(Part):
-    """Real chat instead of phases' talk: logs in a folder, each compressed to ``seconds``."""
+    """Real chat logs of a folder instead of generated messages, each compressed to ``seconds``."""
 
     folder: Path
     seconds: float = Field(default=90.0, gt=0)
 
 
 class Objectives(Part):
-    """What must hold; those left out are not judged. Losing nothing is always judged."""
+    """Objectives; those left out are not judged. Losing nothing is always judged."""
 
     p50_ms: float | None = None
     p99_ms: float | None = None
@@ -96,11 +96,11 @@ class Scenario(Part):
 
     @property
     def seconds(self) -> float:
-        """How long it lasts, from the first student's coming to the last word."""
+        """How long it lasts, from the first connection to the last message."""
         return sum(phase.seconds for phase in self.phases) + (self.replay.seconds if self.replay else 0.0)
 
     def stretched(self, factor: float) -> "Scenario":
-        """Return it so many times as long, but for the phases that only bring students online.
+        """Return it ``factor`` times as long, except for the phases that are not measured.
 
         Raises ValueError where that is no time at all, or has no end.
         """

@@ -1,6 +1,6 @@
-"""A student's mind: who comes online when, who says what when, whose network fails when. Pure.
+"""Plans when students connect, when they send what, and when networks fail. Pure.
 
-All moments are planned before the run, in seconds from its start: nothing here knows how the system does.
+All moments are planned before the run, in seconds from its start: the load is open loop.
 """
 
 import random
@@ -22,14 +22,14 @@ WORDS: Final = (
 
 @dataclass(frozen=True, slots=True, order=True)
 class Line:
-    """One message to be said."""
+    """One message to be sent."""
 
     at_s: float
     up: str
     room: str
     text: str
     measured: bool = True
-    """Whether its latencies count for the objectives, however late they come."""
+    """Whether its latencies count for the objectives, however late it arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def losses(scenario: Scenario, students: Sequence[str], seed: str) -> list[tuple
 
 
 def talk(scenario: Scenario, crowd: Crowd, seed: str) -> Iterator[Line]:
-    """Yield what is said in the phases, in the order of its moments."""
+    """Yield the messages of the phases, in the order of time."""
     rng = random.Random(f"talk {seed}")
     rooms, comes = crowd.rooms, arrivals(scenario, len(crowd.students))
     text = sample_text(scenario.text_chars)
@@ -113,7 +113,7 @@ def sample_text(chars: int) -> str:
 
 
 def _steady(rng: random.Random, stretch: Stretch, comes: Sequence[float]) -> Iterator[tuple[float, int]]:
-    """Each student who is online speaks every ``each_s`` seconds, each from a random moment on."""
+    """Yield, in order, a message of each online student every ``each_s`` seconds, from a random start on."""
     every_s = stretch.phase.each_s
     if every_s is None:
         return
@@ -130,11 +130,11 @@ def _steady(rng: random.Random, stretch: Stretch, comes: Sequence[float]) -> Ite
 
 
 def _burst(rng: random.Random, stretch: Stretch, comes: Sequence[float]) -> Iterator[tuple[float, int]]:
-    here = [student for student, at_s in enumerate(comes) if at_s <= stretch.starts_s]
+    online = [student for student, at_s in enumerate(comes) if at_s <= stretch.starts_s]
     within_s = min(stretch.phase.burst_within_s, stretch.phase.seconds)
     yield from sorted(
         (stretch.starts_s + rng.random() * within_s, student)
-        for student in here
+        for student in online
         for _ in range(stretch.phase.burst)
     )
 

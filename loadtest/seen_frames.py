@@ -1,7 +1,7 @@
-"""Parses chat messages once for all students of this process: the same bytes are the same message.
+"""A cache that parses chat messages once for all students of this process.
 
-An edge writes the same frames to every member of a room. Looking their bytes up costs a fraction of
-parsing them and leaves nothing unchecked: each byte is compared with a frame that was validated.
+An edge writes the same frames to every member of a room. Looking up their bytes costs a fraction of parsing
+them, and all is still checked: each byte is compared with a frame that was validated.
 """
 
 from collections import OrderedDict
@@ -15,15 +15,15 @@ from schemas.client_events import CHAT_MESSAGE, ChatMessage
 
 MAX_KEPT: Final = 50_000
 MAX_BATCHES_KEPT: Final = 8_000
-"""Batches are long, and all who get the same one get it soon after each other."""
+"""Batches are long, and all members receive the same one at about the same time."""
 BEGINNING_BYTES: Final = 64
-"""A batch is looked up by so many of its first bytes, which hold most of its first message's id."""
+"""Length of the key of a batch: its first bytes, with most of the first message's id."""
 
 _EVENT: Final = b'42["' + CHAT_MESSAGE.encode() + b'",'
 
 
 class Batch:
-    """Chat messages whose frames follow each other: all who get the same bytes share it."""
+    """Chat messages with consecutive frames, shared by all who receive the same bytes."""
 
     __slots__ = ("count", "data", "first", "last", "messages", "room", "size")
 
@@ -32,12 +32,12 @@ class Batch:
         self.messages, self.count = messages, len(messages)
         in_order = all(one.room == next_.room and one.seq < next_.seq for one, next_ in pairwise(messages))
         self.room = messages[0].room if in_order else ""
-        """The room of all of them; empty where they are of several, or their seqs do not rise."""
+        """The room of all messages; empty if there are several rooms, or the seqs do not rise."""
         self.first, self.last = messages[0].seq, messages[-1].seq
 
 
 class SeenFrames(OrderedDict[bytes, ChatMessage]):
-    """Chat messages by the text of their frame; the oldest go when there are too many.
+    """Chat messages by the text of their frame; the oldest are evicted.
 
     Not a dict: finding a dict's first key scans the slots of all keys deleted since its last resize, so
     evicting would be quadratic.
@@ -50,9 +50,9 @@ class SeenFrames(OrderedDict[bytes, ChatMessage]):
         """By the first bytes of their frames, headers and all: of those that begin alike the newest."""
 
     def parse(self, text: bytes) -> ChatMessage | None:
-        """Return the chat message that this text is, and remember it; None where it is no such.
+        """Return a frame's chat message, and remember it; None if the frame is another event.
 
-        Raises ValueError where it says that it is a chat message and is not one.
+        Raises ValueError if it is an invalid chat message.
         """
         if not text.startswith(_EVENT):
             return None

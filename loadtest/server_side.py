@@ -1,6 +1,6 @@
-"""What servers use in a run: from their ``/metrics``, and from the kernel for processes of this machine.
+"""Reads the resource usage of servers from ``/metrics``, and of processes of this machine from the kernel.
 
-It reads; it never decides. A server that does not answer is left out of that moment.
+A server that does not answer is left out of that sample.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 TIMEOUT_S: Final = 2.0
 MACHINE: Final = "machine"
-"""Everything that runs on this machine, ours or not, where processes of it are looked at."""
+"""The name of the whole machine, which is sampled if processes of it are."""
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -37,14 +37,14 @@ class ServerMoment(BaseModel):
 
 @dataclass(frozen=True)
 class Watched:
-    """What is looked at, by the name under which it is shown."""
+    """The servers to sample, by display name."""
 
     ops_urls: Mapping[str, str]
     pids: Mapping[str, int]
 
 
 def parse_metrics(page: str) -> ServerMoment:
-    """Return what a page of metrics says; values of several labels are added up."""
+    """Return the usage from a page of metrics; values of several labels are added up."""
     sums: dict[str, float] = {}
     for line in page.splitlines():
         name = line.partition(" ")[0].partition("{")[0]
@@ -55,7 +55,7 @@ def parse_metrics(page: str) -> ServerMoment:
 
 
 def of_process(pid: int) -> ServerMoment | None:
-    """Return what the kernel says of a process of this machine; None where it is gone, or cannot say."""
+    """Return the usage of a process of this machine; None if it is gone or the kernel does not say."""
     try:
         return ServerMoment(cpu_s=cpu_s(pid), memory_bytes=resident_bytes(pid))
     except (OSError, IndexError):
@@ -73,7 +73,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def of_machine() -> ServerMoment | None:
-    """Return what all cores of this machine have worked; None where the kernel does not say."""
+    """Return the CPU time of all cores of this machine; None if the kernel does not say."""
     try:
         fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     except OSError:
@@ -82,8 +82,8 @@ def of_machine() -> ServerMoment | None:
     return ServerMoment(cpu_s=(user + nice + system + irq + softirq + steal) / _TICKS_PER_S)
 
 
-async def look(session: aiohttp.ClientSession, watched: Watched) -> dict[str, ServerMoment]:
-    """Return all servers' figures now. CPU and memory are the kernel's where it knows the process."""
+async def read_servers(session: aiohttp.ClientSession, watched: Watched) -> dict[str, ServerMoment]:
+    """Return the usage of all servers now. CPU and memory are the kernel's if it knows the process."""
     pages = await asyncio.gather(*(_page(session, url) for url in watched.ops_urls.values()))
     found = {name: page for name, page in zip(watched.ops_urls, pages, strict=True) if page is not None}
     for name, pid in watched.pids.items():

@@ -1,28 +1,28 @@
-"""Takes the batches of messages that many students read, looked at once for all of them. Pure.
+"""Checks batches of messages that many students receive, once for all of them. Pure.
 
 An edge writes the same bytes to every member of a room, under load a dozen messages at once. For each member
-it is then enough to see that the whole batch is newer than what came before it.
+it is enough to check that the whole batch is newer than what they received before.
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from loadtest.memory import Memory, Said
+from loadtest.memory import Memory, SentMessage
 from loadtest.seen_frames import Batch
 
 SAME_MOMENT_S: Final = 0.001
-"""Members who read the same within this time are counted together, as late as the last of them."""
+"""Members who receive a batch within this time are counted together, with the latency of the last."""
 
 
 class _Moment:
-    """The members who have just read the same."""
+    """Members who have just received the same batch."""
 
-    __slots__ = ("last", "members", "said", "since", "ups")
+    __slots__ = ("last", "members", "sent", "since", "ups")
 
-    def __init__(self, said: list[Said], now: float) -> None:
-        self.said = said
-        """Those of its messages that this process has said."""
-        self.ups = {one.up for one in said}
+    def __init__(self, sent: list[SentMessage], now: float) -> None:
+        self.sent = sent
+        """The batch's messages that this process has sent."""
+        self.ups = {message.up for message in sent}
         self.since = self.last = now
         self.members = 0
 
@@ -30,28 +30,28 @@ class _Moment:
 class _Listener:
     """One student."""
 
-    __slots__ = ("_places", "_shared", "_take_one", "_up")
+    __slots__ = ("_shared", "_subscriptions", "_take_message", "_up")
 
     def __init__(self, shared: "SharedBatches", up: str, memory: Memory) -> None:
         self._shared = shared
         self._up = up
-        self._places = memory.places[up]
-        self._take_one = memory.listener(up)
+        self._subscriptions = memory.subscriptions[up]
+        self._take_message = memory.listener(up)
 
     def take(self, batch: Batch) -> None:
         """Take a batch."""
-        place = self._places.get(batch.room)
-        if place is None or batch.first <= place.last:
+        subscription = self._subscriptions.get(batch.room)
+        if subscription is None or batch.first <= subscription.last:
             for message in batch.messages:
-                self._take_one(message)
+                self._take_message(message)
             return
-        place.last = batch.last
-        place.rising += batch.count
+        subscription.last = batch.last
+        subscription.rising += batch.count
         self._shared.take(batch, self._up)
 
 
 class SharedBatches:
-    """Follows the batches that come to this process's students, for ``memory``."""
+    """Adds the batches that this process's students receive to ``memory``."""
 
     def __init__(self, memory: Memory, clock: Callable[[], float]) -> None:
         self._memory = memory
@@ -59,11 +59,11 @@ class SharedBatches:
         self._moments: dict[Batch, _Moment] = {}
 
     def listener(self, up: str) -> Callable[[Batch], None]:
-        """Return what takes the batches that come to one student. It is called for each."""
+        """Return a callback for the batches of one student."""
         return _Listener(self, up, self._memory).take
 
     def take(self, batch: Batch, up: str) -> None:
-        """A member got a batch, all of which is new to them."""
+        """Record a batch that is all new to a member."""
         memory, now = self._memory, self._clock()
         memory.received += batch.count
         moment = self._moments.get(batch) or self._begin(batch, now)
@@ -73,24 +73,24 @@ class SharedBatches:
         moment.last = now
         moment.members += 1
         if up in moment.ups:
-            for said in moment.said:
-                if said.up == up and said.measured:
-                    memory.own.record(int((now - said.planned_at) * 1e6))
+            for sent in moment.sent:
+                if sent.up == up and sent.measured:
+                    memory.own.record(int((now - sent.planned_at) * 1e6))
 
     def count_all(self) -> None:
-        """Count the latencies of what has come so far."""
+        """Record the latencies of all batches so far."""
         for moment in self._moments.values():
             self._count(moment)
         self._moments.clear()
 
     def _begin(self, batch: Batch, now: float) -> _Moment:
-        met = [self._memory.meet(message) for message in batch.messages]
-        moment = self._moments[batch] = _Moment([said for said in met if said is not None], now)
+        matched = [self._memory.match(message) for message in batch.messages]
+        moment = self._moments[batch] = _Moment([sent for sent in matched if sent is not None], now)
         return moment
 
     def _count(self, moment: _Moment) -> None:
         memory = self._memory
-        for said in moment.said:
-            deliver = memory.deliver if said.measured else memory.other_deliver
-            deliver.record(int((moment.last - said.planned_at) * 1e6), moment.members)
+        for sent in moment.sent:
+            deliver = memory.deliver if sent.measured else memory.other_deliver
+            deliver.record(int((moment.last - sent.planned_at) * 1e6), moment.members)
         moment.members = 0

@@ -1,4 +1,4 @@
-"""Many students of this process: connects them at a bounded rate, and ends them all together."""
+"""Runs many clients in this process: connects them at a bounded rate, and closes them all."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -36,18 +36,18 @@ class Students(AbstractAsyncContextManager["Students"]):
 
     @property
     def failed(self) -> tuple[str, BaseException] | None:
-        """Who has ended by themselves, and by what, where somebody has: the first of them."""
+        """The first student that ended by itself, and its error; None if none has."""
         if self._failed is None:
             return None
         return self._failed.get_name(), self._failed.exception() or RuntimeError("a student ended by itself")
 
     async def connect(self, progress: Callable[[], object] = lambda: None) -> None:
-        """Connect everybody, and wait until each knows its rooms.
+        """Connect all, and wait until each knows its rooms.
 
-        Raises what ended a student, or TimeoutError at a deadline.
+        Raises the error of a student that ended, or TimeoutError at a deadline.
         """
 
-        async def one(client: ChatClient) -> None:
+        async def connect_and_check(client: ChatClient) -> None:
             await self.connect_one(client)
             self.check()
             progress()
@@ -55,14 +55,14 @@ class Students(AbstractAsyncContextManager["Students"]):
         try:
             async with asyncio.timeout(CONNECT_DEADLINE_S), asyncio.TaskGroup() as connecting:
                 for client in self.clients:
-                    connecting.create_task(one(client))
+                    connecting.create_task(connect_and_check(client))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
 
     async def connect_one(self, client: ChatClient, begins: Callable[[], object] = lambda: None) -> None:
-        """Connect a student, and return when they know their rooms, or have ended.
+        """Connect a student, and return when it knows its rooms or has ended.
 
-        So long they have a place among those who connect. ``begins`` is called when they get it.
+        Waits for a free place first, and then calls ``begins``.
         """
         async with self._places:
             begins()
@@ -76,7 +76,7 @@ class Students(AbstractAsyncContextManager["Students"]):
                 joined.cancel()
 
     def check(self) -> None:
-        """Raise what ended a student, where one has ended."""
+        """Raise the error of a student that ended, if one has."""
         if self.failed is not None:
             raise self.failed[1]
 

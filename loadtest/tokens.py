@@ -1,4 +1,4 @@
-"""Where students' tokens come from: made with the deployment's shared secret, or read from a file."""
+"""Students' tokens: made with the deployment's shared secret, or read from a file."""
 
 import os
 import time
@@ -13,7 +13,7 @@ DAY_S: Final = 24 * 3600.0
 
 
 class TokenSource:
-    """Gives each student a token. ``ups`` names all students there are; empty: anybody may be made up."""
+    """Gives each student a token. ``ups`` names all students; if empty, any may be made up."""
 
     def __init__(self, secret: str, given: Mapping[str, str], *, lasts_s: float = DAY_S) -> None:
         self._secret = secret

@@ -22,7 +22,7 @@ _NORMAL_CLOSURE: Final = pack("!H", 1000)
 
 
 class ProtocolError(ValueError):
-    """The server sent what no websocket server may send."""
+    """The server violated the protocol."""
 
 
 def frame_at(data: bytes, at: int) -> tuple[int, bytes, int] | None:

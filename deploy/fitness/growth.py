@@ -15,7 +15,7 @@ from deploy.local.run_folder import run_folder
 from deploy.local.signals import interrupt_on_signals
 from loadtest.crew import RunFailedError
 from loadtest.keeping import keep, open_folder
-from loadtest.results import shown
+from loadtest.results import formatted
 from loadtest.run import Target, run_scenario
 from loadtest.scenario import Phase, Scenario
 
@@ -106,9 +106,9 @@ def _row(edges: int, members: int, target: Target) -> dict[str, Any]:
 
 def _shown(row: dict[str, Any]) -> str:
     return (
-        f"| {row['edges']} | {row['members']:,} | {shown(row['messages_per_s'], '')}"
-        f" | {shown(row['deliveries_per_s'], '')} | {shown(row['edge_us'], 'µs')}"
-        f" | {shown(row['broker_us'], 'µs')}"
+        f"| {row['edges']} | {row['members']:,} | {formatted(row['messages_per_s'], '')}"
+        f" | {formatted(row['deliveries_per_s'], '')} | {formatted(row['edge_us'], 'µs')}"
+        f" | {formatted(row['broker_us'], 'µs')}"
         f" | {row['p50_ms']:.0f} / {row['p99_ms']:.0f} ms |"
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 from loadtest.collector import Collector
 from loadtest.latency import bucket_of
 from loadtest.news import Second, Verdict
-from loadtest.results import Result, ServersLook
+from loadtest.results import Result, ServersSample
 from loadtest.scenario import Objectives, Phase, Scenario
 from loadtest.server_side import MACHINE, ServerMoment
 
@@ -44,14 +44,14 @@ def result(
         second = Second(at=at, online=10, planned=10, acked=10, received=100, late=[(0, 10)], cpu_s=0.001)
         of_second = {"deliver": counted, "ack": counted, "own": counted}
         of_others = {"other_deliver": slow, "other_ack": slow}
-        collector.take(second.model_copy(update=of_second if at >= 2 else of_others))
+        collector.add(second.model_copy(update=of_second if at >= 2 else of_others))
         servers = {
             "edge-1": ServerMoment(cpu_s=5 + at * 0.0015, memory_bytes=9e7),
             "kafka": ServerMoment(cpu_s=7 + at * 0.0005, memory_bytes=9e7),
             "store": ServerMoment(cpu_s=at * 0.5, memory_bytes=1e8, lag=3),
             MACHINE: ServerMoment(cpu_s=100 + at * 1.503),
         }
-        collector.servers.append(ServersLook(at=at, servers=servers))
+        collector.servers.append(ServersSample(at=at, servers=servers))
     return collector.result(
         run="abc",
         started="2026-01-01T00:00:00",

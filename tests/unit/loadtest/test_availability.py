@@ -11,7 +11,7 @@ def seen(looks: str, every_s: float = 10.0) -> Availability:
     """Return what is seen by looks 10 s apart: '+' good, '-' bad."""
     availability = Availability()
     for number, look in enumerate(looks):
-        availability.look(number * every_s, look == "+")
+        availability.record(number * every_s, look == "+")
     return availability
 
 

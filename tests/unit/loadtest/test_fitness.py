@@ -5,7 +5,7 @@ import pytest
 from loadtest import fitness
 from loadtest.fitness import Capacity, Function, Outcome, University, extrapolate
 from loadtest.fitness_run import _unusual, carried
-from loadtest.results import ServersLook
+from loadtest.results import ServersSample
 from loadtest.server_side import ServerMoment
 from tests.unit.loadtest.results import result
 
@@ -80,7 +80,7 @@ def test_what_was_carried_is_taken_from_the_servers_while_most_was_received() ->
 def test_what_was_not_looked_at_is_not_known_and_never_nothing() -> None:
     one = result()
     only_gateway = [
-        ServersLook(at=at, servers={"api_gateway": ServerMoment(cpu_s=at * 0.1)}) for at in range(12)
+        ServersSample(at=at, servers={"api_gateway": ServerMoment(cpu_s=at * 0.1)}) for at in range(12)
     ]
     needs = extrapolate(carried(one.model_copy(update={"servers": only_gateway}), None), University())
     assert "edges: 2,000 by 10,000 sockets each; by CPU not known" in needs

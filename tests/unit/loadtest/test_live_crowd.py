@@ -33,9 +33,9 @@ async def crowd(edge: PlainEdge) -> AsyncIterator[tuple[LiveCrowd, Memory]]:
 
 async def test_students_come_and_what_they_say_is_acked_under_ids_of_their_own() -> None:
     async with running_edge() as edge, crowd(edge) as (live, memory):
-        await live.come([0.0, 0.0, 0.0])
+        await live.connect_all([0.0, 0.0, 0.0])
         assert (live.online, live.connections, memory.came) == (3, 3, set(UPS))
-        assert all(memory.places[up]["leic"].after == 5 for up in UPS)
+        assert all(memory.subscriptions[up]["leic"].after == 5 for up in UPS)
         await live.talk([Line(0.0, UPS[0], "leic", "um"), Line(0.0, UPS[1], "leic", "dois")])
         await eventually("both are acked", lambda: memory.acked == 2)
         assert live.planned == memory.late.total == 2
@@ -53,7 +53,7 @@ async def test_a_student_has_as_many_messages_under_way_as_an_edge_takes_before_
 
     async with running_edge() as edge, crowd(edge) as (live, memory):
         edge.io.on(CHAT_MESSAGE, late)
-        await live.come([0.0])
+        await live.connect_all([0.0])
         await live.talk([Line(0.0, UPS[0], "leic", str(number)) for number in range(WINDOW + 1)])
         await eventually("they are under way", lambda: len(heard) == WINDOW)
         may_answer.set()
@@ -62,7 +62,7 @@ async def test_a_student_has_as_many_messages_under_way_as_an_edge_takes_before_
 
 async def test_what_comes_back_is_held_against_the_id_and_the_clock_that_were_sent() -> None:
     async with running_edge() as edge, crowd(edge) as (live, memory):
-        await live.come([0.0])
+        await live.connect_all([0.0])
         await live.talk([Line(0.0, UPS[0], "leic", "um")])
         await eventually("it is acked", lambda: memory.acked == 1)
         (said,) = edge.got
@@ -78,15 +78,15 @@ async def test_what_comes_back_is_held_against_the_id_and_the_clock_that_were_se
 
 async def test_only_those_whose_turn_it_is_come() -> None:
     async with running_edge() as edge, crowd(edge) as (live, memory):
-        await live.come([0.0])
+        await live.connect_all([0.0])
         assert live.online == 1
         assert memory.came == {UPS[0]}
 
 
 async def test_who_loses_the_network_comes_back_and_resumes() -> None:
     async with running_edge() as edge, crowd(edge) as (live, _):
-        await live.come([0.0, 0.0, 0.0])
-        await live.lose([(0.0, UPS[:2])])
+        await live.connect_all([0.0, 0.0, 0.0])
+        await live.drop_connections([(0.0, UPS[:2])])
         await eventually("all are back", lambda: live.connections == 5 and live.online == 3)
         assert sum(auth["since"] == {"leic": 5} for auth in edge.auths) == 2
 
@@ -94,16 +94,16 @@ async def test_who_loses_the_network_comes_back_and_resumes() -> None:
 async def test_a_student_who_is_refused_for_good_is_named() -> None:
     async with running_edge() as edge, crowd(edge) as (live, _):
         edge.refuse = {"code": "invalid_token"}
-        await live.come([0.0])
+        await live.connect_all([0.0])
         assert live.failure is not None
         assert live.failure.startswith(f"{UPS[0]} was refused")
 
 
 async def test_a_hole_is_told_to_the_memory() -> None:
     async with running_edge() as edge, crowd(edge) as (live, memory):
-        await live.come([0.0, 0.0, 0.0])
+        await live.connect_all([0.0, 0.0, 0.0])
         edge.joined = {"leic": {"head": 9, "missed": 0, "recovered": False}}
-        await live.lose([(0.0, UPS[:1])])
+        await live.drop_connections([(0.0, UPS[:1])])
         await eventually("the hole is known", lambda: live.holes == 1)
         live.note_holes()
-        assert memory.places[UPS[0]]["leic"].holes == [(5, 9)]
+        assert memory.subscriptions[UPS[0]]["leic"].holes == [(5, 9)]

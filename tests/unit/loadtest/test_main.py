@@ -164,14 +164,14 @@ def test_the_longest_name_of_a_scenario_is_that_of_a_file(
 def test_a_ctrl_c_ends_a_probe_with_what_it_has_seen(
     ran: list[Scenario], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    look = Probe.look
+    check = Probe.check
 
-    async def interrupted_look(probe: Probe) -> bool:
-        if probe.availability.looks == 1:
+    async def interrupted_check(probe: Probe) -> bool:
+        if probe.availability.checks == 1:
             signal.raise_signal(signal.SIGINT)
-        return await look(probe)
+        return await check(probe)
 
-    monkeypatch.setattr(Probe, "look", interrupted_look)
+    monkeypatch.setattr(Probe, "check", interrupted_check)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         status = main(["probe", "--gateway", "http://127.0.0.1:1", "--every", "0.05"])

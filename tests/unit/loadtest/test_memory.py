@@ -21,7 +21,7 @@ class Room:
         self.messages = {seq: message(seq) for seq in seqs}
         for up in UPS:
             self.memory.came.add(up)
-            self.memory.got_joined(up, "leic", HEAD)
+            self.memory.add_joined(up, "leic", HEAD)
         for seq in seqs:
             self.say(f"m{seq}")
             self.memory.got_acked(f"m{seq}", seq)
@@ -122,7 +122,7 @@ def test_a_message_of_a_room_of_others_is_leaked() -> None:
 
 
 def test_other_groups_of_students_who_are_not_ours_alone_are_theirs_and_not_leaked() -> None:
-    memory = Memory(dict.fromkeys(UPS, ("load-run-0-0",)), Clock(), ours="load-run-")
+    memory = Memory(dict.fromkeys(UPS, ("load-run-0-0",)), Clock(), group_prefix="load-run-")
     hear = memory.listener(UPS[0])
     hear(message(101, room="probe-up000000001"))
     assert memory.verdict().leaked == 0
@@ -136,9 +136,9 @@ def test_a_message_that_is_not_as_it_was_sent_is_altered_before_and_after_its_ac
     wrong: dict[str, Any], acked_first: bool
 ) -> None:
     memory = Memory(dict.fromkeys(UPS, ("leic", "lei")), Clock())
-    memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
+    memory.add_sent("m101", SentMessage("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
     if acked_first:
-        memory.got_acked("m101", 101)
+        memory.add_ack("m101", 101)
     for up in UPS:
         memory.listener(up)(message(101, **wrong))
     assert memory.verdict().altered == 1
@@ -182,12 +182,12 @@ def test_what_is_told_later_is_held_against_what_was_said_even_if_forgotten(
     if forgotten:
         room.clock.now = FORGET_AFTER_S + 1
         room.memory.forget_old()
-    is_as_said = room.memory.is_as_said
-    assert is_as_said(message(101))
+    is_as_sent = room.memory.is_as_sent
+    assert is_as_sent(message(101))
     for wrong in ({"id": "forged"}, {"id": "m102"}, {"seq": 103}, {"seq": 102}):
-        assert not is_as_said(message(101).model_copy(update=wrong))
+        assert not is_as_sent(message(101).model_copy(update=wrong))
     for wrong in ({"message": "ola"}, {"up": UPS[1]}, {"sent_at": 5}):
-        assert not is_as_said(message(101).model_copy(update=wrong))
+        assert not is_as_sent(message(101).model_copy(update=wrong))
 
 
 def test_a_message_without_an_answer_is_not_acked_and_a_refused_one_is_answered() -> None:
@@ -212,7 +212,7 @@ def test_what_was_due_before_a_member_was_said_to_have_left_and_joined_again_is_
     room = Room([101, 102, 103])
     room.all_hear([101, 102, 103], of=UPS[:2])
     room.hear(UPS[2], [101])
-    room.memory.got_joined(UPS[2], "leic", 103)
+    room.memory.add_joined(UPS[2], "leic", 103)
     assert room.wrong() == {"missing": 2}
 
 
@@ -231,7 +231,7 @@ def test_a_hole_that_the_edge_owned_up_to_is_not_missing(seqs: list[int], after:
     room.all_hear(seqs, of=UPS[:2])
     room.hear(UPS[2], [seq for seq in seqs if seq not in lost])
     assert room.memory.verdict() == Faults(missing=len(lost))
-    room.memory.places[UPS[2]]["leic"].holes = [(after, up_to)]
+    room.memory.subscriptions[UPS[2]]["leic"].holes = [(after, up_to)]
     assert room.memory.verdict() == Faults()
 
 
@@ -256,7 +256,7 @@ def test_a_forgotten_message_at_another_place_than_any_of_ours_is_altered() -> N
     room.all_hear([101, 102])
     room.clock.now = FORGET_AFTER_S + 1
     room.memory.forget_old()
-    assert room.memory.said == {}
+    assert room.memory.sent == {}
     room.listeners[UPS[0]](message(102).model_copy(update={"seq": 103}))
     assert room.wrong() == {"missing": 2, "altered": 1}
 
@@ -274,9 +274,9 @@ def test_a_forgotten_message_that_comes_again_otherwise_than_it_was_sent_is_doub
 def test_latencies_count_from_the_planned_moment() -> None:
     room = Room([])
     room.messages[101] = message(101)
-    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=1.0, sent_at=1))
+    room.memory.add_sent("m101", SentMessage("leic", UPS[0], "olá", planned_at=1.0, sent_at=1))
     room.clock.now = 3.0
-    room.memory.got_acked("m101", 101)
+    room.memory.add_ack("m101", 101)
     room.hear(UPS[0], [101])
     for latencies in (room.memory.ack, room.memory.deliver, room.memory.own):
         assert 2000 <= latencies.percentile_ms(50) <= 2000 * 1.016
@@ -284,7 +284,9 @@ def test_latencies_count_from_the_planned_moment() -> None:
 
 def test_what_was_not_planned_to_be_measured_is_timed_apart() -> None:
     room = Room([])
-    room.memory.say("m101", Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1, measured=False))
+    room.memory.add_sent(
+        "m101", SentMessage("leic", UPS[0], "olá", planned_at=0.0, sent_at=1, measured=False)
+    )
     room.messages[101] = message(101)
     room.memory.got_acked("m101", 101)
     room.all_hear([101])
@@ -298,7 +300,7 @@ def test_what_was_acked_late_is_still_known_when_its_members_get_it() -> None:
     room.say("m101")
     room.messages[101] = message(101)
     room.clock.now = FORGET_AFTER_S + 60
-    room.memory.got_acked("m101", 101)
+    room.memory.add_ack("m101", 101)
     room.memory.forget_old()
     room.clock.now += 1
     room.hear(UPS[1], [101])
@@ -322,10 +324,10 @@ def test_what_all_members_have_is_forgotten_and_still_judged() -> None:
     room.memory.places[UPS[2]]["leic"].after = None
     room.all_hear([101, 102], of=UPS[:2])
     room.memory.forget_old()
-    assert len(room.memory.said) == 2, "it may be altered, or acked as another, for a while"
+    assert len(room.memory.sent) == 2, "it may be altered, or acked as another, for a while"
     room.clock.now = FORGET_AFTER_S + 1
     room.memory.forget_old()
-    assert room.memory.said == {}
+    assert room.memory.sent == {}
     assert room.wrong() == {"missing": 2}
     room.hear(UPS[1], [102])
     room.hear(UPS[2], [101, 102])
@@ -339,11 +341,11 @@ def test_what_is_not_acked_or_not_for_long_or_not_at_all_members_is_not_forgotte
         room.say(name)
     room.memory.got_refused("refused")
     for seq in (101, 104, 105):
-        room.memory.got_acked(f"m{seq}", seq)
+        room.memory.add_ack(f"m{seq}", seq)
     for up in UPS:
         room.hear(up, [101, 102, 103, 104, 105] if up != UPS[2] else [101, 102, 103, 104])
     room.clock.now = FORGET_AFTER_S + 1
-    room.memory.got_acked("m103", 103)
+    room.memory.add_ack("m103", 103)
     room.memory.forget_old()
-    assert set(room.memory.said) == {"m102", "m103", "m105"}
+    assert set(room.memory.sent) == {"m102", "m103", "m105"}
     assert room.wrong() == {"missing": 1, "not_acked": 1}

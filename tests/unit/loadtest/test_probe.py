@@ -79,8 +79,8 @@ def test_before_the_first_look_nothing_is_known_and_nothing_has_failed() -> None
 async def test_a_message_that_comes_back_is_a_good_look() -> None:
     before = looks("")
     async with probed() as (probe, edge, gateway):
-        assert await probe.look()
-        assert await probe.look()
+        assert await probe.check()
+        assert await probe.check()
         assert gateway.groups == [(ROOM, [UP])], "it is created once"
         assert [said["room"] for said in edge.got] == [ROOM, ROOM]
     assert probe.availability.good == probe.took.total == 2
@@ -90,16 +90,16 @@ async def test_a_message_that_comes_back_is_a_good_look() -> None:
 
 async def test_each_look_has_a_token_of_its_own_as_a_probe_that_never_ends_outlives_them() -> None:
     async with probed() as (probe, edge, gateway):
-        await probe.look()
-        await probe.look()
+        await probe.check()
+        await probe.check()
         assert gateway.tokens == [f"{UP}'s 0", f"{UP}'s 1"] == [auth["token"] for auth in edge.auths]
 
 
-async def bad_look(probe: Probe, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def bad_check(probe: Probe, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = looks(step)
     with monkeypatch.context() as patch:
-        patch.setattr(probing, "LOOK_TIMEOUT_S", SOON_S)
-        assert not await probe.look()
+        patch.setattr(probing, "CHECK_TIMEOUT_S", SOON_S)
+        assert not await probe.check()
     assert looks(step) == before + 1
     assert probe.availability.outages == 1
     assert REGISTRY.get_sample_value("chat_probe_up") == 0
@@ -157,7 +157,7 @@ async def test_an_edge_that_leaves_while_it_is_looked_at_is_named(monkeypatch: p
             return {"id": said["id"], "seq": 4, "timestamp": 2}
 
         edge.answer = leave
-        await bad_look(probe, "message", monkeypatch)
+        await bad_check(probe, "message", monkeypatch)
 
 
 async def test_what_nobody_thought_of_is_a_bad_look_and_not_the_last_one(
@@ -165,10 +165,10 @@ async def test_what_nobody_thought_of_is_a_bad_look_and_not_the_last_one(
 ) -> None:
     async with probed() as (probe, _, gateway):
         good, gateway.locate = gateway.locate, None  # type: ignore[method-assign,assignment]
-        await bad_look(probe, "unexpected", monkeypatch)
+        await bad_check(probe, "unexpected", monkeypatch)
         assert "not callable" in caplog.text
         gateway.locate = good  # type: ignore[method-assign]
-        assert await probe.look()
+        assert await probe.check()
 
 
 async def test_an_outage_began_when_the_first_bad_look_did_and_not_when_it_gave_up(
@@ -176,9 +176,9 @@ async def test_an_outage_began_when_the_first_bad_look_did_and_not_when_it_gave_
 ) -> None:
     async with probed() as (probe, edge, _):
         answer, edge.answer = edge.answer, lambda said: {"id": said["id"], "seq": 4, "timestamp": 2}
-        await bad_look(probe, "message", monkeypatch)
+        await bad_check(probe, "message", monkeypatch)
         edge.answer = answer
-        assert await probe.look()
+        assert await probe.check()
     assert probe.availability.down_s >= SOON_S
 
 
@@ -187,7 +187,7 @@ async def test_looks_go_on_after_a_bad_one_and_end_when_their_time_is_over() -> 
         gateway.closed = True
         await probe.run(every_s=0.01, for_s=0.05)
         gateway.closed = False
-        assert await probe.look()
-    assert probe.availability.looks >= 2
+        assert await probe.check()
+    assert probe.availability.checks >= 2
     assert probe.availability.mtrs_s is not None
     assert "MTRS" in probe.summary

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loadtest.plots import Axis, Series, axis_for, plot
 from loadtest.report import page
-from loadtest.results import ServersLook
+from loadtest.results import ServersSample
 from loadtest.scenario import Objectives, Replay
 from loadtest.server_side import ServerMoment
 from tests.unit.balanced_html import Balanced
@@ -48,7 +48,7 @@ def test_what_was_missed_is_shown_as_missed() -> None:
 def test_how_far_the_store_is_behind_is_shown_only_where_it_was_seen() -> None:
     one = result()
     without = [
-        ServersLook(at=look.at, servers={name: of for name, of in look.servers.items() if name != "store"})
+        ServersSample(at=look.at, servers={name: of for name, of in look.servers.items() if name != "store"})
         for look in one.servers
     ]
     assert "Behind the log" in page([one])
@@ -117,7 +117,7 @@ def test_no_two_lines_of_a_plot_look_alike_and_what_is_no_server_has_a_style_of_
 def test_a_server_that_was_started_anew_has_no_cpu_in_the_plot_where_the_table_has_none() -> None:
     one = result()
     servers = [
-        ServersLook(at=at, servers={"edge-1": ServerMoment(cpu_s=cpu_s)})
+        ServersSample(at=at, servers={"edge-1": ServerMoment(cpu_s=cpu_s)})
         for at, cpu_s in ((0, 10), (2, 12), (4, 1), (6, 3))
     ]
     cpu = re.search(r'data-plot="([^"]*cores[^"]*)"', page([one.model_copy(update={"servers": servers})]))

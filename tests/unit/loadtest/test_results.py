@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import pytest
 
 from loadtest.collector import Collector
-from loadtest.crew import added_up
+from loadtest.crew import sum_seconds
 from loadtest.latency import bucket_of
 from loadtest.news import Second, Verdict
 from loadtest.report import page
-from loadtest.results import FAULTS, Result, ServersLook, judge, shown
+from loadtest.results import FAULTS, Result, ServersSample, formatted, judge
 from loadtest.scenario import Objectives, Phase
 from loadtest.server_side import MACHINE, ServerMoment
 from tests.unit.loadtest.results import result, verdict
@@ -75,7 +75,7 @@ def test_only_measured_seconds_count_and_all_are_shown() -> None:
 def test_what_was_planned_while_measured_counts_however_late_it_comes() -> None:
     collector = Collector(result(objectives=Objectives(p99_ms=30, ack_p99_ms=30)).scenario)
     for at in range(12):
-        collector.take(Second(at=at, online=10, planned=10))
+        collector.add(Second(at=at, online=10, planned=10))
     late = [(bucket_of(9_000_000), 100)]
     collector.take(Second(at=12, received=100, acked=100, deliver=late, ack=late, own=late))
     one = ended(collector)
@@ -108,7 +108,7 @@ def test_a_run_that_was_ended_early_measures_nothing_after_that_and_has_not_held
 def test_a_run_that_was_ended_when_all_was_said_has_been_carried_to_its_end() -> None:
     collector = Collector(result().scenario)
     for at in range(12):
-        collector.take(Second(at=at, online=10, planned=10, received=100))
+        collector.add(Second(at=at, online=10, planned=10, received=100))
     collector.end_early(12.5)
     one = ended(collector)
     assert (one.messages_per_s, one.ok) == (10, True)
@@ -148,7 +148,7 @@ def cpu_of(*looks: tuple[float, dict[str, float]], phases: tuple[Phase, ...] = (
     scenario = result().scenario.model_copy(update={"phases": phases or (talk,)})
     collector = Collector(scenario)
     for at in range(int(scenario.seconds)):
-        collector.take(Second(at=at, received=100))
+        collector.add(Second(at=at, received=100))
     for moment, used in looks:
         servers = {name: ServerMoment(cpu_s=cpu_s) for name, cpu_s in used.items()}
         collector.servers.append(ServersLook(at=moment, servers=servers))
@@ -229,7 +229,7 @@ def test_a_result_survives_its_file_also_one_of_an_earlier_version() -> None:
 
 
 def test_seconds_of_several_processes_are_added_up() -> None:
-    total = added_up(
+    total = sum_seconds(
         [
             Second(at=3, online=2, received=5, deliver=[(1, 2), (9, 1)]),
             Second(at=3, online=1, received=7, deliver=[(9, 3)], waits_for="the store"),
@@ -241,4 +241,4 @@ def test_seconds_of_several_processes_are_added_up() -> None:
 
 def test_figures_are_shown_as_finely_as_they_mean_something() -> None:
     given = ((1234.56, "ms"), (1234.56, "/s"), (1234.56, ""), (1.234, "cores"), (None, "ms"))
-    assert [shown(*one) for one in given] == ["1,234.6 ms", "1,235 /s", "1,235", "1.23 cores", "unknown"]
+    assert [formatted(*one) for one in given] == ["1,234.6 ms", "1,235 /s", "1,235", "1.23 cores", "unknown"]

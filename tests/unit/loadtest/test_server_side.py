@@ -5,7 +5,7 @@ import os
 import aiohttp
 from aiohttp import web
 
-from loadtest.server_side import MACHINE, Watched, look, of_process, parse_metrics
+from loadtest.server_side import MACHINE, Watched, of_process, parse_metrics, read_servers
 from tests.unit.loadtest.serving import serving
 
 PAGE = """\
@@ -42,7 +42,7 @@ async def test_servers_are_looked_at_together_and_the_silent_are_left_out() -> N
             {"edge-1": url, "gone": "http://127.0.0.1:1", "cut": f"{url}/cut", "binary": f"{url}/binary"},
             {"edge-1": os.getpid(), "dead": 2**22 + 1},
         )
-        found = await look(session, watched)
+        found = await read_servers(session, watched)
     assert set(found) == {"edge-1", MACHINE}
     assert found["edge-1"].lag == 7
     assert found["edge-1"].memory_bytes != 1.5e8, "the kernel's figure is the better one"

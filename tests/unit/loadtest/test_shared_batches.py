@@ -5,7 +5,7 @@ from dataclasses import asdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.memory import Memory, Said
+from loadtest.memory import Memory, SentMessage
 from loadtest.seen_frames import Batch
 from loadtest.shared_batches import SAME_MOMENT_S, SharedBatches
 from schemas.client_events import ChatMessage
@@ -26,13 +26,14 @@ class Listening:
         self._batches: dict[tuple[int, ...], Batch] = {}
         for up in UPS:
             self.memory.came.add(up)
-            self.memory.got_joined(up, "leic", HEAD)
+            self.memory.add_joined(up, "leic", HEAD)
         for seq in seqs:
             n = seq - HEAD - 1
-            self.memory.say(
-                f"m{seq}", Said("leic", UPS[n % 3], "olá", planned_at=0.0, sent_at=1, measured=n % 12 < 8)
+            self.memory.add_sent(
+                f"m{seq}",
+                SentMessage("leic", UPS[n % 3], "olá", planned_at=0.0, sent_at=1, measured=n % 12 < 8),
             )
-            self.memory.got_acked(f"m{seq}", seq)
+            self.memory.add_ack(f"m{seq}", seq)
         self._take_batch = {up: self._shared.listener(up) for up in UPS}
         self._take_message = {up: self.memory.listener(up) for up in UPS}
 

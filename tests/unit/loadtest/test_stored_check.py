@@ -48,15 +48,15 @@ class Store:
         ]
 
 
-def is_as_said(message: ChatMessage) -> bool:
+def is_as_sent(message: ChatMessage) -> bool:
     return (message.id, message.message) == (f"m{message.seq}", "")
 
 
 async def found(store: Store, monkeypatch: pytest.MonkeyPatch) -> Stored:
     """Check with a clock by which every request takes a second."""
-    monkeypatch.setattr(stored_check, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(stored_check, "POLL_EVERY_S", 0.0)
     api: Any = store
-    return await StoredCheck(api, lambda _: "a token", lambda: store.clock, is_as_said).compare(
+    return await StoredCheck(api, lambda _: "a token", lambda: store.clock, is_as_sent).compare(
         GROUPS, WANTED
     )
 
