@@ -1,6 +1,6 @@
 """``python -m deploy.audit``: look the pinned packages up among known vulnerabilities.
 
-It says plainly what could not be looked up: without a service of vulnerabilities in reach nothing is proven.
+It prints what could not be looked up: without a reachable vulnerability service nothing is proven.
 """
 
 import json
@@ -39,7 +39,7 @@ def read(report: str) -> Audit:
 
 
 def verdict(audits: Sequence[Audit]) -> tuple[str, int]:
-    """Return what to say, and the exit code: 1 only where a vulnerability was found."""
+    """Return the text to print, and the exit code: 1 only if a vulnerability was found."""
     lines = [finding for audit in audits for finding in audit.findings]
     audited = sum(audit.audited for audit in audits)
     if audited:
@@ -55,7 +55,7 @@ def verdict(audits: Sequence[Audit]) -> tuple[str, int]:
 
 
 def look_up(file: str) -> Audit:
-    """Ask the services in turn, until one knows any of a file's packages."""
+    """Query the services in turn, until one knows any of a file's packages."""
     audit = Audit((), 0, (file,), "nothing was asked")
     for service in SERVICES:
         command = ["-m", "pip_audit", "--requirement", file, "--disable-pip", "--no-deps", "--format", "json"]

@@ -1,6 +1,6 @@
 """``python -m deploy.edge_addresses``: print a Service and a host for each edge pod, for Kubernetes.
 
-``/chat/location`` must lead to one certain pod: edge-0 is ``edge-0.DOMAIN``, and nothing balances in between.
+``/chat/location`` must lead to one pod: edge-0 is ``edge-0.DOMAIN``, without a load balancer in between.
 """
 
 import argparse
@@ -66,11 +66,11 @@ def _rule(host: str, pod: str) -> dict[str, Any]:
 
 def text(edges: int, domain: str, *, tls: bool) -> str:
     """Return the file."""
-    asked = f"--edges {edges} --domain {domain}{' --tls' if tls else ''}"
+    arguments = f"--edges {edges} --domain {domain}{' --tls' if tls else ''}"
     documents = [*map(service, pods(edges)), ingress(pods(edges), domain, tls=tls)]
     dumper = type("Plain", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
     body = yaml.dump_all(documents, Dumper=dumper, sort_keys=False)
-    return f"# Made by: python -m deploy.edge_addresses {asked}\n{body}"
+    return f"# Made by: python -m deploy.edge_addresses {arguments}\n{body}"
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo or a replay. Returns the exit status."""
-    asked = _arguments(argv)
+    arguments = _arguments(argv)
     interrupt_on_signals()
     try:
-        plan = plan_of(asked.replay, asked.speed) if asked.replay else None
+        plan = plan_of(arguments.replay, arguments.speed) if arguments.replay else None
     except (OSError, ValueError) as error:
         print(f"nothing to replay: {error}", file=sys.stderr)
         return 2
@@ -37,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(
                 LocalSystem(
                     data_dir=folder,
-                    log_dir=asked.log_dir,
-                    edges=asked.edges,
-                    env={"edge_server": {"EDGE_CAPACITY": str(asked.edge_capacity)}},
+                    log_dir=arguments.log_dir,
+                    edges=arguments.edges,
+                    env={"edge_server": {"EDGE_CAPACITY": str(arguments.edge_capacity)}},
                     compose=True,
                 ),
                 plan,
@@ -69,25 +69,25 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--log-dir", type=Path, default=Path("logs"), help="folder of all logs (default: %(default)s)"
     )
-    asked = parser.parse_args(argv)
-    if asked.speed is not None and not asked.speed > 0:
+    arguments = parser.parse_args(argv)
+    if arguments.speed is not None and not arguments.speed > 0:
         parser.error("--speed must be more than 0")
-    if asked.edges < 1 or asked.edge_capacity < 1:
+    if arguments.edges < 1 or arguments.edge_capacity < 1:
         parser.error("--edges and --edge-capacity must be 1 or more")
-    return asked
+    return arguments
 
 
 def _run(system: LocalSystem, plan: ReplayPlan | None) -> int:
     """Run until the work is done or a signal comes; everything has stopped when this returns."""
     if plan is not None:
-        _say_plan(plan)
+        _print_plan(plan)
     print("starting", flush=True)
     with system:
         print(f"dispatcher, persister, gateway and {len(system.edges)} edges are ready", flush=True)
         try:
             verdict = uvloop.run(_until_stopped(lambda stopping: _work(system, plan, stopping)))
         finally:
-            # The loop has put its handling of signals away; from here on nothing interrupts the stop.
+            # The loop has removed its signal handlers; from here on nothing interrupts the stop.
             ignore_signals()
             print("stopping", flush=True)
     if verdict is None:
@@ -104,7 +104,7 @@ async def _work(system: LocalSystem, plan: ReplayPlan | None, stopping: asyncio.
 
 
 async def _until_stopped(work: Callable[[asyncio.Event], Awaitable[Verdict | None]]) -> Verdict | None:
-    """Return what the work returns, or None where a signal came first."""
+    """Return what the work returns, or None if a signal came first."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in stops():
@@ -119,7 +119,7 @@ async def _until_stopped(work: Callable[[asyncio.Event], Awaitable[Verdict | Non
     return None if stopping.is_set() else working.result()
 
 
-def _say_plan(plan: ReplayPlan) -> None:
+def _print_plan(plan: ReplayPlan) -> None:
     print(
         f"{len(plan.groups)} groups, {len(plan.students):,} students, {len(plan.lines):,} messages,"
         f" {plan.deliveries:,} deliveries, over {plan.lasts_s:.0f} s",

@@ -34,7 +34,7 @@ SCRAPE_TIMEOUT_S: Final = 3.0
 
 
 class Talker:
-    """A student who chats: opens talks now and then, and sometimes answers."""
+    """A student who chats: sends messages now and then, and sometimes replies."""
 
     def __init__(self, client: ChatClient, groups: Sequence[str], talkers: int, seed: str) -> None:
         self._client = client
@@ -47,20 +47,20 @@ class Talker:
         """Talk until cancelled."""
         while True:
             await asyncio.sleep(small_talk.pause_s(self._rng))
-            self._say(*small_talk.opening(self._rng, self._groups))
+            self._post(*small_talk.opening(self._rng, self._groups))
 
     def _read(self, message: ChatMessage) -> None:
         answer = small_talk.reply(self._rng, self._talkers) if message.up != self._client.up else None
         if answer is not None:
             after_s, text = answer
-            asyncio.get_running_loop().call_later(after_s, self._say, message.room, text)
+            asyncio.get_running_loop().call_later(after_s, self._post, message.room, text)
 
-    def _say(self, room: str, text: str) -> None:
+    def _post(self, room: str, text: str) -> None:
         self._client.post(room, text, message_id=new_id(), sent_at=int(time.time() * 1000))
 
 
 async def run_campus(system: LocalSystem, stopping: asyncio.Event) -> None:
-    """Fill the university, let students chat, and say what is going on until ``stopping``."""
+    """Fill the university, let students chat, and print a status line a second until ``stopping``."""
     university = small_university()
     timeout = aiohttp.ClientTimeout(total=SCRAPE_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -80,17 +80,17 @@ async def run_campus(system: LocalSystem, stopping: asyncio.Event) -> None:
                 for client in students.clients
             ]
             guest = next(one for one in university.students if one.up == cohort[-1])
-            _say_where_things_are(system, university, guest)
+            _print_urls(system, university, guest)
             async with _in_background([one.talk for one in talkers]):
-                await _say_what_is_going_on(system, session, stopping)
+                await _print_status(system, session, stopping)
 
 
 @asynccontextmanager
 async def _in_background(works: Iterable[Callable[[], Coroutine[Any, Any, None]]]) -> AsyncIterator[None]:
-    """Do all of these for the length of the block; say so where one fails."""
+    """Run all of these for the length of the block; print an error if one fails."""
     tasks = [asyncio.create_task(work()) for work in works]
     for task in tasks:
-        task.add_done_callback(_say_failure)
+        task.add_done_callback(_print_failure)
     try:
         yield
     finally:
@@ -107,7 +107,7 @@ def _clients(system: LocalSystem, session: aiohttp.ClientSession, ups: Sequence[
     return clients
 
 
-def _say_where_things_are(system: LocalSystem, university: University, guest: Student) -> None:
+def _print_urls(system: LocalSystem, university: University, guest: Student) -> None:
     token = system.mint_token(guest.up)
     ops = {name: service.ops_url for name, service in system.services.items()}
     python = sys.executable
@@ -135,9 +135,7 @@ Everything else is in {system.log_dir}/. Ctrl-C stops.
     )
 
 
-async def _say_what_is_going_on(
-    system: LocalSystem, session: aiohttp.ClientSession, stopping: asyncio.Event
-) -> None:
+async def _print_status(system: LocalSystem, session: aiohttp.ClientSession, stopping: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     before, read_at = await read_figures(system, session, {}), loop.time()
     ended: set[str] = set()
@@ -148,21 +146,21 @@ async def _say_what_is_going_on(
             now, now_at = await read_figures(system, session, before), loop.time()
             print(f"{time.strftime('%H:%M:%S')}  {status_line(before, now, now_at - read_at)}", flush=True)
             before, read_at = now, now_at
-            _say_who_ended(system, ended)
+            _print_ended(system, ended)
 
 
-def _say_failure(task: "asyncio.Task[None]") -> None:
+def _print_failure(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         print(f"{task.get_coro()} has failed: {error!r}", flush=True)
 
 
-def _say_who_ended(system: LocalSystem, known: set[str]) -> None:
-    """Say it once of each that ended, and again of one that was started again meanwhile."""
+def _print_ended(system: LocalSystem, reported: set[str]) -> None:
+    """Print each process that has ended, once per start."""
     for process in (*system.services.values(), *system.backing.processes):
         if process.returncode is None:
-            known.discard(process.name)
-        elif process.name not in known:
-            known.add(process.name)
+            reported.discard(process.name)
+        elif process.name not in reported:
+            reported.add(process.name)
             ended = f"{process.name} has ended with status {process.returncode}"
             print("\n".join((ended, *process.last_log_lines())), flush=True)
 
@@ -170,7 +168,7 @@ def _say_who_ended(system: LocalSystem, known: set[str]) -> None:
 async def read_figures(
     system: LocalSystem, session: aiohttp.ClientSession, before: ByService
 ) -> dict[str, Figures]:
-    """Return what the services' metrics say now, or what they said last where one lives and is silent."""
+    """Return the figures of all living services; the previous ones of a service that does not answer."""
 
     async def figures(service: ServiceProcess) -> Figures | None:
         try:

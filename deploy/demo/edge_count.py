@@ -1,16 +1,16 @@
-"""When one more edge is started, and when one is stopped again. Pure: times are arguments, in seconds.
+"""Decides when to start one more edge, and when to stop one. Pure: times are arguments, in seconds.
 
-It follows the number that the dispatcher wants: upwards at once, downwards only when that has lasted.
+It follows the number that the dispatcher wants: upwards at once, downwards after a delay.
 """
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
 MOST: Final = 8
-"""So many edges at most are started on one machine, however many the dispatcher wants."""
+"""Maximum number of edges on one machine."""
 
 CALM_S: Final = 20.0
-"""So long the dispatcher must want fewer edges than there are before one is stopped."""
+"""How long the dispatcher must want fewer edges before one is stopped."""
 
 Step = Literal["start", "stop"]
 
@@ -24,11 +24,11 @@ class EdgeCount:
     _fewer_since: float | None = None
 
     def goal(self, wanted: int) -> int:
-        """Return how many edges there are to be where so many are wanted."""
+        """Return the number of edges to run if so many are wanted."""
         return max(self.least, min(wanted, MOST))
 
     def step(self, now: float, *, serving: int, wanted: int) -> Step | None:
-        """Return what to do where so many edges serve and so many are wanted (0: not known)."""
+        """Return the next step, given how many edges serve and how many are wanted (0: not known)."""
         goal = self.goal(wanted)
         if wanted == 0 or serving <= goal:
             self._fewer_since = None

@@ -1,6 +1,6 @@
-"""Starts and stops edges of a local system, as its dispatcher wants: what an autoscaler does elsewhere.
+"""Starts and stops edges of a local system: the autoscaler of the demo.
 
-It decides nothing: how many is the dispatcher's word, when is decided in edge_count.py.
+The dispatcher decides how many edges there are, and edge_count.py when they change.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from deploy.demo.edge_count import EdgeCount
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.service_process import ServiceProcess
 
-LOOK_EVERY_S: Final = 1.0
+POLL_EVERY_S: Final = 1.0
 SERVES_DEADLINE_S: Final = 30.0
 EMPTY_DEADLINE_S: Final = 60.0
 
@@ -21,7 +21,7 @@ Table = dict[str, Any]
 
 
 class EdgeScaling:
-    """Keeps as many edges as are wanted. Errors of the dispatcher's answers are waited out."""
+    """Runs as many edges as are wanted. While the dispatcher does not answer nothing changes."""
 
     def __init__(self, system: LocalSystem, session: aiohttp.ClientSession, count: EdgeCount) -> None:
         self._system = system
@@ -33,7 +33,7 @@ class EdgeScaling:
         """Follow what is wanted, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_EVERY_S)
             table = await self._table()
             if table is None or not table["leading"]:
                 continue
@@ -52,10 +52,10 @@ class EdgeScaling:
             print(f"{edge.name} did not start: {error}", flush=True)
             await self._stop(edge)
         else:
-            await self._until(lambda row: row["state"] == "serving", edge.name, SERVES_DEADLINE_S)
+            await self._wait_for_edge(lambda row: row["state"] == "serving", edge.name, SERVES_DEADLINE_S)
 
     async def _stop_one(self, table: Table) -> None:
-        """Drain the emptiest, as an operator would, and stop it when nobody is there any more."""
+        """Drain the edge with the fewest clients, as an operator would, and stop it when it is empty."""
         ours = [
             row
             for row in table["edges"]
@@ -67,7 +67,7 @@ class EdgeScaling:
         print(f"{self._count.goal(table['edges_wanted'])} edges would do: draining {emptiest}", flush=True)
         if not await self._drain(emptiest):
             return
-        await self._until(lambda row: row["connected"] == 0, emptiest, EMPTY_DEADLINE_S)
+        await self._wait_for_edge(lambda row: row["connected"] == 0, emptiest, EMPTY_DEADLINE_S)
         await self._stop(self._system.services[emptiest])
         print(f"{emptiest} has stopped", flush=True)
 
@@ -85,15 +85,15 @@ class EdgeScaling:
         await asyncio.to_thread(edge.stop)
         self._system.forget_edge(edge.name)
 
-    async def _until(self, holds: Callable[[Table], bool], edge: str, deadline_s: float) -> None:
-        """Wait until ``holds`` for the row of an edge, or for the deadline: the next look says more."""
+    async def _wait_for_edge(self, condition: Callable[[Table], bool], edge: str, deadline_s: float) -> None:
+        """Wait until ``condition`` holds for the row of an edge, or until the deadline."""
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
         while loop.time() < end:
             table = await self._table()
-            if table is not None and any(row["edge"] == edge and holds(row) for row in table["edges"]):
+            if table is not None and any(row["edge"] == edge and condition(row) for row in table["edges"]):
                 return
-            await asyncio.sleep(LOOK_EVERY_S / 2)
+            await asyncio.sleep(POLL_EVERY_S / 2)
 
     async def _table(self) -> Table | None:
         try:

@@ -1,4 +1,4 @@
-"""What each service is told, as environment variables. Pure: the same places give the same text."""
+"""The environment variables of each service. Pure: the same places give the same text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ OPS_PORTS = {"dispatcher": 9100, "persister": 9101, "api_gateway": 9102}
 FIRST_EDGE_OPS_PORT = 9110
 
 DRAIN_DEADLINE_S = 8.0
-"""Nobody wants to wait for long until a demo has stopped."""
+"""Short, so that a demo stops soon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Made anew for each run."""
+    """Secrets, new for each run."""
 
     token_secret: str
     service_token: str
@@ -97,7 +97,7 @@ def plan_edge(places: Places, name: str) -> Planned:
 
 def _planned(places: Places, name: str, module: str, **env: object) -> Planned:
     ops_port = places.ports[f"{name} ops"]
-    told = {
+    variables = {
         **places.backing,
         "OPS_HOST": HOST,
         "OPS_PORT": str(ops_port),
@@ -105,4 +105,4 @@ def _planned(places: Places, name: str, module: str, **env: object) -> Planned:
         "LOG_STDOUT": "text",
         **{key.upper(): str(value) for key, value in env.items()},
     }
-    return Planned(name, module, ops_port, told)
+    return Planned(name, module, ops_port, variables)

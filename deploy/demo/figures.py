@@ -10,12 +10,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas import topics
 
 UNKNOWN: Final = "\N{EN DASH}"
-"""Shown for a figure whose services have all ended: it is not known, rather than 0."""
+"""Shown for a figure that is not known because its services have all ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one service says at one moment."""
+    """The figures of one service at one moment."""
 
     connected: int = 0
     sent: int = 0
@@ -44,7 +44,7 @@ ByService = Mapping[str, Figures]
 
 
 def status_line(before: ByService, now: ByService, seconds: float) -> str:
-    """Return what has been going on between two readings of all services that live, in one line."""
+    """Return one line with rates between two readings of all living services."""
     edges = {name for name in now if name.startswith("edge-")}
     persisters = now.keys() & {"persister"}
 
@@ -52,7 +52,7 @@ def status_line(before: ByService, now: ByService, seconds: float) -> str:
         return sum(figure(now[name]) for name in services) if services else None
 
     def rate(figure: Callable[[Figures], int]) -> float | None:
-        """Sum over the edges of both readings; one that has started again meanwhile counts as 0."""
+        """Return the rate over the edges in both readings; a restarted one counts as 0."""
         both = edges & before.keys()
         grown = sum(max(0, figure(now[name]) - figure(before[name])) for name in both)
         return grown / seconds if edges else None

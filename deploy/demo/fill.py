@@ -14,9 +14,9 @@ AT_ONCE: Final = 64
 
 
 class InternalApi:
-    """Calls the internal API at ``base_url``. Every write can be repeated: the last one stands.
+    """Calls the internal API at ``base_url``. Writes are idempotent.
 
-    Raises OSError where a write is refused for good, or for longer than `RestApi` tries.
+    Raises OSError if a write is refused for good, or for longer than `RestApi` retries.
     """
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str, service_token: str) -> None:
@@ -35,7 +35,7 @@ class InternalApi:
         """
         slots = asyncio.Semaphore(AT_ONCE)
 
-        async def one(write: Callable[[], Awaitable[None]]) -> None:
+        async def write_in_turn(write: Callable[[], Awaitable[None]]) -> None:
             async with slots:
                 await write()
                 progress()
@@ -43,9 +43,9 @@ class InternalApi:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for group in groups:
-                    tasks.create_task(one(partial(self.create, group)))
+                    tasks.create_task(write_in_turn(partial(self.create, group)))
                 for student in students:
-                    tasks.create_task(one(partial(self.introduce, student)))
+                    tasks.create_task(write_in_turn(partial(self.set_names, student)))
         except ExceptionGroup as failed:
             raise RuntimeError(str(failed.exceptions[0])) from failed
 
@@ -54,7 +54,7 @@ class InternalApi:
         body = {"id": group.id, "name": group.name, "users": list(group.members)}
         await self._api.post("/group/", self._token, body)
 
-    async def introduce(self, student: Student) -> None:
-        """Say what a student is called."""
+    async def set_names(self, student: Student) -> None:
+        """Set a student's names."""
         body = {"username": student.username, "name": student.name, "online": False}
         await self._api.post(f"/user/{student.up}", self._token, body)

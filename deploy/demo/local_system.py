@@ -1,6 +1,6 @@
 """The whole system as processes of this machine, for the demo and for tests that disturb it. Blocking.
 
-It starts and stops, and knows where everything is; it neither fills the system nor looks into it.
+It starts and stops the system, and has its addresses and secrets; it does not fill it.
 """
 
 import json
@@ -45,8 +45,8 @@ class LocalSystem:
     ``env`` adds variables by service (``edge-1``, ``persister``, ...) or module (``edge_server``).
     ``environ`` is where the ways to find backing services are read from. Without ``usual_ports`` it takes
     random ports and holds them, so that no other system here can take the port of a part that is down.
-    Raises where a part does not get ready, after stopping those that did; no process outlives the block, nor
-    this process, however it ends.
+    If a part does not get ready, the others are stopped and the error is raised. No process outlives the
+    block, nor this process, however it ends.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class LocalSystem:
         self._stack = ExitStack()
         self._secrets = Secrets(*(secrets.token_urlsafe(32) for _ in range(3)))
         self.token_secret = self._secrets.token_secret
-        """What students' tokens are made with."""
+        """The secret of students' tokens."""
         self.service_token = self._secrets.service_token
-        """What callers of the internal API show."""
+        """The token of callers of the internal API."""
         self.dispatcher_token = self._secrets.dispatcher_token
-        """What operators show to the dispatcher."""
+        """The token of operators for the dispatcher."""
         self._ports: dict[str, int] = {}
         self.public_url = ""
         self.internal_url = ""
@@ -95,7 +95,7 @@ class LocalSystem:
         return [self.services[name] for name in self.edge_urls]
 
     def mint_token(self, up: str, *, lasts_s: float = TOKEN_LASTS_S) -> str:
-        """Return a token that says that its bearer is ``up``; expired where ``lasts_s`` is negative."""
+        """Return a token of the student ``up``, expired if ``lasts_s`` is negative."""
         return jwt.encode({"sub": up, "exp": time.time() + lasts_s}, self.token_secret, "HS256")
 
     def wait_until_spread(self) -> None:
@@ -108,7 +108,7 @@ class LocalSystem:
         return found == set(self.edge_urls.values())
 
     def locate(self, up: str) -> str | None:
-        """Return the URL of a student's edge, or None where the gateway has none for now."""
+        """Return the URL of a student's edge, or None if the gateway has none for now."""
         headers = {"Authorization": f"Bearer {self.mint_token(up)}"}
         try:
             status, body = http_get(f"{self.public_url}/chat/location", PROBE_TIMEOUT_S, headers)
@@ -139,7 +139,7 @@ class LocalSystem:
         self._stack.close()
 
     def _choose_ports(self) -> None:
-        """Done last before the services start: what is free now may be taken a moment later."""
+        """Choose ports, as late as possible: a free port may be taken a moment later."""
         names, wanted = zip(*preferred_ports(self._edges).items(), strict=True)
         ports = prefer_ports(wanted) if self._usual_ports else free_ports(len(wanted))
         self._ports = dict(zip(names, ports, strict=True))
@@ -148,7 +148,7 @@ class LocalSystem:
         self.edge_urls = {name: f"http://{HOST}:{self._ports[name]}" for name in edge_names(self._edges)}
 
     def _launch_services(self, stack: ExitStack) -> None:
-        """Edges stop first and together: nothing new comes in. The persister is last: all is stored then."""
+        """Launch all services. At the end edges stop first, together; the persister last, to store all."""
         self.services = {one.name: self._service(one) for one in plan_services(self._places(), self._edges)}
         for service in self.services.values():
             if service.name not in self.edge_urls:
@@ -158,7 +158,7 @@ class LocalSystem:
             service.launch()
 
     def add_edge(self) -> ServiceProcess:
-        """Return one more edge, under a name that none had before; it is the caller's to start."""
+        """Return one more edge, with a new name. The caller starts it."""
         self._edges += 1
         (name,) = edge_names(self._edges)[-1:]
         wanted = list(preferred_ports(self._edges).items())[-2:]
@@ -169,7 +169,7 @@ class LocalSystem:
         return service
 
     def forget_edge(self, name: str) -> None:
-        """Know no more of an edge that has stopped."""
+        """Remove an edge that has stopped."""
         del self.services[name], self.edge_urls[name]
 
     def _places(self) -> Places:

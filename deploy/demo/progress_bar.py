@@ -1,4 +1,4 @@
-"""How far something is: a bar that is drawn over itself on a terminal, a line every few seconds elsewhere."""
+"""A progress bar: redrawn in place on a terminal, otherwise a line every few seconds."""
 
 import sys
 import time

@@ -1,7 +1,7 @@
-"""`make demo REPLAY=`: says what real logs say, in their rhythm, then reads it all back and judges.
+"""`make demo REPLAY=`: sends the messages of real logs at their times, then reads history and judges.
 
-Sending is by the clock alone: a slow system gets the next message no later. Each student repeats what was
-not acked, under its id, with a few messages under way at once.
+The load is open loop: a slow system does not delay the next message. Each student retries unacked messages
+under their ids, a few at once.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ from schemas.client_events import ChatMessage, SendMessageOk
 from schemas.ids import new_id
 
 NO_PROGRESS_S: Final = 45.0
-"""What has not moved for so long will not come any more."""
+"""Waiting ends after so long without progress."""
 
 POLL_S: Final = 0.25
 
 
 @dataclass
 class Records:
-    """What happened, as the students saw it."""
+    """What the students received and got acked."""
 
     acks: dict[str, int] = field(default_factory=dict)
     ack_ms: list[float] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Records:
     streams: dict[str, dict[str, "array[int]"]] = field(default_factory=dict)
 
     def follow(self, client: ChatClient) -> None:
-        """Write down what a student receives and gets acked."""
+        """Record what a student receives and gets acked."""
         mine: dict[str, array[int]] = {}
 
         def on_chat(message: ChatMessage) -> None:
@@ -96,7 +96,7 @@ async def run_replay(system: LocalSystem, plan: ReplayPlan) -> Verdict:
             await _with_bar(bar, students.connect)
             await _until_in_all_rooms(plan, clients)
             starts = _starts(clients)
-            await _say_all(plan, {client.up: client for client in clients}, records)
+            await _post_all(plan, {client.up: client for client in clients}, records)
             await _until_settled(plan, students, records)
             history = await _read_history(plan, system, api, records, starts)
         verdict = judge(
@@ -104,12 +104,12 @@ async def run_replay(system: LocalSystem, plan: ReplayPlan) -> Verdict:
             members={group.id: group.members for group in plan.groups},
             acks=records.acks,
             streams=records.streams,
-            heard=seen.values(),
+            received=seen.values(),
             history=history,
             exact_times=system.backing.kafka_durable,
         )
-        _say_figures(plan, records, clients)
-        _say_verdict(verdict, records)
+        _print_figures(plan, records, clients)
+        _print_verdict(verdict, records)
         return verdict
 
 
@@ -126,7 +126,7 @@ async def _with_bar(bar: ProgressBar, work: Callable[[Callable[[], None]], Await
 
 
 async def _until_in_all_rooms(plan: ReplayPlan, clients: Sequence[ChatClient]) -> None:
-    """Memberships travel by the log: an edge may learn of some after their student has connected."""
+    """Wait until all are in their rooms: an edge may read a membership after its student has connected."""
     rooms: dict[str, set[str]] = {client.up: set() for client in clients}
     for group in plan.groups:
         for up in group.members:
@@ -140,7 +140,7 @@ async def _until_in_all_rooms(plan: ReplayPlan, clients: Sequence[ChatClient]) -
 
 
 def _starts(clients: Sequence[ChatClient]) -> dict[str, int]:
-    """Return by room the seq after which this replay's messages stand."""
+    """Return by room the seq after which this replay's messages are."""
     starts: dict[str, int] = {}
     for client in clients:
         for room, head in client.cursors.items():
@@ -148,9 +148,9 @@ def _starts(clients: Sequence[ChatClient]) -> dict[str, int]:
     return starts
 
 
-async def _say_all(plan: ReplayPlan, clients: dict[str, ChatClient], records: Records) -> None:
+async def _post_all(plan: ReplayPlan, clients: dict[str, ChatClient], records: Records) -> None:
     bar = ProgressBar("replaying ", len(plan.lines))
-    # What was set up stays for the whole replay: the garbage collector need not scan it again and again.
+    # Exclude what lives for the whole replay from garbage collection.
     gc.collect()
     gc.freeze()
     loop = asyncio.get_running_loop()
@@ -170,7 +170,7 @@ def _note(records: Records) -> str:
 
 
 async def _until_settled(plan: ReplayPlan, students: Students, records: Records) -> None:
-    """Wait for the last acks and deliveries, as long as there are still some coming."""
+    """Wait for the last acks and deliveries, while there is progress."""
     bar = ProgressBar("delivering", plan.deliveries)
 
     def settled() -> bool:
@@ -180,7 +180,7 @@ async def _until_settled(plan: ReplayPlan, students: Students, records: Records)
         return answered >= len(plan.lines) and records.delivered >= plan.deliveries
 
     await _until_no_change(settled, lambda: (records.delivered, len(records.acks)))
-    # Something that comes twice may come a moment after everything has come once.
+    # A doubled message may arrive a moment after everything has arrived once.
     await asyncio.sleep(1.0)
     bar.finish(records.delivered)
 
@@ -227,7 +227,7 @@ async def _until_no_change(done: Callable[[], bool], value: Callable[[], object]
     return True
 
 
-def _say_figures(plan: ReplayPlan, records: Records, clients: Sequence[ChatClient]) -> None:
+def _print_figures(plan: ReplayPlan, records: Records, clients: Sequence[ChatClient]) -> None:
     millis = sorted(records.ack_ms)
     if millis:
         half, most = millis[len(millis) // 2], millis[int(len(millis) * 0.99)]
@@ -241,7 +241,7 @@ def _say_figures(plan: ReplayPlan, records: Records, clients: Sequence[ChatClien
     )
 
 
-def _say_verdict(verdict: Verdict, records: Records) -> None:
+def _print_verdict(verdict: Verdict, records: Records) -> None:
     for code in sorted(set(records.refused.values())):
         count = sum(known == code for known in records.refused.values())
         print(f"refused with {code}: {count:,}")

@@ -1,8 +1,7 @@
-"""Logs become groups, students, and who says what when. Pure.
+"""Plans a replay: logs become groups, students and messages with times. Pure.
 
-Who is who: a nick's UP number is nine digits of a hash of its bytes, so it is the same wherever the nick
-appears, and in every replay. Should two nicks of one replay meet (for our 3,058: no two do), the later
-one in alphabetical order takes the next number of its own, hashed with a count.
+A nick's UP number is nine digits of a hash of its bytes, so it is the same in all logs and replays. If two
+nicks collide (of our 3,058 no two do), the later one in alphabetical order is hashed again with a count.
 """
 
 import re
@@ -18,7 +17,7 @@ from schemas.log_records import MAX_NAME_CHARS
 from schemas.up_number import CIRCLE, DIGITS
 
 LASTS_S: Final = 90.0
-"""Where no speed is asked for, every log is compressed to this, side by side with the others."""
+"""Without a speed every log is compressed to this, all in parallel."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class ReplayPlan:
 
     @property
     def deliveries(self) -> int:
-        """How often a message must reach a member: every message goes to all of its group."""
+        """Number of expected deliveries: every message goes to all members of its group."""
         members = {group.id: len(group.members) for group in self.groups}
         return sum(members[line.room] for line in self.lines.values())
 
@@ -82,12 +81,12 @@ def room_ids(names: Iterable[str]) -> dict[str, str]:
 
 
 def username_of(nick: str, up: str) -> str:
-    """Return a nick as a username: as it is where it is not too odd, otherwise by number."""
+    """Return a nick as a username, or the UP number if the nick has unusual characters."""
     return nick if re.fullmatch(r"[\w.|^`{}\[\]\\-]{1,64}", nick) else up
 
 
 def readable(name: str) -> str:
-    """Return a name as far as one may be as long; a file's need not be text."""
+    """Return a name as valid text of at most `MAX_NAME_CHARS`; a file name need not be text."""
     return name.encode(errors="replace").decode()[:MAX_NAME_CHARS]
 
 

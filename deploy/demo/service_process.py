@@ -31,11 +31,11 @@ class ServiceProcess(RestartableProcess):
 
     @property
     def ops_url(self) -> str:
-        """Where it tells of its health, and shows its metrics."""
+        """The URL of its health and metrics."""
         return self.where
 
     def is_ready(self) -> bool:
-        """Whether ``/readyz`` says so now; another process on our port says nothing about this one."""
+        """Whether ``/readyz`` answers ready with this process's pid: another process may have our port."""
         try:
             status, body = http_get(f"{self.ops_url}/readyz", PROBE_TIMEOUT_S)
         except OSError:
@@ -44,9 +44,9 @@ class ServiceProcess(RestartableProcess):
 
 
 def _pid_in(answer: bytes) -> object:
-    """Return whose answer it is; None where it is no answer of a service of ours."""
+    """Return the pid in the answer; None if it is not an answer of a service of ours."""
     try:
-        said = json.loads(answer)
+        status = json.loads(answer)
     except ValueError:
         return None
-    return said.get("pid") if isinstance(said, dict) else None
+    return status.get("pid") if isinstance(status, dict) else None

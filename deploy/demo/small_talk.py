@@ -1,15 +1,15 @@
-"""What students say, how long they wait, and whether they answer. Pure: the caller brings the dice."""
+"""Messages of students, their pauses, and their replies. Pure: the caller passes the random generator."""
 
 import random
 from collections.abc import Sequence
 from typing import Final
 
 PAUSE_S: Final = 12.0
-"""On average, a student says something of their own this often."""
+"""Mean time between a student's own messages."""
 
 THINK_S: Final = (1.5, 6.0)
 REPLIES_A_MESSAGE: Final = 0.4
-"""On average, so many of those who read a message answer it; above 1 a talk would never end."""
+"""Mean number of replies to a message; from 1 on a conversation would never end."""
 
 _OPENINGS: Final = (
     "Alguém já começou o trabalho de {}?",
@@ -37,17 +37,17 @@ _REPLIES: Final = (
 
 
 def pause_s(rng: random.Random) -> float:
-    """Return how long a student is silent before they say something of their own."""
+    """Return the pause before a student's next own message."""
     return rng.expovariate(1 / PAUSE_S)
 
 
 def opening(rng: random.Random, groups: Sequence[str]) -> tuple[str, str]:
-    """Return one of the groups and what is said there."""
+    """Return one of the groups and a message."""
     return rng.choice(groups), rng.choice(_OPENINGS).format(rng.choice(_TOPICS))
 
 
 def reply(rng: random.Random, readers: int) -> tuple[float, str] | None:
-    """Return after how long and with what one of ``readers`` answers a message; mostly they don't."""
+    """Return the delay and text of a reply by one of ``readers``; mostly None."""
     if rng.random() >= REPLIES_A_MESSAGE / max(1, readers):
         return None
     return rng.uniform(*THINK_S), rng.choice(_REPLIES)

@@ -69,7 +69,7 @@ class PlannedGroup:
 
 @dataclass(frozen=True, slots=True)
 class University:
-    """Everybody, and all groups."""
+    """All students and groups."""
 
     students: tuple[Student, ...]
     groups: tuple[PlannedGroup, ...]
@@ -129,5 +129,5 @@ def _initials(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return a name in lower-case ASCII letters, as ids want them."""
+    """Return a name in lower-case ASCII letters, as in ids."""
     return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()

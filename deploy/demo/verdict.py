@@ -1,6 +1,6 @@
-"""Holds what was sent, acked and received against what history says. Pure.
+"""Compares what was sent, acked and received with history. Pure.
 
-History is the truth about order: every member's stream must be exactly that.
+History defines the order: every member must receive exactly that.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ class Verdict:
 
     @property
     def faults(self) -> dict[str, int]:
-        """What is wrong, by name; empty when all is well."""
+        """Counts of faults, by name; empty if there are none."""
         counted = {one.name: getattr(self, one.name) for one in fields(self) if one.metadata}
         return {name: count for name, count in counted.items() if count}
 
@@ -47,12 +47,12 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether everything came to everybody, once, in order, and is in history."""
+        """Whether every member received everything once, in order, and history has it."""
         return not self.faults and self.delivered == self.expected
 
 
 Streams = Mapping[str, Mapping[str, Sequence[int]]]
-"""By room and member: the seqs that they received, in the order in which they came."""
+"""By room and member: the received seqs, in order of arrival."""
 
 
 def judge(
@@ -61,13 +61,13 @@ def judge(
     members: Mapping[str, Iterable[str]],
     acks: Mapping[str, int],
     streams: Streams,
-    heard: Iterable[ChatMessage],
+    received: Iterable[ChatMessage],
     history: Mapping[str, Sequence[ChatMessage]],
     exact_times: bool = True,
 ) -> Verdict:
     """Return the verdict.
 
-    ``lines`` were sent, ``acks`` give seqs, by message id; ``heard`` is all that anybody received, each once.
+    ``lines`` were sent, ``acks`` give seqs, by message id; ``received`` is all that was received, each once.
     ``exact_times`` is False for a broker that keeps no append times: those of a message may differ there.
     """
     ours = {room: [one for one in history.get(room, ()) if one.id in lines] for room in members}
@@ -82,7 +82,7 @@ def judge(
         stored=len(found),
         doubled=sum(len(room) for room in ours.values()) - len(found),
         out_of_order=sum(descents([one.seq for one in room]) for room in ours.values()),
-        altered=_altered(lines, found, acks) + sum(_differs(one, by_seq, exact_times) for one in heard),
+        altered=_altered(lines, found, acks) + sum(_differs(one, by_seq, exact_times) for one in received),
         leaked=_leaked(members, streams),
         not_acked=len(lines) - len(acks),
         not_stored=len(lines) - len(found),
@@ -101,7 +101,7 @@ def descents(seqs: Iterable[int]) -> int:
 
 
 def _add(total: Verdict, truth: list[int], wanted: set[int], stream: Sequence[int]) -> Verdict:
-    """Return the total with what is wrong with one member's stream. What was acked is wanted, too."""
+    """Return the total with the faults of one member's stream. What was acked is wanted, too."""
     if len(wanted) == len(truth) and list(stream) == truth:
         return total
     first_times = list(dict.fromkeys(stream))
@@ -118,17 +118,17 @@ def _add(total: Verdict, truth: list[int], wanted: set[int], stream: Sequence[in
 def _altered(sent: Mapping[str, Line], found: Mapping[str, ChatMessage], acks: Mapping[str, int]) -> int:
     def is_other(stored: ChatMessage) -> bool:
         line = sent[stored.id]
-        said = (line.room, line.up, line.text, acks.get(stored.id, stored.seq))
-        return (stored.room, stored.up, stored.message, stored.seq) != said
+        expected = (line.room, line.up, line.text, acks.get(stored.id, stored.seq))
+        return (stored.room, stored.up, stored.message, stored.seq) != expected
 
     return sum(is_other(stored) for stored in found.values())
 
 
-def _differs(heard: ChatMessage, by_seq: Mapping[tuple[str, int], ChatMessage], exact_times: bool) -> bool:
-    stored = by_seq.get((heard.room, heard.seq))
-    if stored is None or stored == heard:
+def _differs(received: ChatMessage, by_seq: Mapping[tuple[str, int], ChatMessage], exact_times: bool) -> bool:
+    stored = by_seq.get((received.room, received.seq))
+    if stored is None or stored == received:
         return False
-    return exact_times or stored != heard.model_copy(update={"timestamp": stored.timestamp})
+    return exact_times or stored != received.model_copy(update={"timestamp": stored.timestamp})
 
 
 def _leaked(members: Mapping[str, Iterable[str]], streams: Streams) -> int:

@@ -4,5 +4,5 @@
     local_target.py  a local system as a target of `loadtest`
     growth.py        what a delivery costs as groups and edges grow
 
-What is judged, and how, stands in `loadtest`; here it only gets something to judge.
+`loadtest` measures and judges; this package only starts a system for it.
 """

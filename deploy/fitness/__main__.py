@@ -19,18 +19,18 @@ from loadtest.run_command import run_and_keep
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what was asked for. Returns the exit status."""
-    asked = _arguments(argv)
+    arguments = _arguments(argv)
     interrupt_on_signals()
     try:
-        open_folder(asked.out)
-        scenario = None if asked.scenario is None else chosen_scenario(asked)
+        open_folder(arguments.out)
+        scenario = None if arguments.scenario is None else chosen_scenario(arguments)
         with (
             run_folder("uni4all-chat-load-") as folder,
-            local_target(folder, edges=asked.edges) as target,
+            local_target(folder, edges=arguments.edges) as target,
         ):
             if scenario is not None:
-                return run_and_keep(scenario, target, asked.out, processes=asked.processes)
-            return measure_fitness(target, asked.out, asked.minutes, audit)
+                return run_and_keep(scenario, target, arguments.out, processes=arguments.processes)
+            return measure_fitness(target, arguments.out, arguments.minutes, audit)
     except (RunFailedError, ValueError, OSError, RuntimeError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
@@ -47,10 +47,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--minutes", type=float, default=USUAL_MINUTES, help="the fitness functions' length (%(default)g)"
     )
     add_size(parser)
-    asked = parser.parse_args(argv)
-    if asked.edges < 1:
-        parser.error(f"--edges {asked.edges}: students need an edge at least")
-    return asked
+    arguments = parser.parse_args(argv)
+    if arguments.edges < 1:
+        parser.error(f"--edges {arguments.edges}: students need an edge at least")
+    return arguments
 
 
 def audit() -> Outcome:

@@ -1,4 +1,4 @@
-"""A whole system on this machine as a load test's target, with all its processes to look at."""
+"""A whole system on this machine as a load test's target, with all its processes watched."""
 
 import os
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ STORE_NICENESS: Final = 10
 def local_target(folder: Path, *, edges: int = 2) -> Iterator[Target]:
     """Run a system under ``folder`` for the length of the block; this process can mint its tokens.
 
-    The store is given less CPU than the rest, where CPU is short: storing may wait, people may not.
+    The store has a lower CPU priority than the rest: storing may wait, deliveries may not.
     """
     with LocalSystem(
         data_dir=folder / "data",
         log_dir=folder / "logs",
         edges=edges,
-        # A load test writes groups and messages: never into somebody's broker by accident.
+        # A load test writes groups and messages, which must not go to an external broker by accident.
         environ=without_given(os.environ),
         usual_ports=False,
     ) as system:

@@ -1,6 +1,6 @@
 """``python -m deploy.grafana.pictures``: draw the boards from what a Prometheus measured, without Grafana.
 
-It asks the very queries of the panels. For the docs, and for whoever has no Grafana at hand.
+It uses the queries of the panels. For the docs, and for use without Grafana.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def draw(board: Board, prometheus: Prometheus, *, minutes: float, rate_over: str
             axes.remove()
         for axes, panel in zip(places, row.panels, strict=False):
             series = {
-                legend: prometheus.ask_over(
+                legend: prometheus.query_range(
                     expr.replace(RATE_OVER, rate_over), start, end, minutes * 60 / POINTS
                 )
                 for legend, expr in panel.lines.items()
@@ -88,11 +88,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5, help="how far back (default: %(default)s)")
     parser.add_argument("--rate-over", default="15s", help="time of a rate (default: %(default)s)")
     parser.add_argument("--into", type=Path, default=Path(), help="folder of the pictures")
-    asked = parser.parse_args()
-    asked.into.mkdir(parents=True, exist_ok=True)
+    arguments = parser.parse_args()
+    arguments.into.mkdir(parents=True, exist_ok=True)
     for board in BOARDS:
-        path = asked.into / f"{board.uid}.png"
-        figure = draw(board, Prometheus(asked.prometheus), minutes=asked.minutes, rate_over=asked.rate_over)
+        path = arguments.into / f"{board.uid}.png"
+        figure = draw(
+            board, Prometheus(arguments.prometheus), minutes=arguments.minutes, rate_over=arguments.rate_over
+        )
         figure.savefig(path, dpi=110)
         print(path)
 

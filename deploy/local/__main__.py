@@ -1,6 +1,6 @@
 """Runs the backing services in the foreground for a developer, until Ctrl-C or the end of one of them.
 
-It prints, on stdout, only the lines to export; what it has to say goes to stderr.
+It prints only the lines to export on stdout; messages go to stderr.
 """
 
 import argparse
@@ -26,20 +26,20 @@ def main() -> int:
     data_dir = parser.parse_args().data_dir
     interrupt_on_signals()
     try:
-        with backing_services(data_dir, announce=_say) as running:
+        with backing_services(data_dir, announce=_print) as running:
             for name, value in running.env().items():
                 print(f"export {name}={shlex.quote(value)}", flush=True)
-            _say("running; Ctrl-C stops them")
+            _print("running; Ctrl-C stops them")
             watch(running.processes)
     except KeyboardInterrupt:
-        _say("stopped")
+        _print("stopped")
         return 0
     except (RuntimeError, OSError) as error:
-        _say(f"FAILED: {error}")
+        _print(f"FAILED: {error}")
         return 1
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

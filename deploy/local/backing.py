@@ -1,7 +1,7 @@
 """Finds or starts Kafka and the store for the demo, the tests and developers.
 
-It says what runs where, and creates neither topics nor collections. Blocking: inside a running
-event loop call it by asyncio.to_thread.
+It prints what runs where, and creates neither topics nor collections. Blocking: in a running event
+loop call it by asyncio.to_thread.
 """
 
 import os
@@ -24,7 +24,7 @@ KAFKA_URL, STORE_URL, DURABLE = "KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "KAFKA
 
 
 def without_given(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return all variables but those by which somebody's broker and store are given: they are not used."""
+    """Return all variables except those that name an external broker and store."""
     return {name: value for name, value in environ.items() if name not in (KAFKA_URL, STORE_URL, DURABLE)}
 
 
@@ -44,7 +44,7 @@ class RunningBacking:
 
     @property
     def processes(self) -> list[ManagedProcess]:
-        """Those of them that are processes of ours: whoever uses them watches that they live."""
+        """The services that are processes of ours; users check that they stay alive."""
         return [one for one in (self.kafka, self.store) if isinstance(one, BackingProcess)]
 
     def env(self) -> dict[str, str]:
@@ -92,7 +92,7 @@ def backing_services(
 
 
 class _Candidate(NamedTuple):
-    """A way to a service: what is said of it, why it is closed here (None: it is not), and the service."""
+    """A way to get a service: its description, its obstacle if any, and a factory."""
 
     words: str
     obstacle: Obstacle

@@ -133,7 +133,7 @@ def mongo_container(compose: bool) -> ContainerService:
 
 
 def missing_for_docker(compose: bool) -> str | None:
-    """Say in a few words why Docker cannot be used here; None when it can."""
+    """Return why Docker cannot be used here; None if it can."""
     if shutil.which("docker") is None:
         return "no docker on the PATH"
     if not _succeeds("docker", "version", "--format", "{{.Server.Version}}"):
@@ -144,7 +144,7 @@ def missing_for_docker(compose: bool) -> str | None:
 
 
 def kafka_environment(port: int) -> dict[str, str]:
-    """What the image apache/kafka is told so that clients of this machine reach it at `port`."""
+    """Return the variables of the image apache/kafka, so that clients of this machine reach it at `port`."""
     return {
         "KAFKA_NODE_ID": "1",
         "KAFKA_PROCESS_ROLES": "broker,controller",
@@ -177,10 +177,10 @@ def _engine(
 
 def _succeeds(*argv: str) -> bool:
     try:
-        asked = subprocess.run(argv, capture_output=True, timeout=ENGINE_DEADLINE_S, check=False)
+        done = subprocess.run(argv, capture_output=True, timeout=ENGINE_DEADLINE_S, check=False)
     except subprocess.TimeoutExpired:
         return False
-    return asked.returncode == 0
+    return done.returncode == 0
 
 
 def _run(argv: Sequence[str], env: Mapping[str, str]) -> None:

@@ -1,10 +1,10 @@
-"""A backing service that somebody else runs and whose URL we were given: used, never disturbed."""
+"""A backing service that somebody else runs, given by its URL. It is used, never stopped or disturbed."""
 
 from typing import NoReturn
 
 
 class NotOursError(RuntimeError):
-    """The service was given by URL; stopping or freezing it is its owner's."""
+    """The service was given by URL: only its owner may stop or freeze it."""
 
 
 class GivenService:

@@ -1,4 +1,4 @@
-"""Asks a service of this machine by HTTP. Blocking: what is async asks by a client of its own."""
+"""A blocking HTTP GET for services of this machine."""
 
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException

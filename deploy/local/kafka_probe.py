@@ -1,6 +1,6 @@
-"""Asks a broker how many brokers it knows: the smallest question that proves it serves clients.
+"""Checks that a broker serves clients, by a metadata request. Blocking, without a client library.
 
-An open port is no proof, Kafka binds it seconds before it answers. Blocking, no client library.
+An open port is no proof: Kafka binds it seconds before it answers.
 """
 
 import socket
@@ -19,7 +19,7 @@ def metadata_request() -> bytes:
 
 
 def brokers_known(host: str, port: int) -> int:
-    """How many live brokers the one at `host:port` reports; 0 while it does not answer."""
+    """Return how many live brokers the one at `host:port` reports; 0 while it does not answer."""
     try:
         with socket.create_connection((host, port), TIMEOUT_S) as connection:
             connection.settimeout(TIMEOUT_S)

@@ -5,12 +5,12 @@ import socket
 from collections.abc import Sequence
 
 # Below the kernel's range for outgoing connections (32768 and up). A client that keeps trying to
-# reach a stopped service there would sooner or later get the very port as its own source and
-# connect to itself; the service could then not come back.
+# reach a stopped service there would sooner or later get the same port as its source and
+# connect to itself; the service could then not start again.
 LOWEST, HIGHEST = 20_000, 32_000
 ATTEMPTS = 200
 HOST = "127.0.0.1"
-"""Where all that is started on this machine listens."""
+"""The address on which everything started on this machine listens."""
 
 _held: list[socket.socket] = []
 

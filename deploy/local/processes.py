@@ -15,7 +15,7 @@ from typing import NoReturn
 
 STOP_DEADLINE_S = 20.0
 POLL_S = 0.05
-LOOK_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0
 _EXEC_WRAPPER = Path(__file__).with_name("die_with_parent.py")
 
 # The kernel's "die with your parent" means the parent *thread*. A child forked by a worker thread
@@ -72,7 +72,7 @@ class ManagedProcess:
         self._child.wait()
 
     def freeze(self) -> None:
-        """Stop the child where it stands (SIGSTOP): its sockets stay open and say nothing.
+        """Suspend the child (SIGSTOP): its sockets stay open and silent.
 
         Returns when all its threads stand still: on a busy machine they go on for a moment.
         """
@@ -145,12 +145,12 @@ class ManagedProcess:
 
 
 def watch(processes: Sequence[ManagedProcess]) -> NoReturn:
-    """Look at processes until one of them has ended: raises RuntimeError with the end of its log then."""
+    """Check processes until one of them has ended; then raise RuntimeError with the end of its log."""
     while True:
         for process in processes:
             process.require_alive()
         # signal.pause() would sleep on after a signal that comes just before it.
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(CHECK_EVERY_S)
 
 
 def wait_until(

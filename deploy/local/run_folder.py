@@ -1,4 +1,4 @@
-"""A folder for the length of a run. What a killed run has left goes when the next one starts."""
+"""A temporary folder of a run. Folders of killed runs are removed when the next run starts."""
 
 import fcntl
 import os
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 HELD: Final = "held-by-its-run"
-"""Made once the folder is held: without it, the folder may be of a run that is about to hold it."""
+"""A file made once the folder is locked. Without it, a starting run may be about to lock the folder."""
 
 
 @contextmanager
 def run_folder(prefix: str) -> Iterator[Path]:
-    """Make a folder with this prefix and remove it at the end, and those that no run holds any more."""
+    """Make a folder with this prefix and remove it at the end. Also remove those that no run has locked."""
     for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         with suppress(OSError):
             _remove_if_left(folder)
@@ -35,7 +35,7 @@ def _remove_if_left(folder: Path) -> None:
 
 @contextmanager
 def _hold(folder: Path) -> Iterator[None]:
-    """Hold a folder; the kernel lets go of it when this process ends. Raises `OSError` where another does."""
+    """Lock a folder; the kernel unlocks it when this process ends. Raises `OSError` if it is locked."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

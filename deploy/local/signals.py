@@ -1,4 +1,4 @@
-"""What ends a command of this machine: the first signal interrupts it, later ones do not disturb its stop."""
+"""Signals that end a command: the first one interrupts it, later ones do not disturb its stop."""
 
 import signal
 from types import FrameType

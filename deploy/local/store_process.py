@@ -44,12 +44,12 @@ class StoreProcess(BackingProcess):
 
 
 def mongodb_uri(address: str) -> str:
-    """What MongoDB clients connect to, for a single server at `address`."""
+    """Return the URI for MongoDB clients of a single server at `address`."""
     return f"mongodb://{address}/?directConnection=true"
 
 
 def answers_ping(uri: str) -> bool:
-    """Whether a MongoDB server answers at `uri`, within half a second."""
+    """Return whether a MongoDB server answers at `uri`, within half a second."""
     client: MongoClient[dict[str, object]] = MongoClient(
         uri, serverSelectionTimeoutMS=PROBE_TIMEOUT_MS, connect=False
     )
@@ -62,7 +62,7 @@ def answers_ping(uri: str) -> bool:
 
 
 def missing_for_store() -> str | None:
-    """Say in a few words why the store cannot run here; None when it can."""
+    """Return why the store cannot run here; None if it can."""
     if importlib.util.find_spec("secantus") is None:
         return "the package secantusdb is not installed (make setup brings it, for Python up to 3.13)"
     return None

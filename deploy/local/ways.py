@@ -1,11 +1,11 @@
-"""Chooses how a backing service is found: the first of four ways that works here. Pure."""
+"""Chooses how to get a backing service: the first of four ways that works here. Pure."""
 
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 
 
 class Way(Enum):
-    """How a backing service comes to be, in the order of preference."""
+    """Ways to get a backing service, in order of preference."""
 
     GIVEN = "given"
     DOCKER = "docker"
@@ -13,8 +13,8 @@ class Way(Enum):
     PIP = "pip"
 
 
-# Says in a few words why a way is closed here, or None when it is open. Asked only when needed:
-# asking Docker or Java starts a process.
+# Returns why a way does not work here; None if it does. Called only when needed: checking Docker or
+# Java starts a process.
 Obstacle = Callable[[], str | None]
 Facts = Mapping[Way, Obstacle]
 

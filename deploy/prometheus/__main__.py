@@ -24,7 +24,7 @@ def main() -> int:
     """Run until a signal comes, or Prometheus ends. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deploy.prometheus", description=__doc__)
     parser.add_argument("--edges", type=int, default=2, help="how many edges (default: %(default)s)")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     if not is_installed():
         print("there is no Prometheus here (Debian's package prometheus)", file=sys.stderr)
         return 1
@@ -32,7 +32,7 @@ def main() -> int:
     try:
         with (
             run_folder("uni4all-chat-prometheus-") as folder,
-            local_prometheus(folder, demo_targets(asked.edges)) as prometheus,
+            local_prometheus(folder, demo_targets(arguments.edges)) as prometheus,
         ):
             print(f"Prometheus: {prometheus.where}  alerts: {prometheus.where}/alerts", flush=True)
             watch([prometheus])

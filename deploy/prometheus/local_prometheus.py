@@ -1,4 +1,4 @@
-"""A Prometheus of this machine, for developers and tests: told what to scrape, asked by HTTP. Blocking.
+"""A Prometheus of this machine, for developers and tests, and queries by HTTP. Blocking.
 
 The command is Debian's package ``prometheus``; the alerts are those of production.
 """
@@ -40,26 +40,26 @@ class Series:
 
 
 class Prometheus:
-    """Asks a Prometheus, wherever it runs."""
+    """Queries a Prometheus, wherever it runs."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def ask(self, expr: str) -> list[Series]:
-        """Return what an expression is now. Raises `QueryError`, or OSError where nobody answers."""
+    def query(self, expr: str) -> list[Series]:
+        """Return the value of an expression now. Raises `QueryError`, or OSError if nobody answers."""
         found = self._get("/api/v1/query", query=expr)["result"]
         return [Series(one["metric"], [_point(one["value"])]) for one in found]
 
-    def ask_over(self, expr: str, start: float, end: float, step_s: float) -> list[Series]:
-        """Return what an expression was between two moments (seconds since 1970)."""
+    def query_range(self, expr: str, start: float, end: float, step_s: float) -> list[Series]:
+        """Return the values of an expression between two moments (seconds since 1970)."""
         found = self._get("/api/v1/query_range", query=expr, start=start, end=end, step=step_s)["result"]
         return [Series(one["metric"], [_point(value) for value in one["values"]]) for one in found]
 
-    def _get(self, path: str, **query: object) -> Any:
-        _, body = http_get(f"{self._url}{path}?{urlencode(query)}", ANSWER_DEADLINE_S)
+    def _get(self, path: str, **parameters: object) -> Any:
+        _, body = http_get(f"{self._url}{path}?{urlencode(parameters)}", ANSWER_DEADLINE_S)
         answer = json.loads(body)
         if answer["status"] != "success":
-            raise QueryError(f"{query}: {answer['error']}")
+            raise QueryError(f"{parameters}: {answer['error']}")
         return answer["data"]
 
 

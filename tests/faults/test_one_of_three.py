@@ -43,7 +43,9 @@ def ways(tmp_path: Path) -> Iterator[Ways]:
     ports = free_ports(2 * BROKERS)
     doors = [SideDoor(*ports[2 * n : 2 * n + 2]) for n in range(BROKERS)]
     with ExitStack() as stack:
-        proxies = [stack.enter_context(TcpProxy(f"127.0.0.1:{door.port}", door.told_port)) for door in doors]
+        proxies = [
+            stack.enter_context(TcpProxy(f"127.0.0.1:{door.port}", door.advertised_port)) for door in doors
+        ]
         told = {DEAF: {"KAFKA_BOOTSTRAP_SERVERS": ",".join(proxy.address for proxy in proxies)}}
         cluster = stack.enter_context(open_cluster(tmp_path, told, doors))
         yield Ways(cluster.system, dict(enumerate(proxies, 1)))

@@ -89,13 +89,13 @@ async def test_every_panel_shows_something_and_every_rule_finds_its_series(watch
     assert len(needed) > len(PANELS) > 40
 
     def missing() -> list[str]:
-        for name in [name for name, expr in needed.items() if watched.ask(expr)]:
+        for name in [name for name, expr in needed.items() if watched.query(expr)]:
             del needed[name]
         return list(needed)
 
     await until_none("no data", missing)
 
-    firing = await asyncio.to_thread(watched.ask, 'ALERTS{alertstate="firing"}')
+    firing = await asyncio.to_thread(watched.query, 'ALERTS{alertstate="firing"}')
     assert [series.labels["alertname"] for series in firing] == []
 
 

@@ -128,7 +128,7 @@ async def chat(campus: Campus) -> None:
             f"{campus.system.internal_url}/message/", json=message, headers=headers
         ) as answer:
             assert answer.status in (201, 202), await answer.text()
-        await campus.internal.introduce(Student(ups[0], f"name-{ups[0]}", "A Name"))
+        await campus.internal.set_names(Student(ups[0], f"name-{ups[0]}", "A Name"))
         await eventually("both are heard", lambda: len(heard) == 2)
 
     async def stored() -> bool:

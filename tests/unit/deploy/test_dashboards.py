@@ -74,7 +74,7 @@ def test_the_dashboards_ask_the_source_that_is_provisioned() -> None:
 @each_board
 def test_a_picture_of_a_board_has_all_its_panels(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = dict.fromkeys(re.findall(r"\{\{(\w+)\}\}", text(board)), "one")
-    monkeypatch.setattr(Prometheus, "ask_over", lambda *_: [Series(labels, [(1.0, 2.0)])])
+    monkeypatch.setattr(Prometheus, "query_range", lambda *_: [Series(labels, [(1.0, 2.0)])])
     figure = draw(board, Prometheus("http://nobody"), minutes=1, rate_over="15s")
     assert len(figure.axes) == sum(len(row.panels) for row in board.rows)
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from deploy.demo.campus import _say_where_things_are, _say_who_ended
+from deploy.demo.campus import _print_ended, _print_urls
 from deploy.demo.local_system import LocalSystem
 from deploy.demo.university import small_university
 from deploy.local.processes import ManagedProcess
@@ -26,7 +26,7 @@ def test_a_load_test_can_be_pointed_at_a_demo(capsys: pytest.CaptureFixture[str]
         log_dir="logs",
     )
     university = small_university()
-    _say_where_things_are(cast("LocalSystem", system), university, university.students[0])
+    _print_urls(cast("LocalSystem", system), university, university.students[0])
     command = f"{sys.executable} -m loadtest run smoke --gateway http://gateway"
     assert f"TOKEN_SECRET=the secret of tokens {command}\n" in capsys.readouterr().out
 
@@ -38,12 +38,12 @@ def test_each_end_of_a_process_is_said_once_and_one_that_is_yet_to_start_has_not
     system: Any = SimpleNamespace(services={"edge-3": process}, backing=SimpleNamespace(processes=[]))
     known: set[str] = set()
     for _ in range(2):
-        _say_who_ended(system, known)
+        _print_ended(system, known)
         process.launch()
-        _say_who_ended(system, known)
+        _print_ended(system, known)
         assert capsys.readouterr().out == ""
         process.kill()
-        _say_who_ended(system, known)
+        _print_ended(system, known)
         assert capsys.readouterr().out.startswith("edge-3 has ended with status -9\n")
-        _say_who_ended(system, known)
+        _print_ended(system, known)
         assert capsys.readouterr().out == ""

@@ -27,9 +27,9 @@ async def test_a_dead_edge_is_replaced_to_keep_the_number(
         started.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(edge_scaling, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(edge_scaling, "POLL_EVERY_S", 0.0)
     monkeypatch.setattr(EdgeScaling, "_table", table)
-    monkeypatch.setattr(EdgeScaling, "_until", until)
+    monkeypatch.setattr(EdgeScaling, "_wait_for_edge", until)
     running = asyncio.create_task(scaling.run())
     await started.wait()
     running.cancel()

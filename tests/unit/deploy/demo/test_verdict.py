@@ -22,7 +22,7 @@ class Case:
     lines: dict[str, Line] = field(default_factory=dict)
     acks: dict[str, int] = field(default_factory=dict)
     streams: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-    heard: list[ChatMessage] = field(default_factory=list)
+    received: list[ChatMessage] = field(default_factory=list)
     history: dict[str, list[ChatMessage]] = field(default_factory=dict)
 
     def judged(self) -> Verdict:
@@ -43,7 +43,7 @@ def well(count: int = 6, gap: int = 3) -> Case:
             case.lines[message.id] = line
             case.acks[message.id] = message.seq
             case.history[room].append(message)
-            case.heard.append(message.model_copy())
+            case.received.append(message.model_copy())
             for stream in case.streams[room].values():
                 stream.append(message.seq)
     return case
@@ -134,10 +134,10 @@ def test_only_the_order_of_history_is_in_order(order: list[int]) -> None:
 @pytest.mark.parametrize("exact_times", [True, False])
 def test_times_may_differ_only_where_the_broker_keeps_none(exact_times: bool) -> None:
     case = well()
-    case.heard[1].timestamp += 1
+    case.received[1].timestamp += 1
     verdict = judge(members=ROOMS, exact_times=exact_times, **vars(case))
     assert verdict.ok == (not exact_times)
-    case.heard[1].message = "outro"
+    case.received[1].message = "outro"
     assert not judge(members=ROOMS, exact_times=exact_times, **vars(case)).ok
 
 
