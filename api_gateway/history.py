@@ -160,8 +160,9 @@ class History:
         for first in range(0, len(groups), GROUPS_PER_QUERY):
             chunk = groups[first : first + GROUPS_PER_QUERY]
             pipeline = bundle_pipeline(chunk, page)
-            read = await self._reads.aggregate(MESSAGES, pipeline)
-            by_group = {document["group"]: document["messages"] for document in read}
+            by_group = {
+                row["group"]: row["messages"] for row in await self._reads.aggregate(MESSAGES, pipeline)
+            }
             for group in filter(may_read, chunk):
                 # Encode now and drop the texts, so that they are not in memory while the next ones are read.
                 encoded = orjson.dumps(_history(group, by_group.pop(group, [])[::-1], stored[group]))
