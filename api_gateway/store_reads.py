@@ -101,9 +101,9 @@ class StoreReads:
             reading.exception()  # nobody handles it any more
             raise
         finally:
-            # The task keeps its error, whose traceback keeps the frames of all callers, and what a bundle has
-            # read so far. In a circle all would stay until the collector comes by, which is rarely.
-            del begun
+            # A failed task keeps its error, whose traceback keeps all callers' frames, with what a bundle has
+            # read so far. This frame would close the cycle, and the garbage collector runs rarely.
+            del reading
 
     async def _timed(self, read: Read) -> Found:
         loop = asyncio.get_running_loop()
@@ -113,7 +113,7 @@ class StoreReads:
         except (StoreUnavailable, TimeoutError) as error:
             if self._breaker.failed(loop.time()):
                 log.error("the store is away", extra=logs.facts(error=str(error) or repr(error)))
-            # That of a timeout keeps the task, too.
+            # The traceback of a timeout keeps the task: a cycle, too.
             error.__traceback__ = None
             raise Refused(HISTORY_UNAVAILABLE) from error
         else:

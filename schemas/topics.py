@@ -59,27 +59,27 @@ refused dead letter blocks its partition for good."""
 _COMMON: Final = {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"}
 
 
-def _kept(for_ms: int) -> dict[str, str]:
-    # Kafka drops only closed segments, and by itself closes one after a week: so much longer all would stay.
+def _deleted_after(for_ms: int) -> dict[str, str]:
+    # Kafka drops only closed segments, and by default closes one after a week: records would stay longer.
     closed_after_ms = min(for_ms, DAY_MS)
     return {
-        **_EVERY,
+        **_COMMON,
         "cleanup.policy": "delete",
         "retention.ms": str(for_ms),
         "segment.ms": str(closed_after_ms),
     }
 
 
-_COMPACTED: Final = {**_EVERY, "cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY_MS)}
-"""Without a bound Kafka compacts a partition when half of it is new: until then, which may be for months,
-what was replaced stays, a student's erased name as well. It closes segments as early, too."""
+_COMPACTED: Final = {**_COMMON, "cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY_MS)}
+"""Without a bound on the lag, Kafka compacts a partition when half of it is new. Until then, perhaps for
+months, replaced records stay, such as a student's erased name. The bound also closes segments as early."""
 
 _ENDS_KEPT: Final = {"delete.retention.ms": str(7 * DAY_MS)}
-"""For how long a tombstone can be read. Whoever is away for longer goes on believing what it ended: so for as
-long as messages are kept, by which readers and backups may be late."""
+"""For how long a tombstone can be read: as long as messages. A reader or a backup that is older than that
+would never learn that the membership has ended."""
 
 _CLOSED_HOURLY: Final = {"segment.ms": str(HOUR_MS)}
-"""Whoever starts reads all tables of segments that are not closed: they are many and large."""
+"""A starting service reads all tables in segments that are not closed yet: they are many and large."""
 
 ALL: Final[dict[str, Topic]] = {
     topic.name: topic
@@ -88,7 +88,7 @@ ALL: Final[dict[str, Topic]] = {
         Topic(GROUPS, _COMPACTED),
         Topic(MEMBERSHIPS, {**_COMPACTED, **_ENDS_KEPT}),
         Topic(USERS, _COMPACTED),
-        Topic(EDGE_STATUS, _kept(HOUR_MS), single=True),
+        Topic(EDGE_STATUS, _deleted_after(HOUR_MS), single=True),
         Topic(ASSIGNMENTS, {**_COMPACTED, **_CLOSED_HOURLY}, single=True),
         Topic(DEAD_LETTERS, _deleted_after(30 * DAY_MS), grows=True),
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_gateway.log_writer import Place
+from api_gateway.log_writer import WrittenRecord
 from api_gateway.public_routes import PublicApi
 from schemas import topics
 from schemas.api import CreateGroup, GroupAccepted, MemberAccepted, OneMember
@@ -38,7 +38,7 @@ async def test_a_creation_of_which_the_log_took_a_part_is_made_whole_by_a_retry(
     parts = GroupParts()
     write = parts.writer.write
 
-    async def write_a_part(topic: str, *records: Encoded) -> list[Place]:
+    async def write_a_part(topic: str, *records: Encoded) -> list[WrittenRecord]:
         taken = [one for one in records if not any(up.encode() in one.key for up in away)]
         written = await write(topic, *taken)
         if written:
@@ -60,7 +60,7 @@ def slowed(parts: GroupParts) -> asyncio.Event:
     """Let what is written be durable only once the event is set."""
     durable, write = asyncio.Event(), parts.writer.write
 
-    async def write_slowly(topic: str, *records: Encoded) -> list[Place]:
+    async def write_slowly(topic: str, *records: Encoded) -> list[WrittenRecord]:
         await durable.wait()
         return await write(topic, *records)
 
@@ -118,7 +118,7 @@ async def test_whoever_leaves_while_the_creation_waits_for_other_records_stays_o
     all_durable = asyncio.Event()
     write = parts.writer.write
 
-    async def write_and_read_back(topic: str, *records: Encoded) -> list[Place]:
+    async def write_and_read_back(topic: str, *records: Encoded) -> list[WrittenRecord]:
         written = await write(topic, *records)
         parts.read_back(topic, written, records)
         if len(records) > 1:
@@ -142,7 +142,7 @@ async def test_a_change_that_another_gateway_has_overtaken_is_not_folded_again(
     await parts.groups.create_for(A, CreateGroup(name="n", id="x", users=[] if step == "add" else [B]))
     write = parts.writer.write
 
-    async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[Place]:
+    async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[WrittenRecord]:
         written = await write(topic, *records)
         parts.memberships.set_member("x", B, newest)
         parts.positions[topic] = {0: written[0].offset + 2}
@@ -157,7 +157,7 @@ async def test_a_name_that_another_gateway_has_given_meanwhile_stays() -> None:
     parts = GroupParts()
     write = parts.writer.write
 
-    async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[Place]:
+    async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[WrittenRecord]:
         written = await write(topic, *records)
         if topic == topics.GROUPS:
             parts.directory.put(GroupCreated(group="x", name="newest", created_by=A))

@@ -99,7 +99,7 @@ async def test_the_pages_of_groups_are_all_of_them_once_and_students_see_only_th
                 assert parts.groups.get_for_member(up, group).users == sorted(users)
             else:
                 with refuses(NOT_A_MEMBER):
-                    parts.groups.one_for(up, group)
+                    parts.groups.get_for_member(up, group)
 
 
 async def test_before_the_log_was_read_no_group_can_be_created_or_shown() -> None:
@@ -159,9 +159,9 @@ async def test_from_a_group_whose_creator_is_not_known_students_remove_only_them
 async def test_a_group_without_a_name_is_shown_by_its_id_and_one_without_anything_is_not_found() -> None:
     parts = GroupParts()
     parts.memberships.set_member("x", A, member=True)
-    assert parts.groups.one("x").name == "x"
+    assert parts.groups.get("x").name == "x"
     with refuses(NOT_FOUND):
-        parts.groups.one("y")
+        parts.groups.get("y")
 
 
 async def test_members_that_the_log_s_follower_has_taken_are_not_validated_again() -> None:

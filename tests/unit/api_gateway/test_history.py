@@ -219,7 +219,7 @@ async def test_no_more_is_read_of_a_bundle_that_is_too_large_already() -> None:
     long = {**document(1), "message": "x" * (MAX_BUNDLE_BYTES // 2)}
     shown, reads = history([{"group": "group-0", "messages": [long, long]}])
     with refuses(TOO_LARGE):
-        await shown.bundle(UP, [f"group-{n}" for n in range(5 * GROUPS_AT_ONCE)], BundlePage(), everything)
+        await shown.bundle(UP, [f"group-{n}" for n in range(5 * GROUPS_PER_QUERY)], BundlePage(), everything)
     assert reads.asked == ["up to", MESSAGES]
 
 
@@ -237,11 +237,11 @@ async def test_a_bundle_that_takes_too_long_is_refused_and_leaves_its_turn_whate
     reads.aggregate = aggregate  # type: ignore[assignment,method-assign]
     async with AsyncExitStack() as held:
         if waits_for == "a turn":
-            await held.enter_async_context(shown._turns.take("somebody", MESSAGES_AT_ONCE))
+            await held.enter_async_context(shown._turns.take("somebody", MAX_BUNDLED_MESSAGES))
         with refuses(OVERLOADED):
             await shown.bundle(UP, ["maths"], BundlePage(), everything)
     assert hits() == 1
-    async with shown._turns.take(UP, MESSAGES_AT_ONCE):
+    async with shown._turns.take(UP, MAX_BUNDLED_MESSAGES):
         pass
 
 
@@ -289,4 +289,4 @@ async def test_a_message_is_found_by_its_id_and_by_whose_it_is_in_which_group() 
         assert (found["room"], found["id"]) == (group, "m2")
     assert await shown.by_key(message_key("maths", "up201906045", "m4")) is None
     with refuses(NOT_FOUND):
-        await shown.one("m4")
+        await shown.by_id("m4")

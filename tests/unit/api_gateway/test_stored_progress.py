@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from api_gateway import stored_progress
-from api_gateway.log_writer import Place
+from api_gateway.log_writer import WrittenRecord
 from api_gateway.settings import GatewaySettings
 from api_gateway.stored_progress import POLL_S, StoredProgress, needs_of
 from runtime import metrics
@@ -68,7 +68,9 @@ async def test_everyone_who_waits_is_told_as_soon_as_their_record_is_stored() ->
     reads, told = FakeReads(), answered("yes")
     stored = progress(reads)
     async with in_background(stored.run()):
-        waiting = [asyncio.create_task(stored.wait([Place("t", 0, offset, 0)])) for offset in range(5)]
+        waiting = [
+            asyncio.create_task(stored.wait([WrittenRecord("t", 0, offset, 0)])) for offset in range(5)
+        ]
         for upto in range(1, 6):
             reads.next["t/0"] = upto
             assert await waiting[upto - 1] is True
@@ -80,9 +82,9 @@ async def test_who_wrote_to_several_partitions_waits_for_all_of_them() -> None:
     reads = FakeReads()
     stored = progress(reads, wait_stored_ms=1_000_000)
     async with in_background(stored.run()):
-        waiting = asyncio.create_task(stored.wait([Place("t", 0, 0, 0), Place("t", 1, 0, 0)]))
+        waiting = asyncio.create_task(stored.wait([WrittenRecord("t", 0, 0, 0), WrittenRecord("t", 1, 0, 0)]))
         reads.next["t/0"] = 1
-        await stored.wait([Place("t", 0, 0, 0)])
+        await stored.wait([WrittenRecord("t", 0, 0, 0)])
         await passes()
         assert not waiting.done()
         reads.next["t/1"] = 1
@@ -96,7 +98,7 @@ async def test_the_store_is_asked_only_while_somebody_waits() -> None:
     async with in_background(stored.run()):
         await passes()
         assert reads.asked == []
-        assert await stored.wait([Place("t", 0, 0, 0)])
+        assert await stored.wait([WrittenRecord("t", 0, 0, 0)])
         asked = len(reads.asked)
         await asyncio.sleep(2 * POLL_S)
         assert len(reads.asked) == asked
@@ -107,7 +109,7 @@ async def test_the_store_is_asked_once_an_interval_however_many_wait(monkeypatch
     reads = FakeReads()
     stored = progress(reads, wait_stored_ms=1_000_000)
     poller = asyncio.create_task(stored.run())
-    waiting = [asyncio.create_task(stored.wait([Place("t", 0, 0, 0)])) for _ in range(5)]
+    waiting = [asyncio.create_task(stored.wait([WrittenRecord("t", 0, 0, 0)])) for _ in range(5)]
     for _ in range(20):
         await asyncio.sleep(0)
     assert reads.asked == [["t/0"]]
@@ -119,7 +121,7 @@ async def test_the_store_is_asked_once_an_interval_however_many_wait(monkeypatch
 async def test_a_write_that_is_not_stored_in_time_is_answered_all_the_same() -> None:
     stored, told = progress(FakeReads(), wait_stored_ms=20), answered("no")
     async with in_background(stored.run()):
-        assert await stored.wait([Place("t", 0, 0, 0)]) is False
+        assert await stored.wait([WrittenRecord("t", 0, 0, 0)]) is False
         assert told() == 1
 
 
@@ -128,7 +130,7 @@ async def test_while_the_store_is_away_nobody_waits_for_it() -> None:
     reads.error = Refused(HISTORY_UNAVAILABLE)
     stored = progress(reads, wait_stored_ms=1_000_000)
     async with in_background(stored.run()):
-        assert await stored.wait([Place("t", 0, 0, 0)]) is False
+        assert await stored.wait([WrittenRecord("t", 0, 0, 0)]) is False
 
 
 async def test_nobody_waits_for_a_service_that_stops() -> None:
@@ -142,9 +144,9 @@ async def test_nobody_waits_for_a_service_that_stops() -> None:
 
 async def test_past_the_bound_nobody_waits() -> None:
     stored = progress(FakeReads(), wait_stored_ms=1_000_000, max_waiting_writes=1)
-    async with in_background(stored.wait([Place("t", 0, 0, 0)])):
+    async with in_background(stored.wait([WrittenRecord("t", 0, 0, 0)])):
         await asyncio.sleep(0)
-        assert await stored.wait([Place("t", 0, 1, 0)]) is False
+        assert await stored.wait([WrittenRecord("t", 0, 1, 0)]) is False
 
 
 async def test_nobody_waits_for_a_write_whose_offset_is_not_known_and_none_is_said_to_be_stored() -> None:
@@ -152,8 +154,8 @@ async def test_nobody_waits_for_a_write_whose_offset_is_not_known_and_none_is_sa
     reads.next["t/0"] = 1
     stored = progress(reads, wait_stored_ms=1_000_000)
     async with in_background(stored.run()):
-        for others in ([], [Place("t", 0, 0, 0)]):
-            assert await stored.wait([*others, Place("t", 0, -1, 0)]) is False
+        for others in ([], [WrittenRecord("t", 0, 0, 0)]):
+            assert await stored.wait([*others, WrittenRecord("t", 0, -1, 0)]) is False
         assert reads.asked == []
 
 

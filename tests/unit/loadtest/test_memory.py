@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.memory import FORGET_AFTER_S, Faults, Memory, Said
+from loadtest.memory import FORGET_AFTER_S, Faults, Memory, SentMessage
 from tests.unit.clock import Clock
 from tests.unit.loadtest.one_room import HEAD, UPS, message
 
@@ -24,11 +24,11 @@ class Room:
             self.memory.add_joined(up, "leic", HEAD)
         for seq in seqs:
             self.say(f"m{seq}")
-            self.memory.got_acked(f"m{seq}", seq)
+            self.memory.add_ack(f"m{seq}", seq)
         self.listeners = {up: self.memory.listener(up) for up in UPS}
 
     def say(self, name: str) -> None:
-        self.memory.say(name, Said("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
+        self.memory.add_sent(name, SentMessage("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
 
     def hear(self, up: str, seqs: list[int]) -> None:
         for seq in seqs:
@@ -167,9 +167,9 @@ def test_two_messages_at_one_place_of_the_log_are_altered_as_one_of_them_is_lost
     if settled:
         room.clock.now = FORGET_AFTER_S + 1
         room.memory.forget_old()
-        assert room.memory.said == {}
+        assert room.memory.sent == {}
     room.say("lost")
-    room.memory.got_acked("lost", 101)
+    room.memory.add_ack("lost", 101)
     assert room.wrong() == {"altered": 1}
 
 
@@ -194,15 +194,15 @@ def test_a_message_without_an_answer_is_not_acked_and_a_refused_one_is_answered(
     room = Room([])
     for name in ("lost", "refused"):
         room.say(name)
-    room.memory.got_refused("refused")
+    room.memory.add_refusal("refused")
     assert room.wrong() == {"not_acked": 1}
     assert room.memory.refused == 1
 
 
 def test_what_was_before_a_member_joined_is_not_theirs() -> None:
     room = Room([101, 102])
-    room.memory.places[UPS[2]]["leic"].after = None
-    room.memory.got_joined(UPS[2], "leic", 101)
+    room.memory.subscriptions[UPS[2]]["leic"].after = None
+    room.memory.add_joined(UPS[2], "leic", 101)
     room.all_hear([101, 102], of=UPS[:2])
     room.hear(UPS[2], [102])
     assert room.wrong() == {}
@@ -219,7 +219,7 @@ def test_what_was_due_before_a_member_was_said_to_have_left_and_joined_again_is_
 def test_who_came_and_was_let_into_no_room_misses_everything_and_who_never_came_misses_nothing() -> None:
     room = Room([0, 1, 101, 102])
     room.all_hear([101, 102], of=UPS[:2])
-    room.memory.places[UPS[2]]["leic"].after = None
+    room.memory.subscriptions[UPS[2]]["leic"].after = None
     assert room.wrong() == {"missing": 4}
     room.memory.came.remove(UPS[2])
     assert room.wrong() == {}
@@ -288,7 +288,7 @@ def test_what_was_not_planned_to_be_measured_is_timed_apart() -> None:
         "m101", SentMessage("leic", UPS[0], "olá", planned_at=0.0, sent_at=1, measured=False)
     )
     room.messages[101] = message(101)
-    room.memory.got_acked("m101", 101)
+    room.memory.add_ack("m101", 101)
     room.all_hear([101])
     memory = room.memory
     assert (memory.deliver.total, memory.ack.total, memory.own.total) == (0, 0, 0)
@@ -321,7 +321,7 @@ def test_what_a_member_gets_long_after_its_ack_is_timed_too() -> None:
 
 def test_what_all_members_have_is_forgotten_and_still_judged() -> None:
     room = Room([101, 102])
-    room.memory.places[UPS[2]]["leic"].after = None
+    room.memory.subscriptions[UPS[2]]["leic"].after = None
     room.all_hear([101, 102], of=UPS[:2])
     room.memory.forget_old()
     assert len(room.memory.sent) == 2, "it may be altered, or acked as another, for a while"
@@ -339,7 +339,7 @@ def test_what_is_not_acked_or_not_for_long_or_not_at_all_members_is_not_forgotte
     room.messages = {seq: message(seq) for seq in range(101, 106)}
     for name in ("m102", "m101", "m103", "refused", "m105", "m104"):
         room.say(name)
-    room.memory.got_refused("refused")
+    room.memory.add_refusal("refused")
     for seq in (101, 104, 105):
         room.memory.add_ack(f"m{seq}", seq)
     for up in UPS:

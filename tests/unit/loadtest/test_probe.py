@@ -144,9 +144,9 @@ async def test_a_look_that_fails_names_its_step(
     goes_wrong: Callable[[PlainEdge, Gateway], None], step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with probed() as (probe, edge, gateway):
-        assert await probe.look()
+        assert await probe.check()
         goes_wrong(edge, gateway)
-        await bad_look(probe, step, monkeypatch)
+        await bad_check(probe, step, monkeypatch)
 
 
 async def test_an_edge_that_leaves_while_it_is_looked_at_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

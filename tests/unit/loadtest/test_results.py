@@ -77,7 +77,7 @@ def test_what_was_planned_while_measured_counts_however_late_it_comes() -> None:
     for at in range(12):
         collector.add(Second(at=at, online=10, planned=10))
     late = [(bucket_of(9_000_000), 100)]
-    collector.take(Second(at=12, received=100, acked=100, deliver=late, ack=late, own=late))
+    collector.add(Second(at=12, received=100, acked=100, deliver=late, ack=late, own=late))
     one = ended(collector)
     assert broken(one) == ["send → receive, p99", "send → ack, p99"]
     assert one.deliver.p50 == one.own.p50 >= 9_000
@@ -99,7 +99,7 @@ def test_a_run_that_was_ended_early_measures_nothing_after_that_and_has_not_held
     for at in range(12):
         if at == 6:
             collector.end_early(5.5)
-        collector.take(Second(at=at, online=10, planned=10 if at < 6 else 0, received=100 if at < 6 else 0))
+        collector.add(Second(at=at, online=10, planned=10 if at < 6 else 0, received=100 if at < 6 else 0))
     one = ended(collector)
     assert (one.messages_per_s, one.deliveries_per_s) == (10, 100)
     assert broken(one) == ["carried to its end"]
@@ -151,7 +151,7 @@ def cpu_of(*looks: tuple[float, dict[str, float]], phases: tuple[Phase, ...] = (
         collector.add(Second(at=at, received=100))
     for moment, used in looks:
         servers = {name: ServerMoment(cpu_s=cpu_s) for name, cpu_s in used.items()}
-        collector.servers.append(ServersLook(at=moment, servers=servers))
+        collector.servers.append(ServersSample(at=moment, servers=servers))
     return ended(collector, watched={name for _, used in looks for name in used})
 
 
@@ -194,7 +194,7 @@ def test_what_a_delivery_costs_is_not_known_and_no_objective_held_where_none_cam
     collector = Collector(result(objectives=Objectives(server_us_per_delivery=30)).scenario)
     for at in range(0, 13, 2):
         servers = {name: ServerMoment(cpu_s=at * 0.002) for name in ("edge-1", "kafka", MACHINE)}
-        collector.servers.append(ServersLook(at=at, servers=servers))
+        collector.servers.append(ServersSample(at=at, servers=servers))
     one = ended(collector, watched={"edge-1", "kafka"})
     figures = (one.deliveries_per_s, one.messages_per_s, one.server_us_per_delivery, one.others_cpu)
     assert figures == (None,) * 4
@@ -213,7 +213,7 @@ def test_a_generator_that_is_late_itself_breaks_what_it_measured() -> None:
     collector = Collector(result(objectives=Objectives(p99_ms=30)).scenario)
     for at in range(12):
         once = [(bucket_of(1_000), 1)]
-        collector.take(Second(at=at, received=1, deliver=once, late=[(bucket_of(51_000), 1)]))
+        collector.add(Second(at=at, received=1, deliver=once, late=[(bucket_of(51_000), 1)]))
     late = ended(collector)
     assert broken(late) == ["the generator itself is on time (p99)"]
 

@@ -119,6 +119,6 @@ async def test_a_reader_that_waited_drops_the_rest_when_the_epoch_ends() -> None
     between = handover(2)
     adding = asyncio.create_task(between.add(0, TP, log_of(5)))
     await passes()
-    between.renew(1)
+    between.open_next(1)
     await adding
     assert between.open.records == 0

@@ -62,7 +62,7 @@ async def test_a_list_says_who_wrote_what_was_set_aside_whatever_else_is_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(kafka, "new_consumer", lambda *_, **__: Consumer(2, ("ce_source", b"a\nscript")))
-    letters._show(await read_letters(KafkaSettings(), ()))
+    letters._print_list(await read_letters(KafkaSettings(), ()))
     said = capsys.readouterr()
     assert said.out == (
         "chat.messages/3/0  key 'k\\\\xff'  from 'a\\nscript'  why\n"

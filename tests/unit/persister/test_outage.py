@@ -91,7 +91,7 @@ async def test_an_outage_that_is_over_or_left_to_others_is_no_part_of_the_next_o
     now = 0.0
     outage = Outage(longest_pause_s=0.0, clock=lambda: now)
     with pytest.raises(NoLongerOursError) if is_left_to_others else nullcontext():
-        await outage.outlast("test", Flaky(3, outage), wanted=lambda: not is_left_to_others)
+        await outage.retry("test", Flaky(3, outage), wanted=lambda: not is_left_to_others)
     now = 100.0
     once_more = Flaky(1, outage)
     await outage.retry("test", once_more)
@@ -122,9 +122,9 @@ async def test_a_wait_that_is_begun_anew_goes_on_with_the_outage_it_was_in() -> 
     outage = Outage(longest_pause_s=60.0, clock=lambda: now)
     for lasted in (0.0, 100.0):
         now = lasted
-        waiting = asyncio.create_task(outage.outlast("test", Flaky(10**9, outage)))
+        waiting = asyncio.create_task(outage.retry("test", Flaky(10**9, outage)))
         await passes()
-        assert outage.lasts_s() == lasted
+        assert outage.age_s() == lasted
         waiting.cancel()
         await asyncio.wait({waiting})
         assert outage.age_s() == 0, "nothing waits for it"
@@ -132,11 +132,11 @@ async def test_a_wait_that_is_begun_anew_goes_on_with_the_outage_it_was_in() -> 
 
 async def test_a_store_that_has_just_taken_something_has_been_away_for_no_time_whatever_else_waits() -> None:
     outage = Outage(longest_pause_s=60.0, clock=lambda: 5.0)
-    async with in_background(outage.outlast("one", Flaky(10**9, outage))):
+    async with in_background(outage.retry("one", Flaky(10**9, outage))):
         await passes()
-        assert await outage.outlast("another", Flaky(0, outage)) == "done"
+        assert await outage.retry("another", Flaky(0, outage)) == "done"
         assert outage.fault(), "one waits all the same"
-        assert outage.lasts_s() == 0
+        assert outage.age_s() == 0
 
 
 async def test_other_errors_are_not_taken_for_an_outage() -> None:
@@ -149,7 +149,7 @@ async def test_other_errors_are_not_taken_for_an_outage() -> None:
 
 async def test_a_cancelled_wait_ends_and_leaves_no_fault() -> None:
     outage = Outage(longest_pause_s=60.0)
-    waiting = asyncio.create_task(outage.outlast("test", Flaky(10**9, outage)))
+    waiting = asyncio.create_task(outage.retry("test", Flaky(10**9, outage)))
     await passes()
     assert outage.fault()
     waiting.cancel()

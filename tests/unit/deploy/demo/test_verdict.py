@@ -93,7 +93,7 @@ DAMAGES: dict[str, tuple[Callable[[Case], object], str]] = {
     "history has another text": (lambda case: change_in_history(case, 1, message="outro"), "altered"),
     "history has another sender": (lambda case: change_in_history(case, 1, up="up999999999"), "altered"),
     "an ack says another seq": (lambda case: case.acks.update({"leic-1": 77}), "altered"),
-    "another text is received": (lambda case: setattr(case.heard[1], "message", "outro"), "altered"),
+    "another text is received": (lambda case: setattr(case.received[1], "message", "outro"), "altered"),
 }
 
 
