@@ -29,11 +29,15 @@ class GatewaySettings(
 ):
     """The gateway: REST for clients and for the solution, in front of Kafka and MongoDB."""
 
-    gateway_host: str = Field(default="127.0.0.1", description="Address on which the public API is served.")
+    gateway_host: str = Field(
+        default="127.0.0.1",
+        description="Address on which the public API is served. Empty: all, of IPv4 and IPv6.",
+    )
     public_port: int = Field(default=8000, ge=0, le=65535, description="Port of the public API.")
     internal_host: str = Field(
         default="127.0.0.1",
-        description="Address on which the internal API is served; it must never be public.",
+        description="Address on which the internal API is served; it must never be public. Empty: all, "
+        "of IPv4 and IPv6.",
     )
     internal_port: int = Field(default=3000, ge=0, le=65535, description="Port of the internal API.")
     service_token: Annotated[Annotated[SecretStr, Field(min_length=16)] | None, EMPTY_IS_UNSET] = Field(

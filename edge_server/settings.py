@@ -20,7 +20,7 @@ from runtime.settings import (
 )
 from schemas.ids import EdgeId
 
-EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing listens by it
+EVERY_ADDRESS: Final = ("", "*", "0.0.0.0", "::")  # noqa: S104 - nothing listens by it
 
 
 class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, TokenSettings, TracingSettings):
@@ -30,7 +30,8 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
         default="edge-1", description="Name of this edge; it must stay the same across restarts."
     )
     edge_host: str = Field(
-        default="127.0.0.1", description="Address on which client connections are accepted."
+        default="127.0.0.1",
+        description="Address on which client connections are accepted. Empty: all, of IPv4 and IPv6.",
     )
     edge_port: int = Field(default=5001, ge=0, le=65535, description="Port for client connections.")
     edge_url: str = Field(

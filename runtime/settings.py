@@ -50,7 +50,10 @@ class SettingsPart(BaseSettings):
 class ServiceSettings(SettingsPart):
     """What every service can be told."""
 
-    ops_host: str = Field(default="127.0.0.1", description="Address on which health and metrics are served.")
+    ops_host: str = Field(
+        default="127.0.0.1",
+        description="Address on which health and metrics are served. Empty: all, of IPv4 and IPv6.",
+    )
     ops_port: int = Field(default=9100, ge=0, le=65535, description="Port for health and metrics.")
     log_dir: str = Field(
         default="logs",

@@ -1,9 +1,11 @@
 """The image and the compose files name only what exists: paths, services, variables and ports of the code."""
 
+import asyncio
 import json
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +16,10 @@ import pytest
 import yaml
 
 from deploy.local.containers import KAFKA_IMAGE, MONGO_IMAGE
+from deploy.local.ports import free_ports
 from deploy.repository import REPOSITORY
-from runtime.settings import TracingSettings
+from runtime.service import Service, running
+from runtime.settings import ServiceSettings, TracingSettings
 from tests.unit.deploy.composed import COMPOSE, DEPLOY, DEV
 from tests.unit.deploy.known_settings import SETTINGS, ports, variables
 
@@ -94,6 +98,27 @@ def test_the_image_sets_only_variables_that_a_service_knows() -> None:
     assert set(image_environment()) - of_python <= known
     assert of_python <= set(image_environment())
     assert image_environment()["LOG_DIR"] == "", "a read-only root has no place for files"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_what_listens_in_the_image_is_reached_by_ipv4_and_by_ipv6(address: str) -> None:
+    told = {name: value for name, value in image_environment().items() if name.endswith("_HOST")}
+    assert set(told) == {
+        name for service in SETTINGS for name in variables(service) if name.endswith("_HOST")
+    }
+    try:
+        socket.create_server(
+            (address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET
+        ).close()
+    except OSError:
+        pytest.skip("this machine has no such addresses")
+    (host,) = set(told.values())
+    (port,) = free_ports(1)
+    service = Service("any", ServiceSettings(ops_host=host, ops_port=port))
+    async with running(service, Service.open_ops):
+        assert service.started
+        _, writer = await asyncio.open_connection(address, port)
+        writer.close()
 
 
 def test_the_image_exposes_the_ports_at_which_services_listen() -> None:

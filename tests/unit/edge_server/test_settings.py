@@ -51,7 +51,7 @@ def test_an_edge_takes_no_url_at_which_no_client_could_reach_it(url: str) -> Non
     assert [error["loc"] for error in caught.value.errors()] == [("edge_url",)]
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+@pytest.mark.parametrize("host", ["", "*", "0.0.0.0", "::"])
 def test_an_edge_at_every_address_is_told_where_clients_reach_it(host: str) -> None:
     with pytest.raises(ValidationError, match="EDGE_URL"):
         EdgeSettings(edge_host=host)
