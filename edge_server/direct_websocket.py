@@ -42,13 +42,19 @@ ShortPath = Callable[[Client, str], bool]
 Ended = Callable[[], None]
 
 
+FRAMES_BEFORE_LOGIN: Final = 50
+FRAMES_PER_S_BEFORE_LOGIN: Final = 5.0
+"""A client logs in with a handful of frames, and has `HANDSHAKE_WITHIN_S` for that: with a student's budget,
+thousands of clients without a token would keep an edge busy with their pings."""
+
+
 class FrameBudget(Budget):
     """Limits the frames of a websocket. Messages on the short path are charged to another budget."""
 
     __slots__ = ("_transport",)
 
-    def __init__(self, transport: asyncio.Transport, settings: EdgeSettings) -> None:
-        super().__init__(settings.events_per_s_per_client, settings.events_burst_per_client)
+    def __init__(self, transport: asyncio.Transport, per_s: float, burst: float) -> None:
+        super().__init__(per_s, burst)
         self._transport = transport
 
     def spend_on_frame(self) -> None:
@@ -71,8 +77,8 @@ class DirectWebSocket(asyncio.Protocol):
     """One websocket. `set_handler` has to be called before it reads."""
 
     __slots__ = (
-        "_budget", "_client", "_close_timer", "_ended", "_handler", "_packets", "_try_short_path",
-        "_unprocessed_chars", "_worker", "reader", "reading", "transport",
+        "_budget", "_client", "_close_timer", "_ended", "_handler", "_packets", "_settings",
+        "_try_short_path", "_unprocessed_chars", "_worker", "reader", "reading", "transport",
     )  # fmt: skip
 
     _handler: PacketHandler
@@ -88,7 +94,12 @@ class DirectWebSocket(asyncio.Protocol):
         self.transport = transport
         self.reading = Reading(transport)
         self._try_short_path = short_path
-        self._budget = FrameBudget(transport, settings)
+        self._settings = settings
+        self._budget = FrameBudget(
+            transport,
+            min(FRAMES_PER_S_BEFORE_LOGIN, settings.events_per_s_per_client),
+            min(FRAMES_BEFORE_LOGIN, settings.events_burst_per_client),
+        )
         size = settings.max_frame_bytes
         reader = WebSocketReader(_Inbox(self), size, compress=False, decode_text=True)
         too_big = partial(self.fail, WSCloseCode.MESSAGE_TOO_BIG)
@@ -110,15 +121,17 @@ class DirectWebSocket(asyncio.Protocol):
         self._handler = handler
         self._ended = ended
 
-    def allow_whole_frames(self) -> None:
-        """Read whole frames from now on: the client has logged in."""
+    def logged_in(self) -> None:
+        """Read whole frames from now on, and as many as a student may send."""
+        per_s, burst = self._settings.events_per_s_per_client, self._settings.events_burst_per_client
+        self._budget = FrameBudget(self.transport, per_s, burst)
         if self.reader is not None:
             self.reader.allow_whole_frames()
 
     def use_short_path(self, client: Client) -> None:
         """Let the client's chat messages take the short path from now on: it is direct."""
         self._client = client
-        self.allow_whole_frames()
+        self.logged_in()
 
     def data_received(self, data: bytes) -> None:
         """Read bytes that the client sent."""

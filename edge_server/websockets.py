@@ -83,7 +83,7 @@ class WebSockets:
             return Response()
         websocket = self._websocket(request, short_path)
         if socket.sid not in self._arrivals:
-            websocket.allow_whole_frames()
+            websocket.logged_in()
         coming = ComingOver(socket, websocket, self._settings, self._switched_over, self._ended)
         websocket.set_handler(coming, coming.ended)
         _take_from_aiohttp(request, websocket)

@@ -220,7 +220,7 @@ async def test_others_are_served_between_packets_that_come_together(way: str) ->
             client = await edge.poller()
             assert await client.say(*["4z"] * 500) == 200
         else:
-            socket = await edge.websocket()
+            socket = await (await edge.poller()).upgraded()
             for _ in range(500):
                 await socket.send_str("4z")
         await eventually("all are handled", lambda: seen[-1] == 500)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
-from edge_server.direct_websocket import READ_AHEAD_CHARS, DirectWebSocket, ShortPath
+from edge_server.direct_websocket import FRAMES_BEFORE_LOGIN, READ_AHEAD_CHARS, DirectWebSocket, ShortPath
 from edge_server.frames import close_frame
 from edge_server.settings import EdgeSettings
 from edge_server.unfinished import HEADS_FACTOR, Unfinished
@@ -184,3 +184,14 @@ async def test_no_more_is_read_than_can_be_worked_off_and_nothing_from_who_was_t
         await eventually("all is worked off", lambda: not websocket.is_processing)
         assert transport.paused is told_to_wait
     assert len(taken) == 4
+
+
+@pytest.mark.parametrize("logged_in", [False, True])
+async def test_before_login_a_client_may_send_few_frames(logged_in: bool) -> None:
+    """Two thousand without a token kept an edge busy by pings, as each had a student's budget."""
+    websocket = websocket_of(transport := Transport(), EngineSocket(), lambda _client, _text: False)
+    if logged_in:
+        websocket.logged_in()
+    websocket.data_received(3 * FRAMES_BEFORE_LOGIN * frame(9, b""))
+    assert (b"ABORTED" in transport.wire) is not logged_in
+    websocket.connection_lost(None)
