@@ -38,6 +38,8 @@ _LINES: Final = (
 )
 
 
+MAX_READ_CHARS: Final = 1_000
+"""Of a header that is looked into: a browser's is far shorter, and each part of a long one takes time."""
 _TAGS: Final = re.compile(r'(?:W/)?("[^"]*")')
 _NOUGHT: Final = re.compile(r"q\s*=\s*0(\.0*)?")
 
@@ -63,17 +65,22 @@ def is_known(etag: str, if_none_match: Sequence[str]) -> bool:
 
     A proxy that compresses makes a tag weak.
     """
-    given = ", ".join(if_none_match)
+    given = _short(if_none_match)
     return given.strip() == "*" or etag in _TAGS.findall(given)
 
 
 def takes_gzip(accept_encoding: Sequence[str]) -> bool:
     """Return whether Accept-Encoding allows gzip, by name or by ``*``. A weight of 0 forbids it."""
     taken = {}
-    for item in ",".join(accept_encoding).lower().split(","):
+    for item in _short(accept_encoding).lower().split(","):
         coding, *parameters = (part.strip() for part in item.split(";"))
         taken[coding] = not any(_NOUGHT.fullmatch(part) for part in parameters)
     return taken.get("gzip", taken.get("*", False))
+
+
+def _short(values: Sequence[str]) -> str:
+    """Return a header's values as one, nothing where that is too long to be looked into."""
+    return joined if len(joined := ",".join(values)) <= MAX_READ_CHARS else ""
 
 
 def read_page(path: Path) -> Page:

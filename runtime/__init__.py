@@ -5,6 +5,7 @@
     service.py         start, supervised background work, signals, stop within a deadline
     open_files.py      raises and checks the limit of open files
     bounded_runner.py  a web server with a bounded number of connections
+    bounded_parser.py  bounds the heads of requests
     bodies.py          reads bodies, and writes answers, within a time
     health.py          /healthz, /readyz and /metrics on the ops port
     logs.py            the log files and the lines on stdout

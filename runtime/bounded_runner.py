@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineToo
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from runtime import metrics, refusing
+from runtime.bounded_parser import BoundedParser
 from schemas.client_events import MAX_TOKEN_CHARS
 from schemas.refusals import BAD_REQUEST, TOO_LARGE, Refused
 
@@ -32,6 +33,10 @@ notice it sooner; closing idle connections comes later, and would wait for that 
 
 MAX_FIELD_BYTES: Final = MAX_TOKEN_CHARS + 256
 """The size of a header with its name: the longest token that is accepted fits, with `Bearer`."""
+
+MAX_LINE_BYTES: Final = 2_048
+"""The address of a request: we serve none that is longer. A router looks up each part of a path together with
+all before it, which took 5 ms for 8 KiB of slashes."""
 
 UNREAD_HEADERS: Final = web.AppKey("UNREAD_HEADERS", dict[str, str])
 """Headers that an application adds to the answer (400, 413) to a head that could not be parsed."""
@@ -51,7 +56,7 @@ class BoundedRunner(web.AppRunner):
     """aiohttp's runner, with a bound for connections."""
 
     def __init__(self, app: web.Application, *, most: int, **options: Any) -> None:
-        super().__init__(app, max_field_size=MAX_FIELD_BYTES, **options)
+        super().__init__(app, max_line_size=MAX_LINE_BYTES, max_field_size=MAX_FIELD_BYTES, **options)
         self._most = most
 
     @property
@@ -79,6 +84,7 @@ class _Connection(RequestHandler):
     def __init__(self, server: web.Server, app: web.Application, **options: Any) -> None:
         super().__init__(server, **options)
         self._app = app
+        self._parser: Any = BoundedParser(self._parser)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept a connection, and set its socket options."""

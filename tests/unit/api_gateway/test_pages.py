@@ -43,7 +43,16 @@ async def test_who_has_a_page_is_not_sent_it_again(given: tuple[str, ...]) -> No
 
 
 @pytest.mark.parametrize(
-    "given", [(), ("",), ('"older"',), (PAGE.etag.strip('"'),), ('"*"',), (f"w/x{PAGE.etag[:-1]}",)]
+    "given",
+    [
+        (),
+        ("",),
+        ('"older"',),
+        (PAGE.etag.strip('"'),),
+        ('"*"',),
+        (f"w/x{PAGE.etag[:-1]}",),
+        (PAGE.etag, "," * 1_000),
+    ],
 )
 async def test_who_has_another_version_or_none_is_sent_the_page(given: tuple[str, ...]) -> None:
     assert await status_for(*given) == 200
@@ -53,6 +62,7 @@ async def test_who_has_another_version_or_none_is_sent_the_page(given: tuple[str
     ("given", "zipped"),
     [
         ((), False),
+        (("gzip", "," * 1_000), False),
         (("gzip",), True),
         (("br, GZip;q=0.5",), True),
         (("br", "gzip"), True),

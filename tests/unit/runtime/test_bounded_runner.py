@@ -269,6 +269,7 @@ def head_hits() -> Callable[[], tuple[float, float]]:
     "head",
     [
         b"GET /" + b"x" * 10_000,
+        b"GET /" + b"a/" * 2_000 + b" HTTP/1.1\r\nHost: here\r\n\r\n",
         HEAD + b"X-A: " + b"x" * 10_000,
         HEAD + b"x" * 10_000,
         HEAD + b"X-A: b\r\n" * 200 + b"\r\n",
