@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from edge_server.engine import Engine
-from edge_server.polls import Handler, PolledBodies, Polls
+from edge_server.polls import MAX_PACKETS, Handler, PolledBodies, Polls
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
 from runtime.budgets import Budget
@@ -35,6 +35,7 @@ class Arrivals:
         self._within_s = settings.handshake_within_s
         self._budget = Budget(settings.connects_per_s, settings.connects_burst)
         self._since: dict[str, float] = {}
+        self._packets: dict[str, int] = {}
 
     def __contains__(self, eio_sid: str) -> bool:
         """Whether this connection has not logged in yet."""
@@ -56,6 +57,7 @@ class Arrivals:
         """
         self._budget.spend(now)
         self._since[eio_sid] = now
+        self._packets[eio_sid] = 0
 
     def begin_again(self, eio_sid: str, now: float) -> None:
         """Add a connection whose client has left its session: it must not stay open without one."""
@@ -64,6 +66,14 @@ class Arrivals:
     def end(self, eio_sid: str) -> None:
         """Remove a connection: its handshake has succeeded, or it is gone."""
         self._since.pop(eio_sid, None)
+        self._packets.pop(eio_sid, None)
+
+    def take(self, eio_sid: str) -> bool:
+        """Count a packet of a connection that has never been a client's; False: it has sent too many."""
+        if eio_sid not in self._packets:
+            return True
+        self._packets[eio_sid] += 1
+        return self._packets[eio_sid] <= MAX_PACKETS
 
     def overdue(self, now: float) -> list[str]:
         """Return the connections that have taken too long. (The mapping is in the order of their begin.)"""

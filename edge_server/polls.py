@@ -20,6 +20,13 @@ from schemas.refusals import (
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+SEPARATOR: Final = b"\x1e"
+"""Between the packets of a body."""
+
+MAX_PACKETS: Final = 20
+"""Of a connection that has not logged in: it needs one, and another one for each token that it tries. Each is
+answered, which costs more than sending it."""
+
 _SLOW_POLLS: Final = metrics.LIMIT_HITS.labels(limit="slow polls")
 
 
@@ -47,7 +54,7 @@ class PolledBodies:
             request = request.clone(client_max_size=self._most_of_newcomer)
         self._reading += 1
         try:
-            await read_in_time(request, self._within_s)
+            body = await read_in_time(request, self._within_s)
         except web.HTTPRequestEntityTooLarge as error:
             raise Refused(TOO_LARGE) from error
         except ConnectionError as error:
@@ -55,6 +62,8 @@ class PolledBodies:
             raise Refused(SLOW_REQUEST) from error
         finally:
             self._reading -= 1
+        if is_newcomer and body.count(SEPARATOR) >= MAX_PACKETS:
+            raise Refused(TOO_LARGE)
         return request
 
 

@@ -201,6 +201,9 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         if eio_sid not in self.environ:
             # Its session is over. The library would begin another one, which nothing would ever end.
             return None
+        if not self.arrivals.take(eio_sid):
+            metrics.LIMIT_HITS.labels(limit="events").inc()
+            return await self._close(eio_sid)
         now = asyncio.get_running_loop().time()
         if (refusal := self._refusal_before_parsing(data)) is not None:
             size = len(data) if isinstance(data, str | bytes) else 0

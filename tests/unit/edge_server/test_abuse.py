@@ -18,6 +18,7 @@ from engineio import packet
 from edge_server import engine
 from edge_server.clients import Client
 from edge_server.frames import text_frame
+from edge_server.polls import MAX_PACKETS
 from runtime import metrics
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
@@ -62,6 +63,28 @@ async def test_a_connection_that_is_refused_early_is_told_so_as_a_client_can_hea
         assert told.startswith(f'44{namespace}{{"message":"')
         assert f'"data":{{"code":"{code}"' in told
         assert edge.connects == 0
+
+
+@pytest.mark.parametrize("frame", ['421["any"]', "42", "4", '40{"token":'])
+async def test_a_websocket_that_has_not_logged_in_is_closed_after_a_few_packets(frame: str) -> None:
+    """A thousand of each stranger's were answered: 20 to 170 ms of the edge for each connection."""
+    hits = counting(metrics.LIMIT_HITS.labels(limit="events"))
+    async with an_edge() as edge:
+        socket = await edge.websocket(join=False)
+        for _ in range(MAX_PACKETS + 1):
+            await socket.send_str(frame)
+        await is_closed(socket)
+        assert hits() == 1
+
+
+async def test_the_body_of_a_poller_that_has_not_logged_in_has_few_packets() -> None:
+    """2 000 empty ones are 4 KB, and took an edge 34 ms."""
+    many = ["4"] * (MAX_PACKETS + 1)
+    async with an_edge() as edge:
+        stranger, student = await edge.poller(join=False), await edge.poller()
+        assert [await stranger.say(*many), await student.say(*many)] == [413, 200]
+        assert await stranger.say("40{}") == 200
+        assert (await stranger.poll()).startswith('40{"sid":')
 
 
 async def test_an_event_with_something_binary_is_refused_by_the_ack_that_it_asks_for() -> None:

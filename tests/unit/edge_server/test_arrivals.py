@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from edge_server.arrivals import Arrivals
+from edge_server.polls import MAX_PACKETS
 from edge_server.settings import EdgeSettings
 from schemas.refusals import OVERLOADED, ErrorAnswer, Refused
 from tests.unit.edge_server.gated_edge import an_edge
@@ -34,6 +35,17 @@ def test_only_so_many_begin_in_a_second() -> None:
     with pytest.raises(Refused):
         here.require_capacity(0.0)
     here.require_capacity(0.3)
+
+
+def test_who_has_not_logged_in_sends_few_packets_and_who_has_as_many_as_they_like() -> None:
+    here = arrivals()
+    for sid in ("stranger", "student"):
+        here.begin(sid, 0.0)
+    here.end("student")
+    assert [here.take("stranger") for _ in range(MAX_PACKETS + 1)] == [True] * MAX_PACKETS + [False]
+    assert all(here.take("student") for _ in range(MAX_PACKETS + 1))
+    here.begin_again("student", 1.0)
+    assert all(here.take("student") for _ in range(MAX_PACKETS + 1))
 
 
 def test_handshakes_that_take_too_long_are_told_oldest_first() -> None:

@@ -164,10 +164,11 @@ class Body:
         assert client_max_size == EdgeSettings().max_event_bytes
         return self
 
-    async def read(self) -> None:
+    async def read(self) -> bytes:
         if self._client_goes:
             raise ConnectionResetError
         await self._ends.wait()
+        return b""
 
 
 @given(st.integers(1, 6), st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12))
