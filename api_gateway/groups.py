@@ -3,7 +3,8 @@
 Every change goes through the log. It is folded here as soon as it is durable, so that the next read sees it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 from api_gateway.group_directory import GroupDirectory
@@ -18,6 +19,9 @@ from schemas.refusals import INVALID_PAYLOAD, NOT_ALLOWED, NOT_FOUND, Refused
 
 RESERVED_IDS: Final = frozenset({"group", "location", "message", "messages", "user"})
 """Words that stand where a group's id stands in a path."""
+
+JOINED_AT_ONCE: Final = 500
+"""Memberships of one write: with all 5 000 of a request nobody else was served for 150 ms of CPU time."""
 
 Positions = Mapping[str, Mapping[int, int]]
 """The next offset to be read back, by topic and partition."""
@@ -171,15 +175,17 @@ class Groups:
         users = self._members.members_of(group)
         return GroupAccepted.model_construct(id=group, name=name, users=users, stored=stored)
 
-    async def _join(self, group: str, users: Collection[str]) -> list[WrittenRecord]:
-        if not users:
-            return []
-        records = [
-            encode(MemberJoined(group=group, up=up), key=membership_key(group, up), source=SOURCE)
-            for up in users
-        ]
-        written = await self._writer.write(topics.MEMBERSHIPS, *records)
-        for up, record in zip(users, written, strict=True):
-            if self._is_unread(topics.MEMBERSHIPS, record):
-                self._members.fold(group, up, member=True)
+    async def _join(self, group: str, users: Iterable[str]) -> list[WrittenRecord]:
+        """Write and fold memberships, `JOINED_AT_ONCE` at a time: others are served in between."""
+        written, rest = list[WrittenRecord](), iter(users)
+        while batch := list(islice(rest, JOINED_AT_ONCE)):
+            records = [
+                encode(MemberJoined(group=group, up=up), key=membership_key(group, up), source=SOURCE)
+                for up in batch
+            ]
+            new = await self._writer.write(topics.MEMBERSHIPS, *records)
+            for up, record in zip(batch, new, strict=True):
+                if self._is_unread(topics.MEMBERSHIPS, record):
+                    self._members.fold(group, up, member=True)
+            written += new
         return written

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from api_gateway.log_writer import WrittenRecord
 from api_gateway.public_routes import PublicApi
 from schemas import topics
-from schemas.api import CreateGroup, GroupAccepted, MemberAccepted, OneMember
+from schemas.api import MAX_NEW_MEMBERS, CreateGroup, GroupAccepted, MemberAccepted, OneMember
 from schemas.log_records import Encoded, GroupCreated
 from schemas.refusals import NOT_ALLOWED, UNAVAILABLE, Refused
 from tests.unit.api_gateway.parts import A, B, C, GroupParts, students, take, until
@@ -54,6 +54,25 @@ async def test_a_creation_of_which_the_log_took_a_part_is_made_whole_by_a_retry(
     parts.writer.write = write  # type: ignore[method-assign]
     created = await parts.groups.create_for(A, new)
     assert created.users == parts.members.members_of("x") == [A, B, C]
+
+
+async def test_whoever_else_is_served_has_turns_while_a_request_s_many_members_are_written() -> None:
+    parts = GroupParts()
+    write, users = parts.writer.write, [f"up2020{number:05}" for number in range(MAX_NEW_MEMBERS)]
+
+    async def write_and_wait(topic: str, *records: Encoded) -> list[Place]:
+        written = await write(topic, *records)
+        await asyncio.sleep(0)
+        return written
+
+    parts.writer.write = write_and_wait  # type: ignore[method-assign]
+    creating = asyncio.create_task(parts.groups.create(CreateGroup(name="n", id="x", users=users)))
+    written, most = 0, 0
+    while not creating.done():
+        await asyncio.sleep(0)
+        most, written = max(most, len(parts.writer.records) - written), len(parts.writer.records)
+    assert (await creating).users == users
+    assert most <= MAX_NEW_MEMBERS // 10
 
 
 def slowed(parts: GroupParts) -> asyncio.Event:
