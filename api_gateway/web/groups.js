@@ -66,7 +66,7 @@ export function openGroup(id) {
   $("add-member").reset();
   showPeople(!$("people").hidden);
   loadNewest(group);
-  loadNames(group);
+  if (!group.named) loadNames(group);
 }
 
 export function backToGroups() {

@@ -31,6 +31,7 @@ async function readNames(group) {
     for (const { up, name, online } of said.users) state.people.set(up, { name, online });
     page = said.nextPage;
   }
+  group.named = true;
 }
 
 /** Name whoever wrote last in the groups that are seen first. Who is in one group is often in the next, too. */

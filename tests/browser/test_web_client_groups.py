@@ -64,6 +64,18 @@ async def test_the_members_are_those_of_the_open_group_also_while_history_is_awa
         await expect(page.get_by_label("UP number", exact=True)).to_have_value("")
 
 
+async def test_of_very_many_members_the_first_are_shown_and_the_others_counted(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.users["g"] = [f"up2020{number:05}" for number in range(1_002)]
+        await stage.open(page)
+        await page.get_by_role("button", name="Members").click()
+        members = page.locator("#members li")
+        await expect(members).to_have_count(1_001)
+        await expect(members.nth(999)).to_contain_text("up202000999")
+        await expect(members.last).to_have_text("and 2 others")
+        await expect(page.locator("#room-facts")).to_have_text("1002 members")
+
+
 async def test_a_group_whose_members_cannot_be_read_shows_nobody_else_s(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser, forgiven="404") as page:
         stage.groups = ["g", "h"]

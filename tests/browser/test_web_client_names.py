@@ -104,6 +104,22 @@ async def test_who_has_left_is_asked_for_once(browser: Browser) -> None:
         assert stage.reads_of_names == 2
 
 
+async def test_names_that_were_read_are_not_read_again_with_each_opening_of_their_group(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.groups, stage.users["h"] = ["g", "h"], [UP]
+        await stage.open(page)
+        await eventually("g's names are read", lambda: stage.reads_of_names == 2)
+        for opened, reads in (("h", 3), ("g", 3), ("h", 3), ("g", 3)):
+            await page.get_by_role("button", name=f"Group {opened}").click()
+            await eventually("h's names are read", lambda reads=reads: stage.reads_of_names == reads)  # type: ignore[misc]
+            await page.evaluate("fetch('/web/icon.svg').then((answer) => answer.text())")
+        assert stage.reads_of_names == 3
+        await page.get_by_role("button", name="Members").click()
+        await eventually("who is online is read", lambda: stage.reads_of_names == 5)
+
+
 async def _hear(stage: Stage, page: Page, said: dict[str, Any]) -> None:
     """Let the page hear a message and paint it, while its clock stands still."""
     await stage.tell("chat message", said)
