@@ -10,7 +10,7 @@ from aiohttp import web
 from api_gateway.held_bytes import HeldBytes
 from runtime import metrics
 from runtime.bodies import read_in_time
-from schemas.refusals import UNSUPPORTED_ENCODING, Refused
+from schemas.refusals import TOO_LARGE, UNSUPPORTED_ENCODING, Refused
 
 
 class Bodies(HeldBytes):
@@ -40,6 +40,8 @@ class Bodies(HeldBytes):
         with self.counted(caller, size):
             try:
                 return await read_in_time(request, self._within_s)
+            except web.HTTPRequestEntityTooLarge:
+                raise Refused(TOO_LARGE, f"body: At most {self._longest_bytes} bytes") from None
             except ConnectionError as error:
                 # Nobody can be answered: end as aiohttp ends the handler of a client that is gone.
                 raise asyncio.CancelledError from error

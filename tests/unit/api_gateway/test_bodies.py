@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from api_gateway.bodies import Bodies
 from runtime import metrics
-from schemas.refusals import OVERLOADED, RATE_LIMITED, SLOW_REQUEST, Refusal, Refused
+from schemas.refusals import OVERLOADED, RATE_LIMITED, SLOW_REQUEST, TOO_LARGE, Refusal, Refused
 from tests.counting import counting
 from tests.unit.api_gateway.parts import until
 from tests.unit.refusing import refuses
@@ -83,7 +83,7 @@ async def end_one(one: tuple[str, int, str, Sent, "asyncio.Task[bytes]"]) -> Non
         task.cancel()
     else:
         sent.end.set_exception(web.HTTPRequestEntityTooLarge(1, 2))
-    with suppress(asyncio.CancelledError, web.HTTPRequestEntityTooLarge):
+    with suppress(asyncio.CancelledError, Refused):
         await task
 
 
@@ -123,3 +123,12 @@ async def test_a_body_that_takes_too_long_is_refused_and_gives_its_room_back() -
     with refuses(SLOW_REQUEST):
         await begin(bodies, "a", Sent(None))
     assert (bodies.bytes, hits()) == (0, 1)
+
+
+async def test_of_a_body_that_is_too_large_it_is_said_how_large_it_may_be() -> None:
+    sent = Sent(None)
+    task = begin(bodies_of(), "a", sent)
+    sent.end.set_exception(web.HTTPRequestEntityTooLarge(LONGEST, LONGEST + 1))
+    with refuses(TOO_LARGE) as refused:
+        await task
+    assert refused.value.detail == f"body: At most {LONGEST} bytes"

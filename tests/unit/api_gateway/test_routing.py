@@ -100,7 +100,7 @@ BAD_BODIES: list[tuple[str, bytes | dict[str, Any], str, str]] = [
     ("/message/", {**A_MESSAGE, "from": "up1"}, "invalid_payload", "from"),
     ("/message/", {**A_MESSAGE, "message": 1}, "invalid_payload", "message"),
     ("/message/", {**A_MESSAGE, "extra": 1}, "invalid_payload", "extra"),
-    ("/message/", {**A_MESSAGE, "message": "x" * 1_000_000}, "too_large", "larger"),
+    ("/message/", {**A_MESSAGE, "message": "x" * 1_000_000}, "too_large", "At most 1048576 bytes"),
     ("/user/up201906045", {**A_STATE, "up": "up201906046"}, "invalid_payload", "up"),
     ("/user/somebody", A_STATE, "invalid_payload", "up"),
     *(
