@@ -60,7 +60,7 @@ async def test_whoever_else_is_served_has_turns_while_a_request_s_many_members_a
     parts = GroupParts()
     write, users = parts.writer.write, [f"up2020{number:05}" for number in range(MAX_NEW_MEMBERS)]
 
-    async def write_and_wait(topic: str, *records: Encoded) -> list[Place]:
+    async def write_and_wait(topic: str, *records: Encoded) -> list[WrittenRecord]:
         written = await write(topic, *records)
         await asyncio.sleep(0)
         return written
