@@ -24,9 +24,10 @@ export async function loadGroups() {
 
 /** Forget groups that are no longer ours. An edge or the gateway alone may be a moment behind: one that knows will do. */
 export async function forgetOthers(joined) {
+  const before = [...state.groups.keys()]; // the answer may be older than a group that is made meanwhile
   const { groups } = await read("/chat/group");
   const ours = new Set(groups.map(({ id }) => id));
-  for (const id of [...state.groups.keys()]) if (!ours.has(id) && !joined.has(id)) forget(id);
+  for (const id of before) if (!ours.has(id) && !joined.has(id)) forget(id);
 }
 
 async function loadPreviews() {

@@ -1,5 +1,6 @@
 """A group that a student makes is made once, one is left by who means to, and one that has ended goes."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -111,3 +112,34 @@ async def test_who_was_removed_from_a_group_while_away_no_longer_sees_it(browser
         await stage.lose()
         await expect(page.locator("#groups li")).to_have_count(2)
         await expect(page.locator("#groups")).not_to_contain_text("Group ended")
+
+
+async def test_a_group_that_is_made_while_ended_ones_are_looked_for_stays(browser: Browser) -> None:
+    """The answer is older than the group, and does not name it."""
+    async with a_stage() as stage, page_in(browser) as page:
+        await stage.open(page)
+        await stage.tell("chat message", message(1, "olá"))
+        await expect(page.locator("#groups")).to_contain_text("olá")
+        reads, made = asyncio.Event(), asyncio.Event()
+
+        async def say_groups(route: Route) -> None:
+            if route.request.method == "POST":
+                await route.fulfill(json={**orjson.loads(route.request.post_data or ""), "stored": True})
+                return
+            reads.set()
+            await made.wait()
+            await route.fulfill(json={"groups": []})
+
+        await page.route("**/chat/group", say_groups)
+        nothing = {"messages": [], "storedUpTo": 0}
+        await page.route("**/chat/*/message*", lambda route: route.fulfill(json=nothing))
+        await page.route("**/member?*", lambda route: route.fulfill(json={"users": [], "nextPage": None}))
+        stage.groups = ["other"]
+        await stage.lose()
+        await reads.wait()
+        await _name_a_new_group(page, "Study")
+        await expect(page.locator("#room-name")).to_have_text("Study")
+        made.set()
+        await expect(page.locator("#groups")).not_to_contain_text("Group g")
+        await expect(page.locator("#room-name")).to_have_text("Study")
+        await expect(page.locator("#groups")).to_contain_text("Study")
