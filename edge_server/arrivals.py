@@ -16,12 +16,11 @@ from edge_server.engine import Engine
 from edge_server.polls import MAX_PACKETS, Handler, PolledBodies, Polls
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
+from runtime.bounded_parser import MAX_HEAD_BYTES
 from runtime.budgets import Budget
 from schemas.refusals import TOO_LARGE, Refused
 
 CHECK_EVERY_S: Final = 1.0
-MAX_HEAD_BYTES: Final = 16_384
-"""The web server accepts a hundred headers of 8 KiB, and keeps them for as long as the connection."""
 
 
 class Arrivals:
@@ -123,6 +122,7 @@ async def _refused_unread(request: web.Request, handler: Handler) -> web.StreamR
 
 
 def _require_small_head(request: web.Request) -> None:
+    # The web server accepts longer ones that come at once, and keeps them for as long as the connection.
     if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEAD_BYTES:
         raise Refused(TOO_LARGE)
 
