@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from edge_server.engine import Engine
-from edge_server.polls import MAX_PACKETS, Handler, PolledBodies, Polls
+from edge_server.polls import PACKETS_BEFORE_LOGIN, Handler, PolledBodies, Polls
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
 from runtime.bounded_parser import MAX_HEAD_BYTES
@@ -67,12 +67,12 @@ class Arrivals:
         self._since.pop(eio_sid, None)
         self._packets.pop(eio_sid, None)
 
-    def take(self, eio_sid: str) -> bool:
-        """Count a packet of a connection that has never been a client's; False: it has sent too many."""
+    def admits_packet(self, eio_sid: str) -> bool:
+        """Count a packet. Return False if a connection that has never logged in has sent too many."""
         if eio_sid not in self._packets:
             return True
         self._packets[eio_sid] += 1
-        return self._packets[eio_sid] <= MAX_PACKETS
+        return self._packets[eio_sid] <= PACKETS_BEFORE_LOGIN
 
     def overdue(self, now: float) -> list[str]:
         """Return the connections that have taken too long. (The mapping is in the order of their begin.)"""

@@ -28,6 +28,11 @@ READ_AHEAD_CHARS: Final = 65_536
 PACKET_CHARS: Final = 64
 """Added to the length of each packet: an empty one takes memory, too."""
 
+FRAMES_BEFORE_LOGIN: Final = 50
+FRAMES_PER_S_BEFORE_LOGIN: Final = 5.0
+"""A client logs in with a handful of frames, and has `HANDSHAKE_WITHIN_S` for that: with a student's budget,
+thousands of clients without a token would keep an edge busy with their pings."""
+
 CLOSE_WITHIN_S: Final = 10.0
 """How long a client may take to answer our close."""
 
@@ -40,12 +45,6 @@ ShortPath = Callable[[Client, str], bool]
 """Publishes a client's message on the short path; returns False if it has to take the ordinary one."""
 
 Ended = Callable[[], None]
-
-
-FRAMES_BEFORE_LOGIN: Final = 50
-FRAMES_PER_S_BEFORE_LOGIN: Final = 5.0
-"""A client logs in with a handful of frames, and has `HANDSHAKE_WITHIN_S` for that: with a student's budget,
-thousands of clients without a token would keep an edge busy with their pings."""
 
 
 class FrameBudget(Budget):

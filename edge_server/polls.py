@@ -23,9 +23,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SEPARATOR: Final = b"\x1e"
 """Between the packets of a body."""
 
-MAX_PACKETS: Final = 20
-"""Of a connection that has not logged in: it needs one, and another one for each token that it tries. Each is
-answered, which costs more than sending it."""
+PACKETS_BEFORE_LOGIN: Final = 20
+"""A connection needs one to log in, and another one for each token that it tries. Each is answered, which
+costs more than sending it."""
 
 _SLOW_POLLS: Final = metrics.LIMIT_HITS.labels(limit="slow polls")
 
@@ -62,7 +62,7 @@ class PolledBodies:
             raise Refused(SLOW_REQUEST) from error
         finally:
             self._reading -= 1
-        if is_newcomer and body.count(SEPARATOR) >= MAX_PACKETS:
+        if is_newcomer and body.count(SEPARATOR) >= PACKETS_BEFORE_LOGIN:
             raise Refused(TOO_LARGE)
         return request
 

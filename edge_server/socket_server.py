@@ -201,7 +201,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         if eio_sid not in self.environ:
             # Its session is over. The library would begin another one, which nothing would ever end.
             return None
-        if not self.arrivals.take(eio_sid):
+        if not self.arrivals.admits_packet(eio_sid):
             metrics.LIMIT_HITS.labels(limit="events").inc()
             return await self._close(eio_sid)
         now = asyncio.get_running_loop().time()

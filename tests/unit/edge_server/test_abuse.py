@@ -18,7 +18,7 @@ from engineio import packet
 from edge_server import engine
 from edge_server.clients import Client
 from edge_server.frames import text_frame
-from edge_server.polls import MAX_PACKETS
+from edge_server.polls import PACKETS_BEFORE_LOGIN
 from runtime import metrics
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, Refused
@@ -71,7 +71,7 @@ async def test_a_websocket_that_has_not_logged_in_is_closed_after_a_few_packets(
     hits = counting(metrics.LIMIT_HITS.labels(limit="events"))
     async with an_edge() as edge:
         socket = await edge.websocket(join=False)
-        for _ in range(MAX_PACKETS + 1):
+        for _ in range(PACKETS_BEFORE_LOGIN + 1):
             await socket.send_str(frame)
         await is_closed(socket)
         assert hits() == 1
@@ -79,7 +79,7 @@ async def test_a_websocket_that_has_not_logged_in_is_closed_after_a_few_packets(
 
 async def test_the_body_of_a_poller_that_has_not_logged_in_has_few_packets() -> None:
     """2 000 empty ones are 4 KB, and took an edge 34 ms."""
-    many = ["4"] * (MAX_PACKETS + 1)
+    many = ["4"] * (PACKETS_BEFORE_LOGIN + 1)
     async with an_edge() as edge:
         stranger, student = await edge.poller(join=False), await edge.poller()
         assert [await stranger.say(*many), await student.say(*many)] == [413, 200]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from edge_server.arrivals import Arrivals
-from edge_server.polls import MAX_PACKETS
+from edge_server.polls import PACKETS_BEFORE_LOGIN
 from edge_server.settings import EdgeSettings
 from schemas.refusals import OVERLOADED, ErrorAnswer, Refused
 from tests.unit.edge_server.gated_edge import an_edge
@@ -42,10 +42,12 @@ def test_who_has_not_logged_in_sends_few_packets_and_who_has_as_many_as_they_lik
     for sid in ("stranger", "student"):
         here.begin(sid, 0.0)
     here.end("student")
-    assert [here.take("stranger") for _ in range(MAX_PACKETS + 1)] == [True] * MAX_PACKETS + [False]
-    assert all(here.take("student") for _ in range(MAX_PACKETS + 1))
+    assert [here.admits_packet("stranger") for _ in range(PACKETS_BEFORE_LOGIN + 1)] == [
+        True
+    ] * PACKETS_BEFORE_LOGIN + [False]
+    assert all(here.admits_packet("student") for _ in range(PACKETS_BEFORE_LOGIN + 1))
     here.begin_again("student", 1.0)
-    assert all(here.take("student") for _ in range(MAX_PACKETS + 1))
+    assert all(here.admits_packet("student") for _ in range(PACKETS_BEFORE_LOGIN + 1))
 
 
 def test_handshakes_that_take_too_long_are_told_oldest_first() -> None:
