@@ -1,7 +1,7 @@
 """What a connection holds of heads is bounded; whatever ordinary clients send is read as before."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -45,6 +45,17 @@ async def connected(waits: asyncio.Event | None = None) -> AsyncIterator[Streams
             writer.transport.abort()
 
 
+@asynccontextmanager
+async def behind_another() -> AsyncIterator[tuple[asyncio.StreamWriter, Callable[[], set[int]]]]:
+    """Connect behind a request that is never answered. Yields the writer, and what finds unread requests."""
+    waits = asyncio.Event()
+    with left_over(_ErrInfo) as unread:
+        async with connected(waits) as (_, writer):
+            writer.write(HEAD)
+            await waits.wait()
+            yield writer, unread
+
+
 async def lengths(streams: Streams, sent: bytes, answers: int) -> list[int]:
     """Send what is answered so often; return the lengths that the answers tell."""
     reader, writer = streams
@@ -79,13 +90,9 @@ async def test_what_follows_the_last_chunk_of_a_body_is_bounded_like_a_head() ->
 
 
 async def test_heads_that_wait_for_an_earlier_request_are_bounded_together() -> None:
-    waits = asyncio.Event()
-    with left_over(_ErrInfo) as unread:
-        async with connected(waits) as (_, writer):
-            writer.write(HEAD)
-            await waits.wait()
-            writer.write((GET + FIELD * 8 + b"\r\n") * (2 + MAX_AHEAD_BYTES // (8 * len(FIELD))))
-            await eventually("they are refused", lambda: len(unread()) == 1)
+    async with behind_another() as (writer, unread):
+        writer.write((GET + FIELD * 8 + b"\r\n") * (2 + MAX_AHEAD_BYTES // (8 * len(FIELD))))
+        await eventually("they are refused", lambda: len(unread()) == 1)
 
 
 @pytest.mark.parametrize("size", [MAX_TOKEN_CHARS, MAX_HEAD_BYTES - 200])
@@ -120,13 +127,9 @@ async def test_many_small_requests_at_once_are_answered_each() -> None:
 
 async def test_behind_what_cannot_be_read_nothing_is_read() -> None:
     """Each further piece was kept as another one that cannot be read."""
-    waits = asyncio.Event()
-    with left_over(_ErrInfo) as unread:
-        async with connected(waits) as (_, writer):
-            writer.write(HEAD)
-            await waits.wait()
-            for _ in range(20):
-                writer.write(b"SECRET\r\n\r\n")
-                await asyncio.sleep(0.01)
-            await eventually("it was read", lambda: bool(unread()))
-            assert len(unread()) == 1
+    async with behind_another() as (writer, unread):
+        for _ in range(20):
+            writer.write(b"SECRET\r\n\r\n")
+            await asyncio.sleep(0.01)
+        await eventually("it was read", lambda: bool(unread()))
+        assert len(unread()) == 1
