@@ -1,6 +1,9 @@
 """The guide's programs before an edge and a gateway that fail in ways which a test chooses."""
 
 import asyncio
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,13 @@ LONGEST_PAUSE_S = 3.0
 """How long the programs wait before they connect again."""
 
 
+@asynccontextmanager
+async def running_at(stage: Stage, command: Sequence[str]) -> AsyncIterator[Process]:
+    """Run a program of the guide before a stage."""
+    async with ending(await run(*command, GATEWAY=stage.url.rstrip("/"), TOKEN=TOKEN)) as running:
+        yield running
+
+
 async def test_the_programs_of_the_guide_wait_as_long_as_an_edge_says_and_end_where_that_does_not_help(
     tmp_path: Path,
 ) -> None:
@@ -25,7 +35,7 @@ async def test_the_programs_of_the_guide_wait_as_long_as_an_edge_says_and_end_wh
             async with a_stage() as stage:
                 tries: list[float] = []
                 stage.edge.on("connect", partial(_refuse, tries))
-                async with ending(await run(*command, GATEWAY=stage.url.rstrip("/"), TOKEN=TOKEN)) as running:
+                async with running_at(stage, command) as running:
                     await printed_until(running, OVERLOADED.message, INVALID_PAYLOAD.message)
                     await asyncio.wait_for(running.wait(), timeout=30)
                 assert len(tries) == 2
@@ -49,7 +59,7 @@ async def test_the_programs_of_the_guide_say_where_to_read_what_they_missed(tmp_
                 stage.head = 5
                 stage.edge.on("chat message", _take_it)
                 gateway = stage.url.rstrip("/")
-                async with ending(await run(*command, GATEWAY=gateway, TOKEN=TOKEN)) as running:
+                async with running_at(stage, command) as running:
                     await printed_until(running, "history has")
                     stage.head, stage.recovered = 900, False
                     await stage.lose()
@@ -73,8 +83,7 @@ async def test_the_programs_of_the_guide_say_it_again_until_it_is_acked_and_go_o
 
                 stage.edge.on("chat message", partial(_take, stage, said))
                 stage.refused["/chat/g/message"] = HISTORY_UNAVAILABLE
-                gateway = stage.url.rstrip("/")
-                async with ending(await run(*command, GATEWAY=gateway, TOKEN=TOKEN)) as running:
+                async with running_at(stage, command) as running:
                     await printed_until(running, "durable as #7", HISTORY_UNAVAILABLE.message)
                     await stage.lose()
                     await printed_until(running, "connected to")
@@ -108,8 +117,7 @@ async def test_the_javascript_program_of_the_guide_comes_back_once_after_a_failu
                     await stage._connect(sid, environ, auth)
 
             stage.edge.on("connect", connect)
-            running = await run("node", str(file), GATEWAY=stage.url.rstrip("/"), TOKEN=TOKEN)
-            async with ending(running):
+            async with running_at(stage, ["node", str(file)]) as running:
                 await printed_until(running, "connecting again", "connected to")
                 await asyncio.sleep(LONGEST_PAUSE_S + 1)
                 assert tries == 2
