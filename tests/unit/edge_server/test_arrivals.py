@@ -42,9 +42,8 @@ def test_who_has_not_logged_in_sends_few_packets_and_who_has_as_many_as_they_lik
     for sid in ("stranger", "student"):
         here.begin(sid, 0.0)
     here.end("student")
-    assert [here.admits_packet("stranger") for _ in range(PACKETS_BEFORE_LOGIN + 1)] == [
-        True
-    ] * PACKETS_BEFORE_LOGIN + [False]
+    admitted = [here.admits_packet("stranger") for _ in range(PACKETS_BEFORE_LOGIN + 1)]
+    assert admitted == [True] * PACKETS_BEFORE_LOGIN + [False]
     assert all(here.admits_packet("student") for _ in range(PACKETS_BEFORE_LOGIN + 1))
     here.begin_again("student", 1.0)
     assert all(here.admits_packet("student") for _ in range(PACKETS_BEFORE_LOGIN + 1))
