@@ -1,4 +1,4 @@
-"""Pages for operators name only what exists: metrics, settings, workloads, modules; commands parse."""
+"""Pages with commands name only what exists: metrics, settings, workloads, modules; commands parse."""
 
 import importlib.util
 import re
@@ -16,7 +16,8 @@ from tests.unit.deploy.prometheus import series_names
 from tests.unit.deploy.rendered import of_kind, with_kubectl
 
 DOCS = REPOSITORY / "docs"
-PAGES = sorted([*(DOCS / "operating").rglob("*.md"), DOCS / "kubernetes.md", DOCS / "dashboards.md"])
+OTHERS = ("kubernetes.md", "dashboards.md", "changing-the-code.md")
+PAGES = sorted([*(DOCS / "operating").rglob("*.md"), *(DOCS / name for name in OTHERS)])
 OF_COMPOSE = {"PUBLIC_HOST", "TRACED_PART"}
 KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "scaledobject": "ScaledObject"}
 

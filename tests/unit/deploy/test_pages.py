@@ -8,6 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from deploy.repository import REPOSITORY
 from runtime import metrics
+from schemas.refusals import TABLE
 from tests.unit.deploy.known_settings import SETTINGS
 
 DOCS = REPOSITORY / "docs"
@@ -58,6 +59,10 @@ def test_a_page_names_only_targets_of_make_that_exist(page: Path) -> None:
     targets = set(re.findall(r"(?m)^\.PHONY: ([\w-]+)$", (REPOSITORY / "Makefile").read_text()))
     commands = re.findall(r"(?m)(?:`|^ *)make ([a-z-]+)(?=[ `]| *$)", page.read_text())
     assert set(commands) <= targets
+
+
+def test_the_guide_for_clients_names_every_refusal() -> None:
+    assert set(TABLE) <= set(re.findall(r"`([a-z_]+)`", (DOCS / "connect-a-client.md").read_text()))
 
 
 def test_the_page_of_limits_names_every_limit_that_is_counted() -> None:
