@@ -67,8 +67,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._partitions = [
             TopicPartition(name, n) for name in self._topics for n in range(settings.kafka_partitions)
         ]
-        self._stored: Ends = {}
-        self._lacking: Ends = {}
+        self._read_progress: Callable[[], Awaitable[Ends]] | None = None
         self.epoch = 0
         """Grows at each rebalance: what is not committed by then is read again by the new owners."""
         self.starts: Ends = {}
@@ -77,14 +76,13 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         """How many polls returned nothing."""
 
     async def start(self, read_progress: Callable[[], Awaitable[Ends]]) -> None:
-        """Read the progress and join the group. Raises `KafkaError`, `OSError` or `TimeoutError`."""
+        """Join the group, once the progress can be read. Raises `KafkaError`, `OSError` or `TimeoutError`."""
         self._consumer = self._new_consumer()
         async with asyncio.timeout(START_HANGS_AFTER_S):
             await self._consumer.start()
-            committed = await self._committed(self._partitions)
         if self._settings.kafka_durable:
-            self._stored = await read_progress()
-            self._lacking = lacking(committed, self._stored)
+            await read_progress()
+            self._read_progress = read_progress
             self._consumer.subscribe(self._topics, listener=self)
         else:
             await self._start_alone()
@@ -152,8 +150,6 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
 
         Raises `KafkaError`, `TimeoutError`, or `Stalled` after `FAILED_COMMITS` in a row.
         """
-        # All of it is stored: a log that ends before these offsets later is another log.
-        self._stored = {**self._stored, **ends}
         assigned = self._consumer.assignment()
         offsets = {tp: end for tp, end in ends.items() if tp in assigned}
         if not offsets:
@@ -205,9 +201,14 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._positioned.set()
 
     async def _seek_to_starts(self, partitions: list[TopicPartition]) -> None:
-        """Seek each partition to its start. Heartbeats wait for this: it must be shorter than the session."""
+        """Seek each partition to its start. Heartbeats wait for this: it must be shorter than the session.
+
+        The progress is read anew each time: who had a partition last may have written into another store.
+        """
         async with asyncio.timeout(self._settings.session_timeout_ms / 1000 / 2):
             committed = await self._committed(partitions)
+            stored = await self._read_progress() if self._read_progress else {}
+            lacks = lacking(committed, stored) if self._read_progress else {}
             first = await self._consumer.beginning_offsets(partitions)
             end = await self._consumer.end_offsets(partitions)
             if not self._settings.kafka_durable:
@@ -217,27 +218,26 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
                 position = start_position(
                     f"{tp.topic}/{tp.partition}",
                     committed=committed[tp],
-                    stored=self._stored.get(tp, 0),
-                    lacks_after=self._lacking.get(tp),
+                    stored=stored.get(tp, 0),
+                    lacks_after=lacks.get(tp),
                     first=first[tp],
                     end=end[tp],
                 )
                 _report_loss(tp, position)
                 self._consumer.seek(tp, position.offset)
                 self.starts[tp] = position.offset
-            await self._commit_back()
+            await self._commit_back(lacks)
         log.info("partitions were assigned", extra=logs.facts(partitions=len(partitions), epoch=self.epoch))
 
-    async def _commit_back(self) -> None:
+    async def _commit_back(self, lacks: Ends) -> None:
         """Commit lower offsets where the store lacks records, for the partition's next owner, too."""
-        back = {tp: self.starts[tp] for tp in self._lacking if tp in self.starts}
+        back = {tp: self.starts[tp] for tp in lacks}
         if back:
             log.warning(
                 "the store lacks what was committed; the log is read again",
                 extra=logs.facts(partitions=len(back)),
             )
             await self._consumer.commit(back)
-            self._lacking = {tp: end for tp, end in self._lacking.items() if tp not in back}
 
     async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
         found = await asyncio.gather(*(self._consumer.committed(tp) for tp in partitions))

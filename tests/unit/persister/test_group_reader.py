@@ -1,4 +1,4 @@
-"""What a member of the group commits when the group has taken partitions away meanwhile."""
+"""Where a member of the group begins, and what it commits when partitions were taken away meanwhile."""
 
 from collections.abc import Iterable, Mapping
 
@@ -56,3 +56,50 @@ async def test_who_is_refused_by_the_group_hears_why_and_does_not_wait_for_parti
     reader._consumer = RefusedConsumer()
     with pytest.raises(InvalidSessionTimeoutError):
         await reader.poll(1)
+
+
+class Member:
+    """As of aiokafka: a consumer of a group, whose partition another member may have had meanwhile."""
+
+    def __init__(self) -> None:
+        self.committed_offset = 100
+        self.position = -1
+
+    async def start(self) -> None:
+        pass
+
+    def subscribe(self, *_: object, **__: object) -> None:
+        pass
+
+    async def committed(self, _: TopicPartition) -> int:
+        return self.committed_offset
+
+    async def beginning_offsets(self, asked: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return dict.fromkeys(asked, 0)
+
+    async def end_offsets(self, asked: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return dict.fromkeys(asked, 1000)
+
+    def seek(self, _: TopicPartition, offset: int) -> None:
+        self.position = offset
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self.committed_offset = offsets[KEPT]
+
+
+async def test_what_another_member_has_written_into_another_store_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, member = GroupReader(PersisterSettings(), lambda _: None), Member()
+    monkeypatch.setattr(reader, "_new_consumer", lambda: member)
+    progress = {KEPT: 100}
+
+    async def read_progress() -> Mapping[TopicPartition, int]:
+        return dict(progress)
+
+    await reader.start(read_progress)
+    for stored, committed, begins in ((100, 100, 100), (150, 150, 150), (150, 200, 150), (160, 150, 150)):
+        progress[KEPT], member.committed_offset = stored, committed
+        reader.on_partitions_revoked([KEPT])
+        await reader.on_partitions_assigned([KEPT])
+        assert (member.position, member.committed_offset) == (begins, begins)
