@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata, TopicPartition
@@ -37,6 +38,24 @@ METADATA_PER_S: Final = 50.0
 METADATA_AT_ONCE: Final = 10.0
 """So often a producer asks who leads a partition. While nobody does it would ask without a pause, a thousand
 times a second and more. What goes to other partitions waits for each answer: pauses must be short."""
+
+
+_send: Final = AIOKafkaConnection.send
+
+
+def _send_unless_lost(connection: Any, *request: Any, **options: Any) -> Awaitable[Any]:
+    """Send a request. Raises `KafkaConnectionError` on a lost connection, before the library knows of it.
+
+    On uvloop the library would raise a `RuntimeError`, which its own tasks do not expect. They would end: a
+    producer's metadata would never be updated again.
+    """
+    if connection._writer is not None and connection._writer.is_closing():  # noqa: SLF001 - nothing public says it
+        connection.close(reason=CloseReason.CONNECTION_BROKEN)
+    sent: Awaitable[Any] = _send(connection, *request, **options)
+    return sent
+
+
+AIOKafkaConnection.send = _send_unless_lost
 
 
 @lru_cache(maxsize=200_000)
