@@ -95,6 +95,8 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
     async def stop(self) -> None:
         """Leave the group, so that others take over at once."""
         self._positioned.clear()
+        # A consumer that does not stop in time may hear of a rebalance when another reader is there already.
+        self._on_revoked = lambda _epoch: None
         if self._consumer is None:
             return
         try:

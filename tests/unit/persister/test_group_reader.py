@@ -24,6 +24,9 @@ class Consumer:
     def assignment(self) -> set[TopicPartition]:
         return self._assigned
 
+    async def stop(self) -> None:
+        pass
+
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         commit_structure_validate(offsets)
         self.committed.append(offsets)
@@ -39,6 +42,17 @@ async def test_only_what_the_group_has_left_us_is_committed(
     consumer = reader._consumer = Consumer([KEPT])
     await reader.commit(ends)
     assert consumer.committed == committed
+
+
+async def test_a_reader_that_has_stopped_passes_no_rebalance_on() -> None:
+    """Its consumer may stop late. The next reader's records would be taken for those of an earlier epoch."""
+    epochs: list[int] = []
+    reader = GroupReader(PersisterSettings(), epochs.append)
+    reader._consumer = Consumer([KEPT])
+    reader.on_partitions_revoked([])
+    await reader.stop()
+    reader.on_partitions_revoked([KEPT])
+    assert epochs == [1]
 
 
 class RefusedConsumer:
