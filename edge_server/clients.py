@@ -68,6 +68,7 @@ class Client:
         self.pause_refusal: dict[str, Any] | None = None
         """The refusal because of which reading is paused; None while the client is read."""
         self.counted_as: str | None = None
+        self.count_as(POLLING)
         self._socket = socket
         self._queued_bytes = 0
         self._max_bytes = max_bytes

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from edge_server.clients import POLLING, Client
 from edge_server.settings import EdgeSettings
 from runtime import metrics
 from runtime.budgets import Budgets
@@ -18,10 +17,9 @@ GROUPS_A_CONNECT: Final = 100
 
 
 class Handshake:
-    """Checks tokens and budgets, and makes clients."""
+    """Checks tokens and budgets."""
 
     def __init__(self, settings: EdgeSettings, tokens: TokenVerifier, memberships: Memberships) -> None:
-        self._settings = settings
         self._tokens = tokens
         self._memberships = memberships
         self._connects = Budgets(settings.connects_per_s_per_user, settings.connects_burst_per_user)
@@ -43,15 +41,3 @@ class Handshake:
             metrics.LIMIT_HITS.labels(limit="connects of a user").inc()
             raise Refused(RATE_LIMITED, retry_after_s=self._connects.wait_s(up, now))
         self._connects.spend(up, now, 1 + self._memberships.count_of(up) / GROUPS_A_CONNECT)
-
-    def client(self, sid: str, identity: Identity, engine_socket: Any) -> Client:
-        """Return the new client of an accepted connection, in no room yet."""
-        client = Client(
-            sid,
-            identity,
-            engine_socket,
-            max_bytes=self._settings.max_buffered_bytes,
-            max_packets=self._settings.max_queued_packets,
-        )
-        client.count_as(POLLING)
-        return client

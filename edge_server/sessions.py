@@ -6,7 +6,6 @@ Like socket_events.py it is called by python-socketio; the events of connected c
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from socketio.exceptions import ConnectionRefusedError as NotLetIn
 
@@ -53,6 +52,8 @@ class Sessions:
         self._elsewhere = elsewhere
         self._capacity = settings.edge_capacity
         self._most_of_user = settings.max_connections_per_user
+        self._max_bytes = settings.max_buffered_bytes
+        self._max_packets = settings.max_queued_packets
         self._expiry = TokenExpiry(partial(self._refuse, refusal=EXPIRED_TOKEN))
         self._closing: set[asyncio.Task[None]] = set()
         self.on_welcome: Callable[[Client], None]
@@ -106,7 +107,9 @@ class Sessions:
             raise refusing.NoCapacity
         identity, since = self._handshake.authenticate(auth)
         self._handshake.require_budget(identity.up)
-        return self._handshake.client(sid, identity, self._engine_socket(sid)), since
+        socket = self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
+        client = Client(sid, identity, socket, max_bytes=self._max_bytes, max_packets=self._max_packets)
+        return client, since
 
     def _close_oldest(self, up: str) -> None:
         """Close a user's oldest connections if there are too many: they are the likeliest to be dead."""
@@ -124,9 +127,6 @@ class Sessions:
         except Refused:
             return None
         return self._elsewhere.url_of_another(identity.up)
-
-    def _engine_socket(self, sid: str) -> Any:
-        return self._server.eio.sockets[self._server.manager.eio_sid_from_sid(sid, "/")]
 
     def _welcome(self, client: Client, since: Mapping[str, int]) -> None:
         if not client.gone:
