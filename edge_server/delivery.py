@@ -48,7 +48,7 @@ class Delivery:
         self._starts = starts
         self._resumable_from = resumable_from
         self._spans = spans
-        self._orders: dict[int, LogOrder[Entry]] = {}
+        self._orders: dict[int, LogOrder] = {}
         self._debugs = log.isEnabledFor(logging.DEBUG)
         self.on_settled: OnEntry = lambda _entry: None
         """Called when a record had its turn, with the first entry of its message."""
@@ -65,7 +65,7 @@ class Delivery:
         since_ns, first_seq = time.time_ns(), order.next_seq
         for record in records:
             if record.offset >= order.next_seq:
-                for entry in order.consumed(record.offset, _entry_of(record)):
+                for entry in order.consumed(_entry_of(record)):
                     self._take_turn(entry)
         if order.lost:
             lost, order.lost = order.lost, []
@@ -81,7 +81,7 @@ class Delivery:
 
     def acked(self, entry: Entry) -> None:
         """Add a record of ours that every in-sync replica has."""
-        for ready in self._order(entry.partition).acked(entry.seq, entry):
+        for ready in self._order(entry.partition).acked(entry):
             self._take_turn(ready)
 
     def report_lost(self, lost: Sequence[Entry]) -> None:
@@ -100,7 +100,7 @@ class Delivery:
         for entry in lost:
             self.on_lost(entry)
 
-    def _order(self, partition: int) -> LogOrder[Entry]:
+    def _order(self, partition: int) -> LogOrder:
         order = self._orders.get(partition)
         if order is None:
             self._window.begin(partition, self._resumable_from(partition))

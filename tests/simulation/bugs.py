@@ -9,7 +9,7 @@ from edge_server.clients import Client
 from edge_server.log_order import LogOrder
 from edge_server.moves import Moves
 from edge_server.publish import Publisher
-from edge_server.recent_log import RecentLog
+from edge_server.recent_log import Entry, RecentLog
 from persister.pipeline import Pipeline
 from schemas.assignments import TableAssigned
 from schemas.refusals import OVERLOADED, Refused
@@ -32,12 +32,12 @@ class CommitsBeforeWriting(Pipeline):
             await super()._write()
 
 
-def _out_of_order(self: LogOrder[Any], seq: int, item: Any) -> Sequence[Any]:
+def _out_of_order(self: LogOrder, entry: Entry) -> Sequence[Entry]:
     """Give an acked record its turn at once, whatever stands before it."""
-    if seq < self.next_seq or seq in self._early:
+    if entry.seq < self.next_seq or entry.seq in self._early:
         return ()
-    self._early[seq] = item
-    return (item,)
+    self._early[entry.seq] = entry
+    return (entry,)
 
 
 def out_of_order(seed: int) -> World:

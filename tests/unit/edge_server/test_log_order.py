@@ -1,20 +1,11 @@
 """Laws of the order: whatever the interleaving, every record has one turn, in the log's order."""
 
-from dataclasses import dataclass
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.log_order import LogOrder
-
-
-@dataclass(frozen=True)
-class Item:
-    """A record, and the message that it is of."""
-
-    seq: int
-    key: bytes = b"ours"
-
+from edge_server.recent_log import Entry
+from tests.unit.edge_server.entries import entry
 
 Interleaving = tuple[int, list[int], list[tuple[str, int]]]
 
@@ -32,12 +23,11 @@ def interleavings(draw: st.DrawFn) -> Interleaving:
     return start, seqs, events
 
 
-def play(start: int, events: list[tuple[str, int]]) -> tuple[LogOrder[Item], list[int]]:
-    order: LogOrder[Item] = LogOrder(start)
-    turns: list[Item] = []
+def play(start: int, events: list[tuple[str, int]]) -> tuple[LogOrder, list[int]]:
+    order, turns = LogOrder(start), list[Entry]()
     for kind, seq in events:
-        turns += order.acked(seq, Item(seq)) if kind == "acked" else order.consumed(seq, Item(seq))
-    return order, [item.seq for item in turns]
+        turns += order.acked(entry(seq)) if kind == "acked" else order.consumed(entry(seq))
+    return order, [one.seq for one in turns]
 
 
 @given(interleavings())
@@ -60,13 +50,14 @@ def test_an_acked_record_that_the_log_lacks_is_lost_and_has_no_turn() -> None:
     assert turns == [5, 6, 7, 8]
     order, turns = play(5, [("acked", 7), ("consumed", 9)])
     assert turns == [9]
-    assert (order._early, order.lost) == ({}, [Item(7)])
+    assert (order._early, [one.seq for one in order.lost]) == ({}, [7])
 
 
 def test_an_acked_record_in_whose_place_the_log_has_another_is_lost() -> None:
-    order: LogOrder[Item] = LogOrder(5)
-    assert order.acked(6, Item(6)) == []
-    assert order.consumed(5, Item(5)) == [Item(5), Item(6)]
-    assert order.acked(8, Item(8)) == []
-    assert order.consumed(8, another := Item(8, b"another")) == [another]
-    assert order.lost == [Item(8)]
+    order = LogOrder(5)
+    first, second, third, another = entry(5), entry(6), entry(8), entry(8, id="another")
+    assert order.acked(second) == []
+    assert order.consumed(first) == [first, second]
+    assert order.acked(third) == []
+    assert order.consumed(another) == [another]
+    assert order.lost == [third]
