@@ -5,7 +5,6 @@ import logging
 from aiohttp import web
 
 from edge_server.arrivals import gate
-from edge_server.engine_requests import allowed_origins
 from edge_server.parts import Parts
 from edge_server.recent_log import RecentLog
 from edge_server.settings import EdgeSettings
@@ -42,8 +41,7 @@ async def start(service: Service, settings: EdgeSettings) -> str:
 
 
 async def _accept_clients(service: Service, settings: EdgeSettings, server: ChatSocketServer) -> str:
-    origins = allowed_origins(settings.origins)
-    middleware = gate(settings, server.arrivals, server.eio, origins)
+    middleware = gate(settings, server.arrivals, server.eio)
     app = web.Application(client_max_size=settings.max_frame_bytes, middlewares=[middleware])
     service.supervise("close late arrivals", server.close_late)
     service.supervise("ping clients", server.eio.ping_all)

@@ -84,15 +84,13 @@ class Arrivals:
         return late
 
 
-def gate(
-    settings: EdgeSettings, arrivals: Arrivals, engine: Engine, origins: str | Collection[str]
-) -> Middleware:
+def gate(settings: EdgeSettings, arrivals: Arrivals, engine: Engine) -> Middleware:
     """Return the middleware that refuses connections, polls and bodies past their bounds.
 
     A body that belongs to no session of the ``engine`` is not read: engine.io refuses the request without it.
-    Pages of ``origins`` (``*``: all) may read the refusals, as they may read engine.io's answers.
+    Pages of the allowed origins may read the refusals, as they may read engine.io's answers.
     """
-    bodies, polls = PolledBodies(settings), Polls(settings, engine)
+    bodies, polls, origins = PolledBodies(settings), Polls(settings, engine), settings.origins
 
     @web.middleware
     async def pass_through(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -142,10 +140,10 @@ def _asks_for_websocket(request: web.Request) -> bool:
     return "upgrade" in wanted and request.headers.get("Upgrade", "").lower() == "websocket"
 
 
-def _allowed_origin(request: web.Request, origins: str | Collection[str]) -> str | None:
+def _allowed_origin(request: web.Request, origins: Collection[str]) -> str | None:
     """Return the request's origin if its page may read the answer."""
     origin = request.headers.get("Origin")
-    return origin if origins == "*" or origin in origins else None
+    return origin if "*" in origins or origin in origins else None
 
 
 def _refusal(refused: Refused, allowed_origin: str | None) -> web.Response:

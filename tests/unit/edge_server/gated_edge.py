@@ -14,7 +14,6 @@ from aiohttp import (
 from aiohttp.typedefs import Middleware
 
 from edge_server.arrivals import gate
-from edge_server.engine_requests import allowed_origins
 from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
 from runtime.service import Service, running
@@ -87,8 +86,7 @@ class Edge:
         return "answered"
 
     async def start(self, service: Service) -> None:
-        origins = allowed_origins(self._settings.origins)
-        way_in = gate(self._settings, self.server.arrivals, self.server.eio, origins)
+        way_in = gate(self._settings, self.server.arrivals, self.server.eio)
         app = web.Application(middlewares=[*self._outside, way_in])
         self.server.attach(app, "socket.io")
         service.supervise("close late arrivals", self.server.close_late)
