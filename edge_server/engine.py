@@ -121,12 +121,12 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
             for socket in self._pings.due(loop.time()):
-                await self._ping(socket, loop.time())
+                await self._ping(socket)
             for socket in self._pings.timed_out(loop.time()):
                 await socket.close(wait=False, reason=self.reason.PING_TIMEOUT)
 
-    async def _ping(self, socket: Any, now: float) -> None:
+    async def _ping(self, socket: Any) -> None:
         if not socket.closing and not socket.closed:
             socket.last_ping = stamp = time.time()
-            self._pings.pinged(socket, stamp, now)
+            self._pings.pinged(socket, stamp, asyncio.get_running_loop().time())
             await socket.send(packet.Packet(packet.PING))

@@ -314,7 +314,7 @@ async def test_whatever_an_edge_queues_for_a_client_is_bounded(kind: str) -> Non
                 await broken.send_str("no upgrade")
                 await is_closed(broken)
             else:
-                await edge.server.eio._ping(session, now=0.0)
+                await edge.server.eio._ping(session)
         assert session.closed
         assert slow() == 1
 
