@@ -231,9 +231,6 @@ class _Inbox(WebSocketDataQueue):
         """Handle a message. Called by the reader: it must not fail."""
         self.owner.receive(data)
 
-    def feed_eof(self) -> None:
-        """Do nothing: aiohttp has released the connection."""
-
     def set_exception(self, exc: BaseException, *_: object) -> None:
         """Close: the client has sent an invalid frame, or one that is too long."""
         count_if_long(exc)

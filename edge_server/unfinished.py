@@ -74,22 +74,20 @@ class BoundedReader:
         self._all_unfinished.bytes -= self._unfinished
         self._unfinished = 0
 
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+    def feed_data(self, data: bytes) -> None:
         """Read bytes; what ends a message is to call `message_ended`."""
         self._unfinished += len(data)
         self._all_unfinished.bytes += len(data)
-        fed: tuple[bool, bytes] = self._reader.feed_data(data)
+        self._reader.feed_data(data)
         if self._unfinished > self._most:
             _UNFINISHED.inc()
             self._give_up()
         elif self._unfinished > self._max_event and self._all_unfinished.is_too_much:
             _OF_EDGE.inc()
             self._give_up()
-        return fed
 
     def feed_eof(self) -> None:
-        """There is nothing more to read."""
-        self._reader.feed_eof()
+        """Do nothing: aiohttp has released the connection."""
 
 
 def count_if_long(error: BaseException) -> None:

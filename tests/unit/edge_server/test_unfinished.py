@@ -25,10 +25,9 @@ class Parts:
     def __init__(self, name: int, given_up: set[int], together: Unfinished) -> None:
         self.bounded = BoundedReader(self, SETTINGS, together, lambda: given_up.add(name))
 
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+    def feed_data(self, data: bytes) -> None:
         if data.endswith(b"."):
             self.bounded.message_ended()
-        return False, b""
 
 
 steps = st.lists(
