@@ -10,7 +10,6 @@ from typing import Final
 
 from edge_server.clients import Client
 from edge_server.rooms import Rooms
-from runtime.service import Service
 
 CHECK_EVERY_S: Final = 30.0
 """Longer than the reader takes to ask for the log's end again, also if a partition does not answer."""
@@ -27,11 +26,8 @@ class AnotherLog:
         self._report_hole = report_hole
         self._beyond_end: Mapping[tuple[Client, str], int] = {}
 
-    def start(self, service: Service) -> None:
-        """Check in the background from now on."""
-        service.supervise("find cursors of another log", self._run)
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Check every `CHECK_EVERY_S`, for ever."""
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
             self.check()

@@ -98,7 +98,7 @@ class Parts:
         """Start the parts that have to run before clients may connect."""
         service.supervise("producer", self._producer.run)
         await self._producer.ready()
-        self._publisher.start(service)
+        service.supervise("refuse what waits for too long", self._publisher.refuse_overdue)
         self._presence.start(service)
         for reader in (self._tables, self._members, self._messages):
             await reader.start(service)
@@ -122,7 +122,8 @@ class Parts:
         )
         service.supervise("report status", report.run)
         CutOff(settings, rooms, report.silent_s, self._blind_s, self._sessions.close).start(service)
-        AnotherLog(rooms, self._end_of, self._joining.report_hole).start(service)
+        another_log = AnotherLog(rooms, self._end_of, self._joining.report_hole)
+        service.supervise("find cursors of another log", another_log.run)
         service.resources.push_async_callback(self._leave, service, report)
 
     def _deaf_s(self) -> float:

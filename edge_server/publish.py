@@ -19,7 +19,6 @@ from edge_server.recent_log import Entry, RecentLog
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
 from runtime.kafka import KeptProducer, partition_of
-from runtime.service import Service
 from schemas import topics
 from schemas.client_events import SendMessage
 from schemas.documents import message_key
@@ -90,10 +89,6 @@ class Publisher:
         delivery.on_lost = self._refuse_lost
         metrics.PENDING_SENDS.set_function(lambda: len(self._pending))
 
-    def start(self, service: Service) -> None:
-        """Refuse in the background callers that wait for too long."""
-        service.supervise("refuse what waits for too long", self._refuse_overdue)
-
     def publish(self, message_id: str, sent: SendMessage, on_outcome: OnOutcome) -> None:
         """Write a message; call ``on_outcome`` once it is durable and its turn has come, or with a refusal.
 
@@ -111,6 +106,18 @@ class Publisher:
         if pending is None:
             pending = self._admit(key, message_id, sent, now)
         pending.callers.append((now, on_outcome))
+
+    async def refuse_overdue(self) -> None:
+        """Refuse callers that wait for too long, for ever."""
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S)
+            overdue = self._loop.time() - self._timeout_s
+            for in_order in self._by_partition.values():
+                _forget_settled(in_order)
+                for pending in in_order:
+                    if pending.since > overdue:
+                        break
+                    self._refuse_late_callers(pending, overdue)
 
     async def drain(self, deadline_s: float) -> None:
         """Wait until nothing is pending any more, or until the deadline."""
@@ -197,17 +204,6 @@ class Publisher:
             on_outcome(outcome)
         if self._drained is not None and not self._pending and not self._drained.done():
             self._drained.set_result(None)
-
-    async def _refuse_overdue(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_EVERY_S)
-            overdue = self._loop.time() - self._timeout_s
-            for in_order in self._by_partition.values():
-                _forget_settled(in_order)
-                for pending in in_order:
-                    if pending.since > overdue:
-                        break
-                    self._refuse_late_callers(pending, overdue)
 
     def _refuse_late_callers(self, pending: Pending, overdue: float) -> None:
         """Refuse callers that waited for too long.

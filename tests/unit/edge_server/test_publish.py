@@ -138,7 +138,7 @@ async def test_who_waits_for_too_long_is_refused_while_the_message_stays_on_its_
 ) -> None:
     monkeypatch.setattr(publish, "CHECK_EVERY_S", 0.001)
     edge = Edge(send_timeout_ms=100, refuse_when_waiting_ms=100)
-    async with in_background(edge.publisher._refuse_overdue()):
+    async with in_background(edge.publisher.refuse_overdue()):
         edge.say("a")
         await eventually("the refusal", lambda: edge.outcomes == ["unavailable"])
         with pytest.raises(Refused, match="unavailable"):
@@ -156,7 +156,7 @@ async def test_a_partition_that_does_not_answer_holds_up_its_own_groups_alone(
 ) -> None:
     monkeypatch.setattr(publish, "CHECK_EVERY_S", 0.001)
     edge = Edge(send_timeout_ms=100, refuse_when_waiting_ms=100)
-    async with in_background(edge.publisher._refuse_overdue()):
+    async with in_background(edge.publisher.refuse_overdue()):
         edge.say("a", room="another")
         edge.say("b")
         await passes()
