@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from runtime import logs
 from runtime.budgets import Budget, request_cost
-from runtime.kafka import KeptProducer, partition_of
+from runtime.kafka import KeptProducer
 from runtime.service import is_being_cancelled
 from schemas import topics
 from schemas.log_records import MessageSent, shared_headers
@@ -39,6 +39,7 @@ topic that keeps the writer's own."""
 class Outgoing:
     """A message as the log takes it."""
 
+    partition: int
     group: bytes
     key: bytes
     """Group, sender and id: what makes the message unique."""
@@ -64,14 +65,12 @@ class MessageWriter:
         producer: KeptProducer,
         *,
         source: str,
-        partitions: int,
         on_written: Callable[[Sequence[Any], Written], None],
         on_failed: Callable[[Sequence[Any], BaseException], None],
         rounds_per_s: float,
     ) -> None:
         self._producer = producer
         self._source = source
-        self._partitions = partitions
         self._on_written = on_written
         self._on_failed = on_failed
         self._waiting: dict[int, deque[Outgoing]] = {}
@@ -83,13 +82,12 @@ class MessageWriter:
 
     def put(self, message: Outgoing) -> None:
         """Queue a message. The caller bounds how many are queued."""
-        partition = partition_of(message.group, self._partitions)
-        waiting = self._waiting.get(partition)
+        waiting = self._waiting.get(message.partition)
         if waiting is not None:
             waiting.append(message)
             return
-        self._waiting[partition] = deque((message,))
-        self._schedule(partition)
+        self._waiting[message.partition] = deque((message,))
+        self._schedule(message.partition)
 
     def close(self) -> None:
         """Drop the queued messages, and cancel the writes that are on their way."""

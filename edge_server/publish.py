@@ -80,7 +80,6 @@ class Publisher:
         self._writer = MessageWriter(
             producer,
             source=settings.edge_name,
-            partitions=settings.kafka_partitions,
             on_written=self._on_written,
             on_failed=self._on_failed,
             rounds_per_s=rounds_per_s,
@@ -128,12 +127,13 @@ class Publisher:
 
     def _admit(self, key: bytes, message_id: str, sent: SendMessage, now: float) -> Pending:
         group = sent.room.encode()
-        in_order = self._by_partition[partition_of(group, self._partitions)]
+        partition = partition_of(group, self._partitions)
+        in_order = self._by_partition[partition]
         self._require_capacity(in_order, now)
         value = message_value(
             id=message_id, group=sent.room, up=sent.up, message=sent.message, sent_at=sent.timestamp
         )
-        pending = Pending(group, key, value, message_id, sent, now)
+        pending = Pending(partition, group, key, value, message_id, sent, now)
         if self._spans is not None:
             sending = self._spans.send(topics.MESSAGES, key=sent.room, message_id=f"{sent.up}/{message_id}")
             if sending is not None:

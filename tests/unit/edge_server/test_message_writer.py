@@ -37,14 +37,14 @@ class Told:
 
 
 def message(number: int, group: bytes = b"a", size: int = 0) -> Outgoing:
-    return Outgoing(group, group + b"/up202000001/m%d" % number, b"%d" % number + b"x" * size)
+    key = group + b"/up202000001/m%d" % number
+    return Outgoing(partition_of(group, PARTITIONS), group, key, b"%d" % number + b"x" * size)
 
 
 def writer(producer: Producer, told: Told, rounds_per_s: float = 1e9) -> MessageWriter:
     return MessageWriter(
         cast(Any, producer),
         source="edge-1",
-        partitions=PARTITIONS,
         on_written=told.on_written,
         on_failed=told.on_failed,
         rounds_per_s=rounds_per_s,
@@ -92,7 +92,7 @@ async def test_each_message_is_told_of_once_in_order_with_one_batch_of_a_partiti
         answer("written")
         await passes()
     for partition in range(PARTITIONS):
-        mine = [one for one in put if partition_of(one.group, PARTITIONS) == partition]
+        mine = [one for one in put if one.partition == partition]
         stored = [(one, offset) for one, of_partition, offset in told.written if of_partition == partition]
         assert [offset for _, offset in stored] == list(range(len(stored)))
         lost = [one for one in told.failed if one in mine]

@@ -139,12 +139,11 @@ async def test_what_waited_behind_a_failed_batch_goes_through_the_next_producer_
         writer = MessageWriter(
             producer,
             source="edge-1",
-            partitions=1,
             on_written=lambda batch, _: written.extend(batch),
             on_failed=lambda batch, _: failed.extend(batch),
             rounds_per_s=1e9,
         )
-        messages = [Outgoing(b"g", b"g/up202000001/m%d" % number, b"%d" % number) for number in range(4)]
+        messages = [Outgoing(0, b"g", b"g/up202000001/m%d" % number, b"%d" % number) for number in range(4)]
         writer.put(messages[0])
         await passes()
         writer.put(messages[1])
