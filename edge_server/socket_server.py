@@ -244,12 +244,9 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
     async def _close(self, eio_sid: str) -> None:
         """Close a connection at once, dropping its queued packets: it floods, does not read or log in."""
         socket = self.eio.sockets.get(eio_sid)
-        if socket is None:
-            return
-        if socket.websocket is not None:
+        if socket is not None and socket.websocket is not None:
             socket.websocket.transport.abort()
-        await socket.close(wait=False)
-        self.eio.sockets.pop(eio_sid, None)
+        await self.eio.disconnect(eio_sid)
 
     async def _refuse(self, eio_sid: str, data: object, refused: Refused) -> None:
         """Send a refusal: as the ack if the frame shows which one it asks for, otherwise as an event.
