@@ -26,15 +26,10 @@ _HEADER_BYTES: Final = {126: 4, 127: 10}
 """How long the header is, by its second byte; below these, that byte is the text's length."""
 
 
-def event_text(name: str, payload: BaseModel | dict[str, Any]) -> bytes:
-    """Return an event of the default namespace: engine.io's message (4), socket.io's event (2), JSON."""
-    data = payload.model_dump(by_alias=True) if isinstance(payload, BaseModel) else payload
-    return b"42" + orjson.dumps([name, data])
-
-
 def event_frame(name: str, payload: BaseModel | dict[str, Any]) -> bytes:
-    """Return an event of the default namespace as a frame."""
-    return text_frame(event_text(name, payload))
+    """Return an event of the default namespace as a frame: engine.io's message (4), socket.io's event (2)."""
+    data = payload.model_dump(by_alias=True) if isinstance(payload, BaseModel) else payload
+    return text_frame(b"42" + orjson.dumps([name, data]))
 
 
 def size_of(text: str) -> int:

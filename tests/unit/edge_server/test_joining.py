@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edge_server.clients import Client
 from edge_server.delivery import Delivery
 from edge_server.fan_out import FanOut
-from edge_server.frames import event_text, text_frame
+from edge_server.frames import event_frame
 from edge_server.joining import CLOCKS_DIFFER_MS, MAX_ROOMS_PER_JOINED, ROOM_BYTES, Joining
 from edge_server.recent_log import RecentLog
 from edge_server.rooms import Rooms
@@ -279,7 +279,7 @@ class CrowdedLobby(Lobby):
 
 def test_no_room_takes_more_in_joined_than_is_counted_for_it() -> None:
     room = RoomJoined(head=2**63 - 1, recovered=False, missed=200_000)
-    assert len(text_frame(event_text(JOINED, Joined(rooms={"x" * 64: room})))) <= ROOM_BYTES
+    assert len(event_frame(JOINED, Joined(rooms={"x" * 64: room}))) <= ROOM_BYTES
 
 
 async def test_who_is_in_very_many_groups_is_not_slow_for_that_by_websocket() -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_server.frames import event_text, text_frame
+from edge_server.frames import event_frame
 from loadtest.connection import Connection, Owner, connect
 from loadtest.seen_frames import Batch, SeenFrames
 from loadtest.websocket import Handshake
@@ -41,7 +41,7 @@ def frame(seq: int) -> bytes:
     message = ChatMessage(
         id=f"m{seq}", seq=seq, room="leic", up="up201906045", message="olá", timestamp=2, sent_at=1
     )
-    return text_frame(event_text(CHAT_MESSAGE, message))
+    return event_frame(CHAT_MESSAGE, message)
 
 
 def opened(reader: Reader, seen: SeenFrames) -> Connection:
@@ -69,7 +69,7 @@ async def test_every_student_reads_the_same_however_each_ones_bytes_were_cut(
 
 
 async def test_what_is_between_messages_is_read_by_everybody_and_leaves_them_known() -> None:
-    other = text_frame(event_text(LEFT, Left(room="leic")))
+    other = event_frame(LEFT, Left(room="leic"))
     stream, seen = frame(1) + frame(2) + other + frame(3), SeenFrames()
     for known_batches in (0, 2, 2):
         reader = Reader()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.frames import event_text, text_frame
+from edge_server.frames import event_frame, text_frame, text_of
 from loadtest.seen_frames import MAX_BATCHES_KEPT, SeenFrames
 from schemas.client_events import CHAT_MESSAGE, ChatMessage
 
@@ -17,7 +17,7 @@ def message(seq: int = 1, text: str = "olá") -> ChatMessage:
 
 @given(texts)
 def test_a_frame_gives_the_message_and_then_the_same_object(text: str) -> None:
-    seen, wire = SeenFrames(), event_text(CHAT_MESSAGE, message(text=text))
+    seen, wire = SeenFrames(), text_of(event_frame(CHAT_MESSAGE, message(text=text)))
     first = seen.parse(wire)
     assert first == message(text=text)
     assert seen.get(bytes(bytearray(wire))) is first
@@ -39,7 +39,7 @@ def test_a_message_that_is_none_is_an_error(wire: bytes) -> None:
 def test_no_more_frames_are_kept_than_was_said_and_the_oldest_go() -> None:
     seen = SeenFrames(max_kept=3)
     for seq in range(10):
-        seen.parse(event_text(CHAT_MESSAGE, message(seq)))
+        seen.parse(text_of(event_frame(CHAT_MESSAGE, message(seq))))
         assert len(seen) <= 3
     assert [kept.seq for kept in seen.values()] == [7, 8, 9]
 
