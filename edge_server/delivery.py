@@ -38,15 +38,13 @@ class Delivery:
         window: RecentLog,
         fan_out: FanOut,
         *,
-        starts: Callable[[int], int],
-        resumable_from: Callable[[int], int],
+        beginning: Callable[[int], tuple[int, int]],
         spans: "Spans | None" = None,
     ) -> None:
         self._rooms = rooms
         self._window = window
         self._fan_out = fan_out
-        self._starts = starts
-        self._resumable_from = resumable_from
+        self._beginning = beginning
         self._spans = spans
         self._orders: dict[int, LogOrder] = {}
         self._debugs = log.isEnabledFor(logging.DEBUG)
@@ -103,8 +101,9 @@ class Delivery:
     def _order(self, partition: int) -> LogOrder:
         order = self._orders.get(partition)
         if order is None:
-            self._window.begin(partition, self._resumable_from(partition))
-            order = self._orders[partition] = LogOrder(self._starts(partition))
+            start, resumable_from = self._beginning(partition)
+            self._window.begin(partition, resumable_from)
+            order = self._orders[partition] = LogOrder(start)
         return order
 
     def _take_turn(self, entry: Entry) -> None:

@@ -66,8 +66,7 @@ class Parts:
             rooms,
             window,
             fan_out,
-            starts=lambda partition: self._messages.starts[partition],
-            resumable_from=lambda partition: self._messages.resumable_from[partition],
+            beginning=lambda partition: self._messages.beginnings[partition],
             spans=spans,
         )
         tail = settings.window_records // settings.kafka_partitions

@@ -47,7 +47,10 @@ class Stalled(RuntimeError):
 
 
 def beginning(first: int, end: int, tail: int | None) -> tuple[int, int]:
-    """Return where to begin in a log from ``first`` to ``end``, and its `LogReader.resumable_from`."""
+    """Return where to begin in a log from ``first`` to ``end``, and from where on clients can be resumed.
+
+    Before each record from there on, half a tail is read, too, or the whole log.
+    """
     if tail is None or end - tail <= first:
         return first, first
     return end - tail, end - tail + tail // 2
@@ -70,10 +73,8 @@ class LogReader:
         self._partitions = [TopicPartition(settings.topic(topic), n) for n in range(count)]
         self._ends_at_start: dict[TopicPartition, int] = {}
         self._fetches = Budget(FETCHES_PER_S, FETCHES_AT_ONCE)
-        self.starts: dict[int, int] = {}
-        """Where reading began, by partition: earlier records are not known here."""
-        self.resumable_from: dict[int, int] = {}
-        """By partition: before each record from here on, half a tail was read, too, or the whole log."""
+        self.beginnings: dict[int, tuple[int, int]] = {}
+        """The `beginning` of each partition: earlier records are not known here."""
         self.positions: dict[int, int] = {}
         """The next offset to read, by partition."""
         self.ends: dict[int, int] = {}
@@ -156,9 +157,8 @@ class LogReader:
         first = await consumer.beginning_offsets(unknown)
         end = await consumer.end_offsets(unknown)
         for tp in unknown:
-            position, resumable_from = beginning(first[tp], end[tp], self._tail)
-            self.starts[tp.partition] = self.positions[tp.partition] = position
-            self.resumable_from[tp.partition] = resumable_from
+            self.beginnings[tp.partition] = beginning(first[tp], end[tp], self._tail)
+            self.positions[tp.partition], _ = self.beginnings[tp.partition]
             self._ends_at_start[tp] = end[tp]
         for tp in self._partitions:
             consumer.seek(tp, self.positions[tp.partition])

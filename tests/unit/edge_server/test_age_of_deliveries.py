@@ -22,7 +22,7 @@ def ages_measured() -> float | None:
 def test_only_what_is_read_while_somebody_is_here_has_an_age() -> None:
     rooms = Rooms()
     window = RecentLog(max_bytes=10**6, max_records=100)
-    delivery = Delivery(rooms, window, FanOut(rooms), starts=lambda _: 0, resumable_from=lambda _: 0)
+    delivery = Delivery(rooms, window, FanOut(rooms), beginning=lambda _: (0, 0))
 
     def read(seq: int) -> None:
         value = message_value(id=f"m{seq}", group="g", up=UP, message="hello", sent_at=5)

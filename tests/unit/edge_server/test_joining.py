@@ -39,9 +39,7 @@ class Lobby:
         self.here, window = Rooms(), RecentLog(max_bytes=10**9, max_records=10**9)
         memberships, self.fan_out = Memberships(), FanOut(self.here)
         self.settings, self.window, self.memberships = made, window, memberships
-        self.delivery = Delivery(
-            self.here, window, self.fan_out, starts=lambda _: head + 1, resumable_from=lambda _: 0
-        )
+        self.delivery = Delivery(self.here, window, self.fan_out, beginning=lambda _: (head + 1, 0))
         self.joining = Joining(made, self.here, window, self.delivery, self.fan_out, memberships)
         self.client = Client(
             "sid", Identity("up202000001", 0.0), EngineSocket(), max_bytes=10**9, max_packets=10**9

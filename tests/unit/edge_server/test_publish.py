@@ -32,9 +32,7 @@ class Edge:
         self.window = RecentLog(max_bytes=10**6, max_records=100)
         self.producer = Producer()
         rooms = Rooms()
-        self.delivery = Delivery(
-            rooms, self.window, FanOut(rooms), starts=lambda _: 0, resumable_from=lambda _: 0
-        )
+        self.delivery = Delivery(rooms, self.window, FanOut(rooms), beginning=lambda _: (0, 0))
         made = EdgeSettings(**settings)
         self.publisher = Publisher(made, cast(Any, self.producer), self.delivery, self.window)
         self.told: list[Entry | Refused] = []

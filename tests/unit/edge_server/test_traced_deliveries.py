@@ -17,9 +17,7 @@ from tests.unit.runtime.traced import Traced
 async def test_only_what_is_handed_on_has_a_span_and_not_twice() -> None:
     traced, rooms = Traced(), Rooms()
     window = RecentLog(max_bytes=10**6, max_records=100)
-    delivery = Delivery(
-        rooms, window, FanOut(rooms), starts=lambda _: 0, resumable_from=lambda _: 0, spans=traced.spans
-    )
+    delivery = Delivery(rooms, window, FanOut(rooms), beginning=lambda _: (0, 0), spans=traced.spans)
     member = Client("sid", Identity("up202000001", 0.0), EngineSocket(), max_bytes=10**9, max_packets=10**9)
     rooms.add(member)
     rooms.join(member, "g")
