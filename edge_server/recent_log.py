@@ -89,7 +89,7 @@ class RecentLog:
 
         Reading may have begun earlier: a retry is detected only if some records before it were read, too.
         """
-        self._floors.setdefault(partition, seq)
+        self._floors[partition] = seq
 
     def find(self, key: bytes) -> Entry | None:
         """Return the first entry of a message; None if the window does not have it."""
@@ -110,8 +110,7 @@ class RecentLog:
 
     def reaches(self, partition: int, since: int) -> bool:
         """Return whether the window holds all entries of a partition after ``since``."""
-        floor = self._floors.get(partition)
-        return floor is not None and since + 1 >= floor
+        return since + 1 >= self._floors[partition]
 
     def newest_at(self, group: str) -> int:
         """Return the log's time of a group's newest entry, in ms; -1 if there is none."""
@@ -143,5 +142,5 @@ class RecentLog:
             del self._groups[oldest.group]
         if self._keys.get(oldest.key) is oldest:
             del self._keys[oldest.key]
-        self._floors[oldest.partition] = max(oldest.seq + 1, self._floors.get(oldest.partition, 0))
+        self._floors[oldest.partition] = max(oldest.seq + 1, self._floors[oldest.partition])
         self.bytes -= oldest.size
