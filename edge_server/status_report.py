@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Literal
 
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
@@ -19,8 +18,6 @@ from schemas.log_records import REPORT_EVERY_S, EdgeReported, encode, spread_of
 from schemas.up_number import point_of
 
 log = logging.getLogger(__name__)
-
-State = Literal["serving", "draining", "stopped"]
 
 
 class Rate:
@@ -67,13 +64,6 @@ class StatusReport:
         """Return for how long the log has taken no report."""
         return 0.0 if self._silent_since is None else self._clock() - self._silent_since
 
-    @property
-    def state(self) -> State:
-        """The state that this edge reports."""
-        if self._stopped:
-            return "stopped"
-        return "draining" if self._drain.wanted else "serving"
-
     async def run(self) -> None:
         """Report for ever. A report that can't be written is dropped: the next one says more."""
         while True:
@@ -87,7 +77,7 @@ class StatusReport:
             url=self._url,
             capacity=self._settings.edge_capacity,
             connected=len(self._rooms.clients),
-            state=self.state,
+            state="stopped" if self._stopped else "draining" if self._drain.wanted else "serving",
             deaf=self._drain.deaf,
             process=self._process,
             messages_per_s=round(self._messages.per_s(), 1),
