@@ -4,7 +4,6 @@ Each session has a bounded queue (packet_queue.py), and what clients may send is
 """
 
 import asyncio
-import time
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -127,6 +126,5 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
 
     async def _ping(self, socket: Any) -> None:
         if not socket.closing and not socket.closed:
-            socket.last_ping = stamp = time.time()
-            self._pings.pinged(socket, stamp, asyncio.get_running_loop().time())
+            self._pings.pinged(socket, asyncio.get_running_loop().time())
             await socket.send(packet.Packet(packet.PING))

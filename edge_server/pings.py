@@ -4,11 +4,14 @@ One queue holds all clients: a task and a timer for each would be a sixth of an 
 """
 
 from collections import deque
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+FAR_AHEAD_S: Final = 1e12
+"""Added to ``last_ping``: engine.io compares that with the wall clock, whose steps must close nobody."""
 
 
 class Pinged(Protocol):
-    """A socket that is pinged. ``last_ping`` is the time of its unanswered ping, seconds since 1970."""
+    """A socket that is pinged. ``last_ping`` tells its unanswered ping from others; None: it has answered."""
 
     last_ping: float | None
 
@@ -33,8 +36,9 @@ class Pings:
             found.append(self._next.popleft()[1])
         return found
 
-    def pinged(self, socket: Pinged, stamp: float, now: float) -> None:
-        """Note that a client was pinged; its ``last_ping`` is ``stamp`` until it answers."""
+    def pinged(self, socket: Pinged, now: float) -> None:
+        """Note that a client is pinged."""
+        socket.last_ping = stamp = FAR_AHEAD_S + now
         self._unanswered.append((now + self._timeout_s, stamp, socket))
 
     def timed_out(self, now: float) -> list[Any]:

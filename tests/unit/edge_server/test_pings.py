@@ -19,9 +19,8 @@ class Socket:
 def turn(pings: Pings, now: float) -> list[Socket]:
     """Do one pass of the loop: ping who is due; return who has been silent for too long."""
     for socket in pings.due(now):
-        socket.last_ping = now
         socket.pinged.append(now)
-        pings.pinged(socket, now, now)
+        pings.pinged(socket, now)
     return pings.timed_out(now)
 
 

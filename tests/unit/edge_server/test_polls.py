@@ -1,14 +1,16 @@
 """Polls come one at a time, bring what their client takes, and never go on behind a hole."""
 
 import asyncio
+import time
 from contextlib import closing
 from socket import SO_RCVBUF, SOL_SOCKET
+from types import SimpleNamespace
 from typing import cast
 from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
-from engineio import packet
+from engineio import async_socket, packet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,6 +141,17 @@ async def test_a_ping_does_not_wait_behind_what_a_client_has_yet_to_take() -> No
         await eventually("all is answered", lambda: session.queue.qsize() == 40)
         await edge.server.eio._ping(session)
         assert (await client.poll()).startswith("2\x1e430[")
+
+
+async def test_a_step_of_the_wall_clock_closes_nobody_who_has_just_been_pinged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        await edge.server.eio._ping(edge.sessions[0])
+        monkeypatch.setattr(async_socket, "time", SimpleNamespace(time=lambda: time.time() + 3_600))
+        await client.say('421["any"]')
+        assert await client.poll() == '2\x1e431["answered"]'
 
 
 async def test_what_strangers_ask_for_wrongly_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
