@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from runtime import metrics
-from runtime.bearer import check_bearer
+from runtime.bearer import bearer, check_bearer
 from runtime.budgets import Budgets
 from runtime.tokens import TokenVerifier
 from schemas.refusals import RATE_LIMITED, Refused
@@ -55,7 +55,7 @@ class KnownTokens:
 
     def _verify(self, header: str) -> str:
         self._known.pop(header, None)
-        identity = self._verifier.verify_header(header)
+        identity = self._verifier.verify(bearer(header))
         if header != " ".join(header.split()):
             # The same token can be written with any spaces: only the plain form is kept.
             return identity.up

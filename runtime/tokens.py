@@ -18,7 +18,6 @@ import jwt
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from runtime import logs, metrics
-from runtime.bearer import bearer
 from runtime.health import waiting_for
 from runtime.service import Fatal, Service
 from runtime.settings import MIN_SECRET_BYTES, TokenSettings
@@ -85,10 +84,6 @@ class TokenVerifier:
         if expires_at <= time.time():
             raise Refused(EXPIRED_TOKEN)
         return Identity(up, expires_at)
-
-    def verify_header(self, authorization: str | None) -> Identity:
-        """Return who sent ``Authorization: Bearer <token>``."""
-        return self.verify(bearer(authorization))
 
     def _decode(self, token: str) -> Mapping[str, Any]:
         settings = self._settings

@@ -26,9 +26,9 @@ class CountingVerifier(TokenVerifier):
         self.asked = 0
         self.now = 0.0
 
-    def verify_header(self, authorization: str | None) -> Identity:
+    def verify(self, token: str | None) -> Identity:
         self.asked += 1
-        _, up, expires_at = (authorization or "").split(" ")
+        up, expires_at = (token or "").split(" ")
         if float(expires_at) <= self.now:
             raise Refused(EXPIRED_TOKEN)
         return Identity(up, float(expires_at))
