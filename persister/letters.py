@@ -1,8 +1,7 @@
 """``python -m persister.letters``: the operators' command that lists dead letters and sends them again.
 
-A letter is named by where its record stood. Sent again, the record stands at the end of its topic and gets a
-new ``seq``; what still can't be stored is set aside again, as another letter. Give it a persister's settings:
-``KAFKA_BOOTSTRAP_SERVERS``, ``KAFKA_PARTITIONS`` and ``KAFKA_GENERATION``.
+A letter is named by where its record was. Sent again, the record goes to the end of its topic and gets a new
+``seq``; if it still can't be stored, it becomes another letter. Give it a persister's ``KAFKA_*`` settings.
 """
 
 import asyncio
