@@ -78,17 +78,26 @@ def interrupt_ends(ending: asyncio.Event) -> Iterator[None]:
 
 
 class LiveLine:
-    """Shows each second of a run in one line; on a terminal it is drawn over itself."""
+    """Shows each second of a run in one line; on a terminal it is drawn over itself.
+
+    Elsewhere the seconds of a wait in which nothing comes have one line in all.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self._idle = ""
+        """What was waited for in the second before, if nothing came in it."""
 
     def show(self, second: ShownSecond) -> None:
         """Show a second."""
+        before, self._idle = self._idle, "" if second.received or second.acked else second.waits_for
+        if self._idle and self._idle == before and not sys.stdout.isatty():
+            return
+        p50, p99 = (f"{second.p50:.1f}", f"{second.p99:.1f}") if second.received else ("-", "-")
+        ack_p99 = f"{second.ack_p99:.1f}" if second.acked else "-"
         line = (
             f"{second.at:>4}/{self._seconds:.0f} s · online {second.online:>6,} · sent {second.planned:>5,}/s"
-            f" · received {second.received:>7,}/s · p50 {second.p50:>6.1f} p99 {second.p99:>7.1f} ms"
-            f" · ack p99 {second.ack_p99:>7.1f} ms"
+            f" · received {second.received:>7,}/s · p50 {p50:>6} p99 {p99:>7} ms · ack p99 {ack_p99:>7} ms"
         )
         if second.refused or second.repeated:
             line += f" · refused {second.refused:,} · repeated {second.repeated:,}"

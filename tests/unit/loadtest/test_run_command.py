@@ -1,0 +1,42 @@
+"""The line a second of a run says what came in it, and is not repeated in a log while nothing does."""
+
+import pytest
+
+from loadtest.news import Second
+from loadtest.results import ShownSecond
+from loadtest.run_command import LiveLine
+
+STORE = "the store"
+
+
+def lines(capsys: pytest.CaptureFixture[str], *seconds: Second) -> list[str]:
+    live = LiveLine(60)
+    for second in seconds:
+        live.show(ShownSecond.of(second))
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_second_in_which_nothing_came_has_no_latency(capsys: pytest.CaptureFixture[str]) -> None:
+    [none, all_came] = lines(
+        capsys,
+        Second(at=1, planned=3),
+        Second(at=2, received=1, deliver=[(100, 1)], acked=1, ack=[(50, 1)]),
+    )
+    assert "p50      - p99       - ms · ack p99       - ms" in none
+    assert "p50    0.1 p99     0.1 ms · ack p99     0.1 ms" in all_came
+
+
+def test_a_wait_in_which_nothing_comes_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    idle = [Second(at=at, waits_for=STORE) for at in range(63, 99)]
+    told = lines(capsys, Second(at=61), Second(at=62), *idle, Second(at=99, received=1), Second(at=100))
+    assert [int(line.partition("/")[0]) for line in told] == [61, 62, 63, 99, 100]
+    other = lines(capsys, Second(at=1, waits_for="students, acks and deliveries"), *idle)
+    assert len(other) == 2
+
+
+def test_a_terminal_is_drawn_on_every_second(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    drawn = lines(capsys, *(Second(at=at, waits_for=STORE) for at in range(63, 66)))
+    assert sum(f"waits for {STORE}" in line for line in drawn) == 3
