@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shlex
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
@@ -110,7 +111,7 @@ def _clients(system: LocalSystem, session: aiohttp.ClientSession, ups: Sequence[
 def _print_urls(system: LocalSystem, university: University, guest: Student) -> None:
     token = system.mint_token(guest.up)
     ops = {name: service.ops_url for name, service in system.services.items()}
-    python = sys.executable
+    python = shlex.quote(sys.executable)
     print(
         f"""
 {len(university.students)} students in {len(university.groups)} groups; {CHATTING} of them are chatting.

@@ -14,7 +14,10 @@ from deploy.local.processes import ManagedProcess
 from tests.unit.deploy.process_states import SLEEPER
 
 
-def test_a_load_test_can_be_pointed_at_a_demo(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_load_test_can_be_pointed_at_a_demo(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/home/ana/my chat/.venv/bin/python")
     system = SimpleNamespace(
         services={"dispatcher": SimpleNamespace(ops_url="http://dispatcher")},
         public_url="http://gateway",
@@ -27,7 +30,7 @@ def test_a_load_test_can_be_pointed_at_a_demo(capsys: pytest.CaptureFixture[str]
     )
     university = small_university()
     _print_urls(cast("LocalSystem", system), university, university.students[0])
-    command = f"{sys.executable} -m loadtest run smoke --gateway http://gateway"
+    command = "'/home/ana/my chat/.venv/bin/python' -m loadtest run smoke --gateway http://gateway"
     assert f"TOKEN_SECRET=the secret of tokens {command}\n" in capsys.readouterr().out
 
 
