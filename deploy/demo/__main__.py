@@ -6,6 +6,7 @@ change nothing.
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -47,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("FAILED: interrupted" if plan else "stopped", flush=True)
         return INTERRUPTED if plan else 0
+    except BrokenPipeError:
+        # As by `| head`, or by `| tee` at a Ctrl-C. What stdout still holds must not be written at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("FAILED: nobody reads the output any more", file=sys.stderr)
+        return 1
     except (RuntimeError, OSError) as error:
         print(f"FAILED: {error}", flush=True)
         return 1
