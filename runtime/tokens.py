@@ -33,7 +33,7 @@ JWKS_TIMEOUT_S: Final = 10.0
 
 _UP = TypeAdapter[str](UpNumber)
 _SECONDS = TypeAdapter[float](FiniteFloat)
-_UNREADABLE: Final = (OSError, aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWTError)
+_UNREADABLE: Final = (OSError, aiohttp.ClientError, TimeoutError, ValueError, TypeError, jwt.PyJWTError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from tests.waiting import eventually
 
 SECRET = "a-secret-for-tests-of-32-bytes-or-more"
 UP = "up202000001"
+ODD_KEY = '{"keys": [{"kty": "RSA", "alg": ["RS256"]}]}'
 A_DAY_S = 86_400
 """Tokens of parametrized tests are made when the tests are collected, which may be long before they run."""
 
@@ -173,7 +174,7 @@ async def test_public_keys_are_chosen_by_kid_and_never_serve_as_a_secret(tmp_pat
         await service.resources.aclose()
 
 
-@pytest.mark.parametrize("content", [None, "no JSON", "[]", "{}", '{"keys": []}'])
+@pytest.mark.parametrize("content", [None, "no JSON", "[]", "{}", '{"keys": []}', ODD_KEY])
 async def test_a_service_without_keys_does_not_start_and_says_why(
     tmp_path: Path, content: str | None
 ) -> None:
@@ -186,7 +187,7 @@ async def test_a_service_without_keys_does_not_start_and_says_why(
         await verifier.start(Service("test", ServiceSettings(ops_port=0, log_dir="")))
 
 
-@pytest.mark.parametrize("answer", [OSError("away"), TimeoutError(), "busy, come back later", '{"keys": []}'])
+@pytest.mark.parametrize("answer", [OSError("away"), TimeoutError(), "busy, come back later", ODD_KEY])
 async def test_keys_that_come_by_a_url_are_waited_for(
     answer: Exception | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
