@@ -47,22 +47,6 @@ ShortPath = Callable[[Client, str], bool]
 Ended = Callable[[], None]
 
 
-class FrameBudget(Budget):
-    """Limits the frames of a websocket. Messages on the short path are charged to another budget."""
-
-    __slots__ = ("_transport",)
-
-    def __init__(self, transport: asyncio.Transport, per_s: float, burst: float) -> None:
-        super().__init__(per_s, burst)
-        self._transport = transport
-
-    def spend_on_frame(self) -> None:
-        """Count a frame. Abort the connection once the debt is as large as the burst."""
-        if self.spend(asyncio.get_running_loop().time()) <= -self._burst:
-            metrics.LIMIT_HITS.labels(limit="frames").inc()
-            self._transport.abort()
-
-
 class PacketHandler(Protocol):
     """Handles a websocket's packets: an engine.io socket, or `ComingOver` while a client switches over."""
 
@@ -94,8 +78,7 @@ class DirectWebSocket(asyncio.Protocol):
         self.reading = Reading(transport)
         self._try_short_path = short_path
         self._settings = settings
-        self._budget = FrameBudget(
-            transport,
+        self._budget = Budget(
             min(FRAMES_PER_S_BEFORE_LOGIN, settings.events_per_s_per_client),
             min(FRAMES_BEFORE_LOGIN, settings.events_burst_per_client),
         )
@@ -123,7 +106,7 @@ class DirectWebSocket(asyncio.Protocol):
     def logged_in(self) -> None:
         """Read whole frames from now on, and as many as a student may send."""
         per_s, burst = self._settings.events_per_s_per_client, self._settings.events_burst_per_client
-        self._budget = FrameBudget(self.transport, per_s, burst)
+        self._budget = Budget(per_s, burst)
         if self.reader is not None:
             self.reader.allow_whole_frames()
 
@@ -152,9 +135,15 @@ class DirectWebSocket(asyncio.Protocol):
             self.reader.message_ended()
         if self._close_timer is None and self._took_short_path(message):
             return
-        self._budget.spend_on_frame()
+        self._spend_on_frame()
         if not self.transport.is_closing():
             self._receive(message)
+
+    def _spend_on_frame(self) -> None:
+        """Count a frame. Abort the connection once the debt is as large as the burst."""
+        if self._budget.spend(asyncio.get_running_loop().time()) <= -self._budget.burst:
+            metrics.LIMIT_HITS.labels(limit="frames").inc()
+            self.transport.abort()
 
     def _receive(self, message: WSMessage) -> None:
         """Handle a message on the ordinary path. After our own close only the client's close counts."""
