@@ -151,6 +151,9 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         await super()._handle_connect(eio_sid, namespace, data)
         if self.manager.sid_from_eio_sid(eio_sid, "/") is not None:
             self.arrivals.end(eio_sid)
+            if eio_sid not in self.environ:
+                # The answer was too much for its queue: it was closed before the library called it connected.
+                await super()._handle_disconnect(eio_sid, "/", self.reason.SERVER_DISCONNECT)
 
     def _websocket_of(self, handler: Any, _server: Any) -> Callable[..., Any]:
         """Return what answers a request for a websocket. Called by engine.io with its socket's handler."""

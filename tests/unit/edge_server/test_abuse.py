@@ -319,6 +319,16 @@ async def test_whatever_an_edge_queues_for_a_client_is_bounded(kind: str) -> Non
         assert slow() == 1
 
 
+async def test_who_is_closed_while_being_let_in_leaves_nothing_behind() -> None:
+    async with an_edge(max_queued_packets=10) as edge:
+        client = await edge.poller(join=False)
+        await client.say(*["4nonsense"] * 10)
+        await eventually("all is refused", lambda: edge.sessions[0].queue.qsize() == 10)
+        await client.say("40{}")
+        await edge.is_empty()
+        assert (edge.connects, len(edge.ends), edge.server.manager.rooms) == (1, 1, {})
+
+
 @pytest.mark.parametrize("goes", ["41", "41/,"])
 async def test_a_connection_without_a_client_ends_in_time(goes: str) -> None:
     async with an_edge() as edge:
