@@ -56,9 +56,9 @@ class FanOut:
         outbox, self._outbox = self._outbox, {}
         writes = spared = 0
         for room, entries in outbox.items():
-            members = self._deliver(room, entries)
-            writes += members
-            spared += members * (len(entries) - 1)
+            written = self._deliver(room, entries)
+            writes += written
+            spared += written * (len(entries) - 1)
         metrics.DELIVERY_WRITES.inc(writes)
         ended = loop.time()
         self._rests_until = ended + rest_after(ended - started, writes, spared)
@@ -96,12 +96,13 @@ class FanOut:
                 client.write(transport, joined)
             if client.slow:
                 slow.append(client)
-        metrics.DELIVERIES.inc(len(entries) * len(members))
+        writes = len(members)
+        metrics.DELIVERIES.inc(len(entries) * writes)
         if ahead := self._rooms.ahead(room):
             self._deliver_ahead(room, entries, ahead)
         for client in slow:
             self._close_if_slow(client)
-        return len(members)
+        return writes
 
     def _deliver_ahead(self, room: str, entries: list[Entry], ahead: dict[Client, int]) -> None:
         head = entries[-1].seq

@@ -118,9 +118,11 @@ async def test_a_client_that_does_not_read_is_closed_and_its_neighbours_get_ever
         one.go_direct()
         rooms.join(one, "g")
     sockets[0].transport.unread = 101
+    deliveries, writes = counting(metrics.DELIVERIES), counting(metrics.DELIVERY_WRITES)
     for seq in range(3):
         fan_out.put(entry(seq))
         fan_out.flush()
+    assert (deliveries(), writes()) == (4, 4)
     assert closed == [here[0]]
     assert seqs_on(b"".join(sockets[1].transport.wire)) == [0, 1, 2]
     assert len(sockets[0].transport.wire) == 1
