@@ -108,7 +108,7 @@ async def test_what_another_member_has_written_into_another_store_is_read_again(
     monkeypatch.setattr(reader, "_new_consumer", lambda: member)
     progress = {KEPT: 100}
 
-    async def read_progress() -> Mapping[TopicPartition, int]:
+    async def read_progress() -> dict[TopicPartition, int]:
         return dict(progress)
 
     await reader.start(read_progress)
