@@ -60,6 +60,7 @@ export function openGroup(id) {
   $("chat").classList.add("reading");
   const group = state.groups.get(id);
   $("empty").hidden = true;
+  $("heard").replaceChildren();
   $("compose").hidden = $("toggle-people").hidden = false;
   showRoom({ toBottom: true });
   showGroups();
@@ -87,7 +88,7 @@ export function forget(id) {
 export function closeRoom() {
   if (state.open && history.state) history.back();
   state.open = null;
-  for (const shown of ["messages", "members", "room-name", "room-facts"]) $(shown).replaceChildren();
+  for (const shown of ["messages", "heard", "members", "room-name", "room-facts"]) $(shown).replaceChildren();
   $("text").value = "";
   $("messages").classList.remove("nothing");
   $("compose").hidden = $("toggle-people").hidden = true;

@@ -1,9 +1,9 @@
 // What was said in a group: read from history page by page, and kept as it comes.
 
-import { $, isRead, isReadUp, NEAR_PX, paintSoon, showRoom, showUnread } from "./paint.js";
+import { $, hear, isRead, isReadUp, NEAR_PX, paintSoon, showRoom, showUnread } from "./paint.js";
 import { loadNames } from "./people.js";
 import { inPath, MAX_BACKOFF_MS, pause, read, readPatiently, report } from "./rest.js";
-import { isHere, keep, makeRoom, state } from "./state.js";
+import { isHere, keep, makeRoom, nameOf, state } from "./state.js";
 
 const PAGE = 50;
 const LOOK_FOR_STORED_MS = 250;
@@ -77,7 +77,8 @@ export function onMessage(message) {
   if (!group) return;
   group.cursor = Math.max(group.cursor ?? -1, message.seq);
   if (!keepNewest(group, message)) return;
-  if (!isRead(group) && message.up !== state.up) {
+  if (message.up !== state.up && isRead(group)) hear(`${nameOf(message.up)}: ${message.message}`);
+  else if (message.up !== state.up) {
     group.unread += 1;
     showUnread(); // nothing is painted in a hidden tab
   }

@@ -4,6 +4,7 @@ import { nameOf, sortedGroups, state } from "./state.js";
 
 export const NEAR_PX = 120;
 const MOST_MEMBERS = 1000; // a browser stood still for 12 s with 40 000 of them
+const MOST_HEARD = 5; // of a burst, the last ones: who listens is to hear of now
 const SAME_BREATH_MS = 5 * 60 * 1000;
 
 export const $ = (id) => document.getElementById(id);
@@ -50,6 +51,20 @@ export function showMe() {
   paintFace($("my-avatar"), state.up);
 }
 
+const toHear = [];
+
+/** Have something read aloud. The log itself is not: nobody wants to hear all that was said before. */
+export function hear(text) {
+  toHear.push(text);
+  paintSoon(); // a node for each message would have the browser lay the page out for each
+}
+
+function showHeard() {
+  const heard = $("heard");
+  heard.append(...toHear.splice(0).slice(-MOST_HEARD).map((text) => make("p", "", text)));
+  while (heard.childElementCount > MOST_HEARD) heard.firstChild.remove();
+}
+
 /** Paint once a frame, however many messages come in it. */
 export function paintSoon() {
   if (state.painting) return;
@@ -57,6 +72,7 @@ export function paintSoon() {
   requestAnimationFrame(() => {
     state.painting = false;
     if (state.open) showRoom();
+    showHeard();
     showGroups();
   });
 }
@@ -273,7 +289,10 @@ function paintRoomNode(node, { day, message, isFirst }) {
   node.className = looks.filter(Boolean).join(" ");
   time.dateTime = new Date(message.timestamp).toISOString();
   setText(time, isSaid ? clock.format(message.timestamp) : "");
-  setText(sending, isSaid ? "" : { sending: "sending", waiting: "waiting to be sent", failed: message.why }[message.state]);
+  const stands = isSaid ? "" : { sending: "sending", waiting: "waiting to be sent", failed: message.why }[message.state];
+  if (sending.textContent === stands) return;
+  setText(sending, stands);
+  if (!isSaid && message.state !== "sending") hear(stands);
 }
 
 function paintAuthor(node, up) {

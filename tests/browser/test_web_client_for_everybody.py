@@ -5,6 +5,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, Route, expect
 
+from schemas.refusals import TOO_LARGE
 from tests.browser.browsers import fits, note_texts, page_in
 from tests.browser.chat_stage import UP, a_stage, message
 from tests.waiting import eventually
@@ -28,6 +29,22 @@ LEAST_CONTRAST_OF_BORDERS = """() => {
     return Math.min(...fields.flatMap((field) => [field, field.parentElement].map((node) =>
       contrast(getComputedStyle(field).borderTopColor, ground(node)))));
 }"""
+
+
+# What comes into a part of the page that is read aloud by itself, as a screen reader would take it.
+NOTE_WHAT_IS_HEARD = """
+    const noted = [];
+    const isHeard = (node) => {
+      const live = node.parentElement?.closest("[aria-live], [role=status], [role=log], [role=alert]");
+      return Boolean(live) && live.getAttribute("aria-live") !== "off";
+    };
+    const watch = new MutationObserver((changes) => {
+      for (const node of changes.flatMap(({ addedNodes }) => [...addedNodes]))
+        if (isHeard(node)) noted.push(node.textContent);
+    });
+    watch.observe(document, { childList: true, subtree: true });
+    window.heard = () => noted.join("\\n");
+"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -63,6 +80,48 @@ async def test_whose_a_message_is_is_also_heard_where_it_is_mine(browser: Browse
         await expect(page.locator(".mine.first")).to_contain_text("You")
         assert await fits(page)
         assert await page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
+async def test_who_hears_the_page_hears_what_is_said_now_and_not_what_was_said_before(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.history, stage.stored_up_to = [message(seq, f"text {seq}") for seq in range(120)], 119
+        stage.names, stage.head = {"up202000002": "João"}, 119
+        await page.add_init_script(NOTE_WHAT_IS_HEARD)
+        await stage.open(page)
+        shown = page.locator("#messages .bubble")
+        await expect(page.locator("#messages .who").first).to_have_text("João")
+        await page.evaluate("messages.scrollTop = 0")
+        await expect(shown).to_have_count(100)
+        assert "text" not in await page.evaluate("heard()")
+        await stage.tell("chat message", message(120, "said now"))
+        await expect(shown.last).to_contain_text("said now")
+        await page.wait_for_function("heard().endsWith('João: said now')")
+
+
+async def test_who_hears_the_page_hears_that_a_message_was_refused(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await page.add_init_script(NOTE_WHAT_IS_HEARD)
+        await stage.open(page)
+        await page.get_by_label("Message", exact=True).fill("olá")
+        await page.keyboard.press("Enter")
+        await stage.acks.put({"error": {"code": TOO_LARGE.code, "message": TOO_LARGE.message}})
+        await expect(page.locator(".mine.failed")).to_be_visible()
+        await page.wait_for_function("(why) => heard().endsWith(why)", arg=TOO_LARGE.message)
+
+
+async def test_of_a_burst_the_last_messages_are_heard_and_no_group_s_in_another(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.groups, stage.users["h"] = ["g", "h"], [UP]
+        await stage.open(page)
+        for seq in range(50):
+            await stage.tell("chat message", message(seq, f"text {seq}"))
+        heard = page.locator("[aria-live=polite] p")
+        await expect(heard.last).to_contain_text("text 49")
+        assert await heard.count() < 10
+        await page.get_by_role("button", name="Group h").click()
+        await expect(heard).to_have_count(0)
 
 
 async def test_on_a_phone_too_who_reads_sees_that_the_connection_is_lost_and_hears_it_once(
