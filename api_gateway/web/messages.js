@@ -54,6 +54,7 @@ async function loadOlder(group) {
     group.fault = "";
     if (group.messages[0] === oldest) { // else they would stand before a hole
       group.complete = messages.length < PAGE;
+      group.readBack += messages.length;
       for (const message of messages) keep(group, message);
     }
     if (group.id === state.open) showRoom({ keepPlace: true });

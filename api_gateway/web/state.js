@@ -30,6 +30,7 @@ export function newGroup(id, name) {
     loaded: false, // whether the newest page was read
     loads: 0, // how often that was begun: a later one takes the place of an earlier one
     complete: false, // whether the oldest message was read
+    readBack: 0, // how many were read from history by scrolling up to them
     unread: 0,
     fault: "", // why it could not be read, until it can
     draft: "", // what is in the box and not sent
@@ -65,9 +66,10 @@ export function keep(group, message) {
   return true;
 }
 
-/** Let the oldest messages make room for the newest, and later where somebody reads further up. */
+/** Let the oldest messages make room for the newest; where somebody reads further up, later, by all they read there. */
 export function makeRoom(group, isReadUp) {
-  const tooMany = group.messages.length - (isReadUp ? MAX_KEPT_OF_READ_UP : MAX_KEPT);
+  if (!isReadUp) group.readBack = 0;
+  const tooMany = group.messages.length - (isReadUp ? MAX_KEPT_OF_READ_UP + group.readBack : MAX_KEPT);
   if (tooMany <= 0) return;
   group.messages.splice(0, tooMany);
   group.complete = false;

@@ -60,6 +60,11 @@ async def test_a_page_that_is_left_further_up_does_not_grow_for_ever(browser: Br
             await stage.tell("chat message", message(seq, f"text {seq}"))
         await expect(shown.last).to_contain_text(f"text {4 * KEPT + 99}")
         await expect(shown).to_have_count(4 * KEPT)
+        await page.evaluate("messages.scrollTop = 0")
+        await expect(shown).to_have_count(4 * KEPT + 50)
+        await stage.tell("chat message", message(4 * KEPT + 100, "said now"))
+        await expect(shown.last).to_contain_text("said now")
+        await expect(shown).to_have_count(4 * KEPT + 50)
 
 
 async def test_a_window_that_a_page_does_not_fill_is_filled_with_older_pages(browser: Browser) -> None:
