@@ -22,6 +22,22 @@ FLAGS: Final = (
     "--disable-sync",
 )
 
+_LEAST_CONTRAST_OF_BORDERS: Final = """() => {
+    const light = (colour) => {
+      const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+      const [red, green, blue] = colour.match(/[0-9]+/g).map((part) => linear(part / 255));
+      return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05;
+    };
+    const ground = (node) => {
+      const { backgroundColor } = getComputedStyle(node);
+      return backgroundColor === "rgba(0, 0, 0, 0)" ? ground(node.parentElement) : backgroundColor;
+    };
+    const contrast = (one, other) => Math.max(light(one) / light(other), light(other) / light(one));
+    const fields = [...document.querySelectorAll("input, textarea:not(#text), #box")];
+    return Math.min(...fields.flatMap((field) => [field, field.parentElement].map((node) =>
+      contrast(getComputedStyle(field).borderTopColor, ground(node)))));
+}"""
+
 
 @asynccontextmanager
 async def a_browser() -> AsyncIterator[Browser]:
@@ -66,6 +82,11 @@ async def fits(page: Page) -> bool:
     return bool(
         await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     )
+
+
+async def least_contrast_of_borders(page: Page) -> float:
+    """Return the contrast to what is around it, of the field whose border is seen worst: 1 is not at all."""
+    return float(await page.evaluate(_LEAST_CONTRAST_OF_BORDERS))
 
 
 async def note_texts(page: Page, element: str) -> None:

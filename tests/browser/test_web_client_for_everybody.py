@@ -6,30 +6,13 @@ import pytest
 from playwright.async_api import Browser, Route, expect
 
 from schemas.refusals import TOO_LARGE
-from tests.browser.browsers import fits, note_texts, page_in
+from tests.browser.browsers import fits, least_contrast_of_borders, note_texts, page_in
 from tests.browser.chat_stage import UP, a_stage, message
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 PHONE = 390
-
-LEAST_CONTRAST_OF_BORDERS = """() => {
-    const light = (colour) => {
-      const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-      const [red, green, blue] = colour.match(/[0-9]+/g).map((part) => linear(part / 255));
-      return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05;
-    };
-    const ground = (node) => {
-      const { backgroundColor } = getComputedStyle(node);
-      return backgroundColor === "rgba(0, 0, 0, 0)" ? ground(node.parentElement) : backgroundColor;
-    };
-    const contrast = (one, other) => Math.max(light(one) / light(other), light(other) / light(one));
-    const fields = [...document.querySelectorAll("input, textarea:not(#text), #box")];
-    return Math.min(...fields.flatMap((field) => [field, field.parentElement].map((node) =>
-      contrast(getComputedStyle(field).borderTopColor, ground(node)))));
-}"""
-
 
 # What comes into a part of the page that is read aloud by itself, as a screen reader would take it.
 NOTE_WHAT_IS_HEARD = """
@@ -54,7 +37,7 @@ async def test_where_text_is_written_has_a_border_that_is_seen(
     async with a_stage() as stage, page_in(browser) as page:
         await page.emulate_media(color_scheme=scheme)
         await stage.open(page)
-        assert await page.evaluate(LEAST_CONTRAST_OF_BORDERS) >= 3
+        assert await least_contrast_of_borders(page) >= 3
 
 
 async def test_what_is_on_the_page_has_names_for_those_who_hear_it(browser: Browser) -> None:
