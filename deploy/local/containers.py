@@ -21,7 +21,7 @@ from deploy.repository import REPOSITORY
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
-KAFKA_IMAGE, KAFKA_PORT = "apache/kafka:4.3.1", 9092
+KAFKA_IMAGE, KAFKA_PORT = "apache/kafka:4.4.0", 9092
 MONGO_IMAGE, MONGO_PORT = "mongo:8.0", 27017
 COMPOSE_FILE = REPOSITORY / "deploy" / "compose.backing.yaml"
 START_DEADLINE_S = 120.0

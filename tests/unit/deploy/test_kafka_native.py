@@ -83,5 +83,5 @@ def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr(kafka_native, "java_version", lambda: 17)
     monkeypatch.setattr(kafka_native, "KAFKA_LIBS", tmp_path)
     assert "make setup brings them" in str(missing_for_native_kafka())
-    (tmp_path / "kafka-server-4.3.1.jar").touch()
+    (tmp_path / "kafka-server-4.4.0.jar").touch()
     assert missing_for_native_kafka() is None
