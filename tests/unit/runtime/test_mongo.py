@@ -86,8 +86,8 @@ async def test_a_uri_that_cannot_be_read_ends_the_service_without_its_secret(uri
             pass
 
 
-async def test_a_uri_that_names_a_missing_file_says_so() -> None:
+async def test_a_uri_that_names_a_missing_file_says_by_which_option() -> None:
     uri = SecretStr("mongodb://nowhere.invalid/?tls=true&tlsCAFile=/nowhere/ca.pem")
-    with pytest.raises(Fatal, match=r"^MONGODB_URI names a file that cannot be read: .*'/nowhere/ca.pem'$"):
+    with pytest.raises(Fatal, match=r"^MONGODB_URI names a file that cannot be read: .*tlscafile"):
         async with open_store(MongoSettings(mongodb_uri=uri)):
             pass
