@@ -252,16 +252,16 @@ class KeptProducer:
 
     def _retire_if_failed(self, topic: str, producer: AIOKafkaProducer, error: BaseException) -> None:
         """Replace a producer that failed for good. Its late errors must not end its successor."""
-        if producer is self._producer and self._usable.is_set() and _is_for_good(error):
+        if producer is self._producer and self._usable.is_set() and is_for_good(error):
             facts = {"topic": topic, "error": repr(error)}
             log.error("a producer failed for good and is replaced", extra=logs.facts(**facts))
             self._usable.clear()
             self._failed.set()
 
 
-def _is_for_good(error: BaseException) -> bool:
-    """Return whether a producer has failed for good. A full buffer's `KafkaTimeoutError` is not retriable,
-    but passes."""
+def is_for_good(error: BaseException) -> bool:
+    """Return whether a client has failed for good. A full buffer's `KafkaTimeoutError` is not retriable, but
+    passes."""
     return isinstance(error, KafkaError) and not (error.retriable or isinstance(error, KafkaTimeoutError))
 
 

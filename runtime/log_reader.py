@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from runtime import logs, metrics
 from runtime.budgets import Budget, request_cost
-from runtime.kafka import RETRY_AFTER_S, ends_of, new_consumer, stop_soon, under_replicated
+from runtime.kafka import RETRY_AFTER_S, ends_of, is_for_good, new_consumer, stop_soon, under_replicated
 from runtime.service import Fatal, Service, is_being_cancelled
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -83,6 +83,8 @@ class LogReader:
         """When all partitions last answered where they end. Not loop time: metrics are read without one."""
         self._deaf_since: float | None = None
         """Since when some partitions have not answered while others did."""
+        self._failing_since: float | None = None
+        """Since when one consumer after the other has failed, although brokers answer."""
         self.caught_up = asyncio.Event()
         """Set once all records that were in the log at the start have been passed on."""
 
@@ -110,6 +112,10 @@ class LogReader:
             except (KafkaError, OSError, Stalled, TimeoutError, asyncio.CancelledError) as error:
                 if is_being_cancelled():
                     raise
+                if not (isinstance(error, Stalled) or is_for_good(error)):
+                    self._failing_since = None
+                elif self._failing_since is None:
+                    self._failing_since = time.monotonic()
                 metrics.READER_REBUILDS.labels(topic=self.topic).inc()
                 log.warning("a reader is rebuilt", extra=logs.facts(topic=self.topic, error=repr(error)))
                 await asyncio.sleep(RETRY_AFTER_S)
@@ -138,8 +144,8 @@ class LogReader:
         return _since(self._all_answered_at)
 
     def deaf_s(self) -> float:
-        """Return for how long some partitions have not answered while others did: Kafka is not away."""
-        return _since(self._deaf_since)
+        """Return for how long part of the topic has not been read although Kafka is not away."""
+        return max(_since(self._deaf_since), _since(self._failing_since))
 
     def _consumer(self) -> AIOKafkaConsumer:
         timeout_ms = min(REQUEST_TIMEOUT_MS, self._settings.kafka_request_timeout_ms)
@@ -237,6 +243,8 @@ class LogReader:
         # A fetch is bounded: while others catch up, a partition may wait its turn.
         if unmoved and not catching_up:
             raise Stalled(", ".join(unmoved))
+        if previous_ends:
+            self._failing_since = None
 
 
 def _since(moment: float | None) -> float:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.cluster import ClusterMetadata
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 from aiokafka.protocol.metadata import MetadataResponse_v1
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from prometheus_client import REGISTRY
 
-from runtime import metrics
+from runtime import log_reader, metrics
 from runtime.budgets import MOST_REQUEST_COST
 from runtime.kafka import under_replicated
 from runtime.log_reader import FETCHES_AT_ONCE, LogReader, Stalled
@@ -25,7 +25,7 @@ from runtime.settings import KafkaSettings, ServiceSettings
 from schemas import topics
 from schemas.log_records import MemberJoined
 from tests.unit.dispatcher.records import record
-from tests.waiting import in_background
+from tests.waiting import eventually, in_background
 
 IDLE, BUSY = TopicPartition(topics.MESSAGES, 0), TopicPartition(topics.MESSAGES, 1)
 JOINED = MemberJoined(group="group", up="up201906045")
@@ -215,6 +215,45 @@ async def test_a_reader_is_deaf_while_some_partitions_answer_and_not_while_all_o
         with pytest.raises(KafkaError):
             await reader.check()
         assert (reader.deaf_s(), reader.silent_s()) == (0, 10)
+
+
+async def test_a_reader_whose_consumers_fail_one_after_the_other_is_deaf_until_one_has_lasted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_reader, "RETRY_AFTER_S", 0.0)
+    reader = Reader()
+
+    async def refused(**_: int) -> None:
+        reader.consumer.fetches += 1
+        raise TopicAuthorizationFailedError(topics.MESSAGES)
+
+    monkeypatch.setattr(reader.consumer, "getmany", refused)
+    async with in_background(reader.run()):
+        await eventually("it has failed", lambda: reader.consumer.fetches >= 2)
+        deaf_s = reader.deaf_s()
+        await eventually("it has failed again", lambda: reader.consumer.fetches >= 4)
+        assert reader.deaf_s() > deaf_s > 0
+    reader.ends, reader.consumer.positions = {}, dict(reader.consumer.ends)
+    await reader.check()
+    assert reader.deaf_s() > 0, "a consumer's first check says nothing"
+    await reader.check()
+    assert reader.deaf_s() == 0
+
+
+async def test_a_reader_whose_consumers_reach_no_broker_is_not_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_reader, "RETRY_AFTER_S", 0.0)
+    reader = Reader()
+    tries = 0
+
+    async def unreachable() -> None:
+        nonlocal tries
+        tries += 1
+        raise KafkaConnectionError
+
+    monkeypatch.setattr(reader.consumer, "start", unreachable)
+    async with in_background(reader.run()):
+        await eventually("it has tried", lambda: tries >= 3)
+        assert reader.deaf_s() == 0
 
 
 async def test_the_silence_that_is_shown_is_that_of_who_follows_a_topic_whoever_else_reads_it_once() -> None:
