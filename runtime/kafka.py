@@ -14,7 +14,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed
+from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed, TopicAuthorizationFailedError
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata, TopicPartition
 
@@ -251,7 +251,12 @@ class KeptProducer:
             self._retire_if_failed(topic, producer, error)
 
     def _retire_if_failed(self, topic: str, producer: AIOKafkaProducer, error: BaseException) -> None:
-        """Replace a producer that failed for good. Its late errors must not end its successor."""
+        """Replace a producer that failed for good. Its late errors must not end its successor.
+
+        A topic that it may not write to is no failure of the producer: others are still written.
+        """
+        if isinstance(error, TopicAuthorizationFailedError):
+            return
         if producer is self._producer and self._usable.is_set() and is_for_good(error):
             facts = {"topic": topic, "error": repr(error)}
             log.error("a producer failed for good and is replaced", extra=logs.facts(**facts))

@@ -14,6 +14,7 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     ProducerClosed,
     ProducerFenced,
+    TopicAuthorizationFailedError,
 )
 
 from edge_server.message_writer import MessageWriter, Outgoing
@@ -29,7 +30,7 @@ FOR_GOOD = [
     OutOfOrderSequenceNumber(),
     KafkaError("Unexpected error during batch delivery"),
 ]
-IN_PASSING = [KafkaConnectionError(), KafkaTimeoutError(), OSError()]
+IN_PASSING = [KafkaConnectionError(), KafkaTimeoutError(), TopicAuthorizationFailedError(), OSError()]
 
 
 class MortalProducer(Producer):
