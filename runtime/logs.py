@@ -3,8 +3,8 @@
 A line of a file is ``level: message {json}``; on stdout it is one JSON object. Facts go into
 ``extra=facts(...)``, never into the message, and no secret or token is ever among them.
 
-An error is what a person must act on: `error.log` has nothing below. The client of Kafka logs every attempt
-to reach a broker as an error, too: its lines are rate limited.
+An error is what a person must act on: `error.log` has nothing below. What fails again and again for one
+reason (the client of Kafka logs every attempt to reach a broker) is rate limited.
 """
 
 import json
@@ -23,6 +23,14 @@ MAX_FILE_BYTES: Final = 50_000_000
 KEPT_FILES: Final = 3
 LIBRARY_LINES: Final = Budget(per_s=1.0, burst=20)
 """Of aiokafka: while a broker is away an edge's clients would log 85 lines a second, all alike."""
+WRITE_LINES: Final = Budget(per_s=1.0, burst=20)
+"""Of writes that failed: where Kafka refuses them each request of a client would log a line, all alike."""
+LIMITED: Final = {
+    "aiokafka": LIBRARY_LINES,
+    "api_gateway.log_writer": WRITE_LINES,
+    "edge_server.publish": WRITE_LINES,
+}
+"""By logger: how many lines it may write, those for debugging apart."""
 
 
 def facts(**values: object) -> dict[str, Any]:
@@ -41,9 +49,10 @@ def install(service: str, settings: ServiceSettings) -> None:
     logging.captureWarnings(True)
     for chatty in ("aiokafka", "engineio", "socketio", "pymongo", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    library = logging.getLogger("aiokafka")
-    library.propagate = False
-    library.handlers = [_RateLimited()]
+    for name, budget in LIMITED.items():
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        logger.handlers = [_RateLimited(budget)]
     if settings.log_stdout != "none":
         stdout = logging.StreamHandler(sys.stdout)
         stdout.setFormatter(JsonLine(service) if settings.log_stdout == "json" else TextLine())
@@ -64,19 +73,21 @@ def _add_files(root: logging.Logger, folder: Path) -> None:
 
 
 class _RateLimited(logging.Handler):
-    """Passes a library's lines on to all logs, at a bounded rate; a line says how many were left out."""
+    """Passes lines on to all logs, at a bounded rate; a line says how many were left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
         super().__init__()
+        self._budget = budget
         self._left_out = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not LIBRARY_LINES.take(time.monotonic()):
-            self._left_out += 1
-            return
-        if self._left_out:
-            record.facts = {"left_out": self._left_out}
-            self._left_out = 0
+        if record.levelno > logging.DEBUG:
+            if not self._budget.take(time.monotonic()):
+                self._left_out += 1
+                return
+            if self._left_out:
+                record.facts = {**getattr(record, "facts", {}), "left_out": self._left_out}
+                self._left_out = 0
         logging.getLogger().handle(record)
 
 

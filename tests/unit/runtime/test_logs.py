@@ -37,29 +37,41 @@ def test_a_log_folder_that_cannot_be_written_is_said_in_one_line_like_any_wrong_
 
 
 OUTAGE = """
-import json
 import logging
+import sys
 from runtime import logs
 from runtime.settings import ServiceSettings
 
 logs.install("test", ServiceSettings())
+alike = logging.getLogger(sys.argv[1])
 for n in range(1_000):
-    logging.getLogger("aiokafka.client").error("Unable connect to node %s", n)
+    alike.error("it failed", extra=logs.facts(number=n))
     logging.getLogger("edge_server.cut_off").error("our own %s", n)
-logs.LIBRARY_LINES._left = 1.0
-logging.getLogger("aiokafka.client").error("Unable connect to node 1000")
+    alike.debug("a step")
+logs.LIMITED[sys.argv[2]]._left = 1.0
+alike.error("it failed", extra=logs.facts(number=1_000))
 """
 
 
-def test_a_client_library_that_finds_no_broker_does_not_bury_what_we_say(tmp_path: Path) -> None:
-    env = {**os.environ, "LOG_DIR": str(tmp_path), "LOG_STDOUT": "json"}
-    done = subprocess.run(
-        [sys.executable, "-c", OUTAGE], env=env, capture_output=True, text=True, check=True, timeout=60
-    )
+@pytest.mark.parametrize(
+    ("logger", "limited"),
+    [
+        ("aiokafka.client", "aiokafka"),
+        ("api_gateway.log_writer", "api_gateway.log_writer"),
+        ("edge_server.publish", "edge_server.publish"),
+    ],
+)
+def test_what_fails_again_and_again_does_not_bury_what_else_is_said(
+    logger: str, limited: str, tmp_path: Path
+) -> None:
+    env = {**os.environ, "LOG_DIR": str(tmp_path), "LOG_STDOUT": "json", "LOG_LEVEL": "debug"}
+    command = [sys.executable, "-c", OUTAGE, logger, limited]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60)
     for said in (done.stdout, (tmp_path / "error.log").read_text(), (tmp_path / "combined.log").read_text()):
         assert said.count("our own") == 1_000
-        theirs = [line for line in said.splitlines() if "Unable connect" in line]
-        assert len(theirs) < 100
+        failed = [line for line in said.splitlines() if "it failed" in line]
+        assert len(failed) < 100
+        assert re.search(r'"number": 1000, "left_out": [0-9]+', failed[-1])
         left_out = [int(number) for number in re.findall(r'"left_out": ([0-9]+)', said)]
-        assert left_out
-        assert sum(left_out) == 1_001 - len(theirs)
+        assert sum(left_out) == 1_001 - len(failed)
+    assert done.stdout.count("a step") == (0 if limited == "aiokafka" else 1_000)
