@@ -1,7 +1,12 @@
 """TLS to the brokers: whom we believe, and what we show of ourselves, read from files."""
 
 import ssl
+from pathlib import Path
 from typing import Any, Self
+
+from cryptography import x509
+
+from runtime import metrics
 
 
 class BrokersTls(ssl.SSLContext):
@@ -24,11 +29,21 @@ class BrokersTls(ssl.SSLContext):
         if not ca_file:
             self.load_default_certs()
         self._read()
+        if cert_file:
+            metrics.KAFKA_CERTIFICATE_EXPIRES.set_function(self.expires_at)
 
     def wrap_bio(self, *args: Any, **named: Any) -> ssl.SSLObject:
         """Begin a connection, as asyncio and uvloop do."""
         self._read()
         return super().wrap_bio(*args, **named)
+
+    def expires_at(self) -> float:
+        """Return when the certificate on disk expires, since 1970; 0 if it cannot be read."""
+        try:
+            ours, *_ = x509.load_pem_x509_certificates(Path(self._cert_file).read_bytes())
+        except (OSError, ValueError):
+            return 0.0
+        return ours.not_valid_after_utc.timestamp()
 
     def _read(self) -> None:
         if self._ca_file:

@@ -4,6 +4,7 @@ No label holds a user, a group or anything else that grows with the university. 
 operators, ``docs/operating/metrics.md``, made by ``python -m deploy.metrics_page``.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -94,6 +95,12 @@ TOKEN_KEYS_AGE_SECONDS = Gauge(
     "Age of the token keys read from TOKEN_JWKS; 0 without it. Above 600: the keys cannot be read, and "
     "tokens signed by a new key are refused.",
 )
+KAFKA_CERTIFICATE_EXPIRES = Gauge(
+    "chat_kafka_certificate_expires_timestamp_seconds",
+    "When the certificate in KAFKA_CERT_FILE expires, since 1970; 0 if it cannot be read, NaN without one. "
+    "Soon: renew it, otherwise new connections to brokers will be refused.",
+)
+KAFKA_CERTIFICATE_EXPIRES.set(math.nan)
 DEAD_LETTERS = Counter(
     "chat_dead_letters_total",
     "Records set aside in chat.dead-letters, with the reason. Rising: read them; bad records are written.",

@@ -28,7 +28,8 @@ USES: Final = (
 class Authority:
     """A private CA, whose certificates are files in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lasts: timedelta = timedelta(days=1)) -> None:
+        self._lasts = lasts
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -71,7 +72,7 @@ class Authority:
         made = (
             x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number())
             .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_after(now + self._lasts)
         )
         for extension, critical in extensions:
             made = made.add_extension(extension, critical=critical)

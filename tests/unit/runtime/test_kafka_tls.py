@@ -2,8 +2,10 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -15,7 +17,7 @@ from pydantic import SecretStr
 
 from deploy.local.ports import HOST
 from persister.settings import PersisterSettings
-from runtime import kafka
+from runtime import kafka, metrics
 from runtime.kafka_tls import BrokersTls
 from runtime.read_settings import load
 from runtime.settings import KafkaSettings
@@ -156,3 +158,18 @@ def test_a_way_to_the_brokers_that_cannot_be_gone_is_said_at_the_start(
     assert line.startswith("persister: ")
     assert said in line
     assert "secret" not in line
+
+
+def test_when_the_certificate_on_disk_expires_is_shown_also_once_it_is_renewed(tmp_path: Path) -> None:
+    def shown() -> float:
+        (gauge,) = metrics.KAFKA_CERTIFICATE_EXPIRES.collect()
+        return gauge.samples[0].value
+
+    first, second = Authority(tmp_path / "first"), Authority(tmp_path / "second", lasts=timedelta(days=90))
+    ours = first.sign("ours", password=PASSWORD)
+    BrokersTls(str(first.file), str(ours), "", PASSWORD)
+    assert shown() == pytest.approx(time.time() + 86_400, abs=3600)
+    ours.write_bytes(second.sign("ours", password=PASSWORD).read_bytes())
+    assert shown() == pytest.approx(time.time() + 90 * 86_400, abs=3600)
+    ours.write_text("no certificate")
+    assert shown() == 0
