@@ -2,9 +2,11 @@
 
 import random
 
+from runtime import metrics
 from runtime.assignments import Assignments
 from schemas.assignments import TableAssigned
 from schemas.ids import EdgeId
+from schemas.up_number import CIRCLE
 
 
 class Elsewhere:
@@ -24,6 +26,7 @@ class Elsewhere:
     def _note(self, table: TableAssigned) -> None:
         mine = ((shard.start, shard.end) for shard in table.shards if shard.edge == self._edge)
         held = tuple(mine) if self._edge in table.urls else None
+        metrics.EDGE_SHARE.set(sum(end - start for start, end in held or ()) / CIRCLE)
         if held != self._held_here:
             self._held_here, self.held_here_since = held, table.age_key
 

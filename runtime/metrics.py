@@ -174,6 +174,11 @@ MOVES_FORCED = Counter(
     "chat_edge_moves_forced_total",
     "Clients closed because they stayed after they had been told to move. Rising: a client ignores 'move'.",
 )
+EDGE_SHARE = Gauge(
+    "chat_edge_share_ratio",
+    "Part of all UP numbers that the table in use gives this edge. Above 0 without connections: clients are "
+    "sent there, and do not reach it.",
+)
 MOVES_WAITING = Gauge(
     "chat_edge_moves_waiting",
     "Clients that have yet to be told to move. Never falling: MOVE_CLIENTS_PER_S is too low.",

@@ -1,6 +1,7 @@
 """Where an edge sends its clients, by the tables that it has seen."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from edge_server.elsewhere import Elsewhere
 from runtime.assignments import Assignments
@@ -37,6 +38,12 @@ def test_a_table_that_does_not_know_this_edge_moves_nobody_unless_it_leaves() ->
     elsewhere = seen_by("c")
     assert elsewhere.url_of(IN_A, leaving=False) is None
     assert elsewhere.url_of(IN_A, leaving=True) == "http://a"
+
+
+@pytest.mark.parametrize(("upper", "known", "share"), [("b", "ab", 0.5), ("a", "ab", 1), ("a", "b", 0)])
+def test_the_part_of_all_numbers_that_an_edge_has_is_shown(upper: str, known: str, share: float) -> None:
+    seen_by("a", upper=upper, known=known)
+    assert REGISTRY.get_sample_value("chat_edge_share_ratio") == share
 
 
 @pytest.mark.parametrize("edge", ["b", "c"])
