@@ -26,6 +26,8 @@ KAFKA_LIBS = REPOSITORY / ".backing" / "kafka-libs"
 CLASSES = REPOSITORY / ".backing" / "kafka-classes.jsa"
 """Java's archive of the broker's classes, made by `make setup`: a broker starts faster with it."""
 LOG_CONFIG = REPOSITORY / "deploy" / "kafka" / "log4j2.properties"
+CONFIG, DATA = "server.properties", "data"
+"""Where a broker's configuration and its records are, from its folder."""
 OLDEST_JAVA = 17
 START_DEADLINE_S = 90.0
 FORMAT_DEADLINE_S = 60.0
@@ -69,7 +71,9 @@ def server_properties(place: BrokerPlace, cluster: Sequence[BrokerPlace]) -> str
         "listeners": f"PLAINTEXT://{place.address},{controller}",
         "advertised.listeners": f"PLAINTEXT://{place.address}",
         **(_door_settings(place, place.door) if place.door else {}),
-        "log.dirs": place.folder / "data",
+        # As each broker runs in its folder. A whole path would be two at a comma, and Java reads this file as
+        # Latin-1: another folder, if the path has other letters than English ones.
+        "log.dirs": DATA,
         # A service that misspells a topic must fail, not write where nobody reads.
         "auto.create.topics.enable": "false",
         "default.replication.factor": copies,
@@ -116,7 +120,7 @@ class NativeKafka(BackingProcess):
     ) -> None:
         super().__init__(
             f"kafka-{place.node_id}",
-            _java(place, "-Xmx512m", "kafka.Kafka", str(_config_file(place))),
+            _java("-Xmx512m", "kafka.Kafka", CONFIG),
             where=place.address,
             start_deadline_s=START_DEADLINE_S,
             log_file=place.folder / "stdout.log",
@@ -131,8 +135,8 @@ class NativeKafka(BackingProcess):
         """Write the configuration, format the folder the first time, and start without waiting."""
         self._place.folder.mkdir(parents=True, exist_ok=True)
         own = "".join(f"{key}={value}\n" for key, value in self._own.items())
-        _config_file(self._place).write_text(server_properties(self._place, self._cluster) + own)
-        if not (self._place.folder / "data" / "meta.properties").exists():
+        (self._place.folder / CONFIG).write_text(server_properties(self._place, self._cluster) + own)
+        if not (self._place.folder / DATA / "meta.properties").exists():
             _format(self._place, self._cluster_id)
         super().launch()
 
@@ -230,18 +234,21 @@ def _knows(broker: NativeKafka, brokers: int) -> bool:
 
 def _format(place: BrokerPlace, cluster_id: str) -> None:
     tool = ("kafka.tools.StorageTool", "format", "-g", f"--cluster-id={cluster_id}")
-    argv = _java(place, "-Xmx128m", *tool, "-c", str(_config_file(place)))
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_DEADLINE_S, check=False)
+    argv = _java("-Xmx128m", *tool, "-c", CONFIG)
+    done = subprocess.run(
+        argv, cwd=place.folder, capture_output=True, text=True, timeout=FORMAT_DEADLINE_S, check=False
+    )
     if done.returncode != 0:
         raise RuntimeError(f"formatting {place.folder} failed\n{done.stdout}{done.stderr}")
 
 
-def _java(place: BrokerPlace, heap: str, *program: str) -> list[str]:
+def _java(heap: str, *program: str) -> list[str]:
+    """Return the command of a program of Kafka that is run in its broker's folder."""
     return [
         "java",
         heap,
         f"-Dlog4j2.configurationFile={LOG_CONFIG}",
-        f"-Dkafka.log.file={place.folder / 'broker.log'}",
+        "-Dkafka.log.file=broker.log",
         "-Djava.awt.headless=true",
         # Such a broker lives for minutes: compiling its code well would cost more than it saves.
         "-XX:TieredStopAtLevel=1",
@@ -251,10 +258,6 @@ def _java(place: BrokerPlace, heap: str, *program: str) -> list[str]:
         f"{KAFKA_LIBS}/*",
         *program,
     ]
-
-
-def _config_file(place: BrokerPlace) -> Path:
-    return place.folder / "server.properties"
 
 
 def _cluster_id(data_dir: Path) -> str:

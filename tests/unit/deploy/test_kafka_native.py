@@ -43,6 +43,15 @@ def test_a_topic_comes_to_be_only_when_a_service_makes_it() -> None:
     assert settings_of(places(1))["auto.create.topics.enable"] == "false"
 
 
+@pytest.mark.parametrize("name", ["José", "my chat", "a,b", "back\\slash"])
+def test_a_folder_of_any_name_holds_what_its_broker_keeps(name: str, tmp_path: Path) -> None:
+    (broker,) = plan_cluster(tmp_path / name, 1)
+    text = server_properties(broker._place, [broker._place])
+    assert name not in text, "Java would read it otherwise"
+    assert "log.dirs=data\n" in text
+    assert broker.cwd == tmp_path / name / "kafka-1"
+
+
 def test_brokers_get_places_of_their_own_and_keep_their_cluster(tmp_path: Path) -> None:
     cluster = plan_cluster(tmp_path, 3)
     assert len({broker.address for broker in cluster}) == 3
@@ -68,10 +77,9 @@ def test_classes_that_were_kept_are_mapped_by_the_broker_and_its_tools(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(kafka_native, "CLASSES", tmp_path / "kept.jsa")
-    (place,) = places(1)
-    assert "SharedArchiveFile" not in " ".join(kafka_native._java(place, "-Xmx1m", "kafka.Kafka"))
+    assert "SharedArchiveFile" not in " ".join(kafka_native._java("-Xmx1m", "kafka.Kafka"))
     (tmp_path / "kept.jsa").touch()
-    assert f"-XX:SharedArchiveFile={tmp_path}/kept.jsa" in kafka_native._java(place, "-Xmx1m", "kafka.Kafka")
+    assert f"-XX:SharedArchiveFile={tmp_path}/kept.jsa" in kafka_native._java("-Xmx1m", "kafka.Kafka")
 
 
 def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
