@@ -15,7 +15,7 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 TIMEOUT_S: Final = 30.0
 RETRY_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Pauses between attempts: there is one more attempt than pauses."""
+"""Pauses between attempts, at least: there is one more attempt than pauses."""
 TRY_AGAIN: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -62,15 +62,16 @@ class RestApi:
         """Post an idempotent request. Temporary refusals are retried, in all ``tries`` attempts at most."""
         headers = {"Authorization": f"Bearer {token}"}
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        failure = ""
+        failure, retry_after = "", "0"
         for pause_s in (0.0, *RETRY_PAUSES_S)[:tries]:
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(max(pause_s, float(retry_after) if retry_after.isdecimal() else 0.0))
             try:
                 async with self._session.post(
                     self._base_url + path, json=body, headers=headers, timeout=timeout
                 ) as response:
                     if response.status < 400:
                         return
+                    retry_after = response.headers.get("Retry-After", "0")
                     failure = f"{response.status} {(await response.text())[:300]}"
                     if response.status not in TRY_AGAIN:
                         break

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import cast
 
 import aiohttp
@@ -137,6 +138,32 @@ async def test_what_is_refused_for_now_is_asked_again_and_what_is_refused_for_go
             with pytest.raises(OSError, match=f"{statuses[-1]} "):
                 await api.create_group("leic", [UP], "a token")
             assert len(asked) == len(statuses)
+
+
+@pytest.mark.parametrize(
+    ("told", "waits"), [("7", [0.0, 7.0, 2.0]), ("1", [0.0, 1.5, 2.0]), ("Tue, 01 Dec 2026", [0.0, 1.5, 2.0])]
+)
+async def test_a_gateway_is_asked_again_no_sooner_than_it_says(
+    told: str, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(rest, "RETRY_PAUSES_S", (1.5, 2.0))
+    monkeypatch.setattr(rest, "asyncio", SimpleNamespace(sleep=sleep))
+    refused = [web.Response(status=429, headers={"Retry-After": told}), web.Response(status=503)]
+    answers = [*refused, web.Response(status=201)]
+
+    async def create(_: web.Request) -> web.Response:
+        return answers.pop(0)
+
+    app = web.Application()
+    app.router.add_post("/chat/group", create)
+    async with served(app) as api:
+        await api.create_group("leic", [UP], "a token")
+    assert waited == waits
 
 
 async def test_nobody_waits_where_nothing_is_tried_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
