@@ -81,9 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     scenarios = commands.add_parser("scenarios", help="list the ready scenarios")
     scenarios.set_defaults(command=_scenarios)
-    probe = commands.add_parser("probe", help="look every few seconds whether a student can chat; for ever")
+    probe = commands.add_parser("probe", help="check every few seconds whether a student can chat; for ever")
     add_target(probe)
-    probe.add_argument("--every", type=float, default=10.0, help="seconds between looks (%(default)g)")
+    probe.add_argument("--every", type=float, default=10.0, help="seconds between checks (%(default)g)")
     probe.add_argument(
         "--for", type=float, dest="for_s", metavar="SECONDS", help="end then, and say how it was"
     )
@@ -127,7 +127,7 @@ def _fitness(arguments: argparse.Namespace) -> int:
 def _probe(arguments: argparse.Namespace) -> int:
     logging.getLogger("loadtest").setLevel(logging.WARNING)
     if not 0 < arguments.every < math.inf:
-        raise ValueError(f"--every {arguments.every:g}: looks are some seconds apart")
+        raise ValueError(f"--every {arguments.every:g}: checks are some seconds apart")
     if arguments.for_s is not None and not arguments.for_s > 0:
         raise ValueError(f"--for {arguments.for_s:g}: nothing can be seen in no time")
     if arguments.port is not None and not 0 <= arguments.port <= MAX_PORT:

@@ -31,11 +31,11 @@ REGISTRY: Final = CollectorRegistry()
 
 CHECKS = Counter(
     "chat_probe_looks_total",
-    "Looks, by the step at which they failed; '' is good.",
+    "Checks, by the step at which they failed; '' is good.",
     ["failed"],
     registry=REGISTRY,
 )
-UP = Gauge("chat_probe_up", "1 where the last look was good; NaN before the first.", registry=REGISTRY)
+UP = Gauge("chat_probe_up", "1 where the last check was good; NaN before the first.", registry=REGISTRY)
 SECONDS = Histogram(
     "chat_probe_seconds",
     "From asking where to connect until the message to itself was read back. Rising: look at the edges.",
@@ -130,7 +130,7 @@ class Probe:
         mtrs = "" if seen.mtrs_s is None else f", MTRS {seen.mtrs_s:,.1f} s"
         took = f"p50 {self.took.percentile_ms(50):,.0f} ms, p99 {self.took.percentile_ms(99):,.0f} ms"
         return (
-            f"{seen.good} of {seen.checks} looks good, up {seen.uptime:.3%}; {mtbf}{mtrs}; a look took {took}"
+            f"{seen.good} of {seen.checks} checks good, up {seen.uptime:.3%}; {mtbf}{mtrs}; each took {took}"
         )
 
     async def check(self) -> bool:

@@ -178,9 +178,9 @@ def test_a_ctrl_c_ends_a_probe_with_what_it_has_seen(
     finally:
         signal.signal(signal.SIGINT, before)
     said = capsys.readouterr()
-    assert "0 of 1 looks good" in said.out
+    assert "0 of 1 checks good" in said.out
     assert "interrupted" not in said.err
-    assert status == 1, "a look has failed"
+    assert status == 1, "a check has failed"
 
 
 def test_a_probe_as_a_student_without_a_token_is_refused_before_it_looks(
