@@ -1,16 +1,19 @@
 """Kafka and MongoDB as Docker containers: by testcontainers for tests, by compose for the demo.
 
-Each listens on a port of this machine chosen beforehand, so that a container which is stopped and
-started again is found where it was. What they store ends with them.
+Both run what the compose file says. Each listens on a port of this machine chosen beforehand, so that a
+container which is stopped and started again is found where it was. What they store ends with them.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+
+import yaml
 
 from deploy.local.kafka_probe import brokers_known
 from deploy.local.ports import HOST, free_ports
@@ -21,8 +24,6 @@ from deploy.repository import REPOSITORY
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
-KAFKA_IMAGE, KAFKA_PORT = "apache/kafka:4.4.0", 9092
-MONGO_IMAGE, MONGO_PORT = "mongo:8.0", 27017
 COMPOSE_FILE = REPOSITORY / "deploy" / "compose.backing.yaml"
 START_DEADLINE_S = 120.0
 # The first use of an image fetches it.
@@ -120,7 +121,7 @@ class ComposeEngine:
 def kafka_container(compose: bool) -> ContainerService:
     """Kafka in Docker, not started."""
     [port] = free_ports(1)
-    engine = _engine(compose, "kafka", KAFKA_IMAGE, KAFKA_PORT, port, kafka_environment(port))
+    engine = _engine(compose, "kafka", port)
     return ContainerService(engine, f"{HOST}:{port}", lambda: brokers_known(HOST, port) >= 1)
 
 
@@ -128,7 +129,7 @@ def mongo_container(compose: bool) -> ContainerService:
     """MongoDB in Docker, not started."""
     [port] = free_ports(1)
     address = f"{HOST}:{port}"
-    engine = _engine(compose, "mongodb", MONGO_IMAGE, MONGO_PORT, port, {})
+    engine = _engine(compose, "mongodb", port)
     return ContainerService(engine, address, lambda: answers_ping(mongodb_uri(address)))
 
 
@@ -143,34 +144,22 @@ def missing_for_docker(compose: bool) -> str | None:
     return None
 
 
-def kafka_environment(port: int) -> dict[str, str]:
-    """Return the variables of the image apache/kafka, so that clients of this machine reach it at `port`."""
-    return {
-        "KAFKA_NODE_ID": "1",
-        "KAFKA_PROCESS_ROLES": "broker,controller",
-        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
-        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-        "KAFKA_LISTENERS": f"PLAINTEXT://:{KAFKA_PORT},CONTROLLER://:9093",
-        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{HOST}:{port}",
-        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
-        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
-        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
-        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
-        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
-        "KAFKA_HEAP_OPTS": "-Xmx512m",
-    }
+def composed(service: str, port: int) -> dict[str, Any]:
+    """Return what the compose file says of a service that answers at ``port`` of this machine."""
+    text = re.sub(r"\$\{BACKING_PORT:-\d+\}", str(port), COMPOSE_FILE.read_text())
+    said: dict[str, Any] = yaml.safe_load(text)["services"][service]
+    return said
 
 
-def _engine(
-    compose: bool, service: str, image: str, inside: int, port: int, env: Mapping[str, str]
-) -> Engine:
+def _engine(compose: bool, service: str, port: int) -> Engine:
     if compose:
         return ComposeEngine(service, port)
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - tests only
 
-    container = DockerContainer(image).with_bind_ports(inside, port)
-    for name, value in env.items():
+    said = composed(service, port)
+    [published] = said["ports"]
+    container = DockerContainer(said["image"]).with_bind_ports(int(published.rpartition(":")[2]), port)
+    for name, value in said.get("environment", {}).items():
         container.with_env(name, value)
     return TestcontainersEngine(container)
 

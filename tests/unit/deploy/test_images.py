@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.local.containers import KAFKA_IMAGE, MONGO_IMAGE
+from deploy.local.containers import composed
 from deploy.local.ports import free_ports
 from deploy.repository import REPOSITORY
 from runtime.service import Service, running
@@ -229,8 +229,8 @@ def test_every_path_that_is_mounted_or_watched_exists(compose: dict[str, Any]) -
 
 
 def test_backing_services_are_those_of_the_tests() -> None:
-    assert COMPOSE["services"]["kafka"]["image"] == KAFKA_IMAGE
-    assert COMPOSE["services"]["mongodb"]["image"] == MONGO_IMAGE
+    for service in ("kafka", "mongodb"):
+        assert COMPOSE["services"][service]["image"] == composed(service, 1)["image"]
 
 
 def test_developers_get_every_service_of_ours_restarted_when_its_code_changes() -> None:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from deploy.local.containers import KAFKA_IMAGE
+from deploy.local.containers import composed
 from deploy.repository import REPOSITORY
 
 COMPILED = ["requirements.txt", "requirements-dev.txt"]
@@ -52,4 +52,4 @@ def test_every_wanted_requirement_is_compiled() -> None:
 def test_kafka_is_the_same_by_every_way() -> None:
     pom = ET.parse(Path(REPOSITORY, "deploy/kafka/pom.xml")).getroot()  # noqa: S314 - our own file
     version = pom.findtext(".//{*}kafka.version")
-    assert f"apache/kafka:{version}" == KAFKA_IMAGE
+    assert f"apache/kafka:{version}" == composed("kafka", 1)["image"]
