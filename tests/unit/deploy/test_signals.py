@@ -78,7 +78,10 @@ def test_a_prometheus_leaves_nothing_behind_whatever_asks_for_its_end(
     assert (ended.returncode, list(tmp_path.iterdir())) == (0, [])
 
 
-ENDS_ONCE_IT_IS_READY = """#!{python}
+# A first line of #! has no room for an interpreter whose path has a space.
+ENDS_ONCE_IT_IS_READY = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
