@@ -6,15 +6,12 @@ It starts and stops the system, and has its addresses and secrets; it does not f
 import json
 import os
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
-
-import jwt
 
 from deploy.demo.environment import (
     Places,
@@ -31,9 +28,9 @@ from deploy.local.http_get import http_get
 from deploy.local.ports import HOST, free_ports, prefer_ports
 from deploy.local.processes import wait_until
 from loadtest.open_files import allow_open_files
+from loadtest.tokens import DAY_S, TokenSource
 from schemas.up_number import CIRCLE, up_at
 
-TOKEN_LASTS_S: Final = 24 * 3600.0
 OPEN_FILES: Final = 20_000
 TABLE_DEADLINE_S: Final = 60.0
 PROBES_AN_EDGE: Final = 10
@@ -94,9 +91,9 @@ class LocalSystem:
         """The edges."""
         return [self.services[name] for name in self.edge_urls]
 
-    def mint_token(self, up: str, *, lasts_s: float = TOKEN_LASTS_S) -> str:
+    def mint_token(self, up: str, *, lasts_s: float = DAY_S) -> str:
         """Return a token of the student ``up``, expired if ``lasts_s`` is negative."""
-        return jwt.encode({"sub": up, "exp": time.time() + lasts_s}, self.token_secret, "HS256")
+        return TokenSource(self.token_secret, {}, lasts_s=lasts_s).token(up)
 
     def wait_until_spread(self) -> None:
         """Wait until the gateway sends some students to each of the edges."""
