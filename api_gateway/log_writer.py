@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from runtime.spans import Spans
 
 log = logging.getLogger(__name__)
+# Where Kafka refuses writes, each request of a client would log a line, all alike.
+log.addFilter(logs.RateLimit())
 
 SOURCE: Final = "api_gateway"
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from runtime.spans import Sending, Spans
 
 log = logging.getLogger(__name__)
+# Where Kafka refuses writes, each request of a client would log a line, all alike.
+log.addFilter(logs.RateLimit())
 
 OnOutcome = Callable[[Entry | Refused], None]
 """Called with the outcome of a message: its entry in the log, or why it is refused."""

@@ -21,16 +21,9 @@ from runtime.settings import ServiceSettings
 ACCESS_LOG: Final = "requests"
 MAX_FILE_BYTES: Final = 50_000_000
 KEPT_FILES: Final = 3
-LIBRARY_LINES: Final = Budget(per_s=1.0, burst=20)
-"""Of aiokafka: while a broker is away an edge's clients would log 85 lines a second, all alike."""
-WRITE_LINES: Final = Budget(per_s=1.0, burst=20)
-"""Of writes that failed: where Kafka refuses them each request of a client would log a line, all alike."""
-LIMITED: Final = {
-    "aiokafka": LIBRARY_LINES,
-    "api_gateway.log_writer": WRITE_LINES,
-    "edge_server.publish": WRITE_LINES,
-}
-"""By logger: how many lines it may write, those for debugging apart."""
+LINES_PER_S: Final = 1.0
+LINES_AT_ONCE: Final = 20
+"""So many lines of one `RateLimit` pass."""
 
 
 def facts(**values: object) -> dict[str, Any]:
@@ -49,10 +42,11 @@ def install(service: str, settings: ServiceSettings) -> None:
     logging.captureWarnings(True)
     for chatty in ("aiokafka", "engineio", "socketio", "pymongo", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    for name, budget in LIMITED.items():
-        logger = logging.getLogger(name)
-        logger.propagate = False
-        logger.handlers = [_RateLimited(budget)]
+    # While a broker is away an edge's clients would log 85 lines a second, all alike.
+    library = logging.getLogger("aiokafka")
+    library.propagate = False
+    library.handlers = [_PassOn()]
+    library.handlers[0].addFilter(RateLimit())
     if settings.log_stdout != "none":
         stdout = logging.StreamHandler(sys.stdout)
         stdout.setFormatter(JsonLine(service) if settings.log_stdout == "json" else TextLine())
@@ -72,22 +66,34 @@ def _add_files(root: logging.Logger, folder: Path) -> None:
     requests.addHandler(_file(folder / "requests.log", logging.INFO, logging.Formatter("%(message)s")))
 
 
-class _RateLimited(logging.Handler):
-    """Passes lines on to all logs, at a bounded rate; a line says how many were left out."""
+class RateLimit(logging.Filter):
+    """Lets a bounded number of lines pass, those for debugging apart; a line says how many were left out.
 
-    def __init__(self, budget: Budget) -> None:
+    Added to a logger it limits that logger's own lines.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self._budget = budget
+        self._budget = Budget(LINES_PER_S, LINES_AT_ONCE)
         self._left_out = 0
 
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line passes."""
+        if record.levelno <= logging.DEBUG:
+            return True
+        if not self._budget.take(time.monotonic()):
+            self._left_out += 1
+            return False
+        if self._left_out:
+            record.facts = {**getattr(record, "facts", {}), "left_out": self._left_out}
+            self._left_out = 0
+        return True
+
+
+class _PassOn(logging.Handler):
+    """Gives the lines of a library's loggers to all logs: a filter of theirs would not see them."""
+
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno > logging.DEBUG:
-            if not self._budget.take(time.monotonic()):
-                self._left_out += 1
-                return
-            if self._left_out:
-                record.facts = {**getattr(record, "facts", {}), "left_out": self._left_out}
-                self._left_out = 0
         logging.getLogger().handle(record)
 
 
