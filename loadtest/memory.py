@@ -263,7 +263,7 @@ def _judge(subscription: Subscription, sorted_seqs: list[int], faults: Faults) -
     """Add a member's faults. A late seq is out of order if it fills a gap, otherwise doubled."""
     late: set[int] = set()
     for seq, newest, rising in subscription.not_rising:
-        if seq not in late and rising + len(late) < _count_expected(subscription, sorted_seqs, newest):
+        if rising + len(late) < _count_expected(subscription, sorted_seqs, newest):
             late.add(seq)
     faults.missing += max(
         0, _count_expected(subscription, sorted_seqs, MAX_EXACT) - subscription.rising - len(late)
