@@ -123,13 +123,14 @@ def test_nobody_is_woken_before_anything_can_be_written() -> None:
     assert outbox.next_due() == ACK_TIMEOUT_S
 
 
-def test_a_new_connection_does_not_wait_for_what_the_one_before_was_refused() -> None:
+def test_a_new_connection_waits_neither_for_what_the_one_before_was_refused_nor_for_its_acks() -> None:
     outbox = new_outbox()
-    outbox.post(message(1))
+    for number in (1, 2):
+        outbox.post(message(number))
     outbox.take_due(0.0)
     outbox.refused("m1", "overloaded", now=0.0)
     outbox.disconnected()
-    assert outbox.take_due(0.0) == [message(1)]
+    assert outbox.take_due(0.0) == [message(1), message(2)]
 
 
 def test_an_id_is_not_posted_twice() -> None:

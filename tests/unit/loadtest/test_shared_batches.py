@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadtest.memory import Memory, SentMessage
@@ -14,12 +14,15 @@ from tests.unit.loadtest.one_room import HEAD, UPS, message
 
 Cuts = list[list[int]]
 
+PLANNED_AT_S = 10.0
+
 
 class Listening:
     """Three members of one room; what they hear is taken by batches or by messages."""
 
     def __init__(self, seqs: list[int], *, by_batches: bool) -> None:
         self.clock = Clock()
+        self.clock.now = PLANNED_AT_S
         self.memory = Memory(dict.fromkeys(UPS, ("leic",)), self.clock)
         self._shared = SharedBatches(self.memory, self.clock)
         self._by_batches = by_batches
@@ -31,7 +34,7 @@ class Listening:
             n = seq - HEAD - 1
             self.memory.add_sent(
                 f"m{seq}",
-                SentMessage("leic", UPS[n % 3], "olá", planned_at=0.0, sent_at=1, measured=n % 12 < 8),
+                SentMessage("leic", UPS[n % 3], "olá", PLANNED_AT_S, sent_at=1, measured=n % 12 < 8),
             )
             self.memory.add_ack(f"m{seq}", seq)
         self._take_batch = {up: self._shared.listener(up) for up in UPS}
@@ -48,6 +51,7 @@ class Listening:
 
     def found(self) -> dict[str, int]:
         self._shared.count_all()
+        assert not self._shared._moments
         memory = self.memory
         return {
             **asdict(memory.verdict()),
@@ -83,7 +87,11 @@ some_cuts: st.SearchStrategy[Cuts] = st.lists(
 some_seqs = st.frozensets(st.sampled_from(sorted(EVERYTHING)))
 
 
+OWN_OTHERS_AND_UNMEASURED: dict[str, Cuts] = {UPS[0]: [[HEAD + 1, HEAD + 2, HEAD + 10]]}
+
+
 @given(st.fixed_dictionaries(dict.fromkeys(UPS, some_cuts)), some_seqs)
+@example(OWN_OTHERS_AND_UNMEASURED, frozenset())
 def test_reads_say_what_their_messages_say_whatever_comes(
     cuts: dict[str, Cuts], others_said: frozenset[int]
 ) -> None:
@@ -96,7 +104,7 @@ def test_reads_say_what_their_messages_say_whatever_comes(
 
 def test_who_reads_much_later_makes_nobody_else_late() -> None:
     listening = listen({UPS[0]: [[HEAD + 1]]}, by_batches=True)
-    listening.clock.now = 2.0
+    listening.clock.now = PLANNED_AT_S + 2.0
     for up in UPS[1:]:
         listening.hear(up, [HEAD + 1])
     assert listening.found()["counted"] == 3
