@@ -72,7 +72,7 @@ def losses(scenario: Scenario, students: Sequence[str], seed: str) -> list[tuple
     """Return whose network fails when."""
     rng = random.Random(f"losses {seed}")
     return [
-        (stretch.starts_s, rng.sample(list(students), round(stretch.phase.lose * len(students))))
+        (stretch.starts_s, rng.sample(students, round(stretch.phase.lose * len(students))))
         for stretch in stretches(scenario)
         if stretch.phase.lose > 0
     ]
