@@ -53,14 +53,18 @@ def test_nobody_is_sent_where_no_edge_is(edge: str) -> None:
     assert elsewhere.url_of(IN_B, leaving=True) is None
 
 
-def test_nobody_is_looked_at_again_for_a_table_that_has_only_other_processes() -> None:
+def test_nobody_is_looked_at_again_for_a_table_that_changes_only_other_edges() -> None:
     assignments = Assignments()
     elsewhere = Elsewhere("a", assignments)
-    whole = (Shard(start=0, end=CIRCLE, edge="a"),)
-    for version, process in enumerate("pq"):
-        table = TableAssigned(
-            epoch=1, version=version, shards=whole, urls={"a": "http://a"}, processes={"a": process}
+    for version, quarter in enumerate("bcc"):
+        shards = (
+            Shard(start=0, end=HALF, edge="a"),
+            Shard(start=HALF, end=HALF + HALF // 2, edge=quarter),
+            Shard(start=HALF + HALF // 2, end=CIRCLE, edge="c"),
         )
+        process = {"a": f"process {version}"}
+        urls = {name: f"http://{name}" for name in "abc"}
+        table = TableAssigned(epoch=1, version=version, shards=shards, urls=urls, processes=process)
         assignments.take(0, [record(table)])
         assert (elsewhere.version, elsewhere.held_here_since) == ((1, version), (1, 0))
 
