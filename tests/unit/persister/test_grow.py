@@ -91,6 +91,7 @@ class FakeStore:
     async def upsert(self, _collection: str, updates: list[tuple[str, Any]]) -> None:
         for key, update in updates:
             [(how, fields)] = update.items()
+            assert how in {"$max", "$set"}
             before = self.next.get(key, 0) if how == "$max" else 0
             self.next[key] = max(before, fields["next"])
 
@@ -263,7 +264,19 @@ async def test_what_kafka_has_promised_is_waited_for_no_longer_than_so() -> None
         await wait_until(holds, "it is not gone yet", 0.01)
 
 
-async def test_what_is_not_stored_yet_is_waited_for_and_then_refused(
+async def test_what_is_not_stored_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "POLL_S", 0.0)
+    ends = {TopicPartition("t", 0): 5}
+    store = cast(Any, FakeStore({}))
+    waiting = asyncio.create_task(progress.wait_until_stored(store, ends))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    await progress.write_progress(store, ends)
+    await waiting
+
+
+async def test_what_is_not_stored_in_time_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kafka = FakeKafka()
