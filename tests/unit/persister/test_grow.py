@@ -37,6 +37,8 @@ class FakeKafka:
             OLD.topic(name): {**topics.ALL[name].config, "retention.ms": "77"}
             for name in topics.OF_GENERATIONS
         }
+        self.made: dict[str, int] = {}
+        """How many partitions a topic was created with or got."""
         self.changes = 0
         self._fails_at = fails_at
         self._keeps = keeps
@@ -55,14 +57,16 @@ class FakeKafka:
 
     async def configure(self, topic: str, config: Config) -> None:
         self._change(topic)
+        assert topic in self.configs
         self.configs[topic] = config
 
     async def ends(self, topic: str, partitions: int) -> Ends:
         return {TopicPartition(topic, n): 10 * n for n in range(partitions)}
 
-    async def create(self, topic: str, _partitions: int, config: Config) -> None:
+    async def create(self, topic: str, partitions: int, config: Config) -> None:
         self._change(topic)
         self.configs[topic] = config
+        self.made[topic] = partitions
 
     async def delete(self, topic: str) -> None:
         self._change(topic)
@@ -72,8 +76,9 @@ class FakeKafka:
         self._change(topic)
         return {TopicPartition(topic, n): offset for n in range(partitions)}
 
-    async def add_partitions(self, topic: str, _partitions: int) -> None:
+    async def add_partitions(self, topic: str, partitions: int) -> None:
         self._change(topic)
+        self.made[topic] = partitions
 
     async def state(self, tp: TopicPartition) -> list[Any]:
         return [tp] * 2
@@ -163,6 +168,8 @@ async def test_the_new_topics_are_configured_as_the_old_ones_which_take_nothing_
         assert kafka.configs[name] == {**before[name], **topics.SEAL}
         for partition in range(5):
             assert store.next[documents.progress_key(growing.new.topic(name), partition)] == 20
+    with_dead_letters = [*topics.OF_GENERATIONS, topics.DEAD_LETTERS]
+    assert kafka.made == {growing.new.topic(name): 5 for name in with_dead_letters}
 
 
 async def test_what_a_growth_that_was_given_up_had_reached_means_nothing_to_the_next_one() -> None:
