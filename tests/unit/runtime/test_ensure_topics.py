@@ -28,6 +28,8 @@ class Admin:
 
     def __init__(self, partitions: dict[str, int], refusal: int = 0) -> None:
         self.partitions = partitions
+        self.made: list[Any] = []
+        self.started = self.closed = 0
         self.away: list[Exception] = []
         self.config: dict[str, str] = {}
         """What is configured otherwise than services would."""
@@ -37,10 +39,10 @@ class Admin:
         self._client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: brokers))
 
     async def start(self) -> None:
-        """It is there."""
+        self.started += 1
 
     async def close(self) -> None:
-        """As above."""
+        self.closed += 1
 
     async def list_topics(self) -> list[str]:
         if self.away:
@@ -57,6 +59,7 @@ class Admin:
 
     async def create_topics(self, new: list[Any]) -> Any:
         if not self._refusal:
+            self.made += new
             self.partitions |= {topic.name: topic.num_partitions for topic in new}
         return SimpleNamespace(topic_errors=[(topic.name, self._refusal, None) for topic in new])
 
@@ -70,13 +73,18 @@ def try_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "RETRY_AFTER_S", 0.0)
 
 
-async def test_what_is_missing_is_made_with_the_deployment_s_number_of_partitions(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("replicas", "in_sync"), [(1, {}), (2, {}), (3, {"min.insync.replicas": "2"})])
+async def test_what_is_missing_is_made_as_the_deployment_and_its_readers_need_it(
+    replicas: int, in_sync: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin = Admin({})
     use(monkeypatch, admin)
-    await ensure_topics(SETTINGS, topics.ALL)
+    await ensure_topics(SETTINGS.model_copy(update={"kafka_replication_factor": replicas}), topics.ALL)
     assert admin.partitions == {name: 1 if topic.single else 12 for name, topic in topics.ALL.items()}
+    assert {new.replication_factor for new in admin.made} == {replicas}
+    assert {new.name: new.topic_configs for new in admin.made} == {
+        name: {**topic.config, **in_sync} for name, topic in topics.ALL.items()
+    }
 
 
 @pytest.mark.parametrize("name", topics.ALL)
@@ -102,6 +110,7 @@ async def test_a_broker_that_dies_meanwhile_is_outlived(monkeypatch: pytest.Monk
     use(monkeypatch, admin)
     await ensure_topics(SETTINGS, [topics.MESSAGES])
     assert admin.partitions == {topics.MESSAGES: 12}
+    assert admin.started == admin.closed == 4
 
 
 @pytest.mark.parametrize("name", [name for name, topic in topics.ALL.items() if not topic.single])

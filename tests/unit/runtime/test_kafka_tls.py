@@ -74,16 +74,32 @@ def test_the_next_connection_shows_a_certificate_that_was_renewed_on_disk(
         runner.run(reconnect())
 
 
-async def test_a_broker_by_another_authority_or_of_another_name_is_not_believed(tmp_path: Path) -> None:
+async def test_a_broker_by_another_authority_or_of_another_name_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's authorities are believed only where none is named."""
     authority, other = Authority(tmp_path / "ours"), Authority(tmp_path / "other")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     ours = str(authority.sign("ours"))
-    async with who_comes(authority) as (port, _):
+    async with who_comes(authority) as (port, came):
+        await come(port, BrokersTls("", ours, "", ""))
+        assert came == ["ours"]
         with pytest.raises(ssl.SSLCertVerificationError):
             await come(port, BrokersTls(str(other.file), ours, "", ""))
         with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
             await asyncio.open_connection(
                 "localhost", port, ssl=BrokersTls(str(authority.file), ours, "", "")
             )
+
+
+async def test_a_key_may_have_a_file_of_its_own(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    key, begins, certificate = authority.sign("ours").read_text().partition("-----BEGIN CERTIFICATE")
+    (key_file := tmp_path / "key.pem").write_text(key)
+    (cert_file := tmp_path / "cert.pem").write_text(begins + certificate)
+    async with who_comes(authority) as (port, came):
+        await come(port, BrokersTls(str(authority.file), str(cert_file), str(key_file), ""))
+        assert came == ["ours"]
 
 
 def test_every_client_of_kafka_is_told_how_it_is_let_in(
