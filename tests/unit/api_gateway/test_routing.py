@@ -80,8 +80,11 @@ async def test_what_is_no_whole_number_in_a_body_is_none(given: object) -> None:
 async def test_a_slash_at_the_end_changes_nothing(path: str) -> None:
     route = "/nothing" if "nothing" in path else "/chat/{group}/message"
     answered = counting(metrics.HTTP_REQUESTS.labels(api="public", route=route, status=200))
+    seconds = metrics.HTTP_SECONDS.labels(api="public", route=route)._sum
+    before_s = seconds.get()
     assert (await ask("GET", path))[0] == 200
     assert answered() == 1, "no alert looks for another"
+    assert seconds.get() > before_s
 
 
 UP = "up201906045"
