@@ -159,16 +159,18 @@ async def test_a_change_that_another_gateway_has_overtaken_is_not_folded_again(
 ) -> None:
     parts = GroupParts()
     await parts.groups.create_for(A, CreateGroup(name="n", id="x", users=[] if step == "add" else [B]))
-    write = parts.writer.write
+    write, overtaken = parts.writer.write, list[str]()
 
     async def write_and_be_overtaken(topic: str, *records: Encoded) -> list[WrittenRecord]:
         written = await write(topic, *records)
         parts.memberships.set_member("x", B, newest)
         parts.positions[topic] = {0: written[0].offset + 2}
+        overtaken.append(topic)
         return written
 
     parts.writer.write = write_and_be_overtaken  # type: ignore[method-assign]
     await take(parts, step, A, "x", B)
+    assert overtaken == [topics.MEMBERSHIPS]
     assert parts.memberships.is_member("x", B) is newest
 
 

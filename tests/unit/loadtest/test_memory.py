@@ -348,6 +348,7 @@ def test_a_message_of_a_room_that_nobody_was_let_into_is_forgotten_too() -> None
     memory = Memory(dict.fromkeys(UPS, ("leic",)), clock)
     memory.add_sent("m101", SentMessage("leic", UPS[0], "olá", planned_at=0.0, sent_at=1))
     memory.add_ack("m101", 101)
+    assert set(memory.sent) == {"m101"}
     clock.now = FORGET_AFTER_S + 1
     memory.forget_old()
     assert memory.sent == {}
