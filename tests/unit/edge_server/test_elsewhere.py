@@ -56,11 +56,11 @@ def test_nobody_is_sent_where_no_edge_is(edge: str) -> None:
 def test_nobody_is_looked_at_again_for_a_table_that_changes_only_other_edges() -> None:
     assignments = Assignments()
     elsewhere = Elsewhere("a", assignments)
-    for version, quarter in enumerate("bcc"):
+    for version, split in enumerate((HALF + 1, HALF + 2, HALF + 2)):
         shards = (
             Shard(start=0, end=HALF, edge="a"),
-            Shard(start=HALF, end=HALF + HALF // 2, edge=quarter),
-            Shard(start=HALF + HALF // 2, end=CIRCLE, edge="c"),
+            Shard(start=HALF, end=split, edge="b"),
+            Shard(start=split, end=CIRCLE, edge="c"),
         )
         process = {"a": f"process {version}"}
         urls = {name: f"http://{name}" for name in "abc"}
