@@ -8,10 +8,11 @@ from typing import Any, Final
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.structs import TopicPartition
 
 from runtime import logs
 from runtime.health import waiting_for
-from runtime.kafka import RETRY_AFTER_S, new_admin, report_unreachable, until_reached
+from runtime.kafka import RETRY_AFTER_S, new_admin, report_unreachable, started_consumer, until_reached
 from runtime.service import Fatal
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -70,12 +71,27 @@ async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings
             await asyncio.sleep(RETRY_AFTER_S if refusal else RETRY_AFTER_S / 10)
             found = await _count_partitions(admin, name)
     if found < partitions or (found > partitions and not topic.grows):
-        raise Fatal(
-            f"topic {name} has {found} partitions, not {partitions}: "
-            "the number of partitions must never change in place"
-        )
+        if not await _are_ignored(settings, name, range(partitions, found)):
+            raise Fatal(
+                f"topic {name} has {found} partitions, not {partitions}: "
+                "the number of partitions must never change in place"
+            )
+        log.warning("added partitions are ignored", extra=logs.facts(topic=name, partitions=found))
     if settings.kafka_durable:
         await _check_config(admin, topic, name)
+
+
+async def _are_ignored(settings: KafkaSettings, name: str, added: range) -> bool:
+    """Return whether partitions were added and are to be ignored. Where one has a record, they cannot be.
+
+    That they are empty does not suffice: so they are in a new log, too, for a service that is told a wrong
+    number of partitions and would spread groups by it.
+    """
+    if not (added and settings.kafka_ignore_added_partitions):
+        return False
+    async with started_consumer(settings) as consumer:
+        ends = await consumer.end_offsets([TopicPartition(name, n) for n in added])
+    return not any(ends.values())
 
 
 async def _count_partitions(admin: Any, name: str) -> int:

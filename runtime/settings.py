@@ -98,6 +98,11 @@ class KafkaSettings(SettingsPart):
         le=MAX_PARTITIONS,
         description="Number of partitions of the keyed topics; it must never change in place.",
     )
+    kafka_ignore_added_partitions: bool = Field(
+        default=False,
+        description="Set to true if somebody has added partitions to a topic in place: services then start, "
+        "as long as nothing was written to these partitions, and `python -m persister.grow` works.",
+    )
     kafka_generation: int = Field(
         default=1,
         ge=1,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from deploy.demo.local_system import LocalSystem, stop_together
 from deploy.repository import REPOSITORY
@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(400)]
 BEFORE, AFTER = 12, 17
 AS_A_BACKGROUND_JOB = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
 """A shell that is nobody's terminal starts them so."""
+IGNORING = {"KAFKA_IGNORE_ADDED_PARTITIONS": "true"}
 GROWN = {"KAFKA_GENERATION": "2", "KAFKA_PARTITIONS": str(AFTER)}
 
 
@@ -56,11 +57,11 @@ def grow(env: dict[str, str], partitions: int) -> "subprocess.CompletedProcess[s
     )
 
 
-def start_grown(system: LocalSystem) -> None:
-    """Start every service with what the command says, the persister once more."""
+def start_again(system: LocalSystem, told: dict[str, str]) -> None:
+    """Start every service once more, with these variables, too."""
     stop_together(list(system.services.values()))
     for service in system.services.values():
-        service.env |= GROWN
+        service.env |= told
         service.launch()
     for service in system.services.values():
         service.wait_ready()
@@ -103,6 +104,12 @@ async def is_sealed(admin: AIOKafkaAdminClient) -> bool:
     """Say whether messages are refused by the log."""
     _, entries = await config_of(admin, topics.MESSAGES)
     return topics.SEAL.items() <= {name: value for name, value, *_ in entries}.items()
+
+
+async def add_partitions_in_place(servers: str) -> None:
+    """Do what nobody should: alter the topics."""
+    async with open_admin(servers) as admin:
+        await admin.create_partitions({name: NewPartitions(BEFORE + 1) for name in topics.OF_GENERATIONS})
 
 
 @contextmanager
@@ -151,7 +158,14 @@ async def test_after_growing_history_goes_on_and_clients_hear_of_the_hole(system
         ]
         assert moved
         before = Talk(campus, ups, {})
-        await before.say(groups, "one", "two", "three")
+        await before.say(groups, "one", "two")
+        env = dict(system.services["persister"].env)
+        await add_partitions_in_place(env["KAFKA_BOOTSTRAP_SERVERS"])
+        refused = await asyncio.to_thread(grow, env, AFTER)
+        assert f"has {BEFORE + 1} partitions, not {BEFORE}" in refused.stderr
+        await asyncio.to_thread(start_again, system, IGNORING)
+        before.got.clear()
+        await before.say(groups, "three")
         writers = [system.services[name] for name in ("edge-1", "api_gateway")]
         await asyncio.to_thread(stop_together, writers)
         env = dict(system.services["persister"].env)
@@ -159,7 +173,7 @@ async def test_after_growing_history_goes_on_and_clients_hear_of_the_hole(system
         assert done.stderr == ""
         assert done.returncode == 0
         assert "KAFKA_GENERATION=2 KAFKA_PARTITIONS=17" in done.stdout
-        await asyncio.to_thread(start_grown, system)
+        await asyncio.to_thread(start_again, system, GROWN)
         after = Talk(campus, ups, dict(before.clients[1].cursors))
         await after.say(groups, "four")
         assert set(groups) <= {room for room, *_ in after.clients[1].holes}

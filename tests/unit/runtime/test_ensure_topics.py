@@ -1,6 +1,7 @@
 """Topics are made where they are missing, and their number of partitions is never taken as it comes."""
 
 import asyncio
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from aiokafka.errors import (
     RequestTimedOutError,
     TopicAuthorizationFailedError,
 )
+from aiokafka.structs import TopicPartition
 
 from runtime import kafka, kafka_topics
 from runtime.health import waits
@@ -124,6 +126,25 @@ async def test_another_number_of_partitions_is_refused_but_more_where_nothing_ha
     else:
         with pytest.raises(Fatal, match=f"{name} has {partitions} partitions, not 12"):
             await ensure_topics(SETTINGS, [name])
+
+
+@pytest.mark.parametrize(
+    ("found", "ends", "starts"), [(14, (0, 0), True), (14, (0, 3), False), (13, (7,), False), (11, (), False)]
+)
+async def test_partitions_that_were_added_are_ignored_where_an_operator_says_so_and_they_are_empty(
+    found: int, ends: tuple[int, ...], starts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Consumer:
+        async def end_offsets(self, asked: list[TopicPartition]) -> dict[TopicPartition, int]:
+            assert asked == [TopicPartition("chat.messages", n) for n in range(12, found)]
+            return dict(zip(asked, ends, strict=True))
+
+    use(monkeypatch, Admin({topics.MESSAGES: found}))
+    monkeypatch.setattr(kafka_topics, "started_consumer", lambda _: nullcontext(Consumer()))
+    told = SETTINGS.model_copy(update={"kafka_ignore_added_partitions": True})
+    for settings, refuses in ((told, not starts), (SETTINGS, True)):
+        with pytest.raises(Fatal, match=f"{found} partitions, not 12") if refuses else nullcontext():
+            await ensure_topics(settings, [topics.MESSAGES])
 
 
 async def test_brokers_that_are_told_of_and_not_reached_are_waited_for_and_named_in_the_log(
