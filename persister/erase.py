@@ -48,7 +48,7 @@ async def erase_message(store: Store, group: str, seq: int) -> int:
 async def erase_student(store: Store, settings: PersisterSettings, up: str) -> int:
     """End a student's memberships; erase their names, presence and messages. Returns the number of messages.
 
-    Raises TimeoutError, before anything is erased, if no persister stores the log.
+    Raises TimeoutError if no persister stores the log; then all messages are still there.
     """
     # Records that are stored later would not be found: a membership or a message would stay.
     await wait_until_stored(store, await _ends(settings, topics.MEMBERSHIPS))
