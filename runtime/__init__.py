@@ -15,6 +15,7 @@
     bearer.py          the token in an Authorization header
     tokens.py          verifies tokens: who their bearer is
     kafka.py           Kafka clients, and which partition a key has
+    aiokafka_mends.py  what we mend in the Kafka client
     kafka_tls.py       certificates for connections to the brokers
     kafka_topics.py    creates missing topics, and checks existing ones
     log_reader.py      reads a whole topic, without a consumer group

@@ -13,13 +13,12 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed, TopicAuthorizationFailedError
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from runtime import logs, metrics
-from runtime.budgets import Budget
+from runtime.aiokafka_mends import pace_metadata
 from runtime.health import waiting_for
 from runtime.service import is_being_cancelled
 from runtime.settings import KafkaSettings
@@ -34,28 +33,6 @@ STOP_HANGS_AFTER_S: Final = 3.0
 also an edge's after its drain."""
 MAX_BATCH_BYTES: Final = 262_144
 """With the library's own 16 KB many waiting writers cost quadratic time: each batch that leaves wakes all."""
-METADATA_PER_S: Final = 50.0
-METADATA_AT_ONCE: Final = 10.0
-"""So often a producer asks who leads a partition. While nobody does it would ask without a pause, a thousand
-times a second and more. What goes to other partitions waits for each answer: pauses must be short."""
-
-
-_send: Final = AIOKafkaConnection.send
-
-
-def _send_unless_lost(connection: Any, *request: Any, **options: Any) -> Awaitable[Any]:
-    """Send a request. Raises `KafkaConnectionError` on a lost connection, before the library knows of it.
-
-    On uvloop the library would raise a `RuntimeError`, which its own tasks do not expect. They would end: a
-    producer's metadata would never be updated again.
-    """
-    if connection._writer is not None and connection._writer.is_closing():  # noqa: SLF001 - nothing public says it
-        connection.close(reason=CloseReason.CONNECTION_BROKEN)
-    sent: Awaitable[Any] = _send(connection, *request, **options)
-    return sent
-
-
-AIOKafkaConnection.send = _send_unless_lost
 
 
 @lru_cache(maxsize=200_000)
@@ -94,20 +71,8 @@ def new_producer(settings: KafkaSettings, *, transactional_id: str | None = None
         max_batch_size=MAX_BATCH_BYTES,
         metadata_max_age_ms=30_000,
     )
-    _pace_metadata(producer.client)
+    pace_metadata(producer.client)
     return producer
-
-
-def _pace_metadata(client: Any) -> None:
-    update = client._metadata_update  # noqa: SLF001 - no setting does it
-    requests = Budget(METADATA_PER_S, METADATA_AT_ONCE)
-
-    async def paced_update(*args: Any) -> Any:
-        left = requests.spend(asyncio.get_running_loop().time())
-        await asyncio.sleep(max(0.0, -left / METADATA_PER_S))
-        return await update(*args)
-
-    client._metadata_update = paced_update  # noqa: SLF001
 
 
 def new_consumer(

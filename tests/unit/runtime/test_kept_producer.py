@@ -19,7 +19,8 @@ from aiokafka.errors import (
 
 from edge_server.message_writer import MessageWriter, Outgoing
 from runtime import kafka, metrics
-from runtime.kafka import METADATA_AT_ONCE, METADATA_PER_S, KeptProducer, new_producer
+from runtime.aiokafka_mends import METADATA_AT_ONCE, METADATA_PER_S
+from runtime.kafka import KeptProducer, new_producer
 from runtime.settings import KafkaSettings
 from tests.counting import counting
 from tests.unit.edge_server.producers import Producer
