@@ -95,7 +95,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
     async def stop(self) -> None:
         """Leave the group, so that others take over at once."""
         self._positioned.clear()
-        # A consumer that does not stop in time may hear of a rebalance when another reader is there already.
+        # A consumer that does not stop in time may be told of a rebalance when another reader has begun.
         self._on_revoked = lambda _epoch: None
         if self._consumer is None:
             return

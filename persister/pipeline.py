@@ -71,7 +71,7 @@ class Pipeline:
         self._new_reader = new_reader
         self._reader = new_reader(settings, self._drop)
         metrics.UNSTORED_AGE_SECONDS.set_function(self._unstored_age_s)
-        metrics.READER_REBUILDS.labels(topic=READER_NAME)
+        metrics.READER_REBUILDS.labels(topic=READER_NAME)  # from 0: the first one is a rise
 
     def fault(self) -> str | None:
         """Return that this process is not in the group, and why if known; None if it is. For readiness."""

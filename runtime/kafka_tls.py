@@ -1,4 +1,4 @@
-"""TLS to the brokers: whom we believe, and what we show of ourselves, read from files."""
+"""TLS to the brokers: whom we trust, and what we show of ourselves, read from files."""
 
 import ssl
 from pathlib import Path
@@ -13,7 +13,7 @@ class BrokersTls(ssl.SSLContext):
     """Reads its files anew for each connection: certificates are renewed while services run.
 
     Raises `OSError` where they cannot be read, also from a connection, which is then tried again. A CA that
-    was believed once is believed until the process ends.
+    was trusted once is trusted until the process ends.
     """
 
     def __new__(cls, _ca_file: str, _cert_file: str, _key_file: str, _key_password: str) -> Self:
@@ -21,7 +21,7 @@ class BrokersTls(ssl.SSLContext):
         return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
 
     def __init__(self, ca_file: str, cert_file: str, key_file: str, key_password: str) -> None:
-        """Without ``ca_file`` the system's CAs are believed; ``cert_file`` may hold the key as well."""
+        """Without ``ca_file`` the system's CAs are trusted; ``cert_file`` may hold the key as well."""
         self._ca_file = ca_file
         self._cert_file = cert_file
         self._key_file = key_file

@@ -97,7 +97,7 @@ class LogReader:
         """Follow the topic in the background. The service is not ready until this reader has caught up."""
         # Not in `run`: a reader that reads once and ends would be shown in place of the one that follows.
         metrics.READER_SILENT.labels(topic=self.topic).set_function(self.silent_s)
-        metrics.READER_REBUILDS.labels(topic=self.topic)
+        metrics.READER_REBUILDS.labels(topic=self.topic)  # from 0: the first one is a rise
         service.supervise(f"follow {self.topic}", self.run)
         service.health.ready(self.topic, self.ready_fault)
 

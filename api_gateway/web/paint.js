@@ -4,7 +4,7 @@ import { nameOf, sortedGroups, state } from "./state.js";
 
 export const NEAR_PX = 120;
 const MOST_MEMBERS = 1000; // a browser stood still for 12 s with 40 000 of them
-const MOST_HEARD = 5; // of a burst, the last ones: who listens is to hear of now
+const MOST_HEARD = 5; // of a burst, the newest: who listens wants to hear what is said now
 const SAME_BREATH_MS = 5 * 60 * 1000;
 
 export const $ = (id) => document.getElementById(id);
@@ -289,10 +289,10 @@ function paintRoomNode(node, { day, message, isFirst }) {
   node.className = looks.filter(Boolean).join(" ");
   time.dateTime = new Date(message.timestamp).toISOString();
   setText(time, isSaid ? clock.format(message.timestamp) : "");
-  const stands = isSaid ? "" : { sending: "sending", waiting: "waiting to be sent", failed: message.why }[message.state];
-  if (sending.textContent === stands) return;
-  setText(sending, stands);
-  if (!isSaid && message.state !== "sending") hear(stands);
+  const status = isSaid ? "" : { sending: "sending", waiting: "waiting to be sent", failed: message.why }[message.state];
+  if (sending.textContent === status) return;
+  setText(sending, status);
+  if (!isSaid && message.state !== "sending") hear(status);
 }
 
 function paintAuthor(node, up) {

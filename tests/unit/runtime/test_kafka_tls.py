@@ -74,10 +74,10 @@ def test_the_next_connection_shows_a_certificate_that_was_renewed_on_disk(
         runner.run(reconnect())
 
 
-async def test_a_broker_by_another_authority_or_of_another_name_is_not_believed(
+async def test_a_broker_by_another_authority_or_of_another_name_is_not_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system's authorities are believed only where none is named."""
+    """The system's authorities are trusted only where none is named."""
     authority, other = Authority(tmp_path / "ours"), Authority(tmp_path / "other")
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     ours = str(authority.sign("ours"))
