@@ -1,8 +1,8 @@
 """Says whether this edge drains: because it stops, an operator asked for it, or it is deaf.
 
 An edge that was asked to drain stays up, empty, until the wish is withdrawn. One that stops waits until it is
-empty. An edge is deaf while part of the log does not answer it. A deaf edge keeps the clients that the table
-leaves it: the dispatcher knows which other edges are deaf, too.
+empty. An edge is deaf while part of the log does not answer it, or it cannot read what answers. A deaf edge
+keeps the clients that the table leaves it: the dispatcher knows which other edges are deaf, too.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ DEAF_AFTER_S: Final = 12.0
 
 
 class Drain:
-    """Why and when this edge drains. ``deaf_s`` returns for how long part of the log has not answered."""
+    """Why and when this edge drains. ``deaf_s`` returns for how long part of the log has not been read."""
 
     def __init__(self, elsewhere: Elsewhere, rooms: Rooms, deaf_s: Callable[[], float] = lambda: 0.0) -> None:
         self._elsewhere = elsewhere

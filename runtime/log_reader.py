@@ -83,8 +83,10 @@ class LogReader:
         """When all partitions last answered where they end. Not loop time: metrics are read without one."""
         self._deaf_since: float | None = None
         """Since when some partitions have not answered while others did."""
+        self._failed_at: float | None = None
+        """When a consumer failed although brokers answer, if none has lasted since."""
         self._failing_since: float | None = None
-        """Since when one consumer after the other has failed, although brokers answer."""
+        """The same once the next consumer has failed, too: one alone may need longer than others to start."""
         self.caught_up = asyncio.Event()
         """Set once all records that were in the log at the start have been passed on."""
 
@@ -113,10 +115,11 @@ class LogReader:
             except (KafkaError, OSError, Stalled, TimeoutError, asyncio.CancelledError) as error:
                 if is_being_cancelled():
                     raise
-                if not (isinstance(error, Stalled) or is_for_good(error)):
-                    self._failing_since = None
-                elif self._failing_since is None:
-                    self._failing_since = time.monotonic()
+                if isinstance(error, Stalled) or is_for_good(error):
+                    self._failing_since = self._failed_at
+                    self._failed_at = self._failed_at or time.monotonic()
+                else:
+                    self._failed_at = self._failing_since = None
                 metrics.READER_REBUILDS.labels(topic=self.topic).inc()
                 log.warning("a reader is rebuilt", extra=logs.facts(topic=self.topic, error=repr(error)))
                 await asyncio.sleep(RETRY_AFTER_S)
@@ -245,7 +248,7 @@ class LogReader:
         if unmoved and not catching_up:
             raise Stalled(", ".join(unmoved))
         if previous_ends:
-            self._failing_since = None
+            self._failed_at = self._failing_since = None
 
 
 def _since(moment: float | None) -> float:

@@ -24,6 +24,7 @@ from runtime.service import Fatal, Service
 from runtime.settings import KafkaSettings, ServiceSettings
 from schemas import topics
 from schemas.log_records import MemberJoined
+from tests.counting import counting
 from tests.unit.dispatcher.records import record
 from tests.waiting import eventually, in_background
 
@@ -229,15 +230,32 @@ async def test_a_reader_whose_consumers_fail_one_after_the_other_is_deaf_until_o
 
     monkeypatch.setattr(reader.consumer, "getmany", refused)
     async with in_background(reader.run()):
-        await eventually("it has failed", lambda: reader.consumer.fetches >= 2)
+        await eventually("it has failed", lambda: reader.consumer.fetches >= 3)
         deaf_s = reader.deaf_s()
-        await eventually("it has failed again", lambda: reader.consumer.fetches >= 4)
+        await eventually("it has failed again", lambda: reader.consumer.fetches >= 5)
         assert reader.deaf_s() > deaf_s > 0
     reader.ends, reader.consumer.positions = {}, dict(reader.consumer.ends)
     await reader.check()
     assert reader.deaf_s() > 0, "a consumer's first check says nothing"
     await reader.check()
     assert reader.deaf_s() == 0
+
+
+async def test_a_reader_of_which_one_consumer_has_failed_is_not_deaf_while_the_next_one_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_reader, "RETRY_AFTER_S", 0.0)
+    reader = Reader()
+
+    async def stall(**_: int) -> None:
+        reader.consumer.answers.clear()
+        raise Stalled
+
+    monkeypatch.setattr(reader.consumer, "getmany", stall)
+    rebuilds = counting(metrics.READER_REBUILDS.labels(topic=topics.MESSAGES))
+    async with in_background(reader.run()):
+        await eventually("it has failed", lambda: rebuilds() == 1)
+        assert reader.deaf_s() == 0
 
 
 async def test_a_reader_whose_consumers_reach_no_broker_is_not_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
