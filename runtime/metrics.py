@@ -196,7 +196,8 @@ ALREADY_STORED = Counter(
 )
 BATCH_RECORDS = Histogram(
     "chat_persister_batch_records",
-    "Records per batch. At its bound all the time: the store is the limit. If it has headroom, add persisters.",
+    "Records per batch. At its bound all the time: the store is the limit. If it has headroom, "
+    "add persisters.",
     buckets=SIZE_BUCKETS,
 )
 WRITE_SECONDS = Histogram(
