@@ -10,6 +10,7 @@ from edge_server.log_order import LogOrder
 from edge_server.moves import Moves
 from edge_server.publish import Publisher
 from edge_server.recent_log import Entry, RecentLog
+from persister.group_reader import GroupReader
 from persister.pipeline import Pipeline
 from schemas.assignments import TableAssigned
 from schemas.refusals import OVERLOADED, Refused
@@ -91,6 +92,19 @@ def nobody_moves(seed: int) -> World:
         return run_seed(seed)
 
 
+def heard_after_stop(seed: int) -> World:
+    """A persister's reader that has stopped still passes a rebalance on, to its successor's records."""
+    stop = GroupReader.stop
+
+    async def stops(self: GroupReader) -> None:
+        on_revoked = self._on_revoked
+        await stop(self)
+        self._on_revoked = on_revoked
+
+    with patch.object(GroupReader, "stop", stops):
+        return run_seed(seed)
+
+
 BUGS: Final[dict[str, Callable[[int], World]]] = {
     "commit before write": partial(run_seed, pipeline=CommitsBeforeWriting),
     "ack before replication": partial(run_seed, acks_before_replication=True),
@@ -100,6 +114,7 @@ BUGS: Final[dict[str, Callable[[int], World]]] = {
     "refused after writing": refused_after_writing,
     "never read again": never_read_again,
     "nobody moves": nobody_moves,
+    "heard after stop": heard_after_stop,
 }
 
 

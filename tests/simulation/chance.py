@@ -21,12 +21,17 @@ class Chance:
         self._broken_poll = choice((0.0, 0.0, 0.01))
         self._leader_death = choice((0.0, 0.0, 0.02, 0.1))
         self._producer_failure = choice((0.0, 0.0, 0.01, 0.05))
+        self._longest_rebalance_s = choice((0.0, 0.0, 3.0))
 
     def delay(self) -> float:
         """Return how long one step takes, in seconds."""
         if not self.calm and self.random.random() < self._slow:
             return self.random.uniform(0.0, SLOW_S)
         return self.random.uniform(0.0, QUICK_S)
+
+    def rebalance(self) -> float:
+        """Return how long it takes until a member is told of a rebalance, in seconds."""
+        return 0.0 if self.calm else self.random.uniform(0.0, self._longest_rebalance_s)
 
     def dies(self) -> bool:
         """Say whether a process dies at this very step."""

@@ -181,6 +181,7 @@ class GroupConsumer(SimulatedConsumer):
     async def _follow(self) -> None:
         while True:
             generation, partitions = await self._told.get()
+            await asyncio.sleep(self._process.chance.rebalance())
             await self._process.step()
             self._listener.on_partitions_revoked(list(self._positions))
             self._positions = {}
