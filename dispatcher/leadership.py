@@ -31,11 +31,12 @@ PROBE_TIMEOUT_S: Final = 5.0
 
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tracks whether the partition is ours. A rebalance that assigns it to us again changes nothing."""
+    """Tracks whether the partition is ours, and how often a rebalance has said so."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
         self.held = False
+        self.assignments = 0
         self.next_offset: int | None = None
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
@@ -44,6 +45,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Store whether the partition is ours; continue reading where we were."""
         self.held = PARTITION in assigned
+        self.assignments += self.held
         if not self.held:
             self.next_offset = None
         elif self.next_offset is not None:

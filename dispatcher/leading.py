@@ -55,6 +55,7 @@ class Owner(Protocol):
     """The part of `Ownership` that a leader uses."""
 
     held: bool
+    assignments: int
     next_offset: int | None
 
 
@@ -107,7 +108,7 @@ class Leader:
             while self._ownership.held:
                 await self._tick(ticks)
                 self._process(term, await self._poll())
-                if term.content() != self._published:
+                if self._to_publish(term) != self._published:
                     await self._publish(tables, term)
 
     async def _producer(self, stack: AsyncExitStack, transactional_id: str | None) -> AIOKafkaProducer:
@@ -208,9 +209,17 @@ class Leader:
                 ),
             )
 
+    def _to_publish(self, term: Term) -> object:
+        """Return what is published when it changes.
+
+        Where the partition was assigned to us again, another may have led and published meanwhile. Only by
+        publishing do we learn that, because then we are fenced.
+        """
+        return self._ownership.assignments, term.content()
+
     async def _publish(self, tables: AIOKafkaProducer, term: Term) -> None:
         """Write the table. If that fails, the transaction stays open and the next term ends it."""
-        content = term.content()
+        content = self._to_publish(term)
         table = term.next_table()
         record = encode(table, key=TABLE_KEY, source=SOURCE)
         async with asyncio.timeout(PUBLISH_DEADLINE_S):

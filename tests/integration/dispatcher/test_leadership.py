@@ -74,7 +74,27 @@ async def test_a_leader_that_was_frozen_is_fenced_when_it_wakes(here: World) -> 
     assert "chat_dispatcher_edges{" not in await leader.text("/metrics")
     rounds = here.edges.rounds
     await eventually("edges have gone on reporting", lambda: here.edges.rounds >= rounds + 3)
-    assert here.tables.newest == held
+    # It joins the group again, so that the other one says once more what it leads.
+    assert here.tables.newest.shards == held.shards
     assert {table.epoch for table in here.tables.all[-3:]} == {epoch}
     assert (await standby.until_leading())["epoch"] == epoch
+    assert_readers_saw_only_newer_tables(here)
+
+
+async def test_a_leader_that_was_frozen_and_gets_its_partition_back_learns_that_another_led_meanwhile(
+    here: World,
+) -> None:
+    """It finds the edges as it left them, and would publish nothing: the other's table would stay."""
+    leader, standby = await two(here)
+    leader.process.freeze()
+    try:
+        await standby.until_leading()
+        here.edges.silence("a")
+        epoch = (await here.until_held_by("b", "c")).epoch
+        standby.process.kill()
+        here.edges.report("a")
+    finally:
+        leader.process.thaw()
+    table = await here.until_held_by("a", "b", "c")
+    assert table.epoch > epoch
     assert_readers_saw_only_newer_tables(here)

@@ -81,8 +81,9 @@ def test_who_keeps_the_partition_reads_on_where_it_was_and_who_lost_it_begins_an
     assert (ownership.held, sought) == (True, []), "it may be given back"
     ownership.on_partitions_assigned([PARTITION])
     assert (ownership.held, sought) == (True, [(PARTITION, 7)])
+    assert ownership.assignments == 2, "another may have led before it was given back"
     ownership.on_partitions_assigned([])
-    assert (ownership.held, len(sought)) == (False, 1)
+    assert (ownership.held, len(sought), ownership.assignments) == (False, 1, 2)
     ownership.on_partitions_assigned([PARTITION])
     assert (ownership.held, sought) == (True, [(PARTITION, 7)])
 

@@ -21,6 +21,7 @@ class Owned:
     """The partition is ours."""
 
     held = True
+    assignments = 1
     next_offset: int | None = None
 
 
