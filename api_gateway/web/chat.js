@@ -57,7 +57,7 @@ for (const end of ["pointerup", "pointercancel", "contextmenu"])
     paintSoon();
   });
 $("groups").addEventListener("click", (event) => {
-  const id = event.target.closest("li")?.dataset.key;
+  const id = event.target.closest("li")?.key;
   if (state.groups.has(id)) openGroup(id); // it may have been left while the button was down
 });
 $("toggle-people").addEventListener("click", () => {

@@ -82,11 +82,11 @@ export function paintSoon() {
  * moved anew loses its focus and what is selected in it, and is read aloud again.
  */
 function paintList(list, things, makeNode, paintNode) {
-  const known = new Map([...list.children].map((node) => [node.dataset.key, node]));
+  const known = new Map([...list.children].map((node) => [node.key, node]));
   const nodes = things.map((thing) => {
     const node = known.get(thing.key) ?? makeNode(thing);
     known.delete(thing.key);
-    node.dataset.key = thing.key;
+    node.key = thing.key;
     paintNode(node, thing);
     return node;
   });
@@ -152,7 +152,7 @@ function previewOf(group, last) {
 }
 
 export function focusGroup(id) {
-  [...$("groups").children].find((item) => item.dataset.key === id).firstChild.focus();
+  [...$("groups").children].find((item) => item.key === id).firstChild.focus();
 }
 
 /** Whether what comes to a group is read at once: it is open, and neither another tab nor its members cover it. */
@@ -232,16 +232,16 @@ function paintMember(item, { up, others }) {
 /** The messages and what is about to be one, under the same keys, and the days that they begin. */
 function roomThings(group) {
   const things = [];
-  let before = null;
+  let [before, dayBefore] = [null, null];
   for (const message of [...group.messages, ...group.pending]) {
     const { id, up, timestamp } = message;
     const key = `${group.id} ${up} ${id}`;
     const day = new Date(timestamp).toDateString();
-    const isNewDay = !before || day !== new Date(before.timestamp).toDateString();
+    const isNewDay = day !== dayBefore;
     const isFirst = isNewDay || before.up !== up || timestamp - before.timestamp > SAME_BREATH_MS;
     if (isNewDay) things.push({ key: `${key} day`, day: dayName.format(timestamp) });
     things.push({ key, message, isFirst });
-    before = message;
+    [before, dayBefore] = [message, day];
   }
   return things;
 }
@@ -281,15 +281,19 @@ function paintRoomNode(node, { day, message, isFirst }) {
     node.className = "day";
     return setText(node, day);
   }
-  if (message.up !== state.up) paintAuthor(node, message.up);
-  const [, time, sending] = node.lastChild.children;
   const isSaid = message.seq !== undefined;
   const looks = ["message", message.up === state.up && "mine", isFirst && "first"];
   if (!isSaid) looks.push(message.state === "failed" ? "failed" : "pending");
-  node.className = looks.filter(Boolean).join(" ");
+  const status = isSaid ? "" : { sending: "sending", waiting: "waiting to be sent", failed: message.why }[message.state];
+  const className = looks.filter(Boolean).join(" ");
+  const now = `${className}\n${message.timestamp}\n${status}\n${nameOf(message.up)}`;
+  if (node.painted === now) return; // of thousands nearly all: to set them all anew takes many frames
+  node.painted = now;
+  node.className = className;
+  if (message.up !== state.up) paintAuthor(node, message.up);
+  const [, time, sending] = node.lastChild.children;
   time.dateTime = new Date(message.timestamp).toISOString();
   setText(time, isSaid ? clock.format(message.timestamp) : "");
-  const status = isSaid ? "" : { sending: "sending", waiting: "waiting to be sent", failed: message.why }[message.state];
   if (sending.textContent === status) return;
   setText(sending, status);
   if (!isSaid && message.state !== "sending") hear(status);

@@ -16,6 +16,16 @@ COUNT = """
     }).observe(document.getElementById("messages"), { childList: true });
 """
 
+# Thousands that are set anew with each message take many frames, also where all stay as they were.
+NOTE_TOUCHED = """
+    window.touched = [];
+    const before = [...document.querySelectorAll("#messages .message")];
+    const watch = new MutationObserver((changes) => {
+      for (const { target, attributeName } of changes) touched.push(attributeName ?? target.textContent);
+    });
+    for (const node of before) watch.observe(node, { attributes: true, childList: true, subtree: true });
+"""
+
 
 async def test_a_click_on_a_group_counts_whatever_others_write_while_the_button_is_down(
     browser: Browser,
@@ -69,6 +79,15 @@ async def test_only_what_is_new_comes_into_the_log_and_a_selection_stays(browser
         await _hear(stage, page, message(3, "between"))
         assert await page.evaluate("getSelection().toString()") == "behind ['first']"
         assert await page.evaluate("came") == 4  # each hearing ends with a message of its own
+
+
+async def test_what_is_said_touches_nothing_that_was_said_before(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await stage.open(page)
+        await _hear(stage, page, message(1, "first"))
+        await page.evaluate(NOTE_TOUCHED)
+        await _hear(stage, page, message(2, "second"))
+        assert await page.evaluate("touched") == []
 
 
 async def test_a_message_of_mine_is_one_node_from_the_key_to_the_ack(browser: Browser) -> None:
