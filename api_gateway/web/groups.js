@@ -68,7 +68,7 @@ export function openGroup(id) {
   $("add-member").reset();
   showPeople(!$("people").hidden);
   loadNewest(group);
-  if (!group.named) loadNames(group);
+  if (Date.now() >= group.namesDue) loadNames(group);
 }
 
 export function backToGroups() {

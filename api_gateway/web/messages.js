@@ -83,9 +83,9 @@ export function onMessage(message) {
     group.unread += 1;
     showUnread(); // nothing is painted in a hidden tab
   }
-  if (!state.people.has(message.up)) {
-    state.people.set(message.up, {}); // asked for once: they may have left
-    loadNames(group);
-  }
+  const isUnknown = !state.people.has(message.up);
+  if (isUnknown) state.people.set(message.up, {}); // asked for once: they may have left
+  const isUnnamed = nameOf(message.up) === message.up && Date.now() >= group.namesDue && isRead(group);
+  if (isUnknown || isUnnamed) loadNames(group);
   paintSoon();
 }

@@ -5,6 +5,7 @@ import { ask, explain, inPath, read, readPatiently } from "./rest.js";
 import { isHere, sortedGroups, state } from "./state.js";
 
 const SEEN_FIRST = 20; // groups in the list before anybody scrolls
+const NAMES_AGAIN_MS = 60_000; // while somebody has none: the store may be behind the log
 
 // --- Names: until they are known, and where nobody has given one, numbers stand for people ---
 
@@ -24,14 +25,19 @@ export async function loadNames(group) {
 }
 
 async function readNames(group) {
+  group.namesDue = Date.now() + NAMES_AGAIN_MS;
+  let isAnybodyUnnamed = false;
   for (let page = 0; page !== null; ) {
     const path = `/chat/group/${inPath(group.id)}/member?page=${page}`;
     const said = await readPatiently(path, () => isHere(group), explain); // numbers do as well
     if (!said) return;
-    for (const { up, name, online } of said.users) state.people.set(up, { name, online });
+    for (const { up, name, online } of said.users) {
+      state.people.set(up, { name, online });
+      isAnybodyUnnamed ||= !name;
+    }
     page = said.nextPage;
   }
-  group.named = true;
+  if (!isAnybodyUnnamed) group.namesDue = Infinity;
 }
 
 /** Name whoever wrote last in the groups that are seen first. Who is in one group is often in the next, too. */

@@ -36,7 +36,7 @@ export function newGroup(id, name) {
     draft: "", // what is in the box and not sent
     pending: [], // of mine, not acked yet, in the order of writing
     users: null,
-    named: false, // whether its people's names were read: in a large group that takes many pages
+    namesDue: 0, // from when on its people's names are read again: in a large group that takes many pages
     ...unsent,
   };
 }

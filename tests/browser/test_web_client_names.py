@@ -94,7 +94,7 @@ async def test_while_names_cannot_be_read_numbers_stand_for_people_and_no_messag
 
 async def test_who_has_left_is_asked_for_once(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser) as page:
-        stage.users["g"] = [UP]
+        stage.users["g"], stage.names = [UP], {UP: "Eu Próprio"}
         await stage.open(page)
         await eventually("my name is read", lambda: stage.reads_of_names == 1)
         for seq in range(5):
@@ -104,11 +104,28 @@ async def test_who_has_left_is_asked_for_once(browser: Browser) -> None:
         assert stage.reads_of_names == 2
 
 
+@pytest.mark.parametrize("then", ["a message", "an opening"])
+async def test_who_has_no_name_yet_gets_it_once_it_is_stored(browser: Browser, then: str) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        await page.clock.install(time=0)
+        await stage.open(page)
+        await eventually("names are read", lambda: stage.reads_of_names == 2)
+        await stage.tell("chat message", message(1, "olá", up=ANA))
+        await expect(page.locator("#messages .who")).to_have_text(ANA)
+        stage.names = {ANA: "Ana Ç."}
+        await page.clock.fast_forward(60_000)
+        if then == "a message":
+            await stage.tell("chat message", message(2, "oi", up=ANA))
+        else:
+            await page.get_by_role("button", name="Group g").click()
+        await expect(page.locator("#messages .who").first).to_have_text("Ana Ç.")
+
+
 async def test_names_that_were_read_are_not_read_again_with_each_opening_of_their_group(
     browser: Browser,
 ) -> None:
     async with a_stage() as stage, page_in(browser) as page:
-        stage.groups, stage.users["h"] = ["g", "h"], [UP]
+        stage.groups, stage.users["h"], stage.names = ["g", "h"], [UP], {UP: "Eu Próprio", ANA: "Ana Ç."}
         await stage.open(page)
         await eventually("g's names are read", lambda: stage.reads_of_names == 2)
         for opened, reads in (("h", 3), ("g", 3), ("h", 3), ("g", 3)):
