@@ -55,13 +55,20 @@ async def test_what_is_on_the_page_has_names_for_those_who_hear_it(browser: Brow
         await stage.open(page)
         await stage.tell("chat message", message(1, "olá", room="h"))
         await expect(page.get_by_role("main")).to_be_visible()
-        await expect(page.get_by_role("heading", level=1)).to_have_text("Uni4all Chat")
+        await expect(page.get_by_role("heading", level=1)).to_have_text(["Uni4all Chat", "Group g"])
         await expect(page.get_by_role("log", name="Group g")).to_be_visible()
         await expect(
             page.get_by_role("button", name="Group h").and_(page.get_by_role("button", name="1 unread"))
         ).to_be_visible()
         await page.get_by_role("button", name="New group").click()
         await expect(page.get_by_role("dialog", name="New group")).to_be_visible()
+
+
+async def test_on_a_phone_an_open_group_has_a_heading_of_the_first_level(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser, PHONE) as page:
+        await stage.open(page)
+        await page.get_by_role("button", name="Group g").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Group g")
 
 
 async def test_whose_a_message_is_is_also_heard_where_it_is_mine(browser: Browser) -> None:
