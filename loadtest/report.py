@@ -42,7 +42,7 @@ def _head(results: Sequence[Result]) -> str:
             f"<p><small>run {escape(result.run)}, {escape(result.started)}, {escape(result.gateway)}; "
             f"{result.verdict.students:,} students in {_groups(result)}; "
             f"processes of the generator: {result.processes}, on {escape(result.machine)}</small></p>"
-            f"<table><tr><th><th>objective<th>got<th>wanted</tr>{rows}</table></section>"
+            f"<table><tr><th>held<th>objective<th>got<th>wanted</tr>{rows}</table></section>"
         )
     return f'<div class="side">{"".join(cards)}</div>'
 
@@ -60,9 +60,9 @@ def _figures(results: Sequence[Result]) -> str:
         values = [of(result) for result in results]
         cells = "".join(f"<td>{formatted(value, unit)}" for value in values)
         rows.append(f"<tr><td>{what}{cells}{_change(values) if len(values) > 1 else ''}</tr>")
-    names = "".join(f"<th>{letter}" for letter in "AB"[: len(results)]) if len(results) > 1 else "<th>"
+    names = "".join(f"<th>{letter}" for letter in "AB"[: len(results)]) if len(results) > 1 else "<th>value"
     change = "<th>A to B" if len(results) > 1 else ""
-    table = f"<table><tr><th>{names}{change}</tr>{''.join(rows)}</table>"
+    table = f"<table><tr><th>figure{names}{change}</tr>{''.join(rows)}</table>"
     return f"<section><h2>While measured</h2>{table}</section>"
 
 

@@ -10,6 +10,16 @@ from tests.unit.loadtest.results import result
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 
+@pytest.mark.parametrize("runs", [1, 2])
+async def test_all_of_it_is_the_page_s_main_part_and_each_column_has_a_name(
+    browser: Browser, runs: int
+) -> None:
+    async with page_in(browser) as page:
+        await page.set_content(report([result()] * runs))
+        await expect(page.get_by_role("main").get_by_role("heading", level=1)).to_be_visible()
+        assert all(await page.get_by_role("columnheader").all_inner_texts())
+
+
 async def test_a_plot_tells_no_value_of_where_none_was_seen(browser: Browser) -> None:
     one = result()
     last = one.moments[-1].model_copy(update={"at": one.moments[-1].at + 60, "received": 0})
