@@ -55,8 +55,10 @@ async function refresh() {
     // Whoever has logged out meanwhile must not be shown it.
     if (state.token !== token) return;
     Object.assign(state, { table, heardAt: Date.now() });
+    const hasLoggedIn = !$("login").hidden;
     $("login").hidden = true;
     $("board").hidden = false;
+    if (hasLoggedIn) $("title").focus(); // what had it is gone
     if (Date.now() > state.readUntil) say("");
     paint(table);
   } catch (error) {
