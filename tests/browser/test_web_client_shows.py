@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import a_stage, message
+from tests.browser.chat_stage import UP, a_stage, message
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -61,3 +61,15 @@ async def test_who_has_no_group_or_no_messages_is_told_so(browser: Browser) -> N
         assert "Nothing was said" in await page.locator("#messages").evaluate(told)
         await stage.tell("chat message", message(1, "olá"))
         await expect(page.locator("#messages.nothing")).to_have_count(0)
+
+
+async def test_a_selection_of_messages_is_who_wrote_them_and_their_texts(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.names = {"up202000002": "Ana Silva"}
+        stage.history, stage.stored_up_to = [message(0, "bom dia"), message(1, "olá", up=UP)], 1
+        await stage.open(page)
+        await expect(page.locator("#messages .who").first).to_have_text("Ana Silva")
+        await page.evaluate("getSelection().selectAllChildren(messages)")
+        day, *said = (await page.evaluate("getSelection().toString()")).splitlines()
+        assert day
+        assert said == ["Ana Silva", "bom dia", "You", "olá"]
