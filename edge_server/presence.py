@@ -21,6 +21,7 @@ from schemas.log_records import PresenceChanged, encode
 from schemas.refusals import UNAVAILABLE, Refused
 
 log = logging.getLogger(__name__)
+log.addFilter(logs.RateLimit())
 
 MAX_WAITING_DEPARTURES = 10_000
 DRAIN_WITHIN_S = 2.0

@@ -18,6 +18,7 @@ from schemas import topics
 from schemas.log_records import DeadLetter, Encoded, headers_of
 
 log = logging.getLogger(__name__)
+log.addFilter(logs.RateLimit())
 
 # Base64 makes four bytes of three, JSON six of a control character in a header, and the whole must stay below
 # the broker's limit of 1 MiB a record: a letter that is refused holds its partition up for good.

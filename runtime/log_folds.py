@@ -11,6 +11,7 @@ from schemas.log_records import BadRecord, Record
 from schemas.topics import of_any_generation
 
 log = logging.getLogger(__name__)
+log.addFilter(logs.RateLimit())
 
 R = TypeVar("R", bound=Record)
 

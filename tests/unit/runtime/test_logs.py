@@ -57,7 +57,17 @@ alike.error("it failed", extra=logs.facts(number=1_000))
 """
 
 
-@pytest.mark.parametrize("logger", ["aiokafka.client", "api_gateway.log_writer", "edge_server.publish"])
+@pytest.mark.parametrize(
+    "logger",
+    [
+        "aiokafka.client",
+        "api_gateway.log_writer",
+        "edge_server.presence",
+        "edge_server.publish",
+        "persister.dead_letters",
+        "runtime.log_folds",
+    ],
+)
 def test_what_fails_again_and_again_does_not_bury_what_else_is_said(logger: str, tmp_path: Path) -> None:
     env = {**os.environ, "LOG_DIR": str(tmp_path), "LOG_STDOUT": "json", "LOG_LEVEL": "debug"}
     command = [sys.executable, "-c", OUTAGE, logger]
