@@ -14,11 +14,12 @@ from edge_server.clients import Client
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
 from runtime.kafka import RETRY_AFTER_S, KeptProducer, write
+from runtime.refusing import CountedElsewhere
 from runtime.service import Service
 from schemas import topics
 from schemas.ids import ProcessId
 from schemas.log_records import PresenceChanged, encode
-from schemas.refusals import UNAVAILABLE, Refused
+from schemas.refusals import UNAVAILABLE
 
 log = logging.getLogger(__name__)
 log.addFilter(logs.RateLimit())
@@ -52,7 +53,8 @@ class Presence:
             async with asyncio.timeout(self._settings.send_timeout_ms / 1000):
                 await self._write(client.up, True)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise Refused(UNAVAILABLE) from error
+            metrics.PRESENCE_FAILURES.inc()
+            raise CountedElsewhere(UNAVAILABLE) from error
 
     def left(self, client: Client) -> None:
         """Show a user whose last client is gone as offline, if they were shown as online."""
@@ -90,6 +92,7 @@ class Presence:
             if up not in self._shown:
                 await self._write(up, False)
         except (KafkaError, OSError) as error:
+            metrics.PRESENCE_FAILURES.inc()
             log.warning("a departure cannot be shown yet", extra=logs.facts(error=repr(error)))
             await asyncio.sleep(RETRY_AFTER_S)
             self._show_soon(up)

@@ -81,7 +81,8 @@ PRODUCER_REBUILDS = Counter(
 REFUSALS = Counter(
     "chat_refusals_total",
     "Requests and events that were refused, by code; connects beyond the capacity count as limit hits "
-    "instead. 'unavailable' and 'overloaded' rising: people feel it.",
+    "instead, and presence that cannot be written as its failures. 'unavailable' and 'overloaded' rising: "
+    "people feel it.",
     ["code"],
 )
 LIMIT_HITS = Counter(
@@ -132,6 +133,11 @@ DISCONNECTS = Counter(
     ["reason"],
 )
 MESSAGES_IN = Counter("chat_edge_messages_in_total", "Messages that clients sent and the log accepted.")
+PRESENCE_FAILURES = Counter(
+    "chat_edge_presence_failures_total",
+    "Failed writes of who is online; departures are tried again. Rising: Kafka is away, or "
+    "edges may not write to chat.users.",
+)
 DELIVERIES = Counter("chat_edge_deliveries_total", "Messages written to one client each.")
 DELIVERY_WRITES = Counter(
     "chat_edge_delivery_writes_total",

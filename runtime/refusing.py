@@ -20,11 +20,17 @@ _lines: Final = Budget(LINES_PER_S, LINES_AT_ONCE)
 """Of refusals that are logged at INFO: clients may be refused at any rate. All are counted."""
 
 
-class NoCapacity(Refused):
+class CountedElsewhere(Refused):
+    """A refusal of which another metric tells, as no message was refused.
+
+    Were it in ``chat_refusals_total``, its code would wake an operator.
+    """
+
+
+class NoCapacity(CountedElsewhere):
     """``overloaded`` for a client that is not connected yet, and has to connect later or elsewhere.
 
-    It is counted as the limit that was hit, not in ``chat_refusals_total``, whose ``overloaded`` wakes an
-    operator: no message was refused.
+    It is counted as the limit that was hit.
     """
 
     def __init__(self) -> None:
@@ -44,7 +50,7 @@ def answer(error: Exception, **facts: object) -> dict[str, Any]:
     else:
         refused = Refused(INTERNAL)
         log.error("failed unexpectedly", exc_info=error, extra=logs.facts(request_id=request_id, **facts))
-    if not isinstance(refused, NoCapacity):
+    if not isinstance(refused, CountedElsewhere):
         metrics.REFUSALS.labels(code=refused.refusal.code).inc()
     return {"error": refused.body(request_id).model_dump(exclude_none=True)}
 

@@ -12,10 +12,11 @@ from edge_server import presence as presence_module
 from edge_server.clients import Client
 from edge_server.presence import Presence
 from edge_server.settings import EdgeSettings
-from runtime import metrics
+from runtime import metrics, refusing
 from runtime.tokens import Identity
 from schemas.log_records import PresenceChanged
 from schemas.refusals import UNAVAILABLE
+from tests.counting import counting
 from tests.unit.refusing import refuses
 from tests.waiting import in_background, passes
 
@@ -114,6 +115,19 @@ async def test_while_the_producer_is_replaced_whoever_goes_online_is_told_that_i
             await shown.online(client())
 
 
+async def test_presence_that_cannot_be_written_is_not_counted_as_a_refused_message() -> None:
+    """Refused messages wake somebody, who is online is a hint."""
+    producer = Producer()
+    producer.is_there.clear()
+    failures = counting(metrics.PRESENCE_FAILURES)
+    refused = counting(metrics.REFUSALS.labels(code=UNAVAILABLE.code))
+    async with presence(producer) as shown:
+        with refuses(UNAVAILABLE) as refusal:
+            await shown.online(client())
+    assert refusing.answer(refusal.value)["error"]["code"] == UNAVAILABLE.code
+    assert (failures(), refused()) == (1, 0)
+
+
 async def test_past_the_bound_of_waiting_departures_clients_still_leave(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -170,9 +184,11 @@ async def test_a_departure_that_the_log_refuses_is_written_again(monkeypatch: py
             await write(up, online)
 
         monkeypatch.setattr(shown, "_write", fails_once)
+        failed = counting(metrics.PRESENCE_FAILURES)
         shown.left(client())
         await shown.drain(DEADLINE_S)
         assert producer.said() == [True, False]
+        assert failed() == 1
 
 
 async def test_whoever_is_here_until_the_end_is_shown_as_offline_before_the_edge_ends() -> None:
