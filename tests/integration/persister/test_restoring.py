@@ -37,6 +37,7 @@ async def copy(source: History, target: History, collections: tuple[str, ...]) -
     [
         pytest.param((*CONTENT, documents.PROGRESS), id="of one moment, with its progress"),
         pytest.param(CONTENT, id="of whatever moments, without progress"),
+        pytest.param(CONTENT[1:], id="without messages, which were dropped, and without progress"),
         pytest.param((), id="empty"),
     ],
 )
