@@ -21,7 +21,7 @@ with_promtool = pytest.mark.skipif(
 
 def promtool(*arguments: str, cwd: Path = FOLDER) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["promtool", *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=110
+        ["promtool", *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=290
     )
 
 

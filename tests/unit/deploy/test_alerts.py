@@ -18,6 +18,9 @@ SECTIONS = ("## What it means", "## What to look at", "## What to do")
 RULES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"][0]["rules"]
 CASES = (FOLDER / "alerts_test.yaml").read_text()
 
+pytestmark = pytest.mark.timeout(300)
+"""All cases take promtool 20 s of CPU time, and it may get little of it."""
+
 every = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 
 
