@@ -88,12 +88,15 @@ def gate(settings: EdgeSettings, arrivals: Arrivals, engine: Engine) -> Middlewa
     """Return the middleware that refuses connections, polls and bodies past their bounds.
 
     A body that belongs to no session of the ``engine`` is not read: engine.io refuses the request without it.
+    Nor is one that is sent to an unknown path.
     Pages of the allowed origins may read the refusals, as they may read engine.io's answers.
     """
     bodies, polls, origins = PolledBodies(settings), Polls(settings, engine), settings.origins
 
     @web.middleware
     async def pass_through(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if (no_route := request.match_info.http_exception) is not None:
+            return _unmatched(no_route)
         try:
             eio_sid = _session_id(request)
             if request.method == "POST":
@@ -111,6 +114,12 @@ def gate(settings: EdgeSettings, arrivals: Arrivals, engine: Engine) -> Middlewa
             return _refusal(refused, _allowed_origin(request, origins))
 
     return pass_through
+
+
+def _unmatched(no_route: web.HTTPException) -> web.Response:
+    """Return aiohttp's own answer. Raised, it would keep its request until the garbage collector runs, which
+    is rarely: anybody could fill the memory."""
+    return web.Response(status=no_route.status, text=no_route.text, headers=no_route.headers)
 
 
 async def _refused_unread(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -403,6 +403,24 @@ async def test_a_body_that_breaks_off_is_let_go_at_once(length: str, body: bytes
             await eventually("it is let go", lambda: not requests())
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("POST", "/nothing", 404), ("GET", "/nothing", 404), ("PUT", "", 405)]
+)
+async def test_what_is_sent_to_an_unknown_path_is_let_go_at_once(method: str, path: str, status: int) -> None:
+    """A known client's body held up to MAX_FRAME_BYTES for as long, and cost nothing of its budget."""
+    async with an_edge() as edge:
+        client = await edge.poller()
+        url = client.url.replace("/socket.io/", path or "/socket.io/")
+        with left_over(web.Request) as requests:
+            async with edge.session.request(method, url, data=b"x" * 100_000) as answer:
+                assert answer.status == status
+                assert (await answer.text()).startswith(f"{status}: ")
+                assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+                assert ("Allow" in answer.headers) == (status == 405)
+            await eventually("it is let go", lambda: not requests())
+        assert await client.say('42["hello"]') == 200
+
+
 async def test_who_leaves_while_events_wait_for_its_poll_is_let_go_at_once() -> None:
     with left_over(Client) as clients:
         client = Client("sid", Identity("up202000001", 0.0), EngineSocket(), max_bytes=1_000, max_packets=10)
