@@ -5,7 +5,7 @@ import { ask, explain, inPath, read, readPatiently } from "./rest.js";
 import { isHere, sortedGroups, state } from "./state.js";
 
 const SEEN_FIRST = 20; // groups in the list before anybody scrolls
-const NAMES_AGAIN_MS = 60_000; // while somebody has none: the store may be behind the log
+const MAX_NAMES_WAIT_MS = 3_600_000; // somebody may never get a name, and a large group has many pages
 
 // --- Names: until they are known, and where nobody has given one, numbers stand for people ---
 
@@ -25,7 +25,8 @@ export async function loadNames(group) {
 }
 
 async function readNames(group) {
-  group.namesDue = Date.now() + NAMES_AGAIN_MS;
+  group.namesDue = Date.now() + group.namesWaitMs;
+  group.namesWaitMs = Math.min(2 * group.namesWaitMs, MAX_NAMES_WAIT_MS);
   let isAnybodyUnnamed = false;
   for (let page = 0; page !== null; ) {
     const path = `/chat/group/${inPath(group.id)}/member?page=${page}`;

@@ -36,7 +36,8 @@ export function newGroup(id, name) {
     draft: "", // what is in the box and not sent
     pending: [], // of mine, not acked yet, in the order of writing
     users: null,
-    namesDue: 0, // from when on its people's names are read again: in a large group that takes many pages
+    namesDue: 0, // from when on its people's names are read again, while somebody has none: the store may be behind
+    namesWaitMs: 60_000, // how long after reading them
     ...unsent,
   };
 }

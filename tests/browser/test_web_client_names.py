@@ -121,6 +121,19 @@ async def test_who_has_no_name_yet_gets_it_once_it_is_stored(browser: Browser, t
         await expect(page.locator("#messages .who").first).to_have_text("Ana Ç.")
 
 
+async def test_who_never_gets_a_name_is_asked_for_less_and_less_often(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.users["g"] = [ANA]
+        await page.clock.install(time=0)
+        await stage.open(page)
+        await eventually("names are read", lambda: stage.reads_of_names == 1)
+        for minute in range(1, 16):
+            await page.clock.fast_forward(60_000)
+            await _hear(stage, page, message(minute, f"minute {minute} ends", up=ANA))
+            await page.evaluate("fetch('/web/icon.svg').then((answer) => answer.text())")
+        assert stage.reads_of_names == 5, "at the start, and in minutes 1, 3, 7 and 15"
+
+
 async def test_names_that_were_read_are_not_read_again_with_each_opening_of_their_group(
     browser: Browser,
 ) -> None:
