@@ -67,7 +67,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._partitions = [
             TopicPartition(name, n) for name in self._topics for n in range(settings.kafka_partitions)
         ]
-        self._read_progress: Callable[[], Awaitable[Ends]] | None = None
+        self._read_progress: Callable[[], Awaitable[Ends]]
         self.epoch = 0
         """Grows at each rebalance: what is not committed by then is read again by the new owners."""
         self.starts: Ends = {}
@@ -80,9 +80,9 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = self._new_consumer()
         async with asyncio.timeout(START_HANGS_AFTER_S):
             await self._consumer.start()
+        self._read_progress = read_progress
         if self._settings.kafka_durable:
             await read_progress()
-            self._read_progress = read_progress
             self._consumer.subscribe(self._topics, listener=self)
         else:
             await self._start_alone()
@@ -209,8 +209,12 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         async with asyncio.timeout(self._settings.session_timeout_ms / 1000 / 2):
             committed = await self._committed(partitions)
-            stored = await self._read_progress() if self._read_progress else {}
-            lacks = lacking(committed, stored) if self._read_progress else {}
+            stored: Ends = {}
+            lacks: Ends = {}
+            if self._settings.kafka_durable:
+                # Before the log's ends: progress beyond them would be another log's.
+                stored = await self._read_progress()
+                lacks = lacking(committed, stored)
             first = await self._consumer.beginning_offsets(partitions)
             end = await self._consumer.end_offsets(partitions)
             if not self._settings.kafka_durable:
