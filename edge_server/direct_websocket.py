@@ -141,7 +141,9 @@ class DirectWebSocket(asyncio.Protocol):
 
     def _spend_on_frame(self) -> None:
         """Count a frame. Abort the connection once the debt is as large as the burst."""
-        if self._budget.spend(asyncio.get_running_loop().time()) <= -self._budget.burst:
+        now = asyncio.get_running_loop().time()
+        self._budget.spend(now)
+        if self._budget.owes_burst(now):
             metrics.LIMIT_HITS.labels(limit="frames").inc()
             self.transport.abort()
 

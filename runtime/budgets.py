@@ -27,17 +27,17 @@ def request_cost(messages: int) -> float:
 class Budget:
     """One spender's budget: ``burst`` at once, and ``per_s`` a second (both above 0)."""
 
-    __slots__ = ("_at", "_left", "_per_s", "burst")
+    __slots__ = ("_at", "_burst", "_left", "_per_s")
 
     def __init__(self, per_s: float, burst: float) -> None:
         self._per_s = per_s
-        self.burst = burst
+        self._burst = burst
         self._left = burst
         self._at: float | None = None
 
     def spend(self, now: float, amount: float = 1.0) -> float:
         """Spend some; return what is left. Below 0 it was too much; the debt is at most twice the burst."""
-        self._left = max(self.left(now) - amount, -2.0 * self.burst)
+        self._left = max(self.left(now) - amount, -2.0 * self._burst)
         self._at = now
         return self._left
 
@@ -46,7 +46,7 @@ class Budget:
 
         It counts at most the burst: a full budget allows any amount once.
         """
-        amount = min(amount, self.burst)
+        amount = min(amount, self._burst)
         left = self.left(now)
         if left < amount:
             self.owe(now, amount)
@@ -66,18 +66,22 @@ class Budget:
 
         So a spender is refused ten times before its debt is the burst.
         """
-        self.spend(now, max(1.0, min(amount, self.burst / FEWEST_REFUSALS)))
+        self.spend(now, max(1.0, min(amount, self._burst / FEWEST_REFUSALS)))
 
     def left(self, now: float) -> float:
         """Return what may be spent at once."""
         if self._at is None or now <= self._at:
             return self._left
         left = self._left + (now - self._at) * self._per_s
-        return min(self.burst, left)
+        return min(self._burst, left)
+
+    def owes_burst(self, now: float) -> bool:
+        """Return whether the debt is as large as the burst."""
+        return self.left(now) <= -self._burst
 
     def is_full(self, now: float) -> bool:
         """Return whether this budget is as a new one, so that it may be forgotten."""
-        return self.left(now) >= self.burst
+        return self.left(now) >= self._burst
 
 
 class Budgets:
@@ -109,7 +113,8 @@ class Budgets:
 
     def ignores_refusals(self, spender: str, now: float) -> bool:
         """Return whether a spender owes as much as the burst: it has ignored at least ten refusals."""
-        return self.left(spender, now) <= -self._burst
+        budget = self._budgets.get(spender)
+        return budget is not None and budget.owes_burst(now)
 
     def wait_s(self, spender: str, now: float, amount: float = 1.0) -> int:
         """Return after how many whole seconds a spender can pay an amount, if nothing is spent meanwhile."""
