@@ -174,6 +174,12 @@ async def a_stage() -> AsyncIterator[Stage]:
         await stage.edge.shutdown()
 
 
+async def say(page: Page, text: str) -> None:
+    """Send a message by the keyboard, in the open group."""
+    await page.get_by_label("Message", exact=True).fill(text)
+    await page.keyboard.press("Enter")
+
+
 async def read_further_up(page: Page, top: int) -> None:
     """Scroll the messages up to here. While the page still takes its form it stays at the end: then again."""
     while not await page.evaluate(

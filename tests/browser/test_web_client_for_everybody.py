@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Route, expect
 
 from schemas.refusals import TOO_LARGE
 from tests.browser.browsers import fits, least_contrast_of_borders, note_texts, page_in
-from tests.browser.chat_stage import UP, a_stage, message
+from tests.browser.chat_stage import UP, a_stage, message, say
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -103,8 +103,7 @@ async def test_who_hears_the_page_hears_that_a_message_was_refused(browser: Brow
     async with a_stage() as stage, page_in(browser) as page:
         await page.add_init_script(NOTE_WHAT_IS_HEARD)
         await stage.open(page)
-        await page.get_by_label("Message", exact=True).fill("olá")
-        await page.keyboard.press("Enter")
+        await say(page, "olá")
         await stage.acks.put({"error": {"code": TOO_LARGE.code, "message": TOO_LARGE.message}})
         await expect(page.locator(".mine.failed")).to_be_visible()
         await page.wait_for_function("(why) => heard().endsWith(why)", arg=TOO_LARGE.message)

@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import UP, a_stage, message, read_further_up
+from tests.browser.chat_stage import UP, a_stage, message, read_further_up, say
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -39,8 +39,7 @@ async def test_a_message_of_mine_that_was_acked_before_it_came_makes_room_too(br
         for seq in range(KEPT):
             await stage.tell("chat message", message(seq, f"text {seq}"))
         await expect(shown).to_have_count(KEPT)
-        await page.get_by_label("Message", exact=True).fill("mine")
-        await page.get_by_label("Message", exact=True).press("Enter")
+        await say(page, "mine")
         await stage.acks.put({"id": "any", "seq": KEPT, "timestamp": 1_700_000_000_000 + KEPT})
         await expect(page.locator(".mine time")).not_to_be_empty()
         (said,) = stage.said

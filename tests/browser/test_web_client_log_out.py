@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import TOKEN, UP, a_stage, message
+from tests.browser.chat_stage import TOKEN, UP, a_stage, message, say
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -177,18 +177,15 @@ async def test_what_was_to_be_sent_once_more_is_not_sent_as_whoever_logs_in_next
         await eventually("the next has come", lambda: stage.sid != before)
         await expect(page.locator("#status")).to_contain_text("edge-1")
         await page.clock.run_for(5_000)
-        await page.get_by_label("Message", exact=True).fill("my own")
-        await page.keyboard.press("Enter")
+        await say(page, "my own")
         await eventually("the next has written", lambda: stage.said[-1]["message"] == "my own")
         assert [said["up"] for said in stage.said] == [UP, NEXT_UP]
 
 
 async def _write_and_begin_another(page: Page) -> None:
-    box = page.get_by_label("Message", exact=True)
-    await box.fill("on its way")
-    await box.press("Enter")
+    await say(page, "on its way")
     await expect(page.locator(".mine.pending")).to_contain_text("on its way")
-    await box.fill("a draft")
+    await page.get_by_label("Message", exact=True).fill("a draft")
 
 
 async def _log_in(page: Page, token: str) -> None:

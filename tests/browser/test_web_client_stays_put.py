@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import Stage, a_stage, message
+from tests.browser.chat_stage import Stage, a_stage, message, say
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -94,8 +94,7 @@ async def test_a_message_of_mine_is_one_node_from_the_key_to_the_ack(browser: Br
     async with a_stage() as stage, page_in(browser) as page:
         await stage.open(page)
         await page.evaluate(COUNT)
-        await page.get_by_label("Message", exact=True).fill("olá")
-        await page.keyboard.press("Enter")
+        await say(page, "olá")
         await expect(page.locator(".mine.pending .state")).to_have_text("sending")
         await stage.acks.put({"id": "any", "seq": 7, "timestamp": 1_700_000_000_000})
         await expect(page.locator(".mine:not(.pending)")).to_contain_text("olá")
