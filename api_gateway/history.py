@@ -5,6 +5,7 @@ It decides nothing about who may read.
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
+from operator import itemgetter
 from typing import Final
 
 import orjson
@@ -128,7 +129,10 @@ class History:
             raise Refused(OVERLOADED) from error
 
     async def newest(self, page: Page) -> Document:
-        """Return a `MessageList` of all groups."""
+        """Return a `MessageList` of all groups.
+
+        The broker gives all messages of a batch one time: their order is that of the log.
+        """
         found = await self._reads.find(
             MESSAGES,
             {},
@@ -136,7 +140,7 @@ class History:
             skip=page.skip,
             limit=page.perPage,
         )
-        return {"messages": messages_of(found[::-1])}
+        return {"messages": messages_of(sorted(found, key=itemgetter("timestamp", "seq")))}
 
     async def by_id(self, message_id: str) -> Document:
         """Return the `ChatMessage` of this id: the earliest, if several senders chose the same id."""

@@ -245,7 +245,7 @@ class GroupPage(GroupList):
 
 
 class MessageList(BaseModel):
-    """Messages of all groups, newest page first, by time within the page."""
+    """Messages of all groups, newest page first; within the page by time, and those of one time by seq."""
 
     messages: list[ChatMessage]
 

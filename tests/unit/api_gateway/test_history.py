@@ -279,6 +279,15 @@ async def test_the_newest_of_all_groups_are_everything_newest_page_first(log: li
     assert [seq for page in reversed(pages) for seq in page] == log
 
 
+@given(st.permutations(range(8)), st.integers(1, 8))
+async def test_the_newest_messages_stand_in_the_log_s_order_also_where_the_broker_gave_them_one_time(
+    ids: list[int], per_time: int
+) -> None:
+    log = [{**document(seq), "_id": str(ids[seq]), "timestamp": seq // per_time} for seq in range(8)]
+    shown, _ = history(log)
+    assert [one["seq"] for one in (await shown.newest(Page()))["messages"]] == list(range(8))
+
+
 async def test_a_message_is_found_by_its_id_and_by_whose_it_is_in_which_group() -> None:
     """Several may have chosen one id: the earliest has it."""
     shown, _ = history([document(1), document(2), {**document(3), "id": "m2"}, document(2, "art")][::-1])
