@@ -125,7 +125,8 @@ async def _serve_public(
         known_tokens.identify, per_s=settings.requests_per_s_per_user, burst=settings.requests_burst_per_user
     )
     api = _api(settings, routes, rate_limiter.identify, spans, callers_are_trusted=False)
-    pages.add_docs(api, openapi.document("Uni4all Chat", PUBLIC_ABOUT, routes))
+    everywhere = (*openapi.EVERYWHERE, *openapi.OF_STUDENTS)
+    pages.add_docs(api, openapi.document("Uni4all Chat", PUBLIC_ABOUT, routes, everywhere))
     pages.add_asyncapi(api, asyncapi.for_clients())
     pages.add_web_client(api)
     host, port = settings.gateway_host, settings.public_port

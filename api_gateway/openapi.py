@@ -39,20 +39,22 @@ EVERYWHERE: Final = (
     SLOW_REQUEST,
     MISSING_TOKEN,
     INVALID_TOKEN,
-    EXPIRED_TOKEN,
-    RATE_LIMITED,
     OVERLOADED,
     INTERNAL,
 )
 """What any request can be refused with. A body may come with every method, and any answer may be large."""
+OF_STUDENTS: Final = (EXPIRED_TOKEN, RATE_LIMITED)
+"""And on the public API: the solution's token does not expire, and its requests have no budget."""
 BODIES: Final = frozenset({"POST"})
 
 
-def document(title: str, about: str, routes: Sequence[Route[Any]]) -> Document:
-    """Return the document of these rows."""
+def document(
+    title: str, about: str, routes: Sequence[Route[Any]], everywhere: Sequence[Refusal] = EVERYWHERE
+) -> Document:
+    """Return the document of these rows, each of which can also be refused as ``everywhere`` says."""
     paths: defaultdict[str, Document] = defaultdict(dict)
     for route in routes:
-        paths[route.path][route.method.lower()] = _operation(route)
+        paths[route.path][route.method.lower()] = _operation(route, everywhere)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": "1", "description": about},
@@ -66,19 +68,14 @@ def document(title: str, about: str, routes: Sequence[Route[Any]]) -> Document:
     }
 
 
-def refusals_of(route: Route[Any]) -> list[Refusal]:
-    """Return every refusal that a route can answer."""
-    return list(dict.fromkeys((*EVERYWHERE, *route.refusals)))
-
-
-def _operation(route: Route[Any]) -> Document:
+def _operation(route: Route[Any], everywhere: Sequence[Refusal]) -> Document:
     operation: Document = {
         "operationId": route.handle.__name__,
         "tags": [_tag(route)],
         "summary": route.handle.__doc__ or "",
         "description": (route.takes.__doc__ or "").replace("``", "`"),
         "parameters": _parameters(route),
-        "responses": {**_answers(route), **_refused(refusals_of(route))},
+        "responses": {**_answers(route), **_refused(dict.fromkeys((*everywhere, *route.refusals)))},
     }
     if route.method in BODIES:
         body = {"$ref": REF.format(model=route.takes.__name__)}

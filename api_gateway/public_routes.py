@@ -30,8 +30,10 @@ from schemas.refusals import (
 WRITTEN = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
 CREATED = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 MEMBERS_ONLY = (NOT_A_MEMBER, UNAVAILABLE)
-READING = (*MEMBERS_ONLY, HISTORY_UNAVAILABLE, OVERLOADED)
-WRITING = (NOT_A_MEMBER, NOT_ALLOWED, UNAVAILABLE, OVERLOADED)
+BUNDLING = (UNAVAILABLE, HISTORY_UNAVAILABLE, OVERLOADED)
+READING = (NOT_A_MEMBER, *BUNDLING)
+CREATING = (NOT_ALLOWED, UNAVAILABLE, OVERLOADED)
+WRITING = (NOT_A_MEMBER, *CREATING)
 
 
 class PublicApi:
@@ -57,11 +59,17 @@ class PublicApi:
         """Return the rows."""
         return [
             Route("GET", "/chat/location", api.NoArguments, api.Location, self.location, (NO_EDGE,)),
-            Route("GET", "/chat/message", api.BundlePage, api.HistoryBundle, self.bundle, READING),
+            Route("GET", "/chat/message", api.BundlePage, api.HistoryBundle, self.bundle, BUNDLING),
             Route("GET", "/chat/{group}/message", api.GroupHistoryPage, api.History, self.history, READING),
             Route("GET", "/chat/group", api.NoArguments, api.GroupList, self.my_groups, (UNAVAILABLE,)),
             Route(
-                "POST", "/chat/group", api.CreateGroup, api.GroupAccepted, self.create_group, WRITING, CREATED
+                "POST",
+                "/chat/group",
+                api.CreateGroup,
+                api.GroupAccepted,
+                self.create_group,
+                CREATING,
+                CREATED,
             ),
             Route("GET", "/chat/group/{group}", api.OneGroup, api.GroupWithMembers, self.group, MEMBERS_ONLY),
             Route(

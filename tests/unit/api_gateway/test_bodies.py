@@ -1,7 +1,7 @@
 """Bodies that never become whole: what is kept of them is bounded, in bytes and in time."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, cast
 
 import pytest
@@ -132,3 +132,15 @@ async def test_of_a_body_that_is_too_large_it_is_said_how_large_it_may_be() -> N
     with refuses(TOO_LARGE) as refused:
         await task
     assert refused.value.detail == f"body: At most {LONGEST} bytes"
+
+
+@given(st.lists(st.integers(0, 2 * MOST), max_size=10))
+def test_a_caller_who_may_have_everything_is_never_told_to_slow_down(sizes: list[int]) -> None:
+    bodies = bodies_of(share=1.0)
+    hits = counting(metrics.LIMIT_HITS.labels(limit="bodies of a user"))
+    with ExitStack() as held:
+        for size in sizes:
+            with suppress(Refused):
+                bodies.admit("solution", size)
+                held.enter_context(bodies.counted("solution", size))
+    assert hits() == 0

@@ -1,6 +1,7 @@
 """The documents agree with the routes, because both come from the same rows."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from api_gateway.answers import Api
 from api_gateway.history import History
 from api_gateway.internal_routes import InternalApi
 from api_gateway.location import Locations
-from api_gateway.openapi import document, refusals_of
+from api_gateway.openapi import EVERYWHERE, OF_STUDENTS, document
 from api_gateway.posting import Posting
 from api_gateway.public_routes import PublicApi
 from api_gateway.reading_turns import ReadsOfUsers
@@ -18,7 +19,7 @@ from api_gateway.routing import Route, add_routes
 from api_gateway.settings import GatewaySettings
 from api_gateway.users import Users
 from runtime.assignments import Assignments
-from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED, TABLE, Refused
+from schemas.refusals import HISTORY_UNAVAILABLE, NOT_A_MEMBER, OVERLOADED, TABLE, Refusal, Refused
 from tests.unit.api_gateway.parts import ANY_BODIES, INTERNAL, PUBLIC, UNBOUNDED, GroupParts
 from tests.unit.documents import walk
 
@@ -34,6 +35,17 @@ every = pytest.mark.parametrize(
 def operation_of(route: Route[Any]) -> dict[str, Any]:
     operation: dict[str, Any] = document("t", "a", [route])["paths"][route.path][route.method.lower()]
     return operation
+
+
+def documented(route: Route[Any], everywhere: Sequence[Refusal] = EVERYWHERE) -> set[Refusal]:
+    """Return the refusals that the document of a route names, each under its status."""
+    paths = document("t", "a", [route], everywhere)["paths"]
+    responses = paths[route.path][route.method.lower()]["responses"]
+    return {
+        row
+        for row in TABLE.values()
+        if f"`{row.code}`" in responses.get(str(row.status), {}).get("description", "")
+    }
 
 
 @both
@@ -113,11 +125,21 @@ def test_every_argument_is_documented_once_in_the_place_where_it_is_read(route: 
 @every
 def test_every_refusal_is_documented_by_its_code(route: Route[Any]) -> None:
     responses = operation_of(route)["responses"]
-    for row in refusals_of(route):
-        assert f"`{row.code}`" in responses[str(row.status)]["description"]
-        assert TABLE[row.code] is row
+    for row in (*EVERYWHERE, *route.refusals):
+        assert row in documented(route)
         if row.retry_after_s is not None:
             assert "Retry-After" in responses[str(row.status)]["headers"]
+
+
+@every
+def test_only_students_are_refused_for_the_rate_or_the_age_of_their_token(route: Route[Any]) -> None:
+    assert not documented(route) & set(OF_STUDENTS)
+    assert documented(route, (*EVERYWHERE, *OF_STUDENTS)) - documented(route) == set(OF_STUDENTS)
+
+
+@pytest.mark.parametrize("route", PUBLIC, ids=lambda route: f"{route.method} {route.path}")
+def test_only_where_a_student_names_a_group_that_is_there_may_they_be_no_member(route: Route[Any]) -> None:
+    assert (NOT_A_MEMBER in documented(route)) == ("{group}" in route.path)
 
 
 class Away:
@@ -163,7 +185,7 @@ async def test_what_a_route_refuses_while_things_are_away_is_documented(
     refused = await asyncio.gather(
         route.handle(UP, route.takes.model_validate(arguments)), return_exceptions=True
     )
-    assert {one.refusal for one in refused if isinstance(one, Refused)} <= set(refusals_of(route))
+    assert {one.refusal for one in refused if isinstance(one, Refused)} <= documented(route)
     assert not [one for one in refused if isinstance(one, Exception) and not isinstance(one, Refused)]
 
 
