@@ -134,7 +134,7 @@ async def test_of_a_body_that_is_too_large_it_is_said_how_large_it_may_be() -> N
     assert refused.value.detail == f"body: At most {LONGEST} bytes"
 
 
-@given(st.lists(st.integers(0, 2 * MOST), max_size=10))
+@given(st.lists(st.integers(0, 2 * MOST) | st.integers(0, MOST // 10), max_size=10))
 def test_a_caller_who_may_have_everything_is_never_told_to_slow_down(sizes: list[int]) -> None:
     bodies = bodies_of(share=1.0)
     hits = counting(metrics.LIMIT_HITS.labels(limit="bodies of a user"))
