@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Middleware
 
 from api_gateway.ready_response import ReadyResponse, line
@@ -42,6 +42,7 @@ PREFLIGHT_LINES: Final = (
 )
 _EXPOSE: Final = "Access-Control-Expose-Headers: X-Request-Id, Retry-After\r\n"
 _VARIES: Final = "Vary: Origin\r\n"
+_WHY: Final = web.RequestKey("_WHY", web.HTTPException)
 _BY_STATUS: Final = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: TOO_LARGE}
 
 
@@ -115,17 +116,21 @@ class Api:
         self._cors = cors
         self._unread = unread
         self._app = web.Application(client_max_size=max_body_bytes, middlewares=around)
+        self._app._router = router = _Router()  # noqa: SLF001 - to give it as an argument is deprecated
+        unmatched = web.PlainResource("", name=UNMATCHED)
+        router.unmatched = unmatched.add_route(
+            "*", self._wrapped(UNMATCHED, _refuse_unmatched), expect_handler=_expect
+        )
 
     def serve(self, method: str, path: str, handler: Handler) -> None:
         """Serve a path; a GET's also to HEAD."""
         for name in ("GET", "HEAD") if method == "GET" else (method,):
-            self._app.router.add_route(name, path, self._wrapped(_pattern(path), handler))
+            self._app.router.add_route(
+                name, path, self._wrapped(_pattern(path), handler), expect_handler=_expect
+            )
 
     def application(self) -> web.Application:
-        """Return the application. Call it last: it adds the route that refuses all other paths."""
-        unmatched = _Unmatched("/{path:.*}", name=UNMATCHED)
-        self._app.router.register_resource(unmatched)
-        unmatched.add_route("*", self._wrapped(UNMATCHED, _refuse_unmatched))
+        """Return the application."""
         self._app[ENDS_READS] = True
         self._app[UNREAD_HEADERS] = {"Server": SERVER, **({} if self._cors is None else self._cors.for_all())}
         return self._app
@@ -160,18 +165,32 @@ class Api:
         return around
 
 
-class _Unmatched(web.DynamicResource):
-    """Matches what no other resource matches, ``OPTIONS *`` included."""
+class _Router(web.UrlDispatcher):
+    """Sends what matches no route to ``unmatched``: the library would answer it by itself."""
 
-    async def resolve(self, _request: web.Request) -> tuple[web.UrlMappingMatchInfo, set[str]]:
-        return web.UrlMappingMatchInfo({}, next(iter(self))), set()
+    def __init__(self) -> None:
+        super().__init__()
+        self.unmatched: web.ResourceRoute
+
+    async def resolve(self, request: web.Request) -> web.UrlMappingMatchInfo:
+        """Return the route of a request; the refusal of an unmatched one is kept for `_refuse_unmatched`."""
+        found = await super().resolve(request)
+        if found.http_exception is None:
+            return found
+        request[_WHY] = found.http_exception
+        return web.UrlMappingMatchInfo({}, self.unmatched)
 
 
 async def _refuse_unmatched(request: web.Request) -> ReadyResponse:
     """Refuse an unknown path, or an unknown method of a known path. Always raises."""
-    others = set(request.app.router.resources()) - {request.match_info.route.resource}
-    allowed = {method for one in others for method in (await one.resolve(request))[1]}
-    raise web.HTTPMethodNotAllowed(request.method, allowed) if allowed else web.HTTPNotFound
+    # Taken out: an error keeps its request by its traceback, and they would wait for the garbage collector.
+    raise request.pop(_WHY)
+
+
+async def _expect(request: web.Request) -> None:
+    """Ask for a body whose client waits for that. The library refuses other expectations by itself (417)."""
+    if request.headers["Expect"].lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def refused_response(error: Exception, *, api: str, request: web.Request) -> ReadyResponse:

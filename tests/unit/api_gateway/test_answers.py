@@ -179,6 +179,9 @@ async def told(sent: bytes, cors: Cors | None) -> tuple[str, RefusalBody]:
     ("sent", "code"),
     [
         (b"OPTIONS * HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", "not_found"),
+        (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "not_found"),
+        (b"GET http://here HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", "not_found"),
+        (b"GET / HTTP/1.1\r\nHost: here\r\nExpect: much\r\nConnection: close\r\n\r\n", "not_found"),
         (b"GET / HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer " + b"x" * 9_000 + b"\r\n\r\n", "too_large"),
         (b"FOO / HTTP/1.1\r\nHost: here\r\n\r\n", "bad_request"),
     ],
@@ -199,6 +202,30 @@ async def test_what_no_route_hears_of_is_answered_like_everything_else(
     assert refused.code == code
     assert {f"X-Request-Id: {refused.request_id}", "Server: uni4all", line} <= {*lines, ""}
     assert ("Access-Control-Allow-Origin" in head) == ("*" in line)
+
+
+@pytest.mark.parametrize(
+    ("version", "expects", "begins"),
+    [
+        (b"1.1", b"100-Continue", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"),
+        (b"1.1", b"much", b"HTTP/1.1 200"),
+        (b"1.0", b"100-continue", b"HTTP/1.1 200"),
+    ],
+)
+async def test_a_body_is_asked_for_only_where_a_client_waits_for_that(
+    version: bytes, expects: bytes, begins: bytes
+) -> None:
+    async def handle(_: web.Request) -> ReadyResponse:
+        return ReadyResponse(b"{}")
+
+    api = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
+    api.serve("POST", "/thing", handle)
+    async with served(api.application()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = b"POST /thing HTTP/%s\r\nHost: here\r\nExpect: %s\r\nConnection: close\r\n\r\n"
+        writer.write(head % (version, expects))
+        assert (await reader.read()).startswith(begins)
+        writer.close()
 
 
 async def test_a_read_that_nobody_waits_for_any_more_is_counted_as_such() -> None:
