@@ -47,8 +47,8 @@ class Groups:
         self._positions = positions
         self._new_members = new_members
         self._max_groups_per_user = max_groups_per_user
-        self._being_created: dict[str, str | None] = {}
-        """Creators of the groups that are being written now (this may take seconds). None: the solution."""
+        self._being_created: dict[str, list[str | None]] = {}
+        """Who is writing a group now, once for each try (it may take seconds). None: the solution."""
 
     def of_user(self, up: str) -> list[Group]:
         """Return a user's groups."""
@@ -99,9 +99,8 @@ class Groups:
         self._members.require_ready()
         group = new.id or new_id()
         existing = self._directory.find(group)
-        if (existing is not None and existing.created_by is not None) or self._being_created.get(
-            group
-        ) is not None:
+        creators = [*self._being_created.get(group, ()), existing and existing.created_by]
+        if any(creators):
             raise Refused(NOT_ALLOWED, "A student has made a group with this id.")
         return await self._create(group, new.name, dict.fromkeys(new.users), created_by=None)
 
@@ -144,7 +143,7 @@ class Groups:
     def _require_free(self, group: str, caller: str) -> None:
         existing, members = self._directory.find(group), self._members.members_of(group)
         is_own = existing is not None and existing.created_by == caller
-        nobody_else_creates_it = self._being_created.get(group, caller) == caller
+        nobody_else_creates_it = all(one == caller for one in self._being_created.get(group, ()))
         if (
             not nobody_else_creates_it
             or (existing is not None and not is_own)
@@ -157,7 +156,8 @@ class Groups:
     ) -> GroupAccepted:
         if group in RESERVED_IDS:
             raise Refused(INVALID_PAYLOAD, "id: This id is reserved")
-        self._being_created[group] = created_by
+        creators = self._being_created.setdefault(group, [])
+        creators.append(created_by)
         try:
             created = GroupCreated(group=group, name=name, created_by=created_by)
             written = await self._writer.write(topics.GROUPS, encode(created, key=group, source=SOURCE))
@@ -170,7 +170,9 @@ class Groups:
             written += await self._join(group, [up for up in users if up != created_by])
             stored = await self._progress.wait(written)
         finally:
-            self._being_created.pop(group, None)
+            creators.remove(created_by)
+            if not creators:
+                del self._being_created[group]
         # From here on nothing is refused: the group is in the log, and a retry without an id makes another.
         users = self._members.members_of(group)
         return GroupAccepted.model_construct(id=group, name=name, users=users, stored=stored)

@@ -132,6 +132,33 @@ async def test_nobody_creates_a_group_by_an_id_that_somebody_else_is_creating() 
     assert await take(parts, "create", B, "y", B)
 
 
+@pytest.mark.parametrize("goes_on", ["first", "retry"])
+async def test_an_id_stays_its_student_s_while_one_of_their_tries_goes_on(goes_on: str) -> None:
+    """A client tries again after some seconds, and its first try may fail only after that."""
+    parts = GroupParts()
+    tries: list[asyncio.Event] = []
+
+    async def write_slowly(topic: str, *records: Encoded) -> list[WrittenRecord]:
+        tries.append(asyncio.Event())
+        await tries[-1].wait()
+        raise Refused(UNAVAILABLE)
+
+    parts.writer.write = write_slowly  # type: ignore[method-assign]
+    both = [asyncio.create_task(parts.groups.create_for(A, CreateGroup(name="n", id="x"))) for _ in range(2)]
+    await until(lambda: len(tries) == 2)
+    ended, other = (1, 0) if goes_on == "first" else (0, 1)
+    tries[ended].set()
+    with refuses(UNAVAILABLE):
+        await both[ended]
+    thief = asyncio.create_task(parts.groups.create_for(B, CreateGroup(name="mine", id="x")))
+    await until(thief.done)
+    with refuses(NOT_ALLOWED):
+        await thief
+    tries[other].set()
+    with refuses(UNAVAILABLE):
+        await both[other]
+
+
 async def test_whoever_leaves_while_the_creation_waits_for_other_records_stays_out() -> None:
     parts = GroupParts()
     all_durable = asyncio.Event()
