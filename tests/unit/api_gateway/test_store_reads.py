@@ -29,10 +29,10 @@ def test_while_the_store_is_away_at_most_one_read_looks_in_each_period(
     for passed, step in steps:
         now += passed
         if step == "good":
-            breaker.succeeded()
+            assert breaker.succeeded() == away
             away, looked_at = False, None
         elif step == "bad":
-            breaker.failed(now)
+            assert breaker.failed(now) != away
             away, looked_at = True, now - 3.5
         else:
             admitted = breaker.admits(now)
@@ -64,6 +64,11 @@ class FakeStore:
 
 def reads(store: Any) -> StoreReads:
     return StoreReads(store, SETTINGS)
+
+
+def pending() -> float:
+    (gauge,) = metrics.PENDING_READS.collect()
+    return gauge.samples[0].value
 
 
 async def code_of(read: Any) -> str | None:
@@ -137,8 +142,10 @@ async def test_reads_past_the_bound_are_refused_and_those_before_it_are_answered
     hits = counting(metrics.LIMIT_HITS.labels(limit="reads"))
     waiting = [asyncio.create_task(code_of(reading.find("messages", {}))) for _ in range(5)]
     await until(lambda: store.asked == 3)
+    assert pending() == 3
     store.answers.set()
     codes = await asyncio.gather(*waiting)
+    assert pending() == 0
     assert sorted(codes, key=str) == [None, None, None, OVERLOADED.code, OVERLOADED.code]
     assert hits() == 2
 
