@@ -1,6 +1,7 @@
 """Reads of the store end in time, and an outage is noticed once and for all."""
 
 import asyncio
+import gc
 import logging
 from typing import Any
 
@@ -170,6 +171,21 @@ async def test_a_caller_that_goes_away_does_not_make_the_store_count_as_away() -
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await code_of(reading.find("messages", {})) is None
+
+
+async def test_a_read_that_fails_behind_its_caller_s_back_is_no_error_of_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = FakeStore()
+    store.answers.clear()
+    store.error = StoreUnavailable("away")
+    task = asyncio.create_task(code_of(reads(store).find("messages", {})))
+    await until(lambda: store.asked)
+    task.cancel()
+    store.answers.set()
+    await asyncio.wait([task])
+    gc.collect()
+    assert [one.message for one in caplog.records] == ["the store is away"]
 
 
 async def test_a_caller_that_goes_away_has_not_left_before_their_read_has_ended() -> None:
