@@ -2,12 +2,14 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 
 import pytest
 
 from deploy.repository import REPOSITORY
-from tests.unit.packages import MAY_IMPORT
+from tests.unit.packages import MAY_IMPORT, SERVICES
 
 OURS = {*MAY_IMPORT, "tests"}
 ONLY_IN = {
@@ -22,6 +24,9 @@ ONLY_IN = {
     },
 }
 """Which files a library's successor would change, tests and all."""
+
+INNER = {"engineio", "pydantic_core"}
+"""Parts of python-socketio and of pydantic, which come and go with them."""
 
 
 def imported_by(source: str) -> Iterator[str]:
@@ -53,6 +58,21 @@ def test_only_these_files_know_a_library_that_may_be_replaced(library: str) -> N
         if library in source and library in imported_by(source):
             knows.add(str(file.relative_to(REPOSITORY)))
     assert knows == ONLY_IN[library]
+
+
+@pytest.mark.parametrize("package", ["schemas", "runtime", *SERVICES])
+def test_a_library_is_wanted_for_itself_and_not_only_by_another_one(package: str) -> None:
+    """Otherwise it is gone, or another version, once that one has a successor."""
+    requirements = (REPOSITORY / "requirements.in").read_text().lower()
+    wanted = set(re.findall(r"(?m)^([\w.-]+)(?:\[\w+\])?==", requirements))
+    names = packages_distributions()
+    unwanted = {
+        library: file.name
+        for file in (REPOSITORY / package).rglob("*.py")
+        for library in {*imported_by(file.read_text())} - OURS - sys.stdlib_module_names - INNER
+        if not {name.lower().replace("_", "-") for name in names.get(library, [library])} & wanted
+    }
+    assert unwanted == {}
 
 
 def test_the_rule_notices_an_import_between_services() -> None:
