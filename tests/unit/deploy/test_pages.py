@@ -8,11 +8,14 @@ from pydantic_core import PydanticUndefined
 
 from deploy.repository import REPOSITORY
 from runtime import metrics
+from schemas import asyncapi, topics
 from schemas.refusals import TABLE
+from tests.unit.api_gateway.parts import PUBLIC
 from tests.unit.deploy.known_settings import SETTINGS
 
 DOCS = REPOSITORY / "docs"
 PAGES = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
+GUIDE = DOCS / "connect-a-client.md"
 IN_PRODUCTION = DOCS / "kubernetes.md"
 """It names what production sets, which other tests hold against its files."""
 UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
@@ -62,7 +65,28 @@ def test_a_page_names_only_targets_of_make_that_exist(page: Path) -> None:
 
 
 def test_the_guide_for_clients_names_every_refusal() -> None:
-    assert set(TABLE) <= set(re.findall(r"`([a-z_]+)`", (DOCS / "connect-a-client.md").read_text()))
+    assert set(TABLE) <= set(re.findall(r"`([a-z_]+)`", GUIDE.read_text()))
+
+
+def test_the_guide_for_clients_has_a_row_for_every_event() -> None:
+    rows = re.findall(r"(?m)^\| `([a-z_ ]+)` \| ([→←]) \|", GUIDE.read_text())
+    from_clients = [(event.name, "→") for event in asyncapi.FROM_CLIENTS]
+    assert sorted(rows) == sorted([*from_clients, *((event.name, "←") for event in asyncapi.FROM_EDGES)])
+
+
+def test_the_guide_for_clients_has_a_row_for_every_public_route_with_all_it_takes() -> None:
+    rows = re.findall(r"(?m)^\| `([A-Z]+) (/chat[^`?]*)\??([^`]*)`(?: `\{(.*?)\}`)? \|", GUIDE.read_text())
+    said = {f"{method} {path}": set(re.findall(r"\w+", query + body)) for method, path, query, body in rows}
+    assert len(said) == len(rows)
+    assert said == {
+        f"{route.method} {route.path}": set(route.takes.model_fields) - set(route.path_names)
+        for route in PUBLIC
+    }
+
+
+def test_the_map_of_the_code_has_a_row_for_every_topic() -> None:
+    rows = re.findall(r"(?m)^\| `([a-z.-]+)` \| ", (DOCS / "architecture.md").read_text())
+    assert rows == list(topics.ALL)
 
 
 def test_the_page_of_limits_names_every_limit_that_is_counted() -> None:
