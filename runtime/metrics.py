@@ -370,7 +370,12 @@ def _begin_at_zero() -> None:
         REFUSALS.labels(code=code)
     for topic in (topics.MESSAGES, topics.GROUPS, topics.MEMBERSHIPS, topics.USERS):
         DEAD_LETTERS.labels(topic=topic)
+        STORED.labels(topic=topic)
         NEVER_STORED.labels(topic=topic)
+    for outcome in ("ended", "exported"):
+        SPANS.labels(outcome=outcome)
+    for stored in ("yes", "no"):
+        WRITES_ANSWERED.labels(stored=stored)
     for reason in ("joined", "full", "emptied", "draining", "stopped", "dead"):
         MOVED_SHARDS.labels(reason=reason)
 

@@ -1,9 +1,10 @@
 """The operators' page of metrics is the file of metrics, and each metric is really counted somewhere."""
 
 import re
+import subprocess
+import sys
 
 import pytest
-from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -49,8 +50,20 @@ def test_a_service_shows_its_own_and_the_shared_metrics_and_no_other_service_s(s
     assert not {name for name in shown if name.startswith(tuple(others))}
 
 
-@every
-def test_a_counter_s_first_event_is_a_rise_from_zero(row: MetricWrapperBase) -> None:
-    if isinstance(row, Counter) and set(row._labelnames) == {"code"}:
-        (family,) = row.collect()
-        assert {sample.labels["code"] for sample in family.samples} >= {"unavailable", "overloaded"}
+BEGUN_LATER = {"HTTP_REQUESTS", "READER_REBUILDS", "TASK_RESTARTS"}
+"""Readers and tasks begin theirs when they start; how requests end is not known before."""
+
+PRINT_MISSING = """
+from prometheus_client import Counter
+from runtime import metrics
+counters = {name: row for name, row in vars(metrics).items() if isinstance(row, Counter)}
+print(*(name for name, row in counters.items() if not next(iter(row.collect())).samples))
+"""
+
+
+def test_a_counter_s_first_event_is_a_rise_from_zero() -> None:
+    """In a process of its own: other tests count here."""
+    printed = subprocess.run(
+        [sys.executable, "-c", PRINT_MISSING], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    )
+    assert set(printed.stdout.split()) == BEGUN_LATER
