@@ -1,4 +1,4 @@
-"""MongoDB: the only place that knows the driver (motor; PyMongo's async client can take its place here).
+"""MongoDB: no other file of a service knows the driver (motor; PyMongo's async client can replace it here).
 
 Only the persister and the gateway use it. A store that is away or fails is one error: `StoreUnavailable`.
 The driver works in few threads, and no read can be cancelled: callers have to bound their reads.
