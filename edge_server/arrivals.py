@@ -16,9 +16,8 @@ from edge_server.engine import Engine
 from edge_server.polls import PACKETS_BEFORE_LOGIN, Handler, PolledBodies, Polls
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
-from runtime.bounded_parser import MAX_HEAD_BYTES
 from runtime.budgets import Budget
-from schemas.refusals import TOO_LARGE, Refused
+from schemas.refusals import Refused
 
 CHECK_EVERY_S: Final = 1.0
 
@@ -105,7 +104,6 @@ def gate(settings: EdgeSettings, arrivals: Arrivals, engine: Engine) -> Middlewa
                 request = await bodies.read(request, is_newcomer=eio_sid in arrivals)
             elif request.method == "GET":
                 if eio_sid is None:
-                    _require_small_head(request)
                     arrivals.require_capacity(asyncio.get_running_loop().time())
                 elif not _asks_for_websocket(request):
                     return await polls.answer(request, eio_sid, handler)
@@ -126,12 +124,6 @@ async def _refused_unread(request: web.Request, handler: Handler) -> web.StreamR
     response = await handler(request)
     response.force_close()
     return response
-
-
-def _require_small_head(request: web.Request) -> None:
-    # The web server accepts longer ones that come at once, and keeps them for as long as the connection.
-    if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEAD_BYTES:
-        raise Refused(TOO_LARGE)
 
 
 def _session_id(request: web.Request) -> str | None:

@@ -11,8 +11,11 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
 
 MAX_HEAD_BYTES: Final = 16_384
-"""Of a head that has not ended. One ends in the piece that follows, so whole ones have `PIECE_BYTES` more at
-most: a token of 8 KiB leaves 8 KiB or more for all that browsers and proxies add."""
+"""Of the fields of a head, names and values: a token of 8 KiB leaves 8 KiB for all that browsers and proxies
+add."""
+
+BESIDE_FIELDS_BYTES: Final = 4_096
+"""What a head may have besides: its first line, and what stands between its fields."""
 
 PIECE_BYTES: Final = 8_192
 """The parser does not tell where in its input a head begins: it is fed so much at once."""
@@ -71,7 +74,8 @@ class BoundedParser:
     def _feed(self, piece: bytes) -> tuple[Sequence[Any], bool, bytes]:
         body, before = self._body, self._body.total_bytes
         fed: tuple[Sequence[Any], bool, bytes] = self._parser.feed_data(piece)
-        if messages := fed[0]:
+        messages = fed[0]
+        if messages:
             self._body = messages[-1][1]
             self._unfinished = 0
             if self._waiting:
@@ -82,6 +86,12 @@ class BoundedParser:
             self._unfinished += len(piece)
         else:
             self._unfinished = 0
-        if self._unfinished > MAX_HEAD_BYTES or self._ahead > MAX_AHEAD_BYTES:
+        is_unfinished_long = self._unfinished > MAX_HEAD_BYTES + BESIDE_FIELDS_BYTES
+        if is_unfinished_long or self._ahead > MAX_AHEAD_BYTES or any(map(_is_long, messages)):
             raise LineTooLong(b"", MAX_HEAD_BYTES)
         return fed
+
+
+def _is_long(message: tuple[Any, Any]) -> bool:
+    """Return whether a whole head is too long: it may have come at once."""
+    return sum(len(name) + len(value) for name, value in message[0].raw_headers) > MAX_HEAD_BYTES

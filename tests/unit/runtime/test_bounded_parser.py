@@ -3,13 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_parser import HttpRequestParser
 from aiohttp.web_protocol import _ErrInfo
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runtime import metrics
-from runtime.bounded_parser import MAX_AHEAD_BYTES, MAX_HEAD_BYTES, PIECE_BYTES
+from runtime.bounded_parser import MAX_AHEAD_BYTES, MAX_HEAD_BYTES, PIECE_BYTES, BoundedParser
+from runtime.bounded_runner import MAX_LINE_BYTES
 from schemas.client_events import MAX_TOKEN_CHARS
 from tests.counting import counting
 from tests.unit.left_over import left_over
@@ -103,6 +110,34 @@ async def test_a_head_within_the_bound_is_read_in_any_pieces(size: int) -> None:
             streams[1].write(bytes([byte]))
         assert await lengths(streams, b"\r\n", 1) == [0]
         assert await lengths(streams, (GET + fields + b"\r\n") * 3, 3) == [0] * 3
+
+
+@given(
+    st.integers(-50, 50),
+    st.integers(2, 100),
+    st.integers(1, MAX_LINE_BYTES),
+    st.lists(st.integers(0, MAX_HEAD_BYTES), max_size=5),
+)
+async def test_whether_a_head_is_too_long_does_not_depend_on_how_it_is_cut(
+    more: int, fields: int, path: int, cuts: list[int]
+) -> None:
+    loop = asyncio.get_running_loop()
+    parser = BoundedParser(HttpRequestParser(BaseProtocol(loop), loop, 65_536, max_field_size=MAX_HEAD_BYTES))
+    left, lines = MAX_HEAD_BYTES + more - fields - len("Hosthere"), [b"Host: here\r\n"]
+    for n in range(fields):
+        size = left // (fields - n)
+        lines.append(b"X: " + b"x" * size + b"\r\n")
+        left -= size
+    head = b"GET /" + b"x" * path + b" HTTP/1.1\r\n" + b"".join(lines) + b"\r\n"
+    edges = [0, *sorted(cuts), len(head)]
+    read = 0
+    try:
+        for begin, end in pairwise(edges):
+            read += len(parser.feed_data(head[begin:end])[0])
+    except LineTooLong:
+        assert more > 0
+    else:
+        assert (read, more > 0) == (1, False)
 
 
 @pytest.mark.parametrize("size", [PIECE_BYTES - len(POST), PIECE_BYTES, 5 * PIECE_BYTES, 2_000_000])
