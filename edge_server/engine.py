@@ -93,9 +93,11 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
 
         Browsers, libraries and proxies repeat a GET by themselves when its connection breaks. The client does
         not notice, and would miss messages; in a new session it resumes from its cursors. The repeated poll
-        has the same ``t``, which engine.io's clients, if they send it, change with each poll.
+        has the same ``t``, which engine.io's clients, if they send it, change with each poll. .NET's writes
+        whole seconds, in which it polls several times: digits alone tell nothing.
         """
-        if request.method != "GET" or (stamp := request.query.get("t")) is None:
+        stamp = request.query.get("t", "")
+        if request.method != "GET" or not stamp or stamp.isdecimal():
             return
         socket = self.sockets.get(request.query.get("sid"))
         if socket is None or socket.upgraded or request.query.get("transport") == "websocket":

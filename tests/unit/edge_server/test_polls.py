@@ -33,7 +33,7 @@ async def test_a_poll_that_is_sent_again_ends_its_session() -> None:
         client = await edge.poller()
         url = client.url
         assert await client.say('421["any"]') == 200
-        client.url = f"{url}&t=1"
+        client.url = f"{url}&t=a1"
         assert await client.poll() == '431["answered"]'
         assert await client.say('422["any"]') == 200
         assert "Invalid session" in await client.poll()
@@ -60,15 +60,24 @@ async def test_polls_with_another_stamp_or_none_go_on() -> None:
     async with an_edge() as edge:
         client = await edge.poller()
         url = client.url
-        for stamp in ("&t=1", "&t=2", "", "", "&t=1"):
+        for stamp in ("&t=a1", "&t=a2", "", "", "&t=a1"):
             client.url = url + stamp
             assert await client.say('421["any"]') == 200
             assert await client.poll() == '431["answered"]'
-        client.url = f"{url}&t=1"
+        client.url = f"{url}&t=a1"
         socket = await client.upgraded()
         await socket.send_str('422["any"]')
         assert await socket.receive_str() == '432["answered"]'
         assert not edge.ends
+
+
+async def test_polls_within_a_second_go_on_whose_stamp_is_that_second() -> None:
+    async with an_edge() as edge:
+        client = await edge.poller()
+        client.url += "&t=1764571000"
+        for _ in range(3):
+            assert await client.say('421["any"]') == 200
+            assert await client.poll() == '431["answered"]'
 
 
 async def test_a_poll_brings_no_more_packets_than_pythons_client_takes() -> None:
