@@ -33,3 +33,16 @@ def test_strangers_do_not_fill_the_log(
         refusing.answer(Refused(BAD_JSON))
     assert [record.getMessage() for record in caplog.records] == 5 * ["refused"]
     assert refused() == 20
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.code)
+def test_refusals_that_come_in_floods_are_logged_for_debugging_only(
+    row: Refusal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And they leave the lines of that second to those that somebody may look for."""
+    caplog.set_level(logging.DEBUG)
+    lines = Budget(0.001, 5)
+    monkeypatch.setattr(refusing, "_lines", lines)
+    refusing.answer(Refused(row))
+    (line,) = caplog.records
+    assert (line.levelno, lines.left(0.0)) == ((logging.DEBUG, 5) if row.floods else (logging.INFO, 4))
