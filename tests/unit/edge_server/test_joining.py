@@ -20,11 +20,13 @@ from edge_server.recent_log import RecentLog
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
 from edge_server.write_through import WriteThrough
+from runtime import metrics
 from runtime.kafka import partition_of
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
 from schemas.client_events import JOINED, Joined, RoomJoined
 from schemas.log_records import MAX_TEXT_BYTES, MessageSent
+from tests.counting import counting
 from tests.frame_reader import FrameReader
 from tests.unit.edge_server.entries import entry
 from tests.unit.edge_server.transports import EngineSocket, Transport, seqs_on
@@ -189,9 +191,12 @@ async def test_who_has_joined_before_the_welcome_leaves_with_the_membership_all_
 
 async def test_who_asks_for_the_same_again_and_again_is_sent_to_history() -> None:
     lobby = Lobby(resumed_bytes_per_s_per_user=0.001, resumed_bytes_burst_per_user=8_000)
+    whole, holes = (counting(metrics.RECOVERIES.labels(outcome=how)) for how in ("recovered", "hole"))
+    missed = counting(metrics.RECOVERED_MESSAGES)
     recovered = [lobby.joining.join(lobby.client, "g", -1).recovered for _ in range(10)]
     assert recovered == [True] * 3 + [False] * 7
     assert lobby.joining.join(lobby.client, "g", None).recovered
+    assert (whole(), holes(), missed()) == (3, 7, 30)
 
 
 async def test_who_is_closed_for_being_slow_while_it_joins_is_in_no_room() -> None:

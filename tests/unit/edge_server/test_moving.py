@@ -4,11 +4,14 @@ import asyncio
 from typing import cast
 
 import pytest
+from prometheus_client import REGISTRY
 
 from edge_server.clients import Client
 from edge_server.drain import NOTIFY_SHARE
 from edge_server.moving import STRAY_AFTER_S
 from edge_server.settings import EdgeSettings
+from runtime import metrics
+from tests.counting import counting
 from tests.unit.edge_server.edge_a import EdgeA, Stranger
 
 
@@ -67,6 +70,9 @@ async def test_who_came_while_a_table_gave_this_edge_more_leaves_when_the_next_o
 
 async def test_who_was_told_and_stays_is_closed() -> None:
     edge, newcomer = EdgeA(), Stranger()
+    told_count, moved, forced = map(
+        counting, (metrics.MOVES_TOLD, metrics.MOVED_CLIENTS, metrics.MOVES_FORCED)
+    )
     now = asyncio.get_running_loop().time()
     edge.step(now)
     edge.moving.check(cast(Client, newcomer))
@@ -78,6 +84,21 @@ async def test_who_was_told_and_stays_is_closed() -> None:
     assert edge.closed == []
     edge.step(told_at + EdgeSettings().move_within_s)
     assert edge.closed == [(cast(Client, newcomer), "moved")]
+    assert (told_count(), moved(), forced()) == (1, 0, 1)
+
+
+async def test_who_was_told_and_leaves_has_moved() -> None:
+    edge, newcomer = EdgeA(), Stranger()
+    moved = counting(metrics.MOVED_CLIENTS)
+    now = asyncio.get_running_loop().time()
+    edge.step(now)
+    edge.moving.check(cast(Client, newcomer))
+    assert REGISTRY.get_sample_value("chat_edge_moves_waiting") == 1
+    edge.step(now + STRAY_AFTER_S + 1.0)
+    assert REGISTRY.get_sample_value("chat_edge_moves_waiting") == 0
+    newcomer.gone = True
+    edge.step(now + STRAY_AFTER_S + 2.0)
+    assert (moved(), edge.closed) == (1, [])
 
 
 @pytest.mark.parametrize("draining", [(), ("a",)])

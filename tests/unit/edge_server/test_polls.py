@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("looks_often")
 
 async def test_a_poll_that_is_sent_again_ends_its_session() -> None:
     """As aiohttp and browsers do where a connection that was kept breaks before the answer comes."""
+    hits = counting(metrics.LIMIT_HITS.labels(limit="repeated polls"))
     async with an_edge() as edge:
         client = await edge.poller()
         url = client.url
@@ -38,6 +39,7 @@ async def test_a_poll_that_is_sent_again_ends_its_session() -> None:
         assert await client.say('422["any"]') == 200
         assert "Invalid session" in await client.poll()
         await eventually("the client is gone", lambda: edge.ends == [edge.server.reason.TRANSPORT_ERROR])
+    assert hits() == 1
 
 
 async def test_an_answer_to_a_poll_whose_client_has_gone_ends_its_session() -> None:
@@ -94,6 +96,7 @@ async def test_a_poll_brings_no_more_packets_than_pythons_client_takes() -> None
 @pytest.mark.parametrize("headers", [{}, {"Connection": "keep-alive, upgrade"}, {"Upgrade": "websocket"}])
 async def test_a_session_polls_once_at_a_time(headers: dict[str, str]) -> None:
     """Nor does half a word of an upgrade let it poll more often."""
+    hits = counting(metrics.LIMIT_HITS.labels(limit="polls of a session"))
     async with an_edge() as edge:
         client = await edge.poller()
 
@@ -112,6 +115,7 @@ async def test_a_session_polls_once_at_a_time(headers: dict[str, str]) -> None:
         assert "answered" in await first
         await client.say('422["anything"]')
         assert "answered" in await client.poll()
+    assert hits() >= 1
 
 
 async def test_an_answer_that_is_not_read_is_the_only_one_of_its_session_and_ends_it_in_time() -> None:
@@ -198,12 +202,14 @@ async def test_so_many_bodies_are_read_at_once_and_past_half_of_them_only_studen
     most: int, asked: list[tuple[bool, bool]]
 ) -> None:
     bodies, ends = PolledBodies(EdgeSettings(max_bodies=most)), asyncio.Event()
+    hits, refused_for_capacity = counting(metrics.LIMIT_HITS.labels(limit="bodies")), 0
     under_way: list[asyncio.Task[web.Request]] = []
     for is_newcomer, client_goes in asked:
         body = cast(web.Request, Body(ends, client_goes=client_goes))
         reading = asyncio.create_task(bodies.read(body, is_newcomer=is_newcomer))
         await asyncio.sleep(0)
         has_capacity = len(under_way) < (most / 2 if is_newcomer else most)
+        refused_for_capacity += not has_capacity
         if has_capacity and not client_goes:
             under_way.append(reading)
         else:
@@ -211,6 +217,7 @@ async def test_so_many_bodies_are_read_at_once_and_past_half_of_them_only_studen
                 await reading
             wakes_nobody = isinstance(refused.value, NoCapacity)
             assert wakes_nobody is (is_newcomer and not has_capacity)
+    assert hits() == refused_for_capacity
     assert not any(reading.done() for reading in under_way)
     ends.set()
     await asyncio.gather(*under_way)

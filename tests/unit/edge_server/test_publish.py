@@ -7,6 +7,7 @@ from typing import Any, cast
 import orjson
 import pytest
 from aiokafka import ConsumerRecord
+from prometheus_client import REGISTRY
 
 from edge_server import publish
 from edge_server.delivery import Delivery
@@ -16,9 +17,11 @@ from edge_server.publish import Publisher
 from edge_server.recent_log import Entry, RecentLog
 from edge_server.rooms import Rooms
 from edge_server.settings import EdgeSettings
+from runtime import metrics
 from schemas.client_events import SendMessage
 from schemas.log_records import MessageSent, message_value
 from schemas.refusals import Refused
+from tests.counting import counting
 from tests.unit.edge_server.producers import Producer, Sent
 from tests.waiting import eventually, in_background, passes
 
@@ -82,13 +85,20 @@ def test_a_messages_value_is_what_its_model_would_write() -> None:
         assert orjson.loads(made) == orjson.loads(sent.value())
 
 
+def acks_timed() -> float:
+    return REGISTRY.get_sample_value("chat_edge_ack_seconds_count") or 0.0
+
+
 async def test_senders_are_told_when_their_messages_turn_has_come_in_log_order() -> None:
-    edge = Edge()
+    edge, messages_in, acks_before = Edge(), counting(metrics.MESSAGES_IN), acks_timed()
     await edge.says("a", "b")
     assert (edge.told, edge.publisher.written) == ([], 0)
+    assert REGISTRY.get_sample_value("chat_edge_pending_sends") == 2
     edge.producer.sent[0].written(0, timestamp=77)
     await passes()
     assert (edge.outcomes, edge.publisher.written) == ([0, 1], 2)
+    assert (messages_in(), acks_timed() - acks_before) == (2, 2)
+    assert REGISTRY.get_sample_value("chat_edge_pending_sends") == 0
     entry = edge.told[0]
     assert isinstance(entry, Entry)
     assert entry.timestamp == 77
@@ -104,6 +114,9 @@ async def test_a_retry_is_written_once_and_both_are_told_the_same() -> None:
     await edge.says("a")
     assert edge.outcomes == [0, 0, 0, 0]
     assert [len(sent.values) for sent in edge.producer.sent] == [1]
+    duplicates = counting(metrics.DUPLICATES)
+    edge.consumes(edge.producer.sent[0].partition, 1, id="a")
+    assert duplicates() == 1
 
 
 async def test_what_could_not_be_written_is_unavailable_and_may_be_sent_again(
@@ -201,7 +214,7 @@ async def test_what_the_brokers_have_lost_is_refused_and_named_and_may_be_sent_a
 
 async def test_what_is_acked_where_other_records_were_read_is_lost(caplog: pytest.LogCaptureFixture) -> None:
     """An edge that was frozen reads what a new leader has put there before it hears the old one's ack."""
-    edge = Edge()
+    edge, lost = Edge(), counting(metrics.LOST_ACKED)
     await edge.says("a", "b")
     (sent,) = edge.producer.sent
     edge.consumes(sent.partition, 1, id="another")
@@ -209,6 +222,7 @@ async def test_what_is_acked_where_other_records_were_read_is_lost(caplog: pytes
     await edge.stored(sent, 1)
     assert edge.outcomes == ["unavailable"] * 2
     assert caplog.messages == ["acked records are missing in the log"]
+    assert lost() == 2
     await edge.says("a")
     await edge.stored(edge.producer.sent[-1], 3)
     assert edge.outcomes[2:] == [3]

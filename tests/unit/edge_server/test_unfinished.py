@@ -16,6 +16,7 @@ EVENT = 32_768
 FRAME = 65_536
 TOGETHER = 150_000
 SETTINGS = EdgeSettings(max_event_bytes=EVENT, max_frame_bytes=FRAME, max_unfinished_bytes=TOGETHER)
+OF_ONE = metrics.LIMIT_HITS.labels(limit="unfinished messages")
 OF_EDGE = metrics.LIMIT_HITS.labels(limit="unfinished messages of an edge")
 
 
@@ -46,6 +47,7 @@ def test_what_is_held_together_is_what_each_holds_and_only_the_long_ones_are_giv
     given_up: set[int] = set()
     readers: dict[int, Parts] = {}
     held: dict[int, int] = {}
+    hits, refusals = counting(OF_ONE, OF_EDGE), 0
     for name, what, size in steps:
         one = readers.setdefault(name, Parts(name, given_up, together))
         if what == "known":
@@ -58,6 +60,7 @@ def test_what_is_held_together_is_what_each_holds_and_only_the_long_ones_are_giv
             one.bounded.feed_data(b"x" * (size - 1) + (b"." if what == "end" else b"x"))
             held[name] = 0 if what == "end" else held.get(name, 0) + size
         assert together.bytes == sum(held.values())
+        refusals += len(given_up)
         for refused in given_up:
             assert held[refused] > EVENT
             readers.pop(refused).bounded.message_ended()
@@ -67,6 +70,7 @@ def test_what_is_held_together_is_what_each_holds_and_only_the_long_ones_are_giv
     for left in readers.values():
         left.bounded.message_ended()
     assert together.bytes == 0
+    assert hits() == refusals
 
 
 def part(size: int) -> bytes:

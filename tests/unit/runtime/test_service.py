@@ -9,10 +9,12 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY
 
+from runtime import metrics
 from runtime import service as life
 from runtime.health import waiting_for
 from runtime.service import Fatal, Service, running
 from runtime.settings import ServiceSettings
+from tests.counting import counting
 from tests.waiting import eventually
 
 
@@ -53,6 +55,7 @@ async def test_a_part_that_dies_is_a_fault_of_the_health_and_is_started_again(
 ) -> None:
     monkeypatch.setattr(life, "WELL_AFTER_S", 0.01)
     part = DiesOnce()
+    restarts = counting(metrics.TASK_RESTARTS.labels(task="part"))
 
     async with supervising(part, settings) as service:
         await eventually("a fault", lambda: "tasks" in service.health.faults())
@@ -61,6 +64,7 @@ async def test_a_part_that_dies_is_a_fault_of_the_health_and_is_started_again(
         assert service.health.faults() == {}
         await eventually("well again", lambda: not service.health.mended())
         assert service.failure is None
+        assert restarts() == 1
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
