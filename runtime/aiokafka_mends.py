@@ -1,13 +1,15 @@
 """What we mend in aiokafka 0.14, which has no settings for it. Numbers are of its issues (aio-libs/aiokafka).
 
-Importing this changes all connections of the process: `runtime/kafka.py` does, where all clients are made.
+Importing this changes all clients of the process: `runtime/kafka.py` does, where all clients are made.
 """
 
 import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final
 
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError
 
 from runtime.budgets import Budget
 
@@ -18,6 +20,7 @@ times a second and more (#1155 is the same of consumers). What goes to other par
 pauses must be short."""
 
 _send: Final = AIOKafkaConnection.send
+_update: Final = AIOKafkaClient._metadata_update  # noqa: SLF001 - nothing public asks for metadata
 
 
 def pace_metadata(client: Any) -> None:
@@ -45,5 +48,21 @@ def _send_unless_lost(connection: Any, *request: Any, **options: Any) -> Awaitab
     return sent
 
 
+async def _update_anyhow(client: Any, *args: Any) -> bool:
+    """Ask for metadata. If no known broker answers, look for brokers as at the start (#456, #459).
+
+    The library would ask the known ones for ever: a client would never find brokers that have all moved.
+    """
+    if await _update(client, *args):
+        return True
+    try:
+        await client.bootstrap()
+    except KafkaConnectionError:
+        return False
+    return bool(await _update(client, *args))
+
+
 # A client makes its connections itself, by a function of the library's: there is no narrower place.
 AIOKafkaConnection.send = _send_unless_lost
+# Consumers and admin clients make their clients themselves, too.
+AIOKafkaClient._metadata_update = _update_anyhow  # noqa: SLF001

@@ -23,7 +23,7 @@ async def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def is_updated_by_a_lost_connection() -> bool:
     """Ask for metadata over a connection whose loss only the event loop knows of, yet."""
-    client = new_producer(KafkaSettings()).client
+    client = new_producer(KafkaSettings(kafka_bootstrap_servers="127.0.0.1:1")).client
     async with await asyncio.start_server(reset, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
         connection = AIOKafkaConnection(host, port)
