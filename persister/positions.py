@@ -45,4 +45,5 @@ def start_position(
     if wanted is None:
         # Kafka drops the commits of a group without members after days; the log may have dropped records.
         return Position(first, max(0, first - stored) if stored else 0)
-    return Position(max(wanted, first), max(0, first - wanted))
+    # An administrator may have moved the commit back: what is stored is not lost.
+    return Position(max(wanted, first), max(0, first - max(wanted, stored)))

@@ -43,6 +43,16 @@ def test_reading_goes_on_at_the_commit_and_what_the_log_dropped_is_counted(
     assert found.lost == 0 or found.offset == first
 
 
+@given(offsets, offsets, offsets, offsets)
+@example(8, 4, 5, 4)
+def test_what_is_stored_is_not_lost_where_the_commit_was_moved_back(
+    first: int, length: int, committed: int, more: int
+) -> None:
+    stored = committed + more
+    found = position(committed, first, max(first + length, stored), stored)
+    assert found == (max(committed, first), max(0, first - stored))
+
+
 @given(offsets, offsets)
 def test_a_log_that_ends_before_what_was_reached_is_another_log(end: int, more: int) -> None:
     with pytest.raises(Fatal, match="t/0 ends at"):
