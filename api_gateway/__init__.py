@@ -23,6 +23,7 @@
     log_writer.py        writes to Kafka within bounds
     fallen_behind.py     detects that this gateway no longer follows the log of members
     stored_progress.py   up to which offset MongoDB holds the log, and waiting for it
+    topic_configs.py     detects topics that were changed while services run
     store_reads.py       reads from MongoDB within bounds
     openapi.py           rows to OpenAPI 3.1
     asyncapi_page.py     the events and topics as a page

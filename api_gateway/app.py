@@ -5,6 +5,7 @@ Both APIs listen before Kafka and MongoDB answer: until then they refuse what th
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from api_gateway import openapi, pages
@@ -26,6 +27,7 @@ from api_gateway.routing import Route, add_routes
 from api_gateway.settings import GatewaySettings
 from api_gateway.store_reads import StoreReads
 from api_gateway.stored_progress import StoredProgress
+from api_gateway.topic_configs import watch_topic_configs
 from api_gateway.traced_requests import traced
 from api_gateway.unread_answers import UnreadAnswers
 from api_gateway.users import Users
@@ -100,6 +102,8 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
     service.supervise("progress", progress.run)
     service.supervise("compare with the store", behind.run)
     await ensure_topics(settings, topics.ALL)
+    if settings.kafka_durable:
+        service.supervise("look at topics", partial(watch_topic_configs, settings))
     service.supervise("producer", producer.run)
     for reader in (table_reader, group_reader, member_reader):
         reader.follow(service)

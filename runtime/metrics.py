@@ -266,6 +266,12 @@ BEHIND_STORE_SECONDS = Gauge(
     "For how long this gateway has been behind the store in what it knows of groups and members. Rising: it "
     "alone is cut off from Kafka, and not ready.",
 )
+TOPIC_MISCONFIGURED = Gauge(
+    "chat_gateway_topic_misconfigured",
+    "1 for a topic whose configuration no service would start on, as brokers last told this gateway; else 0. "
+    "1: change it back; the log has what is wrong.",
+    ["topic"],
+)
 
 # --- dispatcher ---
 LEADING = Gauge(
