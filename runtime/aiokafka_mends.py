@@ -18,6 +18,8 @@ METADATA_AT_ONCE: Final = 10.0
 """So often a producer asks who leads a partition. While nobody does it would ask without a pause, a thousand
 times a second and more (#1155 is the same of consumers). What goes to other partitions waits for each answer:
 pauses must be short."""
+LOOK_AGAIN_AFTER_S: Final = 1.0
+"""While no broker answers at all, a client looks for one so long after the last try has failed."""
 
 _send: Final = AIOKafkaConnection.send
 _update: Final = AIOKafkaClient._metadata_update  # noqa: SLF001 - nothing public asks for metadata
@@ -58,6 +60,8 @@ async def _update_anyhow(client: Any, *args: Any) -> bool:
     try:
         await client.bootstrap()
     except KafkaConnectionError:
+        # All of Kafka is away. Without a pause, names would be looked up fifty times a second.
+        await asyncio.sleep(LOOK_AGAIN_AFTER_S)
         return False
     return bool(await _update(client, *args))
 
