@@ -174,11 +174,23 @@ def _duplicates(error: BulkWriteError, positions: Sequence[int]) -> list[int]:
         # The driver's own text begins with documents of the write: what people say is not for logs.
         raise StoreUnavailable(f"{type(error).__name__}: {unsure}"[:300]) from error
     failed = details.get("writeErrors", [])
-    refused = [write for write in failed if write.get("code") != DUPLICATE_KEY]
-    reasons = {positions[write["index"]]: str(write.get("errmsg", ""))[:300] for write in refused}
+    refused = [write for write in failed if not _is_known(write)]
+    reasons = {positions[write["index"]]: _reason(write) for write in refused}
     if {write.get("code") for write in refused} - DOCUMENT_FAULTS:
         # A shard without a primary, say, refuses its own documents, and other shards take theirs.
         raise StoreUnavailable("; ".join(sorted(set(reasons.values())))[:300]) from error
     if refused:
         raise Rejected(reasons, known=len(failed) - len(refused))
     return [positions[write["index"]] for write in failed]
+
+
+def _is_known(write: Document) -> bool:
+    """Return whether the store has this ``_id``. A unique index that an administrator made refuses others."""
+    return write.get("code") == DUPLICATE_KEY and write.get("keyPattern", {"_id": 1}) == {"_id": 1}
+
+
+def _reason(write: Document) -> str:
+    if write.get("code") == DUPLICATE_KEY:
+        # The store's own text ends with the values: what people say is not for logs.
+        return f"a unique index refuses it: {write['keyPattern']}"
+    return str(write.get("errmsg", ""))[:300]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from persister.app import create_indexes
 from persister.outage import Outage
-from runtime.mongo import Change, Document, Rejected
+from runtime.mongo import Change, Document, Rejected, StoreUnavailable
 from schemas import documents
 from tests.integration.persister.processes import History
 from tests.unit.persister.model_store import ModelStore
@@ -69,6 +69,15 @@ async def test_refused_documents_are_named_by_their_position(history: History) -
     with pytest.raises(Rejected) as refusal:
         await history.store.apply_newer("ruled", put)
     assert sorted(refusal.value.reasons) == [2]
+
+
+async def test_a_unique_index_of_somebody_else_makes_no_document_look_stored(history: History) -> None:
+    await history.store._database["things"].create_index("v", unique=True)
+    assert await history.store.insert_new("things", [{"_id": "a", "v": "same"}]) == 0
+    with pytest.raises(StoreUnavailable, match=r"a unique index refuses it: \{'v': 1\}"):
+        await history.store.insert_new("things", [{"_id": "b", "v": "same"}])
+    with pytest.raises(StoreUnavailable, match=r"a unique index refuses it: \{'v': 1\}"):
+        await history.store.apply_newer("things", [Change("c", "seq", 1, {"$set": {"v": "same"}})])
 
 
 async def test_the_collections_have_the_indexes_that_history_needs(history: History) -> None:

@@ -70,6 +70,15 @@ async def test_a_refusal_that_is_not_for_what_is_in_a_document_is_the_stores_own
     assert "between us" not in str(raised.value)
 
 
+async def test_a_duplicate_of_another_key_is_not_stored_and_its_value_is_not_told() -> None:
+    known = {"index": 0, "code": DUPLICATE_KEY, "errmsg": "duplicate key", "keyPattern": {"_id": 1}}
+    other = {"index": 1, "code": DUPLICATE_KEY, "errmsg": "dup: between us", "keyPattern": {"message": 1}}
+    with pytest.raises(StoreUnavailable, match=r"a unique index refuses it: \{'message': 1\}") as raised:
+        await store_of(Failing(writeErrors=[known, other])).insert_new("messages", [SAID] * 2)
+    assert "between us" not in str(raised.value)
+    assert await store_of(Failing(writeErrors=[known])).insert_new("messages", [SAID]) == 1
+
+
 @pytest.mark.parametrize("options", ["readPreference=secondaryPreferred&readPreferenceTags=dc:near", "w=1"])
 async def test_a_uri_changes_neither_who_is_asked_nor_how_many_must_have_a_write(options: str) -> None:
     settings = MongoSettings(mongodb_uri=SecretStr(f"mongodb://nowhere.invalid/?{options}"))
