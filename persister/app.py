@@ -11,9 +11,9 @@ from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
 from runtime import kafka, metrics, tracing
 from runtime.kafka_topics import ensure_topics
-from runtime.mongo import Store, open_store
+from runtime.mongo import open_store
 from runtime.service import Service
-from schemas import documents, topics
+from schemas import topics
 
 
 async def start(service: Service, settings: PersisterSettings) -> None:
@@ -30,7 +30,6 @@ async def start(service: Service, settings: PersisterSettings) -> None:
     service.supervise("producer", producer.run)
     await producer.ready()
     store = await service.resources.enter_async_context(open_store(settings))
-    await create_indexes(store, outage)
 
     dead_letters = DeadLetters(producer, consumer=service.name, partitions=settings.kafka_partitions)
     spans = tracing.start(service, settings)
@@ -40,10 +39,3 @@ async def start(service: Service, settings: PersisterSettings) -> None:
     pipeline = Pipeline(settings, store, writer, outage)
     service.health.ready("consumer group", pipeline.fault)
     service.supervise("persist", pipeline.run)
-
-
-async def create_indexes(store: Store, outage: Outage) -> None:
-    """Create the indexes of history, retrying for as long as the store is away."""
-    for collection, indexes in documents.INDEXES.items():
-        for keys in indexes:
-            await outage.retry("indexes", partial(store.create_index, collection, keys))

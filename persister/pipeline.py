@@ -18,7 +18,7 @@ from persister.batch_writer import BatchWriter
 from persister.group_reader import GroupReader
 from persister.handover import Handover
 from persister.outage import NoLongerOursError, Outage
-from persister.progress import Uncommitted, read_progress, write_progress
+from persister.progress import StoreWentBackError, Uncommitted, read_progress, write_progress
 from persister.settings import PersisterSettings
 from persister.stalls import Sample, Stalls
 from runtime import logs, metrics
@@ -26,6 +26,7 @@ from runtime.kafka import RETRY_AFTER_S
 from runtime.log_reader import Stalled
 from runtime.mongo import Store
 from runtime.service import Fatal, is_being_cancelled
+from schemas import documents
 from schemas.topics import of_any_generation
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Pipeline:
         self._uncommitted = Uncommitted()
         self._writing: Batch | None = None
         self._stored: Ends = {}
+        self._progress: Ends = {}
+        """What the store had as progress when it was read or written last."""
         self._interrupted_by: str | None = None
         self._new_reader = new_reader
         self._reader = new_reader(settings, self._drop)
@@ -83,10 +86,13 @@ class Pipeline:
         while True:
             self._reader = self._new_reader(self._settings, self._drop)
             self._drop(self._reader.epoch)
+            self._progress = {}
+            # Each time: a store that was emptied has lost them, too.
+            await create_indexes(self._store, self._outage)
             try:
                 await self._reader.start(self._read_progress)
                 await asyncio.create_task(self._run_steps())
-            except (KafkaError, OSError, Stalled, TimeoutError) as error:
+            except (KafkaError, OSError, Stalled, StoreWentBackError, TimeoutError) as error:
                 self._interrupted_by = repr(error)
                 metrics.READER_REBUILDS.labels(topic=READER_NAME).inc()
                 log.warning("the reader is rebuilt", extra=logs.facts(error=repr(error)))
@@ -104,7 +110,9 @@ class Pipeline:
             raise _first_cause(group) from group
 
     async def _read_progress(self) -> Ends:
-        return await self._outage.retry("reading progress", partial(read_progress, self._store))
+        found = await self._outage.retry("reading progress", partial(read_progress, self._store))
+        self._progress = dict(found)
+        return found
 
     async def _read(self) -> None:
         """Consume, read and batch. While the batch is full nothing is fetched.
@@ -145,8 +153,9 @@ class Pipeline:
     async def _commit(self) -> None:
         """Write the progress to the store, then commit the offsets, while the next batch is written."""
         while True:
-            ends = await self._uncommitted.take()
-            await self._outage.retry("progress", partial(write_progress, self._store, ends))
+            ends, known = await self._uncommitted.take(), self._progress
+            await self._outage.retry("progress", partial(write_progress, self._store, ends, known))
+            known.update(ends)
             await self._reader.commit(ends)
 
     async def _watch(self) -> None:
@@ -184,6 +193,13 @@ class Pipeline:
         self._handover.open_next(epoch)
         self._uncommitted.drop()
         self._stored = {}
+
+
+async def create_indexes(store: Store, outage: Outage) -> None:
+    """Create the indexes of history, retrying for as long as the store is away."""
+    for collection, indexes in documents.INDEXES.items():
+        for keys in indexes:
+            await outage.retry("indexes", partial(store.create_index, collection, keys))
 
 
 async def _never_ending(step: Callable[[], Awaitable[None]]) -> None:

@@ -18,6 +18,10 @@ STORED_WITHIN_S: Final = 60.0
 POLL_S: Final = 0.1
 
 
+class StoreWentBackError(RuntimeError):
+    """The store has less than it had: it was emptied or restored, and lacks messages, too."""
+
+
 class Uncommitted:
     """Ends of written batches that are not committed yet; later ones replace earlier ones."""
 
@@ -44,22 +48,24 @@ class Uncommitted:
         return ends
 
 
-async def write_progress(store: Store, ends: Ends) -> None:
-    """Raise the progress to ``ends``, never lower it. Raises `StoreUnavailable`."""
-    await _write(store, "$max", ends)
+async def write_progress(store: Store, ends: Ends, known: Ends) -> None:
+    """Raise the progress to ``ends``, never lower it. ``known`` is what this process knows to be there.
+
+    Raises `StoreUnavailable`, and `StoreWentBackError` if the store has less than what is known: raising it
+    all the same would hide what the store lacks.
+    """
+    at_least = {_key_of(tp): {"next": {"$gte": known[tp]}} for tp in ends if tp in known}
+    if not await store.upsert(documents.PROGRESS, _updates("$max", ends), at_least):
+        raise StoreWentBackError("the store lacks what it had: it was emptied or restored")
 
 
 async def begin_progress(store: Store, ends: Ends) -> None:
     """Set the progress of new topics, also lower than that of a deleted topic of the same name."""
-    await _write(store, "$set", ends)
+    await store.upsert(documents.PROGRESS, _updates("$set", ends))
 
 
-async def _write(store: Store, operator: str, ends: Ends) -> None:
-    updates = [
-        (documents.progress_key(tp.topic, tp.partition), {operator: {"next": end}})
-        for tp, end in ends.items()
-    ]
-    await store.upsert(documents.PROGRESS, updates)
+def _updates(operator: str, ends: Ends) -> list[tuple[str, documents.Document]]:
+    return [(_key_of(tp), {operator: {"next": end}}) for tp, end in ends.items()]
 
 
 async def read_progress(store: Store) -> Ends:
@@ -80,6 +86,10 @@ async def wait_until_stored(store: Store, ends: Ends) -> None:
 def not_stored(ends: Ends, stored: Ends) -> int:
     """Return how many offsets before ``ends`` the store has not reached."""
     return sum(max(0, end - stored.get(tp, 0)) for tp, end in ends.items())
+
+
+def _key_of(tp: TopicPartition) -> str:
+    return documents.progress_key(tp.topic, tp.partition)
 
 
 def _partition_of(key: str) -> TopicPartition:

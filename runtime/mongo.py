@@ -109,11 +109,21 @@ class Store:
                 return _duplicates(error, list(operations))
             return []
 
-    async def upsert(self, collection: str, updates: Sequence[tuple[str, Document]]) -> None:
-        """Apply ``(_id, update)`` pairs in order; a document that is missing is made."""
-        operations = [UpdateOne({"_id": key}, update, upsert=True) for key, update in updates]
+    async def upsert(
+        self, collection: str, updates: Sequence[tuple[str, Document]], known: Mapping[str, Document] = {}
+    ) -> bool:
+        """Apply ``(_id, update)`` pairs in order; a document that is missing is made.
+
+        One that is ``known``, by its ``_id``, is not made, and changes only if it matches what is known.
+        Returns whether all updates were applied.
+        """
+        operations = [
+            UpdateOne({"_id": key, **known.get(key, {})}, update, upsert=key not in known)
+            for key, update in updates
+        ]
         with _translated():
-            await self._database[collection].bulk_write(operations, ordered=True)
+            done = await self._database[collection].bulk_write(operations, ordered=True)
+        return done.matched_count + done.upserted_count == len(operations)
 
     async def delete(self, collection: str, keys: Sequence[str]) -> None:
         """Delete the documents of these ``_id``; those that are not there count as deleted."""

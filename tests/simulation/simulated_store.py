@@ -31,10 +31,16 @@ class SimulatedStore:
         await self._shared.apply_newer(collection, changes)
         await self._process.step()
 
-    async def upsert(self, collection: str, updates: Sequence[tuple[str, Document]]) -> None:
+    async def upsert(
+        self, collection: str, updates: Sequence[tuple[str, Document]], known: Mapping[str, Document] = {}
+    ) -> bool:
         await self._reach()
-        await self._shared.upsert(collection, updates)
+        applied = await self._shared.upsert(collection, updates, known)
         await self._process.step()
+        return applied
+
+    async def create_index(self, collection: str, keys: Sequence[tuple[str, int]]) -> None:
+        await self._reach()
 
     async def find(
         self,

@@ -166,6 +166,26 @@ async def test_a_store_that_was_emptied_gets_everything_again(
     await eventually("all is stored again", lambda: holds(history, said))
 
 
+@pytest.mark.usefixtures("durable")
+async def test_a_store_that_is_emptied_under_a_persister_gets_everything_again(
+    log: Log, history: History, database: str, new_persister: NewPersister
+) -> None:
+    """As when it comes back without its disk: what is written next must not pass for all that there was."""
+    groups = [new_group() for _ in range(4)]
+    said = await say_many(log, groups, 30)
+    await new_persister().start()
+    await eventually("all is stored", lambda: holds(history, said))
+    await eventually("all is committed", lambda: all_is_committed(database))
+    await history.store._database.client.drop_database(history.store._database.name)
+    for group, more in (await say_many(log, groups, 5)).items():
+        said[group] |= more
+    await eventually("all is stored again", lambda: holds(history, said))
+    await eventually("all is committed", lambda: all_is_committed(database))
+    for collection, indexes in documents.INDEXES.items():
+        found = await history.store._database[collection].index_information()
+        assert len(found) == 1 + len(indexes)
+
+
 async def some_are_stored(history: History) -> bool:
     """Say whether it has begun. What other tests have written comes first, and may be much."""
     return bool(await history.store.find(documents.MESSAGES, {}, limit=1))
@@ -180,7 +200,7 @@ async def test_records_that_the_log_dropped_before_they_were_stored_are_told_of(
     seqs = sorted(said[group])
     tp = partition_with(group)
     await group_commits(database, group, seqs[2])
-    await write_progress(history.store, {tp: seqs[2]})
+    await write_progress(history.store, {tp: seqs[2]}, {})
     await drop_before(tp, seqs[6])
     persister = new_persister()
     await persister.start()
@@ -207,7 +227,7 @@ async def test_what_the_log_dropped_of_a_partition_that_is_empty_by_now_is_told_
     seqs = sorted((await say_many(log, [group], 10))[group])
     tp, end = partition_with(group), seqs[-1] + 1
     await group_commits(database, group, seqs[2])
-    await write_progress(history.store, {tp: seqs[2]})
+    await write_progress(history.store, {tp: seqs[2]}, {})
     await drop_before(tp, end)
 
     async def is_reached() -> bool:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from persister.app import create_indexes
 from persister.outage import Outage
+from persister.pipeline import create_indexes
 from runtime.mongo import Change, Document, Rejected, StoreUnavailable
 from schemas import documents
 from tests.integration.persister.processes import History

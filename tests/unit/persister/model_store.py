@@ -42,12 +42,24 @@ class ModelStore:
             self._apply(self.documents(collection), change)
         self._end_in_time(len(changes))
 
-    async def upsert(self, collection: str, updates: Sequence[tuple[str, Document]]) -> None:
+    async def upsert(
+        self, collection: str, updates: Sequence[tuple[str, Document]], known: Mapping[str, Document] = {}
+    ) -> bool:
         self._answer()
+        documents = self.documents(collection)
+        applied = 0
         for key, update in updates:
-            found = self.documents(collection).setdefault(key, {"_id": key})
+            least = {field: how["$gte"] for field, how in known.get(key, {}).items()}
+            if key in known and any(documents.get(key, {}).get(f, -1) < n for f, n in least.items()):
+                continue
+            found = documents.setdefault(key, {"_id": key})
             for field, value in update["$max"].items():
                 found[field] = max(found.get(field, value), value)
+            applied += 1
+        return applied == len(updates)
+
+    async def create_index(self, collection: str, keys: Sequence[tuple[str, int]]) -> None:
+        """It finds everything without."""
 
     def _answer(self) -> None:
         self.calls += 1

@@ -93,12 +93,14 @@ class FakeStore:
     async def find(self, _collection: str, _query: Any) -> list[dict[str, Any]]:
         return [{"_id": key, "next": end} for key, end in self.next.items()]
 
-    async def upsert(self, _collection: str, updates: list[tuple[str, Any]]) -> None:
+    async def upsert(self, _collection: str, updates: list[tuple[str, Any]], known: Any = None) -> bool:
+        assert not known
         for key, update in updates:
             [(how, fields)] = update.items()
             assert how in {"$max", "$set"}
             before = self.next.get(key, 0) if how == "$max" else 0
             self.next[key] = max(before, fields["next"])
+        return True
 
 
 @pytest.fixture(autouse=True)
@@ -279,7 +281,7 @@ async def test_what_is_not_stored_yet_is_waited_for(monkeypatch: pytest.MonkeyPa
     for _ in range(5):
         await asyncio.sleep(0)
     assert not waiting.done()
-    await progress.write_progress(store, ends)
+    await progress.write_progress(store, ends, {})
     await waiting
 
 

@@ -1,12 +1,20 @@
 """Progress: noted ends are taken whole, and never go back in the store."""
 
 import asyncio
+from contextlib import nullcontext
+from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persister.progress import Uncommitted, not_stored, write_progress
+from persister.progress import (
+    StoreWentBackError,
+    Uncommitted,
+    not_stored,
+    write_progress,
+)
 from schemas import documents
 from tests.unit.persister.model_store import ModelStore
 
@@ -66,12 +74,28 @@ async def test_progress_in_the_store_never_goes_back(batches: list[dict[TopicPar
     store = ModelStore()
     highest: dict[str, int] = {}
     for one in batches:
-        await write_progress(store, one)  # type: ignore[arg-type]
+        await write_progress(store, one, {})  # type: ignore[arg-type]
         for tp, end in one.items():
             key = documents.progress_key(tp.topic, tp.partition)
             highest[key] = max(highest.get(key, 0), end)
     found = {key: document["next"] for key, document in store.documents(documents.PROGRESS).items()}
     assert found == highest
+
+
+@given(ends.filter(bool), ends, ends)
+async def test_progress_that_went_back_is_told_and_not_raised(
+    new: dict[TopicPartition, int], known: dict[TopicPartition, int], there: dict[TopicPartition, int]
+) -> None:
+    store: Any = ModelStore()
+    await write_progress(store, there, {})
+    went_back = {tp for tp in new if tp in known and there.get(tp, -1) < known[tp]}
+    with pytest.raises(StoreWentBackError) if went_back else nullcontext():
+        await write_progress(store, new, known)
+    expected = {**there, **{tp: max(new[tp], there.get(tp, 0)) for tp in new if tp not in went_back}}
+    found = store.documents(documents.PROGRESS)
+    assert {key: one["next"] for key, one in found.items()} == {
+        documents.progress_key(tp.topic, tp.partition): end for tp, end in expected.items()
+    }
 
 
 def test_progress_beyond_an_end_makes_up_for_no_other_partition() -> None:
