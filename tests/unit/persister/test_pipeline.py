@@ -134,6 +134,25 @@ async def test_where_reading_begins_counts_as_reached_though_no_record_comes() -
         )
 
 
+async def test_what_is_said_is_stored_while_an_index_is_built() -> None:
+    """Where history has years, one that was dropped takes long to build; it is missing to readers only."""
+
+    class Building(ModelStore):
+        async def create_index(self, collection: str, keys: Any) -> None:
+            await asyncio.Event().wait()
+
+    readers: list[Reader] = []
+
+    def new_reader(*arguments: Any) -> Reader:
+        readers.append(Reader(*arguments))
+        return readers[-1]
+
+    settings, store = PersisterSettings(log_dir="", flush_after_ms=1), Building()
+    pipeline = Pipeline(settings, store, Writer(), Outage(0.0), new_reader=new_reader)  # type: ignore[arg-type]
+    async with in_background(pipeline.run()):
+        await eventually("it is committed", lambda: readers[-1].committed == [{TP: 1}])
+
+
 def age() -> float | None:
     return REGISTRY.get_sample_value("chat_persister_unstored_age_seconds")
 
