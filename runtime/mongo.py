@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import ReadPreference, UpdateOne
 from pymongo.errors import BulkWriteError, ConfigurationError, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from runtime.service import Fatal
 from runtime.settings import MongoSettings
@@ -151,8 +152,13 @@ async def open_store(settings: MongoSettings) -> AsyncIterator[Store]:
         raise Fatal("MONGODB_URI is not valid") from error
     except OSError as error:
         raise Fatal(f"MONGODB_URI names a file that cannot be read: {error}") from error
-    # Whatever the URI says: a member that lags would lack messages that another one's progress promises.
-    database = client.get_database(settings.mongodb_database, read_preference=ReadPreference.PRIMARY)
+    # Whatever the URI says: a member that lags would lack messages that another one's progress promises, and
+    # with the concern "available" a shard may give messages that another one has, too.
+    database = client.get_database(
+        settings.mongodb_database,
+        read_preference=ReadPreference.PRIMARY,
+        read_concern=ReadConcern("local"),
+    )
     try:
         yield Store(database)
     finally:

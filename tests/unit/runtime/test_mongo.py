@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 from pymongo import ReadPreference
 from pymongo.errors import BulkWriteError
+from pymongo.read_concern import ReadConcern
 
 from runtime.mongo import DUPLICATE_KEY, Rejected, Store, StoreUnavailable, open_store
 from runtime.service import Fatal
@@ -79,12 +80,22 @@ async def test_a_duplicate_of_another_key_is_not_stored_and_its_value_is_not_tol
     assert await store_of(Failing(writeErrors=[known])).insert_new("messages", [SAID]) == 1
 
 
-@pytest.mark.parametrize("options", ["readPreference=secondaryPreferred&readPreferenceTags=dc:near", "w=1"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "readPreference=secondaryPreferred&readPreferenceTags=dc:near",
+        "w=1",
+        "w=0&retryWrites=false",
+        # A shard then also answers with documents that it has handed to another one: messages come twice.
+        "readConcernLevel=available",
+    ],
+)
 async def test_a_uri_changes_neither_who_is_asked_nor_how_many_must_have_a_write(options: str) -> None:
     settings = MongoSettings(mongodb_uri=SecretStr(f"mongodb://nowhere.invalid/?{options}"))
     async with open_store(settings) as store:
         asked = store._database["messages"]
         assert asked.read_preference == ReadPreference.PRIMARY
+        assert asked.read_concern == ReadConcern("local")
         assert asked.write_concern.document == {"w": "majority"}
 
 
