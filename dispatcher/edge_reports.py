@@ -29,19 +29,14 @@ class KnownEdge:
     heard_at: float
     report: EdgeReported | None = None
     replaced: tuple[str, ...] = ()
-    """Processes of this name and URL that reported before the one of ``report``."""
-    last_process: ProcessId | None = None
+    """Processes of this name and URL that reported before ``process``."""
+    process: ProcessId | None = None
     """Which process of the edge reported last, to this leader or to the one before."""
 
     @property
     def alive(self) -> bool:
         """Whether it still serves clients, as far as is known."""
         return self.state in ("serving", "draining")
-
-    @property
-    def process(self) -> ProcessId | None:
-        """Which process of the edge reported last to this leader."""
-        return None if self.report is None else self.report.process
 
     def is_other_than(self, report: EdgeReported) -> bool:
         """Return whether the report is of another edge: from another URL, or from a replaced process.
@@ -68,7 +63,7 @@ class EdgeReports:
         """Count the edges of a published table as alive since 0, until they miss their reports."""
         for edge, url in published.urls.items():
             state: State = "draining" if edge in draining else "serving"
-            self.edges[edge] = KnownEdge(state, url, 0.0, last_process=published.processes.get(edge))
+            self.edges[edge] = KnownEdge(state, url, 0.0, process=published.processes.get(edge))
 
     def remember(self, edges: Iterable[str]) -> None:
         """Count edges without a URL in the table as dead until they report: they were asked to drain."""

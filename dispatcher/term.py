@@ -223,4 +223,4 @@ class Term:
     def _processes(self, living: Iterable[str]) -> dict[str, ProcessId]:
         """Return the process of each of these edges that reported last, if it is known."""
         edges = self.reports.edges
-        return {edge: process for edge in living if (process := edges[edge].last_process) is not None}
+        return {edge: process for edge in living if (process := edges[edge].process) is not None}
