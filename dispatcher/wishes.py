@@ -6,6 +6,7 @@ every leader.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from aiokafka.errors import KafkaError
@@ -20,6 +21,9 @@ from schemas.refusals import UNAVAILABLE, Refused
 
 GRANT_DEADLINE_S: Final = 8.0
 """Enough for a new leader to take over; after that operators have to try again."""
+
+ASK_AGAIN_AFTER_S: Final = 2.0
+"""A leader reads from when it takes over on: what was written before, it does not know."""
 
 SOURCE: Final = "operator"
 
@@ -44,12 +48,18 @@ class Wishes:
     async def _ask(self, wish: DrainAsked | EdgesAsked, granted: Callable[[TableAssigned], bool]) -> None:
         try:
             async with asyncio.timeout(GRANT_DEADLINE_S):
-                await self._write(wish)
-                while self._published.table is None or not granted(self._published.table):
-                    self._newer.clear()
-                    await self._newer.wait()
+                while True:
+                    await self._write(wish)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(ASK_AGAIN_AFTER_S):
+                            return await self._until(granted)
         except (KafkaError, OSError, TimeoutError) as error:
             raise Refused(UNAVAILABLE, "No dispatcher has done this yet. Try again.") from error
+
+    async def _until(self, granted: Callable[[TableAssigned], bool]) -> None:
+        while self._published.table is None or not granted(self._published.table):
+            self._newer.clear()
+            await self._newer.wait()
 
     async def _write(self, wish: DrainAsked | EdgesAsked) -> None:
         """Write a wish by a producer of its own: wishes are rare, and no earlier failure has broken it."""

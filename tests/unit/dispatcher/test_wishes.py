@@ -19,7 +19,7 @@ from schemas.refusals import UNAVAILABLE
 from schemas.up_number import CIRCLE
 from tests.unit.dispatcher.records import record
 from tests.unit.refusing import refuses
-from tests.waiting import passes
+from tests.waiting import eventually, passes
 
 SETTINGS = DispatcherSettings(dispatcher_token=SecretStr("x" * 16))
 
@@ -108,4 +108,20 @@ async def test_a_wish_stands_in_the_log_and_is_granted_by_the_first_table_that_s
     for version in (1, 2):
         assert not await granted_by(table(version, **before)), "it is as it was"
     assert await granted_by(table(3, **granting))
+    await asking
+
+
+async def test_a_wish_that_was_written_while_nobody_led_is_written_again_for_the_next_leader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A leader reads from when it takes over on: it does not know what was asked before."""
+    producer, published = TakingProducer(), Assignments()
+    monkeypatch.setattr(wishes, "new_producer", lambda *_, **__: producer)
+    monkeypatch.setattr(wishes, "GRANT_DEADLINE_S", 60.0)
+    monkeypatch.setattr(wishes, "ASK_AGAIN_AFTER_S", 0.01)
+    asking = asyncio.ensure_future(Wishes(SETTINGS, published).drain("a", True))
+    await eventually("it is asked again", lambda: len(producer.taken) > 1)
+    asked = {DrainAsked.read(headers, value).model_dump_json() for _, value, headers in producer.taken}
+    assert asked == {DrainAsked(edge="a", drain=True).model_dump_json()}
+    published.take(0, [record(table(1, draining=("a",)))])
     await asking
