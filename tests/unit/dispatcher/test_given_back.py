@@ -4,6 +4,7 @@ from bisect import bisect_right
 from itertools import groupby
 from math import inf
 
+import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -157,3 +158,35 @@ def test_nothing_is_given_back_of_what_an_edge_holds_that_has_not_said_where_its
     loads = standing(back=[n * CIRCLE // 100 for n in range(100)], a=[])
     shards = given_back((silent, heard), ["back"], loads, {})
     assert [shard.edge for shard in shards] == ["b", "back"]
+
+
+def test_those_who_come_back_when_nobody_is_left_get_the_stretches_of_their_clients() -> None:
+    digit = CIRCLE // 10
+    loads = standing(a=[n * digit // 10 for n in range(50)], b=[n * digit // 10 for n in range(50, 100)])
+    shards = given_back((Shard(start=0, end=CIRCLE, edge=None),), "ab", loads, {})
+    assert [(shard.label, shard.edge) for shard in shards] == [("[0-4]", "a"), ("[5-9]", "b")]
+
+
+LOWER, UPPER = (Shard(start=n * CIRCLE // 2, end=(n + 1) * CIRCLE // 2, edge=None) for n in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("held", "lower", "upper"),
+    [
+        ({"back": (LOWER, UPPER)}, "back", "back"),
+        ({"back": (LOWER, UPPER), "a": (LOWER, UPPER)}, "back", "back"),
+        ({"a": (LOWER, UPPER), "back": (LOWER, UPPER)}, "a", "a"),
+        ({"c": (LOWER, UPPER), "a": (LOWER,), "back": (LOWER, UPPER)}, "a", "back"),
+        ({"a": (UPPER,), "back": (LOWER, UPPER)}, "a", "a"),
+    ],
+)
+def test_of_two_with_as_many_clients_in_a_piece_the_one_that_lost_it_first_has_got_it_back(
+    held: dict[str, tuple[Shard, ...]], lower: str, upper: str
+) -> None:
+    """Who comes back gets nothing where no more than half of its clients are in what it would get."""
+    step = CIRCLE // 20
+    own = [n * step for n in (1, 3, 5, 7, 11, 13, 15, 16, 17, 19)]
+    loads = standing(back=own, a=[point + step // 2 for point in own])
+    shards = given_back(WHOLE, ["back"], loads, held)
+    assert homes(ShardTable(shards), [LOWER.start, LOWER.end - 1]) == [lower] * 2
+    assert homes(ShardTable(shards), [UPPER.start, UPPER.end - 1]) == [upper] * 2

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dispatcher.edge_reports import MAX_GONE, MAX_REPLACED
 from dispatcher.shard_table import Move
 from dispatcher.term import MAX_MOVES, MAX_WISHES, Pace, Term
 from schemas.assignments import TableAssigned
@@ -382,3 +383,48 @@ def test_deaf_edges_hold_nothing_where_half_of_all_hear_and_everybody_stays_wher
             assert holders(term) == set(others), now
         if 2 * len(deaf) > edges:
             assert term.table.shards == before, "nobody moves for a partition that nobody hears"
+
+
+@given(st.sampled_from(STATES[1:]), st.booleans())
+def test_who_leaves_while_a_new_leader_has_not_heard_everybody_leaves_at_once(
+    state: Literal["draining", "stopped"], is_asked: bool
+) -> None:
+    """Only edges that come with their clients wait."""
+    term = successor(first_term("a", "b", "c").next_table())
+    if is_asked:
+        term.add_wish(DrainAsked(edge="a", drain=True))
+    assert settled(term, 0.5, report("a", state, connected=7), report("b"))
+    assert (holders(term), "a" in term.table.serving) == ({"b", "c"}, False)
+
+
+def test_more_edges_may_stop_at_once_than_are_remembered() -> None:
+    edges = [f"e{n}" for n in range(MAX_GONE + 5)]
+    term = first_term(*edges, "last")
+    settled(term, 1.0, *(report(edge, "stopped", connected=7) for edge in edges))
+    assert holders(term) == {"last"}
+
+
+def test_an_edge_that_holds_nothing_has_its_url_in_the_table_while_it_serves() -> None:
+    """Its clients are online. All others stand at one point, which can't be divided."""
+    term = first_term("a")
+    settled(term, 1.0, report("a", points=[CIRCLE // 2] * 50), report("b", points=[]))
+    assert holders(term) == {"a"}
+    assert list(term.next_table().urls) == ["a", "b"]
+
+
+@pytest.mark.parametrize("state", ["dead", "stopped"])
+def test_a_wish_brings_no_edge_back_to_life(state: str) -> None:
+    term = first_term("a", "b")
+    settled(term, LONG_AFTER, report("b"), *([report("a", "stopped")] if state == "stopped" else []))
+    term.add_wish(DrainAsked(edge="a", drain=True))
+    assert term.settle(LONG_AFTER) == ()
+    assert (term.reports.edges["a"].state, term.table.draining) == (state, frozenset())
+
+
+def test_so_many_earlier_processes_of_an_edge_are_recognised_and_no_more() -> None:
+    term = first_term("b")
+    for n in range(MAX_REPLACED + 3):
+        settled(term, float(n), report("b"), report("a", process=f"{n}"))
+    assert len(term.reports.edges["a"].replaced) == MAX_REPLACED
+    settled(term, 11.0, report("b"), report("a", process="9"))
+    assert term.reports.namesakes(11.0) == {"a": "http://a"}
