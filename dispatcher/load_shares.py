@@ -80,7 +80,7 @@ def _place(draft: LoadDraft, orphan: Piece, holder: str | None, limit: float) ->
 def _take_share(draft: LoadDraft, edge: str, limit: float) -> None:
     for _ in range(MAX_PARTS):
         fullest = draft.fullest()
-        if fullest == edge or draft.fullness(edge) >= NEWCOMER_HAS_ENOUGH * draft.fullness(fullest):
+        if draft.fullness(edge) >= NEWCOMER_HAS_ENOUGH * draft.fullness(fullest):
             return
         sized = ((part, draft.crowd.between(fullest, *part)) for part in draft.parts(fullest))
         part = next((part for part, clients in sized if draft.fullness(edge, clients) <= limit), None)
