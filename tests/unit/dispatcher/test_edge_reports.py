@@ -94,6 +94,16 @@ def test_only_so_many_edges_that_are_gone_are_remembered(heard_before: bool) -> 
     assert "e0" not in reports.edges
 
 
+def test_a_name_that_two_had_is_told_no_more_once_its_edge_is_forgotten() -> None:
+    reports = heard("a")
+    assert reports.note_namesake(report("a", url="http://other"), 0.5)
+    assert reports.namesakes(0.5) == {"a": "http://other"}
+    for edge in ("a", *(f"e{n}" for n in range(MAX_GONE))):
+        reports.add(report(edge, "stopped"), 1.0)
+    assert "a" not in reports.edges
+    assert reports.namesakes(1.0) == {}
+
+
 def test_what_edges_that_die_together_said_last_is_known_until_the_next_die() -> None:
     names = [f"e{n}" for n in range(MAX_GONE + 50)]
     reports = heard(*names)

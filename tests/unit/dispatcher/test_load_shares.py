@@ -93,6 +93,17 @@ def test_who_joins_takes_from_a_narrow_crowded_part_and_not_from_a_wide_empty_on
     assert sum(move.start <= point < move.end for point in people) == pytest.approx(250, abs=60)
 
 
+def test_neighbours_with_headroom_take_what_an_edge_leaves_though_others_have_more_of_it() -> None:
+    table = grown(10)
+    before, leaving, after_it = (shard.edge or "" for shard in table.shards[2:5])
+    far = table.shards[8].edge
+    people = [point for point in even_crowd(table, 0.25) if not 8 <= point * 10 // CIRCLE < 9]
+    loads = reported(table, people)
+    assert [load.connected for edge, load in loads.items() if edge == far] == [0]
+    _, moves = edge_gone(table, leaving, loads)
+    assert {move.to_edge for move in moves} <= {before, after_it}
+
+
 def test_a_rack_that_dies_is_shared_out_at_once() -> None:
     table = grown(20)
     people = even_crowd(table, 0.6)

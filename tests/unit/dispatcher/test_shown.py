@@ -67,9 +67,10 @@ def test_a_standby_shows_the_published_table_the_wishes_and_who_leads() -> None:
     shown = json.loads(json.dumps(show_published(term.next_table())))
     assert (shown["leading"], shown["leader"]) == (False, "dispatcher-0:9100")
     assert shown["edges_asked"] == 3
-    assert [(edge["edge"], edge["state"], edge["connected"]) for edge in shown["edges"]] == [
-        ("a", "draining", None),
-        ("b", "serving", None),
+    facts = ("edge", "state", "asked_to_drain", "connected")
+    assert [tuple(edge[fact] for fact in facts) for edge in shown["edges"]] == [
+        ("a", "draining", True, None),
+        ("b", "serving", False, None),
     ]
 
 
@@ -87,4 +88,5 @@ def test_both_show_the_same_facts_and_so_does_a_standby_without_a_table() -> Non
     led = show_term(term_of_two(), 5.0)
     for published in (None, term_of_two().next_table()):
         assert show_published(published).keys() == led.keys()
+    assert show_published(None)["leader"] is None
     assert show_published(None)["shards"] == [{"shard": "[0-9]", "start": 0, "end": 10**9, "edge": None}]

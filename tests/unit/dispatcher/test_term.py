@@ -424,7 +424,9 @@ def test_a_wish_brings_no_edge_back_to_life(state: str) -> None:
 def test_so_many_earlier_processes_of_an_edge_are_recognised_and_no_more() -> None:
     term = first_term("b")
     for n in range(MAX_REPLACED + 3):
-        settled(term, float(n), report("b"), report("a", process=f"{n}"))
+        for _ in range(2):
+            settled(term, float(n), report("b"), report("a", process=f"{n}"))
     assert len(term.reports.edges["a"].replaced) == MAX_REPLACED
-    settled(term, 11.0, report("b"), report("a", process="9"))
+    oldest = report("a", process="2")
+    settled(term, 11.0, report("b"), oldest)
     assert term.reports.namesakes(11.0) == {"a": "http://a"}
