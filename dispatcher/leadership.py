@@ -6,7 +6,7 @@ fencing the one before. A leader that finds itself fenced leaves the group and j
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -55,8 +55,9 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
 class Leadership:
     """Stands by until this dispatcher owns the partition, then leads for as long as it does."""
 
-    def __init__(self, settings: DispatcherSettings) -> None:
+    def __init__(self, settings: DispatcherSettings, new_leader: Callable[..., Leader] = Leader) -> None:
         self._settings = settings
+        self._new_leader = new_leader
         self.leader: Leader | None = None
         self._fault: str | None = "not yet in the group"
 
@@ -118,7 +119,7 @@ class Leadership:
                 self._fault = "the group does not answer"
 
     async def _lead(self, consumer: AIOKafkaConsumer, ownership: Ownership, group: KeepLeader) -> None:
-        self.leader = Leader(self._settings, consumer, ownership)
+        self.leader = self._new_leader(self._settings, consumer, ownership)
         try:
             await self.leader.run(group)
         finally:

@@ -21,7 +21,7 @@ from dispatcher.term import Pace, Term
 from runtime import logs, metrics
 from runtime.kafka import new_producer, stop_soon, write
 from runtime.log_folds import report_bad_record
-from runtime.log_reader import Stalled
+from runtime.log_reader import LogReader, Stalled
 from schemas import topics
 from schemas.assignments import TABLE_KEY
 from schemas.ids import new_id
@@ -67,12 +67,15 @@ class Leader:
         settings: DispatcherSettings,
         consumer: AIOKafkaConsumer,
         ownership: Owner,
+        *,
         monotonic: Callable[[], float] = time.monotonic,
+        new_reader: Callable[..., LogReader] = LogReader,
     ) -> None:
         self._settings = settings
         self._consumer = consumer
         self._ownership = ownership
         self._monotonic = monotonic
+        self._new_reader = new_reader
         self._id = new_id()
         self._lost_ticks = 0
         self._published: object = None
@@ -94,7 +97,7 @@ class Leader:
             # Fence first, then read: nothing can be published in between.
             tables = await self._producer(stack, self._settings.dispatcher_group)
             ticks = await self._producer(stack, None)
-            published = await read_published(self._settings)
+            published = await read_published(self._settings, self._new_reader)
             if not self._ownership.held:
                 return
             term = Term(published, Pace(rest_s=self._settings.edge_rest_s), name=self._settings.name)

@@ -1,6 +1,7 @@
 """Reads the newest published table from the log, when a leader takes over."""
 
 import asyncio
+from collections.abc import Callable
 
 from runtime.assignments import Assignments
 from runtime.log_reader import LogReader
@@ -9,10 +10,12 @@ from schemas import topics
 from schemas.assignments import TableAssigned
 
 
-async def read_published(settings: KafkaSettings) -> TableAssigned | None:
+async def read_published(
+    settings: KafkaSettings, new_reader: Callable[..., LogReader] = LogReader
+) -> TableAssigned | None:
     """Return the newest table in the log, however long Kafka takes to answer; None if there is none."""
     published = Assignments()
-    reader = LogReader(settings, topics.ASSIGNMENTS, published.take)
+    reader = new_reader(settings, topics.ASSIGNMENTS, published.take)
     reading = asyncio.create_task(reader.run())
     done = asyncio.create_task(reader.caught_up.wait())
     try:

@@ -14,6 +14,7 @@ from persister.group_reader import GroupReader
 from persister.pipeline import Pipeline
 from schemas.assignments import TableAssigned
 from schemas.refusals import OVERLOADED, Refused
+from tests.simulation.simulated_log import SimulatedLog
 from tests.simulation.verdict import violations
 from tests.simulation.world import World, run_seed
 
@@ -105,6 +106,16 @@ def heard_after_stop(seed: int) -> World:
         return run_seed(seed)
 
 
+def unfenced(seed: int) -> World:
+    """A leader that was frozen publishes although another has taken over."""
+
+    async def no_fence(_self: SimulatedLog, _topic: str) -> None:
+        return None
+
+    with patch.object(SimulatedLog, "fence", no_fence):
+        return run_seed(seed)
+
+
 BUGS: Final[dict[str, Callable[[int], World]]] = {
     "commit before write": partial(run_seed, pipeline=CommitsBeforeWriting),
     "ack before replication": partial(run_seed, acks_before_replication=True),
@@ -115,6 +126,7 @@ BUGS: Final[dict[str, Callable[[int], World]]] = {
     "never read again": never_read_again,
     "nobody moves": nobody_moves,
     "heard after stop": heard_after_stop,
+    "unfenced": unfenced,
 }
 
 

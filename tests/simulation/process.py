@@ -17,6 +17,7 @@ class Process:
         self.chance = chance
         self.trace = trace
         self.alive = True
+        self._frozen_at = self._thaws_at = 0.0
         self.failure: BaseException | None = None
         """What came out of a task: our own code is not supposed to fail."""
         self.on_death: Callable[[], None] = lambda: None
@@ -43,10 +44,23 @@ class Process:
         if self.chance.dies():
             self.kill()
         await asyncio.sleep(self.chance.delay())
+        if self.frozen_s() > 0:
+            await asyncio.sleep(self._thaws_at - asyncio.get_running_loop().time())
         if self.chance.dies():
             self.kill()
         if not self.alive:
             await asyncio.get_running_loop().create_future()
+
+    def freeze(self, seconds: float) -> None:
+        """Stand still at the next step, until then."""
+        self.trace(f"{self.name} freezes")
+        self._frozen_at = asyncio.get_running_loop().time()
+        self._thaws_at = self._frozen_at + seconds
+
+    def frozen_s(self) -> float:
+        """Return for how long it has stood still; 0 where it does not."""
+        now = asyncio.get_running_loop().time()
+        return now - self._frozen_at if now < self._thaws_at else 0.0
 
     def kill(self) -> None:
         """Die. Nothing that this process does from now on reaches anybody."""

@@ -21,15 +21,19 @@ class SimulatedProducer:
     """A process's producer, as far as our code uses aiokafka's: acks=all, idempotent.
 
     Where it is ``mortal`` it may fail for good: what it was given is then said to have failed, whatever
-    became of it, and so is all that it is given from then on.
+    became of it, and so is all that it is given from then on. Where it is transactional, ``fence`` is its
+    epoch.
     """
 
     REQUEST_TIMEOUT_S = 2.0
 
-    def __init__(self, log: SimulatedLog, process: Process, *, mortal: bool = False) -> None:
+    def __init__(
+        self, log: SimulatedLog, process: Process, *, mortal: bool = False, fence: int | None = None
+    ) -> None:
         self._log = log
         self._process = process
         self._mortal = mortal
+        self._fence = fence
         self._has_failed = False
         self._routes: dict[TopicPartition, Route] = {}
         self._unanswered: dict[Future[RecordMetadata], None] = {}
@@ -42,10 +46,15 @@ class SimulatedProducer:
         key: bytes,
         headers: Headers,
         partition: int,
-        fence: int | None = None,
     ) -> "Future[RecordMetadata]":
         """Send a record; the future says where it stands. It fails where no answer came in time."""
-        return self._send(TopicPartition(topic, partition), [Encoded(key, value, list(headers))], fence)
+        return self._send(TopicPartition(topic, partition), [Encoded(key, value, list(headers))])
+
+    async def begin_transaction(self) -> None:
+        """A record is one by itself: no more than one is ever written in it."""
+
+    async def commit_transaction(self) -> None:
+        """As before."""
 
     def create_batch(self) -> "SimulatedBatch":
         """Return an empty batch."""
@@ -55,11 +64,9 @@ class SimulatedProducer:
         self, batch: "SimulatedBatch", topic: str, *, partition: int
     ) -> "Future[RecordMetadata]":
         """Send a batch; the future says where its first record stands."""
-        return self._send(TopicPartition(topic, partition), batch.records, None)
+        return self._send(TopicPartition(topic, partition), batch.records)
 
-    def _send(
-        self, tp: TopicPartition, records: Sequence[Encoded], fence: int | None
-    ) -> "Future[RecordMetadata]":
+    def _send(self, tp: TopicPartition, records: Sequence[Encoded]) -> "Future[RecordMetadata]":
         if self._has_failed:
             raise OutOfOrderSequenceNumber
         route = self._routes.get(tp)
@@ -69,7 +76,7 @@ class SimulatedProducer:
         answer: Future[RecordMetadata] = loop.create_future()
         self._unanswered[answer] = None
         answer.add_done_callback(self._unanswered.pop)
-        route.send(Sent(records, answer, fence))
+        route.send(Sent(records, answer, self._fence))
         loop.call_later(self.REQUEST_TIMEOUT_S, _fail, answer, RequestTimedOutError())
         if self._mortal and self._process.chance.producer_fails():
             loop.call_later(self._process.chance.delay(), self._fail_for_good)

@@ -1,6 +1,7 @@
 """What reads the log: a consumer, as far as our code uses aiokafka's, and the persisters' consumer group."""
 
 import asyncio
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,8 @@ from tests.simulation.simulated_log import SimulatedLog
 FIRST_IDLE_S = 0.05
 IDLE_S = 5.0
 """An idle poll returns after this, the first ones sooner; real ones do so more often, and find nothing."""
+SESSION_S = 1.0
+"""A member that has been frozen for longer is no longer one."""
 
 
 class SimulatedConsumer:
@@ -71,7 +74,7 @@ class SimulatedConsumer:
         return self._positions[tp]
 
     async def getmany(
-        self, *, timeout_ms: int, max_records: int
+        self, *, timeout_ms: int, max_records: int = sys.maxsize
     ) -> Mapping[TopicPartition, Sequence[ConsumerRecord]]:
         await self._process.step()
         if self._process.chance.poll_breaks():
@@ -118,45 +121,60 @@ class Group:
         self.committed: dict[TopicPartition, int] = {}
         self.generation = 0
         self._members: list[GroupConsumer] = []
-        self._partitions: list[TopicPartition] = []
+        self._silent: list[GroupConsumer] = []
 
-    def join(self, member: "GroupConsumer", partitions: list[TopicPartition]) -> None:
+    def join(self, member: "GroupConsumer") -> None:
         """Let a member in, and give the partitions out anew."""
-        self._partitions = partitions
         self._members.append(member)
         self.rebalance()
 
     def leave(self, member: "GroupConsumer") -> None:
-        """Let a member go, or notice that it is dead."""
-        if member in self._members:
+        """Let a member go."""
+        if member in self._silent:
+            self._silent.remove(member)
+        elif member in self._members:
             self._members.remove(member)
             self.rebalance()
 
     def expire(self) -> None:
-        """Notice which members are dead."""
-        for member in [one for one in self._members if one.is_dead]:
+        """Let members go that are silent, and in again once they are heard."""
+        for member in [one for one in self._members if one.is_silent]:
             self.leave(member)
+            self._silent.append(member)
+        for member in [one for one in self._silent if not one.is_silent]:
+            self.leave(member)
+            self.join(member)
 
     def rebalance(self) -> None:
         """Give the partitions out anew. The members learn it some time later."""
         self.generation += 1
-        for n, member in enumerate(self._members):
-            member.told(self.generation, self._partitions[n :: len(self._members)])
+        for member, partitions in zip(self._members, self._shares(self._members), strict=True):
+            member.told(self.generation, partitions)
+
+    def _shares(self, members: Sequence["GroupConsumer"]) -> list[list[TopicPartition]]:
+        return [member.subscribed[n :: len(members)] for n, member in enumerate(members)]
 
 
 class GroupConsumer(SimulatedConsumer):
     """A member of the group."""
 
-    def __init__(self, log: SimulatedLog, process: Process, group: Group, partitions: int) -> None:
-        super().__init__(log, process)
+    def __init__(
+        self,
+        log: SimulatedLog,
+        process: Process,
+        group: Group,
+        subscribed: list[TopicPartition],
+        **options: float,
+    ) -> None:
+        super().__init__(log, process, **options)
         self._group = group
-        self._all = [TopicPartition(name, n) for name in TOPICS for n in range(partitions)]
+        self.subscribed = subscribed
         self._listener: Any = None
         self._told: asyncio.Queue[tuple[int, list[TopicPartition]]] = asyncio.Queue()
 
     @property
-    def is_dead(self) -> bool:
-        return not self._process.alive
+    def is_silent(self) -> bool:
+        return not self._process.alive or self._process.frozen_s() > SESSION_S
 
     @property
     def _coordinator(self) -> "GroupConsumer":
@@ -168,7 +186,7 @@ class GroupConsumer(SimulatedConsumer):
     def subscribe(self, _topics: Sequence[str], listener: Any) -> None:
         self._listener = listener
         self._process.spawn(self._follow())
-        self._group.join(self, self._all)
+        self._group.join(self)
 
     async def stop(self) -> None:
         self._group.leave(self)
@@ -188,7 +206,9 @@ class GroupConsumer(SimulatedConsumer):
             await self._process.step()
             self._generation = generation
             self.assign(partitions)
-            await self._listener.on_partitions_assigned(partitions)
+            assigned = self._listener.on_partitions_assigned(partitions)
+            if assigned is not None:
+                await assigned
 
     async def committed(self, tp: TopicPartition) -> int | None:
         await self._process.step()
@@ -214,4 +234,6 @@ class SimulatedGroupReader(GroupReader):
         self._group = group
 
     def _new_consumer(self) -> Any:
-        return GroupConsumer(self._log, self._process, self._group, self._settings.kafka_partitions)
+        partitions = range(self._settings.kafka_partitions)
+        subscribed = [TopicPartition(name, n) for name in TOPICS for n in partitions]
+        return GroupConsumer(self._log, self._process, self._group, subscribed)

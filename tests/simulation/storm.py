@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from tests.faults import history as seen
+from tests.simulation.simulated_readers import SESSION_S
 
 if TYPE_CHECKING:
     from tests.simulation.simulated_client import SimulatedClient
@@ -70,6 +71,18 @@ def fail_a_leader(world: "World") -> None:
 
 def rebalance(world: "World") -> None:
     world.group.rebalance()
+    world.dispatchers.rebalance()
+
+
+def freeze_a_dispatcher(world: "World") -> None:
+    rng = world.chance.random
+    dispatchers = [one for name, one in world.processes.items() if name.startswith("dispatcher")]
+    rng.choice(dispatchers).freeze(rng.uniform(0.0, 3.0 * SESSION_S))
+
+
+def ask_for_a_drain(world: "World") -> None:
+    rng = world.chance.random
+    world.in_background(world.ask_to_drain(rng.choice(list(world.edges)), drain=rng.random() < 0.5))
 
 
 def change_a_membership(world: "World") -> None:
@@ -93,6 +106,8 @@ ACTIONS: Final = {
     stop_an_edge: 1,
     fail_a_leader: 2,
     rebalance: 1,
+    freeze_a_dispatcher: 1,
+    ask_for_a_drain: 1,
     change_a_membership: 1,
 }
 """What happens in a storm, and how often. Each seed leaves out some of it."""

@@ -9,21 +9,24 @@ from typing import Any, Final
 
 from persister.pipeline import Pipeline
 from persister.read_records import TOPICS
+from schemas import topics
 from schemas.documents import PROGRESS, progress_key
+from schemas.log_records import DrainAsked, encode
 from tests.faults import history as seen
 from tests.simulation.chance import Chance
 from tests.simulation.process import Process
 from tests.simulation.simulated_client import SimulatedClient
+from tests.simulation.simulated_dispatcher import DispatchersGroup, SimulatedLeadership
 from tests.simulation.simulated_edge import Limits, SimulatedEdge
 from tests.simulation.simulated_log import SimulatedLog
 from tests.simulation.simulated_loop import SimulatedLoop
 from tests.simulation.simulated_producer import SimulatedProducer
 from tests.simulation.simulated_readers import Group
 from tests.simulation.simulated_services import (
-    SimulatedDispatcher,
     SimulatedGateway,
     start_persister,
     write_membership,
+    write_until_taken,
 )
 from tests.simulation.storm import GROUPS, storm
 from tests.simulation.tables import strays, unsettled_tables
@@ -49,6 +52,7 @@ class World:
         self.log = SimulatedLog(self.chance, acks_before_replication=self.acks_before_replication)
         self.store = ModelStore()
         self.group = Group()
+        self.dispatchers = DispatchersGroup()
         self.window_records = rng.choice((12, 40, 400))
         self.limits = Limits(
             {
@@ -61,7 +65,6 @@ class World:
         self.forgotten: set[bytes] = set()
         self.edges: dict[str, SimulatedEdge] = {}
         self.gateways: dict[str, SimulatedGateway] = {}
-        self.dispatchers: dict[str, SimulatedDispatcher] = {}
         self.clients: list[SimulatedClient] = []
         self.said: list[seen.Said] = []
         self.processes: dict[str, Process] = {}
@@ -108,7 +111,7 @@ class World:
             self._keep(self._start_gateway, f"gateway-{n}")
             self._keep(self._start_dispatcher, f"dispatcher-{n}")
             self._keep(self._start_persister, f"persister-{n}")
-        self.in_background(self._lead())
+        self.in_background(self._expire_sessions())
         for _ in range(rng.randint(2, 4)):
             up = f"up20190{rng.randrange(10**4):04d}"
             for device in range(rng.choice((1, 1, 2))):
@@ -140,7 +143,7 @@ class World:
         self.gateways[process.name] = SimulatedGateway(process, self.log, self.store)
 
     def _start_dispatcher(self, process: Process) -> None:
-        self.dispatchers[process.name] = SimulatedDispatcher(process, self.log)
+        process.spawn(SimulatedLeadership(process, self.log, self.dispatchers).run())
 
     def _start_persister(self, process: Process) -> None:
         start_persister(process, self.log, self.store, self.group, self.pipeline)
@@ -156,18 +159,10 @@ class World:
         """Let this run beside."""
         self._background.append(asyncio.get_running_loop().create_task(coroutine))
 
-    async def _lead(self) -> None:
-        """See to it that somebody leads; in the storm sometimes another, while the one before still leads."""
+    async def _expire_sessions(self) -> None:
         while True:
-            leading = [one for one in self.dispatchers.values() if one.leads and one.process.alive]
-            usurped = not self.chance.calm and self.chance.random.random() < 0.03
-            if not leading or usurped:
-                others = [one for one in self.dispatchers.values() if one.process.alive and not one.leads]
-                if others:
-                    chosen = self.chance.random.choice(others)
-                    chosen.leads = True
-                    chosen.process.spawn(chosen.lead())
             self.group.expire()
+            self.dispatchers.expire()
             await asyncio.sleep(0.2)
 
     async def _found_groups(self) -> None:
@@ -189,6 +184,12 @@ class World:
             stay = self.memberships.pop((group, up))
             self.past_memberships.append(stay._replace(until_s=loop.time()))
         self.trace(f"{up} is {'' if member else 'not '}in {group}")
+
+    async def ask_to_drain(self, edge: str, *, drain: bool) -> None:
+        """Ask an edge to drain, or no longer, as an operator does."""
+        wish = encode(DrainAsked(edge=edge, drain=drain), key="operator", source="operator")
+        await write_until_taken(self._registrar, topics.EDGE_STATUS, wish, 1)
+        self.trace(f"{edge} is {'' if drain else 'no longer '}asked to drain")
 
     def unsettled(self) -> str | None:
         """Say what still has to happen; None when nothing has to."""

@@ -34,7 +34,7 @@ async def test_only_one_who_hears_what_it_writes_is_said_to_lead(monkeypatch: py
         await leadership.run()
     assert leading() == 0.0
     nothing = cast(AIOKafkaConsumer, None)
-    leadership.leader = leader = Leader(SETTINGS, nothing, Ownership(nothing), lambda: now)
+    leadership.leader = leader = Leader(SETTINGS, nothing, Ownership(nothing), monotonic=lambda: now)
     assert leading() == 0.0, "it takes over"
     leader.term = Term(None, Pace())
     leader.clock.tick_returned(leader.clock.send(now), now)
@@ -109,13 +109,10 @@ async def test_a_standby_says_whether_the_group_answers_until_it_is_its_turn(
     assert faults == ["not yet in the group", None, "the group does not answer", None]
 
 
-async def test_one_who_leads_no_longer_shows_nothing_of_what_it_led(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_who_leads_no_longer_shows_nothing_of_what_it_led() -> None:
     """Whoever asks for the most of all dispatchers would go on reading it."""
 
-    class Fenced:
-        def __init__(self, *_: object) -> None:
-            pass
-
+    class Fenced(Leader):
         async def run(self, group: KeepLeader) -> None:
             group.leads_in_epoch = 7
             metrics.EDGES_WANTED.set(3)
@@ -123,8 +120,7 @@ async def test_one_who_leads_no_longer_shows_nothing_of_what_it_led(monkeypatch:
             metrics.EDGES.labels(state="serving").set(3)
             raise ProducerFenced
 
-    monkeypatch.setattr(module, "Leader", Fenced)
-    leadership, group, nothing = Leadership(SETTINGS), KeepLeader(), cast(AIOKafkaConsumer, None)
+    leadership, group, nothing = Leadership(SETTINGS, Fenced), KeepLeader(), cast(AIOKafkaConsumer, None)
     with pytest.raises(ProducerFenced):
         await leadership._lead(nothing, Ownership(nothing), group)
     assert (leadership.leader, group.leads_in_epoch) == (None, None)

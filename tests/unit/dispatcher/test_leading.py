@@ -1,14 +1,17 @@
 """What a leader makes of the records that it reads, with the log's clock and the real one apart."""
 
+import asyncio
 from typing import cast
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaConnectionError
 
-from dispatcher.leading import Leader
+from dispatcher.leading import MAX_LOST_TICKS, Leader
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Pace, Term
 from runtime import metrics
+from runtime.log_reader import Stalled
 from schemas import topics
 from schemas.log_records import DrainAsked, EdgeReported, EdgesAsked, LeaderTicked
 from tests.unit.dispatcher.records import record
@@ -32,7 +35,9 @@ class Reading:
         settings = DispatcherSettings.model_validate(
             {"dispatcher_token": "only-for-tests-0123456789", "edge_grace_s": GRACE_S}
         )
-        self.leader = Leader(settings, cast(AIOKafkaConsumer, None), Owned(), lambda: self.monotonic)
+        self.leader = Leader(
+            settings, cast(AIOKafkaConsumer, None), Owned(), monotonic=lambda: self.monotonic
+        )
         self.monotonic = 0.0
         self.term = Term(None, Pace())
 
@@ -128,6 +133,49 @@ def test_no_tick_for_some_seconds_is_a_fault() -> None:
     assert here.leader.fault() is None
     here.monotonic += 6.0
     assert here.leader.fault() is not None
+
+
+class SilentConsumer:
+    """One that is stuck: it reads nothing, or, once, what it is given."""
+
+    def __init__(self, *records: ConsumerRecord) -> None:
+        self._records = list(records)
+
+    async def getmany(self, **_: object) -> dict[str, list[ConsumerRecord]]:
+        records, self._records = self._records, []
+        return {"edge.status": records} if records else {}
+
+
+def written(leader: Leader, *, error: Exception | None = None) -> None:
+    """Let a tick of ours be written, or not."""
+    sent: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    sent.set_exception(error) if error else sent.set_result(None)
+    leader._tick_is_written(sent)
+
+
+async def test_a_consumer_is_stuck_where_ticks_are_written_and_none_is_read() -> None:
+    here = Reading()
+    here.leader._consumer = cast(AIOKafkaConsumer, SilentConsumer())
+    for _ in range(MAX_LOST_TICKS):
+        written(here.leader)
+    written(here.leader, error=KafkaConnectionError())
+    assert await here.leader._poll() == [], "what was not written can't be read"
+    here.read(here.tick())
+    for _ in range(MAX_LOST_TICKS):
+        written(here.leader)
+    assert await here.leader._poll() == [], "one that came back makes up for all before it"
+    written(here.leader)
+    with pytest.raises(Stalled):
+        await here.leader._poll()
+
+
+async def test_what_was_read_is_not_read_again_after_a_rebalance() -> None:
+    here = Reading()
+    read = [record(report("a"), offset=7), record(report("b"), offset=8)]
+    here.leader._consumer = cast(AIOKafkaConsumer, SilentConsumer(*read))
+    for _ in range(2):
+        await here.leader._poll()
+        assert here.leader._ownership.next_offset == 9
 
 
 def test_a_second_edge_of_the_same_name_is_counted_and_told_once_while_it_reports(

@@ -2,9 +2,6 @@
 
 import asyncio
 
-import pytest
-
-from dispatcher import published
 from dispatcher.published import read_published
 from runtime.log_reader import LogReader
 from runtime.settings import KafkaSettings
@@ -24,11 +21,8 @@ class StopsSlowly(LogReader):
             await asyncio.sleep(0.01)
 
 
-async def test_a_dispatcher_that_stops_just_as_it_has_read_the_table_stops(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(published, "LogReader", StopsSlowly)
-    reading = asyncio.create_task(read_published(KafkaSettings()))
+async def test_a_dispatcher_that_stops_just_as_it_has_read_the_table_stops() -> None:
+    reading = asyncio.create_task(read_published(KafkaSettings(), StopsSlowly))
     await StopsSlowly.stops.wait()
     reading.cancel()
     await asyncio.wait({reading})
