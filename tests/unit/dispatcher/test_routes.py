@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from dispatcher.routes import Operators
 from dispatcher.settings import DispatcherSettings
+from dispatcher.shown import show_published
 from dispatcher.wishes import Wishes
 from runtime.assignments import Assignments
 from schemas.refusals import UNAVAILABLE, Refused
@@ -25,12 +26,19 @@ class Leadership:
     leader = None
 
 
-@pytest.fixture
-async def port() -> AsyncIterator[int]:
-    """Serve the operators' routes; yields their port. There is neither a leader nor a table."""
-    app, leadership = web.Application(), Leadership()
+class TakingOver:
+    """This one is about to lead: it still reads the published table."""
+
+    class leader:  # noqa: N801 - an attribute like the real one's
+        term = None
+
+
+@pytest.fixture(params=[Leadership, TakingOver])
+async def port(request: pytest.FixtureRequest) -> AsyncIterator[int]:
+    """Serve the operators' routes; yields their port. There is neither a leader's term nor a table."""
+    app, leadership = web.Application(), request.param()
     settings = DispatcherSettings(dispatcher_token=SecretStr(TOKEN))
-    Operators(settings, leadership, Assignments()).add_routes(app)  # type: ignore[arg-type]
+    Operators(settings, leadership, Assignments()).add_routes(app)
     async with TestServer(app) as server:
         assert server.port is not None
         yield server.port
@@ -70,3 +78,9 @@ async def test_a_wish_that_nobody_grants_in_time_is_refused_with_when_to_ask_aga
     async with ClientSession() as session, session.post(url, headers=headers) as refused:
         assert (refused.status, refused.headers["Retry-After"]) == (503, str(UNAVAILABLE.retry_after_s))
         assert refused.headers["X-Request-Id"] == (await refused.json())["error"]["request_id"]
+
+
+async def test_what_is_published_is_shown_by_whoever_does_not_lead_yet(port: int) -> None:
+    url, headers = f"http://127.0.0.1:{port}/table", {"Authorization": f"Bearer {TOKEN}"}
+    async with ClientSession() as session, session.get(url, headers=headers) as answer:
+        assert (answer.status, await answer.json()) == (200, show_published(None))
