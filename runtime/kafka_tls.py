@@ -10,10 +10,9 @@ from runtime import metrics
 
 
 class BrokersTls(ssl.SSLContext):
-    """Reads its files anew for each connection: certificates are renewed while services run.
+    """Reads its files anew for each connection: certificates and CAs are renewed while services run.
 
-    Raises `OSError` where they cannot be read, also from a connection, which is then tried again. A CA that
-    was trusted once is trusted until the process ends.
+    Raises `OSError` where they cannot be read, also from a connection, which is then tried again.
     """
 
     def __new__(cls, _ca_file: str, _cert_file: str, _key_file: str, _key_password: str) -> Self:
@@ -26,16 +25,13 @@ class BrokersTls(ssl.SSLContext):
         self._cert_file = cert_file
         self._key_file = key_file
         self._key_password = key_password
-        if not ca_file:
-            self.load_default_certs()
         self._read()
         if cert_file:
             metrics.KAFKA_CERTIFICATE_EXPIRES.set_function(self.expires_at)
 
     def wrap_bio(self, *args: Any, **named: Any) -> ssl.SSLObject:
         """Begin a connection, as asyncio and uvloop do."""
-        self._read()
-        return super().wrap_bio(*args, **named)
+        return self._read().wrap_bio(*args, **named)
 
     def expires_at(self) -> float:
         """Return when the certificate on disk expires, since 1970; 0 if it cannot be read."""
@@ -45,21 +41,26 @@ class BrokersTls(ssl.SSLContext):
             return 0.0
         return ours.not_valid_after_utc.timestamp()
 
-    def _read(self) -> None:
+    def _read(self) -> ssl.SSLContext:
+        """Return a new context: an old one keeps all CAs, and a certificate of each kind of key."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self._ca_file:
             try:
-                self.load_verify_locations(self._ca_file)
+                context.load_verify_locations(self._ca_file)
             except OSError as error:
                 raise OSError(f"KAFKA_CA_FILE ({self._ca_file}) cannot be used: {error}") from error
+        else:
+            context.load_default_certs()
         if self._cert_file:
             key_file = self._key_file or self._cert_file
             try:
-                self.load_cert_chain(self._cert_file, key_file, self._say_password)
+                context.load_cert_chain(self._cert_file, key_file, self._say_password)
             except OSError as error:
                 raise OSError(
                     f"KAFKA_CERT_FILE ({self._cert_file}) cannot be used with its key ({key_file}) and "
                     f"KAFKA_KEY_PASSWORD: {error}"
                 ) from error
+        return context
 
     def _say_password(self) -> str:
         """Called, it is the answer also where there is none: OpenSSL would ask for one at the terminal."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from deploy.local.ports import HOST
@@ -45,9 +45,9 @@ class Authority:
         )
         self.file.write_bytes(ca)
 
-    def sign(self, name: str, *, password: str = "") -> Path:
-        """Return a file with a certificate, and its key, encrypted where there is a password."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def sign(self, name: str, *, password: str = "", by_rsa: bool = False) -> Path:
+        """Return a file with a certificate and its key, encrypted where there is a password."""
+        key = rsa.generate_private_key(65_537, 2_048) if by_rsa else ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         hosts = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(HOST))])
         encryption = (
@@ -65,7 +65,7 @@ class Authority:
     def _certificate(
         self,
         subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
+        key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
         *extensions: tuple[x509.ExtensionType, bool],
     ) -> bytes:
         now = datetime.now(UTC)

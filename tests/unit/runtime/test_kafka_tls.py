@@ -68,7 +68,9 @@ def test_the_next_connection_shows_a_certificate_that_was_renewed_on_disk(
                 await come(port, context)
             authority.sign("new", password=PASSWORD).replace(file)
             await come(port, context)
-            assert came == ["old", "new"]
+            authority.sign("by rsa", password=PASSWORD, by_rsa=True).replace(file)
+            await come(port, context)
+            assert came == ["old", "new", "by rsa"]
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(reconnect())
@@ -90,6 +92,18 @@ async def test_a_broker_by_another_authority_or_of_another_name_is_not_trusted(
             await asyncio.open_connection(
                 "localhost", port, ssl=BrokersTls(str(authority.file), ours, "", "")
             )
+
+
+async def test_the_next_connection_trusts_no_authority_that_was_replaced_on_disk(tmp_path: Path) -> None:
+    authority, other = Authority(tmp_path / "ours"), Authority(tmp_path / "other")
+    (trusted := tmp_path / "ca.pem").write_bytes(authority.file.read_bytes())
+    async with who_comes(authority) as (port, came):
+        context = BrokersTls(str(trusted), str(authority.sign("ours")), "", "")
+        await come(port, context)
+        assert came == ["ours"]
+        trusted.write_bytes(other.file.read_bytes())
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await come(port, context)
 
 
 async def test_a_key_may_have_a_file_of_its_own(tmp_path: Path) -> None:
