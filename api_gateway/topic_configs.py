@@ -1,4 +1,4 @@
-"""Looks whether topics are still configured as their readers need it. It changes nothing.
+"""Looks whether topics are still configured as readers need it, and as safe as is wanted. It changes nothing.
 
 A topic that somebody changes while services run loses data only days later, and services look only when they
 start: the first one to restart would then refuse to. It is no reason to end this one.
@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from runtime import logs, metrics
 from runtime.kafka import new_admin, report_unreachable
-from runtime.kafka_topics import ADMIN_CLIENT, config_of
+from runtime.kafka_topics import ADMIN_CLIENT, config_of, replicas_of
 from runtime.settings import KafkaSettings
 from schemas import topics
 
@@ -22,27 +22,32 @@ LOOK_EVERY_S: Final = 300.0
 
 
 async def watch_topic_configs(settings: KafkaSettings) -> None:
-    """Look at all topics, for ever; log and count those that services would not start on."""
+    """Look at all topics, for ever; log and count those on which no service would start, or not safe ones."""
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         admin = new_admin(settings)
         try:
             await admin.start()
             for topic in topics.ALL.values():
-                await _look(admin, topic, settings.topic(topic.name))
+                await _look(admin, topic, settings.topic(topic.name), settings.kafka_replication_factor)
         except (KafkaError, OSError) as error:
             report_unreachable(ADMIN_CLIENT, error)
         finally:
             await admin.close()
 
 
-async def _look(admin: Any, topic: topics.Topic, name: str) -> None:
+async def _look(admin: Any, topic: topics.Topic, name: str, replicas: int) -> None:
     code, entries = await config_of(admin, name)
     if code:
         return  # Some deployments do not let services read this: they were told so at the start.
-    fault = topic.misfit({entry[0]: entry[1] for entry in entries})
+    found = {entry[0]: entry[1] for entry in entries}
+    fault = topic.misfit(found)
     metrics.TOPIC_MISCONFIGURED.labels(topic=topic.name).set(fault is not None)
     if fault is not None:
         log.error(
             "a topic was changed: no service would start on it", extra=logs.facts(topic=name, has=fault)
         )
+    risk = topics.not_durable(found, await replicas_of(admin, name), replicas)
+    metrics.TOPIC_NOT_DURABLE.labels(topic=topic.name).set(risk is not None)
+    if risk is not None:
+        log.error("a topic may lose acked records with one broker", extra=logs.facts(topic=name, has=risk))

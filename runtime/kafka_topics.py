@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from aiokafka.admin import NewTopic
@@ -78,7 +78,7 @@ async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings
             )
         log.warning("added partitions are ignored", extra=logs.facts(topic=name, partitions=found))
     if settings.kafka_durable:
-        await _check_config(admin, topic, name)
+        await _check_config(admin, topic, name, settings.kafka_replication_factor)
 
 
 async def _are_ignored(settings: KafkaSettings, name: str, added: range) -> bool:
@@ -98,8 +98,18 @@ async def _count_partitions(admin: Any, name: str) -> int:
     """Return 0 for a topic that is missing. Asking for one by name makes some brokers create it."""
     if name not in await admin.list_topics():
         return 0
+    return len(await _partitions(admin, name))
+
+
+async def _partitions(admin: Any, name: str) -> Sequence[Any]:
     (described,) = await admin.describe_topics([name])
-    return len(described["partitions"])
+    partitions: Sequence[Any] = described["partitions"]
+    return partitions
+
+
+async def replicas_of(admin: Any, name: str) -> int:
+    """Return how many replicas a topic has: those of the partition that has the fewest; 0 without any."""
+    return min((len(one["replicas"]) for one in await _partitions(admin, name)), default=0)
 
 
 async def config_of(admin: Any, name: str) -> tuple[int, list[Any]]:
@@ -109,7 +119,7 @@ async def config_of(admin: Any, name: str) -> tuple[int, list[Any]]:
     return code, entries
 
 
-async def _check_config(admin: Any, topic: topics.Topic, name: str) -> None:
+async def _check_config(admin: Any, topic: topics.Topic, name: str, replicas: int) -> None:
     code, entries = await config_of(admin, name)
     if code:
         # Some deployments do not let services read this: that is no fault of the topic.
@@ -125,14 +135,16 @@ async def _check_config(admin: Any, topic: topics.Topic, name: str) -> None:
     if topics.SEAL.items() <= found.items():
         # Not fatal: the persister runs while the log grows.
         log.warning("a topic is sealed, nobody can write to it", extra=logs.facts(topic=name))
+    risk = topics.not_durable(found, await replicas_of(admin, name), replicas)
+    if risk is not None:
+        # Not fatal: it ran yesterday.
+        log.warning("a topic may lose acked records with one broker", extra=logs.facts(topic=name, has=risk))
 
 
 async def _create(admin: Any, topic: topics.Topic, name: str, settings: KafkaSettings) -> str | None:
     """Return why the topic cannot be created; None if it will exist in a moment."""
-    config = dict(topic.config)
     replicas = settings.kafka_replication_factor
-    if replicas >= 3:
-        config["min.insync.replicas"] = "2"
+    config = {**topic.config, **topics.in_sync(replicas)}
     new = NewTopic(name, topic.partitions(settings.kafka_partitions), replicas, topic_configs=config)
     ((_, code, *_),) = (await admin.create_topics([new])).topic_errors
     error = for_code(code)

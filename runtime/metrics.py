@@ -272,6 +272,12 @@ TOPIC_MISCONFIGURED = Gauge(
     "1: change it back; the log has what is wrong.",
     ["topic"],
 )
+TOPIC_NOT_DURABLE = Gauge(
+    "chat_gateway_topic_not_durable",
+    "1 for a topic with fewer replicas than KAFKA_REPLICATION_FACTOR, or with acks that too few of them "
+    "give, as brokers last told this gateway; else 0. 1: acked messages may be lost with one broker.",
+    ["topic"],
+)
 
 # --- dispatcher ---
 LEADING = Gauge(

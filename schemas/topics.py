@@ -52,6 +52,25 @@ class Topic:
         return None
 
 
+def in_sync(replicas: int) -> dict[str, str]:
+    """Return the config of a topic with so many replicas by which an acked record outlives any one broker."""
+    return {"min.insync.replicas": "2"} if replicas >= 3 else {}
+
+
+def not_durable(found: Mapping[str, str], replicas: int, wanted: int) -> str | None:
+    """Return why a topic's acked records are less safe than with ``wanted`` replicas; None if they are not.
+
+    ``found`` is its config, and ``replicas`` is what its partitions have. Readers can work with it: it is no
+    reason not to start.
+    """
+    if replicas < wanted:
+        return f"{replicas} replicas, not {wanted}"
+    for name, least in in_sync(wanted).items():
+        if int(found.get(name, least)) < int(least):
+            return f"{name}={found[name]}, not {least} or more"
+    return None
+
+
 LEAST_MAX_BYTES: Final = 1_000_000
 """No dead letter and no batch of ours is longer. A lower limit would refuse batches only under load, and a
 refused dead letter blocks its partition for good."""

@@ -20,6 +20,7 @@ class Admin:
         self.changed: dict[str, dict[str, str]] = {}
         self.away: list[Exception] = []
         self.refusal = 0
+        self.replicas = dict.fromkeys(topics.ALL, 1)
         self.open = self.looks = 0
 
     async def start(self) -> None:
@@ -35,6 +36,15 @@ class Admin:
         (name,) = (one.name for one in asked)
         config = {**topics.ALL[topics.of_any_generation(name)].config, **self.changed.get(name, {})}
         return [SimpleNamespace(resources=[(self.refusal, None, 2, name, list(config.items()))])]
+
+    async def describe_topics(self, names: list[str]) -> list[Any]:
+        fewest = [self.replicas[topics.of_any_generation(name)] for name in names]
+        return [{"partitions": [{"replicas": range(n + more)} for more in (1, 0)]} for n in fewest]
+
+
+def not_durable() -> set[str]:
+    (metric,) = metrics.TOPIC_NOT_DURABLE.collect()
+    return {sample.labels["topic"] for sample in metric.samples if sample.value}
 
 
 def misconfigured() -> dict[str, float]:
@@ -95,3 +105,27 @@ async def test_it_looks_again_where_kafka_is_away_and_says_nothing_of_what_it_ma
         await looked(admin)
         assert misconfigured() == {}
         assert not watching.done()
+
+
+async def test_a_topic_is_not_durable_while_it_has_fewer_replicas_or_weaker_acks_than_are_wanted(
+    admin: Admin, caplog: pytest.LogCaptureFixture
+) -> None:
+    admin.replicas = dict.fromkeys(topics.ALL, 3)
+    async with in_background(
+        topic_configs.watch_topic_configs(KafkaSettings(kafka_replication_factor=3, kafka_generation=2))
+    ):
+        await looked(admin)
+        assert not_durable() == set()
+        assert not caplog.records
+        admin.replicas[topics.GROUPS] = 2
+        admin.changed = {"chat.messages.2": {"min.insync.replicas": "1"}}
+        await looked(admin)
+        assert not_durable() == {topics.GROUPS, topics.MESSAGES}
+        assert misconfigured() == {}
+        facts = str([vars(record) for record in caplog.records])
+        assert "2 replicas, not 3" in facts
+        assert "min.insync.replicas=1, not 2 or more" in facts
+        admin.replicas[topics.GROUPS] = 3
+        admin.changed = {}
+        await looked(admin)
+        assert not_durable() == set()

@@ -36,6 +36,7 @@ class Admin:
         self.config: dict[str, str] = {}
         """What is configured otherwise than services would."""
         self.config_refused = 0
+        self.replicas = 1
         self._refusal = refusal
         brokers = [SimpleNamespace(host="10.0.0.1", port=9092)]
         self._client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: brokers))
@@ -52,7 +53,8 @@ class Admin:
         return list(self.partitions)
 
     async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
-        return [{"partitions": [None] * self.partitions[name]} for name in names]
+        replicas = range(self.replicas)
+        return [{"partitions": [{"replicas": [*replicas]}] * self.partitions[name]} for name in names]
 
     async def describe_configs(self, asked: list[Any]) -> list[Any]:
         config = {**topics.ALL[topics.of_any_generation(asked[0].name)].config, **self.config}
@@ -248,6 +250,33 @@ async def test_a_topic_that_was_sealed_for_a_growth_is_named(
     await ensure_topics(SETTINGS, [topics.MESSAGES])
     said = [record.getMessage() for record in caplog.records]
     assert said == ["a topic is sealed, nobody can write to it"] * (limit == "0")
+
+
+@pytest.mark.parametrize(
+    ("replicas", "in_sync", "wanted", "risk"),
+    [
+        (3, "1", 3, "min.insync.replicas=1, not 2"),
+        (1, "1", 3, "1 replicas, not 3"),
+        (3, "2", 3, ""),
+        (1, "1", 1, ""),
+    ],
+)
+async def test_a_topic_that_is_less_safe_than_is_wanted_is_told_of_and_used(
+    replicas: int,
+    in_sync: str,
+    wanted: int,
+    risk: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    admin = Admin({topics.MESSAGES: 12})
+    admin.replicas, admin.config = replicas, {"min.insync.replicas": in_sync}
+    use(monkeypatch, admin)
+    settings = SETTINGS.model_copy(update={"kafka_replication_factor": wanted})
+    await ensure_topics(settings, [topics.MESSAGES])
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["a topic may lose acked records with one broker"] * bool(risk)
+    assert risk in str([vars(record) for record in caplog.records])
 
 
 async def test_who_may_not_read_how_a_topic_is_kept_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

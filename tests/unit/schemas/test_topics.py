@@ -1,6 +1,8 @@
 """Topics are kept as long as is said of them, and no longer."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas import topics
 
@@ -33,3 +35,17 @@ def test_whoever_comes_back_while_the_log_has_the_messages_reads_who_has_left_me
     """Kafka drops a tombstone after a day by itself."""
     readable_ms = int(topics.ALL[topics.MEMBERSHIPS].config.get("delete.retention.ms", topics.DAY_MS))
     assert readable_ms >= int(topics.ALL[topics.MESSAGES].config["retention.ms"])
+
+
+@given(replicas=st.integers(1, 9), wanted=st.integers(1, 9), in_sync=st.none() | st.integers(1, 9))
+def test_a_topic_is_durable_if_an_acked_record_outlives_as_many_brokers_as_is_wanted(
+    replicas: int, wanted: int, in_sync: int | None
+) -> None:
+    found = {} if in_sync is None else {"min.insync.replicas": str(in_sync)}
+    too_few_ack = wanted >= 3 and in_sync is not None and in_sync < 2
+    assert bool(topics.not_durable(found, replicas, wanted)) == (replicas < wanted or too_few_ack)
+
+
+@given(replicas=st.integers(1, 9))
+def test_a_topic_as_it_is_made_is_durable(replicas: int) -> None:
+    assert topics.not_durable(topics.in_sync(replicas), replicas, replicas) is None
