@@ -122,6 +122,11 @@ class GatewaySettings(
     )
 
     @property
+    def kafka_client_id(self) -> str:
+        """See `KafkaSettings`."""
+        return "api_gateway"
+
+    @property
     def finish_within_s(self) -> float:
         """Seconds of a stop that the requests under way may take."""
         return FINISH_SHARE * self.shutdown_deadline_s

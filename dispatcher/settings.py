@@ -49,6 +49,11 @@ class DispatcherSettings(ServiceSettings, KafkaSettings):
     )
 
     @property
+    def kafka_client_id(self) -> str:
+        """See `KafkaSettings`."""
+        return "dispatcher"
+
+    @property
     def name(self) -> str:
         """Return the name under which tables are published."""
         return self.dispatcher_name or f"{gethostname()}:{self.ops_port}"

@@ -194,6 +194,11 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
             raise ValueError("CONNECTS_BURST_PER_USER must not be less than MAX_CONNECTIONS_PER_USER")
         return self
 
+    @property
+    def kafka_client_id(self) -> str:
+        """Each edge has its own: see `KafkaSettings`."""
+        return f"edge_server.{self.edge_name}"
+
     def url_at(self, port: int) -> str:
         """Return where clients reach an edge that listens on ``port``."""
         host = f"[{self.edge_host}]" if ":" in self.edge_host else self.edge_host

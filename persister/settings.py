@@ -34,3 +34,8 @@ class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSe
         le=10_000,
         description="A batch of this age is written; while the store is busy, the next one keeps filling.",
     )
+
+    @property
+    def kafka_client_id(self) -> str:
+        """See `KafkaSettings`."""
+        return "persister"

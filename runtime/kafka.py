@@ -42,8 +42,9 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 def access(settings: KafkaSettings) -> dict[str, Any]:
-    """Return the options of every Kafka client: the brokers' addresses, TLS and credentials."""
+    """Return the options of every Kafka client: its name, the brokers' addresses, TLS and credentials."""
     return {
+        "client_id": settings.kafka_client_id,
         "bootstrap_servers": settings.kafka_bootstrap_servers,
         "security_protocol": settings.kafka_security_protocol,
         "ssl_context": settings.kafka_tls,

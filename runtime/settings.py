@@ -182,6 +182,11 @@ class KafkaSettings(SettingsPart):
         except OSError as error:
             raise ValueError(str(error)) from error
 
+    @property
+    def kafka_client_id(self) -> str:
+        """The name of our clients in the brokers' logs, metrics and quotas."""
+        return "uni4all-chat"
+
     def topic(self, name: str) -> str:
         """Return what Kafka calls a topic in this generation."""
         return topics.in_generation(name, self.kafka_generation)

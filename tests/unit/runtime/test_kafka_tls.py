@@ -139,6 +139,7 @@ def test_every_client_of_kafka_is_told_how_it_is_let_in(
     kafka.new_producer(settings.model_copy(update={"kafka_durable": False}))
     assert settings.kafka_tls is not None
     expected = {
+        "client_id": "uni4all-chat",
         "bootstrap_servers": "127.0.0.1:9092",
         "security_protocol": "SASL_SSL",
         "ssl_context": settings.kafka_tls,

@@ -10,6 +10,7 @@ from api_gateway.settings import GatewaySettings
 from dispatcher.settings import DispatcherSettings
 from edge_server.settings import EdgeSettings
 from persister.settings import PersisterSettings
+from runtime.kafka import access
 from runtime.read_settings import describe, load
 from runtime.settings import (
     KafkaSettings,
@@ -212,3 +213,21 @@ def test_a_list_of_something_else_is_answered_by_what_is_wanted(
         load(GatewaySettings, "api_gateway", [])
     wanted = "api_gateway: TOKEN_ALGORITHMS: Input should be 'HS256', 'RS256' or 'ES256'\n"
     assert capsys.readouterr().err == wanted
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (EdgeSettings, "edge_server.edge-7"),
+        (DispatcherSettings, "dispatcher"),
+        (PersisterSettings, "persister"),
+        (GatewaySettings, "api_gateway"),
+    ],
+)
+def test_brokers_can_tell_services_and_edges_apart(
+    kind: type[KafkaSettings], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("TOKEN_SECRET", "SERVICE_TOKEN", "DISPATCHER_TOKEN"):
+        monkeypatch.setenv(variable, "only-for-tests-0123456789abcdef-0123456789")
+    monkeypatch.setenv("EDGE_NAME", "edge-7")
+    assert access(kind())["client_id"] == name
