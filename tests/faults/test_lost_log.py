@@ -81,6 +81,34 @@ async def test_retention_past_a_cursor_is_a_hole_that_clients_are_told_of(
         outcome.checked = said
 
 
+async def test_an_edge_from_which_the_log_takes_what_it_has_yet_to_read_ends_and_says_why(
+    stage: Stage, seed: int, outcome: Outcome
+) -> None:
+    """retention past what an edge that hangs has yet to read"""
+    edge = stage.system.edges[0]
+    async with open_crowd(stage.system, seed) as crowd:
+        await crowd.probe()
+        await crowd.until_acked()
+        await asyncio.to_thread(edge.freeze)
+        for _ in range(3):
+            # One answer to the edge may be under way: what comes later cannot be in it.
+            for group in crowd.groups:
+                crowd.say(group, "not read by one edge")
+            await asyncio.sleep(0.5)
+        await crowd.until_nothing_is_acked()
+        await until_all_is_stored(stage)
+        await drop_everything(stage)
+        await asyncio.to_thread(edge.thaw)
+        await asyncio.to_thread(wait_until, lambda: not edge.alive, 60.0, "it has ended")
+        assert edge.returncode == 1
+        assert "no longer holds what this reader has yet to read" in "\n".join(edge.last_log_lines())
+        await restart(edge)
+        for student in crowd.by_up.values():
+            await student.joined.wait()
+        outcome.recovered_s.append(await crowd.probe())
+        outcome.checked = await crowd.judge()
+
+
 async def test_services_refuse_another_number_of_partitions(
     stage: Stage, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
