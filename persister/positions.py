@@ -43,7 +43,7 @@ def start_position(
         raise Fatal(f"{partition} ends at {end}, before {reached} which was reached: it is another log")
     wanted = committed if lacks_after is None else lacks_after
     if wanted is None:
-        # Kafka drops the commits of a group without members after days; the log may have dropped records.
-        return Position(first, max(0, first - stored) if stored else 0)
+        # Kafka drops the commits of a group without members after days, or somebody has deleted the group.
+        wanted = stored or first
     # An administrator may have moved the commit back: what is stored is not lost.
     return Position(max(wanted, first), max(0, first - max(wanted, stored)))

@@ -146,6 +146,25 @@ async def test_a_log_that_ends_before_the_commit_is_refused(
 
 
 @pytest.mark.usefixtures("durable")
+async def test_a_group_that_has_no_commits_any_more_goes_on_where_the_store_is(
+    log: Log, history: History, database: str, new_persister: NewPersister
+) -> None:
+    groups = [new_group() for _ in range(4)]
+    said = await say_many(log, groups, 3)
+    first = new_persister()
+    await first.start()
+    await eventually("all is stored", lambda: holds(history, said))
+    assert await first.stop() == 0
+    # Nor has a group of another name.
+    second = new_persister(PERSISTER_GROUP=f"{database}-deleted")
+    await second.start()
+    more = await say_many(log, groups, 1)
+    all_of_it = {group: {**said[group], **more[group]} for group in groups}
+    await eventually("what is new is stored", lambda: holds(history, all_of_it))
+    assert await second.metric("chat_persister_already_stored_total") == 0
+
+
+@pytest.mark.usefixtures("durable")
 async def test_a_store_that_was_emptied_gets_everything_again(
     log: Log, history: History, database: str, new_persister: NewPersister
 ) -> None:
