@@ -40,7 +40,7 @@ class ReadyResponse(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the connection stays open: if the client wishes it, and the whole body had come."""
+        """Whether the connection stays open after this answer."""
         return self._kept_alive
 
     @property
@@ -50,8 +50,7 @@ class ReadyResponse(web.StreamResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write the answer. Raises ConnectionError where the client is gone."""
-        # HAProxy 2.6 sends somebody else's request on a connection whose last body it never sent.
-        self._kept_alive = request.keep_alive and request.content.is_eof()
+        self._kept_alive = request.keep_alive
         written = self.head(request.version, keep_alive=self._kept_alive).encode()
         if request.method != "HEAD":
             written += self.body

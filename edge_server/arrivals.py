@@ -99,9 +99,8 @@ def gate(settings: EdgeSettings, arrivals: Arrivals, engine: Engine) -> Middlewa
         try:
             eio_sid = _session_id(request)
             if request.method == "POST":
-                if eio_sid is None or eio_sid not in engine.sockets:
-                    return await _refused_unread(request, handler)
-                request = await bodies.read(request, is_newcomer=eio_sid in arrivals)
+                if eio_sid is not None and eio_sid in engine.sockets:
+                    request = await bodies.read(request, is_newcomer=eio_sid in arrivals)
             elif request.method == "GET":
                 if eio_sid is None:
                     arrivals.require_capacity(asyncio.get_running_loop().time())
@@ -118,12 +117,6 @@ def _unmatched(no_route: web.HTTPException) -> web.Response:
     """Return aiohttp's own answer. Raised, it would keep its request until the garbage collector runs, which
     is rarely: anybody could fill the memory."""
     return web.Response(status=no_route.status, text=no_route.text, headers=no_route.headers)
-
-
-async def _refused_unread(request: web.Request, handler: Handler) -> web.StreamResponse:
-    response = await handler(request)
-    response.force_close()
-    return response
 
 
 def _session_id(request: web.Request) -> str | None:

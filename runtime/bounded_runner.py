@@ -3,6 +3,9 @@
 TCP_NOTSENT_LOWAT limits each socket's unsent kernel buffer. Without it the kernel may hold megabytes for a
 once-fast client, which our byte limits do not count.
 
+An answer to a request whose body has not come whole says that the connection is closed: HAProxy 2.6 sends
+somebody else's request on one whose last body it never sent.
+
 The library bounds the size and the time of a request's head; requests that reach these bounds are counted
 here. A head that cannot be parsed is answered by a row of the table of refusals, which repeats nothing of it.
 """
@@ -10,6 +13,7 @@ here. A head that cannot be parsed is answered by a row of the table of refusals
 import asyncio
 import socket
 import sys
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -64,6 +68,11 @@ class BoundedRunner(web.AppRunner):
         """Return the factory that makes a protocol for each connection."""
         return None if self._server is None else self._serve
 
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        server.request_factory = partial(self.app._make_request, _cls=_Request)  # noqa: SLF001 - no other way
+        return server
+
     def _serve(self) -> asyncio.Protocol:
         server = self._server
         if server is None or len(server.connections) >= self._most:
@@ -71,6 +80,13 @@ class BoundedRunner(web.AppRunner):
             return _TurnedAway()
         options = server._kwargs  # noqa: SLF001 - the server would make its own class by them
         return _Connection(server, self.app, loop=asyncio.get_running_loop(), **options)
+
+
+class _Request(web.Request):
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection stays open: if the client wishes it, and the whole body has come."""
+        return super().keep_alive and self.content.is_eof()
 
 
 class _TurnedAway(asyncio.Protocol):

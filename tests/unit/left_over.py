@@ -9,7 +9,7 @@ from contextlib import contextmanager
 def left_over(*kinds: type) -> Iterator[Callable[[], set[int]]]:
     """Keep the collector away for the length of the block.
 
-    What it yields returns the ids of all objects of just these classes that were made since.
+    What it yields returns the ids of all objects of these classes that were made since.
     """
     gc.collect()
     before = _ids_of(kinds)
@@ -22,4 +22,4 @@ def left_over(*kinds: type) -> Iterator[Callable[[], set[int]]]:
 
 def _ids_of(kinds: tuple[type, ...]) -> set[int]:
     # isinstance() would ask the weak proxies of other tests, and raise for what is gone.
-    return {id(one) for one in gc.get_objects() if type(one) in kinds}
+    return {id(one) for one in gc.get_objects() if issubclass(type(one), kinds)}

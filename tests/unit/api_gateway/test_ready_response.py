@@ -69,22 +69,3 @@ def test_an_answer_that_has_no_body_gives_no_length(status: int) -> None:
 def test_a_header_cannot_end_its_line() -> None:
     with pytest.raises(ValueError, match="a line break in the header Allow"):
         line("Allow", "GET\r\nSet-Cookie: a=b")
-
-
-@pytest.mark.parametrize("whole", [True, False])
-async def test_a_connection_stays_open_only_if_the_whole_body_had_come(*, whole: bool) -> None:
-    """HAProxy 2.6 sends the next request on it, whether or not it has sent the body of the one before."""
-
-    async def refuse(_: web.Request) -> web.StreamResponse:
-        return ReadyResponse(BODY, status=HTTPStatus.UNAUTHORIZED)
-
-    app = web.Application()
-    app.router.add_post("/", refuse)
-    async with TestServer(app) as server:
-        reader, writer = await asyncio.open_connection(server.host, server.port)
-        writer.write(
-            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n" + (b"body" if whole else b"b")
-        )
-        head = await reader.readuntil(b"\r\n\r\n")
-        writer.close()
-    assert (b"Connection: close" in head) is not whole

@@ -312,3 +312,38 @@ async def test_neither_who_has_been_served_nor_who_speaks_no_http_reaches_a_boun
     hits = head_hits()
     assert status in await answer_to(sent, monkeypatch, idle_s=2.0)
     assert hits() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\n",
+        b"GET / HTTP/1.1\r\n",
+        b"PUT / HTTP/1.1\r\n",
+        b"POST /nowhere HTTP/1.1\r\n",
+        b"POST / HTTP/1.1\r\nExpect: much\r\n",
+        b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+        b"POST / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n",
+    ],
+)
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 4\r\n\r\nbody", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize("missing", [0, 2])
+async def test_a_connection_stays_open_only_if_the_whole_body_has_come(
+    head: bytes, body: bytes, missing: int
+) -> None:
+    """HAProxy 2.6 sends the next request on it, whether or not it has sent the body of the one before."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.get("/", answer), web.post("/", answer)])
+    async with served(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        sent = head + b"Host: here\r\n" + body
+        writer.write(sent[: len(sent) - missing])
+        stays_open = b"Connection: close" not in await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+    assert stays_open is (missing == 0)
