@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from edge_server.engine import Engine
+from edge_server.engine_requests import asks_for_websocket
 from edge_server.polls import PACKETS_BEFORE_LOGIN, Handler, PolledBodies, Polls
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
@@ -104,7 +105,7 @@ def gate(settings: EdgeSettings, arrivals: Arrivals, engine: Engine) -> Middlewa
             elif request.method == "GET":
                 if eio_sid is None:
                     arrivals.require_capacity(asyncio.get_running_loop().time())
-                elif not _asks_for_websocket(request):
+                elif not asks_for_websocket(request):
                     return await polls.answer(request, eio_sid, handler)
             return await handler(request)
         except Refused as refused:
@@ -126,12 +127,6 @@ def _session_id(request: web.Request) -> str | None:
     """
     found = parse_qs(request.query_string).get("sid")
     return None if found is None else found[0]
-
-
-def _asks_for_websocket(request: web.Request) -> bool:
-    """Return whether a request asks for a websocket, by engine.io's rule; a session may while it polls."""
-    wanted = [word.strip() for word in request.headers.get("Connection", "").lower().split(",")]
-    return "upgrade" in wanted and request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 def _allowed_origin(request: web.Request, origins: Collection[str]) -> str | None:

@@ -149,6 +149,16 @@ async def test_a_request_for_a_websocket_that_is_refused_leaves_the_client_polli
         await client.upgraded()
 
 
+@pytest.mark.parametrize("headers", [{"Upgrade": "websocket"}, {"Connection": "Upgrade"}])
+async def test_half_a_wish_for_a_websocket_begins_no_session(headers: dict[str, str]) -> None:
+    """A proxy that drops the other half does this to every client: each was answered by 500, and logged."""
+    async with an_edge() as edge:
+        url = f"{edge.url}?EIO=4&transport=websocket"
+        async with edge.session.get(url, headers=headers) as answer:
+            assert (answer.status, await answer.text()) == (400, '"Invalid websocket upgrade"')
+        assert not edge.server.eio.sockets
+
+
 async def test_a_poll_that_waits_while_its_client_comes_over_just_ends() -> None:
     async with an_edge() as edge, asyncio.TaskGroup() as tasks:
         client = await edge.poller()
