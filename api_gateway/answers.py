@@ -17,7 +17,7 @@ from aiohttp.typedefs import Middleware
 from api_gateway.ready_response import ReadyResponse, line
 from api_gateway.unread_answers import LONGEST_OF_A_WRITE, SMALL_BYTES, UnreadAnswers
 from runtime import metrics, refusing
-from runtime.bounded_runner import ENDS_READS, READING, UNREAD_HEADERS
+from runtime.bounded_runner import ENDS_READS, READING, SERVER, UNREAD_HEADERS
 from schemas.refusals import (
     INTERNAL,
     INVALID_PAYLOAD,
@@ -30,7 +30,6 @@ from schemas.refusals import (
 
 Handler = Callable[[web.Request], Awaitable[ReadyResponse]]
 
-SERVER: Final = "uni4all"
 UNMATCHED: Final = "unmatched"
 CLIENT_GONE: Final = 499
 """The status that is counted if a client leaves before its body or answer is complete; never sent."""
@@ -132,7 +131,7 @@ class Api:
     def application(self) -> web.Application:
         """Return the application."""
         self._app[ENDS_READS] = True
-        self._app[UNREAD_HEADERS] = {"Server": SERVER, **({} if self._cors is None else self._cors.for_all())}
+        self._app[UNREAD_HEADERS] = {} if self._cors is None else self._cors.for_all()
         return self._app
 
     def _wrapped(self, route: str, handler: Handler) -> Handler:

@@ -42,6 +42,9 @@ MAX_LINE_BYTES: Final = 2_048
 """The address of a request: we serve none that is longer. A router looks up each part of a path together with
 all before it, which took 5 ms for 8 KiB of slashes."""
 
+SERVER: Final = "uni4all"
+"""What answers say of their server. The library would name its own version, and Python's."""
+
 UNREAD_HEADERS: Final = web.AppKey("UNREAD_HEADERS", dict[str, str])
 """Headers that an application adds to the answer (400, 413) to a head that could not be parsed."""
 
@@ -62,6 +65,7 @@ class BoundedRunner(web.AppRunner):
     def __init__(self, app: web.Application, *, most: int, **options: Any) -> None:
         super().__init__(app, max_line_size=MAX_LINE_BYTES, max_field_size=MAX_FIELD_BYTES, **options)
         self._most = most
+        app.on_response_prepare.append(_name_server)
 
     @property
     def server(self) -> Any:
@@ -87,6 +91,10 @@ class _Request(web.Request):
     def keep_alive(self) -> bool:
         """Whether the connection stays open: if the client wishes it, and the whole body has come."""
         return super().keep_alive and self.content.is_eof()
+
+
+async def _name_server(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER
 
 
 class _TurnedAway(asyncio.Protocol):
@@ -139,6 +147,7 @@ class _Connection(RequestHandler):
             _LONG_HEADS.inc()
         refused = Refused(TOO_LARGE if too_long else BAD_REQUEST)
         answer = refusing.response(refused, fault=type(exc).__name__)
+        answer.headers["Server"] = SERVER
         answer.headers.update(self._app.get(UNREAD_HEADERS, {}))
         answer.force_close()
         return answer

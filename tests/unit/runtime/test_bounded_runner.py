@@ -56,6 +56,33 @@ async def test_connections_past_the_bound_are_closed_until_others_have_gone() ->
             writer.close()
 
 
+@pytest.mark.parametrize("path", ["/", "/unknown", "/fails", "/websocket", "/unreadable\xff"])
+async def test_no_answer_says_which_versions_serve_it(path: str) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    async def fail(_request: web.Request) -> web.Response:
+        raise ValueError
+
+    async def accept(request: web.Request) -> web.WebSocketResponse:
+        await (websocket := web.WebSocketResponse()).prepare(request)
+        return websocket
+
+    app = web.Application()
+    app.add_routes([web.get("/", answer), web.get("/fails", fail), web.get("/websocket", accept)])
+    upgrade = (
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    )
+    async with served(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n{upgrade}\r\n".encode("latin-1")
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+    assert [line for line in head.split(b"\r\n") if line.startswith(b"Server:")] == [b"Server: uni4all"]
+
+
 RECEIVED_AHEAD = 262_144
 """What the kernel of a client takes that does not read; the test's is fixed, as it would grow."""
 
