@@ -38,6 +38,8 @@ class TokenExpiry:
                 client = heapq.heappop(self._heap)[2]
                 if not client.gone:
                     self._expire(client)
+                    # Thousands may expire together, as at midnight: serve other clients in between.
+                    await asyncio.sleep(0)
 
     def _forget_the_gone(self) -> None:
         """Drop clients that have left from the heap: their tokens may be valid for days."""

@@ -82,3 +82,18 @@ def test_who_has_gone_is_not_kept_until_its_token_expires(
     edge.run(seconds)
     here = sum(second < seconds <= second + stays_s for second, stays_s in visits)
     assert here <= len(edge.expiry._heap) <= 2 * here
+
+
+def test_others_have_a_turn_between_any_two_whose_tokens_expire_together() -> None:
+    """As at midnight: 10 000 in one turn kept everybody else waiting for most of a second."""
+    edge, turns = Edge(), list[str]()
+
+    def expire(client: Client) -> None:
+        turns.append(client.sid)
+        edge.loop.call_soon(turns.append, "others")
+
+    edge.expiry = TokenExpiry(expire)
+    for name in "abc":
+        edge.visited(name, 0.2, 5.2, 30.0)
+    edge.run(8)
+    assert turns == ["a", "others", "b", "others", "c", "others"]
