@@ -128,4 +128,5 @@ def test_with_little_time_left_as_many_are_told_as_it_takes(
     assert hurried >= per_s
     assert hurried * left_s >= waiting - 1e-6
     assert hurried == per_s or hurried * left_s <= waiting + 1e-6, "the others let in no more than it takes"
-    assert per_s <= pace(per_s, waiting=waiting, left_s=-left_s) < inf
+    for none_left_s in (0.0, -left_s):
+        assert hurried <= pace(per_s, waiting=waiting, left_s=none_left_s) < inf, "who is late hurries"
