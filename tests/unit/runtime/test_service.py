@@ -67,6 +67,37 @@ async def test_a_part_that_dies_is_a_fault_of_the_health_and_is_started_again(
         assert restarts() == 1
 
 
+async def test_at_a_stop_a_part_has_ended_before_what_was_there_before_it_is_closed(
+    settings: ServiceSettings,
+) -> None:
+    ended: list[str] = []
+
+    async def part() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append("part")
+
+    async def start(service: Service) -> None:
+        service.resources.callback(ended.append, "what it needs")
+        service.supervise("part", part)
+        await asyncio.sleep(0)
+
+    async with running(Service("test", settings), start) as service:
+        await eventually("it has started", lambda: service.started)
+        assert ended == []
+    assert ended == ["part", "what it needs"]
+    assert service.failure is None
+
+
+async def test_of_two_failures_the_first_is_the_reason(settings: ServiceSettings) -> None:
+    service, first = Service("test", settings), ValueError("first")
+    for error in (first, ValueError("second")):
+        service.fail(error)
+    assert service.failure is first
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_health_fails_only_while_what_died_does_not_run(
     settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch, path: str
