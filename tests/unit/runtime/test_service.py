@@ -1,15 +1,17 @@
 """A service starts, says when a part dies, ends when it can't go on, and always closes its parts."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import ClientConnectionError, ClientSession, web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY
 
-from runtime import metrics
+from runtime import logs, metrics
 from runtime import service as life
 from runtime.health import waiting_for
 from runtime.service import Fatal, Service, running
@@ -89,6 +91,27 @@ async def test_at_a_stop_a_part_has_ended_before_what_was_there_before_it_is_clo
         assert ended == []
     assert ended == ["part", "what it needs"]
     assert service.failure is None
+
+
+async def test_the_ops_port_answers_until_the_end_and_alone_logs_no_requests(
+    settings: ServiceSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logs.ACCESS_LOG)
+    ports: list[int] = []
+
+    async def start(service: Service) -> None:
+        ports.append(await service.open_ops())
+        ports.append(await service.serve(web.Application(), "127.0.0.1", 0))
+
+    async with running(Service("test", settings), start) as service, ClientSession() as client:
+        await eventually("it has started", lambda: service.started)
+        ops, public = (f"http://127.0.0.1:{port}/healthz" for port in ports)
+        assert ((await client.get(ops)).status, (await client.get(public)).status) == (200, 404)
+        await service.stop_serving()
+        with pytest.raises(ClientConnectionError):
+            await client.get(public)
+        assert (await client.get(ops)).status == 200
+    assert [" 404 " in line for line in caplog.messages if "/healthz" in line] == [True]
 
 
 async def test_of_two_failures_the_first_is_the_reason(settings: ServiceSettings) -> None:
