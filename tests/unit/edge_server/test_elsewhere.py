@@ -80,6 +80,8 @@ def test_without_a_table_everybody_stays() -> None:
     assert elsewhere.url_of(IN_A, leaving=True) is None
     assert elsewhere.url_of_another(IN_A) is None
     assert not elsewhere.asked_to_drain
+    assert elsewhere.version is None, "an edge that stops looks for a newer one"
+    assert elsewhere.name_fault("http://a") is None, "where nobody has led yet an edge is ready"
 
 
 def test_a_full_edge_names_the_holder_or_any_other_edge_but_never_itself() -> None:
