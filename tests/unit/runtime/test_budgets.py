@@ -139,4 +139,5 @@ def test_a_request_counts_more_the_more_share_it_and_each_of_them_less(messages:
 
 
 def test_a_message_by_itself_counts_one() -> None:
-    assert request_cost(0) == request_cost(1) == 1.0
+    assert 1.0 == request_cost(0) == request_cost(1) < request_cost(2) < request_cost(3)
+    assert request_cost(1_000) == MOST_REQUEST_COST
