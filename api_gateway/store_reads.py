@@ -6,6 +6,7 @@ The driver's pool is bounded: without these limits the queue of an outage would 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from api_gateway.settings import GatewaySettings
@@ -31,6 +32,7 @@ class Breaker:
         self._retry_after_s = retry_after_s
         self._timeout_s = timeout_s
         self._retry_at: float | None = None
+        self._answered_at = -inf
 
     def admits(self, now: float) -> bool:
         """Return whether to try a read. While the store is away one is tried, the next after its timeout."""
@@ -41,10 +43,18 @@ class Breaker:
         self._retry_at = now + self._timeout_s
         return True
 
-    def succeeded(self) -> bool:
+    def succeeded(self, now: float) -> bool:
         """Note that a read succeeded. Return whether the store was away until now."""
         was_away, self._retry_at = self._retry_at is not None, None
+        self._answered_at = now
         return was_away
+
+    def has_answered_since(self, began_at: float) -> bool:
+        """Return whether a read has succeeded since ``began_at``. Then one that failed was slow by itself.
+
+        If it counted as an outage, one student's slow reads would be one for all.
+        """
+        return began_at < self._answered_at
 
     def failed(self, now: float) -> bool:
         """Note that a read failed: the store is away. Return whether it was there until now."""
@@ -107,17 +117,20 @@ class StoreReads:
 
     async def _timed(self, read: Read) -> Found:
         loop = asyncio.get_running_loop()
+        began_at = loop.time()
         try:
             async with asyncio.timeout(self._timeout_s):
                 found = await read()
         except (StoreUnavailable, TimeoutError) as error:
-            if self._breaker.failed(loop.time()):
+            if self._breaker.has_answered_since(began_at):
+                metrics.LIMIT_HITS.labels(limit="slow reads").inc()
+            elif self._breaker.failed(loop.time()):
                 log.error("the store is away", extra=logs.facts(error=str(error) or repr(error)))
             # The traceback of a timeout keeps the task: a cycle, too.
             error.__traceback__ = None
             raise Refused(HISTORY_UNAVAILABLE) from error
         else:
-            if self._breaker.succeeded():
+            if self._breaker.succeeded(loop.time()):
                 log.info("the store answers again")
             return found
         finally:

@@ -338,6 +338,7 @@ LIMITS: Final = (
     "slow heads",
     "slow polls",
     "slow readers",
+    "slow reads",
     "stalled connections",
     "unacked messages of a connection",
     "unfinished messages",

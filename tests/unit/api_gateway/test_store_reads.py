@@ -30,7 +30,7 @@ def test_while_the_store_is_away_at_most_one_read_looks_in_each_period(
     for passed, step in steps:
         now += passed
         if step == "good":
-            assert breaker.succeeded() == away
+            assert breaker.succeeded(now) == away
             away, looked_at = False, None
         elif step == "bad":
             assert breaker.failed(now) != away
@@ -41,6 +41,23 @@ def test_while_the_store_is_away_at_most_one_read_looks_in_each_period(
             if away and admitted:
                 assert looked_at is None or now - looked_at >= 4.0 - 1e-6
                 looked_at = now
+
+
+@given(
+    now=st.floats(0, 10),
+    began_at=st.floats(0, 10),
+    answered_at=st.lists(st.floats(0, 10), max_size=5).map(sorted),
+    again=st.booleans(),
+)
+def test_a_read_that_failed_was_slow_by_itself_where_a_later_one_has_been_answered(
+    now: float, began_at: float, answered_at: list[float], again: bool
+) -> None:
+    breaker = Breaker(retry_after_s=0.5, timeout_s=4.0)
+    for at in answered_at:
+        breaker.succeeded(at)
+    if again:
+        breaker.failed(now)
+    assert breaker.has_answered_since(began_at) == any(began_at < at for at in answered_at)
 
 
 class FakeStore:
@@ -116,6 +133,49 @@ async def test_a_store_that_says_nothing_is_history_unavailable() -> None:
     store = FakeStore()
     store.answers.clear()
     assert await code_of(reads(store).aggregate("messages", [])) == HISTORY_UNAVAILABLE.code
+
+
+class SlowForOne:
+    """A store that answers all but one student's query."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.fails = asyncio.Event()
+
+    async def find(self, _: str, query: dict[str, Any], **__: Any) -> list[dict[str, Any]]:
+        self.asked += 1
+        if query:
+            await self.fails.wait()
+            raise StoreUnavailable("timed out")
+        return []
+
+
+@pytest.mark.parametrize("ended_by", ["the gateway", "the driver"])
+async def test_slow_reads_of_one_student_are_no_outage_for_the_others(
+    ended_by: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, hits = SlowForOne(), counting(metrics.LIMIT_HITS.labels(limit="slow reads"))
+    reading = reads(store)
+    slow = [asyncio.create_task(code_of(reading.find("messages", {"slow": n}))) for n in range(2)]
+    await until(lambda: store.asked == 2)
+    await asyncio.sleep(0.001)
+    assert await code_of(reading.find("messages", {})) is None
+    if ended_by == "the driver":
+        store.fails.set()
+    assert await asyncio.gather(*slow) == [HISTORY_UNAVAILABLE.code] * 2
+    assert await code_of(reading.find("messages", {})) is None
+    assert hits() == 2
+    assert not caplog.records
+
+
+async def test_a_store_that_hangs_after_it_has_answered_is_away_for_all() -> None:
+    store = FakeStore()
+    reading = reads(store)
+    assert await code_of(reading.find("messages", {})) is None
+    await asyncio.sleep(0.001)
+    store.answers.clear()
+    assert {await code_of(reading.find("messages", {})) for _ in range(3)} == {HISTORY_UNAVAILABLE.code}
+    assert store.asked == 2
 
 
 class AwayStore:
