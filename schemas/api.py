@@ -20,6 +20,8 @@ MAX_PER_PAGE = 200
 MAX_PAGE = 10_000
 MAX_PER_BUNDLE = 50
 MAX_PER_LIST = 1_000
+MAX_LISTED = 10_000_000
+"""Entries that can be reached, however few a page has: `ListPage.following` names no page that is refused."""
 MAX_NEW_MEMBERS = 5_000
 
 INVISIBLE: Final = ("C", "Z", "M")
@@ -88,10 +90,6 @@ class Page(Request):
         """How many entries are on the pages before this one."""
         return self.page * self.perPage
 
-    def following(self, end: int) -> int | None:
-        """Return the number of the next page of a list with at least ``end`` entries; None on the last."""
-        return self.page + 1 if end > self.skip + self.perPage else None
-
 
 class BundlePage(Page):
     """Which page of each of the user's groups. Pages are smaller here: there are many of them."""
@@ -102,7 +100,12 @@ class BundlePage(Page):
 class ListPage(Page):
     """Which page of a list that most callers want whole."""
 
+    page: Whole = Field(default=0, ge=0, le=MAX_LISTED)
     perPage: Whole = Field(default=MAX_PER_LIST, ge=1, le=MAX_PER_LIST)
+
+    def following(self, end: int) -> int | None:
+        """Return the number of the next page of a list with at least ``end`` entries; None on the last."""
+        return self.page + 1 if end > self.skip + self.perPage else None
 
 
 class HistoryPage(Page):

@@ -1,4 +1,7 @@
-"""Names that people read in lists: whatever can be seen, and nothing that spoils the list for others."""
+"""Names that people read in lists: whatever can be seen, and nothing that spoils the list for others.
+
+And the pages of lists: all can be asked for.
+"""
 
 import unicodedata
 
@@ -7,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.api import Name
+from schemas.api import MAX_LISTED, ListPage, Name
 from schemas.log_records import GroupCreated, encode
 
 NAMES: TypeAdapter[str] = TypeAdapter(Name)
@@ -69,3 +72,15 @@ def test_every_name_has_a_character_of_its_own_and_none_that_controls(text: str)
     assert "Cc" not in kinds
     assert any(kind == "Cn" or kind[0] in "LNPS" for kind in kinds)
     assert name == name.strip()
+
+
+@given(st.integers(0, MAX_LISTED), st.integers(1, 1000), st.data())
+def test_the_page_that_a_list_names_next_can_be_asked_for_and_begins_where_this_one_ends(
+    entries: int, per_page: int, data: st.DataObject
+) -> None:
+    page = ListPage(page=data.draw(st.integers(0, entries // per_page)), perPage=per_page)
+    following = page.following(entries)
+    if following is None:
+        assert entries <= page.skip + per_page
+    else:
+        assert page.skip + per_page == ListPage(page=following, perPage=per_page).skip < entries
