@@ -1,5 +1,6 @@
 """A gateway is behind where the store stays further and its own reading stands still; never otherwise."""
 
+import logging
 from collections.abc import Collection
 from typing import Final
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from api_gateway import fallen_behind
 from api_gateway.fallen_behind import FallenBehind, StalledPartitions
+from runtime import metrics
 from schemas import topics
 from schemas.refusals import HISTORY_UNAVAILABLE, Refused
 from tests.waiting import eventually, in_background
@@ -61,12 +63,19 @@ class Progress:
         return dict.fromkeys(partitions, self.stored)
 
 
+def behind_store_s() -> float:
+    (gauge,) = metrics.BEHIND_STORE_SECONDS.collect()
+    return gauge.samples[0].value
+
+
 async def test_it_says_so_until_the_log_is_read_again_also_while_the_store_is_away(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     monkeypatch.setattr(fallen_behind, "COMPARE_EVERY_S", 0.001)
     monkeypatch.setattr(fallen_behind, "BEHIND_AFTER_S", 0.01)
     progress, read = Progress(), {0: 7}
+    progress.is_away = True
     behind = FallenBehind(progress, {topics.MEMBERSHIPS: read})  # type: ignore[arg-type]
 
     async def looked() -> None:
@@ -75,11 +84,15 @@ async def test_it_says_so_until_the_log_is_read_again_also_while_the_store_is_aw
         await eventually("it has looked", lambda: progress.looks >= before + 20)
 
     async with in_background(behind.run()):
+        await looked()
+        assert behind.fault() is None
+        progress.is_away = False
         progress.stored = 6
         await looked()
         assert behind.fault() is None
         progress.stored = 7
         await eventually("it is behind", lambda: behind.fault() is not None)
+        await eventually("the metric says so", lambda: behind_store_s() > 0)
         progress.is_away = True
         await looked()
         assert behind.fault() is not None
@@ -88,3 +101,8 @@ async def test_it_says_so_until_the_log_is_read_again_also_while_the_store_is_aw
         progress.is_away = False
         await looked()
         assert behind.fault() is None
+        assert behind_store_s() == 0
+    assert [(one.levelname, one.message) for one in caplog.records] == [
+        ("ERROR", "this gateway has fallen behind the log, and others have not"),
+        ("INFO", "this gateway follows the log again"),
+    ]

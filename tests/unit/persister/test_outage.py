@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from persister import outage as module
 from persister.outage import FIRST_PAUSE_S, NoLongerOursError, Outage, pause_s
+from runtime import metrics
 from runtime.mongo import StoreUnavailable
+from tests.counting import counting
 from tests.waiting import in_background, passes
 
 
@@ -158,7 +160,20 @@ async def test_a_cancelled_wait_ends_and_leaves_no_fault() -> None:
     assert outage.fault() is None
 
 
-async def test_an_outage_is_an_error_that_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("failures", [0, 1, 5])
+async def test_an_outage_is_said_once_as_an_error_with_its_end_and_every_retry_counts(
+    failures: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    retries = counting(metrics.STORE_RETRIES)
     outage = Outage(longest_pause_s=0.0)
-    await outage.retry("test", Flaky(5, outage))
-    assert [one.message for one in caplog.records if one.levelno == logging.ERROR] == ["the store is away"]
+    await outage.retry("test", Flaky(failures, outage))
+    assert retries() == failures
+    assert [(one.levelname, one.message, vars(one)["facts"]) for one in caplog.records] == (
+        [
+            ("ERROR", "the store is away", {"writing": "test", "error": "away"}),
+            ("INFO", "the store answers again", {"writing": "test", "failures": failures}),
+        ]
+        if failures
+        else []
+    )

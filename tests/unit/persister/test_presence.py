@@ -70,10 +70,12 @@ async def write(store: ModelStore, log: list[ConsumerRecord]) -> None:
 async def test_a_departure_counts_only_where_its_process_of_an_edge_was_the_last_to_say_online(
     steps: list[Said], online: bool
 ) -> None:
-    store = ModelStore()
-    for record in log_of(steps):
-        await write(store, [record])
-    assert store.documents(documents.USERS)[UP]["online"] is online
+    log = log_of(steps)
+    for batches in ([[record] for record in log], *([log[:n], log[n:]] for n in range(len(log)))):
+        store = ModelStore()
+        for batch in filter(None, batches):
+            await write(store, batch)
+        assert store.documents(documents.USERS)[UP]["online"] is online
 
 
 @given(said, st.data())
