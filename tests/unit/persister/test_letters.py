@@ -50,11 +50,13 @@ def test_a_record_is_never_sent_again_with_other_headers(name: str, value: bytes
 async def test_of_all_letters_only_those_that_are_asked_for_are_kept_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kafka, "new_consumer", lambda *_, **__: Consumer(3))
+    monkeypatch.setattr(kafka, "new_consumer", lambda *_, **__: Consumer(12))
     found = await read_letters(KafkaSettings(), ["chat.messages/3/1"])
-    assert [one.name for one in found] == [f"chat.messages/3/{offset}" for offset in range(3)]
-    assert [one.letter.reason for one in found] == ["why"] * 3
-    assert [one.letter.value_base64 for one in found] == [None, b64encode(b"value").decode(), None]
+    assert [one.name for one in found] == [f"chat.messages/3/{offset}" for offset in range(12)]
+    assert [one.letter.reason for one in found] == ["why"] * 12
+    assert [one.letter.value_base64 for one in found] == [
+        b64encode(b"value").decode() if offset == 1 else None for offset in range(12)
+    ]
     assert original(found[1].letter) == (b"k\xff", b"value", [("ce_id", b"x")])
 
 
