@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from runtime.service import collect_less
 from tests.simulation.bugs import BUGS, seeds_to_find
-from tests.simulation.verdict import violations
+from tests.simulation.verdict import judge, violations
 from tests.simulation.world import run_seed
 
 MAX_SHOWN = 10
@@ -46,13 +46,9 @@ def _judged(arguments: argparse.Namespace) -> Iterator[tuple[int, list[list[str]
     with ProcessPoolExecutor(os.cpu_count(), initializer=collect_less) as pool:
         for first in range(arguments.first, end, SEEDS_AT_ONCE):
             seeds = range(first, min(first + SEEDS_AT_ONCE, end))
-            yield first, list(pool.map(_judge, seeds, chunksize=5))
+            yield first, list(pool.map(judge, seeds, chunksize=5))
             if arguments.minutes and time.monotonic() >= until:
                 break
-
-
-def _judge(seed: int) -> list[str]:
-    return violations(run_seed(seed))
 
 
 def _run_one(seed: int) -> int:

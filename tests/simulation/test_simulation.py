@@ -85,3 +85,14 @@ def test_a_storm_does_hurt(storm: tuple[list[World], str]) -> None:
     refusals = sum((client.refusals for client in clients), Counter[str]())
     assert refusals["overloaded"] > 10
     assert refusals["unavailable"] > 10
+
+
+def test_seeds_are_judged_in_processes_that_are_not_forked() -> None:
+    """As from Python 3.14 on, and on macOS."""
+    code = """
+import multiprocessing, runpy, sys
+multiprocessing.set_start_method("spawn")
+sys.argv[1:] = ["--seeds", "1"]
+runpy.run_module("tests.simulation", run_name="__main__", alter_sys=True)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)

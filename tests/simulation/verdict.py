@@ -17,10 +17,15 @@ from tests.faults.checker import check
 from tests.faults.history import History
 from tests.simulation.simulated_log import EPOCH_MS, PARTITIONS
 from tests.simulation.tables import published_tables
-from tests.simulation.world import World
+from tests.simulation.world import World, run_seed
 
 REMOVED_WITHIN_S = 15.0
 """Readers that are rebuilt, and steps that take long, are slower than an edge that is well."""
+
+
+def judge(seed: int) -> list[str]:
+    """Run a seed; return its `violations`. In `__main__`, processes that are not forked would not find it."""
+    return violations(run_seed(seed))
 
 
 def violations(world: World) -> list[str]:
