@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -166,6 +167,12 @@ def _is_url(source: str) -> bool:
 
 async def _fetch(url: str) -> str:
     timeout = aiohttp.ClientTimeout(total=JWKS_TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        # A redirect may lead to a page without TLS, where anybody in between could give us keys of their own.
+        session.get(url, allow_redirects=False) as response,
+    ):
         response.raise_for_status()
+        if response.status != HTTPStatus.OK:
+            raise ValueError(f"{url} answers {response.status}: redirects are not followed")
         return await response.text()

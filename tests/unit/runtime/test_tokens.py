@@ -11,6 +11,8 @@ from typing import Any
 
 import jwt
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import example, given
@@ -211,6 +213,21 @@ async def test_keys_that_come_by_a_url_are_waited_for(
     assert all(one and one.startswith("TOKEN_JWKS: ") for one in waited_for)
     assert (len(waited_for), waits()) == (3, None)
     await service.resources.aclose()
+
+
+async def test_a_redirect_is_not_followed_it_may_lead_to_keys_that_came_without_tls() -> None:
+    async def redirect(_: web.Request) -> web.Response:
+        raise web.HTTPFound("/keys")
+
+    async def keys(_: web.Request) -> web.Response:
+        return web.json_response({"keys": []})
+
+    app = web.Application()
+    app.add_routes([web.get("/moved", redirect), web.get("/keys", keys)])
+    async with TestServer(app) as server:
+        assert json.loads(await tokens._fetch(str(server.make_url("/keys")))) == {"keys": []}
+        with pytest.raises(ValueError, match="redirects are not followed"):
+            await tokens._fetch(str(server.make_url("/moved")))
 
 
 async def test_keys_that_are_not_read_again_are_said_and_show_their_age(
