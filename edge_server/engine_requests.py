@@ -71,7 +71,7 @@ def environ_of(request: Request) -> dict[str, Any]:
     }
     for header, key in _HEADERS:
         if header in request.headers:
-            environ[key] = ",".join(request.headers.getall(header))
+            environ[key] = _joined(request, header)
     if not asks_for_websocket(request):
         # A proxy may drop Connection alone: engine.io would begin a session, and fail (500).
         environ.pop("HTTP_UPGRADE", None)
@@ -80,8 +80,13 @@ def environ_of(request: Request) -> dict[str, Any]:
 
 def asks_for_websocket(request: Request) -> bool:
     """Return whether a request asks for a websocket, by engine.io's rule; a session may while it polls."""
-    wanted = ",".join(request.headers.getall("Connection", ())).lower().split(",")
-    return "upgrade" in map(str.strip, wanted) and request.headers.get("Upgrade", "").lower() == "websocket"
+    wanted = _joined(request, "Connection").lower().split(",")
+    return "upgrade" in map(str.strip, wanted) and _joined(request, "Upgrade").lower() == "websocket"
+
+
+def _joined(request: Request, header: str) -> str:
+    """Return a header as engine.io reads it: all its lines are one."""
+    return ",".join(request.headers.getall(header, ()))
 
 
 def is_python_client(request: Request) -> bool:

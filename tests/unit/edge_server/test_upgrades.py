@@ -159,6 +159,21 @@ async def test_half_a_wish_for_a_websocket_begins_no_session(headers: dict[str, 
         assert not edge.server.eio.sockets
 
 
+async def test_a_wish_for_two_protocols_is_a_poll_like_any_other() -> None:
+    """engine.io reads both lines as one: by the first alone, a session had any number of polls at once."""
+    both = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Upgrade", "h2c")]
+    async with an_edge() as edge, asyncio.TaskGroup() as tasks:
+        client = await edge.poller()
+        (session,) = edge.sessions
+        first = tasks.create_task(edge.session.get(client.url, headers=both))
+        await eventually("it polls", lambda: session.queue._getters)
+        second = tasks.create_task(edge.session.get(client.url, headers=both))
+        await eventually("it is refused, or polls", lambda: second.done() or len(session.queue._getters) > 1)
+        await client.say('421["any"]', '422["any"]')
+        assert (await second).status == 429
+        assert (await first).status == 200
+
+
 async def test_a_poll_that_waits_while_its_client_comes_over_just_ends() -> None:
     async with an_edge() as edge, asyncio.TaskGroup() as tasks:
         client = await edge.poller()
