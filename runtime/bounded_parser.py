@@ -75,6 +75,8 @@ class BoundedParser:
         body, before = self._body, self._body.total_bytes
         fed: tuple[Sequence[Any], bool, bytes] = self._parser.feed_data(piece)
         messages = fed[0]
+        # A head that ends here may have begun in the piece before.
+        may_be_long = self._unfinished + len(piece) > MAX_HEAD_BYTES - PIECE_BYTES
         if messages:
             self._body = messages[-1][1]
             self._unfinished = 0
@@ -87,7 +89,8 @@ class BoundedParser:
         else:
             self._unfinished = 0
         is_unfinished_long = self._unfinished > MAX_HEAD_BYTES + BESIDE_FIELDS_BYTES
-        if is_unfinished_long or self._ahead > MAX_AHEAD_BYTES or any(map(_is_long, messages)):
+        is_whole_long = may_be_long and any(map(_is_long, messages))
+        if is_unfinished_long or is_whole_long or self._ahead > MAX_AHEAD_BYTES:
             raise LineTooLong(b"", MAX_HEAD_BYTES)
         return fed
 
