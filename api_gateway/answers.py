@@ -167,9 +167,7 @@ class Api:
 class _Router(web.UrlDispatcher):
     """Sends what matches no route to ``unmatched``: the library would answer it by itself."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.unmatched: web.ResourceRoute
+    unmatched: web.ResourceRoute
 
     async def resolve(self, request: web.Request) -> web.UrlMappingMatchInfo:
         """Return the route of a request; the refusal of an unmatched one is kept for `_refuse_unmatched`."""
