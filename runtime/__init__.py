@@ -25,7 +25,7 @@
     refusing.py        makes a refusal's answer, log line and count
     tracing.py         turns traces on
     spans.py           spans: the only place that knows OpenTelemetry
-    mongo.py           the only place that knows the MongoDB driver
+    mongo.py           the store: no other file of a service knows the MongoDB driver
 
 It imports `schemas` and no service.
 """

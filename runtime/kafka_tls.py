@@ -25,13 +25,13 @@ class BrokersTls(ssl.SSLContext):
         self._cert_file = cert_file
         self._key_file = key_file
         self._key_password = key_password
-        self._read()
+        self._new_context()
         if cert_file:
             metrics.KAFKA_CERTIFICATE_EXPIRES.set_function(self.expires_at)
 
     def wrap_bio(self, *args: Any, **named: Any) -> ssl.SSLObject:
         """Begin a connection, as asyncio and uvloop do."""
-        return self._read().wrap_bio(*args, **named)
+        return self._new_context().wrap_bio(*args, **named)
 
     def expires_at(self) -> float:
         """Return when the certificate on disk expires, since 1970; 0 if it cannot be read."""
@@ -41,8 +41,8 @@ class BrokersTls(ssl.SSLContext):
             return 0.0
         return ours.not_valid_after_utc.timestamp()
 
-    def _read(self) -> ssl.SSLContext:
-        """Return a new context: an old one keeps all CAs, and a certificate of each kind of key."""
+    def _new_context(self) -> ssl.SSLContext:
+        """Read the files. An old context would keep all CAs, and a certificate of each kind of key."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self._ca_file:
             try:
