@@ -22,7 +22,7 @@ LOOK_EVERY_S: Final = 300.0
 
 
 async def watch_topic_configs(settings: KafkaSettings) -> None:
-    """Look at all topics, for ever; log and count those on which no service would start, or not safe ones."""
+    """Look at all topics, for ever; log and count those that no service would start on, and unsafe ones."""
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         admin = new_admin(settings)
