@@ -24,7 +24,6 @@ LOOK_EVERY_S: Final = 300.0
 async def watch_topic_configs(settings: KafkaSettings) -> None:
     """Look at all topics, for ever; log and count those that no service would start on, and unsafe ones."""
     while True:
-        await asyncio.sleep(LOOK_EVERY_S)
         admin = new_admin(settings)
         try:
             await admin.start()
@@ -34,6 +33,7 @@ async def watch_topic_configs(settings: KafkaSettings) -> None:
             report_unreachable(ADMIN_CLIENT, error)
         finally:
             await admin.close()
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _look(admin: Any, topic: topics.Topic, name: str, replicas: int) -> None:

@@ -368,29 +368,30 @@ DISCONNECT_REASONS: Final = (
 )
 """Every ``reason`` of `DISCONNECTS`."""
 
+_STORED_TOPICS: Final = (topics.MESSAGES, topics.GROUPS, topics.MEMBERSHIPS, topics.USERS)
+
+_KNOWN_LABELS: Final = (
+    (LIMIT_HITS, "limit", LIMITS),
+    (DISCONNECTS, "reason", DISCONNECT_REASONS),
+    (RECOVERIES, "outcome", ("recovered", "hole")),
+    (BAD_RECORDS, "topic", topics.ALL.keys() - {topics.DEAD_LETTERS}),
+    (REFUSALS, "code", refusals.TABLE),
+    (DEAD_LETTERS, "topic", _STORED_TOPICS),
+    (STORED, "topic", _STORED_TOPICS),
+    (NEVER_STORED, "topic", _STORED_TOPICS),
+    (TOPIC_MISCONFIGURED, "topic", topics.ALL),
+    (TOPIC_NOT_DURABLE, "topic", topics.ALL),
+    (SPANS, "outcome", ("ended", "exported")),
+    (WRITES_ANSWERED, "stored", ("yes", "no")),
+    (MOVED_SHARDS, "reason", ("joined", "full", "emptied", "draining", "stopped", "dead")),
+)
+
 
 def _begin_at_zero() -> None:
-    """A counter that has yet to count is 0, not missing: otherwise its first event would not be a rise."""
-    for limit in LIMITS:
-        LIMIT_HITS.labels(limit=limit)
-    for reason in DISCONNECT_REASONS:
-        DISCONNECTS.labels(reason=reason)
-    for outcome in ("recovered", "hole"):
-        RECOVERIES.labels(outcome=outcome)
-    for topic in topics.ALL.keys() - {topics.DEAD_LETTERS}:
-        BAD_RECORDS.labels(topic=topic)
-    for code in refusals.TABLE:
-        REFUSALS.labels(code=code)
-    for topic in (topics.MESSAGES, topics.GROUPS, topics.MEMBERSHIPS, topics.USERS):
-        DEAD_LETTERS.labels(topic=topic)
-        STORED.labels(topic=topic)
-        NEVER_STORED.labels(topic=topic)
-    for outcome in ("ended", "exported"):
-        SPANS.labels(outcome=outcome)
-    for stored in ("yes", "no"):
-        WRITES_ANSWERED.labels(stored=stored)
-    for reason in ("joined", "full", "emptied", "draining", "stopped", "dead"):
-        MOVED_SHARDS.labels(reason=reason)
+    """What has yet to count is 0, not missing: otherwise its first event would not be a rise."""
+    for metric, label, values in _KNOWN_LABELS:
+        for value in values:
+            metric.labels(**{label: value})
 
 
 _begin_at_zero()
