@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Route, expect
 
 from schemas.refusals import TOO_LARGE
 from tests.browser.browsers import fits, least_contrast_of_borders, note_texts, page_in
-from tests.browser.chat_stage import UP, a_stage, message, say
+from tests.browser.chat_stage import UP, a_stage, message, read_further_up, say
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -91,7 +91,7 @@ async def test_who_hears_the_page_hears_what_is_said_now_and_not_what_was_said_b
         await stage.open(page)
         shown = page.locator("#messages .bubble")
         await expect(page.locator("#messages .who").first).to_have_text("João")
-        await page.evaluate("messages.scrollTop = 0")
+        await read_further_up(page, 0)
         await expect(shown).to_have_count(100)
         assert "text" not in await page.evaluate("heard()")
         await stage.tell("chat message", message(120, "said now"))

@@ -20,7 +20,7 @@ async def test_who_reads_further_up_stays_there_however_much_is_said(browser: Br
         shown = page.locator("#messages .bubble")
         while not await page.locator("[data-id=m0]").count():
             before = await shown.count()
-            await page.evaluate("messages.scrollTop = 0")
+            await read_further_up(page, 0)
             await expect(shown).not_to_have_count(before)
         await page.evaluate("messages.scrollTop = 0")
         await stage.tell("chat message", message(KEPT + 50, "said now"))
