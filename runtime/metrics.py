@@ -368,17 +368,15 @@ DISCONNECT_REASONS: Final = (
 )
 """Every ``reason`` of `DISCONNECTS`."""
 
-_STORED_TOPICS: Final = (topics.MESSAGES, topics.GROUPS, topics.MEMBERSHIPS, topics.USERS)
-
 _KNOWN_LABELS: Final = (
     (LIMIT_HITS, "limit", LIMITS),
     (DISCONNECTS, "reason", DISCONNECT_REASONS),
     (RECOVERIES, "outcome", ("recovered", "hole")),
     (BAD_RECORDS, "topic", topics.ALL.keys() - {topics.DEAD_LETTERS}),
     (REFUSALS, "code", refusals.TABLE),
-    (DEAD_LETTERS, "topic", _STORED_TOPICS),
-    (STORED, "topic", _STORED_TOPICS),
-    (NEVER_STORED, "topic", _STORED_TOPICS),
+    (DEAD_LETTERS, "topic", topics.OF_GENERATIONS),
+    (STORED, "topic", topics.OF_GENERATIONS),
+    (NEVER_STORED, "topic", topics.OF_GENERATIONS),
     (TOPIC_MISCONFIGURED, "topic", topics.ALL),
     (TOPIC_NOT_DURABLE, "topic", topics.ALL),
     (SPANS, "outcome", ("ended", "exported")),
