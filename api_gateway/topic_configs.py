@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from runtime import logs, metrics
 from runtime.kafka import new_admin, report_unreachable
-from runtime.kafka_topics import ADMIN_CLIENT, config_of, replicas_of
+from runtime.kafka_topics import ADMIN_CLIENT, config_of, fewest_replicas, partitions_of
 from runtime.settings import KafkaSettings
 from schemas import topics
 
@@ -36,7 +36,7 @@ async def watch_topic_configs(settings: KafkaSettings) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _look(admin: Any, topic: topics.Topic, name: str, replicas: int) -> None:
+async def _look(admin: Any, topic: topics.Topic, name: str, wanted: int) -> None:
     code, entries = await config_of(admin, name)
     if code:
         return  # Some deployments do not let services read this: they were told so at the start.
@@ -47,7 +47,7 @@ async def _look(admin: Any, topic: topics.Topic, name: str, replicas: int) -> No
         log.error(
             "a topic was changed: no service would start on it", extra=logs.facts(topic=name, has=fault)
         )
-    risk = topics.not_durable(found, await replicas_of(admin, name), replicas)
+    risk = topics.not_durable(found, fewest_replicas(await partitions_of(admin, name)), wanted)
     metrics.TOPIC_NOT_DURABLE.labels(topic=topic.name).set(risk is not None)
     if risk is not None:
         log.error("a topic may lose acked records with one broker", extra=logs.facts(topic=name, has=risk))

@@ -60,16 +60,17 @@ def _addresses(admin: Any) -> str:
 async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings) -> None:
     partitions = topic.partitions(settings.kafka_partitions)
     name = settings.topic(topic.name)
-    found = await _count_partitions(admin, name)
-    if found == 0 and name != topic.name:
+    described = await _partitions_if_any(admin, name)
+    if not described and name != topic.name:
         raise Fatal(f"topic {name} is missing: only `python -m persister.grow` makes it")
     with waiting_for(f"topic {name}") as set_reason:
-        while found == 0:
+        while not described:
             refusal = await _create(admin, topic, name, settings)
             if refusal is not None:
                 set_reason(f"it cannot be created: {refusal}")
             await asyncio.sleep(RETRY_AFTER_S if refusal else RETRY_AFTER_S / 10)
-            found = await _count_partitions(admin, name)
+            described = await _partitions_if_any(admin, name)
+    found = len(described)
     if found < partitions or (found > partitions and not topic.grows):
         if not await _are_ignored(settings, name, range(partitions, found)):
             raise Fatal(
@@ -78,7 +79,9 @@ async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings
             )
         log.warning("added partitions are ignored", extra=logs.facts(topic=name, partitions=found))
     if settings.kafka_durable:
-        await _check_config(admin, topic, name, settings.kafka_replication_factor)
+        await _check_config(
+            admin, topic, name, replicas=fewest_replicas(described), wanted=settings.kafka_replication_factor
+        )
 
 
 async def _are_ignored(settings: KafkaSettings, name: str, added: range) -> bool:
@@ -94,22 +97,21 @@ async def _are_ignored(settings: KafkaSettings, name: str, added: range) -> bool
     return not any(ends.values())
 
 
-async def _count_partitions(admin: Any, name: str) -> int:
-    """Return 0 for a topic that is missing. Asking for one by name makes some brokers create it."""
-    if name not in await admin.list_topics():
-        return 0
-    return len(await _partitions(admin, name))
+async def _partitions_if_any(admin: Any, name: str) -> Sequence[Any]:
+    """Return none for a topic that is missing. Asking for one by name makes some brokers create it."""
+    return await partitions_of(admin, name) if name in await admin.list_topics() else ()
 
 
-async def _partitions(admin: Any, name: str) -> Sequence[Any]:
+async def partitions_of(admin: Any, name: str) -> Sequence[Any]:
+    """Return the partitions of a topic that exists, as the brokers describe them."""
     (described,) = await admin.describe_topics([name])
     partitions: Sequence[Any] = described["partitions"]
     return partitions
 
 
-async def replicas_of(admin: Any, name: str) -> int:
+def fewest_replicas(partitions: Sequence[Any]) -> int:
     """Return how many replicas a topic has: those of the partition that has the fewest; 0 without any."""
-    return min((len(one["replicas"]) for one in await _partitions(admin, name)), default=0)
+    return min((len(one["replicas"]) for one in partitions), default=0)
 
 
 async def config_of(admin: Any, name: str) -> tuple[int, list[Any]]:
@@ -119,7 +121,7 @@ async def config_of(admin: Any, name: str) -> tuple[int, list[Any]]:
     return code, entries
 
 
-async def _check_config(admin: Any, topic: topics.Topic, name: str, replicas: int) -> None:
+async def _check_config(admin: Any, topic: topics.Topic, name: str, *, replicas: int, wanted: int) -> None:
     code, entries = await config_of(admin, name)
     if code:
         # Some deployments do not let services read this: that is no fault of the topic.
@@ -135,7 +137,7 @@ async def _check_config(admin: Any, topic: topics.Topic, name: str, replicas: in
     if topics.SEAL.items() <= found.items():
         # Not fatal: the persister runs while the log grows.
         log.warning("a topic is sealed, nobody can write to it", extra=logs.facts(topic=name))
-    risk = topics.not_durable(found, await replicas_of(admin, name), replicas)
+    risk = topics.not_durable(found, replicas, wanted)
     if risk is not None:
         # Not fatal: it ran yesterday.
         log.warning("a topic may lose acked records with one broker", extra=logs.facts(topic=name, has=risk))
