@@ -118,6 +118,14 @@ def test_production_scales_by_what_the_dispatcher_wants_and_never_sets_a_number_
     assert workload("prod", "dispatcher").spec["replicas"] == 2
 
 
+def test_one_edge_more_or_less_is_followed_however_many_there_are() -> None:
+    """An HPA does nothing while what is wanted differs by less than its tolerance: by default a tenth."""
+    edge = of_kind("prod", "ScaledObject")["edge"]["spec"]
+    behavior = edge["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    for direction in ("scaleUp", "scaleDown"):
+        assert behavior[direction].get("tolerance", 0.1) < 1 / edge["maxReplicaCount"]
+
+
 @with_promtool
 def test_edges_are_not_counted_down_while_no_dispatcher_leads(tmp_path: Path) -> None:
     """Whoever does not lead shows 0, and one that is gone nothing: neither is a wish for fewer edges."""
