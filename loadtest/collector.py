@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from loadtest.latency import Latencies
 from loadtest.news import Second, Verdict
@@ -60,8 +60,11 @@ class Collector:
         verdict = _sum(verdicts)
         cpu = self._server_cpu()
         machine_cores = cpu.pop(MACHINE, None)
-        carried = [[used for name, used in cpu.items() if name.startswith(prefix)] for prefix in CARRIERS]
-        carriers_s = sum(map(sum, carried)) * self._seconds if all(carried) else None
+        given = sorted({*watched})
+        carriers = [[name for name in given if name.startswith(prefix)] for prefix in CARRIERS]
+        # Without the CPU of one that was given a delivery would seem cheaper than it is.
+        known = all(names and cpu.keys() >= {*names} for names in carriers)
+        carriers_s = sum(cpu[name] for name in chain(*carriers)) * self._seconds if known else None
         generator = _ratio(self._generator_cpu_s, self._seconds)
         result = Result(
             run=run,
@@ -87,7 +90,7 @@ class Collector:
             ),
             generator_us_per_delivery=_ratio(self._generator_cpu_s * 1e6, self._received),
             ended_early_s=self._ended_early_s,
-            watched=sorted({*watched}),
+            watched=given,
             judged=[],
             moments=self.moments,
             servers=self.servers,

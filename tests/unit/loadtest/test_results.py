@@ -182,6 +182,19 @@ def test_a_deliverys_cpu_is_not_known_where_only_the_edges_were_looked_at() -> N
     assert cpu_of(*both).server_us_per_delivery == pytest.approx(40)
 
 
+def test_a_deliverys_cpu_is_not_known_where_one_of_the_edges_was_never_seen() -> None:
+    collector = Collector(result(objectives=Objectives(server_us_per_delivery=30)).scenario)
+    for at in range(12):
+        collector.add(Second(at=at, planned=10, received=100))
+        servers = {name: ServerMoment(cpu_s=at * 0.001) for name in ("edge-1", "kafka")}
+        collector.servers.append(ServersSample(at=at, servers=servers))
+    seen = ended(collector, watched=("edge-1", "kafka", "edge-1"))
+    assert seen.server_us_per_delivery == pytest.approx(20), "one is given by its URL and by its process"
+    one = ended(collector, watched=("edge-1", "edge-2", "kafka"))
+    assert one.server_us_per_delivery is None
+    assert broken(one) == ["CPU of edges and broker a delivery"]
+
+
 def test_an_objective_of_servers_that_could_never_be_looked_at_is_missed() -> None:
     one = result(objectives=Objectives(server_us_per_delivery=30))
     unseen = one.model_copy(update={"servers": [], "server_us_per_delivery": None})
