@@ -32,3 +32,17 @@ async def test_a_plot_tells_no_value_of_where_none_was_seen(browser: Browser) ->
         await expect(plot.locator("output")).to_contain_text("s: nothing")
         await plot.locator("svg").hover(position={"x": box["width"] * 0.1, "y": box["height"] / 2})
         await expect(plot.locator("output")).to_contain_text("p50")
+
+
+async def test_no_text_of_a_plot_is_cut_off_at_its_edge(browser: Browser) -> None:
+    one = result()
+    last = one.moments[-1].model_copy(update={"at": 119})
+    async with page_in(browser) as page:
+        await page.set_content(report([one.model_copy(update={"moments": [*one.moments, last]})]))
+        time = page.locator("figure").first.get_by_text("120 s", exact=True)
+        await time.scroll_into_view_if_needed()
+        box = await time.bounding_box()
+        assert box is not None
+        ends = {"x": box["x"] + box["width"] - 1, "y": box["y"] + box["height"] / 2}
+        seen = await page.evaluate("at => document.elementFromPoint(at.x, at.y).textContent", ends)
+        assert seen == "120 s"
