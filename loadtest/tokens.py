@@ -46,7 +46,9 @@ def open_tokens(
     """
     if file is not None:
         try:
-            pairs = [line.split() for line in file.read_text().splitlines() if line.strip()]
+            # Windows begins UTF-8 with a byte order mark, which no student's number has.
+            text = file.read_text(encoding="utf-8-sig")
+            pairs = [line.split() for line in text.splitlines() if line.strip()]
         except UnicodeDecodeError as error:
             raise ValueError(f"{file}: {error}") from error
         if not pairs or any(len(pair) != 2 for pair in pairs):

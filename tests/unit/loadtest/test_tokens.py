@@ -29,6 +29,11 @@ def test_a_file_names_its_students_and_their_tokens(tmp_path: Path) -> None:
         source.token("up000000001")
 
 
+def test_a_file_as_windows_saves_it_names_its_students_too(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_bytes(b"\xef\xbb\xbfup201906045 abc\r\nup201906046 def\r\n")
+    assert open_tokens(tmp_path / "tokens", {}).ups == (UP, "up201906046")
+
+
 @pytest.mark.parametrize("text", ["", "up201906045\n", "up201906045 a b\n"])
 def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "tokens").write_text(text)
