@@ -110,6 +110,8 @@ class CrowdRun:
         offline = absent + self._live.came - self._live.online
         if offline and (absent or self._memory.outstanding()):
             log.error("%d students were offline in the end: %s", offline, self._live.failed_because)
+        if self._memory.refused:
+            log.error("%d messages were refused: %s", self._memory.refused, self._live.refused_because)
         not_understood = self._live.not_understood
         if not_understood:
             log.error("%d times an edge was not understood: %s", len(not_understood), not_understood[0])

@@ -44,6 +44,8 @@ class LiveCrowd:
         self._clock = clock
         self._ids = (f"{prefix}{number}" for number in count())
         self.planned = 0
+        self.refused_because = ""
+        """The code with which the first message was refused for good, if one was."""
         self.shared_batches = SharedBatches(memory, clock)
         seen = SeenFrames()
         self.clients = {
@@ -148,8 +150,9 @@ class LiveCrowd:
         def on_acked(message: Outgoing, ok: SendMessageOk) -> None:
             memory.add_ack(message.id, ok.seq)
 
-        def on_refused(message: Outgoing, _code: str) -> None:
+        def on_refused(message: Outgoing, code: str) -> None:
             memory.add_refusal(message.id)
+            self.refused_because = self.refused_because or code
 
         client.on_joined, client.on_acked, client.on_refused = on_joined, on_acked, on_refused
 

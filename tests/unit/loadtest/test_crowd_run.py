@@ -80,6 +80,19 @@ async def test_students_who_cannot_come_back_are_told_of_with_the_reason(
     assert "1 students were offline in the end: no way to the edge" in caplog.text
 
 
+async def test_messages_that_are_refused_are_told_of_with_the_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    phases = (Phase(name="come online", seconds=0.1), Phase(name="talk", seconds=0.5, burst=1))
+    short = Scenario(name="short", about="", students=1, check_history=0, settle_s=1, phases=phases)
+    async with running_edge() as edge:
+        edge.answer = lambda _: {"error": {"code": "not_a_member", "message": ""}}
+        edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
+        verdict = await verdict_of(await prepared(short, Gateway(edge.url)))
+    assert verdict.refused == 1
+    assert "1 messages were refused: not_a_member" in caplog.text
+
+
 def echoing(edge: PlainEdge) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return an answer that lets whoever says something have it back, as all members do."""
     echoes: list[asyncio.Future[None]] = []
