@@ -124,6 +124,11 @@ class Result(BaseModel):
     servers: list[ServersSample]
 
     @property
+    def never_seen(self) -> list[str]:
+        """The servers that were given and could not be sampled once."""
+        return [name for name in self.watched if not any(name in sample.servers for sample in self.servers)]
+
+    @property
     def ok(self) -> bool:
         """Whether every objective held."""
         return all(one.held for one in self.judged)

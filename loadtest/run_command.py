@@ -48,6 +48,8 @@ def show_and_keep(result: Result, folder: Path) -> int:
         f"p99 {result.deliver.p99:.1f} ms; generator {generator} a delivery"
         + (f"; cores used: {used}" if used else "")
     )
+    if result.never_seen:
+        print(f"could not be read: {', '.join(result.never_seen)}")
     path = folder / f"load-{result.scenario.name}-{result.started.replace(':', '')[:17]}-{result.run}.json"
     keep(path, result.model_dump_json(indent=1))
     print(f"{path}\n{keep(path.with_suffix('.html'), page([result]))}")

@@ -1,10 +1,13 @@
-"""The line a second of a run says what came in it, and is not repeated in a log while nothing does."""
+"""The line a second of a run says what came in it; the end, which servers could not be read."""
+
+from pathlib import Path
 
 import pytest
 
 from loadtest.news import Second
 from loadtest.results import ShownSecond
-from loadtest.run_command import LiveLine
+from loadtest.run_command import LiveLine, show_and_keep
+from tests.unit.loadtest.results import result
 
 STORE = "the store"
 
@@ -40,3 +43,11 @@ def test_a_terminal_is_drawn_on_every_second(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     drawn = lines(capsys, *(Second(at=at, waits_for=STORE) for at in range(63, 66)))
     assert sum(f"waits for {STORE}" in line for line in drawn) == 3
+
+
+def test_servers_that_could_not_be_read_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    seen = result()
+    show_and_keep(seen, tmp_path)
+    assert "could not be read" not in capsys.readouterr().out
+    show_and_keep(seen.model_copy(update={"watched": [*seen.watched, "edge-2"]}), tmp_path)
+    assert "could not be read: edge-2\n" in capsys.readouterr().out
