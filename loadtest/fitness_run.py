@@ -136,10 +136,10 @@ def carried(result: Result, per_core: float | None) -> Capacity:
         if (received, acked) > best:
             best, cores = (received, acked), cores_used(pairwise(samples))
     received, acked = best
-    edges, brokers = (
-        [used for name, used in cores.items() if name.startswith(prefix)] for prefix in CARRIERS
-    )
-    return Capacity(acked, received, sum(edges) or None, sum(brokers) or None, per_core)
+    given = [[name for name in result.watched if name.startswith(prefix)] for prefix in CARRIERS]
+    # Where one of several was not seen, what all of them need is not known.
+    edges, brokers = (sum(cores[one] for one in of) if cores.keys() >= {*of} else None for of in given)
+    return Capacity(acked, received, edges or None, brokers or None, per_core)
 
 
 def _unless_unread(result: Result, value: float) -> float | None:

@@ -77,6 +77,13 @@ def test_what_was_carried_is_taken_from_the_servers_while_most_was_received() ->
     assert capacity.broker_cores == pytest.approx(0.0005)
 
 
+def test_what_the_edges_need_is_not_known_where_one_of_them_was_never_seen() -> None:
+    one = result()
+    capacity = carried(one.model_copy(update={"watched": [*one.watched, "edge-2"]}), 1.0)
+    assert capacity.edge_cores is None
+    assert capacity.broker_cores == pytest.approx(0.0005)
+
+
 def test_what_was_not_looked_at_is_not_known_and_never_nothing() -> None:
     one = result()
     only_gateway = [
