@@ -54,8 +54,9 @@ def new_up() -> str:
 
 @asynccontextmanager
 async def away(service: BackingService, how: str) -> AsyncIterator[None]:
-    """Let a broker or a store be ``stopped`` or ``frozen`` for the length of the block."""
-    leave, come_back = (service.stop, service.start) if how == "stopped" else (service.freeze, service.thaw)
+    """Let a broker or a store be ``stopped``, ``killed`` or ``frozen`` for the length of the block."""
+    leave = {"stopped": service.stop, "killed": service.kill, "frozen": service.freeze}[how]
+    come_back = service.thaw if how == "frozen" else service.start
     await asyncio.to_thread(leave)
     try:
         yield

@@ -104,13 +104,6 @@ async def test_a_message_and_what_is_older_than_a_day_are_erased(
     assert [message["seq"] for message in left] == [-29, *sorted(said)[1:]]
 
 
-@pytest.mark.parametrize("what", ["before 2126-01-01", "before yesterday", "student maria", "message g one"])
-async def test_what_cannot_be_meant_erases_nothing(database: str, what: str) -> None:
-    code, said = await run(database, *what.split())
-    assert code == 2
-    assert "error: argument" in said
-
-
 async def test_without_a_persister_nothing_is_erased_and_that_is_said(
     log: Log, history: History, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

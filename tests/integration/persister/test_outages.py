@@ -1,7 +1,6 @@
 """The store goes and comes back, the group misbehaves, the log is another: nothing is lost in silence."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from runtime.service import Service, running
 from runtime.settings import KafkaSettings
 from schemas import documents, topics
 from tests.counting import counting
-from tests.integration.backing import Log, new_group, open_admin
+from tests.integration.backing import Log, away, new_group, open_admin
 from tests.integration.persister.messages import holds, say_many
 from tests.integration.persister.processes import (
     History,
@@ -33,16 +32,6 @@ NewPersister = Callable[..., Persister]
 pytestmark = pytest.mark.backing
 
 
-@pytest.fixture
-async def store(backing: RunningBacking) -> AsyncIterator[Any]:
-    """The store's handle; whatever a test did to it, it runs again afterwards."""
-    yield backing.store
-    backing.store.thaw()
-    # In order it would end only when its clients have gone, and the tests' are still here.
-    await asyncio.to_thread(backing.store.kill)
-    await asyncio.to_thread(backing.store.start)
-
-
 async def becomes_not_ready(persister: Persister) -> bool:
     status, text = await persister.get("/readyz")
     return status == 503 and "the store is away; what is read waits: " in text
@@ -54,7 +43,7 @@ async def has_tried_again(persister: Persister) -> bool:
 
 @pytest.mark.slow
 async def test_a_store_that_comes_back_gets_what_it_missed(
-    log: Log, history: History, new_persister: NewPersister, store: Any
+    log: Log, history: History, new_persister: NewPersister, backing: RunningBacking
 ) -> None:
     groups = [new_group() for _ in range(3)]
     # The batches are small, so that the log has much more than a persister may hold in memory.
@@ -62,20 +51,19 @@ async def test_a_store_that_comes_back_gets_what_it_missed(
     await persister.start()
     said = await say_many(log, groups, 20)
     await eventually("it stores", lambda: holds(history, said))
-    await asyncio.to_thread(store.kill)
-    for _ in range(5):
-        more = await say_many(log, groups, 50)
-        for group in groups:
-            said[group].update(more[group])
-    await eventually("readiness tells", lambda: becomes_not_ready(persister))
-    assert (await persister.get("/healthz"))[0] == 200
 
     async def has_waited_longer_than_a_session() -> bool:
         return await persister.metric("chat_persister_unstored_age_seconds") > 7
 
-    await eventually("the store is away for longer than a session", has_waited_longer_than_a_session)
-    await eventually("it tries again and again", lambda: has_tried_again(persister))
-    await asyncio.to_thread(store.start)
+    async with away(backing.store, "killed"):
+        for _ in range(5):
+            more = await say_many(log, groups, 50)
+            for group in groups:
+                said[group].update(more[group])
+        await eventually("readiness tells", lambda: becomes_not_ready(persister))
+        assert (await persister.get("/healthz"))[0] == 200
+        await eventually("the store is away for longer than a session", has_waited_longer_than_a_session)
+        await eventually("it tries again and again", lambda: has_tried_again(persister))
     await eventually("the store has all", lambda: holds(history, said))
     await eventually("readiness tells", persister.is_ready)
     assert await persister.metric("chat_reader_rebuilds_total") == 0
@@ -85,20 +73,19 @@ async def test_a_store_that_comes_back_gets_what_it_missed(
 
 @pytest.mark.slow
 async def test_a_store_that_hangs_and_goes_on_ends_with_the_last_word_of_each_key(
-    log: Log, history: History, new_persister: NewPersister, store: Any
+    log: Log, history: History, new_persister: NewPersister, backing: RunningBacking
 ) -> None:
     group = new_group()
     members = [f"up{n:09d}" for n in range(30)]
     persister = new_persister(FLUSH_AFTER_RECORDS="10")
     await persister.start()
     await eventually("it is ready", persister.is_ready)
-    store.freeze()
-    await log.join(group, *members)
-    for up in members[::2]:
-        await log.leave(group, up)
-    said = await say_many(log, [group], 100)
-    await eventually("readiness tells", lambda: becomes_not_ready(persister))
-    store.thaw()
+    async with away(backing.store, "frozen"):
+        await log.join(group, *members)
+        for up in members[::2]:
+            await log.leave(group, up)
+        said = await say_many(log, [group], 100)
+        await eventually("readiness tells", lambda: becomes_not_ready(persister))
     await eventually("the store has all", lambda: holds(history, said))
 
     async def members_are_right() -> bool:
@@ -109,11 +96,9 @@ async def test_a_store_that_hangs_and_goes_on_ends_with_the_last_word_of_each_ke
 
 
 async def test_a_persister_starts_without_a_store_and_stops_cleanly_without_it(
-    log: Log, new_persister: NewPersister, store: Any
+    log: Log, new_persister: NewPersister, backing: RunningBacking
 ) -> None:
-    await asyncio.to_thread(store.stop)
     persister = new_persister()
-    await persister.start()
 
     async def says_what_it_waits_for() -> bool:
         return "the store is away" in (await persister.get("/readyz"))[1]
@@ -121,10 +106,12 @@ async def test_a_persister_starts_without_a_store_and_stops_cleanly_without_it(
     async def shows_for_how_long() -> bool:
         return await persister.metric("chat_persister_unstored_age_seconds") > 0
 
-    await eventually("readiness tells", says_what_it_waits_for)
-    await eventually("readiness tells what the store answers", lambda: becomes_not_ready(persister))
-    await eventually("whoever is woken by a metric is told, too", shows_for_how_long)
-    assert await persister.stop() == 0, persister.log()
+    async with away(backing.store, "stopped"):
+        await persister.start()
+        await eventually("readiness tells", says_what_it_waits_for)
+        await eventually("readiness tells what the store answers", lambda: becomes_not_ready(persister))
+        await eventually("whoever is woken by a metric is told, too", shows_for_how_long)
+        assert await persister.stop() == 0, persister.log()
 
 
 @pytest.mark.usefixtures("durable")

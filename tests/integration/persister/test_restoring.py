@@ -38,7 +38,6 @@ async def copy(source: History, target: History, collections: tuple[str, ...]) -
         pytest.param((*CONTENT, documents.PROGRESS), id="of one moment, with its progress"),
         pytest.param(CONTENT, id="of whatever moments, without progress"),
         pytest.param(CONTENT[1:], id="without messages, which were dropped, and without progress"),
-        pytest.param((), id="empty"),
     ],
 )
 async def test_a_database_restored_from_a_copy(

@@ -107,7 +107,9 @@ async def test_a_restart_goes_on_at_the_commit_and_a_stop_is_clean(
     await eventually("it is ready", first.is_ready)
     await eventually("all is stored", lambda: holds(history, said))
     await eventually("all is committed", lambda: all_is_committed(database))
+    assert await first.metric("chat_persister_write_seconds_count") >= 1
     assert await first.stop() == 0, first.log()
+    assert "info: started {" in (first.folder / "logs" / "combined.log").read_text()
     more = await say_many(log, [new_group()], 50)
     second = new_persister()
     await second.start()
@@ -119,21 +121,6 @@ async def test_a_restart_goes_on_at_the_commit_and_a_stop_is_clean(
     await eventually("it is counted", is_counted)
     assert await second.metric("chat_persister_already_stored_total") == 0
     assert await holds(history, said)
-
-
-async def test_ops_endpoints_answer_and_logs_are_written(
-    log: Log, history: History, new_persister: NewPersister
-) -> None:
-    persister = new_persister()
-    await persister.start()
-    await eventually("it is ready", persister.is_ready)
-    assert (await persister.get("/healthz"))[0] == 200
-    said = await say_many(log, [new_group()], 20)
-    await eventually("all is stored", lambda: holds(history, said))
-    assert await persister.metric("chat_persister_stored_total", topic=topics.MESSAGES) >= 20
-    assert await persister.metric("chat_persister_write_seconds_count") >= 1
-    assert await persister.stop() == 0
-    assert "info: started {" in (persister.folder / "logs" / "combined.log").read_text()
 
 
 async def test_kills_at_any_moment_lose_nothing_and_double_nothing(

@@ -1,6 +1,5 @@
 """Erasing finds every group, and of a student's messages all and no others."""
 
-from argparse import ArgumentTypeError
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,8 +50,17 @@ def test_a_message_is_in_the_range_of_its_sender_in_its_group_alone(
     assert (bounds["$gt"] < key < bounds["$lt"]) == ((group, up) == (of_group, of_up))
 
 
-def test_only_a_day_that_has_begun_can_be_the_first_that_is_kept() -> None:
+@pytest.mark.parametrize("what", ["before {day}", "before yesterday", "student maria", "message g one"])
+def test_what_cannot_be_meant_erases_nothing(
+    what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day_to_come = datetime.now(UTC).date() + timedelta(days=2)
+    monkeypatch.setattr("sys.argv", ["erase", *what.format(day=day_to_come).split()])
+    with pytest.raises(SystemExit, match="2"):
+        erase._arguments()
+    assert "error: argument" in capsys.readouterr().err
+
+
+def test_a_day_that_has_begun_can_be_the_first_that_is_kept() -> None:
     today = datetime.now(UTC).date()
     assert erase._past_day(str(today)) == today
-    with pytest.raises(ArgumentTypeError, match="all messages"):
-        erase._past_day(str(today + timedelta(days=2)))
