@@ -17,7 +17,7 @@ from api_gateway.routing import Route, add_routes
 from runtime import metrics
 from schemas import refusals
 from schemas.api import Location, NoArguments
-from schemas.refusals import INTERNAL, TABLE, ErrorAnswer, RefusalBody, Refused
+from schemas.refusals import INTERNAL, ErrorAnswer, RefusalBody, Refused
 from tests.counting import counting
 from tests.unit.api_gateway.parts import UNBOUNDED, until
 from tests.unit.served import served
@@ -46,8 +46,8 @@ async def ask(
             return answer, await answer.read()
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
-async def test_every_refusal_is_answered_as_its_row_says(row: refusals.Refusal) -> None:
+@pytest.mark.parametrize("row", [refusals.MISSING_TOKEN, refusals.NOT_A_MEMBER, refusals.OVERLOADED])
+async def test_a_refusal_is_answered_as_its_row_says(row: refusals.Refusal) -> None:
     answer, body = await ask(Refused(row))
     error = ErrorAnswer.model_validate_json(body).error
     assert (answer.status, error.code, error.message) == (row.status, row.code, row.message)

@@ -1,7 +1,5 @@
 """Every UP number is sent to the edge that the newest table names."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +8,7 @@ from api_gateway.location import Locations
 from runtime.assignments import Assignments
 from schemas.api import Location
 from schemas.assignments import TABLE_KEY, Shard, TableAssigned
-from schemas.log_records import Encoded, encode
+from schemas.log_records import encode
 from schemas.refusals import NO_EDGE, Refused
 from schemas.up_number import CIRCLE, point_of
 from tests.records import consumed
@@ -71,21 +69,3 @@ def test_a_location_is_that_of_the_newest_table_however_the_tables_arrive(
 def test_there_is_no_edge_before_there_is_a_table() -> None:
     with refuses(NO_EDGE):
         Locations(Assignments()).find("up201906045")
-
-
-def test_a_record_that_cannot_be_read_leaves_the_table_as_it_was() -> None:
-    assignments = Assignments()
-    locations = Locations(assignments)
-    table = TableAssigned(
-        epoch=1, version=1, shards=(Shard(start=0, end=CIRCLE, edge="a"),), urls={"a": "http://a.example"}
-    )
-    take(assignments, table)
-    headers = encode(table, key=TABLE_KEY, source="x").headers
-    for value in (
-        b"{",
-        b"{}",
-        json.dumps({"epoch": 9, "version": 9, "shards": [], "urls": {}}).encode(),
-        None,
-    ):
-        assignments.take(0, [consumed("t", Encoded(b"table", value, headers))])
-        assert found(locations, "up201906045") == wanted(table, "up201906045")

@@ -38,10 +38,11 @@ def test_the_newest_by_epoch_and_version_wins_in_whatever_order_they_stand(
 def test_a_record_that_is_no_table_changes_nothing_and_is_counted() -> None:
     assignments, bad = Assignments(), counting(metrics.BAD_RECORDS.labels(topic=topics.ASSIGNMENTS))
     no_table = record(report("a"), topic=topics.ASSIGNMENTS)
-    tombstone = replace(record(table(1, 9)), value=None)
-    assignments.take(0, [tombstone, record(table(1, 1)), tombstone, no_table, record(table(1, 2))])
+    newest = record(table(1, 9), topic=topics.ASSIGNMENTS)
+    tombstone, no_json = (replace(newest, value=value) for value in (None, b"{"))
+    assignments.take(0, [tombstone, record(table(1, 1)), tombstone, no_table, no_json, record(table(1, 2))])
     assert assignments.table == table(1, 2)
-    assert bad() == 1
+    assert bad() == 2
 
 
 def test_operators_see_when_the_newest_table_was_published() -> None:
