@@ -75,15 +75,6 @@ async def test_malformed_frames_close_their_own_connection_alone(log: Log) -> No
         assert other.disconnects == 0
 
 
-async def test_before_login_an_edge_holds_no_more_of_a_message_than_an_event_has(log: Log) -> None:
-    async with edge(max_event_bytes=32_768) as here, tcp(here) as (reader, writer):
-        await _open_by_hand(here, reader, writer)
-        writer.write(b"\x81\xff" + (1_000_000).to_bytes(8, "big") + bytes(4) + b"4" * 100_000)
-        with suppress(ConnectionError):
-            async with asyncio.timeout(15):
-                await reader.read()
-
-
 async def test_a_message_in_many_parts_with_control_frames_between_is_one_message(log: Log) -> None:
     up = new_up()
     async with edge() as here, tcp(here) as (reader, writer):
