@@ -1,4 +1,4 @@
-"""One browser for a file of tests: starting it takes longer than most of them."""
+"""One browser for all of these tests: starting it takes longer than most of them."""
 
 from collections.abc import AsyncIterator
 
@@ -11,7 +11,7 @@ from tests.browser.browsers import a_browser
 expect.set_options(timeout=60_000)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
     """A browser; the tests that open pages in it run in its event loop."""
     async with a_browser() as running:

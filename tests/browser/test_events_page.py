@@ -12,7 +12,7 @@ from schemas import asyncapi
 from tests.browser.browsers import fits, page_in
 from tests.unit.api_gateway.parts import UNBOUNDED
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 
 @pytest.mark.parametrize("of", [asyncapi.for_clients, asyncapi.for_the_solution])

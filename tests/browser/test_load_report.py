@@ -7,7 +7,7 @@ from loadtest.report import page as report
 from tests.browser.browsers import page_in
 from tests.unit.loadtest.results import result
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 
 @pytest.mark.parametrize("runs", [1, 2])

@@ -5,15 +5,15 @@ import asyncio
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Route, expect
+from playwright.async_api import Browser, Route, expect
 from pydantic import SecretStr
 
 from dispatcher.routes import Operators
 from dispatcher.settings import DispatcherSettings
 from runtime.assignments import Assignments
-from tests.browser.browsers import page_of
+from tests.browser.browsers import page_in
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 TOKEN = "only-for-tests-0123456789"
 
@@ -24,7 +24,7 @@ class Leadership:
     leader = None
 
 
-async def test_an_answer_that_comes_after_the_log_out_shows_nothing() -> None:
+async def test_an_answer_that_comes_after_the_log_out_shows_nothing(browser: Browser) -> None:
     app, leadership = web.Application(), Leadership()
     settings = DispatcherSettings(dispatcher_token=SecretStr(TOKEN))
     Operators(settings, leadership, Assignments()).add_routes(app)  # type: ignore[arg-type]
@@ -35,7 +35,7 @@ async def test_an_answer_that_comes_after_the_log_out_shows_nothing() -> None:
         await logged_out.wait()
         await route.continue_()
 
-    async with TestServer(app) as server, page_of() as page:
+    async with TestServer(app) as server, page_in(browser) as page:
         await page.goto(str(server.make_url("/")))
         await page.get_by_label("Operators' token").fill(TOKEN)
         await page.get_by_role("button", name="Open").click()

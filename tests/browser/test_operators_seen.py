@@ -16,7 +16,7 @@ from dispatcher.settings import DispatcherSettings
 from runtime.assignments import Assignments
 from tests.browser.browsers import least_contrast_of_borders, page_in
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 
 TOKEN = "only-for-tests-0123456789"

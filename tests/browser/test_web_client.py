@@ -10,7 +10,7 @@ from tests.browser.browsers import page_in
 from tests.browser.chat_stage import TOKEN, Stage, a_stage, message
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 
 async def test_a_page_that_was_replaced_says_so_and_stays_away(browser: Browser) -> None:

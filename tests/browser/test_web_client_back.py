@@ -6,7 +6,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import Stage, a_stage
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 PHONE = 390
 UNTIL_AT_THE_LIST = """() => new Promise((done) => {

@@ -9,7 +9,7 @@ from tests.browser.browsers import page_in
 from tests.browser.chat_stage import TOKEN, a_stage, message
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 
 @pytest.mark.parametrize("is_expired", [False, True], ids=["by a reload", "by a new token"])

@@ -10,7 +10,7 @@ from tests.browser.browsers import fits, least_contrast_of_borders, note_texts, 
 from tests.browser.chat_stage import UP, a_stage, message, read_further_up, say
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 PHONE = 390
 

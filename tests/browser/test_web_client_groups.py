@@ -8,7 +8,7 @@ from tests.browser.browsers import fits, page_in
 from tests.browser.chat_stage import UP, a_stage, message
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 PHONE = 390
 

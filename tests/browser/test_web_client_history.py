@@ -6,7 +6,7 @@ from playwright.async_api import Browser, expect
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import UP, a_stage, message, read_further_up, say
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 KEPT = 1000
 """So many messages of a group are kept while its end is read."""

@@ -12,7 +12,7 @@ from tests.browser.browsers import page_in
 from tests.browser.chat_stage import TOKEN, UP, a_stage, message, say
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 NEXT_UP = "up202000003"
 NEXT = jwt.encode({"sub": NEXT_UP}, "nobody looks at the signature here 0123456789")

@@ -12,7 +12,7 @@ from tests.browser.browsers import page_in
 from tests.browser.chat_stage import UP, a_stage, message
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 
 async def test_a_group_that_is_made_again_after_no_answer_is_the_same(browser: Browser) -> None:

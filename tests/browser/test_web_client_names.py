@@ -10,7 +10,7 @@ from tests.browser.browsers import page_in
 from tests.browser.chat_stage import UP, Stage, a_stage, message
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 ANA, UNNAMED = "up202000002", "up202000003"
 

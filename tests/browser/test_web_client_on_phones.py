@@ -7,7 +7,7 @@ from tests.browser.browsers import page_in
 from tests.browser.chat_stage import Stage, a_stage, message, read_further_up
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 PHONE = 390
 FROM_END = """() => {

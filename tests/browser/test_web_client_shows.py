@@ -6,7 +6,7 @@ from playwright.async_api import Browser, expect
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import UP, a_stage, message
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 
 async def test_the_title_tells_what_is_unread_also_where_nothing_is_painted(browser: Browser) -> None:

@@ -6,7 +6,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import Stage, a_stage, message, say
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
 # Counts the nodes that come into the log, or move in it: each is read aloud.
 COUNT = """
