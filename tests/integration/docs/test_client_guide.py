@@ -100,8 +100,8 @@ async def test_the_programs_of_the_guide_end_in_a_line_at_the_end_of_their_token
 ) -> None:
     await campus.group(up := new_up())
     with both_programs(tmp_path) as commands:
-        for command in commands:
-            running = await start(campus, up, *command, lasts_s=10)
+        both = [await start(campus, up, *command, lasts_s=10) for command in commands]
+        for running in both:
             printed, _ = await asyncio.wait_for(running.communicate(), timeout=60)
             assert "connected to" in printed.decode(), printed.decode()
             assert printed.decode().endswith(f"{EXPIRED_TOKEN.message}\n"), printed.decode()
