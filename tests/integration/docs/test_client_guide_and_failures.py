@@ -31,15 +31,18 @@ async def test_the_programs_of_the_guide_wait_as_long_as_an_edge_says_and_end_wh
 ) -> None:
     """An edge refuses for now, and names nobody else; then for good."""
     with both_programs(tmp_path) as commands:
-        for command in commands:
-            async with a_stage() as stage:
-                tries: list[float] = []
-                stage.edge.on("connect", partial(_refuse, tries))
-                async with running_at(stage, command) as running:
-                    await printed_until(running, OVERLOADED.message, INVALID_PAYLOAD.message)
-                    await asyncio.wait_for(running.wait(), timeout=30)
-                assert len(tries) == 2
-                assert tries[1] - tries[0] > 1 + LONGEST_PAUSE_S
+        await asyncio.gather(*(_is_refused(command) for command in commands))
+
+
+async def _is_refused(command: Sequence[str]) -> None:
+    async with a_stage() as stage:
+        tries: list[float] = []
+        stage.edge.on("connect", partial(_refuse, tries))
+        async with running_at(stage, command) as running:
+            await printed_until(running, OVERLOADED.message, INVALID_PAYLOAD.message)
+            await asyncio.wait_for(running.wait(), timeout=30)
+        assert len(tries) == 2
+        assert tries[1] - tries[0] > 1 + LONGEST_PAUSE_S
 
 
 async def _refuse(tries: list[float], *_: object) -> None:
@@ -54,18 +57,21 @@ async def _refuse(tries: list[float], *_: object) -> None:
 
 async def test_the_programs_of_the_guide_say_where_to_read_what_they_missed(tmp_path: Path) -> None:
     with both_programs(tmp_path) as commands:
-        for command in commands:
-            async with a_stage() as stage:
-                stage.head = 5
-                stage.edge.on("chat message", _take_it)
-                gateway = stage.url.rstrip("/")
-                async with running_at(stage, command) as running:
-                    await printed_until(running, "history has")
-                    stage.head, stage.recovered = 900, False
-                    await stage.lose()
-                    await printed_until(running, f"{gateway}/chat/g/message?after=5\n")
-                    await stage.lose()
-                    await printed_until(running, f"{gateway}/chat/g/message?after=900\n")
+        await asyncio.gather(*(_says_what_it_missed(command) for command in commands))
+
+
+async def _says_what_it_missed(command: Sequence[str]) -> None:
+    async with a_stage() as stage:
+        stage.head = 5
+        stage.edge.on("chat message", _take_it)
+        gateway = stage.url.rstrip("/")
+        async with running_at(stage, command) as running:
+            await printed_until(running, "history has")
+            stage.head, stage.recovered = 900, False
+            await stage.lose()
+            await printed_until(running, f"{gateway}/chat/g/message?after=5\n")
+            await stage.lose()
+            await printed_until(running, f"{gateway}/chat/g/message?after=900\n")
 
 
 async def _take_it(_sid: str, message: dict[str, Any]) -> dict[str, Any]:
@@ -77,18 +83,20 @@ async def test_the_programs_of_the_guide_say_it_again_until_it_is_acked_and_go_o
 ) -> None:
     """First the connection ends before the ack, as when an edge dies; then the log is away for a moment."""
     with both_programs(tmp_path) as commands:
-        for command in commands:
-            async with a_stage() as stage:
-                said: list[str] = []
+        await asyncio.gather(*(_says_it_again(command) for command in commands))
 
-                stage.edge.on("chat message", partial(_take, stage, said))
-                stage.refused["/chat/g/message"] = HISTORY_UNAVAILABLE
-                async with running_at(stage, command) as running:
-                    await printed_until(running, "durable as #7", HISTORY_UNAVAILABLE.message)
-                    await stage.lose()
-                    await printed_until(running, "connected to")
-                    assert len(said) == 3
-                    assert len(set(said)) == 1
+
+async def _says_it_again(command: Sequence[str]) -> None:
+    async with a_stage() as stage:
+        said: list[str] = []
+        stage.edge.on("chat message", partial(_take, stage, said))
+        stage.refused["/chat/g/message"] = HISTORY_UNAVAILABLE
+        async with running_at(stage, command) as running:
+            await printed_until(running, "durable as #7", HISTORY_UNAVAILABLE.message)
+            await stage.lose()
+            await printed_until(running, "connected to")
+            assert len(said) == 3
+            assert len(set(said)) == 1
 
 
 async def _take(stage: Stage, said: list[str], sid: str, message: dict[str, Any]) -> dict[str, Any]:
