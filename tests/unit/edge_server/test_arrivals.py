@@ -7,8 +7,7 @@ import pytest
 from edge_server.arrivals import Arrivals
 from edge_server.polls import PACKETS_BEFORE_LOGIN
 from edge_server.settings import EdgeSettings
-from schemas.refusals import OVERLOADED, ErrorAnswer, Refused
-from tests.unit.edge_server.gated_edge import an_edge
+from schemas.refusals import OVERLOADED, Refused
 from tests.unit.refusing import refuses
 
 
@@ -75,13 +74,3 @@ def test_who_is_left_by_their_client_has_the_time_of_a_newcomer() -> None:
     here.begin_again("joined", 50.0)
     assert "joined" in here
     assert (here.overdue(59.9), here.overdue(60.0)) == ([], ["joined"])
-
-
-async def test_a_newcomer_without_room_reads_which_refusal_it_was_and_when_to_come_back() -> None:
-    async with an_edge(max_handshakes=1) as edge:
-        url = f"{edge.url}?EIO=4&transport=polling"
-        async with edge.session.get(url), edge.session.get(url) as refused:
-            error = ErrorAnswer.model_validate(await refused.json()).error
-    assert error.code == OVERLOADED.code
-    assert refused.headers["X-Request-Id"] == error.request_id
-    assert refused.headers["Retry-After"] == str(error.retry_after)

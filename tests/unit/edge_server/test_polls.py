@@ -167,17 +167,6 @@ async def test_a_step_of_the_wall_clock_closes_nobody_who_has_just_been_pinged(
         assert await client.poll() == '2\x1e431["answered"]'
 
 
-async def test_what_strangers_ask_for_wrongly_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
-    """After each restart somebody polls a session of the process before; proxies swallow what asks for a
-    websocket."""
-    transports = "polling&sid=gone", "pigeon", "websocket"
-    async with an_edge() as edge:
-        for query in ("EIO=3", *(f"EIO=4&transport={one}" for one in transports)):
-            async with edge.session.get(f"{edge.url}?{query}") as answer:
-                assert answer.status == 400
-    assert not [record for record in caplog.records if record.levelname == "ERROR"]
-
-
 class Body:
     """Stands for a request: its body has come when ``ends`` is set, or its client goes before that."""
 
