@@ -68,12 +68,13 @@ def test_a_report_of_two_results_leaves_each_ones_own(
     assert before.with_suffix(".html").read_text() == own
 
 
-@pytest.mark.parametrize("content", [b"name", b"\xff", b"name = 'no phases'"])
+@pytest.mark.parametrize("content", [b"name", b"\xff", b"name = 'no phases'", None])
 def test_what_is_wrong_with_a_file_is_said_with_its_name(
-    content: bytes, ran: list[Scenario], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    content: bytes | None, ran: list[Scenario], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "given"
-    file.write_bytes(content)
+    if content is not None:
+        file.write_bytes(content)
     for command in (
         ["run", str(file), "--gateway", "http://x", "--out", str(tmp_path)],
         ["run", "smoke", "--gateway", "http://x", "--out", str(tmp_path), "--tokens", str(file)],
@@ -191,3 +192,11 @@ def test_a_probe_as_a_student_without_a_token_is_refused_before_it_looks(
     options = ["--gateway", "http://127.0.0.1:1", "--tokens", str(tokens), "--up", "up201906046"]
     assert main(["probe", *options]) == 2
     assert "up201906046" in capsys.readouterr().err
+
+
+def test_a_run_without_any_tokens_says_what_it_needs(
+    ran: list[Scenario], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TOKEN_SECRET")
+    assert main(["run", "smoke", "--gateway", "http://x", "--out", str(tmp_path)]) == 2
+    assert "TOKEN_SECRET" in capsys.readouterr().err
