@@ -19,7 +19,7 @@ from api_gateway.history import History
 from api_gateway.internal_routes import InternalApi
 from api_gateway.location import Locations
 from api_gateway.log_writer import LogWriter
-from api_gateway.members import MembersOnly, NewMembers
+from api_gateway.members import FormerMembers, MembersOnly, NewMembers
 from api_gateway.posting import Posting
 from api_gateway.public_routes import PublicApi
 from api_gateway.reading_turns import ReadsOfUsers
@@ -87,10 +87,11 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
         per_s=settings.new_members_per_s_per_user, burst=settings.new_members_burst_per_user
     )
     most_groups = settings.max_groups_per_user
-    groups = Groups(members, directory, writer, progress, positions, new_members, most_groups)
+    reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
+    former_members = FormerMembers(reads, reads_of_users)
+    groups = Groups(members, former_members, directory, writer, progress, positions, new_members, most_groups)
     history = History(reads, progress, settings)
     users = Users(reads, writer, progress, assignments)
-    reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
     public = PublicApi(Locations(assignments), history, groups, members, users, reads_of_users)
     internal = InternalApi(history, groups, Posting(members, writer, progress, history), users)
     ports = Ports(

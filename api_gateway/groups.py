@@ -9,7 +9,7 @@ from typing import Final
 
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.log_writer import SOURCE, LogWriter, WrittenRecord
-from api_gateway.members import MembersOnly, NewMembers
+from api_gateway.members import FormerMembers, MembersOnly, NewMembers
 from api_gateway.stored_progress import StoredProgress
 from schemas import topics
 from schemas.api import CreateGroup, Group, GroupAccepted, GroupWithMembers, MemberAccepted
@@ -33,6 +33,7 @@ class Groups:
     def __init__(
         self,
         members: MembersOnly,
+        former_members: FormerMembers,
         directory: GroupDirectory,
         writer: LogWriter,
         progress: StoredProgress,
@@ -41,6 +42,7 @@ class Groups:
         max_groups_per_user: int,
     ) -> None:
         self._members = members
+        self._former_members = former_members
         self._directory = directory
         self._writer = writer
         self._progress = progress
@@ -81,10 +83,15 @@ class Groups:
         """Create a group for a student, who becomes its first member and may remove others.
 
         The same id from the same student repeats an attempt. Raises `Refused` if the id is anybody else's
-        group, or if a member is in too many groups.
+        group, or one that the student has left, or if a member is in too many groups.
         """
         self._members.require_ready()
         group = new.id or new_id()
+        existing = self._directory.find(group)
+        is_own = existing is not None and existing.created_by == caller
+        if is_own and not self._members.is_member(group, caller):
+            # Otherwise they would read what the others said after they had left.
+            await self._former_members.require_not(group, caller)
         self._require_free(group, caller)
         users = dict.fromkeys([caller, *new.users])
         self._members.require_few_groups(group, users, most=self._max_groups_per_user)

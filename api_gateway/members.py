@@ -5,9 +5,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from api_gateway.reading_turns import ReadsOfUsers
+from api_gateway.store_reads import StoreReads
 from runtime import metrics
 from runtime.budgets import Budgets
 from runtime.memberships import Memberships
+from schemas.documents import MEMBERSHIPS
+from schemas.ids import membership_key
 from schemas.refusals import NOT_A_MEMBER, NOT_ALLOWED, RATE_LIMITED, UNAVAILABLE, Refused
 
 MAX_NAMED: Final = 10
@@ -37,6 +41,23 @@ class NewMembers:
                 retry_after_s=wait_s,
             )
         self._budgets.spend(caller, now, count)
+
+
+class FormerMembers:
+    """Who has left a group: the log forgets that after a week, the store does not."""
+
+    def __init__(self, reads: StoreReads, reads_of_users: ReadsOfUsers) -> None:
+        self._reads = reads
+        self._reads_of_users = reads_of_users
+
+    async def require_not(self, group: str, up: str) -> None:
+        """Raise `Refused` if ``up`` was a member and is none."""
+        # Where a membership has ended, only its key is left.
+        ended = {"_id": membership_key(group, up), "up": {"$exists": False}}
+        with self._reads_of_users.counted(up):
+            found = await self._reads.find(MEMBERSHIPS, ended, limit=1)
+        if found:
+            raise Refused(NOT_ALLOWED, "You have left the group with this id.")
 
 
 class MembersOnly:

@@ -68,7 +68,7 @@ class PublicApi:
                 api.CreateGroup,
                 api.GroupAccepted,
                 self.create_group,
-                CREATING,
+                (*CREATING, HISTORY_UNAVAILABLE),
                 CREATED,
             ),
             Route("GET", "/chat/group/{group}", api.OneGroup, api.GroupWithMembers, self.group, MEMBERS_ONLY),

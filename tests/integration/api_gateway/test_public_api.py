@@ -227,6 +227,8 @@ async def test_nobody_takes_over_a_group_by_its_id(log: Log, stored: str) -> Non
             await here.as_user(thief, "POST", "/chat/group", {"name": "M", "id": bare})
         ).code == "not_allowed"
         assert (await here.as_user(thief, "GET", f"/chat/{group}/message")).code == "not_a_member"
+        await here.as_user(creator, "DELETE", f"/chat/group/{group}/member/{creator}")
+        assert (await here.as_user(creator, "POST", "/chat/group", new)).code == "not_allowed"
         reserved = await here.as_user(thief, "POST", "/chat/group", {"name": "M", "id": "group"})
         assert reserved.code == "invalid_payload"
 

@@ -11,8 +11,9 @@ from api_gateway.group_directory import GroupDirectory
 from api_gateway.groups import Groups
 from api_gateway.internal_routes import InternalApi
 from api_gateway.log_writer import WrittenRecord
-from api_gateway.members import MembersOnly, NewMembers
+from api_gateway.members import FormerMembers, MembersOnly, NewMembers
 from api_gateway.public_routes import PublicApi
+from api_gateway.reading_turns import ReadsOfUsers
 from api_gateway.unread_answers import UnreadAnswers
 from runtime.memberships import Memberships
 from schemas import topics
@@ -71,6 +72,10 @@ class FakeWriter:
             return [WrittenRecord(topic, 0, -1, 1_000) for _ in records]
         return [WrittenRecord(topic, 0, first + n, 1_000 + first + n) for n in range(len(records))]
 
+    async def find(self, _collection: str, query: Document, *, limit: int) -> list[Document]:
+        """Return the ended membership with this key from a store that holds all of this log."""
+        return [{"_id": query["_id"]}][:limit] if self.memberships().get(query["_id"]) is False else []
+
     def memberships(self) -> dict[str, bool]:
         """Return by key whether the newest record says that there is a membership."""
         return {
@@ -105,6 +110,7 @@ class GroupParts:
         self.members = MembersOnly(self.memberships, lambda: self.fault)
         self.groups = Groups(
             self.members,
+            FormerMembers(self.writer, ReadsOfUsers(8)),  # type: ignore[arg-type]
             self.directory,
             self.writer,  # type: ignore[arg-type]
             self.progress,  # type: ignore[arg-type]
