@@ -256,7 +256,8 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
         A refused CONNECT is answered by ``connect_error``: its client handles no event yet.
         """
-        body = refusing.answer(refused, eio_sid=eio_sid)
+        # Never engine.io's own id: whoever knows it reads and writes in the name of a client that polls.
+        body = refusing.answer(refused, sid=self.manager.sid_from_eio_sid(eio_sid, "/"))
         text = data if isinstance(data, str) else ""
         kind, ack, namespace = socketio.packet.EVENT, None, "/"
         answer: Any = [REFUSED, body["error"]]

@@ -7,6 +7,7 @@ answering a small request.
 
 import asyncio
 import logging
+import re
 import time
 from typing import Final
 
@@ -19,6 +20,10 @@ MAX_LINES: Final = 10_000
 """With so many lines they are written at once."""
 MAX_FIELD_CHARS: Final = 512
 """Of each field that a client has sent: escaped, it may take several times as many, and CPU time."""
+
+_SESSION: Final = re.compile(r"\bsid=[^&]+")
+"""The id of an engine.io session in an address. While a client polls, whoever knows it reads and writes in
+that client's name."""
 
 
 class AccessLog:
@@ -36,11 +41,13 @@ class AccessLog:
 
     def add(self, request: web.BaseRequest, response: web.StreamResponse, took_s: float) -> None:
         """Add the line of one request."""
-        headers = request.headers
+        headers, path = request.headers, request.raw_path
+        if "sid=" in path:
+            path = _SESSION.sub("sid=...", path)
         version: HttpVersion = request.version
         self._lines.append(
             f"{request.remote or '-'} - - {self._at(time.time() - took_s)} "
-            f'"{request.method} {_field(request.raw_path)} HTTP/{version.major}.{version.minor}" '
+            f'"{request.method} {_field(path)} HTTP/{version.major}.{version.minor}" '
             f"{response.status} {response.body_length} "
             f'"{_field(headers.get("Referer"))}" "{_field(headers.get("User-Agent"))}"'
         )

@@ -3,11 +3,13 @@
 import base64
 import hmac
 import json
+import logging
 import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -20,7 +22,7 @@ from runtime.service import Service, running
 from schemas.asyncapi import FROM_CLIENTS
 from tests.integration.api_gateway.gateways import SERVICE_TOKEN, Api, gateway
 from tests.integration.backing import Log, new_group, new_up, token
-from tests.integration.edge_server.abusers import raw
+from tests.integration.edge_server.abusers import POLL, raw
 from tests.integration.edge_server.edges import ChatClient, edge
 from tests.waiting import eventually
 
@@ -221,3 +223,20 @@ async def test_a_page_of_another_origin_gets_no_socket_where_origins_are_listed(
             with pytest.raises(Exception, match="400"):
                 async with raw(here, new_up(), headers={"Origin": origin}):
                     pass
+
+
+async def test_no_log_line_opens_the_session_of_somebody_who_polls(
+    log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever knows engine.io's session id reads and writes in its student's name, from anywhere."""
+    caplog.set_level(logging.INFO)
+    async with edge() as here, aiohttp.ClientSession() as session:
+        opened = await (await session.get(here.url + POLL)).text()
+        sid = json.loads(opened[1:])["sid"]
+        for packet in ("40" + json.dumps({"token": token(new_up())}), "42no event"):
+            async with session.post(f"{here.url}{POLL}&sid={sid}", data=packet) as answer:
+                assert answer.status == 200
+    lines = [f"{record.getMessage()} {getattr(record, 'facts', '')}" for record in caplog.records]
+    assert any("&sid=" in line for line in lines)
+    assert any("bad_json" in line for line in lines)
+    assert [line for line in lines if sid in line] == []
