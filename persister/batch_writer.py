@@ -130,7 +130,8 @@ def change_of(fold: Fold) -> Change:
     """Return the change that a fold makes.
 
     A tombstone removes the fields and keeps the document, which no query finds then. If it were deleted, an
-    older record that is written late would bring it back.
+    older record that is written late would bring it back. A departure makes no document: who has none is
+    shown as offline, and may have been erased while they were connected.
     """
     if fold.values is None:
         update: documents.Document = {"$unset": {"group": "", "up": ""}}
@@ -141,7 +142,7 @@ def change_of(fold: Fold) -> Change:
         if fold.left is None
         else {"$or": [_last_online_from(None), *starmap(_last_online_from, fold.left)]}
     )
-    return Change(fold.key, fold.guard, fold.source.offset, update, only)
+    return Change(fold.key, fold.guard, fold.source.offset, update, only, upsert=fold.left is None)
 
 
 def _last_online_from(edge: str | None, process: str | None = None) -> documents.Document:

@@ -52,7 +52,9 @@ class Change(NamedTuple):
     version: int
     update: Document
     only: Document | None = None
-    """What an existing document must match besides; a missing one is made all the same."""
+    """What an existing document must match besides."""
+    upsert: bool = True
+    """Whether a missing document is made."""
 
 
 class Store:
@@ -91,7 +93,7 @@ class Store:
             return 0
 
     async def apply_newer(self, collection: str, changes: Sequence[Change]) -> None:
-        """Apply changes in no order, at most one for each guard of a document; a missing document is made.
+        """Apply changes in no order, at most one for each guard of a document.
 
         A document that is as new already, or does not match ``only``, stays. Raises as `insert_new` does.
         """
@@ -174,13 +176,13 @@ def _translated() -> Iterator[None]:
 
 
 def _guarded(change: Change) -> UpdateOne:
-    """Where the guard is not older, the filter finds nothing and the insert meets the same ``_id``."""
+    """Where the guard is not older, the filter finds nothing and an insert meets the same ``_id``."""
     update = {
         **change.update,
         "$set": {**change.update.get("$set", {}), change.guard: change.version},
     }
     older = {"_id": change.key, change.guard: {"$not": {"$gte": change.version}}, **(change.only or {})}
-    return UpdateOne(older, update, upsert=True)
+    return UpdateOne(older, update, upsert=change.upsert)
 
 
 def _duplicates(error: BulkWriteError, positions: Sequence[int]) -> list[int]:

@@ -13,6 +13,7 @@ from deploy.repository import REPOSITORY
 from persister import erase, progress
 from persister.progress import begin_progress
 from persister.settings import PersisterSettings
+from runtime.kafka import partition_of
 from schemas import documents, topics
 from schemas.ids import membership_key
 from schemas.log_records import GroupCreated, PresenceChanged, ProfileChanged, encode
@@ -73,6 +74,14 @@ async def test_nothing_of_a_student_is_left_and_all_of_the_others(
         assert await history.one(documents.MEMBERSHIPS, membership_key(group, gone)) is None
         assert await history.one(documents.MEMBERSHIPS, membership_key(group, other)) is not None
     assert await run(database, "student", gone) == (0, "messages erased: 0\n")
+
+    offline = encode(online.model_copy(update={"online": False}), key=f"{gone}/online", source="test")
+    offset = await log.write(topics.USERS, offline)
+    settings = PersisterSettings(mongodb_database=database)
+    partition = partition_of(offline.key, settings.kafka_partitions)
+    stored = {TopicPartition(settings.topic(topics.USERS), partition): offset + 1}
+    await progress.wait_until_stored(history.store, stored)
+    assert await history.one(documents.USERS, gone) is None, "their edge says so when their connection ends"
 
 
 async def test_a_message_and_what_is_older_than_a_day_are_erased(

@@ -77,6 +77,8 @@ class ModelStore:
             raise Rejected(refused, known=known)
 
     def _apply(self, found: dict[str, Document], change: Change) -> None:
+        if not change.upsert and change.key not in found:
+            return
         document = found.setdefault(change.key, {"_id": change.key})
         if document.get(change.guard, -1) >= change.version:
             return

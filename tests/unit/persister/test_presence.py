@@ -35,13 +35,17 @@ def log_of(steps: list[Said]) -> list[ConsumerRecord]:
 
 def expected(steps: list[Said]) -> bool:
     """Say what the rules say, in the fewest words."""
-    shown, by = False, None
+    is_shown, by = False, None
     for online, said_by in steps:
         if online or said_by is None:
-            shown, by = online, said_by
+            is_shown, by = online, said_by
         elif by is None or (by[0] == said_by[0] and (by == said_by or 1 in (len(by), len(said_by)))):
-            shown = False
-    return shown
+            is_shown = False
+    return is_shown
+
+
+def shown(store: ModelStore) -> bool:
+    return bool(store.documents(documents.USERS).get(UP, {}).get("online"))
 
 
 async def write(store: ModelStore, log: list[ConsumerRecord]) -> None:
@@ -75,7 +79,7 @@ async def test_a_departure_counts_only_where_its_process_of_an_edge_was_the_last
         store = ModelStore()
         for batch in filter(None, batches):
             await write(store, batch)
-        assert store.documents(documents.USERS)[UP]["online"] is online
+        assert shown(store) is online
 
 
 @given(said, st.data())
@@ -89,7 +93,15 @@ async def test_the_same_is_shown_however_the_log_is_cut_and_repeated(
         await write(store, part)
         for late in data.draw(st.lists(st.sampled_from(parts[: n + 1]), max_size=2)):
             await write(store, late)
-    assert store.documents(documents.USERS)[UP]["online"] is expected(steps)
+    assert shown(store) is expected(steps)
+
+
+async def test_a_departure_does_not_bring_back_who_was_erased_while_they_were_connected() -> None:
+    store, log = ModelStore(), log_of([(True, "A1"), (False, "A1")])
+    await write(store, log[:1])
+    del store.documents(documents.USERS)[UP]
+    await write(store, log[1:])
+    assert store.documents(documents.USERS) == {}
 
 
 def test_a_record_of_an_edge_that_does_not_name_itself_can_be_read() -> None:
