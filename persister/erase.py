@@ -26,7 +26,7 @@ from runtime.read_settings import load
 from runtime.service import Fatal
 from schemas import documents, topics
 from schemas.ids import membership_key
-from schemas.log_records import MemberJoined, PresenceChanged, ProfileChanged, encode, tombstone
+from schemas.log_records import MAX_EXACT, MemberJoined, PresenceChanged, ProfileChanged, encode, tombstone
 from schemas.up_number import UpNumber
 
 AT_ONCE: Final = 1_000
@@ -130,7 +130,7 @@ def _arguments() -> Namespace:
     before.add_argument("day", type=_past_day, metavar="YYYY-MM-DD")
     message = commands.add_parser("message", help="erase one message")
     message.add_argument("group")
-    message.add_argument("seq", type=int)
+    message.add_argument("seq", type=_seq)
     student = commands.add_parser("student", help="erase a student's messages, memberships and names")
     student.add_argument("up", type=_up, metavar="UP")
     return parser.parse_args()
@@ -144,6 +144,13 @@ def _past_day(text: str) -> date:
     if day > datetime.now(UTC).date():
         raise ArgumentTypeError(f"{text} is still to come, and that would be all messages")
     return day
+
+
+def _seq(text: str) -> int:
+    seq = int(text)
+    if abs(seq) > MAX_EXACT:
+        raise ArgumentTypeError(f"{text} is no seq: there are none above {MAX_EXACT}")
+    return seq
 
 
 def _up(text: str) -> str:

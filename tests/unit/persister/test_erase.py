@@ -50,7 +50,9 @@ def test_a_message_is_in_the_range_of_its_sender_in_its_group_alone(
     assert (bounds["$gt"] < key < bounds["$lt"]) == ((group, up) == (of_group, of_up))
 
 
-@pytest.mark.parametrize("what", ["before {day}", "before yesterday", "student maria", "message g one"])
+@pytest.mark.parametrize(
+    "what", ["before {day}", "before yesterday", "student maria", "message g one", f"message g {2**63}"]
+)
 def test_what_cannot_be_meant_erases_nothing(
     what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
