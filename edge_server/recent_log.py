@@ -14,6 +14,9 @@ from schemas.log_records import BadRecord, MessageSent
 ENTRY_OVERHEAD_BYTES: Final = 450
 """What an entry costs beside its bytes, measured as resident memory of a full window."""
 
+GROUP_OVERHEAD_BYTES: Final = 1_000
+"""What a group costs beside its entries: with one entry each, groups take more memory than their entries."""
+
 
 class Entry:
     """One message of the log, as small as it can be: windows hold hundreds of thousands.
@@ -101,6 +104,8 @@ class RecentLog:
         if first is not None and first.frame is not None:
             return False
         self._all.append(entry)
+        if entry.group not in self._groups:
+            self.bytes += GROUP_OVERHEAD_BYTES
         self._groups[entry.group].append(entry)
         self._keys[entry.key] = entry
         self.bytes += entry.size
@@ -140,6 +145,7 @@ class RecentLog:
         entries.popleft()
         if not entries:
             del self._groups[oldest.group]
+            self.bytes -= GROUP_OVERHEAD_BYTES
         if self._keys.get(oldest.key) is oldest:
             del self._keys[oldest.key]
         self._floors[oldest.partition] = max(oldest.seq + 1, self._floors[oldest.partition])

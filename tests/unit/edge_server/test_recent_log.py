@@ -1,5 +1,6 @@
 """Laws of the window: bounded, in order, and honest about what it no longer holds."""
 
+import tracemalloc
 from math import inf
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.frames import text_of
-from edge_server.recent_log import Entry, RecentLog
+from edge_server.recent_log import GROUP_OVERHEAD_BYTES, Entry, RecentLog
 from schemas.log_records import MessageSent
 from tests.unit.edge_server.entries import entry, poison
 
@@ -116,4 +117,16 @@ def test_an_entry_counts_the_same_when_it_is_evicted_as_when_it_was_added() -> N
     assert first.frame is not None
     window.add(entry(1))
     window.add(entry(2))
-    assert window.bytes == entry(2).size
+    assert window.bytes == entry(2).size + GROUP_OVERHEAD_BYTES
+
+
+@pytest.mark.parametrize("group_count", [1, 500, 5_000])
+def test_it_takes_about_the_memory_that_it_counts_however_many_groups_it_has(group_count: int) -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        window = filled([f"group-{n % group_count}" for n in range(5_000)])
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert 0.5 < taken / window.bytes < 1.25
