@@ -106,9 +106,11 @@ class StoreReads:
         try:
             return await asyncio.shield(reading)
         except asyncio.CancelledError:
+            # Nobody handles its error any more, not even if this wait is cancelled, too: by the client of a
+            # bundle that took too long.
+            reading.add_done_callback(lambda done: done.cancelled() or done.exception())
             # The store goes on reading: this read counts until it ends, though its caller is gone.
             await asyncio.wait({reading})
-            reading.exception()  # nobody handles it any more
             raise
         finally:
             # A failed task keeps its error, whose traceback keeps all callers' frames, with what a bundle has
