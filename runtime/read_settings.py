@@ -1,7 +1,9 @@
 """Reading settings: from the environment, once at start, all faults listed at once, shown by ``--help``."""
 
 import json
+import shutil
 import sys
+import textwrap
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import Literal, TypeVar, get_args, get_origin
@@ -32,14 +34,25 @@ def load(kind: type[S], prog: str, argv: Sequence[str] | None = None) -> S:
 
 
 def describe(kind: type[BaseSettings]) -> str:
-    """Return some lines a setting: variable, default and meaning, and its values where they are few."""
+    """Return some lines a setting: variable, default and meaning, and its values where they are few.
+
+    They are no wider than the terminal.
+    """
     lines = []
+    wrapper = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns - 1,
+        initial_indent=" " * 6,
+        subsequent_indent=" " * 6,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     for name, field in sorted(kind.model_fields.items()):
         default = field.get_default()
         shown = "(required)" if field.is_required() else f"[{_plain(default)}]"
-        lines.append(f"  {name.upper()} {shown}\n      {field.description}")
+        lines.append(f"  {name.upper()} {shown}")
+        lines += wrapper.wrap(field.description or "")
         if values := _values(field.annotation):
-            lines.append(f"      Values: {', '.join(values)}")
+            lines += wrapper.wrap(f"Values: {', '.join(values)}")
     return "\n".join(lines)
 
 

@@ -56,9 +56,18 @@ def test_help_shows_a_default_as_the_environment_would_give_it(
     ],
 )
 def test_help_lists_the_values_where_only_some_are_taken(
-    kind: type[BaseSettings], name: str, values: str
+    kind: type[BaseSettings], name: str, values: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     assert said_of(kind, name)[-1] == f"Values: {values}"
+
+
+@pytest.mark.parametrize("kind", [DispatcherSettings, EdgeSettings, GatewaySettings, PersisterSettings])
+def test_help_is_no_wider_than_the_terminal(
+    kind: type[BaseSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(len(line) for line in describe(kind).splitlines()) < 80
 
 
 def test_help_lists_no_values_where_any_are_taken() -> None:
