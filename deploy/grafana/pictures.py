@@ -7,7 +7,7 @@ import argparse
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,7 @@ def draw(board: Board, prometheus: Prometheus, *, minutes: float, rate_over: str
     """Return a board as one figure over the last minutes. Raises OSError where nobody answers."""
     end = time.time()
     start = end - minutes * 60
+    step = minutes * 60 / POINTS
     columns = max(len(row.panels) for row in board.rows)
     width, height = PANEL_INCHES
     figure = Figure(figsize=(width * columns, height * len(board.rows) + 0.4), layout="constrained")
@@ -45,12 +46,11 @@ def draw(board: Board, prometheus: Prometheus, *, minutes: float, rate_over: str
             axes.remove()
         for axes, panel in zip(places, row.panels, strict=False):
             series = {
-                legend: prometheus.query_range(
-                    expr.replace(RATE_OVER, rate_over), start, end, minutes * 60 / POINTS
-                )
+                legend: prometheus.query_range(expr.replace(RATE_OVER, rate_over), start, end, step)
                 for legend, expr in panel.lines.items()
             }
-            _plot(axes, panel, series, start)
+            _plot(axes, panel, series, start, step)
+            axes.set_xlim(0, minutes * 60)  # one time for all: what happens at once stands below each other
     return figure
 
 
@@ -65,12 +65,22 @@ def scaled(unit: str, highest: float) -> tuple[float, str]:
     return (fitting or SCALES[unit][-1:])[0]
 
 
-def _plot(axes: Axes, panel: Panel, lines: Mapping[str, Sequence[Series]], start: float) -> None:
+def with_gaps(points: Iterable[tuple[float, float]], step: float) -> Iterator[tuple[float, float]]:
+    """Yield the points, and one without a value where some are missing: no line is drawn there."""
+    before = math.inf
+    for at, value in points:
+        if at - before > 1.5 * step:
+            yield before + step, math.nan
+        yield at, value
+        before = at
+
+
+def _plot(axes: Axes, panel: Panel, lines: Mapping[str, Sequence[Series]], start: float, step: float) -> None:
     drawn = [(named(legend, one), one) for legend, found in lines.items() for one in found]
     values = [value for _, one in drawn for _, value in one.points if not math.isnan(value)]
     factor, unit = scaled(panel.unit, max(values, default=0))
     for name, one in drawn:
-        at, value = zip(*one.points, strict=True)
+        at, value = zip(*with_gaps(one.points, step), strict=True)
         axes.plot([x - start for x in at], [y / factor for y in value], label=name[:28], linewidth=1)
     axes.set_title(f"{panel.title} [{unit}]" if unit else panel.title, fontsize=8)
     axes.set_ylim(0, (max(values, default=0) or 1) / factor * ROOM_FOR_LEGENDS)

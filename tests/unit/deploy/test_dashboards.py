@@ -1,6 +1,7 @@
 """Dashboards: their files are what the boards say, and every query names only metrics that exist."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 
 from deploy.grafana.dashboards import BOARDS, FOLDER, SOURCE, dashboard, text
 from deploy.grafana.panels import BYTES, NUMBER, PER_SECOND, SECONDS, Board, Panel
-from deploy.grafana.pictures import draw, named, scaled
+from deploy.grafana.pictures import draw, named, scaled, with_gaps
 from deploy.prometheus.local_prometheus import Prometheus, Series
 from runtime import metrics
 from tests.unit.api_gateway.parts import ROUTES
@@ -99,3 +100,10 @@ def test_values_are_shown_in_the_unit_in_which_they_read_well(
     unit: str, highest: float, expected: tuple[float, str]
 ) -> None:
     assert scaled(unit, highest) == expected
+
+
+def test_no_line_is_drawn_where_nothing_was_measured() -> None:
+    points = [(0.0, 5.0), (1.0, 5.0), (4.0, 7.0), (5.1, 7.0)]
+    drawn = list(with_gaps(points, 1.0))
+    assert [point for point in drawn if not math.isnan(point[1])] == points
+    assert [at for at, value in drawn if math.isnan(value)] == [2.0]
