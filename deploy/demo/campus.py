@@ -111,6 +111,7 @@ def _clients(system: LocalSystem, session: aiohttp.ClientSession, ups: Sequence[
 def _print_urls(system: LocalSystem, university: University, guest: Student) -> None:
     token = system.mint_token(guest.up)
     ops = {name: service.ops_url for name, service in system.services.items()}
+    metrics = f"\n{' ' * 15}".join(f"{url}/metrics   of {name}" for name, url in ops.items())
     python = shlex.quote(sys.executable)
     print(
         f"""
@@ -121,7 +122,7 @@ def _print_urls(system: LocalSystem, university: University, guest: Student) -> 
   dispatcher   {ops["dispatcher"]}/   (operators' token: {system.dispatcher_token})
   table        {ops["dispatcher"]}/table   (Authorization: Bearer {system.dispatcher_token})
   internal API {system.internal_url}/docs   (Authorization: Bearer {system.service_token})
-  metrics      {"  ".join(f"{url}/metrics" for url in ops.values())}
+  metrics      {metrics}
   load test    TOKEN_SECRET={system.token_secret} {python} -m loadtest run smoke --gateway {system.public_url}
 
 To try it in another terminal as {guest.name} ({guest.up}):
