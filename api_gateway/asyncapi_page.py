@@ -64,7 +64,7 @@ def _message(message: Document) -> str:
 def _schema(name: str, schema: Document) -> str:
     required = set(schema.get("required", []))
     rows = "".join(
-        f"<tr><td><code>{escape(field)}</code></td><td>{'yes' if field in required else ''}</td>"
+        f"<tr><td><code>{escape(field)}</code></td><td>{'required' if field in required else ''}</td>"
         f"<td>{', '.join(_kinds(one))}</td><td>{_with_code(one.get('description', ''))}</td></tr>"
         for field, one in schema.get("properties", {}).items()
     )

@@ -24,3 +24,5 @@ async def test_its_tables_are_no_wider_than_the_window(
     async with TestServer(api.application()) as server, page_in(browser, 320) as page:
         await page.goto(str(server.make_url("/asyncapi")))
         assert await fits(page)
+        names = page.locator("td a")
+        assert await names.evaluate_all("(all) => all.every((name) => name.getClientRects().length === 1)")

@@ -30,7 +30,7 @@ def test_every_message_field_and_server_is_on_the_page(document: dict[str, Any])
 def test_what_a_map_holds_is_said() -> None:
     html = page(asyncapi.for_clients())
     joined, auth = (html.partition(f'id="{shape}"')[2] for shape in ("Joined", "ConnectAuth"))
-    assert '<td><code>rooms</code></td><td>yes</td><td>object of <a href="#RoomJoined">' in joined
+    assert '<td><code>rooms</code></td><td>required</td><td>object of <a href="#RoomJoined">' in joined
     assert "<td><code>since</code></td><td></td><td>object of integer</td>" in auth
 
 
