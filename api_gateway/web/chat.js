@@ -30,6 +30,7 @@ onSubmit("compose", () => {
   const text = $("text").value;
   if (!text.trim()) return;
   fillBox("");
+  $("text").focus();
   write(state.groups.get(state.open), text);
 });
 $("text").addEventListener("keydown", (event) => {

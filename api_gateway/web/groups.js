@@ -8,6 +8,7 @@ import { fillBox } from "./sending.js";
 import { keep, newGroup, state } from "./state.js";
 
 export const narrow = matchMedia("(max-width: 47.5rem)");
+const touched = matchMedia("(pointer: coarse)"); // a box that has the focus brings the keyboard up, over what was said
 
 export async function loadGroups() {
   const { groups } = await read("/chat/group");
@@ -65,6 +66,7 @@ export function openGroup(id) {
   showRoom({ toBottom: true });
   showGroups();
   fillBox(group.draft);
+  $(touched.matches ? "messages" : "text").focus();
   $("add-member").reset();
   showPeople(!$("people").hidden);
   loadNewest(group);

@@ -1,5 +1,6 @@
 // What is seen. What people wrote is only ever set as text, never as markup.
 
+import { dayOf, timeOf, timeOrDayOf } from "./dates.js";
 import { nameOf, sortedGroups, state } from "./state.js";
 
 export const NEAR_PX = 120;
@@ -34,10 +35,7 @@ function paintAvatar(node, name, hueOf, extra = "") {
 /** Somebody keeps their colour when their name becomes known. */
 const paintFace = (node, up, extra) => paintAvatar(node, nameOf(up), up, extra);
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const alphabet = new Intl.Collator(); // localeCompare takes ten times as long
-const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 
 export function showStatus(text, live = false) {
   setText($("status"), text);
@@ -136,11 +134,10 @@ function paintGroup(item, { group }) {
   const button = item.firstChild;
   const [name, when, preview, unread] = button.querySelectorAll(".line > *");
   const last = group.messages.at(-1);
-  const isToday = last && new Date(last.timestamp).toDateString() === new Date().toDateString();
   button.setAttribute("aria-current", String(group.id === state.open));
   paintAvatar(button.firstChild, group.name, group.name);
   setText(name, group.name);
-  setText(when, last ? (isToday ? clock : shortDay).format(last.timestamp) : "");
+  setText(when, last ? timeOrDayOf(last.timestamp) : "");
   setText(preview, previewOf(group, last));
   setText(unread, atMost99(group.unread));
   unread.hidden = group.unread === 0;
@@ -148,7 +145,9 @@ function paintGroup(item, { group }) {
 
 function previewOf(group, last) {
   if (group.draft.trim() && group.id !== state.open) return `Draft: ${group.draft.slice(0, 200)}`;
-  return last ? `${last.up === state.up ? "You" : nameOf(last.up)}: ${last.message.slice(0, 200)}` : "Nothing yet";
+  if (!last) return "Nothing yet";
+  const [firstName] = nameOf(last.up).split(" "); // a whole name would leave no room for what was said
+  return `${last.up === state.up ? "You" : firstName}: ${last.message.slice(0, 200)}`;
 }
 
 export function focusGroup(id) {
@@ -239,7 +238,7 @@ function roomThings(group) {
     const day = new Date(timestamp).toDateString();
     const isNewDay = day !== dayBefore;
     const isFirst = isNewDay || before.up !== up || timestamp - before.timestamp > SAME_BREATH_MS;
-    if (isNewDay) things.push({ key: `${key} day`, day: dayName.format(timestamp) });
+    if (isNewDay) things.push({ key: `${key} day`, day: dayOf(timestamp) });
     things.push({ key, message, isFirst });
     [before, dayBefore] = [message, day];
   }
@@ -293,7 +292,7 @@ function paintRoomNode(node, { day, message, isFirst }) {
   if (message.up !== state.up) paintAuthor(node, message.up);
   const [, time, sending] = node.lastChild.children;
   time.dateTime = new Date(message.timestamp).toISOString();
-  setText(time, isSaid ? clock.format(message.timestamp) : "");
+  setText(time, isSaid ? timeOf(message.timestamp) : "");
   if (sending.textContent === status) return;
   setText(sending, status);
   if (!isSaid && message.state !== "sending") hear(status);

@@ -12,7 +12,6 @@ const MAX_TEXT_BYTES = 16 * 1024;
 /** Let a text be what is about to be written in the open group. */
 export function fillBox(text) {
   $("text").value = text;
-  $("text").focus();
   keepDraft();
 }
 
@@ -40,6 +39,7 @@ export function takeBack(group, id) {
   const mine = group.pending.find((one) => one.id === id);
   group.pending = group.pending.filter((one) => one !== mine);
   fillBox([mine.message, group.draft].filter(Boolean).join("\n"));
+  $("text").focus();
   paintSoon();
 }
 

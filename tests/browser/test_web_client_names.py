@@ -34,6 +34,8 @@ async def test_people_are_called_and_sorted_by_their_names_and_seen_to_be_online
         assert [await one.is_visible() for one in await online.all()] == [True, True, False]
         await page.get_by_role("button", name="Close the members").click()
         await expect(page.locator("#groups .preview")).to_have_text(f"{UNNAMED}: oi")
+        await stage.tell("chat message", message(3, "bom dia", up=ANA))
+        await expect(page.locator("#groups .preview")).to_have_text("Ana: bom dia")
 
 
 async def test_who_wrote_last_in_another_group_is_named_there_too(browser: Browser) -> None:

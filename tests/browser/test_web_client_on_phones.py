@@ -80,6 +80,21 @@ async def test_where_a_finger_points_no_field_is_so_small_that_safari_zooms_in(b
     assert min(sizes) >= 16
 
 
+async def test_where_a_finger_points_an_opened_group_is_read_and_no_keyboard_covers_it(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage:
+        stage.groups = ["g", "h"]
+        page = await browser.new_page(has_touch=True)
+        await stage.open(page)
+        await page.get_by_role("button", name="Group h").tap()
+        await expect(page.locator("#messages")).to_be_focused()
+        await page.get_by_label("Message", exact=True).fill("olá")
+        await page.get_by_role("button", name="Send").tap()
+        await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+        await page.close()
+
+
 async def _is_at_the_end(page: Page) -> None:
     async def holds() -> bool:
         return bool(await page.evaluate(FROM_END) == 0)

@@ -73,3 +73,27 @@ async def test_a_selection_of_messages_is_who_wrote_them_and_their_texts(browser
         day, *said = (await page.evaluate("getSelection().toString()")).splitlines()
         assert day
         assert said == ["Ana Silva", "bom dia", "You", "olá"]
+
+
+async def test_days_of_other_years_tell_their_year(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.history = stage.newest = [message(0, "said in 2023")]
+        stage.stored_up_to = 0
+        await stage.open(page)
+        await expect(page.locator("#messages .day")).to_contain_text("2023")
+        await expect(page.locator("#groups time")).to_contain_text("2023")
+        await stage.tell("chat message", message(1, "now", timestamp=await page.evaluate("Date.now()")))
+        await expect(page.locator("#messages .day")).to_have_count(2)
+        year = await page.evaluate("String(new Date().getFullYear())")
+        await expect(page.locator("#messages .day").last).not_to_contain_text(year)
+
+
+async def test_members_leave_a_room_no_narrower_than_it_can_be_read(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser, 768) as page:
+        await stage.open(page)
+        await page.get_by_role("button", name="Members").click()
+        assert await page.locator("#people").evaluate("(people) => people.clientWidth") > 400
+        await expect(page.locator("#messages")).to_be_hidden()
+        await expect(page.locator("#groups")).to_be_visible()
+        await page.get_by_role("button", name="Close the members").click()
+        await expect(page.locator("#messages")).to_be_visible()
