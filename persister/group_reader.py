@@ -21,7 +21,7 @@ from aiokafka.errors import (
 )
 
 from persister.batch import Ends
-from persister.positions import Position, lacking, start_position
+from persister.positions import Position, start_position
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
 from runtime import logs, metrics
@@ -209,12 +209,13 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         async with asyncio.timeout(self._settings.session_timeout_ms / 1000 / 2):
             committed = await self._committed(partitions)
-            stored: Ends = {}
-            lacks: Ends = {}
             if self._settings.kafka_durable:
+                # After the commits: a running persister raises both, and read later these would be ahead.
                 # Before the log's ends: progress beyond them would be another log's.
                 stored = await self._read_progress()
-                lacks = lacking(committed, stored)
+            else:
+                # All that was committed counts as stored.
+                stored = {tp: offset or 0 for tp, offset in committed.items()}
             first = await self._consumer.beginning_offsets(partitions)
             end = await self._consumer.end_offsets(partitions)
             if not self._settings.kafka_durable:
@@ -225,25 +226,23 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
                     f"{tp.topic}/{tp.partition}",
                     committed=committed[tp],
                     stored=stored.get(tp, 0),
-                    lacks_after=lacks.get(tp),
                     first=first[tp],
                     end=end[tp],
                 )
                 _report_loss(tp, position)
                 self._consumer.seek(tp, position.offset)
                 self.starts[tp] = position.offset
-            await self._commit_back(lacks)
+            await self._commit_back([tp for tp in partitions if stored.get(tp, 0) < (committed[tp] or 0)])
         log.info("partitions were assigned", extra=logs.facts(partitions=len(partitions), epoch=self.epoch))
 
-    async def _commit_back(self, lacks: Ends) -> None:
+    async def _commit_back(self, lacking: list[TopicPartition]) -> None:
         """Commit lower offsets where the store lacks records, for the partition's next owner, too."""
-        back = {tp: self.starts[tp] for tp in lacks}
-        if back:
+        if lacking:
             log.warning(
                 "the store lacks what was committed; the log is read again",
-                extra=logs.facts(partitions=len(back)),
+                extra=logs.facts(partitions=len(lacking)),
             )
-            await self._consumer.commit(back)
+            await self._consumer.commit({tp: self.starts[tp] for tp in lacking})
 
     async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int | None]:
         found = await asyncio.gather(*(self._consumer.committed(tp) for tp in partitions))
