@@ -63,10 +63,6 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._positioned = asyncio.Event()
         self._broken: BaseException | None = None
         self._failed_commits = 0
-        self._topics = [settings.topic(name) for name in TOPICS]
-        self._partitions = [
-            TopicPartition(name, n) for name in self._topics for n in range(settings.kafka_partitions)
-        ]
         self._read_progress: Callable[[], Awaitable[Ends]]
         self.epoch = 0
         """Grows at each rebalance: what is not committed by then is read again by the new owners."""
@@ -81,16 +77,17 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         async with asyncio.timeout(START_HANGS_AFTER_S):
             await self._consumer.start()
         self._read_progress = read_progress
+        names = [self._settings.topic(name) for name in TOPICS]
         if self._settings.kafka_durable:
             await read_progress()
-            self._consumer.subscribe(self._topics, listener=self)
+            self._consumer.subscribe(names, listener=self)
         else:
-            await self._start_alone()
-
-    async def _start_alone(self) -> None:
-        """Read all partitions without a group: the broker in memory never reassigns a dead member's."""
-        self._consumer.assign(self._partitions)
-        await self.on_partitions_assigned(self._partitions)
+            # Without a group: the broker in memory never reassigns a dead member's partitions.
+            every = [
+                TopicPartition(name, n) for name in names for n in range(self._settings.kafka_partitions)
+            ]
+            self._consumer.assign(every)
+            await self.on_partitions_assigned(every)
 
     async def stop(self) -> None:
         """Leave the group, so that others take over at once."""
