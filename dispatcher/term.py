@@ -7,14 +7,13 @@ them to the table at once.
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from dispatcher.crowd import Load
 from dispatcher.edge_reports import EdgeReports
 from dispatcher.load_rule import balanced
 from dispatcher.shard_table import Move, ShardTable, edges_changed
 from schemas.assignments import Shard, TableAssigned
-from schemas.ids import ProcessId
 from schemas.log_records import REPORT_EVERY_S, DrainAsked, EdgeReported, EdgesAsked
 
 DEAD_AFTER_S: Final = 3 * REPORT_EVERY_S
@@ -118,25 +117,29 @@ class Term:
             moves += self._balance(now)
         return moves
 
-    def content(self) -> tuple[object, ...]:
-        """Return the part of the table that followers use: a change of it is published."""
-        urls = self._urls()
-        return self.table.shards, urls, self._processes(urls), tuple(self.asked_to_drain), self.edges_asked
+    def content(self) -> dict[str, Any]:
+        """Return the fields of the table that followers use: a change of them is published.
+
+        Its URLs are those of the serving edges; if there is none, of those that still hold a shard.
+        """
+        holding = {shard.edge for shard in self.table.shards}
+        named = {
+            edge: self.reports.edges[edge]
+            for edge in sorted(self.table.serving | self.table.draining)
+            if edge in self.table.serving or edge in holding
+        }
+        return {
+            "shards": self.table.shards,
+            "urls": {edge: known.url for edge, known in named.items()},
+            "processes": {edge: known.process for edge, known in named.items() if known.process is not None},
+            "draining": tuple(self.asked_to_drain),
+            "edges_asked": self.edges_asked,
+        }
 
     def next_table(self) -> TableAssigned:
         """Return the table to be published next, with a new version."""
         self.version += 1
-        urls = self._urls()
-        return TableAssigned(
-            epoch=self.epoch,
-            version=self.version,
-            shards=self.table.shards,
-            urls=urls,
-            processes=self._processes(urls),
-            draining=tuple(self.asked_to_drain),
-            edges_asked=self.edges_asked,
-            leader=self.name,
-        )
+        return TableAssigned(epoch=self.epoch, version=self.version, leader=self.name, **self.content())
 
     def _deaf_may_go(self, now: float) -> bool:
         """Return whether at least half of the living edges have read all of the log for long enough.
@@ -210,17 +213,3 @@ class Term:
                 if edge is not None:
                     self._moved_at[edge] = now
         self._moved_at = {edge: at for edge, at in self._moved_at.items() if now - at < self._pace.rest_s}
-
-    def _urls(self) -> dict[str, str]:
-        """Return the URLs of the serving edges; if there is none, of those that still hold a shard."""
-        holding = {shard.edge for shard in self.table.shards}
-        return {
-            edge: self.reports.edges[edge].url
-            for edge in sorted(self.table.serving | self.table.draining)
-            if edge in self.table.serving or edge in holding
-        }
-
-    def _processes(self, living: Iterable[str]) -> dict[str, ProcessId]:
-        """Return the process of each of these edges that reported last, if it is known."""
-        edges = self.reports.edges
-        return {edge: process for edge in living if (process := edges[edge].process) is not None}
