@@ -5,6 +5,7 @@ This bounds memory: while the store is away the batch fills up, and reading wait
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -77,11 +78,6 @@ class Handover:
                 self.open_next(batch.epoch)
                 return batch
             else:
-                await self._wait_until_full(wait_s)
-
-    async def _wait_until_full(self, at_most_s: float) -> None:
-        try:
-            async with asyncio.timeout(at_most_s):
-                await self._full.wait()
-        except TimeoutError:
-            return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._full.wait()
