@@ -5,7 +5,7 @@ from functools import partial
 
 from persister.batch_writer import BatchWriter
 from persister.dead_letters import DeadLetters
-from persister.outage import LONGEST_PAUSE_S, Outage
+from persister.outage import Outage
 from persister.pipeline import Pipeline
 from persister.read_records import TOPICS
 from persister.settings import PersisterSettings
@@ -18,7 +18,7 @@ from schemas import topics
 
 async def start(service: Service, settings: PersisterSettings) -> None:
     """Start a persister: first its health, then what it needs, however long that takes."""
-    outage = Outage(LONGEST_PAUSE_S)
+    outage = Outage()
     service.health.ready("store", outage.fault)
     # Until the pipeline sets it: a persister that waits for Kafka or the store is behind since its start.
     started = time.monotonic()

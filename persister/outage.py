@@ -34,7 +34,9 @@ def pause_s(failures: int, *, longest_s: float, jitter: float) -> float:
 class Outage:
     """Retries, and keeps whether the store is away and since when, for readiness and a metric."""
 
-    def __init__(self, longest_pause_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, longest_pause_s: float = LONGEST_PAUSE_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._longest_pause_s = longest_pause_s
         self._clock = clock
         self._failures: dict[str, int] = {}
@@ -63,7 +65,11 @@ class Outage:
                 except StoreUnavailable as error:
                     await self._pause(what, error)
                 else:
-                    return self._succeeded(what, result)
+                    self._since = None
+                    if failures := self._failures.get(what):
+                        facts = logs.facts(writing=what, failures=failures)
+                        log.info("the store answers again", extra=facts)
+                    return result
                 if not wanted():
                     # A cancelled write keeps `_since`: the rebuilt reader waits for the same outage, and its
                     # age must go on counting.
@@ -82,10 +88,3 @@ class Outage:
             log.error("the store is away", extra=logs.facts(writing=what, error=str(error)))
         jitter = random.random()
         await asyncio.sleep(pause_s(failures, longest_s=self._longest_pause_s, jitter=jitter))
-
-    def _succeeded(self, what: str, result: T) -> T:
-        self._since = None
-        failures = self._failures.get(what, 0)
-        if failures:
-            log.info("the store answers again", extra=logs.facts(writing=what, failures=failures))
-        return result

@@ -17,7 +17,7 @@ from persister.batch import Batch, Ends, Limits
 from persister.batch_writer import BatchWriter
 from persister.group_reader import GroupReader
 from persister.handover import Handover
-from persister.outage import LONGEST_PAUSE_S, NoLongerOursError, Outage
+from persister.outage import NoLongerOursError, Outage
 from persister.progress import StoreWentBackError, Uncommitted, read_progress, write_progress
 from persister.settings import PersisterSettings
 from persister.stalls import Sample, Stalls
@@ -102,18 +102,11 @@ class Pipeline:
         """Run in a task of its own, see `is_being_cancelled`."""
         try:
             async with asyncio.TaskGroup() as steps:
-                for step in (self._index, self._read, self._write, self._commit, self._watch):
+                index = partial(create_indexes, self._store, Outage())
+                for step in (index, self._read, self._write, self._commit, self._watch):
                     steps.create_task(_uncancelled(step))
         except BaseExceptionGroup as group:
             raise _first_cause(group) from group
-
-    async def _index(self) -> None:
-        """Create the indexes, beside all else: building one may take hours, and nothing here needs them.
-
-        Each time the steps begin: a store that was emptied has lost them. While one is being built, each call
-        fails after its time: an outage of its own, because what is read does not wait for it.
-        """
-        await create_indexes(self._store, Outage(LONGEST_PAUSE_S))
 
     async def _read_progress(self) -> Ends:
         found = await self._outage.retry("reading progress", partial(read_progress, self._store))
@@ -202,7 +195,11 @@ class Pipeline:
 
 
 async def create_indexes(store: Store, outage: Outage) -> None:
-    """Create the indexes of history, retrying for as long as the store is away."""
+    """Create the indexes, beside all else: building one may take hours, and nothing here needs them.
+
+    It is done each time the steps begin: a store that was emptied has lost them. While one is being built,
+    each call fails after its time: it has its own ``outage``, because what is read does not wait for it.
+    """
     for collection, indexes in documents.INDEXES.items():
         for keys in indexes:
             await outage.retry("indexes", partial(store.create_index, collection, keys))
