@@ -65,11 +65,9 @@ class Users:
         return {"up": up, "name": document.get("name"), "online": self._is_online(document)}
 
     def _is_online(self, document: Document) -> bool:
-        """Return whether a user is online: not if their edge has died or restarted since they connected."""
-        return bool(document.get("online", False)) and self._edge_process_lives(document)
-
-    def _edge_process_lives(self, document: Document) -> bool:
-        """Return whether the edge's process to which the user connected still lives, as far as is known."""
+        """Return whether a user is online: not if we know that their edge has died or restarted since."""
+        if not document.get("online"):
+            return False
         table, edge = self._assignments.table, document.get(ONLINE_EDGE)
         if table is None or edge is None:
             return True
