@@ -52,10 +52,6 @@ class LoadDraft:
             self._draft = Draft(self._shards, self._serving)
         return self._draft
 
-    def shards(self) -> tuple[Shard, ...]:
-        """Return the shards as they are now."""
-        return self.draft.shards()
-
     def is_full(self, edge: str) -> bool:
         """Return whether some of its clients have to move."""
         return self._headroom(edge) <= 0

@@ -50,7 +50,7 @@ def balanced(table: ShardTable, loads: Loads, resting: frozenset[str] = frozense
     _join_shards(draft, table, resting)
     after, moves = table, list[Move]()
     if draft.touched:
-        after = replace(table, shards=draft.shards())
+        after = replace(table, shards=draft.draft.shards())
         moves = [
             replace(move, reason="full") if move.from_edge in full else move
             for move in moves_between(table, after, "emptied")

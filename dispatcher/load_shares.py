@@ -48,7 +48,7 @@ def shared_by_load(
         _place(draft, orphan, holder_at[orphan.start], limit)
     for edge in sorted(edge for edge, held in draft.draft.held.items() if held == 0):
         _take_share(draft, edge, limit)
-    return draft.shards()
+    return draft.draft.shards()
 
 
 def _limit(mean: float) -> float:
