@@ -106,7 +106,8 @@ class Pipeline:
                 for step in (index, self._read, self._write, self._commit, self._watch):
                     steps.create_task(_uncancelled(step))
         except BaseExceptionGroup as group:
-            raise _first_cause(group) from group
+            fatal = (cause for cause in group.exceptions if isinstance(cause, Fatal))
+            raise next(fatal, group.exceptions[0]) from group
 
     async def _read_progress(self) -> Ends:
         found = await self._outage.retry("reading progress", partial(read_progress, self._store))
@@ -213,11 +214,3 @@ async def _uncancelled(step: Callable[[], Awaitable[None]]) -> None:
         if is_being_cancelled():
             raise
         raise Stalled("a step was cancelled by nobody") from error
-
-
-def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return one error of a group: a `Fatal` if there is one."""
-    causes = [
-        _first_cause(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions
-    ]
-    return next((cause for cause in causes if isinstance(cause, Fatal)), causes[0])
