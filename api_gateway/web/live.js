@@ -23,6 +23,7 @@ export async function connect(session) {
 
 function tryAgain(session, atLeastMs = 0) {
   if (session !== state.session) return;
+  hangUp(); // the library may tell of one end twice, as "connect_error" and as "disconnect"
   showStatus("Connecting again");
   const backoff = Math.min(MAX_BACKOFF_MS, 250 * 2 ** state.failures) * (0.5 + Math.random());
   state.failures += 1;

@@ -81,6 +81,33 @@ async def test_a_gateway_that_takes_a_request_and_says_nothing_is_asked_again(br
         await eventually("it is connected", is_connected)
 
 
+async def test_an_edge_that_lets_a_page_in_by_half_costs_it_one_try(browser: Browser) -> None:
+    """The library tells of such an end twice: tries doubled, and took the place of a good connection."""
+    async with a_stage() as stage, page_in(browser, forgiven="ERR_FAILED") as page:
+        is_cut = False
+
+        async def cut_once(route: Route) -> None:
+            nonlocal is_cut
+            if is_cut or route.request.method != "POST":
+                await route.continue_()
+            else:
+                is_cut = True
+                await route.abort()
+
+        await page.clock.install()
+        await page.route("**/socket.io/**", cut_once)
+        await page.goto(f"{stage.url}#token={TOKEN}")
+        await eventually("it is cut off", lambda: is_cut)
+
+        async def is_connected() -> bool:
+            await page.clock.run_for(500)
+            return bool(stage.sid)
+
+        await eventually("it is connected", is_connected)
+        await page.clock.run_for(60_000)
+        assert len(stage.sinces) == 1
+
+
 async def _log_in(page: Page, token: str) -> None:
     await page.get_by_label("Token", exact=True).fill(token)
     await page.get_by_role("button", name="Open my chats").click()
