@@ -2,6 +2,7 @@
 // messages over Socket.IO. This module is what people do on the page; index.html lists what it is made of, in order.
 
 import { backToGroups, createGroup, forget, openGroup } from "./groups.js";
+import { connectAgain } from "./live.js";
 import { loadWhereTopIsSeen } from "./messages.js";
 import { $, noteWhetherReadUp, paintSoon, showGroups, showRoom, stayAtEnd } from "./paint.js";
 import { changeMember, leavePeople, loadPeople, showPeople } from "./people.js";
@@ -97,6 +98,9 @@ document.addEventListener("visibilitychange", () => {
     showRoom();
     showGroups();
   }
+});
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) connectAgain();
 });
 
 // A link may carry the token behind its #, which no server sees; it is taken out of the address at once.

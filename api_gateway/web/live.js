@@ -37,6 +37,11 @@ export function hangUp() {
   socket?.close();
 }
 
+/** Connect again, where we are connected: what the browser ended while it kept the page, the library may not notice. */
+export function connectAgain() {
+  if (state.socket) tryAgain(state.session);
+}
+
 /** An edge takes so many. What is quiet for the longest time begins anew: it is read from history. */
 function cursors() {
   const seen = sortedGroups().filter((group) => group.cursor !== null);

@@ -108,6 +108,22 @@ async def test_an_edge_that_lets_a_page_in_by_half_costs_it_one_try(browser: Bro
         assert len(stage.sinces) == 1
 
 
+async def test_a_page_that_the_browser_kept_while_another_was_looked_at_hears_again(browser: Browser) -> None:
+    """As it goes, the library gives up its poll. It heard nothing from then on, and did not say so."""
+    async with a_stage() as stage, page_in(browser) as page:
+        await page.add_init_script("delete window.WebSocket")
+        await stage.open(page)
+        await expect(page.locator("#status")).to_contain_text("edge-1")
+        before = stage.sid
+        for event in ("pagehide", "pageshow"):
+            await page.evaluate(
+                "(event) => dispatchEvent(new PageTransitionEvent(event, { persisted: true }))", event
+            )
+        await eventually("it is connected again", lambda: stage.sid != before)
+        await stage.tell("chat message", message(7, "olá"))
+        await expect(page.locator("#messages")).to_contain_text("olá")
+
+
 async def _log_in(page: Page, token: str) -> None:
     await page.get_by_label("Token", exact=True).fill(token)
     await page.get_by_role("button", name="Open my chats").click()
