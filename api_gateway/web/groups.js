@@ -1,26 +1,42 @@
 // The groups: which there are, making one, and opening and closing one's room.
 
 import { loadNewest } from "./messages.js";
-import { $, focusGroup, showGroups, showRoom } from "./paint.js";
+import { $, focusGroup, paintSoon, showGroups, showRoom } from "./paint.js";
 import { loadNames, nameAuthors, showPeople } from "./people.js";
-import { ask, explain, read, TOKEN_CODES } from "./rest.js";
+import { ask, explain, read, readInTheEnd, TOKEN_CODES } from "./rest.js";
 import { fillBox } from "./sending.js";
 import { keep, newGroup, state } from "./state.js";
 
 export const narrow = matchMedia("(max-width: 47.5rem)");
 const touched = matchMedia("(pointer: coarse)"); // a box that has the focus brings the keyboard up, over what was said
 
-export async function loadGroups() {
-  const { groups } = await read("/chat/group");
-  for (const { id, name } of groups) {
+const PREVIEWS = "/chat/message?perPage=1";
+
+export async function loadGroups(readList = read) {
+  const list = await readList("/chat/group");
+  if (!list) return;
+  for (const { id, name } of list.groups) {
     const known = state.groups.get(id);
     if (known) known.name = name;
     else state.groups.set(id, newGroup(id, name));
   }
-  await loadPreviews().catch((error) => {
+  try {
+    keepPreviews(await read(PREVIEWS));
+  } catch (error) {
     if (TOKEN_CODES.has(error.code)) throw error;
-  });
+    readInTheEnd(PREVIEWS).then(keepPreviews); // nobody is kept waiting for them
+  }
+}
+
+function keepPreviews(said) {
+  for (const { group, messages } of said?.groups ?? []) {
+    const known = state.groups.get(group);
+    if (!known || known.loaded) continue;
+    known.complete = messages.length === 0;
+    for (const message of messages) keep(known, message);
+  }
   nameAuthors();
+  paintSoon();
 }
 
 /** Forget groups that are no longer ours. An edge or the gateway alone may be a moment behind: one that knows will do. */
@@ -29,14 +45,6 @@ export async function forgetOthers(joined) {
   const { groups } = await read("/chat/group");
   const ours = new Set(groups.map(({ id }) => id));
   for (const id of before) if (!ours.has(id) && !joined.has(id)) forget(id);
-}
-
-async function loadPreviews() {
-  const { groups } = await read("/chat/message?perPage=1");
-  for (const { group, messages } of groups) {
-    const known = state.groups.get(group);
-    if (known && !known.loaded) for (const message of messages) keep(known, message);
-  }
 }
 
 export async function createGroup() {

@@ -145,7 +145,7 @@ function paintGroup(item, { group }) {
 
 function previewOf(group, last) {
   if (group.draft.trim() && group.id !== state.open) return `Draft: ${group.draft.slice(0, 200)}`;
-  if (!last) return "Nothing yet";
+  if (!last) return group.complete ? "Nothing yet" : "";
   const [firstName] = nameOf(last.up).split(" "); // a whole name would leave no room for what was said
   return `${last.up === state.up ? "You" : firstName}: ${last.message.slice(0, 200)}`;
 }

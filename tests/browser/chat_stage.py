@@ -142,7 +142,9 @@ class Stage:
 
     async def _previews(self, _: web.Request) -> ReadyResponse:
         self._refuse("/chat/message")
-        return _json({"groups": [{"group": one["room"], "messages": [one]} for one in self.newest]})
+        messages: dict[str, list[Any]] = {group: [] for group in self.groups}
+        messages |= {one["room"]: [one] for one in self.newest}
+        return _json({"groups": [{"group": group, "messages": said} for group, said in messages.items()]})
 
     async def _page(self, request: web.Request) -> ReadyResponse:
         self.reads += 1

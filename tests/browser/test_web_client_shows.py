@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import Browser, expect
 
+from schemas.refusals import HISTORY_UNAVAILABLE, UNAVAILABLE
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import UP, a_stage, message
 
@@ -97,3 +98,30 @@ async def test_members_leave_a_room_no_narrower_than_it_can_be_read(browser: Bro
         await expect(page.locator("#groups")).to_be_visible()
         await page.get_by_role("button", name="Close the members").click()
         await expect(page.locator("#messages")).to_be_visible()
+
+
+async def test_what_was_said_last_in_each_group_is_shown_once_it_can_be_read(browser: Browser) -> None:
+    """It was tried once: until the page was loaded again, nothing had ever been said in any group."""
+    row = HISTORY_UNAVAILABLE
+    async with a_stage() as stage, page_in(browser, forgiven=str(row.status)) as page:
+        stage.groups, stage.newest = ["g", "h"], [message(1, "olá", room="h")]
+        stage.refused["/chat/message"] = row
+        await stage.open(page)
+        preview = page.get_by_role("button", name="Group h").locator(".preview")
+        await expect(preview).to_be_empty()
+        stage.refused.clear()
+        await expect(preview).to_contain_text("olá")
+
+
+async def test_a_group_that_an_edge_tells_of_gets_its_name_once_that_can_be_read(browser: Browser) -> None:
+    """It was tried once: its id stood in its place until the page was loaded again."""
+    row = UNAVAILABLE
+    async with a_stage() as stage, page_in(browser, forgiven=str(row.status)) as page:
+        await stage.open(page)
+        await expect(page.locator("#status")).to_contain_text("edge-1")
+        stage.refused["/chat/group"] = row
+        stage.groups.append("h")
+        await stage.tell("joined", {"rooms": {"h": {"head": -1, "recovered": True, "missed": 0}}})
+        await expect(page.locator("#groups .name")).to_have_text(["Group g", "h"])
+        stage.refused.clear()
+        await expect(page.locator("#groups .name")).to_have_text(["Group g", "Group h"])
