@@ -3,23 +3,45 @@
 import { loadNewest } from "./messages.js";
 import { $, focusGroup, paintSoon, showGroups, showRoom } from "./paint.js";
 import { loadNames, nameAuthors, showPeople } from "./people.js";
-import { ask, explain, read, readInTheEnd, TOKEN_CODES } from "./rest.js";
+import { ask, explain, MAX_BACKOFF_MS, pause, read, readInTheEnd, TOKEN_CODES } from "./rest.js";
 import { fillBox } from "./sending.js";
-import { keep, newGroup, state } from "./state.js";
+import { isHere, keep, newGroup, state } from "./state.js";
 
 export const narrow = matchMedia("(max-width: 47.5rem)");
 const touched = matchMedia("(pointer: coarse)"); // a box that has the focus brings the keyboard up, over what was said
 
+const LOOK_FOR_NAMES_MS = 250;
+const GROUPS = "/chat/group";
 const PREVIEWS = "/chat/message?perPage=1";
 
-export async function loadGroups(readList = read) {
-  const list = await readList("/chat/group");
-  if (!list) return;
+export async function loadGroups() {
+  keepNames(await read(GROUPS));
+  await loadPreviews();
+}
+
+/** Name groups of which an edge has told: a gateway may be a moment behind it. Until then ids stand for them. */
+export async function nameGroups(groups) {
+  loadPreviews().catch(explain);
+  for (let waitMs = LOOK_FOR_NAMES_MS; groups.length; waitMs = Math.min(2 * waitMs, MAX_BACKOFF_MS)) {
+    const list = await readInTheEnd(GROUPS);
+    if (!list) return;
+    const named = keepNames(list);
+    paintSoon();
+    await pause(waitMs);
+    groups = groups.filter((group) => isHere(group) && !named.has(group.id));
+  }
+}
+
+function keepNames(list) {
   for (const { id, name } of list.groups) {
     const known = state.groups.get(id);
     if (known) known.name = name;
     else state.groups.set(id, newGroup(id, name));
   }
+  return new Set(list.groups.map(({ id }) => id));
+}
+
+async function loadPreviews() {
   try {
     keepPreviews(await read(PREVIEWS));
   } catch (error) {
@@ -42,7 +64,7 @@ function keepPreviews(said) {
 /** Forget groups that are no longer ours. An edge or the gateway alone may be a moment behind: one that knows will do. */
 export async function forgetOthers(joined) {
   const before = [...state.groups.keys()]; // the answer may be older than a group that is made meanwhile
-  const { groups } = await read("/chat/group");
+  const { groups } = await read(GROUPS);
   const ours = new Set(groups.map(({ id }) => id));
   for (const id of before) if (!ours.has(id) && !joined.has(id)) forget(id);
 }

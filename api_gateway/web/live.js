@@ -1,9 +1,9 @@
 // Live: the gateway says where, the edge takes cursors and gives what was missed.
 
-import { forget, forgetOthers, loadGroups } from "./groups.js";
+import { forget, forgetOthers, nameGroups } from "./groups.js";
 import { loadNewest, onMessage } from "./messages.js";
 import { paintSoon, showStatus } from "./paint.js";
-import { explain, MAX_BACKOFF_MS, read, readInTheEnd, tellBadToken, TOKEN_CODES } from "./rest.js";
+import { explain, MAX_BACKOFF_MS, read, tellBadToken, TOKEN_CODES } from "./rest.js";
 import { sendAllPending } from "./sending.js";
 import { newGroup, sortedGroups, state } from "./state.js";
 
@@ -96,7 +96,7 @@ function listen(session, url, status) {
 function onJoined(rooms) {
   const unknown = Object.keys(rooms).filter((id) => !state.groups.has(id));
   for (const id of unknown) state.groups.set(id, newGroup(id, id));
-  if (unknown.length) loadGroups(readInTheEnd).then(paintSoon, explain);
+  if (unknown.length) nameGroups(unknown.map((id) => state.groups.get(id)));
   for (const [id, { head, recovered, missed }] of Object.entries(rooms)) {
     const group = state.groups.get(id);
     const isFirst = group.cursor === null;

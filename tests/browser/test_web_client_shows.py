@@ -125,3 +125,14 @@ async def test_a_group_that_an_edge_tells_of_gets_its_name_once_that_can_be_read
         await expect(page.locator("#groups .name")).to_have_text(["Group g", "h"])
         stage.refused.clear()
         await expect(page.locator("#groups .name")).to_have_text(["Group g", "Group h"])
+
+
+async def test_a_group_that_an_edge_tells_of_before_the_gateway_gets_its_name(browser: Browser) -> None:
+    """Behind a proxy the next request goes to another gateway: every fifth group was shown by its id."""
+    async with a_stage() as stage, page_in(browser) as page:
+        await stage.open(page)
+        await expect(page.locator("#status")).to_contain_text("edge-1")
+        async with page.expect_response("**/chat/group"):
+            await stage.tell("joined", {"rooms": {"h": {"head": -1, "recovered": True, "missed": 0}}})
+        stage.groups.append("h")
+        await expect(page.locator("#groups .name")).to_have_text(["Group g", "Group h"])
