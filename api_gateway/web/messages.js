@@ -2,7 +2,7 @@
 
 import { $, hear, isRead, isReadUp, NEAR_PX, paintSoon, showRoom, showUnread } from "./paint.js";
 import { loadNames } from "./people.js";
-import { inPath, MAX_BACKOFF_MS, pause, read, readPatiently, report } from "./rest.js";
+import { inPath, MAX_BACKOFF_MS, pause, readPatiently, report } from "./rest.js";
 import { isHere, keep, makeRoom, nameOf, state } from "./state.js";
 
 const PAGE = 50;
@@ -49,20 +49,18 @@ async function loadOlder(group) {
   if (group.complete || group.loading || !group.messages.length) return;
   group.loading = true;
   const oldest = group.messages[0];
-  try {
-    const { messages } = await read(`${messagesOf(group)}&before=${oldest.seq}`);
-    group.fault = "";
-    if (group.messages[0] === oldest) { // else they would stand before a hole
-      group.complete = messages.length < PAGE;
-      group.readBack += messages.length;
-      for (const message of messages) keep(group, message);
-    }
-    if (group.id === state.open) showRoom({ keepPlace: true });
-  } catch (error) {
-    return report(error, group);
-  } finally {
-    group.loading = false;
+  const isWanted = () => isHere(group) && group.messages[0] === oldest; // else they would stand before a hole
+  const path = `${messagesOf(group)}&before=${oldest.seq}`;
+  const page = await readPatiently(path, isWanted, (error) => report(error, group));
+  group.loading = false;
+  if (!page) return;
+  group.fault = "";
+  if (isWanted()) {
+    group.complete = page.messages.length < PAGE;
+    group.readBack += page.messages.length;
+    for (const message of page.messages) keep(group, message);
   }
+  if (group.id === state.open) showRoom({ keepPlace: true });
   loadWhereTopIsSeen();
 }
 

@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import Browser, expect
 
+from schemas.refusals import HISTORY_UNAVAILABLE
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import UP, a_stage, message, read_further_up, say
 
@@ -94,3 +95,19 @@ async def test_older_messages_that_come_after_the_newest_were_read_again_leave_n
             "all => all.map(({dataset}) => dataset.id)"
         )
         assert ids == [f"m{seq}" for seq in range(200 - len(ids), 200)]
+
+
+async def test_older_messages_that_could_not_be_read_come_by_themselves(browser: Browser) -> None:
+    """At the very top nothing more scrolls: they were not asked for again, and the fault was shown on."""
+    row = HISTORY_UNAVAILABLE
+    async with a_stage() as stage, page_in(browser, forgiven=str(row.status)) as page:
+        stage.history = [message(seq, f"text {seq}") for seq in range(70)]
+        stage.stored_up_to = 69
+        await stage.open(page)
+        await expect(page.locator("#messages .bubble")).to_have_count(50)
+        stage.refused["/chat/g/message"] = row
+        await read_further_up(page, 0)
+        await expect(page.locator("#room-facts")).to_have_text(row.message)
+        stage.refused.clear()
+        await expect(page.locator("#messages .bubble")).to_have_count(70)
+        await expect(page.locator("#room-facts")).to_be_empty()
