@@ -3,7 +3,7 @@
 import { forget, forgetOthers, nameGroups } from "./groups.js";
 import { loadNewest, onMessage } from "./messages.js";
 import { paintSoon, showStatus } from "./paint.js";
-import { explain, MAX_BACKOFF_MS, read, tellBadToken, TOKEN_CODES } from "./rest.js";
+import { backoffMs, explain, read, tellBadToken, TOKEN_CODES } from "./rest.js";
 import { sendAllPending } from "./sending.js";
 import { newGroup, sortedGroups, state } from "./state.js";
 
@@ -25,9 +25,8 @@ function tryAgain(session, atLeastMs = 0) {
   if (session !== state.session) return;
   hangUp(); // the library may tell of one end twice, as "connect_error" and as "disconnect"
   showStatus("Connecting again");
-  const backoff = Math.min(MAX_BACKOFF_MS, 250 * 2 ** state.failures) * (0.5 + Math.random());
+  setTimeout(() => connect(session), backoffMs(state.failures, atLeastMs));
   state.failures += 1;
-  setTimeout(() => connect(session), Math.max(atLeastMs, backoff));
 }
 
 /** Close the connection as what we have done with: what it still says, also of its end, changes nothing. */

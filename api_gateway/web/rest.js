@@ -39,15 +39,20 @@ export async function ask(method, path, body) {
 export const read = (path) => ask("GET", path);
 export const inPath = encodeURIComponent;
 
+/** How long to wait after so many failures in a row: longer each time, and not as long as all the other pages. */
+export function backoffMs(failures, atLeastMs = 0) {
+  return Math.max(atLeastMs, Math.min(MAX_BACKOFF_MS, 250 * 2 ** failures) * (0.5 + Math.random()));
+}
+
 /** Read as long as it is wanted, and tell of each try in vain. Returns null where it was refused for good. */
 export async function readPatiently(path, isWanted, tell) {
-  while (isWanted()) {
+  for (let failures = 0; isWanted(); failures += 1) {
     try {
       return await read(path);
     } catch (error) {
       tell(error);
       if (error instanceof Refusal && !LASTING.has(error.code)) return null;
-      await pause(error.retryAfterMs || 2000);
+      await pause(backoffMs(failures, error.retryAfterMs));
     }
   }
   return null;

@@ -81,6 +81,24 @@ async def test_a_gateway_that_takes_a_request_and_says_nothing_is_asked_again(br
         await eventually("it is connected", is_connected)
 
 
+async def test_a_page_asks_less_often_the_longer_it_is_in_vain(browser: Browser) -> None:
+    """Each asked every two seconds, and thousands may be open."""
+    async with a_stage() as stage, page_in(browser, forgiven="ERR_FAILED") as page:
+        tries, failures = list[str](), list[str]()
+        history = "/chat/g/message"
+        page.on("request", lambda asked: tries.append(asked.url) if history in asked.url else None)
+        page.on("requestfailed", lambda asked: failures.append(asked.url) if history in asked.url else None)
+        await page.clock.install()
+        await page.clock.pause_at(3_600_000 + await page.evaluate("Date.now()"))
+        await page.route(f"**{history}**", lambda route: route.abort())
+        await page.goto(f"{stage.url}#token={TOKEN}")
+        await eventually("it was tried", lambda: len(failures) == 1)
+        for _second in range(60):
+            await page.clock.run_for(1000)
+            await eventually("each try has failed", lambda: len(failures) == len(tries))
+        assert len(tries) < 25
+
+
 async def test_an_edge_that_lets_a_page_in_by_half_costs_it_one_try(browser: Browser) -> None:
     """The library tells of such an end twice: tries doubled, and took the place of a good connection."""
     async with a_stage() as stage, page_in(browser, forgiven="ERR_FAILED") as page:
