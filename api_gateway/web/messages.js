@@ -53,7 +53,7 @@ async function loadOlder(group) {
   const path = `${messagesOf(group)}&before=${oldest.seq}`;
   const page = await readPatiently(path, isWanted, (error) => report(error, group));
   group.loading = false;
-  if (!page) return;
+  if (!page && isWanted()) return; // refused for good
   group.fault = "";
   if (isWanted()) {
     group.complete = page.messages.length < PAGE;

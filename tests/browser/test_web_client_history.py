@@ -1,7 +1,7 @@
 """Whoever reads what was said before comes to it, and stays where they read."""
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from schemas.refusals import HISTORY_UNAVAILABLE
 from tests.browser.browsers import page_in
@@ -110,4 +110,27 @@ async def test_older_messages_that_could_not_be_read_come_by_themselves(browser:
         await expect(page.locator("#room-facts")).to_have_text(row.message)
         stage.refused.clear()
         await expect(page.locator("#messages .bubble")).to_have_count(70)
+        await expect(page.locator("#room-facts")).to_be_empty()
+
+
+async def test_older_messages_that_could_not_be_read_before_the_newest_were_read_again_come_too(
+    browser: Browser,
+) -> None:
+    """Where a page does not fill the window nothing scrolls: there was no second page."""
+    refused = HISTORY_UNAVAILABLE
+    async with a_stage() as stage, page_in(browser, forgiven=str(refused.status)) as page:
+        await page.set_viewport_size({"width": 1280, "height": 4000})
+        stage.head = 199
+        stage.history, stage.stored_up_to = [message(seq, f"text {seq}") for seq in range(200)], 99
+
+        async def refuse(route: Route) -> None:
+            stage.stored_up_to = 199
+            await route.fulfill(
+                status=refused.status, json={"error": {"code": refused.code, "message": refused.message}}
+            )
+
+        await page.route("**before=50", refuse)
+        await stage.open(page)
+        await expect(page.locator("#messages .bubble").last).to_contain_text("text 199")
+        await expect(page.locator("[data-id=m140]")).to_be_attached()
         await expect(page.locator("#room-facts")).to_be_empty()
