@@ -3,7 +3,7 @@
 import { loadNewest } from "./messages.js";
 import { $, focusGroup, paintSoon, showGroups, showRoom } from "./paint.js";
 import { loadNames, nameAuthors, showPeople } from "./people.js";
-import { ask, explain, MAX_BACKOFF_MS, pause, read, readInTheEnd, TOKEN_CODES } from "./rest.js";
+import { ask, backoffMs, explain, MAX_BACKOFF_MS, pause, read, readPatiently, TOKEN_CODES } from "./rest.js";
 import { fillBox } from "./sending.js";
 import { isHere, keep, newGroup, state } from "./state.js";
 
@@ -21,11 +21,11 @@ export async function loadGroups() {
 
 /** Name groups of which an edge has told: a gateway may be a moment behind it. Until then ids stand for them. */
 export async function nameGroups(groups) {
-  loadPreviews().catch(explain);
   for (let waitMs = LOOK_FOR_NAMES_MS; groups.length; waitMs = Math.min(2 * waitMs, MAX_BACKOFF_MS)) {
-    const list = await readInTheEnd(GROUPS);
+    const list = await readPatiently(GROUPS, () => groups.some(isHere), explain);
     if (!list) return;
     const named = keepNames(list);
+    if (groups.some(({ id }) => named.has(id))) loadPreviews().catch(explain);
     paintSoon();
     await pause(waitMs);
     groups = groups.filter((group) => isHere(group) && !named.has(group.id));
@@ -41,12 +41,18 @@ function keepNames(list) {
   return new Set(list.groups.map(({ id }) => id));
 }
 
+/** Show what was said last. Where it cannot be read at once, nobody is kept waiting: this or a later load reads it. */
 async function loadPreviews() {
+  const { session } = state;
+  const load = (state.previewLoads += 1);
   try {
     keepPreviews(await read(PREVIEWS));
   } catch (error) {
     if (TOKEN_CODES.has(error.code)) throw error;
-    readInTheEnd(PREVIEWS).then(keepPreviews); // nobody is kept waiting for them
+    const isWanted = () => session === state.session && load === state.previewLoads;
+    pause(backoffMs(0, error.retryAfterMs))
+      .then(() => readPatiently(PREVIEWS, isWanted, explain))
+      .then(keepPreviews);
   }
 }
 

@@ -58,12 +58,6 @@ export async function readPatiently(path, isWanted, tell) {
   return null;
 }
 
-/** Read for whoever is logged in, however long it takes; where it is in vain, nobody needs to hear why. */
-export function readInTheEnd(path) {
-  const { session } = state;
-  return readPatiently(path, () => session === state.session, explain);
-}
-
 /** Say why a request was in vain. Without a good token nothing else can be done here. */
 export function explain(error) {
   const why = error instanceof Refusal ? error.message : "The server does not answer.";

@@ -14,6 +14,7 @@ export const state = {
   making: null, // the id of the group that is being made: each try in the open dialog makes the same one
   socket: null,
   failures: 0,
+  previewLoads: 0, // how often what was said last was read: a later load takes the place of an earlier one
   painting: false, // whether a paint is due in the next frame
   pressing: false, // whether the pointer is down on a group
   session: 0, // grows at each log-in and log-out: what belongs to an earlier one stops

@@ -1,11 +1,14 @@
 """What the web client shows besides messages: what is unread, unsent or not there, and where links lead."""
 
+from dataclasses import replace
+
 import pytest
 from playwright.async_api import Browser, expect
 
 from schemas.refusals import HISTORY_UNAVAILABLE, UNAVAILABLE
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import UP, a_stage, message
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
@@ -135,4 +138,31 @@ async def test_a_group_that_an_edge_tells_of_before_the_gateway_gets_its_name(br
         async with page.expect_response("**/chat/group"):
             await stage.tell("joined", {"rooms": {"h": {"head": -1, "recovered": True, "missed": 0}}})
         stage.groups.append("h")
-        await expect(page.locator("#groups .name")).to_have_text(["Group g", "Group h"])
+        stage.newest = [message(1, "olá", room="h")]
+        await expect(page.locator("#groups .name")).to_have_text(["Group h", "Group g"])
+        await expect(page.locator("#groups .preview").first).to_contain_text("olá")
+
+
+async def test_what_was_said_last_is_asked_for_again_once_and_no_sooner_than_the_gateway_says(
+    browser: Browser,
+) -> None:
+    """Each group that an edge told of meanwhile added a loop of its own, which began with a try at once."""
+    row, hour_ms = replace(HISTORY_UNAVAILABLE, retry_after_s=3600), 3_600_000
+    async with a_stage() as stage, page_in(browser, forgiven=str(row.status)) as page:
+        tries: list[str] = []
+        page.on("request", lambda asked: tries.append(asked.url) if "?perPage=1" in asked.url else None)
+        stage.refused["/chat/message"] = row
+        await page.clock.install()
+        await stage.open(page)
+        for at, group in enumerate("hi", start=2):
+            await eventually("it was tried", lambda at=at: len(tries) >= at - 1)  # type: ignore[misc]
+            stage.groups.append(group)
+            await stage.tell("joined", {"rooms": {group: {"head": -1, "recovered": True, "missed": 0}}})
+            await expect(page.locator("#groups .name").last).to_have_text(f"Group {group}")
+        await eventually("it was tried for each", lambda: len(tries) >= 3)
+        assert len(tries) == 3
+        stage.refused.clear()
+        stage.newest = [message(1, "olá", room="h")]
+        await page.clock.run_for(hour_ms)
+        await expect(page.locator("#groups .preview").first).to_contain_text("olá")
+        assert len(tries) == 4
