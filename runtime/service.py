@@ -104,6 +104,7 @@ class Service:
     ) -> int:
         """Serve ``app`` until the service stops. Return the port, which is a free one if ``port`` is 0.
 
+        Raises `Fatal` if nothing can listen there: the error itself does not say where.
         Only the ops port logs no requests, and answers until the end: probes and scrapes come all the time.
         At a stop requests under way must be read in half of ``finish_within_s``, and answered in all of it.
         """
@@ -125,7 +126,10 @@ class Service:
         if not is_ops:
             self._runners.append(runner)
         site = web.TCPSite(runner, host, port, backlog=4096)
-        await site.start()
+        try:
+            await site.start()
+        except (OSError, UnicodeError) as error:
+            raise Fatal(f"cannot listen on {host!r}, port {port}: {error}") from error
         return int(runner.addresses[0][1])
 
     def _faults_of(self, *, down: bool) -> str | None:

@@ -235,6 +235,20 @@ async def test_a_service_that_cannot_start_fails_and_closes_what_it_opened(
     assert closed == ["part"]
 
 
+@pytest.mark.parametrize("host", ["[::1]", "127.0.0.1:9100", "192.0.2.1", "x" * 300])
+async def test_where_a_service_cannot_listen_is_said_in_a_line_without_a_traceback(
+    settings: ServiceSettings, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def start(service: Service) -> None:
+        await service.serve(web.Application(), host, 5001)
+
+    async with running(Service("test", settings), start) as service:
+        await service.stopping.wait()
+    (line,) = [record for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert vars(line)["facts"]["reason"].startswith(f"cannot listen on {host!r}, port 5001: ")
+    assert line.exc_info is None
+
+
 async def test_a_stop_while_starting_is_a_clean_stop(settings: ServiceSettings) -> None:
     service = Service("test", settings)
 
