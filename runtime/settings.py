@@ -37,6 +37,8 @@ Bytes = Annotated[int, Field(le=2**40)]
 Count = Annotated[int, Field(le=10**9)]
 
 _BROKER: Final = re.compile(r"(?:\[[^\s\]]+\]|[^\s:;/]+):([0-9]{1,5})")
+_ORIGIN: Final = re.compile(r"\*|[a-z][a-z0-9+.-]*://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_USUAL_PORT: Final = re.compile("http://.*:80|https://.*:443")
 
 
 class SettingsPart(BaseSettings):
@@ -204,10 +206,26 @@ class WebSettings(SettingsPart):
         default=10.0, gt=0, description="Seconds within which a request's body must arrive."
     )
 
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, listed: str) -> str:
+        """Checked here: they are compared with what browsers send, and others would refuse every page."""
+        for origin in _split(listed):
+            if not _ORIGIN.fullmatch(origin) or _USUAL_PORT.fullmatch(origin):
+                raise ValueError(
+                    "must be *, or origins as browsers send them: https://chat.example, in lower case, "
+                    "without a path or the usual port, separated by commas"
+                )
+        return listed
+
     @property
     def origins(self) -> frozenset[str]:
         """The origins that ``ALLOWED_ORIGINS`` lists; a ``*`` among them allows all."""
-        return frozenset(origin.strip().rstrip("/") for origin in self.allowed_origins.split(","))
+        return frozenset(_split(self.allowed_origins))
+
+
+def _split(origins: str) -> list[str]:
+    return [origin.strip().removesuffix("/") for origin in origins.split(",")]
 
 
 class SendSettings(SettingsPart):

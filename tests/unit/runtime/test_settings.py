@@ -17,6 +17,7 @@ from runtime.settings import (
     ServiceSettings,
     TokenSettings,
     TracingSettings,
+    WebSettings,
 )
 
 SAMPLERS = get_args(TracingSettings.model_fields["otel_traces_sampler"].annotation)
@@ -140,6 +141,17 @@ def test_a_list_is_given_with_commas_between_or_as_json(given: str, monkeypatch:
     assert TokenSettings().token_algorithms == ("HS256", "RS256")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("*", "http://localhost:8080", "https://a.example/, https://b.example", "https://[2001:db8::1]"),
+        *("capacitor://localhost", "http://a.example:443", "https://xn--nez-hoa.example"),
+    ],
+)
+def test_origins_are_given_as_browsers_send_them(given: str) -> None:
+    assert WebSettings(allowed_origins=given).allowed_origins == given
+
+
 @pytest.mark.parametrize("given", ["a:1", "a:1, b.example:65535", "[::1]:9092"])
 def test_brokers_are_hosts_and_ports(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", given)
@@ -152,6 +164,14 @@ def test_brokers_are_hosts_and_ports(given: str, monkeypatch: pytest.MonkeyPatch
         *(
             (PersisterSettings, "KAFKA_BOOTSTRAP_SERVERS", one)
             for one in ("", "a", "a:b", "a:1,", ":1", "a:65536", "a:1;b:2")
+        ),
+        *(
+            (kind, "ALLOWED_ORIGINS", one)
+            for kind in (EdgeSettings, GatewaySettings)
+            for one in (
+                *("", "https://a.example,", "a.example", "//a.example", "https://*.example"),
+                *("https://A.example", "https://a.example/chat", "https://a.example:443", "http://a:80/"),
+            )
         ),
         *((PersisterSettings, "MONGODB_DATABASE", one) for one in ("", "a.b", "a b", "$a", "x" * 64)),
         *(
