@@ -36,7 +36,7 @@ PerSecond = Annotated[float, Field(ge=0.001, le=1e9)]
 Bytes = Annotated[int, Field(le=2**40)]
 Count = Annotated[int, Field(le=10**9)]
 
-_BROKER: Final = re.compile(r"(?:\[[^\s\]]+\]|[^\s:;/]+):([0-9]{1,5})")
+_BROKER: Final = re.compile(r"(?:\[[^\s\]]+\]|(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"\*|[a-z][a-z0-9+.-]*://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _USUAL_PORT: Final = re.compile("http://.*:80|https://.*:443")
 

@@ -152,7 +152,7 @@ def test_origins_are_given_as_browsers_send_them(given: str) -> None:
     assert WebSettings(allowed_origins=given).allowed_origins == given
 
 
-@pytest.mark.parametrize("given", ["a:1", "a:1, b.example:65535", "[::1]:9092"])
+@pytest.mark.parametrize("given", ["a:1", "a:1, b.example:65535", "[::1]:9092", "a_b-1.c.:1"])
 def test_brokers_are_hosts_and_ports(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", given)
     assert KafkaSettings().kafka_bootstrap_servers == given
@@ -164,6 +164,10 @@ def test_brokers_are_hosts_and_ports(given: str, monkeypatch: pytest.MonkeyPatch
         *(
             (PersisterSettings, "KAFKA_BOOTSTRAP_SERVERS", one)
             for one in ("", "a", "a:b", "a:1,", ":1", "a:65536", "a:1;b:2")
+        ),
+        *(
+            (PersisterSettings, "KAFKA_BOOTSTRAP_SERVERS", one)
+            for one in (".kafka:9092", "b..kafka:9092", f"{'x' * 64}:9092", "núcleo:9092")
         ),
         *(
             (kind, "ALLOWED_ORIGINS", one)
