@@ -1,15 +1,20 @@
 """Settings of the persister."""
 
+from typing import Final
+
 from pydantic import Field
 
 from runtime.settings import (
-    MAX_SESSION_TIMEOUT_MS,
     MIN_SESSION_TIMEOUT_MS,
     KafkaSettings,
     MongoSettings,
     ServiceSettings,
     TracingSettings,
 )
+
+MAX_SESSION_TIMEOUT_MS: Final = 45_000
+"""Less than a reader waits for its group (`POLL_HANGS_AFTER_S` in group_reader.py). With more, whoever
+follows a dead one would leave before that one is counted out, and be waited for itself, again and again."""
 
 
 class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSettings):

@@ -182,7 +182,7 @@ def test_brokers_are_hosts_and_ports(given: str, monkeypatch: pytest.MonkeyPatch
             (PersisterSettings, "MONGODB_URI", one)
             for one in ("", "store:27017", "http://me:secret@store", "mongodb:/store")
         ),
-        (PersisterSettings, "SESSION_TIMEOUT_MS", "5999"),
+        *((PersisterSettings, "SESSION_TIMEOUT_MS", one) for one in ("5999", "45001")),
         (DispatcherSettings, "DISPATCHER_SESSION_TIMEOUT_MS", "5999"),
         *((EdgeSettings, "TOKEN_LEEWAY_S", one) for one in ("-1", "301", "nan", "inf", "")),
         *(
