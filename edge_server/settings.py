@@ -20,6 +20,10 @@ from runtime.settings import (
 )
 from schemas.ids import EdgeId
 
+LONGEST_CONNECT_BYTES: Final = 98_304
+"""A CONNECT with all cursors and the longest token that a client may send is shorter. Where it is refused,
+its client can never come back."""
+
 EVERY_ADDRESS: Final = ("", "*", "0.0.0.0", "::")  # noqa: S104 - nothing listens by it
 
 
@@ -43,15 +47,18 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
     edge_capacity: Count = Field(
         default=10_000, ge=1, description="Number of clients that this edge can hold."
     )
-    ping_interval_s: Seconds = Field(default=25.0, gt=0, description="Seconds between pings to a client.")
+    ping_interval_s: Seconds = Field(default=25.0, ge=0.1, description="Seconds between pings to a client.")
     ping_timeout_s: Seconds = Field(
-        default=20.0, gt=0, description="Seconds within which a pong must arrive."
+        default=20.0, ge=0.1, description="Seconds within which a pong must arrive."
     )
-    max_frame_bytes: Bytes = Field(
-        default=2_097_152, ge=65_536, description="Larger frames close the connection (code 1009)."
+    max_frame_bytes: int = Field(
+        default=2_097_152, le=2**30, description="Larger frames close the connection (code 1009)."
     )
-    max_event_bytes: Bytes = Field(
-        default=131_072, ge=32_768, description="Larger events are refused without being parsed."
+    max_event_bytes: int = Field(
+        default=131_072,
+        ge=LONGEST_CONNECT_BYTES,
+        le=2**30,
+        description="Larger events are refused without being parsed. Not more than MAX_FRAME_BYTES.",
     )
     max_unfinished_bytes: Bytes = Field(
         default=67_108_864,
@@ -188,6 +195,8 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
             raise ValueError(
                 "EDGE_URL must be set if EDGE_HOST is every address: clients cannot connect to that"
             )
+        if self.max_event_bytes > self.max_frame_bytes:
+            raise ValueError("MAX_EVENT_BYTES must not be more than MAX_FRAME_BYTES")
         if self.drain_deadline_s + self.settle_on_stop_ms / 1000 >= self.shutdown_deadline_s:
             raise ValueError("SHUTDOWN_DEADLINE_S must be more than DRAIN_DEADLINE_S and SETTLE_ON_STOP_MS")
         if self.connects_burst_per_user < self.max_connections_per_user:

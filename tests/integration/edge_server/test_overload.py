@@ -255,7 +255,7 @@ async def test_a_user_who_connects_all_the_time_is_told_to_wait_and_who_waits_ge
 
 
 async def test_a_huge_frame_closes_its_own_connection_alone(log: Log) -> None:
-    async with edge(max_frame_bytes=65_536) as here, conversation(log, here) as others:
+    async with edge(max_frame_bytes=131_072) as here, conversation(log, here) as others:
         async with raw(here, new_up()) as huge:
             await huge.send("4" + "x" * 1_000_000)
             await eventually("it is closed", lambda: huge.is_closed)

@@ -272,16 +272,16 @@ async def test_who_is_not_let_in_may_send_no_longer_body_than_an_event(says_leng
     async def parts(size: int) -> AsyncIterator[bytes]:
         yield b"4" * size
 
-    async with an_edge(max_event_bytes=32_768, handshake_within_s=60) as edge:
+    async with an_edge(max_event_bytes=98_304, handshake_within_s=60) as edge:
         client = await edge.poller(join=False)
-        for size, status in ((32_769, 413), (32_768, 200)):
+        for size, status in ((98_305, 413), (98_304, 200)):
             body = b"4" * size if says_length else parts(size)
             async with edge.session.post(client.url, data=body) as answer:
                 assert answer.status == status
         await client.poll()
         await client.say("40{}")
         assert (await client.poll()).startswith('40{"sid":')
-        async with edge.session.post(client.url, data=b"4" * 32_769) as answer:
+        async with edge.session.post(client.url, data=b"4" * 98_305) as answer:
             assert answer.status == 200
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from edge_server.settings import EdgeSettings
+from edge_server.settings import LONGEST_CONNECT_BYTES, EdgeSettings
 from schemas.client_events import MAX_CURSORS, MAX_TOKEN_CHARS, ConnectAuth
 
 
@@ -80,7 +80,31 @@ def test_the_longest_connect_that_the_contract_allows_is_an_event_that_is_read()
         ConnectAuth.model_validate({**auth, "since": {**since, "x": 0}})
     with pytest.raises(ValidationError):
         ConnectAuth.model_validate({**auth, "token": "x" * 8_193})
-    assert len(f"40{json.dumps(auth)}") <= EdgeSettings.model_fields["max_event_bytes"].default
+    assert len(f"40{json.dumps(auth)}") <= LONGEST_CONNECT_BYTES
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("max_event_bytes", LONGEST_CONNECT_BYTES - 1),
+        # aiohttp's reader of websockets counts in 32 bits.
+        ("max_frame_bytes", 2**32),
+        ("ping_interval_s", 0.05),
+        # Clients are told it in milliseconds: 0 closed them at once.
+        ("ping_timeout_s", 0.0005),
+    ],
+)
+def test_an_edge_takes_no_bound_with_which_clients_could_not_connect(name: str, given: float) -> None:
+    with pytest.raises(ValidationError) as caught:
+        EdgeSettings.model_validate({name: given})
+    assert [error["loc"] for error in caught.value.errors()] == [(name,)]
+
+
+def test_an_event_that_is_read_is_a_frame_that_is_read() -> None:
+    settings = EdgeSettings(max_frame_bytes=LONGEST_CONNECT_BYTES, max_event_bytes=LONGEST_CONNECT_BYTES)
+    assert settings.max_frame_bytes == LONGEST_CONNECT_BYTES
+    with pytest.raises(ValidationError, match="MAX_EVENT_BYTES must not be more than MAX_FRAME_BYTES"):
+        EdgeSettings(max_frame_bytes=131_071)
 
 
 def test_all_connections_that_a_user_may_have_may_come_at_once() -> None:

@@ -12,9 +12,9 @@ from tests.counting import counting
 from tests.unit.edge_server.gated_edge import Edge, an_edge, is_closed, wire_of
 from tests.waiting import eventually
 
-EVENT = 32_768
-FRAME = 65_536
-TOGETHER = 150_000
+EVENT = 98_304
+FRAME = 196_608
+TOGETHER = 450_000
 SETTINGS = EdgeSettings(max_event_bytes=EVENT, max_frame_bytes=FRAME, max_unfinished_bytes=TOGETHER)
 OF_ONE = metrics.LIMIT_HITS.labels(limit="unfinished messages")
 OF_EDGE = metrics.LIMIT_HITS.labels(limit="unfinished messages of an edge")
@@ -99,14 +99,14 @@ async def held_by(edge: Edge, *, upgraded: bool, size: int, is_read: bool = True
 async def test_past_what_an_edge_holds_long_messages_are_closed_and_short_ones_go_on(upgraded: bool) -> None:
     async with an_edge(max_event_bytes=EVENT, max_unfinished_bytes=TOGETHER) as edge:
         hits = counting(OF_EDGE)
-        early = [await held_by(edge, upgraded=upgraded, size=70_000) for _ in range(2)]
-        short = await held_by(edge, upgraded=upgraded, size=20_000)
+        early = [await held_by(edge, upgraded=upgraded, size=210_000) for _ in range(2)]
+        short = await held_by(edge, upgraded=upgraded, size=60_000)
         assert hits() == 0
-        late = await held_by(edge, upgraded=upgraded, size=70_000, is_read=False)
+        late = await held_by(edge, upgraded=upgraded, size=210_000, is_read=False)
         await is_closed(late)
         assert late.close_code == 1009
         assert hits() == 1
-        await eventually("it is forgotten", lambda: held(edge) <= TOGETHER + 20_000)
+        await eventually("it is forgotten", lambda: held(edge) <= TOGETHER + 60_000)
         wire_of(short).write(b"x")
         assert "refused" in await short.receive_str()
         for one in early:

@@ -110,7 +110,7 @@ async def test_an_upgrade_that_breaks_off_leaves_the_client_polling(first: str) 
 
 @pytest.mark.parametrize("joined", [False, True])
 async def test_who_upgrades_may_send_long_frames_once_it_is_known_who_they_are(joined: bool) -> None:
-    async with an_edge(max_event_bytes=32_768) as edge:
+    async with an_edge(max_event_bytes=98_304) as edge:
         client = await edge.poller(join=joined)
         socket = await client.upgraded()
         await socket.send_str("4" + "x" * 1_500_000)
@@ -123,11 +123,11 @@ async def test_who_upgrades_may_send_long_frames_once_it_is_known_who_they_are(j
 
 
 async def test_many_messages_after_an_upgrade_are_not_one_that_never_ends() -> None:
-    async with an_edge(max_event_bytes=32_768, events_burst_per_client=10**6) as edge:
+    async with an_edge(max_event_bytes=98_304, events_burst_per_client=10**6) as edge:
         client = await edge.poller(join=False)
         socket = await client.upgraded()
         for _ in range(50):
-            await socket.send_str("6" + "x" * 1_000)
+            await socket.send_str("6" + "x" * 3_000)
         await socket.send_str("40{}")
         assert (await socket.receive_str()).startswith('40{"sid":')
         await socket.close()
