@@ -2,10 +2,11 @@
 
 from typing import Annotated, Final, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from runtime.settings import (
     EMPTY_IS_UNSET,
+    BearerToken,
     Bytes,
     Count,
     KafkaSettings,
@@ -40,7 +41,7 @@ class GatewaySettings(
         "of IPv4 and IPv6.",
     )
     internal_port: int = Field(default=3000, ge=0, le=65535, description="Port of the internal API.")
-    service_token: Annotated[Annotated[SecretStr, Field(min_length=16)] | None, EMPTY_IS_UNSET] = Field(
+    service_token: Annotated[BearerToken | None, EMPTY_IS_UNSET] = Field(
         default=None,
         description="Token that callers of the internal API must show; without it, that API is off.",
     )

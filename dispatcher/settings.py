@@ -2,11 +2,12 @@
 
 from socket import gethostname
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from runtime.settings import (
     MAX_SESSION_TIMEOUT_MS,
     MIN_SESSION_TIMEOUT_MS,
+    BearerToken,
     KafkaSettings,
     Seconds,
     ServiceSettings,
@@ -16,8 +17,7 @@ from runtime.settings import (
 class DispatcherSettings(ServiceSettings, KafkaSettings):
     """Keeps the table of edges. Run two or more: one leads, the others take over when it is gone."""
 
-    dispatcher_token: SecretStr = Field(
-        min_length=16,
+    dispatcher_token: BearerToken = Field(
         description="Bearer token of operators on the ops port (the table, drains); at least 16 characters.",
     )
     dispatcher_name: str = Field(

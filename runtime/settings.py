@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -39,6 +40,17 @@ Count = Annotated[int, Field(le=10**9)]
 _BROKER: Final = re.compile(r"(?:\[[^\s\]]+\]|(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"\*|[a-z][a-z0-9+.-]*://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _USUAL_PORT: Final = re.compile("http://.*:80|https://.*:443")
+
+
+def _is_sendable(token: SecretStr) -> SecretStr:
+    """Checked here: no caller could show another one, and each would only be told that its own is wrong."""
+    if re.fullmatch("[!-~]+", token.get_secret_value()) is None:
+        raise ValueError("must have only ASCII characters, without white space: it is sent in a header")
+    return token
+
+
+BearerToken = Annotated[SecretStr, Field(min_length=16), AfterValidator(_is_sendable)]
+"""The one token that callers of an API show. Files and `echo` end it with a line break."""
 
 
 class SettingsPart(BaseSettings):

@@ -182,6 +182,11 @@ def test_brokers_are_hosts_and_ports(given: str, monkeypatch: pytest.MonkeyPatch
             (PersisterSettings, "MONGODB_URI", one)
             for one in ("", "store:27017", "http://me:secret@store", "mongodb:/store")
         ),
+        *(
+            (kind, name, one)
+            for kind, name in ((GatewaySettings, "SERVICE_TOKEN"), (DispatcherSettings, "DISPATCHER_TOKEN"))
+            for one in ("secret", "secret-0123456789\n", " secret-0123456789", "secret-ñ-0123456789")
+        ),
         *((PersisterSettings, "SESSION_TIMEOUT_MS", one) for one in ("5999", "45001")),
         (DispatcherSettings, "DISPATCHER_SESSION_TIMEOUT_MS", "5999"),
         *((EdgeSettings, "TOKEN_LEEWAY_S", one) for one in ("-1", "301", "nan", "inf", "")),
