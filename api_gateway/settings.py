@@ -134,11 +134,14 @@ class GatewaySettings(
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        """Raise ValueError if a stop could cut off a write that Kafka may still ack.
+        """Raise ValueError if one body could keep all others out, or if a stop could cut off a write that
+        Kafka may still ack.
 
         A new group is up to three writes in a row. Those after the first may be cut off: a retry completes
         the group.
         """
+        if self.max_body_bytes > self.max_bodies_bytes / 2:
+            raise ValueError("MAX_BODY_BYTES must not be more than half of MAX_BODIES_BYTES")
         if self.send_timeout_ms / 1000 >= self.finish_within_s:
             raise ValueError(f"SEND_TIMEOUT_MS must be less than {FINISH_SHARE:.0%} of SHUTDOWN_DEADLINE_S")
         return self

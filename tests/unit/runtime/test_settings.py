@@ -242,6 +242,13 @@ def test_a_gateway_s_stop_is_longer_than_a_write_may_wait(
     assert settings.send_timeout_ms / 1000 < settings.finish_within_s < settings.shutdown_deadline_s
 
 
+def test_one_body_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN_SECRET", "x" * 32)
+    assert GatewaySettings(max_body_bytes=524_288, max_bodies_bytes=1_048_576).max_body_bytes == 524_288
+    with pytest.raises(ValidationError, match="more than half of MAX_BODIES_BYTES"):
+        GatewaySettings(max_body_bytes=524_289, max_bodies_bytes=1_048_576)
+
+
 @pytest.mark.parametrize("given", ["", "[]", "HS512", "HS256,", "HS256 RS256"])
 def test_a_list_of_something_else_is_answered_by_what_is_wanted(
     given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
