@@ -28,6 +28,7 @@ class DispatcherSettings(ServiceSettings, KafkaSettings):
     dispatcher_group: str = Field(
         default="dispatcher",
         min_length=1,
+        max_length=200,
         description="Consumer group in which the dispatchers elect their leader, and the transactional id "
         "with which a new leader fences the old one.",
     )

@@ -189,6 +189,14 @@ def test_brokers_are_hosts_and_ports(given: str, monkeypatch: pytest.MonkeyPatch
         ),
         *((PersisterSettings, "SESSION_TIMEOUT_MS", one) for one in ("5999", "45001")),
         (DispatcherSettings, "DISPATCHER_SESSION_TIMEOUT_MS", "5999"),
+        *(
+            (kind, name, one)
+            for kind, name in (
+                (PersisterSettings, "PERSISTER_GROUP"),
+                (DispatcherSettings, "DISPATCHER_GROUP"),
+            )
+            for one in ("", "x" * 201)
+        ),
         *((EdgeSettings, "TOKEN_LEEWAY_S", one) for one in ("-1", "301", "nan", "inf", "")),
         *(
             (EdgeSettings, "TOKEN_JWKS", one)
