@@ -1,17 +1,20 @@
 """What the dispatcher can be told."""
 
 from socket import gethostname
+from typing import Final
 
 from pydantic import Field
 
 from runtime.settings import (
-    MAX_SESSION_TIMEOUT_MS,
     MIN_SESSION_TIMEOUT_MS,
     BearerToken,
     KafkaSettings,
     Seconds,
     ServiceSettings,
 )
+
+MAX_SESSION_TIMEOUT_MS: Final = 1_800_000
+"""Kafka's own bound: ``group.max.session.timeout.ms``."""
 
 
 class DispatcherSettings(ServiceSettings, KafkaSettings):

@@ -27,9 +27,6 @@ MAX_PARTITIONS: Final = 4096
 MIN_SESSION_TIMEOUT_MS: Final = 6_000
 """Kafka's own bound, ``group.min.session.timeout.ms``: with less, a member is never let into its group."""
 
-MAX_SESSION_TIMEOUT_MS: Final = 1_800_000
-"""Kafka's own bound, too: ``group.max.session.timeout.ms``."""
-
 # Nobody needs more. Without these bounds some part would die later of a library's own.
 Milliseconds = Annotated[int, Field(le=86_400_000)]
 Seconds = Annotated[float, Field(le=86_400)]
