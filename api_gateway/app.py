@@ -149,7 +149,7 @@ async def _serve_internal(
     token = ServiceToken(settings.service_token.get_secret_value())
     api = _api(settings, routes, token.identify, spans, callers_are_trusted=True)
     pages.add_docs(api, openapi.document("Uni4all Chat, internal", INTERNAL_ABOUT, routes))
-    pages.add_asyncapi(api, asyncapi.for_the_solution())
+    pages.add_asyncapi(api, asyncapi.for_the_solution(settings.kafka_generation))
     host, port = settings.internal_host, settings.internal_port
     port = await service.serve(api.application(), host, port, finish_within_s=settings.finish_within_s)
     log.info("the internal API listens", extra=logs.facts(host=host, port=port))

@@ -99,23 +99,24 @@ ON_TOPICS: Final = (
 def for_clients() -> Document:
     """Return the document of the socket events: what a client's developer needs."""
     return _document(
-        "Uni4all Chat, events", "Ask GET /chat/location for the URL of your edge.", with_topics=False
+        "Uni4all Chat, events", "Ask GET /chat/location for the URL of your edge.", generation=None
     )
 
 
-def for_the_solution() -> Document:
-    """Return the document of the socket events and of the topics."""
+def for_the_solution(generation: int = 1) -> Document:
+    """Return the document of the socket events and of the topics that are in use in a generation."""
     return _document(
         "Uni4all Chat, events and topics",
         "Topics are read and written inside the solution only.",
-        with_topics=True,
+        generation=generation,
     )
 
 
-def _document(title: str, about: str, *, with_topics: bool) -> Document:
+def _document(title: str, about: str, *, generation: int | None) -> Document:
+    """Return a document, with the topics of a generation. None: without topics."""
     channels, operations, messages = _sockets()
     servers = {"edge": _edge()}
-    if with_topics:
+    if generation is not None:
         servers["log"] = {
             "host": "{bootstrap}",
             "protocol": "kafka",
@@ -123,7 +124,7 @@ def _document(title: str, about: str, *, with_topics: bool) -> Document:
             "variables": {"bootstrap": {"description": "The brokers: KAFKA_BOOTSTRAP_SERVERS."}},
         }
         for row in ON_TOPICS:
-            channels[row.topic] = _topic(row)
+            channels[row.topic] = _topic(row, topics.in_generation(row.topic, generation))
             messages |= {kind.ce_type: _record(kind, row) for kind in row.records}
             operations[f"send.{row.topic}"] = {
                 "action": "send",
@@ -138,7 +139,7 @@ def _document(title: str, about: str, *, with_topics: bool) -> Document:
         "operations": operations,
         "components": {
             "messages": messages,
-            "schemas": _schemas(with_topics=with_topics),
+            "schemas": _schemas(with_topics=generation is not None),
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -228,18 +229,18 @@ def _message(name: str, payload: type[BaseModel]) -> Document:
     }
 
 
-def _topic(row: OnTopic) -> Document:
+def _topic(row: OnTopic, kafka_topic: str) -> Document:
     config = topics.ALL[row.topic].config
     kept: Document = {"cleanup.policy": [config["cleanup.policy"]]}
     if "retention.ms" in config:
         kept["retention.ms"] = int(config["retention.ms"])
     return {
-        "address": row.topic,
-        "title": row.topic,
+        "address": kafka_topic,
+        "title": kafka_topic,
         "description": f"Key: {row.key}. Written by: {row.written_by}. Read by: {row.read_by}.",
         "servers": [{"$ref": "#/servers/log"}],
         "messages": {kind.__name__: _ref(kind.ce_type) for kind in row.records},
-        "bindings": {"kafka": {"topic": row.topic, "topicConfiguration": kept, "bindingVersion": "0.5.0"}},
+        "bindings": {"kafka": {"topic": kafka_topic, "topicConfiguration": kept, "bindingVersion": "0.5.0"}},
     }
 
 

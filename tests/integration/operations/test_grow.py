@@ -174,6 +174,9 @@ async def test_after_growing_history_goes_on_and_clients_hear_of_the_hole(system
         assert done.returncode == 0
         assert "KAFKA_GENERATION=2 KAFKA_PARTITIONS=17" in done.stdout
         await asyncio.to_thread(start_again, system, GROWN)
+        async with campus.session.get(f"{system.internal_url}/asyncapi.json") as answer:
+            channels = (await answer.json())["channels"]
+        assert channels["chat.messages"]["address"] == "chat.messages.2"
         after = Talk(campus, ups, dict(before.clients[1].cursors))
         await after.say(groups, "four")
         assert set(groups) <= {room for room, *_ in after.clients[1].holes}

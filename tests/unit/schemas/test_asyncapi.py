@@ -72,6 +72,15 @@ def test_every_topic_and_every_kind_of_record_is_in_the_document() -> None:
     assert described == (kinds - {log_records.Record}) | {TableAssigned}
 
 
+def test_topics_have_the_names_of_their_generation() -> None:
+    for generation in (1, 2):
+        channels = asyncapi.for_the_solution(generation)["channels"]
+        for name in topics.ALL:
+            of_kafka = topics.in_generation(name, generation)
+            assert channels[name]["address"] == channels[name]["title"] == of_kafka
+            assert channels[name]["bindings"]["kafka"]["topic"] == of_kafka
+
+
 def test_every_channel_is_used_by_an_operation_or_as_its_reply() -> None:
     document = DOCUMENTS["for the solution"]
     used = {one for one in references(document["operations"]) if one.count("/") == 2}
