@@ -82,7 +82,11 @@ class Record(BaseModel):
 
 
 class MessageSent(Record):
-    """A chat message. Its offset is its ``seq``, the broker's append time its ``timestamp``."""
+    """A chat message. Its offset is its ``seq``, the broker's append time its ``timestamp``.
+
+    Of records with the same key and ``ce_id`` the first is the message, the others are retries of it, perhaps
+    from another ``ce_source``. Under another key, the same ``ce_id`` is another message.
+    """
 
     ce_type = _TYPE_PREFIX + "message.sent.v1"
 

@@ -81,6 +81,22 @@ def test_topics_have_the_names_of_their_generation() -> None:
             assert channels[name]["bindings"]["kafka"]["topic"] == of_kafka
 
 
+def test_the_document_says_by_what_a_message_is_known() -> None:
+    """By CloudEvents' rule, source and id, messages of two groups would be one, and a retry another one."""
+    one, other = (
+        log_records.encode(
+            log_records.MessageSent(id="1", group=group, up="up201906045", message="olá", sent_at=0),
+            key=group,
+            source="edge-1",
+        )
+        for group in ("a", "b")
+    )
+    for name in ("ce_source", "ce_id"):
+        assert log_records.header(one.headers, name) == log_records.header(other.headers, name)
+    messages = DOCUMENTS["for the solution"]["components"]["messages"]
+    assert "same key and `ce_id`" in messages[log_records.MessageSent.ce_type]["summary"]
+
+
 def test_every_channel_is_used_by_an_operation_or_as_its_reply() -> None:
     document = DOCUMENTS["for the solution"]
     used = {one for one in references(document["operations"]) if one.count("/") == 2}
