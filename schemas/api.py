@@ -158,7 +158,7 @@ class OneMember(Request):
 
 
 class OneMessage(Request):
-    """A message, by its id."""
+    """A message, by its id: the earliest, if several groups or senders have one of this id."""
 
     id: MessageId
 
@@ -196,7 +196,10 @@ class UserState(Request):
     up: UpNumber
     username: Name
     name: Name
-    online: bool
+    online: bool = Field(
+        description="Replaces what edges have said, also of somebody who is connected, until an edge says "
+        "anew that they are online, or that they have left."
+    )
 
 
 class Location(BaseModel):
