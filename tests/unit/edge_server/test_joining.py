@@ -109,6 +109,17 @@ async def test_what_was_missed_comes_once_and_first_where_a_membership_is_read_b
     assert client.rooms == {"g", "late"}
 
 
+async def test_who_is_removed_and_added_again_is_not_sent_again_what_it_resumed_at_its_connect() -> None:
+    lobby = Lobby(head=9)
+    client = lobby.client
+    client.transport = cast(Any, transport := Transport())
+    lobby.here.add(client)
+    lobby.joining.join_all(client, {"g": 7})
+    for member in (False, True):
+        lobby.memberships.set_member("g", client.up, member)
+    assert seqs_on(b"".join(transport.wire)) == [8, 9]
+
+
 @pytest.mark.parametrize(
     ("way", "heard", "recovered"),
     [
@@ -148,16 +159,18 @@ async def test_what_waits_to_leave_does_not_come_twice_to_who_comes_into_the_roo
 
 
 async def test_what_is_missed_in_all_rooms_together_is_half_of_what_may_be_unread_at_most() -> None:
-    lobby = Lobby(head=9)
+    longest = "x" * MAX_TEXT_BYTES
+    two = 2 * len(entry(8, group="h", message=longest).frame or b"")
+    lobby = Lobby(head=9, max_buffered_bytes=2 * two)
     for group in ("h", "i"):
         partition = partition_of(group.encode(), lobby.settings.kafka_partitions)
         lobby.window.begin(partition, 0)
         lobby.memberships.set_member(group, lobby.client.up, True)
-        assert lobby.window.add(entry(5, group=group, message="x", partition=partition))
-    lobby.joining._max_missed_bytes = len(entry(5, group="h", message="x").frame or b"")
+        for seq in (8, 9):
+            assert lobby.window.add(entry(seq, group=group, message=longest, partition=partition))
     lobby.client.transport = cast(Any, transport := Transport())
     lobby.here.add(lobby.client)
-    lobby.joining.join_all(lobby.client, {"h": 4, "i": 4})
+    lobby.joining.join_all(lobby.client, {"h": 7, "i": 7})
     (rooms,) = joined_on(b"".join(transport.wire))
     assert {group: how["recovered"] for group, how in rooms.items()} == {"g": True, "h": True, "i": False}
 
