@@ -61,7 +61,7 @@ def test_a_good_token_names_its_bearer_in_the_one_written_form() -> None:
     [
         (None, "missing_token"),
         ("", "missing_token"),
-        (signed(exp=time.time() - 5), "expired_token"),
+        (signed(exp=time.time() - A_DAY_S), "expired_token"),
         (signed(exp=None), "invalid_token"),
         (signed(sub=None), "invalid_token"),
         (signed(sub="root"), "invalid_token"),
@@ -211,6 +211,7 @@ async def test_keys_that_come_by_a_url_are_waited_for(
     await verifier.start(service)
     assert verifier.verify(signed("RS256", private, "r")).up == UP
     assert all(one and one.startswith("TOKEN_JWKS: ") for one in waited_for)
+    assert ["not there yet" in str(one) for one in waited_for] == [True, False, False], "then it says why"
     assert (len(waited_for), waits()) == (3, None)
     await service.resources.aclose()
 
