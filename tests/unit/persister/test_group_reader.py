@@ -4,11 +4,20 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import InvalidSessionTimeoutError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.util import commit_structure_validate
 
-from persister.group_reader import GroupReader
+from persister.group_reader import FAILED_COMMITS, GroupReader
 from persister.settings import PersisterSettings
+from runtime.log_reader import Stalled
+from runtime.service import Fatal
 from schemas import topics
 
 KEPT, TAKEN = TopicPartition(topics.MESSAGES, 0), TopicPartition(topics.MESSAGES, 1)
@@ -20,6 +29,7 @@ class Consumer:
     def __init__(self, assigned: Iterable[TopicPartition]) -> None:
         self._assigned = set(assigned)
         self.committed: list[Mapping[TopicPartition, int]] = []
+        self.error: Exception | None = None
 
     def assignment(self) -> set[TopicPartition]:
         return self._assigned
@@ -29,6 +39,8 @@ class Consumer:
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         commit_structure_validate(offsets)
+        if self.error is not None:
+            raise self.error
         self.committed.append(offsets)
 
 
@@ -42,6 +54,51 @@ async def test_only_what_the_group_has_left_us_is_committed(
     consumer = reader._consumer = Consumer([KEPT])
     await reader.commit(ends)
     assert consumer.committed == committed
+
+
+@pytest.mark.parametrize("error", [CommitFailedError(), IllegalStateError()])
+async def test_who_can_commit_nothing_any_more_is_replaced_and_who_cannot_in_a_rebalance_stays(
+    error: Exception,
+) -> None:
+    reader = GroupReader(PersisterSettings(), lambda _: None)
+    consumer = reader._consumer = Consumer([KEPT])
+    for refused in (error, None, error):
+        consumer.error = refused
+        for _ in range(FAILED_COMMITS - 1):
+            await reader.commit({KEPT: 5})
+    with pytest.raises(Stalled):
+        await reader.commit({KEPT: 5})
+
+
+class RebalancedConsumer:
+    """As of aiokafka, where the group takes its partitions away while it waits for their records."""
+
+    def __init__(self, reader: GroupReader, error: Exception | None) -> None:
+        self._reader, self._error = reader, error
+        self.rebalances = True
+
+    async def getmany(self, **_: object) -> Mapping[TopicPartition, list[str]]:
+        if self.rebalances:
+            self._reader.on_partitions_revoked([KEPT])
+        if self._error is not None:
+            raise self._error
+        return {KEPT: ["a record"]}
+
+
+@pytest.mark.parametrize("error", [None, NoOffsetForPartitionError(KEPT), OffsetOutOfRangeError({KEPT: 9})])
+async def test_what_is_read_before_the_start_is_set_is_dropped(error: Exception | None) -> None:
+    """Committed before what comes at the start, it would count as if that were stored, too."""
+    reader = GroupReader(PersisterSettings(), lambda _: None)
+    consumer = reader._consumer = RebalancedConsumer(reader, error)
+    reader._positioned.set()
+    assert await reader.poll(1) == (1, {})
+    consumer.rebalances = False
+    reader._positioned.set()
+    if error is None:
+        assert await reader.poll(1) == (1, {KEPT: ["a record"]})
+    else:
+        with pytest.raises(type(error)):
+            await reader.poll(1)
 
 
 async def test_a_reader_that_has_stopped_passes_no_rebalance_on() -> None:
@@ -117,3 +174,24 @@ async def test_what_another_member_has_written_into_another_store_is_read_again(
         reader.on_partitions_revoked([KEPT])
         await reader.on_partitions_assigned([KEPT])
         assert (member.position, member.committed_offset) == (begins, begins)
+
+
+@pytest.mark.parametrize("error", [Fatal("another log"), KafkaError(), OSError(), TimeoutError()])
+async def test_what_hinders_a_start_is_raised_by_the_next_poll(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library would log it, and go on."""
+    reader = GroupReader(PersisterSettings(), lambda _: None)
+    monkeypatch.setattr(reader, "_new_consumer", Member)
+    answers: list[Exception | None] = [None, error]
+
+    async def read_progress() -> dict[TopicPartition, int]:
+        if (hindrance := answers.pop(0)) is not None:
+            raise hindrance
+        return {}
+
+    await reader.start(read_progress)
+    await reader.on_partitions_assigned([KEPT])
+    with pytest.raises(type(error)) as raised:
+        await reader.poll(1)
+    assert raised.value is error
