@@ -161,6 +161,26 @@ async def test_a_part_that_keeps_dying_ends_the_service(
         assert service.failure is error
 
 
+async def test_a_part_that_dies_now_and_then_is_started_again_however_often(
+    settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(life, "MAX_FAILURES_IN_A_ROW", 2)
+    monkeypatch.setattr(life, "RESTART_AFTER_S", 0.0)
+    monkeypatch.setattr(life, "WELL_AFTER_S", -1.0)  # it had run for longer, each time
+    runs = 0
+
+    async def part() -> None:
+        nonlocal runs
+        runs += 1
+        if runs < 5:
+            raise ValueError("now and then")
+        await asyncio.Event().wait()
+
+    async with supervising(part, settings) as service:
+        await eventually("it runs, or all is over", lambda: runs == 5 or service.stopping.is_set())
+        assert service.failure is None
+
+
 async def test_a_part_is_started_again_where_a_cancellation_leaks_after_a_failed_group_of_tasks(
     settings: ServiceSettings,
 ) -> None:
