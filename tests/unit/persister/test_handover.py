@@ -111,7 +111,8 @@ async def test_a_bad_record_that_is_read_again_is_counted_once() -> None:
     unreadable = Encoded(b"g1", b"?", [])
     for epoch in range(3):
         between.open_next(epoch)
-        await between.add(epoch, TP, [consumed(topics.MESSAGES, unreadable, offset=n) for n in (4, 5)])
+        both = [consumed(topics.MESSAGES, unreadable, offset=n) for n in (4, 5)]
+        await between.add(epoch, TP, both + log_of(1, first=6))
     assert bad() == 2
 
 
