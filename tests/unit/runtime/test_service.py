@@ -271,13 +271,19 @@ async def test_where_a_service_cannot_listen_is_said_in_a_line_without_a_traceba
 
 async def test_a_stop_while_starting_is_a_clean_stop(settings: ServiceSettings) -> None:
     service = Service("test", settings)
+    ended: list[str] = []
 
     async def start(service: Service) -> None:
+        service.resources.callback(ended.append, "what it opened")
         service.stopping.set()
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("the start")
 
     async with running(service, start):
         pass
+    assert ended == ["the start", "what it opened"], "what is opened later would stay open"
     assert service.failure is None
 
 
