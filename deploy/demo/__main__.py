@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 import uvloop
@@ -91,7 +91,8 @@ def _run(system: LocalSystem, plan: ReplayPlan | None) -> int:
     with system:
         print(f"dispatcher, persister, gateway and {len(system.edges)} edges are ready", flush=True)
         try:
-            verdict = uvloop.run(_until_stopped(lambda stopping: _work(system, plan, stopping)))
+            work = run_campus(system) if plan is None else run_replay(system, plan)
+            verdict = uvloop.run(_until_stopped(work))
         finally:
             # The loop has removed its signal handlers; from here on nothing interrupts the stop.
             ignore_signals()
@@ -102,20 +103,13 @@ def _run(system: LocalSystem, plan: ReplayPlan | None) -> int:
     return 0 if verdict.ok else 1
 
 
-async def _work(system: LocalSystem, plan: ReplayPlan | None, stopping: asyncio.Event) -> Verdict | None:
-    if plan is not None:
-        return await run_replay(system, plan)
-    await run_campus(system, stopping)
-    return None
-
-
-async def _until_stopped(work: Callable[[asyncio.Event], Awaitable[Verdict | None]]) -> Verdict | None:
+async def _until_stopped(work: Awaitable[Verdict | None]) -> Verdict | None:
     """Return what the work returns, or None if a signal came first."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in stops():
         loop.add_signal_handler(number, stopping.set)
-    working = asyncio.ensure_future(work(stopping))
+    working = asyncio.ensure_future(work)
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()

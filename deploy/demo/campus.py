@@ -60,8 +60,8 @@ class Talker:
         self._client.post(room, text, message_id=new_id(), sent_at=int(time.time() * 1000))
 
 
-async def run_campus(system: LocalSystem, stopping: asyncio.Event) -> None:
-    """Fill the university, let students chat, and print a status line a second until ``stopping``."""
+async def run_campus(system: LocalSystem) -> None:
+    """Fill the university, let students chat, and print a status line a second until cancelled."""
     university = small_university()
     timeout = aiohttp.ClientTimeout(total=SCRAPE_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -83,7 +83,7 @@ async def run_campus(system: LocalSystem, stopping: asyncio.Event) -> None:
             guest = next(one for one in university.students if one.up == cohort[-1])
             _print_urls(system, university, guest)
             async with _in_background([one.talk for one in talkers]):
-                await _print_status(system, session, stopping)
+                await _print_status(system, session)
 
 
 @asynccontextmanager
@@ -137,18 +137,16 @@ Everything else is in {system.log_dir}/. Ctrl-C stops.
     )
 
 
-async def _print_status(system: LocalSystem, session: aiohttp.ClientSession, stopping: asyncio.Event) -> None:
+async def _print_status(system: LocalSystem, session: aiohttp.ClientSession) -> None:
     loop = asyncio.get_running_loop()
     before, read_at = await read_figures(system, session, {}), loop.time()
     ended: set[str] = set()
-    while not stopping.is_set():
-        try:
-            await asyncio.wait_for(stopping.wait(), LINE_EVERY_S)
-        except TimeoutError:
-            now, now_at = await read_figures(system, session, before), loop.time()
-            print(f"{time.strftime('%H:%M:%S')}  {status_line(before, now, now_at - read_at)}", flush=True)
-            before, read_at = now, now_at
-            _print_ended(system, ended)
+    while True:
+        await asyncio.sleep(LINE_EVERY_S)
+        now, now_at = await read_figures(system, session, before), loop.time()
+        print(f"{time.strftime('%H:%M:%S')}  {status_line(before, now, now_at - read_at)}", flush=True)
+        before, read_at = now, now_at
+        _print_ended(system, ended)
 
 
 def _print_failure(task: "asyncio.Task[None]") -> None:
