@@ -120,6 +120,9 @@ class LocalSystem:
                 backing_services(self._data_dir, compose=self._compose, environ=self._environ)
             )
             self._choose_ports()
+            self.public_url = self._url_of("public")
+            self.internal_url = self._url_of("internal")
+            self.edge_urls = {name: self._url_of(name) for name in edge_names(self._edges)}
             self._launch_services(stack)
             for service in self.services.values():
                 service.wait_ready()
@@ -136,13 +139,10 @@ class LocalSystem:
         self._stack.close()
 
     def _choose_ports(self) -> None:
-        """Choose ports, as late as possible: a free port may be taken a moment later."""
-        names, wanted = zip(*preferred_ports(self._edges).items(), strict=True)
-        ports = prefer_ports(wanted) if self._usual_ports else free_ports(len(wanted))
-        self._ports = dict(zip(names, ports, strict=True))
-        self.public_url = f"http://{HOST}:{self._ports['public']}"
-        self.internal_url = f"http://{HOST}:{self._ports['internal']}"
-        self.edge_urls = {name: f"http://{HOST}:{self._ports[name]}" for name in edge_names(self._edges)}
+        """Give the new listeners ports, as late as possible: a free port may be taken a moment later."""
+        new = {name: port for name, port in preferred_ports(self._edges).items() if name not in self._ports}
+        ports = prefer_ports(tuple(new.values())) if self._usual_ports else free_ports(len(new))
+        self._ports |= dict(zip(new, ports, strict=True))
 
     def _launch_services(self, stack: ExitStack) -> None:
         """Launch all services. At the end edges stop first, together; the persister last, to store all."""
@@ -157,17 +157,18 @@ class LocalSystem:
     def add_edge(self) -> ServiceProcess:
         """Return one more edge, with a new name. The caller starts it."""
         self._edges += 1
-        (name,) = edge_names(self._edges)[-1:]
-        wanted = list(preferred_ports(self._edges).items())[-2:]
-        ports = prefer_ports([port for _, port in wanted]) if self._usual_ports else free_ports(2)
-        self._ports |= dict(zip((listener for listener, _ in wanted), ports, strict=True))
+        self._choose_ports()
+        name = edge_names(self._edges)[-1]
         service = self.services[name] = self._service(plan_edge(self._places(), name))
-        self.edge_urls[name] = f"http://{HOST}:{self._ports[name]}"
+        self.edge_urls[name] = self._url_of(name)
         return service
 
     def forget_edge(self, name: str) -> None:
         """Remove an edge that has stopped."""
         del self.services[name], self.edge_urls[name]
+
+    def _url_of(self, listener: str) -> str:
+        return f"http://{HOST}:{self._ports[listener]}"
 
     def _places(self) -> Places:
         return Places(self._ports, self.backing.env(), self._secrets, self.log_dir)
