@@ -8,6 +8,7 @@ import asyncio
 import gc
 import time
 from array import array
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -43,7 +44,6 @@ class Records:
     acks: dict[str, int] = field(default_factory=dict)
     ack_ms: list[float] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
-    posted: int = 0
     streams: dict[str, dict[str, "array[int]"]] = field(default_factory=dict)
 
     def follow(self, client: ChatClient) -> None:
@@ -155,14 +155,13 @@ async def _post_all(plan: ReplayPlan, clients: dict[str, ChatClient], records: R
     gc.freeze()
     loop = asyncio.get_running_loop()
     started = loop.time()
-    for message_id, line in plan.lines.items():
+    for posted, (message_id, line) in enumerate(plan.lines.items(), start=1):
         wait_s = started + line.at_s - loop.time()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
         clients[line.up].post(line.room, line.text, message_id=message_id, sent_at=int(time.time() * 1000))
-        records.posted += 1
-        bar.show(records.posted, _note(records))
-    bar.finish(records.posted, _note(records))
+        bar.show(posted, _note(records))
+    bar.finish(len(plan.lines), _note(records))
 
 
 def _note(records: Records) -> str:
@@ -242,8 +241,7 @@ def _print_figures(plan: ReplayPlan, records: Records, clients: Sequence[ChatCli
 
 
 def _print_verdict(verdict: Verdict, records: Records) -> None:
-    for code in sorted(set(records.refused.values())):
-        count = sum(known == code for known in records.refused.values())
+    for code, count in sorted(Counter(records.refused.values()).items()):
         print(f"refused with {code}: {count:,}")
     print(
         f"\nsent {verdict.sent:,} · acked {verdict.acked:,}"
