@@ -5,7 +5,7 @@ History defines the order: every member must receive exactly that.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 
 from loadtest.schedule import Line
@@ -105,14 +105,13 @@ def _add(total: Verdict, truth: list[int], wanted: set[int], stream: Sequence[in
     if len(wanted) == len(truth) and list(stream) == truth:
         return total
     first_times = list(dict.fromkeys(stream))
-    changes = {
-        "missing": len(wanted.difference(first_times)),
-        "doubled": len(stream) - len(first_times),
-        "out_of_order": descents(first_times),
-        "unknown": sum(seq not in wanted for seq in first_times),
-    }
-    counts = {one.name: getattr(total, one.name) for one in fields(total)}
-    return Verdict(**{name: count + changes.get(name, 0) for name, count in counts.items()})
+    return replace(
+        total,
+        missing=total.missing + len(wanted.difference(first_times)),
+        doubled=total.doubled + len(stream) - len(first_times),
+        out_of_order=total.out_of_order + descents(first_times),
+        unknown=total.unknown + sum(seq not in wanted for seq in first_times),
+    )
 
 
 def _altered(sent: Mapping[str, Line], found: Mapping[str, ChatMessage], acks: Mapping[str, int]) -> int:
