@@ -35,9 +35,8 @@ def name_of(row: MetricWrapperBase) -> str:
 
 def page() -> str:
     """Return the page in Markdown."""
-    titles = {prefix: service for service, prefix in metrics.OF_ONE_SERVICE.items()}
     parts = [HEAD, *_section("Every service", (row for row in rows() if not _prefix(row)))]
-    for prefix, service in titles.items():
+    for service, prefix in metrics.OF_ONE_SERVICE.items():
         parts += _section(f"`{service}`", (row for row in rows() if _prefix(row) == prefix))
     return "\n".join(parts) + "\n"
 
