@@ -9,7 +9,7 @@ from typing import Final
 from loadtest.plots import Axis, Band, Series, axis_for, plot
 from loadtest.results import Percentiles, Result, cores_between, formatted
 from loadtest.schedule import stretches
-from loadtest.server_side import MACHINE, ServerMoment
+from loadtest.server_side import MACHINE
 
 PAGE: Final = Path(__file__).with_name("report.html")
 MEGABYTE: Final = 1_000_000
@@ -152,7 +152,11 @@ def _cores(result: Result, name: str) -> list[tuple[float, float]]:
 
 
 def _memory(result: Result) -> list[Series]:
-    return _of_servers(result, lambda moment: moment.memory_bytes / MEGABYTE)
+    samples = [(sample.at, sample.servers) for sample in result.servers]
+    return [
+        Series(name, [(at, of[name].memory_bytes / MEGABYTE) for at, of in samples if name in of])
+        for name in _names(result)
+    ]
 
 
 def _lag(result: Result) -> list[Series]:
@@ -162,16 +166,6 @@ def _lag(result: Result) -> list[Series]:
     ]
     points = [(at, sum(known)) for at, known in lags if known]
     return [Series("not stored yet", points)] if points else []
-
-
-def _of_servers(result: Result, value: Callable[[ServerMoment], float]) -> list[Series]:
-    return [
-        Series(
-            name,
-            [(sample.at, value(sample.servers[name])) for sample in result.servers if name in sample.servers],
-        )
-        for name in _names(result)
-    ]
 
 
 def _names(result: Result) -> list[str]:
