@@ -6,7 +6,7 @@ from itertools import chain, pairwise
 
 from loadtest.latency import Latencies
 from loadtest.news import Second, Verdict
-from loadtest.results import CARRIERS, Percentiles, Result, ServersSample, ShownSecond, cores_used, judge
+from loadtest.results import Percentiles, Result, ServersSample, ShownSecond, carriers, cores_used, judge
 from loadtest.scenario import Scenario
 from loadtest.schedule import measured_between
 from loadtest.server_side import MACHINE
@@ -61,10 +61,10 @@ class Collector:
         cpu = self._server_cpu()
         machine_cores = cpu.pop(MACHINE, None)
         given = sorted({*watched})
-        carriers = [[name for name in given if name.startswith(prefix)] for prefix in CARRIERS]
+        carrying = carriers(given)
         # Without the CPU of one that was given a delivery would seem cheaper than it is.
-        known = all(names and cpu.keys() >= {*names} for names in carriers)
-        carriers_s = sum(cpu[name] for name in chain(*carriers)) * self._seconds if known else None
+        known = all(names and cpu.keys() >= {*names} for names in carrying)
+        carriers_s = sum(cpu[name] for name in chain(*carrying)) * self._seconds if known else None
         generator = _ratio(self._generator_cpu_s, self._seconds)
         result = Result(
             run=run,

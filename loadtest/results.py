@@ -1,6 +1,6 @@
 """The result of a run: its seconds, percentiles and faults, and whether the objectives held. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from pydantic import BaseModel
@@ -9,9 +9,6 @@ from loadtest.latency import Latencies
 from loadtest.news import Second, Verdict
 from loadtest.scenario import Scenario
 from loadtest.server_side import ServerMoment
-
-CARRIERS: Final = ("edge", "kafka")
-"""Prefixes of servers whose CPU counts for a delivery, if both kinds are sampled."""
 
 LATE_MS: Final = 50.0
 """If the generator sends later than this (p99), it measures its own lateness."""
@@ -134,6 +131,11 @@ class Result(BaseModel):
         return all(one.held for one in self.judged)
 
 
+def carriers(watched: Collection[str]) -> list[list[str]]:
+    """Return the servers whose CPU counts for a delivery, if there are both kinds: edges, and brokers."""
+    return [[name for name in watched if name.startswith(prefix)] for prefix in ("edge", "kafka")]
+
+
 def cores_between(before: ServersSample, after: ServersSample) -> dict[str, float]:
     """Return how many cores each server used between two samples, without servers that restarted."""
     used_s = {
@@ -208,7 +210,7 @@ def _in_time(result: Result) -> Iterator[Judged]:
 
 def _at_its_price(result: Result) -> Iterator[Judged]:
     most = result.scenario.objectives.server_us_per_delivery
-    if most is not None and _carriers_are_watched(result):
+    if most is not None and all(carriers(result.watched)):
         yield _at_most("CPU of edges and broker a delivery", result.server_us_per_delivery, most, "µs")
 
 
@@ -241,7 +243,3 @@ def formatted(value: float | None, unit: str) -> str:
 def _at_most(what: str, got: float | None, most: float, unit: str) -> Judged:
     held = got is not None and got <= most
     return Judged(what=what, wanted=f"≤ {most:g} {unit}", got=formatted(got, unit), held=held)
-
-
-def _carriers_are_watched(result: Result) -> bool:
-    return all(any(name.startswith(prefix) for name in result.watched) for prefix in CARRIERS)
