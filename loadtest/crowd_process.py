@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -47,8 +46,7 @@ def _first_error(error: Exception) -> Exception:
 async def _main() -> None:
     async with _input() as lines, aiohttp.ClientSession() as session:
         job = Job.model_validate_json(await lines.readline())
-        lasts_s = DAY_S + job.scenario.seconds
-        tokens = open_tokens(Path(job.tokens_file) if job.tokens_file else None, lasts_s=lasts_s)
+        tokens = open_tokens(job.tokens_file, lasts_s=DAY_S + job.scenario.seconds)
         run = CrowdRun(job, tokens, RestApi(session, job.gateway), send)
         preparing = asyncio.create_task(run.prepare())
         starting = asyncio.create_task(lines.readline())

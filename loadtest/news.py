@@ -3,6 +3,7 @@
 Each is one line of JSON. Seconds are of the run's clock, which starts at 0 with the first student.
 """
 
+from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, Field
@@ -21,7 +22,7 @@ class Job(BaseModel):
     run: str
     number: int
     of: int
-    tokens_file: str | None = None
+    tokens_file: Path | None = None
 
 
 class Second(BaseModel):

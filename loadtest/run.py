@@ -91,7 +91,7 @@ def _jobs(scenario: Scenario, target: Target, run: str, processes: int) -> list[
             run=run,
             number=number,
             of=count,
-            tokens_file=None if target.tokens_file is None else str(target.tokens_file.resolve()),
+            tokens_file=target.tokens_file,
         )
         for number in range(count)
     ]
