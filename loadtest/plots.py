@@ -58,8 +58,7 @@ class Axis:
         """Return the values that get a line."""
         if self.logarithmic:
             return [10.0**power for power in range(round(log10(self.lowest)), round(log10(self.highest)) + 1)]
-        step = _round_step(self.highest / 4)
-        return [step * number for number in range(floor(self.highest / step + 1e-9) + 1)]
+        return _round_values(self.highest, parts=4)
 
 
 def axis_for(series: Sequence[Series], unit: str, *, logarithmic: bool = False) -> Axis:
@@ -84,7 +83,7 @@ def plot(title: str, series: Sequence[Series], axis: Axis, seconds: float, bands
 
     parts = [_band(band, x(band.starts), x(band.ends)) for band in bands]
     parts += [_tick(y(value), number(value)) for value in axis.ticks()]
-    parts += [_time(x(at), f"{at:g} s") for at in _times(horizontal)]
+    parts += [_time(x(at), f"{at:g} s") for at in _round_values(horizontal, parts=8)]
     styles = _line_styles(series)
     for one, (colour, style) in zip(series, styles, strict=True):
         points = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in one.points)
@@ -157,12 +156,9 @@ def _time(x: float, text: str) -> str:
     return f'<text class="x" x="{x:.1f}" y="{HEIGHT - 8}">{text}</text>'
 
 
-def _times(seconds: float) -> list[float]:
-    step = _round_step(seconds / 8)
-    return [step * number for number in range(floor(seconds / step + 1e-9) + 1)]
-
-
-def _round_step(rough: float) -> float:
-    """Return the next larger of 1, 2, 2.5 and 5 times a power of ten."""
+def _round_values(highest: float, parts: int) -> list[float]:
+    """Return values from 0 to ``highest`` in at most ``parts`` steps: 1, 2, 2.5 or 5 times a power of ten."""
+    rough = highest / parts
     power = 10.0 ** floor(log10(rough)) if rough > 0 else 1.0
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= rough * (1 - 1e-9))
+    step = next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= rough * (1 - 1e-9))
+    return [step * number for number in range(floor(highest / step + 1e-9) + 1)]
