@@ -72,9 +72,9 @@ def environ_of(request: Request) -> dict[str, Any]:
     for header, key in _HEADERS:
         if header in request.headers:
             environ[key] = _joined(request, header)
-    if not asks_for_websocket(request):
+    if "HTTP_UPGRADE" in environ and not asks_for_websocket(request):
         # A proxy may drop Connection alone: engine.io would begin a session, and fail (500).
-        environ.pop("HTTP_UPGRADE", None)
+        del environ["HTTP_UPGRADE"]
     return environ
 
 
