@@ -65,7 +65,7 @@ class FitnessRun:
                 online = await self._run("fitness-online")
                 channel = await self._channel()
                 unusual = await self._run("unusual")
-                per_core = await self._locations(api)
+                per_core = await self._locations(session, api)
             finally:
                 probing.cancel()
                 await asyncio.wait({probing})
@@ -92,7 +92,7 @@ class FitnessRun:
             note += f"; {in_words(faults(result.verdict))}"
         return Outcome(fitness.CHANNEL, 0.0, note)
 
-    async def _locations(self, api: RestApi) -> float | None:
+    async def _locations(self, session: aiohttp.ClientSession, api: RestApi) -> float | None:
         """Return how many requests for a location per second a gateway core answers under full load.
 
         Each request is another student's, as in the morning: requests of one student are rate limited.
@@ -109,10 +109,9 @@ class FitnessRun:
                 await api.locate(tokens[next(numbers) % len(tokens)])
                 answered += 1
 
-        async with aiohttp.ClientSession() as session:
-            before = await read_servers(session, self._target.watched)
-            results = await asyncio.gather(*(ask() for _ in range(AT_ONCE)), return_exceptions=True)
-            after = await read_servers(session, self._target.watched)
+        before = await read_servers(session, self._target.watched)
+        results = await asyncio.gather(*(ask() for _ in range(AT_ONCE)), return_exceptions=True)
+        after = await read_servers(session, self._target.watched)
         for failure in results:
             if failure is not None:
                 log.warning("a location could not be obtained: %s", failure)
