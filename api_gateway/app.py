@@ -88,8 +88,17 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
     )
     most_groups = settings.max_groups_per_user
     reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
-    former_members = FormerMembers(reads, reads_of_users)
-    groups = Groups(members, former_members, directory, writer, progress, positions, new_members, most_groups)
+    groups = Groups(
+        members,
+        FormerMembers(reads, reads_of_users),
+        directory,
+        writer,
+        progress,
+        positions,
+        group_reader.read_to_end,
+        new_members,
+        most_groups,
+    )
     history = History(reads, progress, settings)
     users = Users(reads, writer, progress, assignments)
     public = PublicApi(Locations(assignments), history, groups, members, users, reads_of_users)

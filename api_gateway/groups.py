@@ -3,9 +3,12 @@
 Every change goes through the log. It is folded here as soon as it is durable, so that the next read sees it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import Final
+
+from aiokafka.errors import KafkaError
 
 from api_gateway.group_directory import GroupDirectory
 from api_gateway.log_writer import SOURCE, LogWriter, WrittenRecord
@@ -15,13 +18,18 @@ from schemas import topics
 from schemas.api import CreateGroup, Group, GroupAccepted, GroupWithMembers, MemberAccepted
 from schemas.ids import membership_key, new_id
 from schemas.log_records import GroupCreated, MemberJoined, encode, tombstone
-from schemas.refusals import INVALID_PAYLOAD, NOT_ALLOWED, NOT_FOUND, Refused
+from schemas.refusals import INVALID_PAYLOAD, NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, Refused
 
 RESERVED_IDS: Final = frozenset({"group", "location", "message", "messages", "user"})
 """Words that stand where a group's id stands in a path."""
 
 JOINED_AT_ONCE: Final = 500
 """Memberships of one write: with all 5 000 of a request nobody else was served for 150 ms of CPU time."""
+
+READ_TO_END_WITHIN_S: Final = 5.0
+
+ReadToEnd = Callable[[str], Awaitable[None]]
+"""Takes a group's id, and returns once all that the log holds of groups in its partition is folded."""
 
 Positions = Mapping[str, Mapping[int, int]]
 """The next offset to be read back, by topic and partition."""
@@ -38,6 +46,7 @@ class Groups:
         writer: LogWriter,
         progress: StoredProgress,
         positions: Positions,
+        read_to_end: ReadToEnd,
         new_members: NewMembers,
         max_groups_per_user: int,
     ) -> None:
@@ -47,6 +56,7 @@ class Groups:
         self._writer = writer
         self._progress = progress
         self._positions = positions
+        self._read_to_end = read_to_end
         self._new_members = new_members
         self._max_groups_per_user = max_groups_per_user
         self._being_created: dict[str, list[str | None]] = {}
@@ -87,15 +97,13 @@ class Groups:
         """
         self._members.require_ready()
         group = new.id or new_id()
-        existing = self._directory.find(group)
-        is_own = existing is not None and existing.created_by == caller
-        if is_own and not self._members.is_member(group, caller):
-            # Otherwise they would read what the others said after they had left.
-            await self._former_members.require_not(group, caller)
         self._require_free(group, caller)
         users = dict.fromkeys([caller, *new.users])
         self._members.require_few_groups(group, users, most=self._max_groups_per_user)
         self._new_members.spend(caller, len(users))
+        if new.id is not None:
+            await self._know_its_past(group, caller)
+            self._require_free(group, caller)
         return await self._create(group, new.name, users, created_by=caller)
 
     async def create(self, new: CreateGroup) -> GroupAccepted:
@@ -146,6 +154,22 @@ class Groups:
 
     def _summary(self, group: str) -> Group:
         return Group(id=group, name=self._directory.name_of(group))
+
+    async def _know_its_past(self, group: str, caller: str) -> None:
+        """Fold all groups that were acked before now, by any gateway, if this one has not read of ``group``.
+
+        A member learns a group's id from an edge, and this gateway may read the log later than edges: without
+        this, the member could become the creator here. Raises `Refused`: if the log does not answer, or if it
+        is the caller's own group, which they have left. They would read what the others said without them.
+        """
+        if self._directory.find(group) is None:
+            try:
+                async with asyncio.timeout(READ_TO_END_WITHIN_S):
+                    await self._read_to_end(group)
+            except (KafkaError, OSError, TimeoutError) as error:
+                raise Refused(UNAVAILABLE) from error
+        if self._directory.find(group) is not None and not self._members.is_member(group, caller):
+            await self._former_members.require_not(group, caller)
 
     def _require_free(self, group: str, caller: str) -> None:
         existing, members = self._directory.find(group), self._members.members_of(group)

@@ -12,11 +12,19 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaConnectionError, KafkaError, OffsetOutOfRangeError
 
 from runtime import logs, metrics
 from runtime.budgets import Budget, request_cost
-from runtime.kafka import RETRY_AFTER_S, ends_of, is_for_good, new_consumer, stop_soon, under_replicated
+from runtime.kafka import (
+    RETRY_AFTER_S,
+    ends_of,
+    is_for_good,
+    new_consumer,
+    partition_of,
+    stop_soon,
+    under_replicated,
+)
 from runtime.service import Fatal, Service, is_being_cancelled
 from runtime.settings import KafkaSettings
 from schemas import topics
@@ -40,6 +48,7 @@ FETCHES_AT_ONCE: Final = 20.0
 """So many may follow each other without a pause: under little load no record waits."""
 PROGRESS_CHECK_S: Final = 10.0
 MAX_POLL_RECORDS: Final = 5_000
+READ_TO_END_POLL_S: Final = 0.01
 
 
 class Stalled(RuntimeError):
@@ -73,6 +82,8 @@ class LogReader:
         self._partitions = [TopicPartition(settings.topic(topic), n) for n in range(count)]
         self._ends_at_start: dict[TopicPartition, int] = {}
         self._fetches = Budget(FETCHES_PER_S, FETCHES_AT_ONCE)
+        self._reading: AIOKafkaConsumer | None = None
+        """The consumer that is read from; None while it is rebuilt."""
         self.beginnings: dict[int, tuple[int, int]] = {}
         """The `beginning` of each partition: earlier records are not known here."""
         self.positions: dict[int, int] = {}
@@ -130,6 +141,7 @@ class LogReader:
         try:
             await consumer.start()
             await self._seek(consumer)
+            self._reading = consumer
             watching = asyncio.create_task(self._monitor(consumer))
             try:
                 await self._read(consumer, watching)
@@ -137,7 +149,29 @@ class LogReader:
                 watching.cancel()
                 await asyncio.wait({watching})
         finally:
+            self._reading = None
             await stop_soon(consumer)
+
+    async def read_to_end(self, key: str) -> None:
+        """Return once all that a key's partition holds at this moment has been passed on.
+
+        Raises `KafkaError` or OSError if the log does not say where it ends. Callers bound the time: the
+        request waits for the fetch before it, and the reader may have to catch up.
+        """
+        tp = self._partitions[partition_of(key.encode(), len(self._partitions))]
+        try:
+            end = (await self._running_consumer().end_offsets([tp]))[tp]
+        except asyncio.CancelledError as error:
+            if is_being_cancelled():
+                raise
+            raise KafkaConnectionError from error
+        while await self._running_consumer().position(tp) < end:  # noqa: ASYNC110 - the library sets no event
+            await asyncio.sleep(READ_TO_END_POLL_S)
+
+    def _running_consumer(self) -> AIOKafkaConsumer:
+        if self._reading is None:
+            raise KafkaConnectionError("the reader is rebuilt")
+        return self._reading
 
     def ready_fault(self) -> str | None:
         """Return a fault while the reader has not caught up, for a readiness check."""

@@ -213,12 +213,13 @@ async def test_another_gateway_follows_changes_of_members(log: Log, stored: str)
 
 async def test_nobody_takes_over_a_group_by_its_id(log: Log, stored: str) -> None:
     creator, thief = new_up(), new_up()
-    async with gateway(mongodb_database=stored) as here:
+    async with gateway(mongodb_database=stored) as here, gateway(mongodb_database=stored) as there:
         group, bare = new_group(), new_group()
         new = {"name": "Maths", "id": group}
         assert (await here.as_user(creator, "POST", "/chat/group", new)).status == 201
-        stolen = await here.as_user(thief, "POST", "/chat/group", {"name": "Mine", "id": group})
-        assert stolen.code == "not_allowed"
+        for one in (there, here):
+            stolen = await one.as_user(thief, "POST", "/chat/group", {"name": "Mine", "id": group})
+            assert stolen.code == "not_allowed"
         again = await here.as_user(creator, "POST", "/chat/group", new)
         assert (again.status, again.said["users"]) == (201, [creator])
         await log.join(bare, creator)

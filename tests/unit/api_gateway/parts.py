@@ -106,6 +106,8 @@ class GroupParts:
         self.writer = FakeWriter()
         self.progress = FakeProgress()
         self.fault: str | None = None
+        self.on_read_to_end: Callable[[], None] = lambda: None
+        """What happens while the follower of groups reads to the log's end."""
         self.positions: dict[str, dict[int, int]] = {topics.GROUPS: {}, topics.MEMBERSHIPS: {}}
         self.members = MembersOnly(self.memberships, lambda: self.fault)
         self.groups = Groups(
@@ -115,9 +117,13 @@ class GroupParts:
             self.writer,  # type: ignore[arg-type]
             self.progress,  # type: ignore[arg-type]
             self.positions,
+            self._read_to_end,
             NewMembers(per_s=members_per_s, burst=5_000),
             max_groups,
         )
+
+    async def _read_to_end(self, _group: str) -> None:
+        self.on_read_to_end()
 
     def read_back(self, topic: str, written: Sequence[WrittenRecord], records: Sequence[Encoded]) -> None:
         """Let the follower of a topic read what was written."""

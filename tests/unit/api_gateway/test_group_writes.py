@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -215,6 +216,30 @@ async def test_a_name_that_another_gateway_has_given_meanwhile_stays() -> None:
     parts.writer.write = write_and_be_overtaken  # type: ignore[method-assign]
     await parts.groups.create_for(A, CreateGroup(name="older", id="x"))
     assert parts.directory.name_of("x") == "newest"
+
+
+async def test_who_asks_a_gateway_that_has_yet_to_read_of_a_group_does_not_take_it_over() -> None:
+    """A member learns of a group from an edge, at once: this gateway may be the last one that reads of it."""
+    parts = GroupParts()
+    parts.on_read_to_end = lambda: parts.directory.put(GroupCreated(group="x", name="n", created_by=A))
+    assert not await take(parts, "create", B, "x", B)
+    assert parts.writer.records == []
+    assert await take(parts, "create", A, "x", B)
+
+
+@pytest.mark.parametrize("fault", [KafkaTimeoutError(), OSError(), TimeoutError()])
+async def test_who_creates_a_group_by_an_id_tries_again_where_the_log_does_not_say_its_end(
+    fault: Exception,
+) -> None:
+    parts = GroupParts()
+
+    def fail() -> None:
+        raise fault
+
+    parts.on_read_to_end = fail
+    with refuses(UNAVAILABLE):
+        await parts.groups.create_for(A, CreateGroup(name="n", id="x"))
+    assert parts.writer.records == []
 
 
 async def test_a_change_whose_offset_is_not_known_is_left_to_the_reader() -> None:

@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY
 
 from runtime import log_reader, metrics
 from runtime.budgets import MOST_REQUEST_COST
-from runtime.kafka import under_replicated
+from runtime.kafka import partition_of, under_replicated
 from runtime.log_reader import FETCHES_AT_ONCE, LogReader, Stalled
 from runtime.service import Fatal, Service
 from runtime.settings import KafkaSettings, ServiceSettings
@@ -26,7 +26,7 @@ from schemas import topics
 from schemas.log_records import MemberJoined
 from tests.counting import counting
 from tests.unit.dispatcher.records import record
-from tests.waiting import eventually, in_background
+from tests.waiting import eventually, in_background, passes
 
 IDLE, BUSY = TopicPartition(topics.MESSAGES, 0), TopicPartition(topics.MESSAGES, 1)
 JOINED = MemberJoined(group="group", up="up201906045")
@@ -388,3 +388,39 @@ def test_whatever_a_topic_is_compressed_by_is_read(codec: int) -> None:
     builder.append(0, 7, b"group", b"said", headers=[])
     batch = MemoryRecords(bytes(builder.build())).next_batch()
     assert [read.value for read in batch] == [b"said"]
+
+
+async def test_reading_to_the_end_is_reading_all_that_a_key_s_partition_holds_at_that_moment() -> None:
+    reader = Reader()
+    key = next(key for key in "abcdef" if partition_of(key.encode(), 2) == BUSY.partition)
+    with pytest.raises(KafkaConnectionError):
+        await reader.read_to_end(key)
+    reader._reading = reader.consumer
+    reader.consumer.ends[BUSY] = 60
+    async with in_background(reader.read_to_end(key)) as waiting:
+        await passes()
+        reader.consumer.ends[BUSY] = 70
+        reader.consumer.positions[BUSY] = 59
+        await passes()
+        assert not waiting.done()
+        reader.consumer.positions[BUSY] = 60
+        await waiting
+
+
+async def test_who_reads_to_the_end_is_told_where_the_consumer_is_replaced_meanwhile() -> None:
+    """A consumer that stops cancels the requests that it has sent: that is not the caller's end."""
+    reader = Reader()
+    reader._reading = reader.consumer
+    reader.consumer.ends = {IDLE: 101, BUSY: 51}
+    async with in_background(reader.read_to_end("any")) as waiting:
+        await passes()
+        reader._reading = None
+        with pytest.raises(KafkaConnectionError):
+            await waiting
+
+    async def cancelled(_: object) -> None:
+        raise asyncio.CancelledError
+
+    reader._reading = SimpleNamespace(end_offsets=cancelled)
+    with pytest.raises(KafkaConnectionError):
+        await reader.read_to_end("any")
