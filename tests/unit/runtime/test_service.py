@@ -103,14 +103,17 @@ async def test_the_ops_port_answers_until_the_end_and_alone_logs_no_requests(
         ports.append(await service.open_ops())
         ports.append(await service.serve(web.Application(), "127.0.0.1", 0))
 
-    async with running(Service("test", settings), start) as service, ClientSession() as client:
-        await eventually("it has started", lambda: service.started)
-        ops, public = (f"http://127.0.0.1:{port}/healthz" for port in ports)
-        assert ((await client.get(ops)).status, (await client.get(public)).status) == (200, 404)
-        await service.stop_serving()
+    async with ClientSession() as client:
+        async with running(Service("test", settings), start) as service:
+            await eventually("it has started", lambda: service.started)
+            ops, public = (f"http://127.0.0.1:{port}/healthz" for port in ports)
+            assert ((await client.get(ops)).status, (await client.get(public)).status) == (200, 404)
+            await service.stop_serving()
+            with pytest.raises(ClientConnectionError):
+                await client.get(public)
+            assert (await client.get(ops)).status == 200
         with pytest.raises(ClientConnectionError):
-            await client.get(public)
-        assert (await client.get(ops)).status == 200
+            await client.get(ops)
     assert [" 404 " in line for line in caplog.messages if "/healthz" in line] == [True]
 
 
@@ -147,18 +150,19 @@ async def test_health_fails_only_while_what_died_does_not_run(
     assert (status, said["status"], said["faults"], said["mended"]) == (200, "ok", {}, died)
 
 
-@pytest.mark.parametrize("error", [Fatal("another log"), asyncio.CancelledError(), ValueError("again")])
-async def test_a_part_that_keeps_dying_ends_the_service(
-    settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch, error: BaseException
+@pytest.mark.parametrize("error", [Fatal("another log"), asyncio.CancelledError(), ValueError("again"), None])
+async def test_a_part_that_keeps_dying_or_returns_ends_the_service(
+    settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch, error: BaseException | None
 ) -> None:
     monkeypatch.setattr(life, "MAX_FAILURES_IN_A_ROW", 2)
 
     async def part() -> None:
-        raise error
+        if error is not None:
+            raise error
 
     async with supervising(part, settings) as service:
         await asyncio.wait_for(service.stopping.wait(), 60)
-        assert service.failure is error
+        assert str(service.failure) == ("part ended by itself" if error is None else str(error))
 
 
 async def test_a_part_that_dies_now_and_then_is_started_again_however_often(
