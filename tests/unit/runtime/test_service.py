@@ -20,15 +20,15 @@ from tests.counting import counting
 from tests.waiting import eventually
 
 
-class DiesOnce:
-    """A part that dies when it runs first, and then no more."""
+class Dies:
+    """A part that dies when it runs first, so many ``times``, and then no more."""
 
-    def __init__(self) -> None:
-        self.runs = 0
+    def __init__(self, times: int = 1) -> None:
+        self.runs, self._times = 0, times
 
     async def __call__(self) -> None:
         self.runs += 1
-        if self.runs == 1:
+        if self.runs <= self._times:
             raise ValueError("died")
         await asyncio.Event().wait()
 
@@ -56,7 +56,7 @@ async def test_a_part_that_dies_is_a_fault_of_the_health_and_is_started_again(
     settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(life, "WELL_AFTER_S", 0.01)
-    part = DiesOnce()
+    part = Dies()
     restarts = counting(metrics.TASK_RESTARTS.labels(task="part"))
 
     async with supervising(part, settings) as service:
@@ -131,7 +131,7 @@ async def test_health_fails_only_while_what_died_does_not_run(
     """A probe must not kill an edge with thousands of clients for a part that runs again."""
 
     async def health(restart_after_s: float, wanted_runs: int) -> tuple[int, dict[str, object]]:
-        part = DiesOnce()
+        part = Dies()
         monkeypatch.setattr(life, "RESTART_AFTER_S", restart_after_s)
         monkeypatch.setattr(life, "MAX_RESTART_AFTER_S", restart_after_s)
         service = Service("test", settings)
@@ -171,17 +171,8 @@ async def test_a_part_that_dies_now_and_then_is_started_again_however_often(
     monkeypatch.setattr(life, "MAX_FAILURES_IN_A_ROW", 2)
     monkeypatch.setattr(life, "RESTART_AFTER_S", 0.0)
     monkeypatch.setattr(life, "WELL_AFTER_S", -1.0)  # it had run for longer, each time
-    runs = 0
-
-    async def part() -> None:
-        nonlocal runs
-        runs += 1
-        if runs < 5:
-            raise ValueError("now and then")
-        await asyncio.Event().wait()
-
-    async with supervising(part, settings) as service:
-        await eventually("it runs, or all is over", lambda: runs == 5 or service.stopping.is_set())
+    async with supervising(part := Dies(times=4), settings) as service:
+        await eventually("it runs, or all is over", lambda: part.runs == 5 or service.stopping.is_set())
         assert service.failure is None
 
 
