@@ -82,11 +82,10 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
     def not_ready() -> str | None:
         return group_reader.ready_fault() or member_reader.ready_fault() or behind.fault()
 
-    members = MembersOnly(memberships, not_ready)
+    members = MembersOnly(memberships, not_ready, settings.max_groups_per_user)
     new_members = NewMembers(
         per_s=settings.new_members_per_s_per_user, burst=settings.new_members_burst_per_user
     )
-    most_groups = settings.max_groups_per_user
     reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
     groups = Groups(
         members,
@@ -97,7 +96,6 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
         positions,
         group_reader.read_to_end,
         new_members,
-        most_groups,
     )
     history = History(reads, progress, settings)
     users = Users(reads, writer, progress, assignments)

@@ -48,7 +48,6 @@ class Groups:
         positions: Positions,
         read_to_end: ReadToEnd,
         new_members: NewMembers,
-        max_groups_per_user: int,
     ) -> None:
         self._members = members
         self._former_members = former_members
@@ -58,7 +57,6 @@ class Groups:
         self._positions = positions
         self._read_to_end = read_to_end
         self._new_members = new_members
-        self._max_groups_per_user = max_groups_per_user
         self._being_created: dict[str, list[str | None]] = {}
         """Who is writing a group now, once for each try (it may take seconds). None: the solution."""
 
@@ -99,7 +97,7 @@ class Groups:
         group = new.id or new_id()
         self._require_free(group, caller)
         users = dict.fromkeys([caller, *new.users])
-        self._members.require_few_groups(group, users, most=self._max_groups_per_user)
+        self._members.require_few_groups(group, users)
         self._new_members.spend(caller, len(users))
         if new.id is not None:
             await self._know_its_past(group, caller)
@@ -122,7 +120,7 @@ class Groups:
     async def add(self, caller: str, group: str, up: str) -> MemberAccepted:
         """Add a user to a group of the caller's. Raises `Refused` if the user is in too many groups."""
         self._members.require(group, caller)
-        self._members.require_few_groups(group, [up], most=self._max_groups_per_user)
+        self._members.require_few_groups(group, [up])
         self._new_members.spend(caller, 1)
         written = await self._join(group, [up])
         stored = await self._progress.wait(written)

@@ -63,9 +63,12 @@ class FormerMembers:
 class MembersOnly:
     """Decides who may read and change a group, by the log alone, once it has been read."""
 
-    def __init__(self, memberships: Memberships, not_ready: Callable[[], str | None]) -> None:
+    def __init__(
+        self, memberships: Memberships, not_ready: Callable[[], str | None], max_groups_per_user: int
+    ) -> None:
         self._memberships = memberships
         self._not_ready = not_ready
+        self._max_groups_per_user = max_groups_per_user
         self._in_order: dict[str, list[str]] = {}
         """Sorted members of the groups that were requested: sorting ten thousand takes 2 ms, and each of them
         may request a hundred times a second."""
@@ -95,8 +98,9 @@ class MembersOnly:
                 self._in_order[group] = members
         return members.copy()
 
-    def require_few_groups(self, group: str, ups: Iterable[str], *, most: int) -> None:
-        """Raise `Refused` if a user who is new in the group is in ``most`` groups or more."""
+    def require_few_groups(self, group: str, ups: Iterable[str]) -> None:
+        """Raise `Refused` if a user who is new in the group is in as many groups as they may be."""
+        most = self._max_groups_per_user
         full = [up for up in ups if not self.is_member(group, up) and self._memberships.count_of(up) >= most]
         if full:
             metrics.LIMIT_HITS.labels(limit="groups of a user").inc()

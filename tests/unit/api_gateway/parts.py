@@ -109,7 +109,7 @@ class GroupParts:
         self.on_read_to_end: Callable[[], None] = lambda: None
         """What happens while the follower of groups reads to the log's end."""
         self.positions: dict[str, dict[int, int]] = {topics.GROUPS: {}, topics.MEMBERSHIPS: {}}
-        self.members = MembersOnly(self.memberships, lambda: self.fault)
+        self.members = MembersOnly(self.memberships, lambda: self.fault, max_groups)
         self.groups = Groups(
             self.members,
             FormerMembers(self.writer, ReadsOfUsers(8)),  # type: ignore[arg-type]
@@ -119,7 +119,6 @@ class GroupParts:
             self.positions,
             self._read_to_end,
             NewMembers(per_s=members_per_s, burst=5_000),
-            max_groups,
         )
 
     async def _read_to_end(self, _group: str) -> None:

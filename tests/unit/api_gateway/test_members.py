@@ -13,7 +13,7 @@ from tests.unit.refusing import refuses
 def test_only_members_are_let_through_and_nobody_before_the_log_was_read() -> None:
     memberships = Memberships()
     fault: list[str | None] = ["reading"]
-    members = MembersOnly(memberships, lambda: fault[0])
+    members = MembersOnly(memberships, lambda: fault[0], 1_000)
     memberships.set_member("maths", "up201906045", member=True)
     with refuses(UNAVAILABLE):
         members.require("maths", "up201906045")
@@ -27,7 +27,7 @@ def test_the_groups_of_a_user_are_shown_in_order() -> None:
     memberships, groups = Memberships(), [f"group-{n}" for n in range(9)]
     for group in reversed(groups):
         memberships.set_member(group, "up201906045", member=True)
-    assert MembersOnly(memberships, lambda: None).groups_of("up201906045") == groups
+    assert MembersOnly(memberships, lambda: None, 1_000).groups_of("up201906045") == groups
 
 
 ups = st.sampled_from([f"up20190000{n}" for n in range(6)])
@@ -40,7 +40,7 @@ def test_the_members_of_a_group_are_shown_in_order_whatever_changes_between_two_
     steps: list[tuple[str, str | None, bool]],
 ) -> None:
     memberships = Memberships()
-    members = MembersOnly(memberships, lambda: None)
+    members = MembersOnly(memberships, lambda: None, 1_000)
     for group, up, joins in steps:
         if up is not None:
             memberships.set_member(group, up, joins)
@@ -62,7 +62,7 @@ def test_members_are_sorted_once_however_often_somebody_looks() -> None:
             return super().members_of(group)
 
     memberships = Counted()
-    members = MembersOnly(memberships, lambda: None)
+    members = MembersOnly(memberships, lambda: None, 1_000)
     for n in range(9):
         memberships.set_member("maths", f"up20190000{n}", member=True)
         assert len(members.members_of("maths")) == n + 1
