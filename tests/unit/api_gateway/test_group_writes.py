@@ -12,7 +12,8 @@ from api_gateway.log_writer import WrittenRecord
 from api_gateway.public_routes import PublicApi
 from schemas import topics
 from schemas.api import MAX_NEW_MEMBERS, CreateGroup, GroupAccepted, MemberAccepted, OneMember
-from schemas.log_records import Encoded, GroupCreated
+from schemas.ids import membership_key
+from schemas.log_records import Encoded, GroupCreated, MemberJoined, tombstone
 from schemas.refusals import NOT_ALLOWED, UNAVAILABLE, Refused
 from tests.unit.api_gateway.parts import A, B, C, GroupParts, students, take, until
 from tests.unit.refusing import refuses
@@ -225,6 +226,15 @@ async def test_who_asks_a_gateway_that_has_yet_to_read_of_a_group_does_not_take_
     assert not await take(parts, "create", B, "x", B)
     assert parts.writer.records == []
     assert await take(parts, "create", A, "x", B)
+
+
+async def test_a_creator_who_has_left_does_not_come_back_through_a_gateway_that_lags() -> None:
+    parts = GroupParts()
+    left = tombstone(key=membership_key("x", A), source="another gateway", kind=MemberJoined)
+    await parts.writer.write(topics.MEMBERSHIPS, left)
+    parts.on_read_to_end = lambda: parts.directory.put(GroupCreated(group="x", name="n", created_by=A))
+    assert not await take(parts, "create", A, "x", A)
+    assert len(parts.writer.records) == 1
 
 
 @pytest.mark.parametrize("fault", [KafkaTimeoutError(), OSError(), TimeoutError()])
