@@ -138,7 +138,7 @@ def _band(band: Band, left: float, right: float) -> str:
         else ""
     )
     # A name that its band has no room for would run into the next one.
-    fits = right - left > 5.2 * len(band.name)
+    fits = right - left > 3 + 6.2 * len(band.name)
     name = f'<text class="band" x="{left + 3:.1f}" y="{TOP - 5}">{escape(band.name)}</text>' if fits else ""
     return (
         f'{shade}<line class="edge" x1="{left:.1f}" x2="{left:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>{name}'

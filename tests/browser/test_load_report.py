@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from loadtest.report import page as report
+from loadtest.scenario import Phase
 from tests.browser.browsers import page_in
 from tests.unit.loadtest.results import result
 
@@ -46,3 +47,29 @@ async def test_no_text_of_a_plot_is_cut_off_at_its_edge(browser: Browser) -> Non
         ends = {"x": box["x"] + box["width"] - 1, "y": box["y"] + box["height"] / 2}
         seen = await page.evaluate("at => document.elementFromPoint(at.x, at.y).textContent", ends)
         assert seen == "120 s"
+
+
+async def test_a_phase_s_name_does_not_run_into_the_next_phase(browser: Browser) -> None:
+    one = result()
+    phases = tuple(Phase(name="warm up", seconds=seconds, measured=False) for seconds in range(4, 25))
+    last = one.moments[-1].model_copy(update={"at": sum(phase.seconds for phase in phases) - 1})
+    long = one.model_copy(
+        update={
+            "scenario": one.scenario.model_copy(update={"phases": phases}),
+            "moments": [*one.moments, last],
+        }
+    )
+    async with page_in(browser) as page:
+        await page.set_content(report([long]))
+        names = page.locator("figure").first.locator("svg .band")
+        assert 0 < await names.count() < len(phases)
+        assert await names.evaluate_all(
+            """(names) => {
+              const edges = names[0].ownerSVGElement.querySelectorAll(".edge");
+              const begins = [...edges].map((edge) => edge.x1.baseVal.value);
+              return names.every((name) => {
+                const { x, width } = name.getBBox();
+                return begins.every((begin) => begin < x || begin > x + width);
+              });
+            }"""
+        )
