@@ -3,14 +3,13 @@
 import { loadNewest } from "./messages.js";
 import { $, focusGroup, paintSoon, showGroups, showRoom } from "./paint.js";
 import { loadNames, nameAuthors, showPeople } from "./people.js";
-import { ask, backoffMs, explain, MAX_BACKOFF_MS, pause, read, readPatiently, TOKEN_CODES } from "./rest.js";
+import { ask, backoffMs, explain, pause, read, readPatiently, TOKEN_CODES } from "./rest.js";
 import { fillBox } from "./sending.js";
 import { isHere, keep, newGroup, state } from "./state.js";
 
 export const narrow = matchMedia("(max-width: 47.5rem)");
 const touched = matchMedia("(pointer: coarse)"); // a box that has the focus brings the keyboard up, over what was said
 
-const LOOK_FOR_NAMES_MS = 250;
 const GROUPS = "/chat/group";
 const PREVIEWS = "/chat/message?perPage=1";
 
@@ -21,13 +20,13 @@ export async function loadGroups() {
 
 /** Name groups of which an edge has told: a gateway may be a moment behind it. Until then ids stand for them. */
 export async function nameGroups(groups) {
-  for (let waitMs = LOOK_FOR_NAMES_MS; groups.length; waitMs = Math.min(2 * waitMs, MAX_BACKOFF_MS)) {
+  for (let looks = 0; groups.length; looks += 1) {
     const list = await readPatiently(GROUPS, () => groups.some(isHere), explain);
     if (!list) return;
     const named = keepNames(list);
     if (groups.some(({ id }) => named.has(id))) loadPreviews().catch(explain);
     paintSoon();
-    await pause(waitMs);
+    await pause(backoffMs(looks));
     groups = groups.filter((group) => isHere(group) && !named.has(group.id));
   }
 }

@@ -2,11 +2,10 @@
 
 import { $, hear, isRead, isReadUp, NEAR_PX, paintSoon, showRoom, showUnread } from "./paint.js";
 import { loadNames } from "./people.js";
-import { inPath, MAX_BACKOFF_MS, pause, readPatiently, report } from "./rest.js";
+import { backoffMs, inPath, pause, readPatiently, report } from "./rest.js";
 import { isHere, keep, makeRoom, nameOf, state } from "./state.js";
 
 const PAGE = 50;
-const LOOK_FOR_STORED_MS = 250;
 
 const messagesOf = (group) => `/chat/${inPath(group.id)}/message?perPage=${PAGE}`;
 
@@ -16,18 +15,18 @@ export async function loadNewest(group) {
   const load = (group.loads += 1);
   const isWanted = () => isHere(group) && load === group.loads;
   const until = group.cursor ?? -1;
-  for (let waitMs = LOOK_FOR_STORED_MS; ; waitMs = Math.min(2 * waitMs, MAX_BACKOFF_MS)) {
+  for (let looks = 0; ; looks += 1) {
     const page = await readPatiently(messagesOf(group), isWanted, (error) => report(error, group));
     if (!page || !isWanted()) return;
     group.fault = "";
     startFrom(group, page.messages);
     group.loaded = true;
     if (group.id === state.open) {
-      showRoom({ toBottom: waitMs === LOOK_FOR_STORED_MS });
+      showRoom({ toBottom: looks === 0 });
       loadWhereTopIsSeen();
     }
     if (page.storedUpTo >= until) break;
-    await pause(waitMs);
+    await pause(backoffMs(looks));
   }
   paintSoon();
 }

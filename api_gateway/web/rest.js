@@ -4,7 +4,7 @@ import { paintSoon } from "./paint.js";
 import { state } from "./state.js";
 
 const ANSWER_MS = 40_000; // whoever has not answered by then hangs, as where a phone changes its network: a bundle may take 30 s
-export const MAX_BACKOFF_MS = 8000;
+const MAX_BACKOFF_MS = 8000;
 export const LASTING = new Set(["unavailable", "history_unavailable", "overloaded", "rate_limited"]);
 export const TOKEN_CODES = new Set(["missing_token", "invalid_token", "expired_token"]);
 
