@@ -104,9 +104,10 @@ class RecentLog:
         if first is not None and first.frame is not None:
             return False
         self._all.append(entry)
-        if entry.group not in self._groups:
+        entries = self._groups[entry.group]
+        if not entries:
             self.bytes += GROUP_OVERHEAD_BYTES
-        self._groups[entry.group].append(entry)
+        entries.append(entry)
         self._keys[entry.key] = entry
         self.bytes += entry.size
         while self.bytes > self._max_bytes or len(self._all) > self._max_records:
