@@ -2,11 +2,19 @@
 
 import math
 from collections.abc import Iterable
-from itertools import chain, pairwise
+from itertools import pairwise
 
 from loadtest.latency import Latencies
 from loadtest.news import Second, Verdict
-from loadtest.results import Percentiles, Result, ServersSample, ShownSecond, carriers, cores_used, judge
+from loadtest.results import (
+    Percentiles,
+    Result,
+    ServersSample,
+    ShownSecond,
+    cores_carrying,
+    cores_used,
+    judge,
+)
 from loadtest.scenario import Scenario
 from loadtest.schedule import measured_between
 from loadtest.server_side import MACHINE
@@ -61,10 +69,8 @@ class Collector:
         cpu = self._server_cpu()
         machine_cores = cpu.pop(MACHINE, None)
         given = sorted({*watched})
-        carrying = carriers(given)
-        # Without the CPU of one that was given a delivery would seem cheaper than it is.
-        known = all(names and cpu.keys() >= {*names} for names in carrying)
-        carriers_s = sum(cpu[name] for name in chain(*carrying)) * self._seconds if known else None
+        edges, brokers = cores_carrying(given, cpu)
+        carriers_s = None if edges is None or brokers is None else (edges + brokers) * self._seconds
         generator = _ratio(self._generator_cpu_s, self._seconds)
         result = Result(
             run=run,

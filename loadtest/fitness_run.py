@@ -17,7 +17,7 @@ from loadtest.fitness import Capacity, Outcome, University
 from loadtest.keeping import keep
 from loadtest.probe import Probe
 from loadtest.rest import RestApi
-from loadtest.results import Result, carriers, cores_used, faults, formatted, in_words
+from loadtest.results import Result, cores_carrying, cores_used, faults, formatted, in_words
 from loadtest.run import Target, run_scenario
 from loadtest.run_command import LiveLine
 from loadtest.scenario import load
@@ -135,10 +135,7 @@ def carried(result: Result, per_core: float | None) -> Capacity:
         if (received, acked) > best:
             best, cores = (received, acked), cores_used(pairwise(samples))
     received, acked = best
-    # Where one of several was not seen, what all of them need is not known.
-    edges, brokers = (
-        sum(cores[one] for one in of) if cores.keys() >= {*of} else None for of in carriers(result.watched)
-    )
+    edges, brokers = cores_carrying(result.watched, cores)
     return Capacity(acked, received, edges or None, brokers or None, per_core)
 
 

@@ -136,6 +136,17 @@ def carriers(watched: Collection[str]) -> list[list[str]]:
     return [[name for name in watched if name.startswith(prefix)] for prefix in ("edge", "kafka")]
 
 
+def cores_carrying(watched: Collection[str], cores: Mapping[str, float]) -> list[float | None]:
+    """Return the cores of all edges, and of all brokers; None if there is none, or one was not seen.
+
+    Without the CPU of one that was given, a delivery would seem cheaper than it is.
+    """
+    return [
+        sum(cores[name] for name in names) if names and cores.keys() >= {*names} else None
+        for names in carriers(watched)
+    ]
+
+
 def cores_between(before: ServersSample, after: ServersSample) -> dict[str, float]:
     """Return how many cores each server used between two samples, without servers that restarted."""
     used_s = {
