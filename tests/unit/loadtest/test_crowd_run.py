@@ -20,6 +20,14 @@ from tests.unit.loadtest.plain_edge import PlainEdge, running_edge
 DEADLINE_S = 60.0
 SECRET = "a secret of a test, longer than 32 bytes"
 
+SHORT = Scenario(
+    name="short", about="", students=1, check_history=0, settle_s=1,
+    phases=(Phase(name="come online", seconds=0.1), Phase(name="talk", seconds=0.5, burst=1)),
+)  # fmt: skip
+"""One student, who says one thing."""
+ALONE = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
+"""What an edge says of the room of that student."""
+
 
 class Gateway:
     """What a process of students asks of the public API; ``url`` is that of an edge."""
@@ -62,12 +70,10 @@ async def test_students_who_cannot_connect_are_a_fault_and_do_not_keep_the_run_f
 async def test_students_who_cannot_come_back_are_told_of_with_the_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    phases = (Phase(name="come online", seconds=0.1), Phase(name="talk", seconds=0.5, burst=1))
-    short = Scenario(name="short", about="", students=1, check_history=0, settle_s=1, phases=phases)
     async with running_edge() as edge:
-        edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
+        edge.joined = ALONE
         api = Gateway(edge.url)
-        run = await prepared(short, api)
+        run = await prepared(SHORT, api)
 
         def answer(_: dict[str, Any]) -> dict[str, Any]:
             api.url = ""
@@ -83,12 +89,10 @@ async def test_students_who_cannot_come_back_are_told_of_with_the_reason(
 async def test_messages_that_are_refused_are_told_of_with_the_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    phases = (Phase(name="come online", seconds=0.1), Phase(name="talk", seconds=0.5, burst=1))
-    short = Scenario(name="short", about="", students=1, check_history=0, settle_s=1, phases=phases)
     async with running_edge() as edge:
         edge.answer = lambda _: {"error": {"code": "not_a_member", "message": ""}}
-        edge.joined = {"load-run-0-0": {"head": 0, "missed": 0, "recovered": True}}
-        verdict = await verdict_of(await prepared(short, Gateway(edge.url)))
+        edge.joined = ALONE
+        verdict = await verdict_of(await prepared(SHORT, Gateway(edge.url)))
     assert verdict.refused == 1
     assert "1 messages were refused: not_a_member" in caplog.text
 
