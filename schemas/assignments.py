@@ -51,11 +51,13 @@ class TableAssigned(Record):
     epoch: int = Field(ge=0, le=MAX_EXACT, description="Grows with each change of the leading dispatcher.")
     version: int = Field(ge=0, le=MAX_EXACT, description="Grows with each table of one leader.")
     shards: tuple[Shard, ...]
-    urls: dict[EdgeId, str] = Field(description="Where clients reach each living edge.")
+    urls: dict[EdgeId, str] = Field(
+        description="Where clients reach each edge that serves; if none does, each that still holds a shard."
+    )
     processes: dict[EdgeId, ProcessId] = Field(
         default={},
-        description="Which process of each living edge the dispatcher hears: whoever came by another one is "
-        "no longer online. An edge that is not here: not known.",
+        description="Which process of each of these edges the dispatcher hears: whoever came by another one "
+        "is no longer online. An edge that is not here: not known.",
     )
     draining: tuple[EdgeId, ...] = Field(
         default=(),
