@@ -4,6 +4,8 @@ Measure the circle in units: the fewest of 10, 20, 40, ... (digits, their halves
 edge one. With n edges that serve, each holds at least floor(units / n) and at most ceil(units / n) of them.
 An edge that leaves gives away only what it holds; one that joins takes its floor, or what the others hold
 above their ceiling where that is more. No table within those bounds can be reached by moving less.
+
+That holds while few clients are connected. With more, load_shares.py shares out the parts by clients.
 """
 
 from collections.abc import Iterable, Mapping
