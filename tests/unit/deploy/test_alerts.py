@@ -86,6 +86,15 @@ def test_an_alert_has_a_page_that_says_what_to_do(rule: dict[str, Any]) -> None:
     assert [line for line in text.splitlines() if line.startswith("## ")] == list(SECTIONS)
 
 
+def test_the_page_of_kafka_s_outage_names_every_alert_that_is_silent_meanwhile() -> None:
+    follows = {
+        rule["alert"] for rule in RULES if re.search(r'ALERTS\{alertname=~?"ChatKafkaDown', rule["expr"])
+    }
+    named = set(re.findall(r"\bChat\w+", (RUNBOOKS / "ChatKafkaDown.md").read_text()))
+    # Reads of history do not follow from it: they fail only if the store is away.
+    assert follows - {"ChatHistoryFailing"} <= named
+
+
 def test_no_page_is_about_an_alert_that_is_gone() -> None:
     pages = {page.stem for page in RUNBOOKS.glob("*.md")} - {"README"}
     assert pages == {rule["alert"] for rule in RULES}
