@@ -16,6 +16,7 @@ from tests.unit.deploy.prometheus import series_names
 from tests.unit.deploy.rendered import of_kind, with_kubectl
 
 DOCS = REPOSITORY / "docs"
+RUNBOOKS = DOCS / "operating" / "runbooks"
 OTHERS = ("kubernetes.md", "dashboards.md", "changing-the-code.md")
 PAGES = sorted([*(DOCS / "operating").rglob("*.md"), *(DOCS / name for name in OTHERS)])
 OF_COMPOSE = {"PUBLIC_HOST", "TRACED_PART"}
@@ -32,7 +33,9 @@ def commands(page: Path) -> list[str]:
 @each_page
 def test_a_page_names_only_metrics_that_exist(page: Path) -> None:
     named = set(re.findall(r"\bchat_\w+", page.read_text()))
-    assert named <= series_names() | {name_of(row) for row in rows()}
+    # Nobody is to look for the name of a histogram at night: Prometheus knows only its parts.
+    of_histograms = set() if page.parent == RUNBOOKS else {name_of(row) for row in rows()}
+    assert named <= series_names() | of_histograms
 
 
 @each_page
