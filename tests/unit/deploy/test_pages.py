@@ -12,12 +12,14 @@ from schemas import asyncapi, topics
 from schemas.refusals import TABLE
 from tests.unit.api_gateway.parts import PUBLIC
 from tests.unit.deploy.known_settings import SETTINGS
+from tests.unit.packages import MAY_IMPORT
 
 DOCS = REPOSITORY / "docs"
 PAGES = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
 GUIDE = DOCS / "connect-a-client.md"
 IN_PRODUCTION = DOCS / "kubernetes.md"
 """It names what production sets, which other tests hold against its files."""
+CODE = {file.name for package in (*MAY_IMPORT, "tests") for file in (REPOSITORY / package).rglob("*.py")}
 UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
@@ -50,6 +52,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @each_page
+def test_a_page_names_only_files_that_exist(page: Path) -> None:
+    """A file of the code may be named without its folder."""
+    if page == GUIDE:
+        return  # Its files are the reader's own.
+    for name in re.findall(r"`((?:\w+/)*\w+\.py|(?:tests|loadtest|deploy|k8s)/[\w/-]*)`", prose(page)):
+        assert name in CODE or (REPOSITORY / name).exists(), name
+
+
+@each_page
 def test_a_default_that_is_named_is_the_code_s(page: Path) -> None:
     if page == IN_PRODUCTION:
         return
@@ -64,8 +75,12 @@ def test_a_page_names_only_targets_of_make_that_exist(page: Path) -> None:
     assert set(commands) <= targets
 
 
-def test_the_guide_for_clients_names_every_refusal() -> None:
-    assert set(TABLE) <= set(re.findall(r"`([a-z_]+)`", GUIDE.read_text()))
+def test_the_guide_for_clients_has_every_refusal_with_its_status() -> None:
+    said: dict[str, int] = {}
+    for codes, statuses in re.findall(r"(?m)^\| ((?:`[a-z_]+`,? ?)+) \| ([\d, ]+) \| ", GUIDE.read_text()):
+        names, numbers = re.findall(r"[a-z_]+", codes), [int(status) for status in statuses.split(", ")]
+        said |= dict(zip(names, numbers * len(names) if len(numbers) == 1 else numbers, strict=True))
+    assert said == {code: refusal.status for code, refusal in TABLE.items()}
 
 
 def test_the_guide_for_clients_has_a_row_for_every_event() -> None:
@@ -82,6 +97,11 @@ def test_the_guide_for_clients_has_a_row_for_every_public_route_with_all_it_take
         f"{route.method} {route.path}": set(route.takes.model_fields) - set(route.path_names)
         for route in PUBLIC
     }
+
+
+def test_the_page_of_promises_has_a_row_for_every_file_of_faults() -> None:
+    rows = re.findall(r"(?m)^\| `(test_\w+\.py)` \| ", (DOCS / "reliability.md").read_text())
+    assert sorted(rows) == sorted(file.name for file in (REPOSITORY / "tests" / "faults").glob("test_*.py"))
 
 
 def test_the_map_of_the_code_has_a_row_for_every_topic() -> None:
