@@ -291,7 +291,8 @@ EDGES = Gauge(
 )
 EDGE_NAMESAKES = Gauge(
     "chat_dispatcher_edge_namesakes",
-    "Edge names used by two running processes, on the leader; the second is ignored. Above 0: rename it.",
+    "Edge names used by two running processes, on the leader; one of the two is ignored. Above 0: rename or "
+    "end it.",
 )
 MOVED_SHARDS = Counter(
     "chat_dispatcher_moved_shards_total",

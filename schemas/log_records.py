@@ -182,8 +182,8 @@ class EdgeReported(Record):
     state: Literal["serving", "draining", "stopped"]
     deaf: bool = Field(
         default=False,
-        description="A part of the log has not answered this edge for long: clients are better off where it "
-        "answers.",
+        description="This edge has not been able to read a part of the log for long: clients are better off "
+        "where it is read.",
     )
     messages_per_s: float | None = Field(
         default=None,
