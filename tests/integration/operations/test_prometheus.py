@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the running system: no panel is empty, no rule asks for what isn't there."""
+"""A real Prometheus scrapes the running system: no panel, rule or runbook asks for what isn't there."""
 
 import asyncio
 import re
@@ -20,6 +20,7 @@ from deploy.prometheus.local_prometheus import (
     is_installed,
     local_prometheus,
 )
+from deploy.repository import REPOSITORY
 from tests.integration.demo.system import Campus
 from tests.integration.operations.chatter import chatter
 
@@ -84,8 +85,16 @@ def series_that_rules_need() -> Iterator[str]:
                 yield f"count({name}{{{named}}}) > 0"
 
 
-async def test_every_panel_shows_something_and_every_rule_finds_its_series(watched: Prometheus) -> None:
-    needed = {**PANELS, **{query: query for query in series_that_rules_need()}}
+def queries_of_runbooks() -> Iterator[str]:
+    """Yield what runbooks say to look at, as it stands there, but for the instance and for a probe's."""
+    for page in (REPOSITORY / "docs" / "operating" / "runbooks").glob("*.md"):
+        for query in re.findall(r"`([^`]*\bchat_\w+[^`]*)`", page.read_text()):
+            if "chat_probe_" not in query:
+                yield query.replace('="INSTANCE"', '!=""')
+
+
+async def test_every_panel_rule_and_runbook_finds_its_series(watched: Prometheus) -> None:
+    needed = {**PANELS, **{query: query for query in (*series_that_rules_need(), *queries_of_runbooks())}}
     assert len(needed) > len(PANELS) > 40
 
     def missing() -> list[str]:
