@@ -16,7 +16,7 @@ import uvloop
 from prometheus_client import start_http_server
 from pydantic import ValidationError
 
-from loadtest.arguments import add_size, add_target, chosen_scenario, target_of
+from loadtest.arguments import add_gateway, add_size, add_target, chosen_scenario, target_of
 from loadtest.crew import RunFailedError
 from loadtest.crowd import made_up_number
 from loadtest.fitness import AUDIT, Outcome
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     scenarios = commands.add_parser("scenarios", help="list the ready scenarios")
     scenarios.set_defaults(command=_scenarios)
     probe = commands.add_parser("probe", help="check every few seconds whether a student can chat; for ever")
-    add_target(probe)
+    add_gateway(probe)
     probe.add_argument("--every", type=float, default=10.0, help="seconds between checks (%(default)g)")
     probe.add_argument(
         "--for", type=float, dest="for_s", metavar="SECONDS", help="end then, and say how it was"

@@ -13,12 +13,17 @@ MAX_PID: Final = 2**22
 """The highest number that Linux gives a process."""
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say what is tested."""
+def add_gateway(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where students log in, and as whom."""
     parser.add_argument("--gateway", required=True, metavar="URL", help="the public API's URL")
     parser.add_argument(
         "--tokens", type=Path, help="lines 'up201906045 TOKEN' (default: made with $TOKEN_SECRET)"
     )
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what is tested, and which of its processes are watched."""
+    add_gateway(parser)
     parser.add_argument(
         "--ops", action="append", default=[], metavar="NAME=URL", help="a server's ops port; may be repeated"
     )

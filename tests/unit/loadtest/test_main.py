@@ -55,6 +55,13 @@ def test_other_logs_and_another_length_keep_the_rest_of_a_replay(ran: list[Scena
     assert (scenario.replay.folder, scenario.replay.seconds) == (Path("others"), 600)
 
 
+def test_a_probe_takes_no_argument_that_it_would_ignore(capsys: pytest.CaptureFixture[str]) -> None:
+    for ignored in ("--ops", "--pid"):
+        with pytest.raises(SystemExit):
+            main(["probe", "--gateway", "http://x", ignored, "edge-1=1"])
+        assert f"unrecognized arguments: {ignored}" in capsys.readouterr().err
+
+
 def test_a_report_of_two_results_leaves_each_ones_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
