@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
+from api_gateway import history, unread_answers
 from deploy.repository import REPOSITORY
-from runtime import metrics
-from schemas import asyncapi, topics
+from edge_server import direct_websocket, handshake, joining, polls, presence, socket_events
+from runtime import bounded_parser, bounded_runner, logs, metrics, refusing, service
+from schemas import api, asyncapi, client_events, topics
 from schemas.refusals import TABLE
 from tests.unit.api_gateway.parts import PUBLIC
 from tests.unit.deploy.known_settings import SETTINGS
@@ -20,7 +22,52 @@ GUIDE = DOCS / "connect-a-client.md"
 IN_PRODUCTION = DOCS / "kubernetes.md"
 """It names what production sets, which other tests hold against its files."""
 CODE = {file.name for package in (*MAY_IMPORT, "tests") for file in (REPOSITORY / package).rglob("*.py")}
+LIMITS = DOCS / "security.md"
+PROXY = DOCS / "operating" / "reverse-proxy.md"
 UNITS = {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}
+
+FIXED = [
+    (LIMITS, "After such a refusal", [socket_events.MAX_PAUSE_S]),
+    (
+        LIMITS,
+        "| frames |",
+        [direct_websocket.FRAMES_PER_S_BEFORE_LOGIN, direct_websocket.FRAMES_BEFORE_LOGIN],
+    ),
+    (LIMITS, "| packets before login |", [polls.PACKETS_BEFORE_LOGIN]),
+    (LIMITS, "| connects (one more", [handshake.GROUPS_A_CONNECT]),
+    (LIMITS, "| data that a connection does not take |", [bounded_runner.UNREAD_WITHIN_S]),
+    (LIMITS, "| cursors in", [client_events.MAX_CURSORS]),
+    (LIMITS, "| unread bytes and packets", [joining.ROOM_BYTES, bounded_runner.KERNEL_AHEAD_BYTES]),
+    (LIMITS, "| departures", [presence.MAX_WAITING_DEPARTURES]),
+    (LIMITS, "| members that a request adds |", [api.MAX_NEW_MEMBERS]),
+    (LIMITS, "| bundles being assembled | a gateway", [history.MAX_BUNDLED_MESSAGES]),
+    (LIMITS, "| all pages of a bundle |", [history.MAX_BUNDLE_BYTES]),
+    (
+        LIMITS,
+        "| answers above 16 KiB that are not read yet | a user",
+        [unread_answers.SMALL_BYTES, unread_answers.LONGEST_OF_A_WRITE],
+    ),
+    (LIMITS, "| log lines about refusals |", [refusing.LINES_PER_S, refusing.LINES_AT_ONCE]),
+    (LIMITS, "| log lines of aiokafka", [logs.LINES_PER_S, logs.LINES_AT_ONCE]),
+    (
+        LIMITS,
+        "| a head",
+        [
+            bounded_runner.MAX_LINE_BYTES,
+            bounded_runner.MAX_FIELD_BYTES,
+            bounded_parser.MAX_HEAD_BYTES,
+            bounded_parser.MAX_AHEAD_BYTES,
+            service.IDLE_CONNECTION_S,
+        ],
+    ),
+    (PROXY, "- **Close an idle connection", [service.IDLE_CONNECTION_S]),
+    (
+        PROXY,
+        "- **Accept headers",
+        [bounded_runner.MAX_FIELD_BYTES, bounded_parser.MAX_HEAD_BYTES, bounded_runner.MAX_LINE_BYTES],
+    ),
+]
+"""By page and the beginning of a row or paragraph: numbers there that are no settings."""
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 
@@ -66,6 +113,25 @@ def test_a_default_that_is_named_is_the_code_s(page: Path) -> None:
         return
     for name, number, unit in re.findall(r"`([A-Z]+(?:_[A-Z]+)+)` \(([\d ]*\d) ?(s|[KM]iB|)\)", prose(page)):
         assert defaults(name) == {int(number.replace(" ", "")) * UNITS[unit]}, name
+
+
+@pytest.mark.parametrize(("page", "begins", "numbers"), FIXED, ids=[begins for _, begins, _ in FIXED])
+def test_a_number_that_is_no_setting_is_the_code_s(page: Path, begins: str, numbers: list[float]) -> None:
+    found = re.findall(rf"(?ms)^{re.escape(begins)}.*?(?=\n\n|\n- |\n\| )", page.read_text())
+    assert len(found) == 1
+    said = re.findall(r"(?<![\d`])(\d+(?: \d{3})*)(?: ([KM]iB))?", found[0])
+    assert set(numbers) <= {int(number.replace(" ", "")) * UNITS[unit] for number, unit in said}
+
+
+def test_the_page_of_personal_data_says_for_how_long_kafka_keeps_it() -> None:
+    page = (DOCS / "operating" / "personal-data.md").read_text()
+    rows = re.findall(r"(?m)^\| Kafka, `([a-z.-]+)` \| .+ \| (\d+) to (\d+) days \|$", page)
+    days = {name: (int(least) * topics.DAY_MS, int(most) * topics.DAY_MS) for name, least, most in rows}
+    kept = {name: topics.ALL[name].config for name in (topics.MESSAGES, topics.DEAD_LETTERS)}
+    assert days == {
+        name: (int(config["retention.ms"]), int(config["retention.ms"]) + int(config["segment.ms"]))
+        for name, config in kept.items()
+    }
 
 
 @each_page
@@ -116,6 +182,6 @@ def test_the_page_of_limits_names_every_limit_that_is_counted() -> None:
         for file in files
         for limit in re.findall(r'LIMIT_HITS\.labels\(limit="(.+?)"\)', file.read_text())
     }
-    named = set(re.findall(r"`([a-z ]+)`", (DOCS / "security.md").read_text()))
+    named = set(re.findall(r"`([a-z ]+)`", LIMITS.read_text()))
     assert counted == set(metrics.LIMITS), "all begin at zero"
     assert counted <= named
