@@ -31,7 +31,7 @@ class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSe
         "others; brokers accept 6000 or more.",
     )
     flush_after_records: int = Field(
-        default=500, ge=1, le=10_000, description="A batch with this many records is written."
+        default=500, ge=1, le=10_000, description="A batch with this many records, or with 1 MiB, is written."
     )
     flush_after_ms: int = Field(
         default=10,

@@ -72,7 +72,8 @@ class ServiceSettings(SettingsPart):
         "other's files away. Empty: no files.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Lowest level of lines that are logged."
+        default="info",
+        description="Lowest level of lines that are logged. Those of debug are on stdout only.",
     )
     log_stdout: Literal["json", "text", "none"] = Field(
         default="json", description="Format of the lines on stdout."

@@ -62,7 +62,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
     parser.add_argument("--replay", type=Path, help="a folder of IRC logs (*.log), or one log")
     parser.add_argument(
-        "--speed", type=float, help="clocks run so many times faster (default: each log lasts 90 s)"
+        "--speed",
+        type=float,
+        help="clocks of a replay run so many times faster (default: each log lasts 90 s)",
     )
     parser.add_argument("--edges", type=int, default=2, help="how many edges (default: %(default)s)")
     parser.add_argument(

@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--prometheus", default=f"http://127.0.0.1:{PORT}", help="default: %(default)s")
     parser.add_argument("--minutes", type=float, default=5, help="how far back (default: %(default)s)")
     parser.add_argument("--rate-over", default="15s", help="time of a rate (default: %(default)s)")
-    parser.add_argument("--into", type=Path, default=Path(), help="folder of the pictures")
+    parser.add_argument("--into", type=Path, default=Path(), help="folder of the pictures (default: here)")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
     for board in BOARDS:
