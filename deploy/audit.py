@@ -6,6 +6,7 @@ It prints what could not be looked up: without a reachable vulnerability service
 import json
 import subprocess
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -77,6 +78,7 @@ def look_up(file: str) -> Audit:
 
 
 if __name__ == "__main__":
+    ArgumentParser(prog="python -m deploy.audit", description=__doc__).parse_args()
     text, code = verdict([look_up(file) for file in PINNED])
     print(text)
     sys.exit(code)

@@ -1,5 +1,6 @@
 """``python -m deploy.metrics_page``: print the page of all metrics, from ``runtime/metrics.py``."""
 
+from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -59,4 +60,5 @@ def _section(title: str, found: Iterable[MetricWrapperBase]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    ArgumentParser(prog="python -m deploy.metrics_page", description=__doc__).parse_args()
     print(page(), end="")

@@ -1,6 +1,7 @@
 """The boards, and ``python -m deploy.grafana.dashboards``: write them as Grafana's JSON, one file each."""
 
 import json
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,6 +63,7 @@ def _plot(panel: Panel) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    ArgumentParser(prog="python -m deploy.grafana.dashboards", description=__doc__).parse_args()
     for one in BOARDS:
         (FOLDER / f"{one.uid}.json").write_text(text(one))
         print(f"{one.title}: {FOLDER / one.uid}.json")

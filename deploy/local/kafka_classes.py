@@ -6,6 +6,7 @@ Java itself ignores an archive of another Java version or of other jars.
 import signal
 import sys
 import tempfile
+from argparse import ArgumentParser
 from pathlib import Path
 
 from deploy.local.kafka_native import CLASSES, missing_for_native_kafka, plan_cluster
@@ -42,4 +43,5 @@ def _keep(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    ArgumentParser(prog="python -m deploy.local.kafka_classes", description=__doc__).parse_args()
     main()

@@ -1,5 +1,7 @@
 """``python -m deploy.prometheus.kubernetes_rule``: print the alerts as Prometheus' operator takes them."""
 
+from argparse import ArgumentParser
+
 import yaml
 
 from deploy.prometheus.local_prometheus import ALERTS
@@ -18,4 +20,5 @@ def text() -> str:
 
 
 if __name__ == "__main__":
+    ArgumentParser(prog="python -m deploy.prometheus.kubernetes_rule", description=__doc__).parse_args()
     print(text(), end="")
