@@ -41,7 +41,9 @@ class ConnectAuth(ClientEvent):
 
     token: str = Field(max_length=MAX_TOKEN_CHARS)
     since: dict[GroupId, int] | None = Field(
-        default=None, max_length=MAX_CURSORS, description="By room: the newest seq seen there."
+        default=None,
+        max_length=MAX_CURSORS,
+        description="By room: the newest seq received there. That of an ack does not count.",
     )
 
 
