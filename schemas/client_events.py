@@ -69,7 +69,7 @@ class LeaveRoom(ClientEvent):
 
 
 class SendMessage(ClientEvent):
-    """``chat message`` from a client. The same ``id`` sent again never makes a second message."""
+    """``chat message`` from a client. The same ``id`` again, with any text, is no second message."""
 
     message: str = Field(description="At most 16 KiB of UTF-8.")
     up: UpNumber

@@ -87,6 +87,17 @@ async def test_the_javascript_program_of_the_guide_chats(campus: Campus) -> None
         check(await output_of(campus, "node", str(file)))
 
 
+async def test_the_programs_of_the_guide_greet_once_they_are_let_into_a_group(
+    campus: Campus, tmp_path: Path
+) -> None:
+    with both_programs(tmp_path) as commands:
+        for command in commands:
+            async with chatting(campus, up := new_up(), *command) as running:
+                await printed_until(running, "connected to")
+                group = await campus.group(up)
+                await printed_until(running, f" {group} {up}: olá!", "history has")
+
+
 async def test_the_programs_of_the_guide_end_without_a_good_token(campus: Campus, tmp_path: Path) -> None:
     with both_programs(tmp_path) as commands:
         for command in commands:
