@@ -4,7 +4,7 @@ import { forget, forgetOthers, nameGroups } from "./groups.js";
 import { loadNewest, onMessage } from "./messages.js";
 import { paintSoon, showStatus } from "./paint.js";
 import { backoffMs, explain, read, tellBadToken, TOKEN_CODES } from "./rest.js";
-import { sendAllPending } from "./sending.js";
+import { sendPending } from "./sending.js";
 import { newGroup, sortedGroups, state } from "./state.js";
 
 const MAX_CURSORS = 1000;
@@ -53,18 +53,18 @@ function listen(session, url, status) {
   const auth = { token: state.token, since: cursors() };
   const socket = io(url, { auth, reconnection: false, forceNew: true });
   state.socket = socket;
+  const joined = (state.joined = new Set());
   const ifCurrent = (act) => (...said) => socket === state.socket && session === state.session && act(...said);
   socket.on("connect", ifCurrent(() => {
     state.failures = 0;
     showStatus(status, true);
     socket.emit("online", { up: state.up });
-    sendAllPending();
   }));
-  const joined = new Set();
   socket.on("joined", ifCurrent(({ rooms }) => {
     const isFirst = joined.size === 0;
     for (const id of Object.keys(rooms)) joined.add(id);
     onJoined(rooms);
+    for (const id of Object.keys(rooms)) sendPending(state.groups.get(id));
     // Who was removed while away is not told so.
     if (isFirst && Object.keys(auth.since).some((id) => !joined.has(id))) forgetOthers(joined).catch(explain);
   }));

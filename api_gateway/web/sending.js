@@ -45,7 +45,7 @@ export function takeBack(group, id) {
 
 function send(group, mine) {
   const { socket, session } = state;
-  if (!socket?.connected) return; // sent when the socket is back
+  if (!socket?.connected || !state.joined.has(group.id)) return; // sent when the edge names the group
   const { id, message, timestamp } = mine;
   const payload = { id, message, timestamp, up: state.up, room: group.id };
   socket.timeout(SEND_TIMEOUT_MS).emit("chat message", payload, (silence, ack) => {
@@ -63,7 +63,6 @@ function send(group, mine) {
   });
 }
 
-export function sendAllPending() {
-  for (const group of state.groups.values())
-    for (const mine of group.pending) if (mine.state !== "failed") send(group, mine);
+export function sendPending(group) {
+  for (const mine of group.pending) if (mine.state !== "failed") send(group, mine);
 }

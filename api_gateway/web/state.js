@@ -13,6 +13,7 @@ export const state = {
   open: null, // the id of the group that is shown
   making: null, // the id of the group that is being made: each try in the open dialog makes the same one
   socket: null,
+  joined: new Set(), // the groups that this connection's edge has named: any other it may not know to be ours
   failures: 0,
   previewLoads: 0, // how often what was said last was read: a later load takes the place of an earlier one
   painting: false, // whether a paint is due in the next frame

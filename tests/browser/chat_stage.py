@@ -51,6 +51,9 @@ class Stage:
         self.tells_older = asyncio.Event()
         """Until it is set, nobody is told what is older than the newest page."""
         self.tells_older.set()
+        self.greets = asyncio.Event()
+        """Until it is set, nobody who connects is told of a room."""
+        self.greets.set()
         self.reads = 0
         self.reads_of_names = 0
         self.refused: dict[str, Refusal] = {}
@@ -106,6 +109,7 @@ class Stage:
         return await self.acks.get()
 
     async def _greet(self, sid: str) -> None:
+        await self.greets.wait()
         how = {"head": self.head, "recovered": self.recovered, "missed": 0}
         await self.edge.emit("joined", {"rooms": dict.fromkeys(self.groups, how)}, to=sid)
 

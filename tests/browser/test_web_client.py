@@ -1,5 +1,7 @@
 """The web client keeps to the rules of docs/connect-a-client.md: it is the example that people read."""
 
+from typing import Any
+
 import pytest
 from playwright.async_api import Browser, Page, expect
 
@@ -7,7 +9,7 @@ from schemas.client_events import MAX_CURSORS
 from schemas.log_records import MAX_TEXT_BYTES
 from schemas.refusals import OVERLOADED, TOO_LARGE, TOO_MANY_CONNECTIONS, UNAVAILABLE, Refusal
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import TOKEN, Stage, a_stage, message
+from tests.browser.chat_stage import TOKEN, Stage, a_stage, message, say
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
@@ -129,6 +131,29 @@ async def test_the_focus_is_seen_on_the_log_where_the_keys_scroll_it(browser: Br
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("log")).to_be_focused()
         await expect(page.get_by_role("log")).to_have_css("outline-style", "solid")
+
+
+async def test_what_is_written_waits_until_the_edge_has_named_its_room(browser: Browser) -> None:
+    """An edge that is behind answers `not_a_member` before: what was not acked yet was shown as refused."""
+    async with a_stage() as stage, page_in(browser) as page:
+        greeted: list[bool] = []
+
+        async def hears(_sid: str, _said: object) -> dict[str, Any]:
+            greeted.append(stage.greets.is_set())
+            return await stage.acks.get()
+
+        stage.edge.on("chat message", hears)
+        await stage.open(page)
+        await say(page, "one")
+        await eventually("it is heard", lambda: len(greeted) == 1)
+        stage.greets.clear()
+        await stage.lose()
+        await eventually("it is back", lambda: len(stage.sinces) == 2)
+        await expect(page.locator("#status")).to_contain_text("edge-1")
+        await say(page, "two")
+        stage.greets.set()
+        await eventually("both are heard", lambda: len(greeted) >= 3)
+        assert all(greeted)
 
 
 async def test_a_text_that_no_edge_takes_is_not_sent_so_that_none_hangs_up_on_it(browser: Browser) -> None:
