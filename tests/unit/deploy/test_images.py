@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
 
 from deploy.local.containers import composed
 from deploy.local.ports import free_ports
 from deploy.repository import REPOSITORY
+from runtime.health import Health
 from runtime.service import Service, running
 from runtime.settings import ServiceSettings, TracingSettings
 from tests.unit.deploy.composed import COMPOSE, DEPLOY, DEV
@@ -125,11 +127,32 @@ def test_the_image_exposes_the_ports_at_which_services_listen() -> None:
     (exposed,) = re.findall(r"(?m)^EXPOSE (.+)$", DOCKERFILE)
     listened = {port for service in SETTINGS for port in ports(service).values()}
     assert {int(port) for port in exposed.split()} == listened
-    (command,) = re.findall(r"HEALTHCHECK (?:.*\\\n)*\s+CMD (\[.+\])", DOCKERFILE)
-    _, _, program = json.loads(command)
-    compile(program, "HEALTHCHECK", "exec")
-    assert "/healthz" in program
     assert int(image_environment()["OPS_PORT"]) in listened
+
+
+async def test_the_health_check_asks_the_service_itself_whatever_proxy_a_container_is_given() -> None:
+    (command,) = re.findall(r"HEALTHCHECK (?:.*\\\n)*\s+CMD (\[.+\])", DOCKERFILE)
+    _, *arguments = json.loads(command)
+    (port,) = free_ports(1)
+    environment = {"OPS_PORT": str(port), "http_proxy": "http://127.0.0.1:1"}
+
+    async def exit_status() -> int:
+        asked = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, env=environment, stderr=asyncio.subprocess.DEVNULL
+        )
+        return await asked.wait()
+
+    assert await exit_status() != 0, "nobody listens"
+    fault: str | None = None
+    ops = web.Application()
+    Health("any", lambda: fault, lambda: None).add_routes(ops)
+    runner = web.AppRunner(ops)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    assert await exit_status() == 0
+    fault = "a task: died"
+    assert await exit_status() != 0
+    await runner.cleanup()
 
 
 @each_of_ours
