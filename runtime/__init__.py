@@ -9,6 +9,7 @@
     bodies.py          reads bodies, and writes answers, within a time
     health.py          /healthz, /readyz and /metrics on the ops port
     logs.py            the log files and the lines on stdout
+    stdout_lines.py    writes the latter, without waiting for their reader
     access_log.py      one line a request, written in batches
     metrics.py         every metric of the system, one row each
     budgets.py         rate limits with a burst, also for requests to the log (pure)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from runtime.budgets import Budget
 from runtime.settings import ServiceSettings
+from runtime.stdout_lines import StdoutLines
 
 ACCESS_LOG: Final = "requests"
 MAX_FILE_BYTES: Final = 50_000_000
@@ -47,8 +48,10 @@ def install(service: str, settings: ServiceSettings) -> None:
     library.propagate = False
     library.handlers = [_PassOn()]
     library.handlers[0].addFilter(RateLimit())
-    if settings.log_stdout != "none":
-        stdout = logging.StreamHandler(sys.stdout)
+    # Each is None where it was closed before the start.
+    stream = sys.stdout or sys.stderr
+    if settings.log_stdout != "none" and stream is not None:
+        stdout = StdoutLines(stream.fileno())
         stdout.setFormatter(JsonLine(service) if settings.log_stdout == "json" else TextLine())
         root.addHandler(stdout)
     if settings.log_dir:
