@@ -200,7 +200,11 @@ def run(name: str, kind: type[S], start: Callable[[Service, S], Coroutine[Any, A
     except OSError as error:
         sys.stderr.write(f"{name}: LOG_DIR: {error}\n")
         sys.exit(2)
-    sys.exit(uvloop.run(_run_until_stopped(name, settings, lambda service: start(service, settings))))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(_run_until_stopped(name, settings, lambda service: start(service, settings)))
+        # Closing the loop would wait for threads: to look up a name that nobody answers takes 20 s or more.
+        logging.shutdown()
+        os._exit(code)
 
 
 async def _run_until_stopped(name: str, settings: ServiceSettings, start: Start) -> int:
