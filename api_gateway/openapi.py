@@ -75,7 +75,7 @@ def _operation(route: Route[Any], everywhere: Sequence[Refusal]) -> Document:
         "summary": route.handle.__doc__ or "",
         "description": (route.takes.__doc__ or "").replace("``", "`"),
         "parameters": _parameters(route),
-        "responses": {**_answers(route), **_refused(dict.fromkeys((*everywhere, *route.refusals)))},
+        "responses": {**_answers(route), **_refused((*everywhere, *route.refusals))},
     }
     if route.method in BODIES:
         body = {"$ref": REF.format(model=route.takes.__name__)}

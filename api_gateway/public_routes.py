@@ -18,21 +18,14 @@ from api_gateway.ready_response import ReadyResponse
 from api_gateway.routing import Route, accepted, reply
 from api_gateway.users import Users
 from schemas import api
-from schemas.refusals import (
-    HISTORY_UNAVAILABLE,
-    NO_EDGE,
-    NOT_A_MEMBER,
-    NOT_ALLOWED,
-    OVERLOADED,
-    UNAVAILABLE,
-)
+from schemas.refusals import HISTORY_UNAVAILABLE, NO_EDGE, NOT_A_MEMBER, NOT_ALLOWED, UNAVAILABLE
 
 WRITTEN = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
 CREATED = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 MEMBERS_ONLY = (NOT_A_MEMBER, UNAVAILABLE)
-BUNDLING = (UNAVAILABLE, HISTORY_UNAVAILABLE, OVERLOADED)
+BUNDLING = (UNAVAILABLE, HISTORY_UNAVAILABLE)
 READING = (NOT_A_MEMBER, *BUNDLING)
-CREATING = (NOT_ALLOWED, UNAVAILABLE, OVERLOADED)
+CREATING = (NOT_ALLOWED, UNAVAILABLE)
 WRITING = (NOT_A_MEMBER, *CREATING)
 
 
