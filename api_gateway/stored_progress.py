@@ -5,7 +5,7 @@ One poller serves all waiting writes, and polls only while there are any.
 
 import asyncio
 from asyncio import Future
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from api_gateway.log_writer import WrittenRecord
@@ -68,7 +68,7 @@ class StoredProgress:
     def stop_waiting(self) -> None:
         """End all waiting, now and later: `wait` returns False."""
         self._stopping = True
-        self._resolve(list(self._waiting), stored=False)
+        self._resolve(self._waiting, stored=False)
 
     async def _wait(self, written: Sequence[WrittenRecord]) -> bool:
         if self._stopping or any(record.offset < 0 for record in written):
@@ -93,9 +93,9 @@ class StoredProgress:
             await self._read({key for needs in self._waiting.values() for key in needs})
         except Refused as error:
             if error.refusal is HISTORY_UNAVAILABLE:
-                self._resolve(list(self._waiting), stored=False)
+                self._resolve(self._waiting, stored=False)
         else:
-            self._resolve([answer for answer, needs in self._waiting.items() if self._are_stored(needs)])
+            self._resolve(answer for answer, needs in self._waiting.items() if self._are_stored(needs))
 
     async def _read(self, keys: Collection[str]) -> None:
         now = asyncio.get_running_loop().time()
@@ -110,7 +110,7 @@ class StoredProgress:
         return all(self._next_offsets.get(key, 0) >= next_offset for key, next_offset in needs.items())
 
     @staticmethod
-    def _resolve(waiting: Sequence[Future[bool]], *, stored: bool = True) -> None:
+    def _resolve(waiting: Iterable[Future[bool]], *, stored: bool = True) -> None:
         for answer in waiting:
             if not answer.done():
                 answer.set_result(stored)

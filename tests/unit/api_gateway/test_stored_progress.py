@@ -14,7 +14,7 @@ from api_gateway.log_writer import WrittenRecord
 from api_gateway.settings import GatewaySettings
 from api_gateway.stored_progress import POLL_S, StoredProgress, needs_of
 from runtime import metrics
-from schemas.refusals import HISTORY_UNAVAILABLE, Refused
+from schemas.refusals import HISTORY_UNAVAILABLE, OVERLOADED, Refused
 from tests.counting import counting
 from tests.waiting import in_background, passes
 
@@ -125,12 +125,17 @@ async def test_a_write_that_is_not_stored_in_time_is_answered_all_the_same() -> 
         assert told() == 1
 
 
-async def test_while_the_store_is_away_nobody_waits_for_it() -> None:
+async def test_nobody_waits_for_a_store_that_is_away_but_for_one_that_is_overloaded() -> None:
     reads = FakeReads()
-    reads.error = Refused(HISTORY_UNAVAILABLE)
+    reads.error = Refused(OVERLOADED)
     stored = progress(reads, wait_stored_ms=1_000_000)
     async with in_background(stored.run()):
-        assert await stored.wait([WrittenRecord("t", 0, 0, 0)]) is False
+        waiting = asyncio.create_task(stored.wait([WrittenRecord("t", 0, 0, 0)]))
+        await passes()
+        assert reads.asked
+        assert not waiting.done()
+        reads.error = Refused(HISTORY_UNAVAILABLE)
+        assert await waiting is False
 
 
 async def test_nobody_waits_for_a_service_that_stops() -> None:
