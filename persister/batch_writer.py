@@ -73,7 +73,7 @@ class _BatchWrite:
         self._folds: defaultdict[str, dict[tuple[str, str, str], Fold]] = defaultdict(dict)
         for key, fold in batch.folds.items():
             self._folds[fold.collection][key] = fold
-        self._max_documents = max(1, batch.records)
+        self._max_documents = batch.records
         """Documents per write."""
         self._attempts = 0
         self.already_stored = 0

@@ -35,7 +35,7 @@ async def test_everything_is_stored_once_with_its_seq_and_progress_tells(
             return await history.next_of(partition_with(group)) >= end
 
         await eventually("progress tells", told)
-    assert await persister.metric("chat_persister_batch_records_count") < 1_500
+    assert 0 < await persister.metric("chat_persister_batch_records_count") < 1_500
 
 
 async def test_a_clients_retry_that_is_twice_in_the_log_is_stored_as_the_first(

@@ -182,6 +182,17 @@ async def test_what_the_store_had_and_refuses_later_lets_no_counter_go_back() ->
     assert counted()[0] == before
 
 
+@pytest.mark.parametrize(("away", "writes"), [(0, 1), (10, 20)])
+async def test_a_batch_is_one_write_and_few_writes_once_a_store_that_was_away_is_back(
+    away: int, writes: int
+) -> None:
+    store = ModelStore()
+    store.away = away
+    sent = [consumed(topics.MESSAGES, make.message(id=f"m{n}"), offset=n) for n in range(1_000)]
+    await writer_for(store, Letters()).write(batch_of(sent), always)
+    assert store.calls == away + writes
+
+
 async def test_a_write_that_is_no_longer_ours_ends_when_it_fails() -> None:
     store, letters = ModelStore(), Letters()
     store.away = 10**9
