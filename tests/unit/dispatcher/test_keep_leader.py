@@ -6,21 +6,14 @@ from hypothesis import strategies as st
 from dispatcher.keep_leader import KeepLeader, leader_among
 from schemas import topics
 
-MEMBERS = st.dictionaries(
-    st.text(min_size=1), st.just(b"") | st.integers(0, 50).map(lambda n: b"%d" % n), min_size=1
-)
+MEMBERS = st.dictionaries(st.text(min_size=1), st.sampled_from([b"", b"1", b"2", b"10"]), min_size=1)
 
 
 @given(MEMBERS)
-def test_who_leads_in_the_highest_epoch_goes_on_leading(said: dict[str, bytes]) -> None:
-    leader = leader_among(said)
-    assert all(int(said[leader] or b"-1") >= int(epoch or b"-1") for epoch in said.values())
-
-
-@given(MEMBERS, st.text(min_size=1))
-def test_a_dispatcher_that_joins_takes_nothing_over(said: dict[str, bytes], newcomer: str) -> None:
-    if any(said.values()) and newcomer not in said:
-        assert leader_among({**said, newcomer: b""}) == leader_among(said)
+def test_who_leads_in_the_highest_epoch_goes_on_leading_and_if_nobody_does_the_first_begins(
+    said: dict[str, bytes],
+) -> None:
+    assert leader_among(said) == min(said, key=lambda member: (-int(said[member] or b"0"), member))
 
 
 def test_what_is_not_an_epoch_leads_nothing() -> None:
