@@ -1,5 +1,6 @@
 """A posted message is one message, however often and through whatever outage it is posted."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -73,10 +74,15 @@ async def test_every_stored_answer_for_an_id_names_the_first_message_of_that_id(
         assert status == (202 if not answer.stored else 201 if answer.seq == before else 200)
 
 
-async def test_a_message_without_an_id_gets_one_of_its_own() -> None:
+async def test_a_message_without_an_id_gets_one_of_its_own_by_which_the_log_names_it_when_asked_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
     world = World()
-    ids = {(await world.posting.post(new()))[0].id for _ in range(5)}
-    assert len(ids) == 5
+    ids = [(await world.posting.post(new()))[0].id for _ in range(5)]
+    assert len(set(ids)) == 5
+    named = [{"message": message_key("maths", UP, one), "seq": seq} for seq, one in enumerate(ids)]
+    assert [vars(record)["facts"] for record in caplog.records] == named
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["away", "gone once it is asked"])
@@ -98,7 +104,7 @@ async def test_overload_of_reads_refuses_a_retry_before_it_is_written_again() ->
 async def test_overload_of_reads_refuses_no_message_that_stands_in_the_log_already() -> None:
     """Whoever is refused without an id of their own posts it again: as a second message."""
     world = World()
-    world.parts.progress.on_wait = lambda: setattr(world, "error", Refused(OVERLOADED))
+    world.error = Refused(OVERLOADED)
     answer, status = await world.posting.post(new())
     assert (answer.stored, answer.seq, status) == (False, 0, 202)
     assert len(world.parts.writer.records) == 1
