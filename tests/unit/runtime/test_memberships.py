@@ -74,7 +74,7 @@ def test_the_last_record_of_each_membership_counts_and_listeners_hear_of_changes
 def test_a_record_that_cannot_be_read_is_counted_and_changes_nothing_and_the_rest_goes_on() -> None:
     memberships, bad = Memberships(), counting(metrics.BAD_RECORDS.labels(topic=topics.MEMBERSHIPS))
     poison = record("a", "up000000001", True)
-    poison.value = b"{"
+    poison.value, poison.topic = b"{", topics.in_generation(topics.MEMBERSHIPS, 2)
     wrong_key = record("a", "up000000001", True)
     wrong_key.key = b"b/up000000001"
     no_key = record("a", "up000000001", False)
