@@ -38,3 +38,12 @@ def test_a_whole_shard_with_an_eighth_to_three_quarters_of_all_clients_is_offere
     points = [n * digit // in_0 for n in range(in_0)] + [4 * digit + n * digit // in_4 for n in range(in_4)]
     draft = LoadDraft(SHARDS, frozenset("ab"), {"a": Load(950, 1000, points), "b": Load(0, 1000, ())})
     assert shard_label(*next(draft.parts("a"))) == first
+
+
+def test_of_many_small_shards_a_whole_one_is_offered() -> None:
+    """None has an eighth of all clients, and a half of one would be too small a part."""
+    starts = [n * CIRCLE // 20 for n in range(21)]
+    shards = tuple(Shard(start=starts[n], end=starts[n + 1], edge="ab"[n % 2]) for n in range(20))
+    points = [start + n for start in starts[:-1:2] for n in range(95)]
+    draft = LoadDraft(shards, frozenset("ab"), {"a": Load(950, 1000, points), "b": Load(0, 1000, ())})
+    assert [shard_label(*part) for part in draft.parts("a")] == ["0[0-4]"]
