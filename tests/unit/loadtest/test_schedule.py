@@ -59,9 +59,11 @@ def test_made_up_students_are_spread_over_all_last_digits_and_differ_from_run_to
     assert not set(ups) & {made_up_number("another", index) for index in range(1000)}
 
 
-def test_too_few_tokens_are_an_error_that_says_so() -> None:
+def test_tokens_for_all_are_enough_and_one_less_is_an_error_that_says_so() -> None:
+    ups = [f"up{n:09}" for n in range(60)]
+    assert set(make_crowd(scenario(), "run", 0, 1, ups=ups).students) == set(ups)
     with pytest.raises(ValueError, match="60 students are wanted"):
-        make_crowd(scenario(), "run", 0, 1, ups=["up000000001"])
+        make_crowd(scenario(), "run", 0, 1, ups=ups[1:])
 
 
 @given(st.floats(0.5, 5), st.floats(2, 20), st.integers(1, 50))
