@@ -208,6 +208,12 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
         """Each edge has its own: see `KafkaSettings`."""
         return f"edge_server.{self.edge_name}"
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """Those that are listed, and the edge's own: React Native and Swift send it with their websockets."""
+        own = self.url_at(self.edge_port).removesuffix("/")
+        return super().origins | {own, "ws" + own.removeprefix("http")}
+
     def url_at(self, port: int) -> str:
         """Return where clients reach an edge that listens on ``port``."""
         host = f"[{self.edge_host}]" if ":" in self.edge_host else self.edge_host

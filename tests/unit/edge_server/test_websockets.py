@@ -10,7 +10,7 @@ from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType, WSServerHandshakeError, web
 
 from edge_server.polls import Handler
 from tests.unit.edge_server.client_frames import frame
@@ -174,3 +174,20 @@ async def test_a_connection_that_nobody_has_ended_ends_with_the_edge(edge: Edge,
         await wire[0].read()
     assert edge.sessions == []
     assert edge.ends == ["server disconnect"]
+
+
+async def test_an_app_may_send_the_edges_own_origin_where_origins_are_listed() -> None:
+    """React Native and Swift send that of the URL to which they connect; they have no page."""
+    here = {"allowed_origins": "https://chat.example", "edge_url": "https://edge-1.chat.example/"}
+    async with an_edge(**here) as edge:
+        url = edge.url + "?EIO=4&transport=websocket"
+        for origin in ("https://edge-1.chat.example", "wss://edge-1.chat.example", "https://chat.example"):
+            async with edge.session.ws_connect(url, origin=origin) as socket:
+                assert (await socket.receive_str()).startswith('0{"sid":')
+        for origin in (
+            "https://edge-2.chat.example",
+            "wss://chat.example",
+            "https://edge-1.chat.example.evil",
+        ):
+            with pytest.raises(WSServerHandshakeError, match="400"):
+                await edge.session.ws_connect(url, origin=origin)
