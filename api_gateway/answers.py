@@ -7,12 +7,11 @@ import asyncio
 import itertools
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 import orjson
 from aiohttp import HttpVersion11, web
-from aiohttp.typedefs import Middleware
 
 from api_gateway.ready_response import ReadyResponse, line
 from api_gateway.unread_answers import LONGEST_OF_A_WRITE, SMALL_BYTES, UnreadAnswers
@@ -29,6 +28,8 @@ from schemas.refusals import (
 )
 
 Handler = Callable[[web.Request], Awaitable[ReadyResponse]]
+Around = Callable[[str, Handler], Handler]
+"""Takes a route's pattern and its handler; returns what is called instead."""
 
 UNMATCHED: Final = "unmatched"
 CLIENT_GONE: Final = 499
@@ -109,14 +110,15 @@ class Api:
         *,
         max_body_bytes: int,
         unread: UnreadAnswers,
-        around: Sequence[Middleware] = (),
+        around: Around | None = None,
     ) -> None:
         self._name = name
         self._cors = cors
         self._unread = unread
-        self._app = web.Application(client_max_size=max_body_bytes, middlewares=around)
+        self._around = around
+        self._app = web.Application(client_max_size=max_body_bytes)
         self._app._router = router = _Router()  # noqa: SLF001 - to give it as an argument is deprecated
-        unmatched = web.PlainResource("", name=UNMATCHED)
+        unmatched = web.PlainResource("")
         router.unmatched = unmatched.add_route(
             "*", self._wrapped(UNMATCHED, _refuse_unmatched), expect_handler=_expect
         )
@@ -137,7 +139,7 @@ class Api:
     def _wrapped(self, route: str, handler: Handler) -> Handler:
         meter, cors = Meter(self._name, route), self._cors
 
-        async def around(request: web.Request) -> ReadyResponse:
+        async def answer(request: web.Request) -> ReadyResponse:
             started = time.perf_counter()
             if cors is not None and _is_preflight(request):
                 response = ReadyResponse(b"", PREFLIGHT_LINES, status=204)
@@ -161,7 +163,7 @@ class Api:
             meter.record(response.status, time.perf_counter() - started)
             return response
 
-        return around
+        return answer if self._around is None else self._around(route, answer)
 
 
 class _Router(web.UrlDispatcher):
@@ -221,12 +223,6 @@ def as_refused(error: Exception) -> Refused | None:
 
 def _is_preflight(request: web.Request) -> bool:
     return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-
-
-def route_of(request: web.Request) -> str:
-    """Return the pattern that the path matched, of which there are few."""
-    resource = request.match_info.route.resource
-    return UNMATCHED if resource is None else resource.name or _pattern(resource.canonical)
 
 
 def _pattern(path: str) -> str:

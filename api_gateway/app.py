@@ -171,7 +171,6 @@ def _api(
     *,
     callers_are_trusted: bool,
 ) -> Api:
-    around = [] if spans is None else [traced(spans, callers_are_trusted=callers_are_trusted)]
     unread = UnreadAnswers(
         most_bytes=settings.max_unread_bytes,
         share=1.0 if callers_are_trusted else STUDENTS_SHARE,
@@ -185,6 +184,7 @@ def _api(
         within_s=settings.body_within_s,
     )
     name, cors = ("internal", None) if callers_are_trusted else ("public", Cors(settings.origins))
+    around = None if spans is None else partial(traced, spans=spans, callers_are_trusted=callers_are_trusted)
     api = Api(name, cors, max_body_bytes=settings.max_body_bytes, unread=unread, around=around)
     add_routes(api, routes, identify, bodies)
     return api
