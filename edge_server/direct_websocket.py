@@ -18,7 +18,7 @@ from edge_server.clients import Client
 from edge_server.frames import close_frame, pong_frame
 from edge_server.reading import FULL, Reading
 from edge_server.settings import EdgeSettings
-from edge_server.unfinished import BoundedReader, Unfinished, count_if_long
+from edge_server.unfinished import BoundedReader, Unfinished
 from runtime import metrics
 from runtime.budgets import Budget
 
@@ -224,5 +224,7 @@ class _Inbox(WebSocketDataQueue):
 
     def set_exception(self, exc: BaseException, *_: object) -> None:
         """Close: the client has sent an invalid frame, or one that is too long."""
-        count_if_long(exc)
-        self.owner.fail(exc.code if isinstance(exc, WebSocketError) else NORMAL)
+        code = exc.code if isinstance(exc, WebSocketError) else NORMAL
+        if code == WSCloseCode.MESSAGE_TOO_BIG:
+            metrics.LIMIT_HITS.labels(limit="long frames").inc()
+        self.owner.fail(code)

@@ -7,9 +7,6 @@ memory. What happens to a message that has ended is not decided here.
 from collections.abc import Callable
 from typing import Any, Final
 
-from aiohttp import WSCloseCode
-from aiohttp.http_websocket import WebSocketError
-
 from edge_server.settings import EdgeSettings
 from runtime import metrics
 
@@ -19,7 +16,6 @@ as long as its part, and an endless row of empty parts reaches this bound."""
 
 _UNFINISHED: Final = metrics.LIMIT_HITS.labels(limit="unfinished messages")
 _OF_EDGE: Final = metrics.LIMIT_HITS.labels(limit="unfinished messages of an edge")
-_LONG_FRAMES: Final = metrics.LIMIT_HITS.labels(limit="long frames")
 
 
 class Unfinished:
@@ -88,9 +84,3 @@ class BoundedReader:
 
     def feed_eof(self) -> None:
         """Do nothing: aiohttp has released the connection."""
-
-
-def count_if_long(error: BaseException) -> None:
-    """Count a reader's error if it is a frame that is longer than may be read."""
-    if isinstance(error, WebSocketError) and error.code == WSCloseCode.MESSAGE_TOO_BIG:
-        _LONG_FRAMES.inc()
