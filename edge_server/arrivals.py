@@ -10,11 +10,11 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
+from aiohttp.typedefs import Handler, Middleware
 
 from edge_server.engine import Engine
 from edge_server.engine_requests import asks_for_websocket
-from edge_server.polls import PACKETS_BEFORE_LOGIN, Handler, PolledBodies, Polls
+from edge_server.polls import PACKETS_BEFORE_LOGIN, PolledBodies, Polls
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
 from runtime.budgets import Budget

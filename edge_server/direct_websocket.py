@@ -36,8 +36,6 @@ thousands of clients without a token would keep an edge busy with their pings.""
 CLOSE_WITHIN_S: Final = 10.0
 """How long a client may take to answer our close."""
 
-NORMAL: Final = 1000
-
 DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 """The frames that make a message."""
 
@@ -160,7 +158,7 @@ class DirectWebSocket(asyncio.Protocol):
         elif message.type is WSMsgType.PING:
             self.transport.write(pong_frame(bytes(message.data)))
 
-    def close(self, code: int = NORMAL) -> None:
+    def close(self, code: int = WSCloseCode.OK) -> None:
         """Send a close frame, and wait for the client's, but for `CLOSE_WITHIN_S` at most."""
         if self._close_timer is None and not self.transport.is_closing():
             self.transport.write(close_frame(code))
@@ -224,7 +222,7 @@ class _Inbox(WebSocketDataQueue):
 
     def set_exception(self, exc: BaseException, *_: object) -> None:
         """Close: the client has sent an invalid frame, or one that is too long."""
-        code = exc.code if isinstance(exc, WebSocketError) else NORMAL
+        code = exc.code if isinstance(exc, WebSocketError) else WSCloseCode.OK
         if code == WSCloseCode.MESSAGE_TOO_BIG:
             metrics.LIMIT_HITS.labels(limit="long frames").inc()
         self.owner.fail(code)

@@ -1,9 +1,9 @@
 """Bounds the polls of a session: one request at a time, its body and its answer within time and size."""
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from edge_server.engine import Engine
 from edge_server.settings import EdgeSettings
@@ -17,8 +17,6 @@ from schemas.refusals import (
     UNSUPPORTED_ENCODING,
     Refused,
 )
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SEPARATOR: Final = b"\x1e"
 """Between the packets of a body."""

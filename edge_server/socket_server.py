@@ -23,7 +23,7 @@ from typing import Any, Final
 import socketio
 
 from edge_server.arrivals import CHECK_EVERY_S, Arrivals
-from edge_server.clients import Client
+from edge_server.direct_websocket import ShortPath
 from edge_server.engine import Engine, Json
 from edge_server.engine_requests import allowed_origins, environ_of, is_python_client
 from edge_server.frames import BYTES_PER_EVENT, event_cost, is_larger
@@ -87,7 +87,7 @@ class ChatSocketServer(socketio.AsyncServer):  # type: ignore[misc]
         driver = {"websocket": self._websocket_of, "translate_request": environ_of}
         self.eio._async = {**self.eio._async, **driver}  # noqa: SLF001 - the driver's only way in
         self._settings = settings
-        self.try_short_path: Callable[[Client, str], bool] = lambda _client, _text: False
+        self.try_short_path: ShortPath = lambda _client, _text: False
         """Takes a message of a direct client; returns False if it has to take the ordinary path."""
         self.on_switched_over: Callable[[str], None] = lambda _sid: None
         """Called with the sid of a client that polled and has switched over to its websocket."""

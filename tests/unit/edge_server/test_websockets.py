@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError, web
+from aiohttp.typedefs import Handler
 
-from edge_server.polls import Handler
 from tests.unit.edge_server.client_frames import frame
 from tests.unit.edge_server.gated_edge import Edge, an_edge
 from tests.waiting import eventually
