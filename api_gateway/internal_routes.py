@@ -10,14 +10,12 @@ from api_gateway.groups import Groups
 from api_gateway.history import History
 from api_gateway.posting import Posting
 from api_gateway.ready_response import ReadyResponse
-from api_gateway.routing import Route, accepted, reply
+from api_gateway.routing import CREATED, WRITTEN, Route, accepted, reply
 from api_gateway.users import Users
 from schemas import api
 from schemas.client_events import ChatMessage
 from schemas.refusals import HISTORY_UNAVAILABLE, NOT_A_MEMBER, NOT_ALLOWED, NOT_FOUND, UNAVAILABLE
 
-WRITTEN = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
-CREATED = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 POSTED = (HTTPStatus.CREATED, HTTPStatus.OK, HTTPStatus.ACCEPTED)
 ONE_GROUP = (NOT_FOUND, UNAVAILABLE)
 READING = (HISTORY_UNAVAILABLE,)

@@ -15,13 +15,11 @@ from api_gateway.location import Locations
 from api_gateway.members import MembersOnly
 from api_gateway.reading_turns import ReadsOfUsers
 from api_gateway.ready_response import ReadyResponse
-from api_gateway.routing import Route, accepted, reply
+from api_gateway.routing import CREATED, WRITTEN, Route, accepted, reply
 from api_gateway.users import Users
 from schemas import api
 from schemas.refusals import HISTORY_UNAVAILABLE, NO_EDGE, NOT_A_MEMBER, NOT_ALLOWED, UNAVAILABLE
 
-WRITTEN = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
-CREATED = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 MEMBERS_ONLY = (NOT_A_MEMBER, UNAVAILABLE)
 BUNDLING = (UNAVAILABLE, HISTORY_UNAVAILABLE)
 READING = (NOT_A_MEMBER, *BUNDLING)

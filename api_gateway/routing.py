@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import orjson
 from aiohttp import web
@@ -21,6 +21,10 @@ from schemas.api import GroupAccepted, MemberAccepted, NoArguments, Request, Use
 from schemas.refusals import BAD_JSON, INVALID_PAYLOAD, MAX_WHERE_CHARS, Refusal, Refused, checked
 
 A = TypeVar("A", bound=Request)
+
+WRITTEN: Final = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
+CREATED: Final = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
+"""The statuses of durable writes: see `accepted`."""
 
 
 def reply(value: BaseModel | dict[str, Any], status: int = HTTPStatus.OK) -> ReadyResponse:
