@@ -20,11 +20,9 @@ async def ready(_: web.Request) -> web.Response:
     return web.json_response({"pid": os.getpid()})
 
 
-async def serve() -> None:
+async def serve(app: web.Application) -> None:
     """Serve until the process is ended."""
-    app = web.Application()
     app.router.add_get("/readyz", ready)
-    app.router.add_get("/{any:.*}", empty)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", int(os.environ["OPS_PORT"]), backlog=4096).start()
@@ -32,4 +30,6 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve())
+    nothing = web.Application()
+    nothing.router.add_get("/{any:.*}", empty)
+    uvloop.run(serve(nothing))

@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import os
 import time
 from typing import Any
 
@@ -15,6 +14,7 @@ from aiohttp import web
 from edge_server.engine import Json
 from schemas.client_events import CHAT_MESSAGE, JOINED
 from tests.bench.processes import LONG_S
+from tests.bench.reference_http import serve
 from tests.bench.socket_clients import ACK_ONLY
 
 
@@ -55,21 +55,7 @@ class ReferenceServer:
         return {"id": sent["id"], "seq": self._seq, "timestamp": int(time.time() * 1000)}
 
 
-async def ready(_: web.Request) -> web.Response:
-    """Say that clients may connect."""
-    return web.json_response({"pid": os.getpid()})
-
-
-async def serve() -> None:
-    """Serve until the process is ended."""
-    app = web.Application()
-    ReferenceServer().io.attach(app)
-    app.router.add_get("/readyz", ready)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", int(os.environ["OPS_PORT"]), backlog=4096).start()
-    await asyncio.Event().wait()
-
-
 if __name__ == "__main__":
-    uvloop.run(serve())
+    reference = web.Application()
+    ReferenceServer().io.attach(reference)
+    uvloop.run(serve(reference))
