@@ -73,3 +73,23 @@ async def test_a_phase_s_name_does_not_run_into_the_next_phase(browser: Browser)
               });
             }"""
         )
+
+
+async def test_on_paper_it_is_dark_on_white_and_no_plot_is_cut_in_two(browser: Browser) -> None:
+    async with page_in(browser) as page:
+        await page.set_content(report([result()]))
+        on_screen = await page.evaluate("getComputedStyle(document.body).color")
+        await page.emulate_media(color_scheme="dark", media="print")
+        await expect(page.locator("body")).to_have_css("color", on_screen)
+        await expect(page.locator("section", has=page.locator("svg")).first).to_have_css(
+            "break-inside", "avoid"
+        )
+
+
+async def test_where_the_system_sets_all_colours_a_line_s_is_still_its_name_s(browser: Browser) -> None:
+    async with page_in(browser) as page:
+        await page.emulate_media(forced_colors="active")
+        await page.set_content(report([result()]))
+        plot = page.locator("figure").first
+        line = await plot.locator("polyline").first.evaluate("(line) => getComputedStyle(line).stroke")
+        await expect(plot.locator(".legend i").first).to_have_css("border-top-color", line)
