@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 from pydantic import SecretStr
 
 from dispatcher.routes import Operators
@@ -20,16 +20,70 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package"
 
 
 TOKEN = "only-for-tests-0123456789"
+CIRCLE = 10**9
 
 
 @asynccontextmanager
-async def _opened(browser: Browser) -> AsyncIterator[Page]:
+async def _opened(browser: Browser, width: int = 1280) -> AsyncIterator[Page]:
     """Open the page where nobody leads."""
     app, settings = web.Application(), DispatcherSettings(dispatcher_token=SecretStr(TOKEN))
     Operators(settings, SimpleNamespace(leader=None), Assignments()).add_routes(app)  # type: ignore[arg-type]
-    async with TestServer(app) as server, page_in(browser) as page:
+    async with TestServer(app) as server, page_in(browser, width) as page:
         await page.goto(str(server.make_url("/")))
         yield page
+
+
+async def _log_in(page: Page, *edges: dict[str, Any]) -> None:
+    """See a leader's table: each edge holds as much of the circle as the others, and nobody the last part."""
+    asked, part = 0, CIRCLE // (len(edges) + 1)
+    holders = [*(edge["edge"] for edge in edges), None]
+    shards = [
+        {"shard": f"[{place}]", "start": place * part, "end": (place + 1) * part, "edge": holder}
+        for place, holder in enumerate(holders)
+    ]
+
+    async def answer(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        move = {"shard": "[0]", "from": "a", "to": "b", "reason": "drain", "age_s": 10 + asked}
+        await route.fulfill(
+            json={
+                "leading": True,
+                "leader": None,
+                "epoch": 1,
+                "version": 1,
+                "edges": edges,
+                "shards": shards,
+                "moves": [move],
+                "edges_serving": len(edges),
+                "edges_wanted": None,
+                "edges_asked": 0,
+                "full_without_room": [],
+            }
+        )
+
+    await page.route("**/table", answer)
+    await page.get_by_label("Operators' token").fill(TOKEN)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#board")).to_be_visible()
+
+
+def _edge(name: str, **other: Any) -> dict[str, Any]:
+    edge = {
+        "edge": name,
+        "url": f"http://{name}",
+        "namesake": None,
+        "state": "serving",
+        "asked_to_drain": False,
+    }
+    return {
+        **edge,
+        "connected": 5000,
+        "capacity": 10_000,
+        "messages_per_s": 100.0,
+        "report_age_s": 1.0,
+        **other,
+    }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -46,3 +100,15 @@ async def test_whoever_has_logged_in_is_where_the_page_begins(browser: Browser) 
         await page.get_by_label("Operators' token").fill(TOKEN)
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+async def test_where_the_system_sets_all_colours_edges_are_told_apart_and_buttons_are_seen(
+    browser: Browser,
+) -> None:
+    async with _opened(browser) as page:
+        await page.emulate_media(forced_colors="active")
+        await _log_in(page, _edge("a"), _edge("b"))
+        seen = "(shown) => shown.map((one) => getComputedStyle(one).backgroundColor)"
+        grounds = await page.locator(".bar [data-edge=a], .bar [data-edge=b]").evaluate_all(seen)
+        assert len(set(grounds)) == 2
+        await expect(page.get_by_role("button", name="Drain a")).not_to_have_css("border-top-width", "0px")

@@ -40,13 +40,17 @@ async def test_where_text_is_written_has_a_border_that_is_seen(
         assert await least_contrast_of_borders(page) >= 3
 
 
-async def test_where_the_system_sets_all_colours_the_open_group_is_told_from_others(browser: Browser) -> None:
+async def test_where_the_system_sets_all_colours_the_open_group_is_told_from_others_and_buttons_are_seen(
+    browser: Browser,
+) -> None:
     async with a_stage() as stage, page_in(browser) as page:
         stage.groups = ["g", "h"]
         await page.emulate_media(forced_colors="active")
         await stage.open(page)
         await expect(page.locator("#groups [aria-current=true]")).not_to_have_css("border-left-width", "0px")
         await expect(page.locator("#groups [aria-current=false]")).to_have_css("border-left-width", "0px")
+        for button in ("Send", "Members", "Log out"):
+            await expect(page.get_by_role("button", name=button)).not_to_have_css("border-top-width", "0px")
 
 
 async def test_what_is_on_the_page_has_names_for_those_who_hear_it(browser: Browser) -> None:
