@@ -135,8 +135,7 @@ function fill(bar, count, capacity) {
 function colourOf(edge) {
   if (!state.colours.has(edge)) {
     const n = state.colours.size;
-    const shade = getComputedStyle(document.documentElement).getPropertyValue("--shade");
-    state.colours.set(edge, `hsl(${(n * 137.5 + 215) % 360} ${62 - 14 * (n % 3)}% calc(${shade} + ${7 * (n % 4)}%))`);
+    state.colours.set(edge, `hsl(${(n * 137.5 + 215) % 360} ${62 - 14 * (n % 3)}% ${62 + 7 * (n % 4)}%)`);
   }
   return state.colours.get(edge);
 }

@@ -22,6 +22,24 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package"
 TOKEN = "only-for-tests-0123456789"
 CIRCLE = 10**9
 
+# Of each label on the circle, to each colour of its ground. A canvas knows all colours of CSS.
+LEAST_CONTRAST_OF_LABELS = """() => {
+    const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+    const light = (colour) => {
+      canvas.fillStyle = colour;
+      canvas.fillRect(0, 0, 1, 1);
+      const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+      const [red, green, blue] = [...canvas.getImageData(0, 0, 1, 1).data].map((part) => linear(part / 255));
+      return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05;
+    };
+    const contrast = (one, other) => Math.max(light(one) / light(other), light(other) / light(one));
+    return Math.min(...[...document.querySelectorAll(".bar span:not(.thin)")].flatMap((label) => {
+      const { color, backgroundColor, backgroundImage } = getComputedStyle(label);
+      const hatched = backgroundImage.match(/(rgba?|color)\\([^)]*\\)/g);
+      return (hatched ?? [backgroundColor]).map((ground) => contrast(color, ground));
+    }));
+}"""
+
 
 @asynccontextmanager
 async def _opened(browser: Browser, width: int = 1280) -> AsyncIterator[Page]:
@@ -100,6 +118,16 @@ async def test_whoever_has_logged_in_is_where_the_page_begins(browser: Browser) 
         await page.get_by_label("Operators' token").fill(TOKEN)
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_who_holds_which_numbers_can_be_read_also_where_nobody_does(
+    browser: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    async with _opened(browser) as page:
+        await page.emulate_media(color_scheme=scheme)
+        await _log_in(page, *(_edge(f"edge-{number}") for number in range(60)))
+        assert await page.evaluate(LEAST_CONTRAST_OF_LABELS) >= 4.5
 
 
 async def test_where_the_system_sets_all_colours_edges_are_told_apart_and_buttons_are_seen(
