@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from dispatcher.routes import Operators
 from dispatcher.settings import DispatcherSettings
 from runtime.assignments import Assignments
-from tests.browser.browsers import least_contrast_of_borders, page_in
+from tests.browser.browsers import fits, least_contrast_of_borders, page_in
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
@@ -118,6 +118,21 @@ async def test_whoever_has_logged_in_is_where_the_page_begins(browser: Browser) 
         await page.get_by_label("Operators' token").fill(TOKEN)
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+async def test_nothing_covers_an_edge_s_name_or_is_wider_than_the_window(
+    browser: Browser, width: int
+) -> None:
+    async with _opened(browser, width) as page:
+        await _log_in(
+            page,
+            _edge("edge-1", namesake="http://other"),
+            _edge("edge-2", state="draining", asked_to_drain=True, connected=0),
+        )
+        for name in await page.locator("#edges .name").all():
+            assert await name.evaluate("(name) => name.scrollWidth <= name.clientWidth")
+        assert await fits(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
