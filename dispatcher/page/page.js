@@ -13,7 +13,7 @@ const MAX_SHARDS_SHOWN = 8;
 const NARROW = matchMedia("(max-width: 47.5rem)");
 
 const $ = (id) => document.getElementById(id);
-const state = { token: sessionStorage.getItem("token"), table: null, heardAt: 0, readUntil: 0, colours: new Map(), drawn: "" };
+const state = { token: sessionStorage.getItem("token"), table: null, heardAt: 0, readUntil: 0, colours: new Map(), drawn: "", drawnMoves: "" };
 
 async function call(path, options = {}) {
   const { token } = state;
@@ -71,7 +71,7 @@ async function refresh() {
 }
 
 function say(text) {
-  if ($("notice").textContent !== text) $("notice").textContent = text;
+  setText($("notice"), text);
   $("notice").hidden = !text;
 }
 
@@ -254,14 +254,14 @@ function paintRow(row, edge, labels, leading) {
   const tone = { serving: "good", draining: "warn", dead: "bad", stopped: "" }[edge.state];
   const drained = edge.state === "draining" && edge.asked_to_drain && edge.connected === 0;
   row.chip.className = `chip ${edge.namesake ? "bad" : tone}`;
-  row.chip.textContent = (drained ? "drained" : edge.state) + (edge.namesake ? ", named twice" : "");
+  setText(row.chip, (drained ? "drained" : edge.state) + (edge.namesake ? ", named twice" : ""));
   const known = edge.connected !== null && !gone;
   row.count.textContent = known ? `${edge.connected.toLocaleString()} of ${edge.capacity.toLocaleString()}` : "–";
   fill(row.meter, known ? edge.connected : 0, edge.capacity ?? 0);
   row.cells[3].textContent = known ? (edge.messages_per_s ?? 0).toFixed(1) : "–";
   row.cells[4].textContent = edge.report_age_s === null ? "–" : ago(edge.report_age_s);
   const more = labels.length - MAX_SHARDS_SHOWN;
-  row.cells[5].textContent = labels.slice(0, MAX_SHARDS_SHOWN).join("  ") + (more > 0 ? `  and ${more} more` : "");
+  setText(row.cells[5], labels.slice(0, MAX_SHARDS_SHOWN).join("  ") + (more > 0 ? `  and ${more} more` : ""));
   row.cells[5].title = labels.join("  ");
   row.drained = edge.asked_to_drain;
   row.button.hidden = !leading || (gone && !edge.asked_to_drain) || (edge.state === "draining" && !edge.asked_to_drain);
@@ -271,16 +271,22 @@ function paintRow(row, edge, labels, leading) {
 // --- moves ----------------------------------------------------------------------------------------------
 
 function paintMoves(moves, leading) {
-  $("moves").replaceChildren(
-    ...moves.map(({ shard, from, to, reason, age_s: age }) =>
-      element(
-        "li", {},
-        element("span", { className: "shard", textContent: shard }),
-        element("span", { textContent: `${from ?? "nobody"} → ${to ?? "nobody"}` }),
-        element("span", { className: "chip", textContent: reason }),
-        element("time", { className: "soft", textContent: ago(age) }),
-      )),
-  );
+  const now = JSON.stringify(moves.map((move) => ({ ...move, age_s: null })));
+  // What stays is left where it is: made anew each second, nobody could select and copy it.
+  if (now !== state.drawnMoves) {
+    state.drawnMoves = now;
+    $("moves").replaceChildren(
+      ...moves.map(({ shard, from, to, reason }) =>
+        element(
+          "li", {},
+          element("span", { className: "shard", textContent: shard }),
+          element("span", { textContent: `${from ?? "nobody"} → ${to ?? "nobody"}` }),
+          element("span", { className: "chip", textContent: reason }),
+          element("time", { className: "soft" }),
+        )),
+    );
+  }
+  moves.forEach(({ age_s: age }, place) => setText($("moves").children[place].lastChild, ago(age)));
   $("no-moves").hidden = moves.length > 0 || !leading;
 }
 
@@ -289,6 +295,10 @@ function ago(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s ago`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
   return `${Math.round(seconds / 3600)} h ago`;
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 function element(tag, properties = {}, ...children) {

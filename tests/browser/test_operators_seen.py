@@ -120,6 +120,23 @@ async def test_whoever_has_logged_in_is_where_the_page_begins(browser: Browser) 
         await expect(page.get_by_role("heading", level=1)).to_be_focused()
 
 
+async def test_a_move_that_was_selected_to_be_copied_stays_so_while_it_gets_older(browser: Browser) -> None:
+    async with _opened(browser) as page:
+        await _log_in(page, _edge("a"), _edge("b"))
+        await page.locator("#moves li").evaluate("(move) => getSelection().selectAllChildren(move)")
+        age = await page.locator("#moves time").inner_text()
+        await expect(page.locator("#moves time")).not_to_have_text(age)
+        assert "a → b" in await page.evaluate("getSelection().toString()")
+
+
+async def test_the_moves_can_be_scrolled_by_keys_and_have_a_name(browser: Browser) -> None:
+    async with _opened(browser) as page:
+        await _log_in(page, _edge("a"))
+        moves = page.get_by_role("list", name="Last moves")
+        await moves.focus()
+        await expect(moves).to_be_focused()
+
+
 @pytest.mark.parametrize("width", [320, 390, 768])
 async def test_nothing_covers_an_edge_s_name_or_is_wider_than_the_window(
     browser: Browser, width: int
