@@ -1,6 +1,7 @@
 """A run as a command: prints a line a second and the result, keeps it, and ends early at Ctrl-C."""
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -97,15 +98,21 @@ class LiveLine:
             return
         p50, p99 = (f"{second.p50:.1f}", f"{second.p99:.1f}") if second.received else ("-", "-")
         ack_p99 = f"{second.ack_p99:.1f}" if second.acked else "-"
-        line = (
-            f"{second.at:>4}/{self._seconds:.0f} s · online {second.online:>6,} · sent {second.planned:>5,}/s"
-            f" · received {second.received:>7,}/s · p50 {p50:>6} p99 {p99:>7} ms · ack p99 {ack_p99:>7} ms"
-        )
+        unusual = f" · waits for {second.waits_for}" if second.waits_for else ""
         if second.refused or second.repeated:
-            line += f" · refused {second.refused:,} · repeated {second.repeated:,}"
-        if second.waits_for:
-            line += f" · waits for {second.waits_for}"
-        sys.stdout.write(f"\r\x1b[K{line}" if sys.stdout.isatty() else f"{line}\n")
+            unusual += f" · refused {second.refused:,} · repeated {second.repeated:,}"
+        line = (
+            f"{second.at:>4}/{self._seconds:.0f} s{unusual} · online {second.online:>6,}"
+            f" · sent {second.planned:>5,}/s · received {second.received:>7,}/s"
+            f" · p50 {p50:>6} p99 {p99:>7} ms · ack p99 {ack_p99:>7} ms"
+        )
+        if sys.stdout.isatty():
+            fits = shutil.get_terminal_size().columns - 1
+            close = line if len(line) <= fits else " ".join(line.split())
+            # What still does not fit is cut: of a line of two rows only the second would be drawn over.
+            sys.stdout.write(f"\r\x1b[K{close[:fits]}")
+        else:
+            sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
     def finish(self) -> None:

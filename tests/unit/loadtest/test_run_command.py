@@ -45,6 +45,19 @@ def test_a_terminal_is_drawn_on_every_second(
     assert sum(f"waits for {STORE}" in line for line in drawn) == 3
 
 
+def test_a_line_on_a_terminal_is_one_row_that_begins_with_what_is_unusual(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    usual = Second(at=1, planned=2000, received=60_000, deliver=[(100, 1)], acked=1, ack=[(50, 1)])
+    [_, *drawn] = lines(capsys, usual, Second(at=2, waits_for=STORE, refused=2))
+    shown = [line.removeprefix("\x1b[K") for line in drawn]
+    assert all(len(line) < 80 for line in shown)
+    assert "p99 0.1 ms" in shown[0]
+    assert f"waits for {STORE} · refused 2" in shown[1]
+
+
 def test_servers_that_could_not_be_read_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     seen = result()
     show_and_keep(seen, tmp_path)
