@@ -4,7 +4,7 @@
 import { backToGroups, createGroup, forget, openGroup } from "./groups.js";
 import { connectAgain } from "./live.js";
 import { loadWhereTopIsSeen } from "./messages.js";
-import { $, noteWhetherReadUp, paintSoon, showGroups, showRoom, stayAtEnd } from "./paint.js";
+import { $, paintSoon, showGroups, showRoom, showWhatIsNew, stayAtEnd } from "./paint.js";
 import { changeMember, leavePeople, loadPeople, showPeople } from "./people.js";
 import { fillBox, keepDraft, newId, takeBack, write } from "./sending.js";
 import { logIn, logOut } from "./session.js";
@@ -45,8 +45,12 @@ $("messages").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button) takeBack(state.groups.get(state.open), button.closest(".message").dataset.id);
 });
+$("to-newest").addEventListener("click", () => {
+  showRoom({ toBottom: true });
+  $("messages").focus(); // the button is gone
+});
 $("messages").addEventListener("scroll", () => {
-  noteWhetherReadUp();
+  showWhatIsNew();
   loadWhereTopIsSeen();
 });
 new ResizeObserver(stayAtEnd).observe($("messages"));

@@ -128,7 +128,7 @@ export function closeRoom() {
   for (const shown of ["messages", "heard", "members", "room-name", "room-facts"]) $(shown).replaceChildren();
   $("text").value = "";
   $("messages").classList.remove("nothing");
-  $("compose").hidden = $("toggle-people").hidden = true;
+  $("compose").hidden = $("to-newest").hidden = $("toggle-people").hidden = true;
   showPeople(false);
   $("leaving").close();
   $("empty").hidden = false;

@@ -1,6 +1,6 @@
 // What was said in a group: read from history page by page, and kept as it comes.
 
-import { $, hear, isRead, isReadUp, NEAR_PX, paintSoon, showRoom, showUnread } from "./paint.js";
+import { $, hear, isInSight, isRead, isReadUp, NEAR_PX, paintSoon, showRoom, showUnread } from "./paint.js";
 import { loadNames } from "./people.js";
 import { backoffMs, inPath, pause, readPatiently, report } from "./rest.js";
 import { isHere, keep, makeRoom, nameOf, state } from "./state.js";
@@ -75,14 +75,14 @@ export function onMessage(message) {
   if (!group) return;
   group.cursor = Math.max(group.cursor ?? -1, message.seq);
   if (!keepNewest(group, message)) return;
-  if (message.up !== state.up && isRead(group)) hear(`${nameOf(message.up)}: ${message.message}`);
-  else if (message.up !== state.up) {
-    group.unread += 1;
+  if (message.up !== state.up) {
+    if (isInSight(group)) hear(`${nameOf(message.up)}: ${message.message}`);
+    if (!isRead(group)) group.unread += 1;
     showUnread(); // nothing is painted in a hidden tab
   }
   const isUnknown = !state.people.has(message.up);
   if (isUnknown) state.people.set(message.up, {}); // asked for once: they may have left
-  const isUnnamed = nameOf(message.up) === message.up && Date.now() >= group.namesDue && isRead(group);
+  const isUnnamed = nameOf(message.up) === message.up && Date.now() >= group.namesDue && isInSight(group);
   if (isUnknown || isUnnamed) loadNames(group);
   paintSoon();
 }

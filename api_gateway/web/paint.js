@@ -154,10 +154,13 @@ export function focusGroup(id) {
   [...$("groups").children].find((item) => item.key === id).firstChild.focus();
 }
 
-/** Whether what comes to a group is read at once: it is open, and neither another tab nor its members cover it. */
-export function isRead(group) {
+/** Whether a group is in sight: it is open, and neither another tab nor its members cover it. */
+export function isInSight(group) {
   return group.id === state.open && !document.hidden && getComputedStyle($("room")).visibility === "visible";
 }
+
+/** Whether what comes to a group is read at once. */
+export const isRead = (group) => isInSight(group) && !isReadUp(group);
 
 /** Whether somebody reads further up in a group than its end: what they read stays. */
 export function isReadUp(group) {
@@ -181,7 +184,19 @@ export function showRoom({ toBottom = false, keepPlace = false } = {}) {
   list.classList.toggle("nothing", group.complete && !list.firstChild);
   if (keepPlace) list.scrollTop = list.scrollHeight - place;
   else if (stay) list.scrollTop = list.scrollHeight;
-  if (isRead(group)) group.unread = 0;
+  showWhatIsNew();
+}
+
+/** What came is read once the end is in sight; whoever reads further up is offered the way there. */
+export function showWhatIsNew() {
+  const group = state.groups.get(state.open);
+  if (!group) return;
+  if (group.unread && isRead(group)) {
+    group.unread = 0;
+    paintSoon();
+  }
+  $("to-newest").hidden = !isReadUp(group);
+  setText($("to-newest"), `${group.unread ? `${atMost99(group.unread)} new` : "Newest"} ↓`);
   noteWhetherReadUp();
 }
 
@@ -189,7 +204,7 @@ let heightNoted = 0;
 let wasReadUp = false;
 
 /** Note whether somebody reads further up; where the height has just changed, that is not known. */
-export function noteWhetherReadUp() {
+function noteWhetherReadUp() {
   if ($("messages").clientHeight === heightNoted) wasReadUp = fromBottom() >= NEAR_PX;
 }
 
@@ -198,7 +213,7 @@ export function stayAtEnd() {
   const list = $("messages");
   if (!wasReadUp) list.scrollTop = list.scrollHeight;
   heightNoted = list.clientHeight;
-  noteWhetherReadUp();
+  showWhatIsNew();
 }
 
 export function showMembers(group) {

@@ -33,6 +33,32 @@ async def test_who_reads_further_up_stays_there_however_much_is_said(browser: Br
         await expect(shown).to_have_count(KEPT)
 
 
+async def test_who_reads_further_up_is_told_what_comes_and_offered_the_way_there(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.history, stage.stored_up_to = [message(seq, f"text {seq}") for seq in range(100)], 99
+        await stage.open(page)
+        shown, unread = page.locator("#messages .bubble"), page.locator("#groups .unread")
+        newest = page.locator("#to-newest")
+        await expect(shown.last).to_contain_text("text 99")
+        await expect(newest).to_be_hidden()
+        await read_further_up(page, 200)
+        await expect(newest).to_have_text("Newest ↓")
+        await stage.tell("chat message", message(100, "said now"))
+        await expect(newest).to_have_text("1 new ↓")
+        await expect(unread).to_have_text("1")
+        await newest.click()
+        await expect(shown.last).to_be_in_viewport()
+        await expect(newest).to_be_hidden()
+        await expect(unread).to_have_text("0")
+        await expect(page.get_by_role("log")).to_be_focused()
+        await read_further_up(page, 200)
+        await stage.tell("chat message", message(101, "said later"))
+        await expect(newest).to_have_text("1 new ↓")
+        await page.evaluate("messages.scrollTop = messages.scrollHeight")
+        await expect(newest).to_be_hidden()
+        await expect(unread).to_have_text("0")
+
+
 async def test_a_message_of_mine_that_was_acked_before_it_came_makes_room_too(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser) as page:
         await stage.open(page)
