@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from ssl import SSLContext
 from typing import Any
 
 import socketio
@@ -52,12 +53,12 @@ class PlainEdge:
 
 
 @asynccontextmanager
-async def running_edge() -> AsyncIterator[PlainEdge]:
+async def running_edge(tls: SSLContext | None = None) -> AsyncIterator[PlainEdge]:
     """Serve a plain edge on a free port."""
     edge = PlainEdge()
     app = web.Application()
     edge.io.attach(app)
-    async with serving(app) as edge.url:
+    async with serving(app, tls) as edge.url:
         try:
             yield edge
         finally:
