@@ -56,15 +56,17 @@ def share_of(total: int, number: int, of: int) -> range:
 def make_crowd(scenario: Scenario, run: str, number: int, of: int, ups: Sequence[str] = ()) -> Crowd:
     """Return the crowd of one of ``of`` processes. ``ups`` are all students there are, where they are given.
 
+    Whole groups are shared: how large they are does not depend on how many processes there are.
     Raises ValueError where there are too few.
     """
-    share = share_of(scenario.students, number, of)
-    students = _numbers(scenario.students, run, ups)[share.start : share.stop]
+    size = scenario.group_size
+    share = share_of(scenario.groups_for_all, number, of)
+    students = _numbers(scenario.students, run, ups)[share.start * size : share.stop * size]
     rng = random.Random(f"{run} {number}")
     groups: list[Group] = []
     for _ in range(scenario.groups_each):
-        for start in range(0, len(students), scenario.group_size):
-            members = tuple(students[start : start + scenario.group_size])
+        for start in range(0, len(students), size):
+            members = tuple(students[start : start + size])
             groups.append(Group(f"load-{run}-{number}-{len(groups)}", members))
         rng.shuffle(students)
     return Crowd(tuple(students), tuple(groups))

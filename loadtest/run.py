@@ -43,9 +43,9 @@ async def run_scenario(
 ) -> Result:
     """Run a scenario. Raises `RunFailedError` or ValueError where it cannot be carried through.
 
-    ``processes`` is how many generate load; 0: one for each core, at most one for 500 students. Once
-    ``ending`` is set sending stops, and the result is of what was sent before. If nobody had connected yet
-    there is none, and that is a `RunFailedError`.
+    ``processes`` is how many generate load; 0: one for each core, at most one for 500 students or a group.
+    Once ``ending`` is set sending stops, and the result is of what was sent before. If nobody had connected
+    yet there is none, and that is a `RunFailedError`.
     """
     run, started = uuid4().hex[:8], datetime.now(UTC)
     jobs = _jobs(scenario, target, run, processes)
@@ -83,7 +83,10 @@ def _jobs(scenario: Scenario, target: Target, run: str, processes: int) -> list[
         raise ValueError(f"{processes} processes cannot generate load")
     if scenario.replay is not None and processes > 1:
         raise ValueError(f"a replay is said by one process, not by {processes}")
-    count = 1 if scenario.replay else processes or min(os.cpu_count() or 1, -(-scenario.students // 500))
+    if scenario.replay is None and processes > scenario.groups_for_all:
+        raise ValueError(f"all of a group are in one process: {processes} need as many groups")
+    by_size = min(os.cpu_count() or 1, -(-scenario.students // 500), scenario.groups_for_all)
+    count = 1 if scenario.replay else processes or by_size
     return [
         Job(
             scenario=scenario,

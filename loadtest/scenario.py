@@ -99,6 +99,11 @@ class Scenario(Part):
         """How long it lasts, from the first connection to the last message."""
         return sum(phase.seconds for phase in self.phases) + (self.replay.seconds if self.replay else 0.0)
 
+    @property
+    def groups_for_all(self) -> int:
+        """How many groups it takes for every student to be in one; the last may be smaller."""
+        return -(-self.students // self.group_size)
+
     def stretched(self, factor: float) -> "Scenario":
         """Return it ``factor`` times as long, except for the phases that are not measured.
 

@@ -47,8 +47,8 @@ def test_a_scenario_runs_against_a_system_and_leaves_a_result_and_a_report(
     verdict = result.verdict
     assert {name: getattr(verdict, name) for name in FAULTS} == dict.fromkeys(FAULTS, 0)
     assert verdict.said == verdict.acked == 320
-    # Each process has 20 students, twice in two groups of 8 and one of 4.
-    assert 320 * 4 < verdict.received < 320 * 8
+    # All groups are of 8; who comes late to a group does not get what was said before.
+    assert 320 * 4 < verdict.received <= 320 * 8
     assert verdict.connections > verdict.students, "half of all networks failed"
     assert verdict.history_checked > 0
     names = {*servers.ops_urls, *servers.pids}

@@ -122,6 +122,7 @@ def test_a_run_that_makes_no_sense_is_refused_with_the_reason(
     [
         (["smoke", "--processes", "-1"], "processes"),
         (["irc", "--replay", ".", "--processes", "2"], "a replay"),
+        (["smoke", "--group-size", "20", "--processes", "3"], "as many groups"),
     ],
 )
 def test_processes_by_which_nothing_can_be_run_are_refused_before_anybody_comes(

@@ -46,6 +46,23 @@ def test_every_student_is_in_as_many_groups_as_was_asked_for(
     assert len({group.id for group in groups}) == len(groups)
 
 
+@given(st.integers(1, 500), st.integers(1, 40), st.integers(1, 9))
+def test_groups_are_as_large_however_many_processes_there_are(
+    students: int, group_size: int, of: int
+) -> None:
+    wanted = scenario(students=students, group_size=group_size)
+    sizes = [
+        sorted(
+            len(group.members)
+            for number in range(share)
+            for group in make_crowd(wanted, "run", number, share).groups
+        )
+        for share in (1, of)
+    ]
+    assert sizes[0] == sizes[1]
+    assert len(sizes[0]) == wanted.groups_for_all
+
+
 @given(st.integers(0, 1000), st.integers(1, 9))
 def test_shares_are_everything_once_and_even(total: int, of: int) -> None:
     shares = [share_of(total, number, of) for number in range(of)]
