@@ -67,8 +67,9 @@ class RestApi:
             await asyncio.sleep(max(pause_s, float(retry_after) if retry_after.isdecimal() else 0.0))
             try:
                 async with self._session.post(
-                    self._base_url + path, json=body, headers=headers, timeout=timeout
+                    self._base_url + path, json=body, headers=headers, timeout=timeout, allow_redirects=False
                 ) as response:
+                    _check_moved(response, f"POST {path}")
                     if response.status < 400:
                         return
                     retry_after = response.headers.get("Retry-After", "0")
@@ -90,8 +91,17 @@ class RestApi:
                 params=arguments,
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+                allow_redirects=False,
             ) as response:
+                _check_moved(response, f"GET {path}")
                 response.raise_for_status()
                 return answer.model_validate_json(await response.read())
         except (aiohttp.ClientError, ValueError) as error:
             raise ConnectionError(f"GET {path}: {error}") from error
+
+
+def _check_moved(response: aiohttp.ClientResponse, request: str) -> None:
+    """Raise OSError where the gateway redirects: to another host, a request goes without its token."""
+    if 300 <= response.status < 400:
+        to = response.headers.get("Location", "nowhere")
+        raise ConnectionError(f"{request}: {response.status}, moved to {to}; give the gateway's own URL")

@@ -173,3 +173,19 @@ async def test_nobody_waits_where_nothing_is_tried_afterwards(monkeypatch: pytes
             with pytest.raises(OSError, match="503 "):
                 await api.create_group("leic", [UP], "a token", tries=tries)
             assert len(asked) == tries
+
+
+async def test_a_gateway_that_has_moved_is_named() -> None:
+    """To another host a request goes without its token, and a redirected POST may become a GET."""
+    secure = "https://chat.example.org"
+
+    async def moved(request: web.Request) -> web.Response:
+        raise web.HTTPMovedPermanently(secure + request.path)
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", moved)
+    async with served(app) as api:
+        with pytest.raises(ConnectionError, match=f"301, moved to {secure}/chat/group"):
+            await api.create_group("leic", [UP], "a token")
+        with pytest.raises(ConnectionError, match=f"301, moved to {secure}/chat/location"):
+            await api.locate("a token")
