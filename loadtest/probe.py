@@ -128,6 +128,8 @@ class Probe:
         seen = self.availability
         mtbf = "no failure" if seen.mtbf_s is None else f"MTBF {seen.mtbf_s:,.0f} s"
         mtrs = "" if seen.mtrs_s is None else f", MTRS {seen.mtrs_s:,.1f} s"
+        if not seen.good:
+            return f"0 of {seen.checks} checks good"
         took = f"p50 {self.took.percentile_ms(50):,.0f} ms, p99 {self.took.percentile_ms(99):,.0f} ms"
         return (
             f"{seen.good} of {seen.checks} checks good, up {seen.uptime:.3%}; {mtbf}{mtrs}; each took {took}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.plots import Axis, Band, Series, axis_for, plot
-from loadtest.results import Percentiles, Result, cores_between, formatted
+from loadtest.results import Result, cores_between, formatted
 from loadtest.schedule import stretches
 from loadtest.server_side import MACHINE
 
@@ -174,10 +174,6 @@ def _names(result: Result) -> list[str]:
     )
 
 
-def _time(times: Percentiles, name: str) -> float | None:
-    return getattr(times, name) if times.count else None
-
-
 def _change(values: Sequence[float | None]) -> str:
     before, after = values
     if not before or after is None:
@@ -186,13 +182,13 @@ def _change(values: Sequence[float | None]) -> str:
 
 
 _ROWS: Final[tuple[tuple[str, Callable[[Result], float | None], str], ...]] = (
-    ("send → receive, p50", lambda one: _time(one.deliver, "p50"), "ms"),
-    ("send → receive, p90", lambda one: _time(one.deliver, "p90"), "ms"),
-    ("send → receive, p99", lambda one: _time(one.deliver, "p99"), "ms"),
-    ("send → receive, p99.9", lambda one: _time(one.deliver, "p999"), "ms"),
-    ("send → receive, worst", lambda one: _time(one.deliver, "most"), "ms"),
-    ("send → ack, p50", lambda one: _time(one.ack, "p50"), "ms"),
-    ("send → ack, p99", lambda one: _time(one.ack, "p99"), "ms"),
+    ("send → receive, p50", lambda one: one.deliver.known("p50"), "ms"),
+    ("send → receive, p90", lambda one: one.deliver.known("p90"), "ms"),
+    ("send → receive, p99", lambda one: one.deliver.known("p99"), "ms"),
+    ("send → receive, p99.9", lambda one: one.deliver.known("p999"), "ms"),
+    ("send → receive, worst", lambda one: one.deliver.known("most"), "ms"),
+    ("send → ack, p50", lambda one: one.ack.known("p50"), "ms"),
+    ("send → ack, p99", lambda one: one.ack.known("p99"), "ms"),
     ("deliveries", lambda one: one.deliveries_per_s, "/s"),
     ("messages", lambda one: one.messages_per_s, "/s"),
     ("students online", lambda one: one.online_most, ""),
@@ -200,8 +196,8 @@ _ROWS: Final[tuple[tuple[str, Callable[[Result], float | None], str], ...]] = (
     ("CPU of all servers", lambda one: sum(one.server_cpu.values()) or None, "cores"),
     ("CPU of everything else on that machine", lambda one: one.others_cpu, "cores"),
     ("CPU of the generator a delivery", lambda one: one.generator_us_per_delivery, "µs"),
-    ("the generator's own lateness, p99", lambda one: _time(one.late, "p99"), "ms"),
-    ("the generator's own lateness, worst", lambda one: _time(one.late, "most"), "ms"),
+    ("the generator's own lateness, p99", lambda one: one.late.known("p99"), "ms"),
+    ("the generator's own lateness, worst", lambda one: one.late.known("most"), "ms"),
     ("messages in all", lambda one: one.verdict.said, ""),
     ("deliveries in all", lambda one: one.verdict.received, ""),
 )

@@ -72,6 +72,10 @@ class Percentiles(BaseModel):
         p50, p90, p99, p999, most = (latencies.percentile_ms(one) for one in (50, 90, 99, 99.9, 100))
         return cls(count=latencies.total, p50=p50, p90=p90, p99=p99, p999=p999, most=most)
 
+    def known(self, name: str) -> float | None:
+        """Return a percentile by its field's name; None if there is no value."""
+        return getattr(self, name) if self.count else None
+
 
 class ServersSample(BaseModel):
     """A sample of all servers; ``at`` is in seconds of the run's clock."""

@@ -43,11 +43,11 @@ def show_and_keep(result: Result, folder: Path) -> int:
         cores["everything else"] = result.others_cpu
     used = ", ".join(f"{name} {used:.2f}" for name, used in cores.items())
     generator = formatted(result.generator_us_per_delivery, "µs")
+    p50, p99 = (formatted(result.deliver.known(one), "ms") for one in ("p50", "p99"))
     print(
         f"{result.verdict.received:,} deliveries of {result.verdict.said:,} messages; "
-        f"{formatted(result.deliveries_per_s, '/s')} while measured; p50 {result.deliver.p50:.1f} ms, "
-        f"p99 {result.deliver.p99:.1f} ms; generator {generator} a delivery"
-        + (f"; cores used: {used}" if used else "")
+        f"{formatted(result.deliveries_per_s, '/s')} while measured; p50 {p50}, "
+        f"p99 {p99}; generator {generator} a delivery" + (f"; cores used: {used}" if used else "")
     )
     if result.never_seen:
         print(f"could not be read: {', '.join(result.never_seen)}")

@@ -186,6 +186,7 @@ async def test_looks_go_on_after_a_bad_one_and_end_when_their_time_is_over() -> 
     async with probed() as (probe, _, gateway):
         gateway.closed = True
         await probe.run(every_s=0.01, for_s=0.05)
+        assert probe.summary == f"0 of {probe.availability.checks} checks good"
         gateway.closed = False
         assert await probe.check()
     assert probe.availability.checks >= 2

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.latency import Latencies
 from loadtest.news import Second
-from loadtest.results import ShownSecond
+from loadtest.results import Percentiles, ShownSecond
 from loadtest.run_command import LiveLine, show_and_keep
 from tests.unit.loadtest.results import result
 
@@ -56,6 +57,14 @@ def test_a_line_on_a_terminal_is_one_row_that_begins_with_what_is_unusual(
     assert all(len(line) < 80 for line in shown)
     assert "p99 0.1 ms" in shown[0]
     assert f"waits for {STORE} · refused 2" in shown[1]
+
+
+def test_where_no_measured_message_came_no_latency_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    seen = result()
+    show_and_keep(seen.model_copy(update={"deliver": Percentiles.of(Latencies())}), tmp_path)
+    assert "p50 unknown, p99 unknown" in capsys.readouterr().out
 
 
 def test_servers_that_could_not_be_read_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
