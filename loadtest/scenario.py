@@ -87,11 +87,13 @@ class Scenario(Part):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if not self.phases and self.replay is None:
-            raise ValueError("a scenario needs phases or a replay")
+        if not self.phases:
+            raise ValueError("a scenario needs phases: in the first one students come online")
         shares = [phase.online for phase in self.phases]
         if shares != sorted(shares):
             raise ValueError("online must not fall from phase to phase: who leaves cannot be judged")
+        if self.replay is not None and shares[-1] < 1:
+            raise ValueError("a replay needs all students online, and the last phase leaves some offline")
         return self
 
     @property

@@ -13,7 +13,16 @@ from loadtest.run_command import show_and_keep
 from loadtest.scenario import MAX_NAME, Scenario
 from tests.unit.loadtest.results import result
 
-REPLAY = 'name = "logs"\nabout = "a test\'s"\n[replay]\nfolder = "logs"\nseconds = 300\n'
+REPLAY = """
+name = "logs"
+about = "a test's"
+[[phases]]
+name = "come online"
+seconds = 1
+[replay]
+folder = "logs"
+seconds = 300
+"""
 
 
 @pytest.fixture

@@ -207,12 +207,15 @@ def test_every_ready_scenario_can_be_read_and_says_what_it_is_for() -> None:
 
 
 A_PHASE = '[[phases]]\nname="a"\nseconds=1\n'
+A_REPLAY = "[replay]\nfolder='.'\n"
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "phases or a replay"),
+        ("", "needs phases"),
+        (A_REPLAY, "needs phases"),
+        (A_PHASE + "online=0.5\n" + A_REPLAY, "a replay needs all students online"),
         ("student=3\n" + A_PHASE, "student"),
         (A_PHASE + A_PHASE + "online=0.5", "fall"),
         ("text_chars=15_501\n" + A_PHASE, "text_chars"),
