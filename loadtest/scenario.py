@@ -125,7 +125,7 @@ def load(name_or_path: str) -> Scenario:
     ready = FOLDER / f"{name_or_path}.toml"
     path = ready if ready.exists() else Path(name_or_path)
     try:
-        return Scenario.model_validate(tomllib.loads(path.read_text()))
+        return Scenario.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise ValueError(f"{name_or_path} is neither a ready scenario nor a file: {error}") from error
     except ValueError as error:

@@ -217,3 +217,10 @@ def test_a_run_without_any_tokens_says_what_it_needs(
     monkeypatch.delenv("TOKEN_SECRET")
     assert main(["run", "smoke", "--gateway", "http://x", "--out", str(tmp_path)]) == 2
     assert "TOKEN_SECRET" in capsys.readouterr().err
+
+
+def test_a_scenario_is_read_as_windows_saves_it(ran: list[Scenario], tmp_path: Path) -> None:
+    file = tmp_path / "evening.toml"
+    file.write_text(REPLAY, encoding="utf-8-sig")
+    main(["run", str(file), "--gateway", "http://x", "--out", str(tmp_path)])
+    assert len(ran) == 1
