@@ -20,6 +20,8 @@ from loadtest.rest import RestApi
 from loadtest.tokens import DAY_S, open_tokens
 
 OPEN_FILES: Final = 65_536
+SPARE_FILES: Final = 128
+"""Open files besides those of the students: up to 100 connections to the gateway, and the process's own."""
 
 
 def send(news: News) -> None:
@@ -43,11 +45,16 @@ def _first_error(error: Exception) -> Exception:
     return _first_error(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
-async def _main() -> None:
+async def _main(open_files: float) -> None:
     async with _input() as lines, aiohttp.ClientSession() as session:
         job = Job.model_validate_json(await lines.readline())
         tokens = open_tokens(job.tokens_file, lasts_s=DAY_S + job.scenario.seconds)
         run = CrowdRun(job, tokens, RestApi(session, job.gateway), send)
+        if (needed := run.students + SPARE_FILES) > open_files:
+            raise ValueError(
+                f"{run.students:,} students of a process need {needed:,} open files, and this machine allows"
+                f" {open_files:,.0f}: raise its limit (ulimit -Hn), or use more processes"
+            )
         preparing = asyncio.create_task(run.prepare())
         starting = asyncio.create_task(lines.readline())
         await asyncio.wait({preparing, starting}, return_when=asyncio.FIRST_COMPLETED)
@@ -79,9 +86,8 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    allow_open_files(OPEN_FILES)
     try:
-        uvloop.run(_main())
+        uvloop.run(_main(allow_open_files(OPEN_FILES)))
     except (OSError, ValueError, ExceptionGroup) as error:
         send(News(failed=str(_first_error(error))))
         sys.exit(1)

@@ -64,6 +64,11 @@ class CrowdRun:
         self._planning: list[asyncio.Task[None]] = []
         self._ended = False
 
+    @property
+    def students(self) -> int:
+        """How many students it has."""
+        return len(self._crowd.students)
+
     async def prepare(self) -> None:
         """Create the groups. Raises OSError if one cannot be created."""
         places = asyncio.Semaphore(CREATING_AT_ONCE)
@@ -198,7 +203,7 @@ class CrowdRun:
 
     def _verdict(self, judged: dict[str, Any]) -> Verdict:
         return Verdict(
-            students=len(self._crowd.students),
+            students=self.students,
             said=self._live.planned,
             acked=self._memory.acked,
             received=self._memory.received,

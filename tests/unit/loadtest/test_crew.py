@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,21 @@ async def test_a_ctrl_c_in_the_terminal_reaches_only_who_started_the_processes()
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_a_process_that_may_not_hold_its_students_says_so_before_anybody_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The system would be blamed for students who never came."""
+    monkeypatch.setenv("TOKEN_SECRET", "a secret of a test, longer than 32 bytes")
+    launch = asyncio.create_subprocess_exec
+
+    async def launch_with_few_files(*command: str, **options: Any) -> asyncio.subprocess.Process:
+        return await launch("sh", "-c", 'ulimit -n 100 && exec "$@"', "sh", *command, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", launch_with_few_files)
+    with pytest.raises(RunFailedError, match="10 students of a process need 138 open files"):
+        await Crew([JOB.model_copy(update={"of": 1, "gateway": "http://127.0.0.1:1"})], lambda _: None).run()
 
 
 async def test_a_run_that_is_ended_before_its_processes_are_ready_waits_for_them_no_longer(

@@ -23,10 +23,10 @@ def hard() -> Iterator[int]:
 
 @pytest.mark.parametrize(("wanted", "allowed"), [(LOW + 1, LOW + 1), (LOW, LOW), (LOW - 1, LOW)])
 def test_it_is_raised_and_never_lowered(wanted: int, allowed: int, hard: int) -> None:
-    allow_open_files(wanted)
+    assert allow_open_files(wanted) == allowed
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (allowed, hard)
 
 
 def test_more_than_the_machine_allows_is_as_much_as_it_allows(hard: int) -> None:
-    allow_open_files(hard + 1)
+    assert allow_open_files(hard + 1) == hard
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
