@@ -21,7 +21,8 @@ class StdoutLines(logging.Handler):
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
-        self._changed = threading.Condition()
+        # One lock for all: a finalizer that logs may run in either thread, while that one holds it.
+        self._changed = threading.Condition(self.lock)
         self._lines: list[bytes] = []
         self._waiting_bytes = 0
         """Of these lines, and of those that are being written."""
@@ -29,22 +30,21 @@ class StdoutLines(logging.Handler):
         threading.Thread(target=self._write, name="stdout", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Add a line, or leave it out."""
-        with self._changed:
-            if self._waiting_bytes >= MAX_WAITING_BYTES:
-                self._left_out += 1
-                return
-            if self._left_out:
-                record.facts = {**getattr(record, "facts", {}), "left_out": self._left_out}
-                self._left_out = 0
-            try:
-                line = f"{self.format(record)}\n".encode(errors="backslashreplace")
-            except Exception:  # noqa: BLE001 - as every handler does
-                self.handleError(record)
-            else:
-                self._lines.append(line)
-                self._waiting_bytes += len(line)
-                self._changed.notify_all()
+        """Add a line, or leave it out. `handle` calls it, and holds the lock."""
+        if self._waiting_bytes >= MAX_WAITING_BYTES:
+            self._left_out += 1
+            return
+        if self._left_out:
+            record.facts = {**getattr(record, "facts", {}), "left_out": self._left_out}
+            self._left_out = 0
+        try:
+            line = f"{self.format(record)}\n".encode(errors="backslashreplace")
+        except Exception:  # noqa: BLE001 - as every handler does
+            self.handleError(record)
+        else:
+            self._lines.append(line)
+            self._waiting_bytes += len(line)
+            self._changed.notify_all()
 
     def flush(self) -> None:
         """Wait until all lines are written, but not for long. The end of the process calls it."""
@@ -56,9 +56,10 @@ class StdoutLines(logging.Handler):
             with self._changed:
                 self._changed.wait_for(lambda: self._lines)
                 lines, self._lines = self._lines, []
-            taken = self._take(b"".join(lines))
+            text = b"".join(lines)
+            taken = self._take(text)
             with self._changed:
-                self._waiting_bytes -= sum(map(len, lines))
+                self._waiting_bytes -= len(text)
                 self._left_out += 0 if taken else len(lines)
                 self._changed.notify_all()
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -129,6 +130,36 @@ def until_written(lines: StdoutLines) -> None:
         lines.flush()
 
 
+def test_a_finalizer_that_logs_in_the_thread_that_writes_stops_nobody() -> None:
+    """Garbage is collected in any thread: asyncio logs the exception of a task that is lost where that is."""
+    with Path(os.devnull).open("wb") as nowhere:
+        lines = StdoutLines(nowhere.fileno())
+        collecting, handling = Event(), Event()
+
+        class Garbage(list[bytes]):
+            """Collected when the thread that writes asks whether there are lines."""
+
+            def __bool__(self) -> bool:
+                if len(self) == 1:
+                    collecting.set()
+                    handling.wait()
+                    lines.handle(line_of("never retrieved"))
+                return len(self) > 0
+
+        def handle() -> None:
+            handling.set()
+            lines.handle(line_of("said"))
+
+        lines._lines = Garbage()
+        lines.handle(line_of("one"))
+        collecting.wait()
+        loop = Thread(target=handle, daemon=True)
+        loop.start()
+        loop.join(timeout=30)
+        assert not loop.is_alive()
+        until_written(lines)
+
+
 def test_lines_that_nobody_takes_are_bounded_and_the_next_one_says_how_many_were_left_out() -> None:
     reading, writing = os.pipe()
     lines = StdoutLines(writing)
@@ -136,11 +167,11 @@ def test_lines_that_nobody_takes_are_bounded_and_the_next_one_says_how_many_were
     text, emitted = 10_000 * "x", 2_000
     assert emitted * len(text) > 2 * MAX_WAITING_BYTES
     for _ in range(emitted):
-        lines.emit(line_of(text))
+        lines.handle(line_of(text))
     with open(reading, encoding="utf-8") as taken, ThreadPoolExecutor() as pool:  # noqa: PTH123 - a descriptor
         reader = pool.submit(taken.readlines)
         until_written(lines)
-        lines.emit(line_of("again"))
+        lines.handle(line_of("again"))
         until_written(lines)
         os.close(writing)
         *waited, again = map(json.loads, reader.result())
@@ -155,11 +186,11 @@ def test_lines_that_cannot_be_written_are_left_out_and_later_ones_are_written() 
     lines = StdoutLines(writing)
     lines.setFormatter(JsonLine("test"))
     for _ in range(3):
-        lines.emit(line_of("lost"))
+        lines.handle(line_of("lost"))
     until_written(lines)
     reading, again = os.pipe()
     os.dup2(again, writing)
-    lines.emit(line_of("there again"))
+    lines.handle(line_of("there again"))
     with open(reading, encoding="utf-8") as taken:  # noqa: PTH123 - a descriptor
         last = json.loads(taken.readline())
     assert (last["message"], last["left_out"]) == ("there again", 3)
