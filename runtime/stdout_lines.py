@@ -7,6 +7,7 @@ engine whose disk or collector hangs would end all services: no probe would be a
 import logging
 import os
 import threading
+from copy import copy
 from typing import Final
 
 MAX_WAITING_BYTES: Final = 8_388_608
@@ -27,6 +28,8 @@ class StdoutLines(logging.Handler):
         self._waiting_bytes = 0
         """Of these lines, and of those that are being written."""
         self._left_out = 0
+        self._told = 0
+        """How many were left out by what these lines say."""
         threading.Thread(target=self._write, name="stdout", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -35,7 +38,9 @@ class StdoutLines(logging.Handler):
             self._left_out += 1
             return
         if self._left_out:
+            record = copy(record)  # files lack nothing
             record.facts = {**getattr(record, "facts", {}), "left_out": self._left_out}
+            self._told += self._left_out
             self._left_out = 0
         try:
             line = f"{self.format(record)}\n".encode(errors="backslashreplace")
@@ -56,11 +61,12 @@ class StdoutLines(logging.Handler):
             with self._changed:
                 self._changed.wait_for(lambda: self._lines)
                 lines, self._lines = self._lines, []
+                told, self._told = self._told, 0
             text = b"".join(lines)
             taken = self._take(text)
             with self._changed:
                 self._waiting_bytes -= len(text)
-                self._left_out += 0 if taken else len(lines)
+                self._left_out += 0 if taken else len(lines) + told
                 self._changed.notify_all()
 
     def _take(self, text: bytes) -> bool:

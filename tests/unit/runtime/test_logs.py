@@ -187,10 +187,12 @@ def test_lines_that_cannot_be_written_are_left_out_and_later_ones_are_written() 
     lines.setFormatter(JsonLine("test"))
     for _ in range(3):
         lines.handle(line_of("lost"))
-    until_written(lines)
+        until_written(lines)
     reading, again = os.pipe()
     os.dup2(again, writing)
-    lines.handle(line_of("there again"))
+    record = line_of("there again")
+    lines.handle(record)
+    assert not hasattr(record, "facts"), "a log file lacks nothing"
     with open(reading, encoding="utf-8") as taken:  # noqa: PTH123 - a descriptor
         last = json.loads(taken.readline())
     assert (last["message"], last["left_out"]) == ("there again", 3)
