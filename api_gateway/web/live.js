@@ -68,7 +68,10 @@ function listen(session, url, status) {
     // Who was removed while away is not told so.
     if (isFirst && Object.keys(auth.since).some((id) => !joined.has(id))) forgetOthers(joined).catch(explain);
   }));
-  socket.on("left", ifCurrent(({ room }) => forget(room)));
+  socket.on("left", ifCurrent(({ room }) => {
+    joined.delete(room);
+    forget(room);
+  }));
   socket.on("chat message", ifCurrent(onMessage));
   socket.on("move", ifCurrent(({ url: there, within_s: withinS }) => {
     const status = `moved to ${new URL(there).host}`;

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from schemas.refusals import UNAVAILABLE
 from tests.browser.browsers import page_in
-from tests.browser.chat_stage import UP, a_stage, message
+from tests.browser.chat_stage import UP, a_stage, message, say
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
@@ -143,3 +143,26 @@ async def test_a_group_that_is_made_while_ended_ones_are_looked_for_stays(browse
         await expect(page.locator("#groups")).not_to_contain_text("Group g")
         await expect(page.locator("#room-name")).to_have_text("Study")
         await expect(page.locator("#groups")).to_contain_text("Study")
+
+
+async def test_a_group_that_was_left_and_is_listed_again_takes_messages_once_the_edge_has_named_it_again(
+    browser: Browser,
+) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.groups = ["g", "h"]
+        groups, how = page.locator("#groups li"), {"head": -1, "recovered": True, "missed": 0}
+        await stage.open(page)
+        await expect(groups).to_have_count(2)
+        await stage.tell("left", {"room": "h"})
+        await expect(groups).to_have_count(1)
+        stage.groups = ["g", "h", "new"]
+        await stage.tell("joined", {"rooms": {"new": how}})
+        await expect(groups).to_have_count(3)
+        for group, text in (("h", "early"), ("g", "later")):
+            await groups.filter(has_text=f"Group {group}").click()
+            await expect(page.locator("#room-name")).to_have_text(f"Group {group}")
+            await say(page, text)
+        await eventually("what came later is heard", lambda: stage.has_heard(1))
+        await stage.tell("joined", {"rooms": {"h": how}})
+        await eventually("both are heard", lambda: stage.has_heard(2))
+        assert [said["message"] for said in stage.said] == ["later", "early"]

@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 from api_gateway import history, unread_answers
 from deploy.repository import REPOSITORY
 from edge_server import direct_websocket, handshake, joining, polls, presence, socket_events
-from runtime import bounded_parser, bounded_runner, logs, metrics, refusing, service
+from runtime import bounded_parser, bounded_runner, logs, metrics, refusing, service, stdout_lines
 from schemas import api, asyncapi, client_events, topics
 from schemas.refusals import TABLE
 from tests.unit.api_gateway.parts import PUBLIC
@@ -49,6 +49,7 @@ FIXED = [
     ),
     (LIMITS, "| log lines about refusals |", [refusing.LINES_PER_S, refusing.LINES_AT_ONCE]),
     (LIMITS, "| log lines of aiokafka", [logs.LINES_PER_S, logs.LINES_AT_ONCE]),
+    (LIMITS, "| log lines on stdout", [stdout_lines.MAX_WAITING_BYTES, stdout_lines.FLUSH_WITHIN_S]),
     (
         LIMITS,
         "| a head",
