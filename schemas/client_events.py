@@ -37,7 +37,7 @@ class ClientEvent(BaseModel):
 
 
 class ConnectAuth(ClientEvent):
-    """Socket.IO's ``auth``: the token and, to resume, the last seq seen in each room."""
+    """Socket.IO's ``auth``: the token and, to resume, the newest seq received in each room."""
 
     token: str = Field(max_length=MAX_TOKEN_CHARS)
     since: dict[GroupId, int] | None = Field(
