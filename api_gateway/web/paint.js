@@ -187,6 +187,9 @@ export function showRoom({ toBottom = false, keepPlace = false } = {}) {
   showWhatIsNew();
 }
 
+let heightNoted = 0;
+let wasReadUp = false; // at that height: where it has just changed, that is not known
+
 /** What came is read once the end is in sight; whoever reads further up is offered the way there. */
 export function showWhatIsNew() {
   const group = state.groups.get(state.open);
@@ -195,17 +198,10 @@ export function showWhatIsNew() {
     group.unread = 0;
     paintSoon();
   }
-  $("to-newest").hidden = !isReadUp(group);
+  const readsUp = isReadUp(group);
+  $("to-newest").hidden = !readsUp;
   setText($("to-newest"), `${group.unread ? `${atMost99(group.unread)} new` : "Newest"} ↓`);
-  noteWhetherReadUp();
-}
-
-let heightNoted = 0;
-let wasReadUp = false;
-
-/** Note whether somebody reads further up; where the height has just changed, that is not known. */
-function noteWhetherReadUp() {
-  if ($("messages").clientHeight === heightNoted) wasReadUp = fromBottom() >= NEAR_PX;
+  if ($("messages").clientHeight === heightNoted) wasReadUp = readsUp;
 }
 
 /** Whoever is at the end of what was said stays there when its height changes, as by a phone's keyboard. */
