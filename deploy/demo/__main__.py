@@ -19,7 +19,7 @@ from deploy.demo.replay import plan_of, run_replay
 from deploy.demo.replay_plan import ReplayPlan
 from deploy.demo.verdict import Verdict
 from deploy.local.run_folder import run_folder
-from deploy.local.signals import ignore_signals, interrupt_on_signals, stops
+from deploy.local.signals import ignore_signals, interrupt_on_signals, signals_come, signals_wait, stops
 
 INTERRUPTED = 130
 
@@ -92,13 +92,14 @@ def _run(system: LocalSystem, plan: ReplayPlan | None) -> int:
     print("starting", flush=True)
     with system:
         print(f"dispatcher, persister, gateway and {len(system.edges)} edges are ready", flush=True)
-        try:
-            work = run_campus(system) if plan is None else run_replay(system, plan)
-            verdict = uvloop.run(_until_stopped(work))
-        finally:
-            # The loop has removed its signal handlers; from here on nothing interrupts the stop.
-            ignore_signals()
-            print("stopping", flush=True)
+        with signals_wait():
+            try:
+                work = run_campus(system) if plan is None else run_replay(system, plan)
+                verdict = uvloop.run(_until_stopped(work))
+            finally:
+                # The loop has removed its signal handlers; from here on nothing interrupts the stop.
+                ignore_signals()
+                print("stopping", flush=True)
     if verdict is None:
         raise KeyboardInterrupt
     print(verdict.last_line, flush=True)
@@ -113,7 +114,8 @@ async def _until_stopped(work: Awaitable[Verdict | None]) -> Verdict | None:
         loop.add_signal_handler(number, stopping.set)
     working = asyncio.ensure_future(work)
     stop = asyncio.create_task(stopping.wait())
-    await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+    with signals_come():
+        await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
     if not working.done():
         working.cancel()

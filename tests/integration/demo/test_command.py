@@ -171,7 +171,7 @@ def test_stopped_while_it_starts_it_leaves_nothing_behind(
 
 def stops_and_leaves_nothing(demo: Demo, stop: signal.Signals) -> None:
     demo.process.send_signal(stop)
-    assert demo.process.wait(DEADLINE_S) == 0
+    assert demo.process.wait(DEADLINE_S) == 0, demo.said()
     assert demo.processes() == []
     assert list(demo.output.parent.glob("uni4all-chat-demo-*")) == []
 
