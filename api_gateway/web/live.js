@@ -104,7 +104,8 @@ function onJoined(rooms) {
     const isFirst = group.cursor === null;
     if (isFirst || !recovered) group.cursor = Math.max(head, recovered ? (group.cursor ?? -1) : -1);
     else if (missed === 0) group.cursor = Math.max(head, group.cursor);
-    if (isFirst || !recovered) {
+    const isReadAll = isFirst && group.loaded && group.readUpTo >= head;
+    if (!isReadAll && (isFirst || !recovered)) { // this takes whoever reads further up to the end
       const isShown = group.loaded || id === state.open;
       group.loaded = false;
       if (isShown) loadNewest(group);

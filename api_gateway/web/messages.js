@@ -21,6 +21,7 @@ export async function loadNewest(group) {
     group.fault = "";
     startFrom(group, page.messages);
     group.loaded = true;
+    group.readUpTo = page.storedUpTo;
     if (group.id === state.open) {
       showRoom({ toBottom: looks === 0 });
       loadWhereTopIsSeen();

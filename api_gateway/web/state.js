@@ -30,6 +30,7 @@ export function newGroup(id, name) {
     messages: [], // by seq
     cursor: null, // the last seq seen live: what the edge resumes from
     loaded: false, // whether the newest page was read
+    readUpTo: -1, // history had all up to this seq as its newest page was read
     loads: 0, // how often that was begun: a later one takes the place of an earlier one
     complete: false, // whether the oldest message was read
     readBack: 0, // how many were read from history by scrolling up to them

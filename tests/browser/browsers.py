@@ -67,7 +67,8 @@ async def page_in(browser: Browser, width: int = 1280, *, forgiven: str | None =
         yield page
     finally:
         await page.close()
-    assert [error for error in errors if forgiven is None or forgiven not in error] == []
+    wrong = [error for error in errors if forgiven is None or forgiven not in error]
+    assert not wrong, wrong
 
 
 @asynccontextmanager

@@ -36,6 +36,8 @@ class Stage:
 
     url: str
     edge_url: str
+    greeting: "asyncio.Task[None]"
+    """Is done once the newest connection was told of its rooms."""
 
     def __init__(self) -> None:
         self.groups = ["g"]
@@ -102,7 +104,7 @@ class Stage:
         if len(since) > MAX_CURSORS:
             raise NotLetIn("too many cursors", {"code": INVALID_PAYLOAD.code, "message": "too many cursors"})
         self.sid = sid
-        self.edge.start_background_task(self._greet, sid)
+        self.greeting = self.edge.start_background_task(self._greet, sid)
 
     async def _ack(self, _sid: str, said: dict[str, Any]) -> dict[str, Any]:
         self.said.append(said)

@@ -100,8 +100,11 @@ async def test_a_page_asks_less_often_the_longer_it_is_in_vain(browser: Browser)
 
 
 async def test_an_edge_that_lets_a_page_in_by_half_costs_it_one_try(browser: Browser) -> None:
-    """The library tells of such an end twice: tries doubled, and took the place of a good connection."""
-    async with a_stage() as stage, page_in(browser, forgiven="ERR_FAILED") as page:
+    """The library tells of such an end twice: tries doubled, and took the place of a good connection.
+
+    What else it has asked by then, the edge may refuse: it does not know that connection any more.
+    """
+    async with a_stage() as stage, page_in(browser, forgiven="Failed to load resource") as page:
         is_cut = False
 
         async def cut_once(route: Route) -> None:

@@ -33,6 +33,27 @@ async def test_who_reads_further_up_stays_there_however_much_is_said(browser: Br
         await expect(shown).to_have_count(KEPT)
 
 
+async def test_who_reads_further_up_before_the_edge_has_greeted_stays_there(browser: Browser) -> None:
+    async with a_stage() as stage, page_in(browser) as page:
+        stage.head = stage.stored_up_to = 199
+        stage.history = [message(seq, f"text {seq}") for seq in range(200)]
+        stage.greets.clear()
+        asked = list[str]()
+        page.on("request", lambda request: asked.append(request.url) if "/g/message" in request.url else None)
+        await stage.open(page)
+        shown = page.locator("#messages .bubble")
+        await expect(shown).to_have_count(50)
+        await read_further_up(page, 0)
+        await expect(shown).to_have_count(100)
+        await read_further_up(page, 200)
+        stage.greets.set()
+        await stage.greeting
+        await stage.tell("chat message", message(200, "said now"))
+        await expect(page.locator("#to-newest")).to_have_text("1 new ↓")
+        await expect(shown).to_have_count(101)
+        assert len(asked) == 2, "the newest page and an older one"
+
+
 async def test_who_reads_further_up_is_told_what_comes_and_offered_the_way_there(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser) as page:
         stage.history, stage.stored_up_to = [message(seq, f"text {seq}") for seq in range(100)], 99
