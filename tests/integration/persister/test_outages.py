@@ -141,6 +141,8 @@ async def test_a_group_that_has_no_commits_any_more_goes_on_where_the_store_is(
     first = new_persister()
     await first.start()
     await eventually("all is stored", lambda: holds(history, said))
+    # What is stored and not committed is read again; other tests have written, too.
+    await eventually("all is committed", lambda: all_is_committed(database))
     assert await first.stop() == 0
     # Nor has a group of another name.
     second = new_persister(PERSISTER_GROUP=f"{database}-deleted")
