@@ -135,12 +135,12 @@ class Groups:
         if not self._members.is_member(group, up):
             # The store keeps a tombstone also for a membership that never existed.
             self._new_members.spend(caller, 1)
-        record = tombstone(key=membership_key(group, up), source=SOURCE, kind=MemberJoined)
-        written = await self._writer.write(topics.MEMBERSHIPS, record)
-        if self._is_unread(topics.MEMBERSHIPS, written[0]):
-            self._members.fold(group, up, member=False)
-        stored = await self._progress.wait(written)
-        return MemberAccepted(group=group, up=up, member=False, stored=stored)
+        return await self._leave(group, up)
+
+    async def remove_for_solution(self, group: str, up: str) -> MemberAccepted:
+        """Remove somebody from any group, also a student's. Raises `Refused` as `require` does."""
+        self.require(group)
+        return await self._leave(group, up)
 
     def _is_unread(self, topic: str, written: WrittenRecord) -> bool:
         """Return whether a write of ours has not been read back yet: only then may it be folded here.
@@ -220,3 +220,11 @@ class Groups:
                     self._members.fold(group, up, member=True)
             written += new
         return written
+
+    async def _leave(self, group: str, up: str) -> MemberAccepted:
+        record = tombstone(key=membership_key(group, up), source=SOURCE, kind=MemberJoined)
+        written = await self._writer.write(topics.MEMBERSHIPS, record)
+        if self._is_unread(topics.MEMBERSHIPS, written[0]):
+            self._members.fold(group, up, member=False)
+        stored = await self._progress.wait(written)
+        return MemberAccepted(group=group, up=up, member=False, stored=stored)

@@ -46,6 +46,15 @@ class InternalApi:
             ),
             Route("GET", "/group/user/{up}", api.OneUser, api.GroupList, self.groups_of_user, (UNAVAILABLE,)),
             Route("GET", "/group/{id}/", api.OneGroupById, api.GroupWithMembers, self.group, ONE_GROUP),
+            Route(
+                "DELETE",
+                "/group/{group}/member/{up}",
+                api.OneMember,
+                api.MemberAccepted,
+                self.remove_member,
+                ONE_GROUP,
+                WRITTEN,
+            ),
             Route("GET", "/message/", api.Page, api.MessageList, self.messages, READING),
             Route(
                 "POST", "/message/", api.PostMessage, api.MessageAccepted, self.post_message, POSTING, POSTED
@@ -77,6 +86,10 @@ class InternalApi:
     async def group(self, _: str, wanted: api.OneGroupById) -> ReadyResponse:
         """A group and who is in it."""
         return reply(self._groups.get(wanted.id))
+
+    async def remove_member(self, _: str, wanted: api.OneMember) -> ReadyResponse:
+        """Remove somebody from a group, also from one that a student has made."""
+        return accepted(await self._groups.remove_for_solution(wanted.group, wanted.up))
 
     async def messages(self, _: str, page: api.Page) -> ReadyResponse:
         """A page of all messages."""

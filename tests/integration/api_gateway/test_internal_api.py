@@ -1,4 +1,4 @@
-"""What the solution's services ask for: ten routes, and a read that follows a write sees it."""
+"""What the solution's services ask for, and a read that follows a write sees it."""
 
 import asyncio
 
@@ -82,6 +82,24 @@ async def test_a_student_who_chooses_an_id_first_has_no_group_of_the_solution(st
         assert (await here.as_user(creator, "POST", "/chat/group", {**mine, "id": ours["id"]})).status == 403
 
 
+async def test_who_leaves_a_course_is_removed_from_its_group_and_from_those_that_students_made(
+    stored: str,
+) -> None:
+    up, other = new_up(), new_up()
+    async with gateway(mongodb_database=stored) as here:
+        made = await here.as_user(other, "POST", "/chat/group", {"name": "Ours", "users": [up]})
+        for group in (await group_of(here, up, other), str(made.said["id"])):
+            for _again in range(2):
+                removed = await here.as_solution("DELETE", f"/group/{group}/member/{up}")
+                assert (removed.status, removed.said) == (
+                    200, {"group": group, "up": up, "member": False, "stored": True}
+                )  # fmt: skip
+            assert (await here.as_solution("GET", f"/group/{group}/")).said["users"] == [other]
+            assert (await here.as_user(up, "GET", f"/chat/{group}/message")).code == "not_a_member"
+        assert (await here.as_solution("GET", f"/group/user/{up}")).said == {"groups": []}
+        assert (await here.as_solution("DELETE", f"/group/nowhere/member/{up}")).code == "not_found"
+
+
 async def test_lists_are_given_in_pages(stored: str) -> None:
     async with gateway(mongodb_database=stored) as here:
         for _ in range(3):
@@ -113,7 +131,7 @@ async def test_arguments_of_a_get_may_stand_in_a_json_body(stored: str) -> None:
         assert (await here.as_solution("GET", "/group/messages", b"{")).code == "bad_json"
 
 
-async def test_the_ten_routes_are_those_of_the_contract(stored: str) -> None:
+async def test_the_routes_are_those_of_the_contract(stored: str) -> None:
     async with gateway(mongodb_database=stored) as here:
         found = {
             (method.upper(), path)
@@ -126,6 +144,7 @@ async def test_the_ten_routes_are_those_of_the_contract(stored: str) -> None:
         ("GET", "/group/messages"),
         ("GET", "/group/user/{up}"),
         ("POST", "/group/"),
+        ("DELETE", "/group/{group}/member/{up}"),
         ("GET", "/message/"),
         ("GET", "/message/{id}"),
         ("POST", "/message/"),
