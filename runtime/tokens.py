@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -46,7 +47,7 @@ class Identity:
 
 
 class TokenVerifier:
-    """Checks tokens. ``start`` loads the public keys and keeps them fresh, where there are any."""
+    """Checks tokens, once it has been started."""
 
     def __init__(self, settings: TokenSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -60,10 +61,11 @@ class TokenVerifier:
 
         A URL is tried until it answers. Raises `Fatal` if a file cannot be read.
         """
-        if self._settings.token_jwks is not None:
-            await self._wait_for_keys(self._settings.token_jwks)
+        source = self._settings.token_jwks
+        if source is not None:
+            await self._wait_for_keys(source)
             metrics.TOKEN_KEYS_AGE_SECONDS.set_function(lambda: self._clock() - self._keys_read_at)
-            service.supervise("refresh token keys", self._refresh)
+            service.supervise("refresh token keys", partial(self._refresh, source))
 
     def verify(self, token: str | None) -> Identity:
         """Return the bearer's identity. Raises `Refused`: missing, invalid or expired token."""
@@ -122,25 +124,23 @@ class TokenVerifier:
         with waiting_for("TOKEN_JWKS") as set_reason:
             while True:
                 try:
-                    await self._read_keys(source)
+                    return await self._read_keys(source)
                 except _UNREADABLE as error:
                     if not _is_url(source):
                         raise Fatal(f"the keys at TOKEN_JWKS cannot be read: {error!r}") from error
                     set_reason(type(error).__name__)
                     log.warning("token keys cannot be read yet", extra=logs.facts(error=repr(error)))
-                else:
-                    return
                 await asyncio.sleep(JWKS_AGAIN_S)
 
     async def _read_keys(self, source: str) -> None:
         self._keys = await _load_keys(source)
         self._keys_read_at = self._clock()
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, source: str) -> None:
         while True:
             await asyncio.sleep(JWKS_EVERY_S)
             try:
-                await self._read_keys(self._settings.token_jwks or "")
+                await self._read_keys(source)
             except _UNREADABLE as error:
                 log.error("token keys cannot be refreshed", extra=logs.facts(error=repr(error)))
 
