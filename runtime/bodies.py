@@ -35,7 +35,7 @@ async def taken_in_time(request: web.BaseRequest, within_s: float, late: Counter
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the client is gone")
-    # Then writing waits until all of it has left, not only until little is left.
+    # With this limit, writing waits until everything has left, not only until little remains.
     transport.set_write_buffer_limits(0)
     try:
         async with asyncio.timeout(within_s):

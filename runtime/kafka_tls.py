@@ -63,5 +63,5 @@ class BrokersTls(ssl.SSLContext):
         return context
 
     def _say_password(self) -> str:
-        """Called, it is the answer also where there is none: OpenSSL would ask for one at the terminal."""
+        """Return the password, which may be empty: without this callback OpenSSL asks at the terminal."""
         return self._key_password

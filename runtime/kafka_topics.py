@@ -85,10 +85,10 @@ async def _ensure_topic(admin: Any, topic: topics.Topic, settings: KafkaSettings
 
 
 async def _are_ignored(settings: KafkaSettings, name: str, added: range) -> bool:
-    """Return whether partitions were added and are to be ignored. Where one has a record, they cannot be.
+    """Return whether partitions were added and are to be ignored: the setting says so, and all are empty.
 
-    That they are empty does not suffice: so they are in a new log, too, for a service that is told a wrong
-    number of partitions and would spread groups by it.
+    That they are empty is not enough. In a new log all partitions are, and a service that was told a wrong
+    number of partitions would spread groups by that number.
     """
     if not (added and settings.kafka_ignore_added_partitions):
         return False

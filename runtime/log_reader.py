@@ -254,8 +254,8 @@ class LogReader:
             last_positions = dict(self.positions)
             await asyncio.sleep(PROGRESS_CHECK_S)
 
-    async def _check_progress(self, consumer: AIOKafkaConsumer, before: dict[int, int]) -> None:
-        previous_ends, self.ends, positions_before = self.ends, {}, dict(self.positions)
+    async def _check_progress(self, consumer: AIOKafkaConsumer, last_positions: dict[int, int]) -> None:
+        last_ends, self.ends, positions_when_asked = self.ends, {}, dict(self.positions)
         ends = await ends_of(consumer, self._partitions)
         self.ends = {tp.partition: end for tp, end in ends.items()}
         now = time.monotonic()
@@ -271,17 +271,17 @@ class LogReader:
             position, end = await consumer.position(tp), ends[tp]
             metrics.READER_LAG.labels(topic=self.topic, partition=tp.partition).set(max(0, end - position))
             # Records since the last check may still be on their way: only those before it are late.
-            if previous_ends.get(tp.partition, 0) > position:
-                if before.get(tp.partition) == self.positions[tp.partition]:
+            if last_ends.get(tp.partition, 0) > position:
+                if last_positions.get(tp.partition) == self.positions[tp.partition]:
                     unmoved.append(f"{self.topic}/{tp.partition} stands at {position} of {end}")
                 else:
                     catching_up = True
-            if self._went_backwards(end, positions_before[tp.partition]):
+            if self._went_backwards(end, positions_when_asked[tp.partition]):
                 raise Fatal(f"{self.topic}/{tp.partition} ends at {end}: it is another log")
         # A fetch is bounded: while others catch up, a partition may wait its turn.
         if unmoved and not catching_up:
             raise Stalled(", ".join(unmoved))
-        if previous_ends:
+        if last_ends:
             self._failed_at = self._failing_since = None
 
 

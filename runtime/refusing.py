@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 LINES_PER_S: Final = 20.0
 LINES_AT_ONCE: Final = 500
 _lines: Final = Budget(LINES_PER_S, LINES_AT_ONCE)
-"""Of refusals that are logged at INFO: clients may be refused at any rate. All are counted."""
+"""Bounds the refusals that are logged at INFO, as clients can cause any number of them. All are counted."""
 
 
 class CountedElsewhere(Refused):
-    """A refusal of which another metric tells, as no message was refused.
+    """A refusal that another metric counts.
 
-    Were it in ``chat_refusals_total``, its code would wake an operator.
+    In ``chat_refusals_total`` its code would wake an operator, although no message was refused.
     """
 
 

@@ -161,7 +161,7 @@ class Service:
                 await asyncio.sleep(min(RESTART_AFTER_S * 2**failures, MAX_RESTART_AFTER_S))
 
     async def _run_once(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run once, in a task of its own: a cancellation that it leaves counted ends with that task."""
+        """Run once, in a task of its own: a cancellation that stays counted there ends with that task."""
         self._down.discard(name)
         recovered = asyncio.get_running_loop().call_later(WELL_AFTER_S, self._faults.pop, name, None)
         try:

@@ -40,7 +40,7 @@ _USUAL_PORT: Final = re.compile("http://.*:80|https://.*:443")
 
 
 def _is_sendable(token: SecretStr) -> SecretStr:
-    """Checked here: no caller could show another one, and each would only be told that its own is wrong."""
+    """Checked here: no header can carry another token, and each caller would be told that its own is bad."""
     if re.fullmatch("[!-~]+", token.get_secret_value()) is None:
         raise ValueError("must have only ASCII characters, without white space: it is sent in a header")
     return token
@@ -166,7 +166,7 @@ class KafkaSettings(SettingsPart):
 
     @model_validator(mode="after")
     def _reaches_secured_brokers(self) -> Self:
-        """Look at it here: later it would be a broker that is not reachable, or a way that is not secured."""
+        """Checked here: later, a fault looks like a broker that is away, or leaves connections unsecured."""
         with_password = self.kafka_security_protocol.startswith("SASL")
         given = {bool(self.kafka_username), bool(self.kafka_password.get_secret_value())}
         if given != {with_password}:
@@ -219,7 +219,7 @@ class WebSettings(SettingsPart):
     @field_validator("allowed_origins")
     @classmethod
     def _are_origins(cls, listed: str) -> str:
-        """Checked here: they are compared with what browsers send, and others would refuse every page."""
+        """Checked here: in another form an origin never equals what browsers send: its pages are refused."""
         for origin in _split(listed):
             if not _ORIGIN.fullmatch(origin) or _USUAL_PORT.fullmatch(origin):
                 raise ValueError(
