@@ -1,6 +1,7 @@
 """The front door for REST: locations, history, groups and users, the web client and the docs.
 
-    app.py               puts the parts together
+    app.py               starts the parts and opens the ports
+    parts.py             builds the parts
     settings.py          its settings
     routing.py           one row a route: wiring and OpenAPI both come from it
     public_routes.py     the rows of the public API

@@ -1,4 +1,4 @@
-"""Puts the gateway together. Nothing is decided here but the order in which parts start and stop.
+"""Starts a gateway and opens its ports.
 
 Both APIs listen before Kafka and MongoDB answer: until then they refuse what they cannot do yet.
 """
@@ -12,35 +12,16 @@ from api_gateway import openapi, pages
 from api_gateway.access import Identify, KnownTokens, RateLimiter, ServiceToken
 from api_gateway.answers import Api, Cors
 from api_gateway.bodies import Bodies
-from api_gateway.fallen_behind import FallenBehind
-from api_gateway.group_directory import GroupDirectory
-from api_gateway.groups import Groups
-from api_gateway.history import History
-from api_gateway.internal_routes import InternalApi
-from api_gateway.location import Locations
-from api_gateway.log_writer import LogWriter
-from api_gateway.members import FormerMembers, MembersOnly, NewMembers
-from api_gateway.posting import Posting
-from api_gateway.public_routes import PublicApi
-from api_gateway.reading_turns import ReadsOfUsers
+from api_gateway.parts import Parts
 from api_gateway.routing import Route, add_routes
 from api_gateway.settings import GatewaySettings
-from api_gateway.store_reads import StoreReads
-from api_gateway.stored_progress import StoredProgress
-from api_gateway.topic_configs import watch_topic_configs
 from api_gateway.traced_requests import traced
 from api_gateway.unread_answers import UnreadAnswers
-from api_gateway.users import Users
 from runtime import logs, tracing
-from runtime.assignments import Assignments
-from runtime.kafka import KeptProducer
-from runtime.kafka_topics import ensure_topics
-from runtime.log_reader import LogReader
-from runtime.memberships import Memberships
 from runtime.mongo import open_store
 from runtime.service import Service
 from runtime.tokens import TokenVerifier
-from schemas import asyncapi, topics
+from schemas import asyncapi
 
 if TYPE_CHECKING:
     from runtime.spans import Spans
@@ -68,61 +49,13 @@ async def start(service: Service, settings: GatewaySettings) -> Ports:
     store = await service.resources.enter_async_context(open_store(settings))
     spans = tracing.start(service, settings)
 
-    assignments, directory, memberships = Assignments(), GroupDirectory(), Memberships()
-    table_reader = LogReader(settings, topics.ASSIGNMENTS, assignments.take)
-    group_reader = LogReader(settings, topics.GROUPS, directory.take)
-    member_reader = LogReader(settings, topics.MEMBERSHIPS, memberships.take)
-    positions = {reader.topic: reader.positions for reader in (group_reader, member_reader)}
-    producer = KeptProducer(settings)
-    writer = LogWriter(settings, producer, spans)
-    reads = StoreReads(store, settings, spans)
-    progress = StoredProgress(reads, settings)
-    behind = FallenBehind(progress, positions)
-
-    def not_ready() -> str | None:
-        return group_reader.ready_fault() or member_reader.ready_fault() or behind.fault()
-
-    members = MembersOnly(memberships, not_ready, settings.max_groups_per_user)
-    new_members = NewMembers(
-        per_s=settings.new_members_per_s_per_user, burst=settings.new_members_burst_per_user
-    )
-    reads_of_users = ReadsOfUsers(settings.max_reads_per_user)
-    groups = Groups(
-        members,
-        FormerMembers(reads, reads_of_users),
-        directory,
-        writer,
-        progress,
-        positions,
-        group_reader.read_to_end,
-        new_members,
-    )
-    history = History(reads, progress, settings)
-    users = Users(reads, writer, progress, assignments)
-    public = PublicApi(Locations(assignments), history, groups, members, users, reads_of_users)
-    internal = InternalApi(history, groups, Posting(members, writer, progress, history), users)
+    parts = Parts(settings, store, spans)
     ports = Ports(
-        await _serve_public(service, settings, public.routes(), tokens, spans),
-        await _serve_internal(service, settings, internal.routes(), spans),
+        await _serve_public(service, settings, parts.public.routes(), tokens, spans),
+        await _serve_internal(service, settings, parts.internal.routes(), spans),
     )
-
-    service.health.ready("members", behind.fault)
-    service.supervise("progress", progress.run)
-    service.supervise("compare with the store", behind.run)
-    await ensure_topics(settings, topics.ALL)
-    if settings.kafka_durable:
-        service.supervise("look at topics", partial(watch_topic_configs, settings))
-    service.supervise("producer", producer.run)
-    for reader in (table_reader, group_reader, member_reader):
-        reader.follow(service)
-    service.resources.push_async_callback(_finish_requests, service, progress)
+    await parts.start(service)
     return ports
-
-
-async def _finish_requests(service: Service, progress: StoredProgress) -> None:
-    """Answer the requests under way while what they need still runs; no write waits for MongoDB any more."""
-    progress.stop_waiting()
-    await service.stop_serving()
 
 
 async def _serve_public(
