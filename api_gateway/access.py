@@ -91,13 +91,7 @@ class RateLimiter:
         return caller
 
 
-class ServiceToken:
-    """The one token of the solution's own services."""
-
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
-
-    def identify(self, authorization: str | None) -> str:
-        """Return the solution's name. Raises `Refused`: missing or invalid token."""
-        check_bearer(authorization, self._secret)
-        return "solution"
+def identify_solution(service_token: str, authorization: str | None) -> str:
+    """Return the name of the solution, whose services all bear one token. Raises `Refused`."""
+    check_bearer(authorization, service_token)
+    return "solution"

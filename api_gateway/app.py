@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from api_gateway import openapi, pages
-from api_gateway.access import Identify, KnownTokens, RateLimiter, ServiceToken
+from api_gateway.access import Identify, KnownTokens, RateLimiter, identify_solution
 from api_gateway.answers import Api, Cors
 from api_gateway.bodies import Bodies
 from api_gateway.parts import Parts
@@ -86,8 +86,8 @@ async def _serve_internal(
     if settings.service_token is None:
         log.warning("SERVICE_TOKEN is not set: the internal API is off")
         return None
-    token = ServiceToken(settings.service_token.get_secret_value())
-    api = _api(settings, routes, token.identify, spans, callers_are_trusted=True)
+    identify = partial(identify_solution, settings.service_token.get_secret_value())
+    api = _api(settings, routes, identify, spans, callers_are_trusted=True)
     pages.add_docs(api, openapi.document("Uni4all Chat, internal", INTERNAL_ABOUT, routes))
     pages.add_asyncapi(api, asyncapi.for_the_solution(settings.kafka_generation))
     host, port = settings.internal_host, settings.internal_port

@@ -1,6 +1,7 @@
 """Who is calling, and how long that is believed."""
 
 import time
+from functools import partial
 
 import jwt
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from api_gateway.access import KnownTokens, RateLimiter, ServiceToken
+from api_gateway.access import KnownTokens, RateLimiter, identify_solution
 from runtime.settings import TokenSettings
 from runtime.tokens import Identity, TokenVerifier
 from schemas.refusals import EXPIRED_TOKEN, INVALID_TOKEN, MISSING_TOKEN, RATE_LIMITED, Refused
@@ -119,16 +120,16 @@ def test_the_most_recently_used_tokens_stay() -> None:
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic dXA6dXA="])
 def test_no_token_is_a_missing_token(header: str | None) -> None:
     verifier = TokenVerifier(TokenSettings(token_secret=SecretStr(SECRET)))
-    for identify in (KnownTokens(verifier, size=10, trust_s=60).identify, ServiceToken("s" * 20).identify):
+    identify_student = KnownTokens(verifier, size=10, trust_s=60).identify
+    for identify in (identify_student, partial(identify_solution, "s" * 20)):
         with refuses(MISSING_TOKEN):
             identify(header)
 
 
 def test_only_the_service_token_is_the_service_token() -> None:
-    token = ServiceToken("the-service-token")
-    assert token.identify("Bearer the-service-token") == "solution"
+    assert identify_solution("the-service-token", "Bearer the-service-token") == "solution"
     with refuses(INVALID_TOKEN):
-        token.identify("Bearer another-token")
+        identify_solution("the-service-token", "Bearer another-token")
 
 
 def test_a_caller_within_their_budget_passes_whoever_else_is_past_theirs() -> None:
