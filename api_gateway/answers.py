@@ -116,8 +116,10 @@ class Api:
         self._cors = cors
         self._unread = unread
         self._around = around
-        self._app = web.Application(client_max_size=max_body_bytes)
-        self._app._router = router = _Router()  # noqa: SLF001 - to give it as an argument is deprecated
+        self.application = web.Application(client_max_size=max_body_bytes)
+        self.application[ENDS_READS] = True
+        self.application[UNREAD_HEADERS] = {} if cors is None else cors.for_all()
+        self.application._router = router = _Router()  # noqa: SLF001 - to give it as an argument is deprecated
         unmatched = web.PlainResource("")
         router.unmatched = unmatched.add_route(
             "*", self._wrapped(UNMATCHED, _refuse_unmatched), expect_handler=_expect
@@ -126,15 +128,9 @@ class Api:
     def serve(self, method: str, path: str, handler: Handler) -> None:
         """Serve a path; a GET's also to HEAD."""
         for name in ("GET", "HEAD") if method == "GET" else (method,):
-            self._app.router.add_route(
+            self.application.router.add_route(
                 name, path, self._wrapped(_pattern(path), handler), expect_handler=_expect
             )
-
-    def application(self) -> web.Application:
-        """Return the application."""
-        self._app[ENDS_READS] = True
-        self._app[UNREAD_HEADERS] = {} if self._cors is None else self._cors.for_all()
-        return self._app
 
     def _wrapped(self, route: str, handler: Handler) -> Handler:
         meter, cors = Meter(self._name, route), self._cors
@@ -182,7 +178,8 @@ class _Router(web.UrlDispatcher):
 
 async def _refuse_unmatched(request: web.Request) -> ReadyResponse:
     """Refuse an unknown path, or an unknown method of a known path. Always raises."""
-    # Taken out: an error keeps its request by its traceback, and they would wait for the garbage collector.
+    # Taken out: the error's traceback keeps the request. If that kept the error, too, both would stay
+    # until the garbage collector runs, which is rarely.
     raise request.pop(_WHY)
 
 

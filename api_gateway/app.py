@@ -75,7 +75,7 @@ async def _serve_public(
     pages.add_asyncapi(api, asyncapi.for_clients())
     pages.add_web_client(api)
     host, port = settings.gateway_host, settings.public_port
-    port = await service.serve(api.application(), host, port, finish_within_s=settings.finish_within_s)
+    port = await service.serve(api.application, host, port, finish_within_s=settings.finish_within_s)
     log.info("the public API listens", extra=logs.facts(host=host, port=port))
     return port
 
@@ -91,7 +91,7 @@ async def _serve_internal(
     pages.add_docs(api, openapi.document("Uni4all Chat, internal", INTERNAL_ABOUT, routes))
     pages.add_asyncapi(api, asyncapi.for_the_solution(settings.kafka_generation))
     host, port = settings.internal_host, settings.internal_port
-    port = await service.serve(api.application(), host, port, finish_within_s=settings.finish_within_s)
+    port = await service.serve(api.application, host, port, finish_within_s=settings.finish_within_s)
     log.info("the internal API listens", extra=logs.facts(host=host, port=port))
     return port
 

@@ -125,7 +125,7 @@ class Stage:
         api.serve("GET", "/chat/group/{group}/member", self._names)
         api.serve("GET", "/chat/message", self._previews)
         api.serve("GET", "/chat/{group}/message", self._page)
-        return api.application()
+        return api.application
 
     async def _location(self, _: web.Request) -> ReadyResponse:
         return _json({"url": self.edge_url, "edge": "edge-1", "shard": "[0-9]", "version": "1.1"})

@@ -21,7 +21,7 @@ async def test_its_tables_are_no_wider_than_the_window(
 ) -> None:
     api = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
     pages.add_asyncapi(api, of())
-    async with TestServer(api.application()) as server, page_in(browser, 320) as page:
+    async with TestServer(api.application) as server, page_in(browser, 320) as page:
         await page.goto(str(server.make_url("/asyncapi")))
         assert await fits(page)
         names = page.locator("td a")

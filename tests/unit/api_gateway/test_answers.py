@@ -40,7 +40,7 @@ async def ask(
 
     api = Api("public", cors, max_body_bytes=1_000, unread=UNBOUNDED)
     api.serve("GET", "/thing", handle)
-    async with TestClient(TestServer(api.application())) as client:
+    async with TestClient(TestServer(api.application)) as client:
         asked = client.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
         async with asked as answer:
             return answer, await answer.read()
@@ -167,7 +167,7 @@ async def test_what_is_not_served_is_refused_by_a_row_of_the_table(
 
 async def told(sent: bytes, cors: Cors | None) -> tuple[str, RefusalBody]:
     """Send bytes to a gateway's port; return the head of the answer, and its refusal."""
-    async with served(Api("public", cors, max_body_bytes=1_000, unread=UNBOUNDED).application()) as port:
+    async with served(Api("public", cors, max_body_bytes=1_000, unread=UNBOUNDED).application) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
@@ -220,7 +220,7 @@ async def test_a_body_is_asked_for_only_where_a_client_waits_for_that(
 
     api = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
     api.serve("POST", "/thing", handle)
-    async with served(api.application()) as port:
+    async with served(api.application) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = b"POST /thing HTTP/%s\r\nHost: here\r\nExpect: %s\r\nConnection: close\r\n\r\n"
         writer.write(head % (version, expects))
@@ -239,7 +239,7 @@ async def test_a_read_that_nobody_waits_for_any_more_is_counted_as_such() -> Non
     api = Api("public", None, max_body_bytes=1_000, unread=UNBOUNDED)
     api.serve("GET", "/slow", handle)
     ended = counting(metrics.HTTP_REQUESTS.labels(api="public", route="/slow", status=499))
-    async with served(api.application()) as port:
+    async with served(api.application) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /slow HTTP/1.1\r\nHost: here\r\n\r\n")
         await begun.wait()
@@ -263,7 +263,7 @@ async def test_who_goes_before_their_body_is_whole_is_no_failure_of_ours(
         counting(metrics.HTTP_REQUESTS.labels(api="public", route=path, status=status))
         for status in (499, 500)
     )
-    async with served(public.application()) as port:
+    async with served(public.application) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"{method} {path} HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\n{{".encode())
         await until(lambda: bodies.bytes == 10)

@@ -54,7 +54,7 @@ def test_what_is_served_is_what_is_documented(routes: list[Route[Any]]) -> None:
     add_routes(api, routes, lambda _: "up201906045", ANY_BODIES)
     served = {
         (one.method, one.resource.canonical.rstrip("/"))
-        for one in api.application().router.routes()
+        for one in api.application.router.routes()
         if one.resource is not None and one.method not in ("HEAD", "*")
     }
     paths = document("title", "about", routes)["paths"]

@@ -21,7 +21,7 @@ async def status_for(*if_none_match: str) -> int:
     for one in if_none_match:
         headers.add("If-None-Match", one)
     async with (
-        TestClient[web.Request, web.Application](TestServer(api.application())) as client,
+        TestClient[web.Request, web.Application](TestServer(api.application)) as client,
         client.get("/page", headers=headers) as answer,
     ):
         assert await answer.read() == (b"" if answer.status == 304 else b"{}")
@@ -82,7 +82,7 @@ async def test_a_page_comes_zipped_only_to_who_takes_that(given: tuple[str, ...]
     headers = CIMultiDict([("Accept-Encoding", one) for one in given])
     async with (
         TestClient[web.Request, web.Application](
-            TestServer(api.application()), skip_auto_headers=["Accept-Encoding"]
+            TestServer(api.application), skip_auto_headers=["Accept-Encoding"]
         ) as client,
         client.get("/page", headers=headers) as answer,
     ):

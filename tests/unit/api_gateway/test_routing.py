@@ -43,7 +43,7 @@ async def ask(method: str, path: str, data: bytes | None = None) -> tuple[int, A
     api = Api("public", None, max_body_bytes=32_768, unread=UNBOUNDED)
     add_routes(api, ROUTES, lambda _: "up201906045", ANY_BODIES)
     async with (
-        TestClient(TestServer(api.application())) as client,
+        TestClient(TestServer(api.application)) as client,
         client.request(method, path, data=data) as answer,
     ):
         said = orjson.loads(await answer.read())

@@ -55,7 +55,7 @@ async def serving(unread: UnreadAnswers, kind: type[TestServer] = TestServer) ->
     api.serve("GET", "/small", small)
     for method in ("GET", "POST"):
         api.serve(method, "/made", made)
-    server = kind(api.application())
+    server = kind(api.application)
     await server.start_server()
     return server
 
@@ -223,7 +223,7 @@ async def test_nothing_that_was_made_is_refused_by_its_answer(
     api.serve("POST", "/made", make)
     with unread.counted("another", 1):
         async with (
-            TestServer(api.application()) as server,
+            TestServer(api.application) as server,
             ClientSession() as session,
             session.post(server.make_url("/made")) as answer,
         ):
