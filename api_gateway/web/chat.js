@@ -4,7 +4,8 @@
 import { backToGroups, createGroup, forget, openGroup } from "./groups.js";
 import { connectAgain } from "./live.js";
 import { loadWhereTopIsSeen } from "./messages.js";
-import { $, paintSoon, showGroups, showRoom, showWhatIsNew, stayAtEnd } from "./paint.js";
+import { $ } from "./nodes.js";
+import { paintSoon, showGroups, showRoom, showWhatIsNew, stayAtEnd } from "./paint.js";
 import { changeMember, leavePeople, loadPeople, showPeople } from "./people.js";
 import { fillBox, keepDraft, newId, takeBack, write } from "./sending.js";
 import { logIn, logOut } from "./session.js";

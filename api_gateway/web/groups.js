@@ -1,7 +1,8 @@
 // The groups: which there are, making one, and opening and closing one's room.
 
 import { loadNewest } from "./messages.js";
-import { $, focusGroup, paintSoon, showGroups, showRoom } from "./paint.js";
+import { $ } from "./nodes.js";
+import { focusGroup, paintSoon, showGroups, showRoom } from "./paint.js";
 import { loadNames, nameAuthors, showPeople } from "./people.js";
 import { ask, backoffMs, explain, pause, read, readPatiently, TOKEN_CODES } from "./rest.js";
 import { fillBox } from "./sending.js";

@@ -1,6 +1,7 @@
 // What was said in a group: read from history page by page, and kept as it comes.
 
-import { $, hear, isInSight, isRead, isReadUp, NEAR_PX, paintSoon, showRoom, showUnread } from "./paint.js";
+import { $ } from "./nodes.js";
+import { hear, isInSight, isRead, isReadUp, NEAR_PX, paintSoon, showRoom, showUnread } from "./paint.js";
 import { loadNames } from "./people.js";
 import { backoffMs, inPath, pause, readPatiently, report } from "./rest.js";
 import { isHere, keep, makeRoom, nameOf, state } from "./state.js";

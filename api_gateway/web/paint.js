@@ -1,36 +1,13 @@
-// What is seen. What people wrote is only ever set as text, never as markup.
+// What is seen: who is here, the groups, the open room and its members.
 
 import { dayOf, timeOf, timeOrDayOf } from "./dates.js";
+import { $, make, paintAvatar, paintList, setText, textWithLinks } from "./nodes.js";
 import { nameOf, sortedGroups, state } from "./state.js";
 
 export const NEAR_PX = 120;
 const MOST_MEMBERS = 1000; // a browser stood still for 12 s with 40 000 of them
 const MOST_HEARD = 5; // of a burst, the newest: who listens wants to hear what is said now
 const SAME_BREATH_MS = 5 * 60 * 1000;
-
-export const $ = (id) => document.getElementById(id);
-
-function make(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function paintAvatar(node, name, hueOf, extra = "") {
-  let hash = 0;
-  for (const letter of hueOf) hash = (hash * 31 + letter.codePointAt(0)) >>> 0;
-  node.className = `avatar hue-${hash % 8} ${extra}`;
-  const words = name.split(/\s+/).filter((word) => /\p{L}|\d/u.test(word));
-  const isUp = /^up\d{9}$/.test(name);
-  setText(node, isUp ? name.slice(-3) : words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join(""));
-  node.setAttribute("aria-hidden", "true");
-  return node;
-}
 
 /** Somebody keeps their colour when their name becomes known. */
 const paintFace = (node, up, extra) => paintAvatar(node, nameOf(up), up, extra);
@@ -73,35 +50,6 @@ export function paintSoon() {
     showHeard();
     showGroups();
   });
-}
-
-/**
- * Show one node for each thing, by its key and in their order. What stays is left where it is: a node that is made or
- * moved anew loses its focus and what is selected in it, and is read aloud again.
- */
-function paintList(list, things, makeNode, paintNode) {
-  const known = new Map([...list.children].map((node) => [node.key, node]));
-  const nodes = things.map((thing) => {
-    const node = known.get(thing.key) ?? makeNode(thing);
-    known.delete(thing.key);
-    node.key = thing.key;
-    paintNode(node, thing);
-    return node;
-  });
-  for (const node of known.values()) node.remove();
-  let at = list.firstChild;
-  for (const node of nodes) {
-    if (node.contains(document.activeElement)) while (at !== node) at = putLast(list, at);
-    if (node === at) at = at.nextSibling;
-    else list.insertBefore(node, at);
-  }
-}
-
-/** Take a node out of the way, and return the one that was behind it. */
-function putLast(list, node) {
-  const next = node.nextSibling;
-  list.append(node);
-  return next;
 }
 
 export function showGroups() {
@@ -267,22 +215,6 @@ function roomNode({ day, message }) {
   bubble.append(textWithLinks(text), make("time"), make("span", "state"));
   if (up === state.up) bubble.append(make("button", "", "Edit")); // seen once it is refused
   node.append(bubble);
-  return node;
-}
-
-/** Without the marks that end a sentence behind it, but with a parenthesis that closes one of its own. */
-const WEB_ADDRESS = /https?:\/\/(?:\S*\([^\s()]*\)(?:\S*[^\s.,;:!?'")\]}>»…])?|\S*[^\s.,;:!?'")\]}>»…])/gi;
-
-/** What was written, with its web addresses as links. */
-function textWithLinks(text) {
-  const node = make("bdi");
-  let from = 0;
-  for (const { 0: address, index } of text.matchAll(WEB_ADDRESS)) {
-    const link = Object.assign(make("a", "", address), { href: address, target: "_blank", rel: "noopener noreferrer" });
-    node.append(text.slice(from, index), link);
-    from = index + address.length;
-  }
-  node.append(text.slice(from));
   return node;
 }
 

@@ -1,6 +1,7 @@
 // Who is who: what people are called, who is online, and the members of the open group.
 
-import { $, paintSoon, showMe, showMembers } from "./paint.js";
+import { $ } from "./nodes.js";
+import { paintSoon, showMe, showMembers } from "./paint.js";
 import { ask, explain, inPath, read, readPatiently } from "./rest.js";
 import { isHere, sortedGroups, state } from "./state.js";
 

@@ -1,7 +1,8 @@
 // Writing and sending: a message keeps its id over every retry, so it is never said twice.
 
 import { keepNewest } from "./messages.js";
-import { $, paintSoon, showRoom } from "./paint.js";
+import { $ } from "./nodes.js";
+import { paintSoon, showRoom } from "./paint.js";
 import { LASTING } from "./rest.js";
 import { isHere, state } from "./state.js";
 

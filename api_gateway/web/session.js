@@ -2,7 +2,8 @@
 
 import { closeRoom, loadGroups, narrow, openGroup } from "./groups.js";
 import { connect, hangUp } from "./live.js";
-import { $, showGroups, showMe } from "./paint.js";
+import { $ } from "./nodes.js";
+import { showGroups, showMe } from "./paint.js";
 import { Refusal } from "./rest.js";
 import { sortedGroups, state } from "./state.js";
 
