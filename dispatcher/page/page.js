@@ -117,7 +117,7 @@ function paintHead(table) {
 
 function wanted({ edges_serving: serving, edges_wanted: want, edges_asked: asked, full_without_room: stuck }) {
   const parts = [];
-  if (want !== null && want !== serving && want > 0) parts.push(`${want} wanted`);
+  if (want > 0 && want !== serving) parts.push(`${want} wanted`);
   if (asked) parts.push(`at least ${asked} asked for`);
   if (stuck.length) parts.push(`full: ${stuck.join(", ")}`);
   return parts.join(" · ");
@@ -144,7 +144,7 @@ function paintCircle(shards) {
   const now = JSON.stringify(shards);
   if (now === state.drawn) return;
   state.drawn = now;
-  const rows = Array.from({ length: 10 }, (_, digit) => {
+  const digits = Array.from({ length: 10 }, (_, digit) => {
     const [from, to] = [(digit * CIRCLE) / 10, ((digit + 1) * CIRCLE) / 10];
     const bar = element("span", { className: "bar" });
     for (const shard of shards) {
@@ -153,7 +153,7 @@ function paintCircle(shards) {
     }
     return element("li", {}, element("b", { textContent: digit }), bar);
   });
-  $("circle").replaceChildren(...rows);
+  $("circle").replaceChildren(...digits);
 }
 
 function segment(shard, share) {
@@ -200,24 +200,19 @@ function paintEdges({ edges, shards, leading }) {
 
 function newRow(name) {
   const tr = element("tr");
-  const cells = ["name", "state", "clients", "number", "number", "shards", "action"].map((className) => {
-    const cell = element("td", { className });
-    tr.append(cell);
-    return cell;
-  });
-  const [title, , clients, , , , action] = cells;
+  const cell = (className, ...children) => tr.appendChild(element("td", { className }, ...children));
   const mark = element("i");
   mark.style.backgroundColor = colourOf(name);
-  title.append(mark, name);
-  const [count, meter] = [element("span"), element("span")];
-  clients.append(count, element("span", { className: "meter" }, meter));
   const chip = element("span", { className: "chip" });
-  cells[1].append(chip);
-  const button = element("button", { className: "quiet" });
-  action.append(button);
+  const [count, meter, button] = [element("span"), element("span"), element("button")];
+  cell("name", mark, name);
+  cell("state", chip);
+  cell("clients", count, element("span", { className: "meter" }, meter));
+  const [rate, age, shards] = [cell("number"), cell("number"), cell("shards")];
+  cell("action", button);
   tr.addEventListener("mouseenter", () => highlight(name));
   tr.addEventListener("mouseleave", () => highlight(null));
-  const row = { name, tr, cells, count, meter, chip, button, sure: 0 };
+  const row = { name, tr, chip, count, meter, rate, age, shards, button, askedToDrain: false, sureUntil: 0 };
   button.addEventListener("click", () => press(row));
   rows.set(name, row);
   return row;
@@ -225,32 +220,38 @@ function newRow(name) {
 
 /** Draining moves people: it is asked for twice. */
 function press(row) {
-  const sure = Date.now() <= row.sure;
-  row.sure = 0;
-  // Another operator was faster, and what has been confirmed is done: it must not be undone by that.
-  if (sure && row.drained) return;
-  if (row.drained) return wish(`/edges/${encodeURIComponent(row.name)}/undrain`, null, row.button);
-  if (!sure) {
-    row.sure = Date.now() + SURE_MS;
+  const isSure = Date.now() <= row.sureUntil;
+  row.sureUntil = 0;
+  const path = `/edges/${encodeURIComponent(row.name)}`;
+  if (row.askedToDrain) {
+    // Whoever is sure wanted it drained, and another operator was faster: that must not be undone.
+    if (!isSure) wish(`${path}/undrain`, null, row.button);
+  } else if (isSure) {
+    wish(`${path}/drain`, null, row.button);
+  } else {
+    row.sureUntil = Date.now() + SURE_MS;
     paintButton(row);
-    return setTimeout(() => paintButton(row), SURE_MS + 50);
+    setTimeout(() => paintButton(row), SURE_MS + 50);
   }
-  return wish(`/edges/${encodeURIComponent(row.name)}/drain`, null, row.button);
 }
 
 function paintButton(row) {
-  const sure = Date.now() < row.sure;
-  row.button.textContent = row.drained ? "Serve again" : sure ? "Really?" : "Drain";
+  const asks = !row.askedToDrain && Date.now() < row.sureUntil;
+  row.button.textContent = row.askedToDrain ? "Serve again" : asks ? "Really?" : "Drain";
   row.button.ariaLabel = `${row.button.textContent} ${row.name}`;
-  row.button.className = sure && !row.drained ? "sure" : "quiet";
+  row.button.className = asks ? "sure" : "quiet";
+}
+
+function titleOf({ url, namesake }) {
+  if (!namesake) return url;
+  if (namesake === url) return `${url}; an older process of this edge still reports, and is not heard`;
+  return `${url}; nobody is sent to ${namesake}, which has the same name`;
 }
 
 function paintRow(row, edge, labels, leading) {
   const gone = edge.state === "dead" || edge.state === "stopped";
   row.tr.classList.toggle("gone", gone);
-  row.tr.title = !edge.namesake ? edge.url : edge.namesake === edge.url
-    ? `${edge.url}; an older process of this edge still reports, and is not heard`
-    : `${edge.url}; nobody is sent to ${edge.namesake}, which has the same name`;
+  row.tr.title = titleOf(edge);
   const tone = { serving: "good", draining: "warn", dead: "bad", stopped: "" }[edge.state];
   const drained = edge.state === "draining" && edge.asked_to_drain && edge.connected === 0;
   row.chip.className = `chip ${edge.namesake ? "bad" : tone}`;
@@ -258,12 +259,12 @@ function paintRow(row, edge, labels, leading) {
   const known = edge.connected !== null && !gone;
   row.count.textContent = known ? `${edge.connected.toLocaleString()} of ${edge.capacity.toLocaleString()}` : "–";
   fill(row.meter, known ? edge.connected : 0, edge.capacity ?? 0);
-  row.cells[3].textContent = known ? (edge.messages_per_s ?? 0).toFixed(1) : "–";
-  row.cells[4].textContent = edge.report_age_s === null ? "–" : ago(edge.report_age_s);
+  row.rate.textContent = known ? (edge.messages_per_s ?? 0).toFixed(1) : "–";
+  row.age.textContent = edge.report_age_s === null ? "–" : ago(edge.report_age_s);
   const more = labels.length - MAX_SHARDS_SHOWN;
-  setText(row.cells[5], labels.slice(0, MAX_SHARDS_SHOWN).join("  ") + (more > 0 ? `  and ${more} more` : ""));
-  row.cells[5].title = labels.join("  ");
-  row.drained = edge.asked_to_drain;
+  setText(row.shards, labels.slice(0, MAX_SHARDS_SHOWN).join("  ") + (more > 0 ? `  and ${more} more` : ""));
+  row.shards.title = labels.join("  ");
+  row.askedToDrain = edge.asked_to_drain;
   row.button.hidden = !leading || (gone && !edge.asked_to_drain) || (edge.state === "draining" && !edge.asked_to_drain);
   paintButton(row);
 }
