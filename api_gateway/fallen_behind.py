@@ -81,13 +81,11 @@ class FallenBehind:
         now = time.monotonic()
         self._stalled.compare(now, stored, positions)
         metrics.BEHIND_STORE_SECONDS.set(self._stalled.longest_s(now))
-        fault = self.fault()
-        if (fault is None) == self._is_behind:
-            self._is_behind = fault is not None
-            if fault:
-                log.error(
-                    "this gateway has fallen behind the log, and others have not",
-                    extra=logs.facts(fault=fault),
-                )
-            else:
-                log.info("this gateway follows the log again")
+        was_behind, fault = self._is_behind, self.fault()
+        self._is_behind = fault is not None
+        if fault and not was_behind:
+            log.error(
+                "this gateway has fallen behind the log, and others have not", extra=logs.facts(fault=fault)
+            )
+        elif was_behind and not fault:
+            log.info("this gateway follows the log again")
