@@ -3,17 +3,16 @@
 import { paintSoon } from "./paint.js";
 import { state } from "./state.js";
 
-const ANSWER_MS = 40_000; // whoever has not answered by then hangs, as where a phone changes its network: a bundle may take 30 s
+const ANSWER_MS = 40_000; // a bundle may take 30 s; after this the request hangs, as when a phone changes its network
 const MAX_BACKOFF_MS = 8000;
 export const LASTING = new Set(["unavailable", "history_unavailable", "overloaded", "rate_limited"]);
 export const TOKEN_CODES = new Set(["missing_token", "invalid_token", "expired_token"]);
 
 export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-export class Refusal extends Error {
-  constructor(status, error, retryAfterS) {
+class Refusal extends Error {
+  constructor(error, retryAfterS) {
     super(error.message);
-    this.status = status;
     this.code = error.code;
     this.retryAfterMs = retryAfterS * 1000;
   }
@@ -29,17 +28,17 @@ export async function ask(method, path, body) {
     const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal: hanging.signal });
     const said = await answer.json();
     if (answer.ok) return said;
-    throw new Refusal(answer.status, said.error, Number(answer.headers.get("retry-after")) || 0);
+    throw new Refusal(said.error, Number(answer.headers.get("retry-after")) || 0);
   } finally {
     clearTimeout(giveUp);
-    if (session !== state.session) await new Promise(() => {}); // it was for who has logged out: nobody hears of it
+    if (session !== state.session) await new Promise(() => {}); // whoever asked has logged out: nobody hears the answer
   }
 }
 
 export const read = (path) => ask("GET", path);
 export const inPath = encodeURIComponent;
 
-/** How long to wait after so many failures in a row: longer each time, and not as long as all the other pages. */
+/** How long to wait after so many failures in a row: longer each time, and at random, as other pages wait, too. */
 export function backoffMs(failures, atLeastMs = 0) {
   return Math.max(atLeastMs, Math.min(MAX_BACKOFF_MS, 250 * 2 ** failures) * (0.5 + Math.random()));
 }
@@ -58,9 +57,11 @@ export async function readPatiently(path, isWanted, tell) {
   return null;
 }
 
+export const whyOf = (error) => (error instanceof Refusal ? error.message : "The server does not answer.");
+
 /** Say why a request was in vain. Without a good token nothing else can be done here. */
 export function explain(error) {
-  const why = error instanceof Refusal ? error.message : "The server does not answer.";
+  const why = whyOf(error);
   if (TOKEN_CODES.has(error.code)) tellBadToken(why);
   return why;
 }

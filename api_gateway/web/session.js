@@ -4,7 +4,7 @@ import { closeRoom, loadGroups, narrow, openGroup } from "./groups.js";
 import { connect, hangUp } from "./live.js";
 import { $ } from "./nodes.js";
 import { showGroups, showMe } from "./paint.js";
-import { Refusal } from "./rest.js";
+import { whyOf } from "./rest.js";
 import { sortedGroups, state } from "./state.js";
 
 function upOf(token) {
@@ -29,7 +29,7 @@ export async function logIn(token) {
   try {
     await loadGroups();
   } catch (error) {
-    logOut(error instanceof Refusal ? error.message : "The server does not answer.");
+    logOut(whyOf(error));
     $("token").value = token; // it may do in a moment
     return;
   }
