@@ -67,7 +67,7 @@ function keepPreviews(said) {
   paintSoon();
 }
 
-/** Forget groups that are no longer ours. An edge or the gateway alone may be a moment behind: one that knows will do. */
+/** Forget groups that neither the edge nor the gateway names. One of the two may be a moment behind. */
 export async function forgetOthers(joined) {
   const before = [...state.groups.keys()]; // the answer may be older than a group that is made meanwhile
   const { groups } = await read(GROUPS);

@@ -29,19 +29,19 @@ function tryAgain(session, atLeastMs = 0) {
   state.failures += 1;
 }
 
-/** Close the connection as what we have done with: what it still says, also of its end, changes nothing. */
+/** Close the connection and forget it: whatever it still says, also that it has ended, changes nothing. */
 export function hangUp() {
   const { socket } = state;
   state.socket = null;
   socket?.close();
 }
 
-/** Connect again, where we are connected: what the browser ended while it kept the page, the library may not notice. */
+/** Connect anew where we seem to be connected: the library may not notice what a browser ended while it kept a page. */
 export function connectAgain() {
   if (state.socket) tryAgain(state.session);
 }
 
-/** An edge takes so many. What is quiet for the longest time begins anew: it is read from history. */
+/** Where each group goes on. An edge takes so many: those that have been quiet for longest begin anew, from history. */
 function cursors() {
   const seen = sortedGroups().filter((group) => group.cursor !== null);
   for (const group of seen.splice(MAX_CURSORS)) group.cursor = null;
@@ -105,7 +105,7 @@ function onJoined(rooms) {
     if (isFirst || !recovered) group.cursor = Math.max(head, recovered ? (group.cursor ?? -1) : -1);
     else if (missed === 0) group.cursor = Math.max(head, group.cursor);
     const isReadAll = isFirst && group.loaded && group.readUpTo >= head;
-    if (!isReadAll && (isFirst || !recovered)) { // this takes whoever reads further up to the end
+    if (!isReadAll && (isFirst || !recovered)) { // whoever reads further up is taken to the end by this
       const isShown = group.loaded || id === state.open;
       group.loaded = false;
       if (isShown) loadNewest(group);

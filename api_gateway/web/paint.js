@@ -136,7 +136,7 @@ export function showRoom({ toBottom = false, keepPlace = false } = {}) {
 }
 
 let heightNoted = 0;
-let wasReadUp = false; // at that height: where it has just changed, that is not known
+let wasReadUp = false; // at that height: once it has changed, where they scrolled to no longer tells
 
 /** What came is read once the end is in sight; whoever reads further up is offered the way there. */
 export function showWhatIsNew() {
@@ -187,7 +187,7 @@ function paintMember(item, { up, others }) {
   online.hidden = !state.people.get(up)?.online;
 }
 
-/** The messages and what is about to be one, under the same keys, and the days that they begin. */
+/** What the room shows: what was said, then what is being sent, under the same keys; before each day's first, the day. */
 function roomThings(group) {
   const things = [];
   let [before, dayBefore] = [null, null];

@@ -8,9 +8,10 @@ import { isHere, sortedGroups, state } from "./state.js";
 const SEEN_FIRST = 20; // groups in the list before anybody scrolls
 const MAX_NAMES_WAIT_MS = 3_600_000; // somebody may never get a name, and a large group has many pages
 
-// --- Names: until they are known, and where nobody has given one, numbers stand for people ---
-
-/** Read what a group's people are called, and who is online: one group after another, however many wait. */
+/**
+ * Read what a group's people are called, and who is online: one group after another, however many wait. Until names are
+ * known, and where nobody has given one, numbers stand for people.
+ */
 export async function loadNames(group) {
   const { toName } = state;
   const isGoingOn = toName.size > 0;
@@ -50,8 +51,6 @@ export async function nameAuthors() {
     if (last && session === state.session && !state.people.has(last.up)) await loadNames(group);
   }
 }
-
-// --- Members ---
 
 export function showPeople(shown) {
   $("people").hidden = !shown;

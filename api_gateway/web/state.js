@@ -70,7 +70,7 @@ export function keep(group, message) {
   return true;
 }
 
-/** Let the oldest messages make room for the newest; where somebody reads further up, later, by all they read there. */
+/** Drop the oldest of too many messages. Where somebody reads further up more are kept, and all that they read there. */
 export function makeRoom(group, isReadUp) {
   if (!isReadUp) group.readBack = 0;
   const tooMany = group.messages.length - (isReadUp ? MAX_KEPT_OF_READ_UP + group.readBack : MAX_KEPT);
