@@ -27,7 +27,7 @@ from schemas.refusals import (
 Handler = Callable[[web.Request], Awaitable[Any]]
 
 PAGE: Final = Path(__file__).parent / "page"
-PAGE_FILES: Final = {"/": "index.html", "/page/page.js": "page.js", "/page/page.css": "page.css"}
+PAGE_FILES: Final = ("page.js", "circle.js", "nodes.js", "page.css")
 PAGE_HEADERS: Final = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
@@ -50,8 +50,9 @@ class Operators:
 
     def add_routes(self, app: web.Application) -> None:
         """Serve everything from ``app``."""
-        for path, name in PAGE_FILES.items():
-            app.router.add_get(path, _file(PAGE / name))
+        app.router.add_get("/", _file(PAGE / "index.html"))
+        for name in PAGE_FILES:
+            app.router.add_get(f"/page/{name}", _file(PAGE / name))
         app.router.add_get("/table", self._authorized(self._table))
         app.router.add_post("/edges/{edge}/drain", self._authorized(self._drain))
         app.router.add_post("/edges/{edge}/undrain", self._authorized(self._undrain))

@@ -1,19 +1,18 @@
 // Shows what the dispatcher knows, each second anew, and carries operators' wishes to it.
 // It keeps the token for this tab only, and sends it as a header: never in an address.
 
+import { colourOf, highlight, paintCircle } from "./circle.js";
+import { $, element, setText } from "./nodes.js";
+
 const EVERY_MS = 1000;
 const SURE_MS = 4000;
 const READ_MS = 8000;
 // A wish may take the dispatcher some ten seconds; whoever has not answered by then hangs.
 const ANSWER_MS = 15000;
-const CIRCLE = 1e9;
 const FULL = 0.9;
 const MAX_SHARDS_SHOWN = 8;
 
-const NARROW = matchMedia("(max-width: 47.5rem)");
-
-const $ = (id) => document.getElementById(id);
-const state = { token: sessionStorage.getItem("token"), table: null, heardAt: 0, readUntil: 0, colours: new Map(), drawn: "", drawnMoves: "" };
+const state = { token: sessionStorage.getItem("token"), table: null, heardAt: 0, readUntil: 0, drawnMoves: "" };
 
 async function call(path, options = {}) {
   const { token } = state;
@@ -127,49 +126,6 @@ function fill(bar, count, capacity) {
   const share = capacity ? count / capacity : 0;
   bar.style.width = `${Math.min(100, 100 * share)}%`;
   bar.parentElement.classList.toggle("full", share >= FULL);
-}
-
-// --- the circle -----------------------------------------------------------------------------------------
-
-/** An edge keeps its colour as long as this page is open; neighbours in order of coming differ most. */
-function colourOf(edge) {
-  if (!state.colours.has(edge)) {
-    const n = state.colours.size;
-    state.colours.set(edge, `hsl(${(n * 137.5 + 215) % 360} ${62 - 14 * (n % 3)}% ${62 + 7 * (n % 4)}%)`);
-  }
-  return state.colours.get(edge);
-}
-
-function paintCircle(shards) {
-  const now = JSON.stringify(shards);
-  if (now === state.drawn) return;
-  state.drawn = now;
-  const digits = Array.from({ length: 10 }, (_, digit) => {
-    const [from, to] = [(digit * CIRCLE) / 10, ((digit + 1) * CIRCLE) / 10];
-    const bar = element("span", { className: "bar" });
-    for (const shard of shards) {
-      const [start, end] = [Math.max(from, shard.start), Math.min(to, shard.end)];
-      if (start < end) bar.append(segment(shard, (end - start) / (to - from)));
-    }
-    return element("li", {}, element("b", { textContent: digit }), bar);
-  });
-  $("circle").replaceChildren(...digits);
-}
-
-function segment(shard, share) {
-  const part = element("span", { textContent: shard.edge ?? "nobody", title: `${shard.shard} · ${shard.edge ?? "nobody"}` });
-  part.style.flex = `${share} 1 0`;
-  part.dataset.edge = shard.edge ?? "";
-  if (shard.edge) part.style.backgroundColor = colourOf(shard.edge);
-  else part.className = "nobody";
-  if (share < (NARROW.matches ? 0.22 : 0.04)) part.classList.add("thin");
-  return part;
-}
-
-function highlight(edge) {
-  for (const part of document.querySelectorAll(".bar span")) {
-    part.classList.toggle("faint", edge !== null && part.dataset.edge !== edge);
-  }
 }
 
 // --- edges ----------------------------------------------------------------------------------------------
@@ -296,16 +252,6 @@ function ago(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s ago`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
   return `${Math.round(seconds / 3600)} h ago`;
-}
-
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
 }
 
 // --- more edges -----------------------------------------------------------------------------------------
