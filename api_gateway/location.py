@@ -31,9 +31,8 @@ class Locations:
 
 
 def _answer(table: TableAssigned, shard: Shard) -> bytes:
-    url = None if shard.edge is None else table.urls.get(shard.edge)
-    if shard.edge is None or url is None:
+    if shard.edge is None or shard.edge not in table.urls:
         raise Refused(NO_EDGE)
     version = f"{table.epoch}.{table.version}"
-    location = Location(url=url, edge=shard.edge, shard=shard.label, version=version)
+    location = Location(url=table.urls[shard.edge], edge=shard.edge, shard=shard.label, version=version)
     return location.model_dump_json().encode()
