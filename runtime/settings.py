@@ -277,8 +277,8 @@ class MongoSettings(SettingsPart):
 
     @field_validator("mongodb_uri")
     @classmethod
-    def _is_a_store_s(cls, uri: SecretStr) -> SecretStr:
-        """Checked here: the driver is made only once Kafka has answered."""
+    def _has_its_scheme(cls, uri: SecretStr) -> SecretStr:
+        """Checked here: a persister makes its driver only once Kafka has answered."""
         if not uri.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("must begin with mongodb:// or mongodb+srv://")
         return uri
