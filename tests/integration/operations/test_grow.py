@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from pymongo import MongoClient
 
 from deploy.demo.local_system import LocalSystem, stop_together
 from deploy.repository import REPOSITORY
@@ -19,6 +20,7 @@ from loadtest.seen_frames import SeenFrames
 from loadtest.students import Students
 from runtime.kafka import partition_of
 from runtime.kafka_topics import config_of
+from runtime.settings import MongoSettings
 from schemas import topics
 from schemas.client_events import ChatMessage
 from schemas.ids import new_id
@@ -33,6 +35,7 @@ AS_A_BACKGROUND_JOB = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
 """A shell that is nobody's terminal starts them so."""
 IGNORING = {"KAFKA_IGNORE_ADDED_PARTITIONS": "true"}
 GROWN = {"KAFKA_GENERATION": "2", "KAFKA_PARTITIONS": str(AFTER)}
+AS_BEFORE = {"KAFKA_GENERATION": "1", "KAFKA_PARTITIONS": str(BEFORE)}
 
 
 @pytest.fixture
@@ -98,6 +101,40 @@ async def stored(campus: Campus, group: str, token: str, count: int) -> list[tup
             found = [(message.seq, message.message) for message in page.messages]
             if len(found) >= count and page.storedUpTo >= found[-1][0]:
                 return found
+
+
+def lose_the_store(system: LocalSystem) -> None:
+    """Empty the database while no persister runs."""
+    system.services["persister"].stop()
+    with MongoClient[dict[str, object]](system.mongodb_uri) as client:
+        client.drop_database(MongoSettings().mongodb_database)
+
+
+def store_as(system: LocalSystem, told: dict[str, str]) -> None:
+    """Start the persister again, with these variables, too."""
+    persister = system.services["persister"]
+    persister.stop()
+    persister.env |= told
+    persister.start()
+
+
+async def has_texts(campus: Campus, group: str, token: str, *texts: str) -> bool:
+    """Say whether history has exactly these messages."""
+    page = await campus.api.page(group, token, after=-1)
+    return [message.message for message in page.messages] == list(texts)
+
+
+async def restore_without_backup(campus: Campus, groups: list[str], token: str) -> None:
+    """Lose the store; let the persister read the old topics, and then the new ones, as the page says."""
+    await asyncio.to_thread(lose_the_store, campus.system)
+    await asyncio.to_thread(store_as, campus.system, AS_BEFORE)
+    for group in groups:
+        await eventually(
+            "the old topics are read", partial(has_texts, campus, group, token, "one", "two", "three")
+        )
+    await asyncio.to_thread(store_as, campus.system, GROWN)
+    for group in groups:
+        assert len(await stored(campus, group, token, 4)) == 4
 
 
 async def is_sealed(admin: AIOKafkaAdminClient) -> bool:
@@ -191,3 +228,4 @@ async def test_after_growing_history_goes_on_and_clients_hear_of_the_hole(system
         assert fewer.returncode == 1
         assert again.returncode == 1
         assert "is there already" in again.stderr
+        await restore_without_backup(campus, groups, token)
