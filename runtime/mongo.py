@@ -151,7 +151,10 @@ async def open_store(settings: MongoSettings) -> AsyncIterator[Store]:
             w="majority",
         )
     except (ConfigurationError, ValueError) as error:
-        raise Fatal("MONGODB_URI is not valid") from error
+        raise Fatal(
+            "MONGODB_URI is not valid: are special characters of its user and password percent-encoded "
+            "(%40 for @), and addresses of IPv6 in brackets?"
+        ) from error
     except OSError as error:
         raise Fatal(f"MONGODB_URI names a file that cannot be read: {error}") from error
     # Whatever the URI says: a member that lags would lack messages that another one's progress promises, and

@@ -99,9 +99,20 @@ async def test_a_uri_changes_neither_who_is_asked_nor_how_many_must_have_a_write
         assert asked.write_concern.document == {"w": "majority"}
 
 
-@pytest.mark.parametrize("uri", ["mongodb://nowhere.invalid:99999", "mongodb://user:a:b@nowhere.invalid"])
-async def test_a_uri_that_cannot_be_read_ends_the_service_without_its_secret(uri: str) -> None:
-    with pytest.raises(Fatal, match=r"^MONGODB_URI is not valid$"):
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://nowhere.invalid:99999",
+        "mongodb://::1:27017",
+        "mongodb://user:a:b@nowhere.invalid",
+        "mongodb://user:a@b@nowhere.invalid",
+    ],
+)
+async def test_a_uri_that_cannot_be_read_ends_the_service_without_its_secret_and_says_what_is_usual(
+    uri: str,
+) -> None:
+    usual = r"percent-encoded \(%40 for @\), and addresses of IPv6 in brackets\?"
+    with pytest.raises(Fatal, match=rf"^MONGODB_URI is not valid: are special characters of its .* {usual}$"):
         async with open_store(MongoSettings(mongodb_uri=SecretStr(uri))):
             pass
 
