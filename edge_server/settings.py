@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from runtime.settings import (
+    USUAL_PORT,
     Bytes,
     Count,
     KafkaSettings,
@@ -210,9 +211,13 @@ class EdgeSettings(ServiceSettings, WebSettings, KafkaSettings, SendSettings, To
 
     @property
     def origins(self) -> frozenset[str]:
-        """Those that are listed, and the edge's own: React Native and Swift send it with their websockets."""
-        own = self.url_at(self.edge_port).removesuffix("/")
-        return super().origins | {own, "ws" + own.removeprefix("http")}
+        """Those that are listed, and the edge's own: React Native and Swift send it with their websockets.
+
+        Clients in JavaScript leave the usual port out of the URL that they were told, others do not.
+        """
+        own = {self.url_at(self.edge_port).removesuffix("/")}
+        own |= {url.rpartition(":")[0] for url in own if USUAL_PORT.fullmatch(url)}
+        return super().origins | own | {"ws" + url.removeprefix("http") for url in own}
 
     def url_at(self, port: int) -> str:
         """Return where clients reach an edge that listens on ``port``."""

@@ -36,7 +36,7 @@ Count = Annotated[int, Field(le=10**9)]
 
 _BROKER: Final = re.compile(r"(?:\[[^\s\]]+\]|(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"\*|[a-z][a-z0-9+.-]*://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
-_USUAL_PORT: Final = re.compile("http://.*:80|https://.*:443")
+USUAL_PORT: Final = re.compile("http://.*:80|https://.*:443")
 
 
 def _is_sendable(token: SecretStr) -> SecretStr:
@@ -221,7 +221,7 @@ class WebSettings(SettingsPart):
     def _are_origins(cls, listed: str) -> str:
         """Checked here: in another form an origin never equals what browsers send: its pages are refused."""
         for origin in _split(listed):
-            if not _ORIGIN.fullmatch(origin) or _USUAL_PORT.fullmatch(origin):
+            if not _ORIGIN.fullmatch(origin) or USUAL_PORT.fullmatch(origin):
                 raise ValueError(
                     "must be *, or origins as browsers send them: https://chat.example, in lower case, "
                     "without a path or the usual port, separated by commas"

@@ -176,9 +176,10 @@ async def test_a_connection_that_nobody_has_ended_ends_with_the_edge(edge: Edge,
     assert edge.ends == ["server disconnect"]
 
 
-async def test_an_app_may_send_the_edges_own_origin_where_origins_are_listed() -> None:
+@pytest.mark.parametrize("edge_url", ["https://edge-1.chat.example/", "https://edge-1.chat.example:443"])
+async def test_an_app_may_send_the_edges_own_origin_where_origins_are_listed(edge_url: str) -> None:
     """React Native and Swift send that of the URL to which they connect; they have no page."""
-    here = {"allowed_origins": "https://chat.example", "edge_url": "https://edge-1.chat.example/"}
+    here = {"allowed_origins": "https://chat.example", "edge_url": edge_url}
     async with an_edge(**here) as edge:
         url = edge.url + "?EIO=4&transport=websocket"
         for origin in ("https://edge-1.chat.example", "wss://edge-1.chat.example", "https://chat.example"):
