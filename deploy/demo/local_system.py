@@ -41,7 +41,7 @@ class LocalSystem:
 
     ``env`` adds variables by service (``edge-1``, ``persister``, ...) or module (``edge_server``).
     ``environ`` is where the ways to find backing services are read from. Without ``usual_ports`` it takes
-    random ports and holds them, so that no other system here can take the port of a part that is down.
+    random ports. No other system here takes the port of a part that is down, or is still to start.
     If a part does not get ready, the others are stopped and the error is raised. No process outlives the
     block, nor this process, however it ends.
     """
@@ -139,7 +139,7 @@ class LocalSystem:
         self._stack.close()
 
     def _choose_ports(self) -> None:
-        """Give the new listeners ports, as late as possible: a free port may be taken a moment later."""
+        """Give the new listeners ports, as late as possible: another program may take a free one."""
         new = {name: port for name, port in preferred_ports(self._edges).items() if name not in self._ports}
         ports = prefer_ports(tuple(new.values())) if self._usual_ports else free_ports(len(new))
         self._ports |= dict(zip(new, ports, strict=True))

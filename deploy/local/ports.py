@@ -1,4 +1,4 @@
-"""Free TCP ports for services of this machine. Chooses only; binding is the service's."""
+"""Free TCP ports for services of this machine. Held here as long as this process lives; they listen."""
 
 import random
 import socket
@@ -32,28 +32,22 @@ def free_ports(count: int) -> list[int]:
 
 
 def prefer_ports(wanted: Sequence[int]) -> list[int]:
-    """Return the wanted ports, each replaced by a free one where somebody listens there already."""
-    return [port if _is_free(port) else free_ports(1)[0] for port in wanted]
+    """Return the wanted ports, each replaced by a free one where somebody listens there, or holds it."""
+    return [port if _hold(port) else free_ports(1)[0] for port in wanted]
 
 
 def _hold(port: int) -> bool:
-    """Bind a port that nobody has bound. A service can still listen on it: all of them reuse addresses."""
-    holder = socket.socket()
+    """Hold a port on which nobody listens. False where somebody does, or another process holds it.
+
+    What holds it is a UDP socket: none of our services listens there, and no closed connection lingers there.
+    """
+    holder = socket.socket(type=socket.SOCK_DGRAM)
     try:
         holder.bind((HOST, port))
+        with socket.create_server((HOST, port)):
+            pass
     except OSError:
         holder.close()
         return False
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     _held.append(holder)
-    return True
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
     return True

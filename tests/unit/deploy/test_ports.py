@@ -21,7 +21,7 @@ def test_ports_are_different_and_can_be_bound() -> None:
 
 def test_a_port_in_use_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert not ports._is_free(server.getsockname()[1])
+        assert not ports._hold(server.getsockname()[1])
     monkeypatch.setattr(ports, "_hold", lambda _port: False)
     with pytest.raises(OSError, match="no 1 free ports"):
         ports.free_ports(1)
@@ -34,6 +34,32 @@ def test_a_port_is_not_given_to_another_process_while_its_service_is_down() -> N
         assert subprocess.check_output([sys.executable, "-c", ask], cwd=REPOSITORY) == b"False\n"
         with socket.create_server(("127.0.0.1", port)):
             pass
+
+
+def unused_port() -> int:
+    """Return a port of which `ports` knows nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_two_who_prefer_a_port_do_not_both_get_it_while_no_service_of_theirs_listens() -> None:
+    port = unused_port()
+    assert ports.prefer_ports([port]) == [port]
+    ask = f"from deploy.local.ports import prefer_ports; print(prefer_ports([{port}]))"
+    other = subprocess.check_output([sys.executable, "-c", ask], cwd=REPOSITORY, text=True)
+    assert other != f"[{port}]\n"
+
+
+def test_a_port_whose_last_connections_have_just_ended_is_free() -> None:
+    """As after a demo that has just been stopped: the next one has the usual ports, too."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            server.accept()[0].close()
+            assert client.recv(1) == b""
+    with socket.socket() as strict, pytest.raises(OSError, match="in use"):
+        strict.bind(("127.0.0.1", port))
+    assert ports.prefer_ports([port]) == [port]
 
 
 def test_outgoing_connections_never_take_such_a_port() -> None:
