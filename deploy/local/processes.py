@@ -35,8 +35,9 @@ class ManagedProcess:
         self,
         name: str,
         argv: Sequence[str],
+        *,
+        log_file: Path,
         env: Mapping[str, str] | None = None,
-        log_file: Path | None = None,
         cwd: Path | None = None,
     ) -> None:
         self.name = name
@@ -109,7 +110,7 @@ class ManagedProcess:
 
     def last_log_lines(self, count: int = 20) -> list[str]:
         """The last lines that this start has written to the log file, for an error's text."""
-        if self.log_file is None or not self.log_file.exists():
+        if not self.log_file.exists():
             return []
         with self.log_file.open(errors="replace") as log:
             log.seek(self._log_begins)
@@ -117,7 +118,8 @@ class ManagedProcess:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         wrapped = [sys.executable, "-I", "-S", str(_EXEC_WRAPPER), str(os.getpid()), *self.argv]
-        log = self._open_log()
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        log = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._log_begins = os.fstat(log).st_size
         try:
             return subprocess.Popen(
@@ -131,12 +133,6 @@ class ManagedProcess:
             )
         finally:
             os.close(log)
-
-    def _open_log(self) -> int:
-        if self.log_file is None:
-            return os.open(os.devnull, os.O_WRONLY)
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def _signal(self, number: signal.Signals) -> None:
         # poll() first: once the child is reaped its number may belong to somebody else.

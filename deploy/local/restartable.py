@@ -21,7 +21,7 @@ class RestartableProcess(ManagedProcess, ABC):
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
-        super().__init__(name, argv, env, log_file, cwd)
+        super().__init__(name, argv, log_file=log_file, env=env, cwd=cwd)
         self.where = where
         self._start_deadline_s = start_deadline_s
 

@@ -26,10 +26,8 @@ def sleeper(tmp_path: Path) -> Iterator[ManagedProcess]:
 
 
 def start_and_hear(process: ManagedProcess) -> None:
-    log_file = process.log_file
-    assert log_file is not None
     process.launch()
-    wait_until(lambda: has_said(log_file, "up"), DEADLINE_S, "the child is up")
+    wait_until(lambda: has_said(process.log_file, "up"), DEADLINE_S, "the child is up")
 
 
 def run_to_its_end(process: ManagedProcess) -> None:
@@ -85,7 +83,8 @@ def test_a_frozen_process_stands_still_until_thawed_and_can_be_stopped(sleeper: 
 def test_the_child_has_its_environment_folder_and_log(tmp_path: Path) -> None:
     program = "import os; print(os.environ['WORD'], os.getcwd(), 'HOME' in os.environ)"
     log_file = tmp_path / "child.log"
-    child = ManagedProcess("child", [sys.executable, "-c", program], {"WORD": "hello"}, log_file, tmp_path)
+    argv = [sys.executable, "-c", program]
+    child = ManagedProcess("child", argv, log_file=log_file, env={"WORD": "hello"}, cwd=tmp_path)
     run_to_its_end(child)
     assert child.last_log_lines() == [f"hello {tmp_path} {'HOME' in os.environ}"]
 
