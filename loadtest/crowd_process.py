@@ -14,7 +14,7 @@ import aiohttp
 import uvloop
 
 from loadtest.crowd_run import CrowdRun
-from loadtest.news import Job, News
+from loadtest.news import Job, News, Verdict
 from loadtest.open_files import allow_open_files
 from loadtest.rest import RestApi
 from loadtest.tokens import DAY_S, open_tokens
@@ -55,34 +55,43 @@ async def _main(open_files: float) -> None:
                 f"{run.students:,} students of a process need {needed:,} open files, and this machine allows"
                 f" {open_files:,.0f}: raise its limit (ulimit -Hn), or use more processes"
             )
-        preparing = asyncio.create_task(run.prepare())
-        starting = asyncio.create_task(lines.readline())
-        await asyncio.wait({preparing, starting}, return_when=asyncio.FIRST_COMPLETED)
-        if not preparing.done():
-            # The starter is gone or ends the run, and a gateway may take long to answer.
-            preparing.cancel()
-            await asyncio.wait({preparing})
-            return
-        preparing.result()
-        send(News(ready=True))
-        start = await starting
-        if not start:
-            return
-        starts_at = float(json.loads(start))
-        playing = asyncio.create_task(run.play(starts_at))
-        while not playing.done():
-            reading = asyncio.create_task(lines.readline())
-            await asyncio.wait({reading, playing}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                reading.cancel()
-            elif reading.result():
-                run.end()
-            else:
-                # stdin ends when the starter is gone: then nobody reads the verdict.
-                playing.cancel()
-                await asyncio.wait({playing})
-                return
-        send(News(verdict=playing.result()))
+        starts_at = await _prepare(run, lines)
+        verdict = None if starts_at is None else await _play(run, lines, starts_at)
+        if verdict is not None:
+            send(News(verdict=verdict))
+
+
+async def _prepare(run: CrowdRun, lines: asyncio.StreamReader) -> float | None:
+    """Prepare a run, and return when it begins; None if the starter is gone or ends it before."""
+    preparing = asyncio.create_task(run.prepare())
+    starting = asyncio.create_task(lines.readline())
+    await asyncio.wait({preparing, starting}, return_when=asyncio.FIRST_COMPLETED)
+    if not preparing.done():
+        # A gateway may take long to answer.
+        preparing.cancel()
+        await asyncio.wait({preparing})
+        return None
+    preparing.result()
+    send(News(ready=True))
+    start = await starting
+    return float(json.loads(start)) if start else None
+
+
+async def _play(run: CrowdRun, lines: asyncio.StreamReader, starts_at: float) -> Verdict | None:
+    """Return a run's verdict; None if the starter is gone: nobody would read it. A line ends sending."""
+    playing = asyncio.create_task(run.play(starts_at))
+    while not playing.done():
+        reading = asyncio.create_task(lines.readline())
+        await asyncio.wait({reading, playing}, return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            reading.cancel()
+        elif reading.result():
+            run.end()
+        else:
+            playing.cancel()
+            await asyncio.wait({playing})
+            return None
+    return playing.result()
 
 
 if __name__ == "__main__":
