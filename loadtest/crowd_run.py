@@ -19,7 +19,6 @@ from loadtest.live_crowd import LiveCrowd
 from loadtest.memory import Memory
 from loadtest.news import COUNTS, LATENCIES, Job, News, Second, Verdict
 from loadtest.rest import RestApi
-from loadtest.scenario import Scenario
 from loadtest.stored_check import StoredCheck, UnreadError
 from loadtest.tokens import TokenSource
 
@@ -43,18 +42,17 @@ class CrowdRun:
         self._api = api
         self._send = send
         self._scenario = job.scenario
-        self._crowd, self._lines = _plan(self._scenario, job, tokens.ups)
+        self._crowd, self._lines = _plan(job, tokens.ups)
         self._started = 0.0
         # The students of a token file exist: a probe may be one of them, and others may write to them.
         group_prefix = f"load-{job.run}-" if tokens.ups else ""
-        prefix = f"{job.run}-{job.number}-"
         self._memory = Memory(self._crowd.rooms, self._clock, group_prefix=group_prefix)
         self._live = LiveCrowd(
             self._crowd.students,
             tokens.token,
             api.locate,
             self._memory,
-            prefix=prefix,
+            prefix=f"{job.run}-{job.number}-",
             clock=self._clock,
         )
         self._stored = StoredCheck(api, tokens.token, self._clock, self._memory.is_as_sent)
@@ -225,7 +223,8 @@ def _freeze_gc() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _plan(scenario: Scenario, job: Job, ups: Sequence[str]) -> tuple[Crowd, Iterable[schedule.Line]]:
+def _plan(job: Job, ups: Sequence[str]) -> tuple[Crowd, Iterable[schedule.Line]]:
+    scenario = job.scenario
     if scenario.replay is None:
         crowd = make_crowd(scenario, job.run, job.number, job.of, ups)
         return crowd, schedule.talk(scenario, crowd, f"{job.run} {job.number}")
