@@ -57,21 +57,22 @@ AUDIT: Final = Function("dependencies with known faults", "", 0, 0, smaller_is_b
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """Return the table as text."""
-    rows = [("", "fitness function", "measured", "least", "ideal", "what was done")]
-    for one in outcomes:
-        of = one.function
-        bound = "≤ " if of.smaller_is_better else "≥ "
-        measured = "-" if one.value is None else f"{one.value:,.4g} {of.unit}".rstrip()
-        if one.value is not None and one.value >= 1000:
-            measured = f"{one.value:,.0f} {of.unit}".rstrip()
-        rows.append(
-            (one.grade, of.name, measured, f"{bound}{of.least:,g}", f"{bound}{of.ideal:,g}", one.note)
-        )
+    head = ("", "fitness function", "measured", "least", "ideal", "what was done")
+    rows = [head, *(_cells(one) for one in outcomes)]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[5]]).rstrip()
         for row in rows
     )
+
+
+def _cells(one: Outcome) -> tuple[str, ...]:
+    of, measured = one.function, "-"
+    if one.value is not None:
+        how = ",.0f" if one.value >= 1000 else ",.4g"
+        measured = f"{one.value:{how}} {of.unit}".rstrip()
+    bound = "≤" if of.smaller_is_better else "≥"
+    return one.grade, of.name, measured, f"{bound} {of.least:,g}", f"{bound} {of.ideal:,g}", one.note
 
 
 @dataclass(frozen=True, slots=True)
