@@ -136,7 +136,7 @@ class Result(BaseModel):
 
 
 def carriers(watched: Collection[str]) -> list[list[str]]:
-    """Return the servers whose CPU counts for a delivery, if there are both kinds: edges, and brokers."""
+    """Return the edges and the brokers among the given servers: what they use is the price of a delivery."""
     return [[name for name in watched if name.startswith(prefix)] for prefix in ("edge", "kafka")]
 
 

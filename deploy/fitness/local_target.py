@@ -17,7 +17,7 @@ STORE_NICENESS: Final = 10
 
 
 @contextmanager
-def local_target(folder: Path, *, edges: int = 2) -> Iterator[Target]:
+def local_target(folder: Path, *, edges: int) -> Iterator[Target]:
     """Run a system under ``folder`` for the length of the block; this process can mint its tokens.
 
     The store has a lower CPU priority than the rest: storing may wait, deliveries may not.

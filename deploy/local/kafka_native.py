@@ -116,7 +116,7 @@ class NativeKafka(BackingProcess):
         place: BrokerPlace,
         cluster: Sequence[BrokerPlace],
         cluster_id: str,
-        own: Mapping[str, object] = MappingProxyType({}),
+        own: Mapping[str, object],
     ) -> None:
         super().__init__(
             f"kafka-{place.node_id}",
@@ -166,8 +166,7 @@ def plan_cluster(
     """Choose places for `brokers` brokers under `data_dir`; nothing is started yet.
 
     They share the controllers' quorum: with three, one may be missing. In a folder that was used
-    before they take up its data. Each gets a side door, as far as there are any. Their ``own`` settings
-    come before ours.
+    before they take up its data. The first ones get the side doors. ``own`` settings override ours.
     """
     ports = iter(free_ports(2 * brokers))
     places = [
