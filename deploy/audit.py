@@ -50,8 +50,9 @@ def verdict(audits: Sequence[Audit]) -> tuple[str, int]:
     for audit in audits:
         if audit.not_audited:
             names = ", ".join(audit.not_audited[:MAX_NAMES])
-            more = f" and {len(audit.not_audited) - MAX_NAMES} more" * (len(audit.not_audited) > MAX_NAMES)
-            lines.append(f"NOT looked up: {names}{more}: {audit.reason}")
+            if (more := len(audit.not_audited) - MAX_NAMES) > 0:
+                names += f" and {more} more"
+            lines.append(f"NOT looked up: {names}: {audit.reason}")
     return "\n".join(lines), 1 if any(audit.findings for audit in audits) else 0
 
 
