@@ -57,7 +57,6 @@ class Transport:
 
     def __init__(self, to_client: Pipe, to_edge: Pipe, cut: Callable[[], None]) -> None:
         self._to_client = to_client
-        self._to_edge = to_edge
         self._closing = False
         self.abort = cut
         self.pause_reading = to_edge.pause
