@@ -16,20 +16,20 @@ class Way(Enum):
 # Returns why a way does not work here; None if it does. Called only when needed: checking Docker or
 # Java starts a process.
 Obstacle = Callable[[], str | None]
-Facts = Mapping[Way, Obstacle]
+Obstacles = Mapping[Way, Obstacle]
 
 
 class NoWayError(RuntimeError):
     """No way that may be used is open; the text says why."""
 
 
-def choose_way(facts: Facts, allowed: Collection[Way]) -> Way:
+def choose_way(obstacles: Obstacles, allowed: Collection[Way]) -> Way:
     """Return the first allowed way without an obstacle. Raises NoWayError when there is none."""
     closed: list[str] = []
     for way in Way:
         if way not in allowed:
             continue
-        obstacle = facts[way]()
+        obstacle = obstacles[way]()
         if obstacle is None:
             return way
         closed.append(f"{way.value}: {obstacle}")

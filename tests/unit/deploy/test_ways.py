@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from deploy.local.ways import Facts, NoWayError, Way, allowed_ways, choose_way
+from deploy.local.ways import NoWayError, Obstacles, Way, allowed_ways, choose_way
 
 
-def facts(open_ways: set[Way]) -> Facts:
+def obstacles(open_ways: set[Way]) -> Obstacles:
     def obstacle(way: Way) -> str | None:
         return None if way in open_ways else f"{way.value} is closed"
 
@@ -20,10 +20,10 @@ def test_the_first_way_that_is_open_and_allowed_is_chosen() -> None:
     for open_ways, allowed in itertools.product(every_set, every_set):
         if open_ways & allowed:
             first = next(way for way in Way if way in open_ways & allowed)
-            assert choose_way(facts(open_ways), allowed) is first
+            assert choose_way(obstacles(open_ways), allowed) is first
         else:
             with pytest.raises(NoWayError):
-                choose_way(facts(open_ways), allowed)
+                choose_way(obstacles(open_ways), allowed)
 
 
 def test_a_later_way_is_not_even_asked_for() -> None:
@@ -38,7 +38,7 @@ def test_a_later_way_is_not_even_asked_for() -> None:
 
 def test_the_error_says_why_each_way_is_closed() -> None:
     with pytest.raises(NoWayError, match="docker: docker is closed; native: native is closed"):
-        choose_way(facts(set()), (Way.DOCKER, Way.NATIVE))
+        choose_way(obstacles(set()), (Way.DOCKER, Way.NATIVE))
 
 
 def test_the_variable_backing_names_the_only_way() -> None:
