@@ -30,7 +30,7 @@ Connected = Callable[[str, Sequence[str], Sequence[str]], AbstractAsyncContextMa
 
 
 def batched(ups: Sequence[str]) -> list[Sequence[str]]:
-    """Return as many at a time as the producer takes at once."""
+    """Return them in parts that the producer takes at once."""
     return [ups[n : n + 1_000] for n in range(0, len(ups), 1_000)]
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import NewTopic
 
 from runtime.kafka import started_producer, write
@@ -19,6 +19,7 @@ from schemas.client_events import ChatMessage
 from schemas.log_records import MessageSent, encode
 from tests.bench.processes import Rig, Size
 from tests.bench.rounds import Figures, compare, percentile
+from tests.bench.skimming import bare_consumer
 from tests.bench.socket_clients import TEXT, Student, connect_all, require_ack, until
 from tests.bench.table import Row
 from tests.integration.backing import new_group, open_admin, open_log
@@ -169,24 +170,10 @@ async def run(rig: Rig, size: Size) -> list[Row]:
     await ours.connect(one.url, other.url)
     settings, topic = KafkaSettings(), f"bench.{new_group()}"
     await make_topic(settings, topic)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=POLL_MS,
-    )
     messages = round(PER_S * SECONDS * size.scale)
-    async with started_producer(settings) as producer:
-        await consumer.start()
-        try:
-            consumer.assign([TopicPartition(topic, n) for n in range(settings.kafka_partitions)])
-            bare = BareKafka(settings, topic, producer, consumer)
-            compared = await compare(
-                size.rounds, lambda: ours.measure(messages), lambda: bare.measure(messages)
-            )
-        finally:
-            await consumer.stop()
+    async with started_producer(settings) as producer, bare_consumer(settings, topic) as consumer:
+        bare = BareKafka(settings, topic, producer, consumer)
+        compared = await compare(size.rounds, lambda: ours.measure(messages), lambda: bare.measure(messages))
     return [
         compared.row(f"{what}, {PER_S}/s, p{share}", f"{figure}_p{share}", "ms")
         for what, figure in (("send → ack", "ack"), ("send → deliver on another edge", "delivery"))

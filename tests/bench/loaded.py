@@ -71,7 +71,7 @@ class Meter:
 
 
 class Member(asyncio.Protocol):
-    """Takes over a connection. A message's text begins so in what comes, and so its frame ends."""
+    """Takes over a connection. What comes of each message ``begins`` and ``ends`` with these bytes."""
 
     def __init__(self, meter: Meter, begins: bytes, ends: bytes) -> None:
         self._meter = meter

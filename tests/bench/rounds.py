@@ -34,10 +34,8 @@ async def compare(rounds: int, ours: Measure, reference: Measure) -> Compared:
     """Measure both sides in turns."""
     await ours()
     await reference()
-    compared = Compared([], [])
-    for _ in range(rounds):
-        compared = Compared([*compared.ours, await ours()], [*compared.reference, await reference()])
-    return compared
+    turns = [(await ours(), await reference()) for _ in range(rounds)]
+    return Compared([mine for mine, _ in turns], [theirs for _, theirs in turns])
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -4,6 +4,8 @@ The edge is frozen while the records are written, so that it meets all of them a
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -22,6 +24,24 @@ REST_S = 0.3
 RESTING = 0.1
 """An edge that uses less than this share of a core has nothing left to read."""
 DEADLINE_S = 60.0
+
+
+@asynccontextmanager
+async def bare_consumer(settings: KafkaSettings, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Run the client library's consumer of a whole topic, set up as an edge's is."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=POLL_MS,
+    )
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(topic, n) for n in range(settings.kafka_partitions)])
+        yield consumer
+    finally:
+        await consumer.stop()
 
 
 class Skimmer:
@@ -73,18 +93,10 @@ async def run(rig: Rig, size: Size) -> list[Row]:
     """Compare both readers."""
     settings = KafkaSettings()
     edge, records = await rig.edge("edge-skimming"), size.of(RECORDS)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        fetch_max_wait_ms=POLL_MS,
-    )
-    async with started_producer(settings) as producer:
-        await consumer.start()
-        try:
-            consumer.assign([TopicPartition(topics.MESSAGES, n) for n in range(settings.kafka_partitions)])
-            ours, bare = Skimmer(edge, Backlog(settings, producer)), BareConsumer(consumer)
-            compared = await compare(size.rounds, lambda: ours.read(records), lambda: bare.read(records))
-        finally:
-            await consumer.stop()
+    async with (
+        started_producer(settings) as producer,
+        bare_consumer(settings, topics.MESSAGES) as consumer,
+    ):
+        ours, bare = Skimmer(edge, Backlog(settings, producer)), BareConsumer(consumer)
+        compared = await compare(size.rounds, lambda: ours.read(records), lambda: bare.read(records))
     return [compared.row("CPU a record skimmed by an edge without its members", "cpu_us", "µs")]
