@@ -27,29 +27,6 @@ class _Moment:
         self.members = 0
 
 
-class _Listener:
-    """One student."""
-
-    __slots__ = ("_shared", "_subscriptions", "_take_message", "_up")
-
-    def __init__(self, shared: "SharedBatches", up: str, memory: Memory) -> None:
-        self._shared = shared
-        self._up = up
-        self._subscriptions = memory.subscriptions[up]
-        self._take_message = memory.listener(up)
-
-    def take(self, batch: Batch) -> None:
-        """Take a batch."""
-        subscription = self._subscriptions.get(batch.room)
-        if subscription is None or batch.first <= subscription.last:
-            for message in batch.messages:
-                self._take_message(message)
-            return
-        subscription.last = batch.last
-        subscription.rising += batch.count
-        self._shared.take(batch, self._up)
-
-
 class SharedBatches:
     """Adds the batches that this process's students receive to ``memory``."""
 
@@ -60,9 +37,27 @@ class SharedBatches:
 
     def listener(self, up: str) -> Callable[[Batch], None]:
         """Return a callback for the batches of one student."""
-        return _Listener(self, up, self._memory).take
+        subscriptions, take_message = self._memory.subscriptions[up], self._memory.listener(up)
 
-    def take(self, batch: Batch, up: str) -> None:
+        def received(batch: Batch) -> None:
+            subscription = subscriptions.get(batch.room)
+            if subscription is None or batch.first <= subscription.last:
+                for message in batch.messages:
+                    take_message(message)
+                return
+            subscription.last = batch.last
+            subscription.rising += batch.count
+            self._record(batch, up)
+
+        return received
+
+    def count_all(self) -> None:
+        """Record the latencies of all batches so far."""
+        for moment in self._moments.values():
+            self._count(moment)
+        self._moments.clear()
+
+    def _record(self, batch: Batch, up: str) -> None:
         """Record a batch that is all new to a member."""
         memory, now = self._memory, self._clock()
         memory.received += batch.count
@@ -76,12 +71,6 @@ class SharedBatches:
             for sent in moment.sent:
                 if sent.up == up and sent.measured:
                     memory.own.record(int((now - sent.planned_at) * 1e6))
-
-    def count_all(self) -> None:
-        """Record the latencies of all batches so far."""
-        for moment in self._moments.values():
-            self._count(moment)
-        self._moments.clear()
 
     def _begin(self, batch: Batch, now: float) -> _Moment:
         matched = [self._memory.match(message) for message in batch.messages]
