@@ -111,9 +111,9 @@ def plot(title: str, series: Sequence[Series], axis: Axis, seconds: float, bands
 
 def number(value: float) -> str:
     """Return a number as an axis shows it."""
-    for least, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for least, unit, sign in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if abs(value) >= least:
-            return f"{value / (1e3 if sign == 'k' else least):g}{sign}"
+            return f"{value / unit:g}{sign}"
     return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
