@@ -59,7 +59,7 @@ ONLY_IF_ASKED_FOR: Final = ("peer",)
 REPORTS: Final = Path("reports")
 
 
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse() -> argparse.Namespace:
     """Return the arguments."""
     about = "\n".join(f"  {name:<12}{_first_line(run)}" for name, run in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
@@ -71,7 +71,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=BENCHMARKS, help="only this one; may be repeated")
     parser.add_argument("--quick", action="store_true", help="few and small rounds, to see that all work")
     parser.add_argument("--rounds", type=int, help="rounds that count, of each side (4; quick: 1)")
-    return parser.parse_args(argv)
+    return parser.parse_args()
 
 
 def main() -> None:
