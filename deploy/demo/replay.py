@@ -45,12 +45,15 @@ class Records:
     ack_ms: list[float] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     streams: dict[str, dict[str, "array[int]"]] = field(default_factory=dict)
+    delivered: int = 0
+    """How many messages the students have received, all together: shown with each message that is posted."""
 
     def follow(self, client: ChatClient) -> None:
         """Record what a student receives and gets acked."""
         mine: dict[str, array[int]] = {}
 
         def on_chat(message: ChatMessage) -> None:
+            self.delivered += 1
             try:
                 mine[message.room].append(message.seq)
             except KeyError:
@@ -65,11 +68,6 @@ class Records:
             self.refused[message.id] = code
 
         client.on_chat, client.on_acked, client.on_refused = on_chat, on_acked, on_refused
-
-    @property
-    def delivered(self) -> int:
-        """How many messages the students have received, all together."""
-        return sum(len(seqs) for room in self.streams.values() for seqs in room.values())
 
 
 def plan_of(folder: Path, speed: float | None) -> ReplayPlan:
