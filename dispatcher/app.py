@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 async def start(service: Service, settings: DispatcherSettings) -> None:
     """Follow the published table, and take part in the group: stand by, or lead."""
     published = Assignments()
-    leadership = Leadership(settings)
+    leadership = Leadership(settings, published)
     reader = LogReader(settings, topics.ASSIGNMENTS, published.take)
     service.health.ready("kafka", leadership.fault)
     Operators(settings, leadership, published).add_routes(service.ops)

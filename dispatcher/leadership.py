@@ -16,7 +16,9 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from dispatcher.keep_leader import KeepLeader
 from dispatcher.leading import Leader
 from dispatcher.settings import DispatcherSettings
+from dispatcher.term import Term
 from runtime import logs, metrics
+from runtime.assignments import Assignments
 from runtime.kafka import RETRY_AFTER_S, new_consumer, stop_soon
 from runtime.log_reader import Stalled
 from schemas import topics
@@ -55,15 +57,30 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
 class Leadership:
     """Stands by until this dispatcher owns the partition, then leads for as long as it does."""
 
-    def __init__(self, settings: DispatcherSettings, new_leader: Callable[..., Leader] = Leader) -> None:
+    def __init__(
+        self,
+        settings: DispatcherSettings,
+        published: Assignments,
+        new_leader: Callable[..., Leader] = Leader,
+    ) -> None:
         self._settings = settings
+        self._published = published
         self._new_leader = new_leader
         self.leader: Leader | None = None
         self._fault: str | None = "not yet in the group"
 
     def fault(self) -> str | None:
         """Return what is wrong between us and Kafka, for a readiness check."""
-        return self._fault if self.leader is None else self.leader.fault()
+        if self.leader is None:
+            return self._fault
+        return self.leader.fault() or self._ignored(self.leader.term)
+
+    def _ignored(self, term: Term | None) -> str | None:
+        """Return why nobody takes this leader's tables, if so: whoever leads another group fences nobody."""
+        newest = self._published.table
+        if term is None or newest is None or newest.epoch <= term.epoch:
+            return None
+        return f"another dispatcher led in epoch {newest.epoch}: tables of epoch {term.epoch} are ignored"
 
     async def run(self) -> None:
         """Take part for ever, through any outage of Kafka."""
@@ -80,7 +97,7 @@ class Leadership:
 
     def _leads_well(self) -> bool:
         """Return whether it leads without a fault: a leader that reads nothing does not count for alerts."""
-        return self.leader is not None and self.leader.fault() is None
+        return self.leader is not None and self.fault() is None
 
     async def _take_part(self) -> None:
         group = KeepLeader()

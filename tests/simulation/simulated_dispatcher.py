@@ -14,6 +14,7 @@ from dispatcher.leadership import PARTITION, Leadership
 from dispatcher.leading import Leader
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Term
+from runtime.assignments import Assignments
 from schemas import topics
 from tests.simulation.process import Process
 from tests.simulation.simulated_log import SimulatedLog
@@ -28,7 +29,7 @@ class SimulatedLeadership(Leadership):
     """The production leadership, in a simulated group."""
 
     def __init__(self, process: Process, log: SimulatedLog, group: Group) -> None:
-        super().__init__(SETTINGS, partial(SimulatedLeader, log, process))
+        super().__init__(SETTINGS, Assignments(), partial(SimulatedLeader, log, process))
         self._new_consumer = partial(DispatchersConsumer, log, process, group)
 
     def _consumer(self, group: KeepLeader) -> Any:

@@ -14,7 +14,9 @@ from dispatcher.leading import FAULT_AFTER_S, Leader
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Pace, Term
 from runtime import metrics
+from runtime.assignments import Assignments
 from runtime.log_reader import Stalled
+from tests.unit.dispatcher.records import record
 
 SETTINGS = DispatcherSettings.model_validate({"dispatcher_token": "only-for-tests-0123456789"})
 
@@ -28,7 +30,7 @@ async def test_only_one_who_hears_what_it_writes_is_said_to_lead(monkeypatch: py
     async def ends(*_: Any) -> None:
         raise asyncio.CancelledError
 
-    leadership, now = Leadership(SETTINGS), 0.0
+    leadership, now = Leadership(SETTINGS, Assignments()), 0.0
     monkeypatch.setattr(leadership, "_take_part", ends)
     with pytest.raises(asyncio.CancelledError):
         await leadership.run()
@@ -47,11 +49,26 @@ async def test_only_one_who_hears_what_it_writes_is_said_to_lead(monkeypatch: py
     assert leading() == 0.0
 
 
+def test_one_whose_tables_are_ignored_is_not_said_to_lead() -> None:
+    """A dispatcher of another group leads, or led, in a higher epoch, and has not fenced us."""
+    published, nothing = Assignments(), cast(AIOKafkaConsumer, None)
+    leadership = Leadership(SETTINGS, published)
+    leadership.leader = leader = Leader(SETTINGS, nothing, Ownership(nothing), monotonic=lambda: 0.0)
+    leader.term = term = Term(None, Pace())
+    leader.clock.tick_returned(leader.clock.send(0.0), 0.0)
+    own = term.next_table()
+    published.take(0, [record(own)])
+    assert (leadership.fault(), leadership._leads_well()) == (None, True)
+    published.take(0, [record(own.model_copy(update={"epoch": own.epoch + 1}), offset=1)])
+    assert leadership.fault() == "another dispatcher led in epoch 2: tables of epoch 1 are ignored"
+    assert not leadership._leads_well()
+
+
 async def test_a_dispatcher_takes_part_again_whatever_ended_its_last_try_and_says_what_that_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ends = [ProducerFenced(), KafkaConnectionError(), OSError(), Stalled(), TimeoutError()]
-    leadership, faults = Leadership(SETTINGS), list[str | None]()
+    leadership, faults = Leadership(SETTINGS, Assignments()), list[str | None]()
 
     async def take_part(*_: Any) -> None:
         faults.append(leadership.fault())
@@ -91,7 +108,7 @@ def test_who_keeps_the_partition_reads_on_where_it_was_and_who_lost_it_begins_an
 async def test_a_standby_says_whether_the_group_answers_until_it_is_its_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    leadership, faults = Leadership(SETTINGS), list[str | None]()
+    leadership, faults = Leadership(SETTINGS, Assignments()), list[str | None]()
 
     class Consumer:
         async def getmany(self, **_: Any) -> None:
@@ -120,7 +137,8 @@ async def test_one_who_leads_no_longer_shows_nothing_of_what_it_led() -> None:
             metrics.EDGES.labels(state="serving").set(3)
             raise ProducerFenced
 
-    leadership, group, nothing = Leadership(SETTINGS, Fenced), KeepLeader(), cast(AIOKafkaConsumer, None)
+    nothing, group = cast(AIOKafkaConsumer, None), KeepLeader()
+    leadership = Leadership(SETTINGS, Assignments(), Fenced)
     with pytest.raises(ProducerFenced):
         await leadership._lead(nothing, Ownership(nothing), group)
     assert (leadership.leader, group.leads_in_epoch) == (None, None)
