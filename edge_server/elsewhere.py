@@ -53,13 +53,14 @@ class Elsewhere:
         """Return the URL of the edge where a user belongs; None if that is this one, or not known.
 
         A table that does not name this edge was made without knowing of it, and is ignored unless the edge is
-        ``leaving``.
+        ``leaving``. Where two edges have one URL by mistake, whoever is sent there would come back here.
         """
         table = self._assignments.table
         if table is None or (self._edge not in table.urls and not leaving):
             return None
         holder = table.shard_of(up).edge
-        return None if holder in (None, self._edge) else table.urls.get(holder)
+        url = None if holder in (None, self._edge) else table.urls.get(holder)
+        return None if url == table.urls.get(self._edge) else url
 
     def url_of_another(self, up: str) -> str | None:
         """Return another edge's URL for a user that cannot be let in here: the user's own edge, or any."""

@@ -34,6 +34,16 @@ def test_only_those_whose_shard_another_edge_holds_belong_elsewhere() -> None:
     assert elsewhere.url_of(IN_B, leaving=False) == "http://b"
 
 
+def test_nobody_is_sent_to_the_url_that_they_have_come_by() -> None:
+    """Two edges have one ``EDGE_URL``: those of the other one would come back here, every two seconds."""
+    assignments = Assignments()
+    elsewhere = Elsewhere("b", assignments)
+    halves = (Shard(start=0, end=HALF, edge="a"), Shard(start=HALF, end=CIRCLE, edge="b"))
+    table = TableAssigned(epoch=1, version=1, shards=halves, urls={"a": "http://b", "b": "http://b"})
+    assignments.take(0, [record(table)])
+    assert elsewhere.url_of(IN_A, leaving=False) is None
+
+
 def test_a_table_that_does_not_know_this_edge_moves_nobody_unless_it_leaves() -> None:
     elsewhere = seen_by("c")
     assert elsewhere.url_of(IN_A, leaving=False) is None
