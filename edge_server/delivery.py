@@ -107,17 +107,16 @@ class Delivery:
         return order
 
     def _take_turn(self, entry: Entry) -> None:
-        if self._window.add(entry):
-            if self._rooms.is_watched(entry.group):
-                if self._debugs:
-                    log.debug(
-                        "a message is delivered", extra=logs.facts(message=_message_id(entry), seq=entry.seq)
-                    )
-                self._send_to_room(entry)
-            self.on_settled(entry)
-        else:
+        first = self._window.add(entry)
+        if first is not entry:
             metrics.DUPLICATES.inc()
-            self.on_settled(self._window.find(entry.key) or entry)
+        elif self._rooms.is_watched(entry.group):
+            if self._debugs:
+                log.debug(
+                    "a message is delivered", extra=logs.facts(message=_message_id(entry), seq=entry.seq)
+                )
+            self._send_to_room(entry)
+        self.on_settled(first)
 
     def _send_to_room(self, entry: Entry) -> None:
         if entry.frame is not None:

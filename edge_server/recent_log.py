@@ -98,11 +98,14 @@ class RecentLog:
         """Return the first entry of a message; None if the window does not have it."""
         return self._keys.get(key)
 
-    def add(self, entry: Entry) -> bool:
-        """Add an entry, in log order within its partition. Return False for a retry, which is not added."""
+    def add(self, entry: Entry) -> Entry:
+        """Add an entry, in log order within its partition, and return it.
+
+        A retry is not added: the first entry of its message is returned.
+        """
         first = self._keys.get(entry.key)
         if first is not None and first.frame is not None:
-            return False
+            return first
         self._all.append(entry)
         entries = self._groups[entry.group]
         if not entries:
@@ -112,7 +115,7 @@ class RecentLog:
         self.bytes += entry.size
         while self.bytes > self._max_bytes or len(self._all) > self._max_records:
             self._evict()
-        return True
+        return entry
 
     def reaches(self, partition: int, since: int) -> bool:
         """Return whether the window holds all entries of a partition after ``since``."""

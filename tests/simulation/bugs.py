@@ -52,7 +52,7 @@ def no_dedupe(seed: int) -> World:
     """A retry is another message."""
     add = RecentLog.add
 
-    def adds(self: RecentLog, entry: Any) -> bool:
+    def adds(self: RecentLog, entry: Entry) -> Entry:
         self._keys.clear()
         return add(self, entry)
 

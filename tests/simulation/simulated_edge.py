@@ -56,7 +56,7 @@ class WatchedWindow(RecentLog):
         self._turns = 0
         self._first: dict[bytes, int] = {}
 
-    def add(self, entry: Entry) -> bool:
+    def add(self, entry: Entry) -> Entry:
         """Remember an entry, and when its message had its first turn."""
         self._turns += 1
         if self._turns - self._first.setdefault(entry.key, self._turns) > self._max_records:

@@ -25,7 +25,8 @@ def filled(
     window = RecentLog(max_bytes=max_bytes, max_records=max_records)
     window.begin(0, resumable_from)
     for seq, group in enumerate(of):
-        assert window.add(entry(seq, group=group))
+        added = entry(seq, group=group)
+        assert window.add(added) is added
     return window
 
 
@@ -62,24 +63,26 @@ def test_it_reaches_exactly_back_to_the_oldest_record_that_it_holds_and_is_sure_
 
 def test_a_retry_is_noticed_as_long_as_the_first_is_in_the_window() -> None:
     window = filled(["g"] * 3, max_records=3)
-    assert not window.add(entry(3, id="m0"))
-    first = window.find(entry(3, id="m0").key)
+    first = window.find(entry(0, id="m0").key)
     assert first is not None
-    assert first.seq == 0
-    assert window.add(entry(4))
-    assert window.add(entry(5, id="m0"))
+    assert window.add(entry(3, id="m0")) is first
+    window.add(entry(4))
+    again = entry(5, id="m0")
+    assert window.add(again) is again
 
 
 def test_the_same_id_of_another_sender_is_another_message() -> None:
     window = filled(["g"])
-    assert window.add(entry(1, id="m0", up="up202000002"))
+    another = entry(1, id="m0", up="up202000002")
+    assert window.add(another) is another
 
 
 def test_a_record_that_cannot_be_read_takes_nobodys_id() -> None:
     window = filled([], max_records=2)
     bad = poison(0, id="same")
-    assert window.add(bad)
-    assert window.add(entry(1, id="same"))
+    window.add(bad)
+    good = entry(1, id="same")
+    assert window.add(good) is good
     assert [found.seq for found in window.after("g", -1, most_bytes=inf) or ()] == [1]
     assert bad.bad is not None
     window.add(entry(2))
