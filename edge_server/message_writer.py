@@ -48,13 +48,8 @@ class Outgoing:
     """The header of a message that is traced."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Where a batch is in the log: its first record's offset (or `UNKNOWN`), and the append time in ms."""
-
-    partition: int
-    offset: int
-    timestamp: int
+OnWritten = Callable[[Sequence[Any], int, int], None]
+"""Called with a batch that is in the log, its first offset (or `UNKNOWN`) and its append time in ms."""
 
 
 class MessageWriter:
@@ -65,7 +60,7 @@ class MessageWriter:
         producer: KeptProducer,
         *,
         source: str,
-        on_written: Callable[[Sequence[Any], Written], None],
+        on_written: OnWritten,
         on_failed: Callable[[Sequence[Any], BaseException], None],
         rounds_per_s: float,
     ) -> None:
@@ -127,7 +122,7 @@ class MessageWriter:
             self._on_failed(messages, error)
         else:
             timestamp = now if metadata.timestamp == UNKNOWN else metadata.timestamp
-            self._on_written(messages, Written(partition, metadata.offset, timestamp))
+            self._on_written(messages, metadata.offset, timestamp)
 
     def _fill(self, waiting: deque[Outgoing], now: int) -> tuple[Any, list[Outgoing]]:
         """Return a batch and its messages: as many as fit, in their order; the first one always fits."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_server.delivery import Delivery
 from edge_server.frames import message_frame
-from edge_server.message_writer import ROUNDS_PER_S, UNKNOWN, MessageWriter, Outgoing, Written
+from edge_server.message_writer import ROUNDS_PER_S, UNKNOWN, MessageWriter, Outgoing
 from edge_server.recent_log import Entry, RecentLog
 from edge_server.settings import EdgeSettings
 from runtime import logs, metrics
@@ -152,21 +152,21 @@ class Publisher:
         if in_order and now - in_order[0].since > self._refuse_after_s:
             raise Refused(UNAVAILABLE)
 
-    def _on_written(self, batch: Sequence[Pending], written: Written) -> None:
+    def _on_written(self, batch: Sequence[Pending], first_offset: int, timestamp: int) -> None:
         metrics.MESSAGES_IN.inc(len(batch))
         self.written += len(batch)
-        if written.offset == UNKNOWN:
+        if first_offset == UNKNOWN:
             return  # Consuming gives them their turn.
         lost: list[Entry] = []
-        for offset, pending in enumerate(batch, written.offset):
+        for offset, pending in enumerate(batch, first_offset):
             sent = pending.sent
             frame = message_frame(
                 id=pending.id, seq=offset, room=sent.room, up=sent.up, message=sent.message,
-                timestamp=written.timestamp, sent_at=sent.timestamp,
+                timestamp=timestamp, sent_at=sent.timestamp,
             )  # fmt: skip
-            entry = Entry(sent.room, pending.key, written.partition, offset, written.timestamp, frame=frame)
+            entry = Entry(sent.room, pending.key, pending.partition, offset, timestamp, frame=frame)
             self._delivery.acked(entry)
-            if not pending.settled and offset <= self._delivery.head(written.partition):
+            if not pending.settled and offset <= self._delivery.head(pending.partition):
                 # This offset had its turn already, with another record: the brokers have lost this one.
                 lost.append(entry)
         if lost:

@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.message_writer import UNKNOWN, MessageWriter, Outgoing, Written
+from edge_server.message_writer import UNKNOWN, MessageWriter, Outgoing
 from runtime.budgets import request_cost
 from runtime.kafka import partition_of
 from tests.unit.edge_server.producers import Producer
@@ -24,13 +25,13 @@ class Told:
     """What the writer has said."""
 
     def __init__(self) -> None:
-        self.written: list[tuple[Outgoing, int, int]] = []
+        self.written: list[tuple[Outgoing, int]] = []
         self.failed: list[Outgoing] = []
         self.timestamps: list[int] = []
 
-    def on_written(self, batch: Sequence[Outgoing], where: Written) -> None:
-        self.written += [(message, where.partition, where.offset + n) for n, message in enumerate(batch)]
-        self.timestamps.append(where.timestamp)
+    def on_written(self, batch: Sequence[Outgoing], first_offset: int, timestamp: int) -> None:
+        self.written += zip(batch, count(first_offset), strict=False)
+        self.timestamps.append(timestamp)
 
     def on_failed(self, batch: Sequence[Outgoing], _error: BaseException) -> None:
         self.failed += batch
@@ -93,7 +94,7 @@ async def test_each_message_is_told_of_once_in_order_with_one_batch_of_a_partiti
         await passes()
     for partition in range(PARTITIONS):
         mine = [one for one in put if one.partition == partition]
-        stored = [(one, offset) for one, of_partition, offset in told.written if of_partition == partition]
+        stored = [(one, offset) for one, offset in told.written if one.partition == partition]
         assert [offset for _, offset in stored] == list(range(len(stored)))
         lost = [one for one in told.failed if one in mine]
         assert [one for one in mine if one not in lost] == [one for one, _ in stored]
@@ -231,4 +232,4 @@ async def test_a_batch_that_cannot_even_be_handed_over_is_told_of_and_the_next_o
     await passes()
     producer.sent[0].written(7)
     await passes()
-    assert [offset for _, _, offset in told.written] == [7]
+    assert [offset for _, offset in told.written] == [7]

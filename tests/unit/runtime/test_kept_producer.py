@@ -141,7 +141,7 @@ async def test_what_waited_behind_a_failed_batch_goes_through_the_next_producer_
         writer = MessageWriter(
             producer,
             source="edge-1",
-            on_written=lambda batch, _: written.extend(batch),
+            on_written=lambda batch, *_: written.extend(batch),
             on_failed=lambda batch, _: failed.extend(batch),
             rounds_per_s=1e9,
         )
