@@ -148,18 +148,16 @@ async def growing_topics(settings: KafkaSettings) -> AsyncIterator[GrowingTopics
         await admin.close()
 
 
-async def wait_until(
-    condition: Callable[[], Awaitable[bool]], otherwise: str, within_s: float = DONE_WITHIN_S
-) -> None:
+async def wait_until(condition: Callable[[], Awaitable[bool]], otherwise: str) -> None:
     """Poll until ``condition`` holds. Raises TimeoutError with the text ``otherwise``."""
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(DONE_WITHIN_S):
             while True:
                 if await condition():
                     return
                 await asyncio.sleep(CHECK_EVERY_S)
     except TimeoutError as error:
-        raise TimeoutError(f"{otherwise}, after {within_s:g} s") from error
+        raise TimeoutError(f"{otherwise}, after {DONE_WITHIN_S:g} s") from error
 
 
 async def write_all(settings: KafkaSettings, topic: str, records: Sequence[ConsumerRecord]) -> None:
