@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from persister.read_records import Poison
 from runtime import kafka, logs, metrics
 from schemas import topics
-from schemas.log_records import DeadLetter, Encoded, headers_of
+from schemas.log_records import DeadLetter, Encoded, header, headers_of
 
 log = logging.getLogger(__name__)
 log.addFilter(logs.RateLimit())
@@ -107,12 +107,11 @@ def _position(poison: Poison) -> dict[str, object]:
 
 def _report(poison: Poison) -> None:
     record = poison.source
-    ce_id = next((value for name, value in record.headers if name == "ce_id"), b"")
     metrics.DEAD_LETTERS.labels(topic=topics.of_any_generation(record.topic)).inc()
     log.error(
         "a record was set aside",
         extra=logs.facts(
-            message=f"{_text(record.key)}/{_text(ce_id)}",
+            message=f"{_text(record.key)}/{_text(header(record.headers, 'ce_id'))}",
             **_position(poison),
             reason=poison.reason,
         ),
