@@ -114,22 +114,14 @@ def for_the_solution(generation: int = 1) -> Document:
 
 def _document(title: str, about: str, *, generation: int | None) -> Document:
     """Return a document, with the topics of a generation. None: without topics."""
-    channels, operations, messages = _sockets()
     servers = {"edge": _edge()}
+    channels, operations, messages = _sockets()
     if generation is not None:
-        servers["log"] = {
-            "host": "{bootstrap}",
-            "protocol": "kafka",
-            "description": "Records are JSON with CloudEvents' headers in their binary form.",
-            "variables": {"bootstrap": {"description": "The brokers: KAFKA_BOOTSTRAP_SERVERS."}},
-        }
+        servers["log"] = _log()
         for row in ON_TOPICS:
             channels[row.topic] = _topic(row, topics.in_generation(row.topic, generation))
+            operations[f"send.{row.topic}"] = _send(row.topic)
             messages |= {kind.ce_type: _record(kind, row) for kind in row.records}
-            operations[f"send.{row.topic}"] = {
-                "action": "send",
-                "channel": {"$ref": f"#/channels/{row.topic}"},
-            }
     return {
         "asyncapi": VERSION,
         "info": {"title": title, "version": "1", "description": about},
@@ -163,6 +155,15 @@ def _edge() -> Document:
     }
 
 
+def _log() -> Document:
+    return {
+        "host": "{bootstrap}",
+        "protocol": "kafka",
+        "description": "Records are JSON with CloudEvents' headers in their binary form.",
+        "variables": {"bootstrap": {"description": "The brokers: KAFKA_BOOTSTRAP_SERVERS."}},
+    }
+
+
 def _sockets() -> tuple[Document, Document, Document]:
     """Return the channels, operations and messages of the socket events."""
     channels: Document = {
@@ -188,8 +189,7 @@ def _sockets() -> tuple[Document, Document, Document]:
     for event in FROM_EDGES:
         messages[_key("edge", event)] = _message(event.name, event.payload)
         operations[f"send.{_camel(event.name)}"] = {
-            "action": "send",
-            "channel": {"$ref": "#/channels/fromEdges"},
+            **_send("fromEdges"),
             "messages": [{"$ref": f"#/channels/fromEdges/messages/{_camel(event.name)}"}],
         }
     return channels, operations, messages
@@ -203,6 +203,10 @@ def _channel(title: str, found: Sequence[Event], side: str) -> Document:
         "servers": [{"$ref": "#/servers/edge"}],
         "messages": {_camel(event.name): _ref(_key(side, event)) for event in found},
     }
+
+
+def _send(channel: str) -> Document:
+    return {"action": "send", "channel": {"$ref": f"#/channels/{channel}"}}
 
 
 def _receive(event: Event) -> Document:
