@@ -130,18 +130,22 @@ def _give_orphans(draft: Draft, bounds: Bounds) -> None:
             waiting.extend(reversed(piece.halves(finest)))
             continue
         edge = edge or draft.emptiest()
-        spare -= piece.width - min(piece.width, max(0, bounds.least - draft.held[edge]))
+        spare -= _beyond_need(draft, bounds, piece, edge)
         draft.give(piece, edge)
 
 
 def _receiver(draft: Draft, bounds: Bounds, piece: Piece, spare: int) -> str | None:
     """Return the edge that takes the whole piece: a neighbour, to keep the table small, or the emptiest."""
     for edge in (*draft.neighbours(piece), draft.emptiest()):
-        held = draft.held[edge]
-        beyond_need = piece.width - min(piece.width, max(0, bounds.least - held))
-        if held + piece.width <= bounds.most and beyond_need <= max(0, spare):
+        fits = draft.held[edge] + piece.width <= bounds.most
+        if fits and _beyond_need(draft, bounds, piece, edge) <= max(0, spare):
             return edge
     return None
+
+
+def _beyond_need(draft: Draft, bounds: Bounds, piece: Piece, edge: str) -> int:
+    """Return how much of the piece ``edge`` does not need to reach the least."""
+    return max(0, piece.width - max(0, bounds.least - draft.held[edge]))
 
 
 def _wide_first_then_outer(draft: Draft, unit: int) -> list[Piece]:
