@@ -16,6 +16,7 @@
     leadership.py     takes part in the group: stands by or leads
     leading.py        one term: reads reports, publishes tables
     keep_leader.py    the group's assignor: the leader stays the leader
+    ownership.py      whether the group's partition is ours, and where reading it continues
     published.py      the newest table in the log
     routes.py         the operators' routes on the ops port: the table, wishes, and the page in page/
     shown.py          what operators are shown (pure)

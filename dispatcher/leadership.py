@@ -6,15 +6,15 @@ fencing the one before. A leader that finds itself fenced leaves the group and j
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from dispatcher.keep_leader import KeepLeader
 from dispatcher.leading import Leader
+from dispatcher.ownership import PARTITION, Ownership
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Term
 from runtime import logs, metrics
@@ -25,33 +25,10 @@ from schemas import topics
 
 log = logging.getLogger(__name__)
 
-PARTITION: Final = TopicPartition(topics.EDGE_STATUS, 0)
 HEARTBEATS_A_SESSION: Final = 6
 STANDBY_POLL_MS: Final = 500
 PROBE_TIMEOUT_S: Final = 5.0
 """How long the group may take to answer a standby before that is a fault."""
-
-
-class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tracks whether the partition is ours, and how often a rebalance has said so."""
-
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        self._consumer = consumer
-        self.held = False
-        self.assignments = 0
-        self.next_offset: int | None = None
-
-    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Do nothing until the next assignment: what is published until then is fenced, if need be."""
-
-    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Store whether the partition is ours; continue reading where we were."""
-        self.held = PARTITION in assigned
-        self.assignments += self.held
-        if not self.held:
-            self.next_offset = None
-        elif self.next_offset is not None:
-            self._consumer.seek(PARTITION, self.next_offset)
 
 
 class Leadership:

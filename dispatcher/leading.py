@@ -8,12 +8,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from dispatcher.keep_leader import KeepLeader
 from dispatcher.log_clock import LogClock
+from dispatcher.ownership import Ownership
 from dispatcher.published import read_published
 from dispatcher.settings import DispatcherSettings
 from dispatcher.shard_table import Move
@@ -51,14 +52,6 @@ KINDS: Final[dict[bytes, type[Record]]] = {
 """The types of records on ``edge.status``, by their ``ce_type``."""
 
 
-class Owner(Protocol):
-    """The part of `Ownership` that a leader uses."""
-
-    held: bool
-    assignments: int
-    next_offset: int | None
-
-
 class Leader:
     """Leads as long as the partition is owned. ``term`` is None until the published table has been read."""
 
@@ -66,7 +59,7 @@ class Leader:
         self,
         settings: DispatcherSettings,
         consumer: AIOKafkaConsumer,
-        ownership: Owner,
+        ownership: Ownership,
         *,
         monotonic: Callable[[], float] = time.monotonic,
         new_reader: Callable[..., LogReader] = LogReader,

@@ -10,8 +10,9 @@ from aiokafka import TopicPartition
 from pydantic import SecretStr
 
 from dispatcher.keep_leader import KeepLeader
-from dispatcher.leadership import PARTITION, Leadership
+from dispatcher.leadership import Leadership
 from dispatcher.leading import Leader
+from dispatcher.ownership import PARTITION
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Term
 from runtime.assignments import Assignments

@@ -4,13 +4,14 @@ import asyncio
 from typing import Any, cast
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
 from dispatcher import leadership as module
 from dispatcher.keep_leader import KeepLeader
-from dispatcher.leadership import PARTITION, Leadership, Ownership
+from dispatcher.leadership import Leadership
 from dispatcher.leading import FAULT_AFTER_S, Leader
+from dispatcher.ownership import Ownership
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Pace, Term
 from runtime import metrics
@@ -80,29 +81,6 @@ async def test_a_dispatcher_takes_part_again_whatever_ended_its_last_try_and_say
         await leadership.run()
     kept_out = [f"not in the group: {type(one).__name__}" for one in ends[1:]]
     assert faults == ["not yet in the group"] * 2 + kept_out
-
-
-def test_who_keeps_the_partition_reads_on_where_it_was_and_who_lost_it_begins_anew() -> None:
-    """What is not read would be lost: reports come again, wishes do not."""
-    sought: list[tuple[TopicPartition, int]] = []
-
-    class Consumer:
-        def seek(self, partition: TopicPartition, offset: int) -> None:
-            sought.append((partition, offset))
-
-    ownership = Ownership(cast(AIOKafkaConsumer, Consumer()))
-    ownership.on_partitions_assigned([PARTITION])
-    assert (ownership.held, sought) == (True, [])
-    ownership.next_offset = 7
-    ownership.on_partitions_revoked([PARTITION])
-    assert (ownership.held, sought) == (True, []), "it may be given back"
-    ownership.on_partitions_assigned([PARTITION])
-    assert (ownership.held, sought) == (True, [(PARTITION, 7)])
-    assert ownership.assignments == 2, "another may have led before it was given back"
-    ownership.on_partitions_assigned([])
-    assert (ownership.held, len(sought), ownership.assignments) == (False, 1, 2)
-    ownership.on_partitions_assigned([PARTITION])
-    assert (ownership.held, sought) == (True, [(PARTITION, 7)])
 
 
 async def test_a_standby_says_whether_the_group_answers_until_it_is_its_turn(

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaConnectionError
 
 from dispatcher.leading import MAX_LOST_TICKS, Leader
+from dispatcher.ownership import Ownership
 from dispatcher.settings import DispatcherSettings
 from dispatcher.term import Pace, Term
 from runtime import metrics
@@ -20,14 +21,6 @@ from tests.unit.dispatcher.reports import report
 GRACE_S = 5.0
 
 
-class Owned:
-    """The partition is ours."""
-
-    held = True
-    assignments = 1
-    next_offset: int | None = None
-
-
 class Reading:
     """A leader that reads what the test gives it, at times that the test sets."""
 
@@ -35,9 +28,8 @@ class Reading:
         settings = DispatcherSettings.model_validate(
             {"dispatcher_token": "only-for-tests-0123456789", "edge_grace_s": GRACE_S}
         )
-        self.leader = Leader(
-            settings, cast(AIOKafkaConsumer, None), Owned(), monotonic=lambda: self.monotonic
-        )
+        nothing = cast(AIOKafkaConsumer, None)
+        self.leader = Leader(settings, nothing, Ownership(nothing), monotonic=lambda: self.monotonic)
         self.monotonic = 0.0
         self.term = Term(None, Pace())
 
