@@ -3,6 +3,7 @@
 app.py opens the ports, parts.py puts the parts together, settings.py has the settings. The other files, in
 the order of a message's path:
 
+    gate.py              refuses requests past the bounds, before anything is done for them
     socket_server.py     python-socketio, and what we change of it
     engine_requests.py   a request in the form that engine.io reads
     engine.py            engine.io's server, and what we change of it

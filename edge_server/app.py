@@ -4,7 +4,7 @@ import logging
 
 from aiohttp import web
 
-from edge_server.arrivals import gate
+from edge_server.gate import gate
 from edge_server.parts import Parts
 from edge_server.recent_log import RecentLog
 from edge_server.settings import EdgeSettings

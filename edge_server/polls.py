@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from edge_server.arrivals import PACKETS_BEFORE_LOGIN
 from edge_server.engine import Engine
 from edge_server.settings import EdgeSettings
 from runtime import metrics, refusing
@@ -20,10 +21,6 @@ from schemas.refusals import (
 
 SEPARATOR: Final = b"\x1e"
 """Between the packets of a body."""
-
-PACKETS_BEFORE_LOGIN: Final = 20
-"""A connection needs one to log in, and another one for each token that it tries. Each is answered, which
-costs more than sending it."""
 
 _SLOW_POLLS: Final = metrics.LIMIT_HITS.labels(limit="slow polls")
 

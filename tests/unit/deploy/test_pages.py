@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from api_gateway import history, unread_answers
 from deploy.repository import REPOSITORY
-from edge_server import direct_websocket, handshake, joining, polls, presence, socket_events
+from edge_server import arrivals, direct_websocket, handshake, joining, presence, socket_events
 from runtime import bounded_parser, bounded_runner, logs, metrics, refusing, service, stdout_lines
 from schemas import api, asyncapi, client_events, topics
 from schemas.refusals import TABLE
@@ -33,7 +33,7 @@ FIXED = [
         "| frames |",
         [direct_websocket.FRAMES_PER_S_BEFORE_LOGIN, direct_websocket.FRAMES_BEFORE_LOGIN],
     ),
-    (LIMITS, "| packets before login |", [polls.PACKETS_BEFORE_LOGIN]),
+    (LIMITS, "| packets before login |", [arrivals.PACKETS_BEFORE_LOGIN]),
     (LIMITS, "| connects (one more", [handshake.GROUPS_A_CONNECT]),
     (LIMITS, "| data that a connection does not take |", [bounded_runner.UNREAD_WITHIN_S]),
     (LIMITS, "| cursors in", [client_events.MAX_CURSORS]),

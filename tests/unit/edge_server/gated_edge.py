@@ -13,7 +13,7 @@ from aiohttp import (
 )
 from aiohttp.typedefs import Middleware
 
-from edge_server.arrivals import gate
+from edge_server.gate import gate
 from edge_server.settings import EdgeSettings
 from edge_server.socket_server import ChatSocketServer
 from runtime.service import Service, running

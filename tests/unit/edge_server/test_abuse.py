@@ -16,9 +16,9 @@ from aiohttp import web
 from engineio import packet
 
 from edge_server import engine
+from edge_server.arrivals import PACKETS_BEFORE_LOGIN
 from edge_server.clients import Client
 from edge_server.frames import text_frame
-from edge_server.polls import PACKETS_BEFORE_LOGIN
 from runtime import metrics
 from runtime.tokens import Identity
 from schemas.refusals import INVALID_PAYLOAD, MAX_DETAIL_CHARS, ErrorAnswer, Refused

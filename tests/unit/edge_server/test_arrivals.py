@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge_server.arrivals import Arrivals
-from edge_server.polls import PACKETS_BEFORE_LOGIN
+from edge_server.arrivals import PACKETS_BEFORE_LOGIN, Arrivals
 from edge_server.settings import EdgeSettings
 from schemas.refusals import OVERLOADED, Refused
 from tests.unit.refusing import refuses
