@@ -22,10 +22,11 @@ Part = tuple[Piece, str | None]
 """A piece of one span, and its holder."""
 
 FEWEST_CLIENTS: Final = 1 / 3
-"""Of the largest edge's clients: with fewer, an edge whose shards are not known counts as new."""
+"""An edge whose earlier parts are not known counts as new if it has less than this share of the clients that
+the largest edge has."""
 
 SHORTEST_RUN: Final = 1 / 8
-"""Of an edge's own points: where fewer of them follow each other, that stretch is left to its holder."""
+"""A stretch stays with its holder if an edge that comes back has less than this share of its points there."""
 
 
 def given_back(

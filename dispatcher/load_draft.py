@@ -23,8 +23,8 @@ SMALLEST_WHOLE_SHARD: Final = 1 / 8
 """Of its holder's clients: a whole shard that has so many is given before another is cut."""
 
 LARGEST_PART: Final = 3 / 4
-"""Of a shard's clients where it is cut, of its holder's where it is given whole: no part has more of them, or
-too little would be left."""
+"""No part has more than this share: of the shard's clients where a shard is cut, of its holder's where it is
+given whole. Otherwise too little would be left."""
 
 MAX_PARTS: Final = 16
 """The most parts that an edge gives away at one time; the rest follows the next time."""
@@ -47,7 +47,7 @@ class LoadDraft:
 
     @property
     def draft(self) -> Draft:
-        """Return the spans. They are made only when something moves: most of the time nothing does."""
+        """Return the shards as spans, made only when something moves: most of the time nothing does."""
         if self._draft is None:
             self._draft = Draft(self._shards, self._serving)
         return self._draft

@@ -91,7 +91,7 @@ class Draft:
         return borders & -borders or ATOMS
 
     def neighbours(self, piece: Piece) -> Iterator[str]:
-        """Yield the holders beside an orphan piece, first the one of the other half of a wider part."""
+        """Yield the holders beside an orphan piece, which is half of a wider part: the other half's first."""
         before, after = self._start.get(piece.start), piece.end
         beside = [None if before is None else self._edge[before], self._edge.get(after)]
         if piece.start // piece.width % 2 == 0:

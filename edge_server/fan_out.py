@@ -1,8 +1,8 @@
 """Writes each message, framed once, to the transport of every member on this edge.
 
 Messages that have their turn within one pass of the event loop leave together: one write a client and room.
-After a flush, rest 3 x (writes spared by batching, at most the writes made) x time per write, at most 50 ms.
-If no write was spared there is no rest. The loop over members does not await: nobody joins or leaves in it.
+Where that spares writes, the fan-out rests after them, so that more messages leave together the next time.
+The loop over members does not await: nobody joins or leaves in it.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ from edge_server.rooms import Rooms
 from runtime import metrics
 
 REST_FACTOR: Final = 3.0
-"""A rest is so many times as long as the spared writes would have taken. The loop is free for input then."""
+"""A rest is so many times as long as the spared writes would have taken, of which no more count than were
+made. The loop is free for input then."""
 MAX_REST_S: Final = 0.05
 """The longest rest: too short for a person to notice."""
 

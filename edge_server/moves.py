@@ -28,7 +28,7 @@ def pace(per_s: float, *, waiting: int, left_s: float | None) -> float:
 
 
 class Bucket:
-    """Turns a rate into whole numbers. It keeps what was not used: two steps' worth, and one."""
+    """Turns a rate into whole numbers. It keeps what was not used, at most two steps' worth and one."""
 
     def __init__(self) -> None:
         self._filled_at: float | None = None

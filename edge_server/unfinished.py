@@ -1,7 +1,7 @@
 """Bounds how much of a message is read before it ends: little before login, more after it.
 
-A message in parts may go on for ever, and many logged-in senders together could fill the
-memory. What happens to a message that has ended is not decided here.
+A message in parts may go on for ever, and many logged-in senders together could fill the memory. What happens
+to a message that has ended is not decided here.
 """
 
 from collections.abc import Callable

@@ -104,7 +104,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("the consumer group could not be left", extra=logs.facts(error=repr(error)))
 
     def fault(self) -> str | None:
-        """Return that no partitions are assigned; None if they are."""
+        """Return a fault while no partitions are assigned, for a readiness check."""
         return None if self._positioned.is_set() else "not in the consumer group"
 
     async def poll(self, max_records: int) -> Polled:

@@ -44,7 +44,7 @@ class Outage:
         self._last_error = ""
 
     def fault(self) -> str | None:
-        """Return that the store is away and its last error; None if it is not."""
+        """Return the store's last error while it is away, for a readiness check."""
         return f"the store is away; what is read waits: {self._last_error}" if self._failures else None
 
     def age_s(self) -> float:

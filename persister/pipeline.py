@@ -77,7 +77,7 @@ class Pipeline:
         metrics.READER_REBUILDS.labels(topic=READER_NAME)  # from 0: the first one is a rise
 
     def fault(self) -> str | None:
-        """Return that this process is not in the group, and why if known; None if it is. For readiness."""
+        """Return a fault while this process is not in the group, with its cause, for a readiness check."""
         fault = self._reader.fault()
         return f"{fault}: {self._interrupted_by}" if fault and self._interrupted_by else fault
 
@@ -117,7 +117,7 @@ class Pipeline:
     async def _read(self) -> None:
         """Consume, read and batch. While the batch is full nothing is fetched.
 
-        A fetch costs about the same for few and for many records. So after few, the next fetch waits.
+        A fetch costs about the same for few records and for many: after few, the next one waits.
 
         Offsets before a partition's start are stored already or no longer in the log. They are added to the
         progress at once: a quiet partition may bring no record that would do it.

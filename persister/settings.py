@@ -13,8 +13,8 @@ from runtime.settings import (
 )
 
 MAX_SESSION_TIMEOUT_MS: Final = 45_000
-"""Less than a reader waits for its group (`POLL_HANGS_AFTER_S` in group_reader.py). With more, whoever
-follows a dead one would leave before that one is counted out, and be waited for itself, again and again."""
+"""Less than a reader waits for its group (`POLL_HANGS_AFTER_S` in group_reader.py). The group waits so long
+for a dead member: a new one that gave up before would be waited for itself, and so on, again and again."""
 
 
 class PersisterSettings(ServiceSettings, KafkaSettings, MongoSettings, TracingSettings):
