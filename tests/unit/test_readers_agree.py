@@ -1,13 +1,18 @@
-"""Every reader of `chat.messages` takes the same records for messages: what members see is what is stored."""
+"""Every reader of `chat.messages` takes the same records for messages, and shows all their fields alike."""
 
 from collections.abc import Callable
+from typing import Any
 
+import orjson
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from api_gateway.history import messages_of
 from edge_server.delivery import _entry_of
+from edge_server.frames import text_of
 from persister.read_records import NewMessage, read
 from schemas import topics
+from schemas.client_events import CHAT_MESSAGE, ChatMessage
 from schemas.log_records import MAX_TEXT_BYTES, Encoded, Headers, MessageSent, encode
 from tests.records import consumed
 
@@ -57,3 +62,18 @@ def test_edges_and_persister_take_the_same_records_for_messages(text: str, damag
         written = one(written)
     record = consumed(topics.MESSAGES, written, offset=5)
     assert (_entry_of(record).frame is not None) == isinstance(read(record), NewMessage)
+
+
+def test_members_and_readers_of_history_see_the_same_message_with_all_its_fields() -> None:
+    sent = MessageSent(id="m", group="g", up="up000000001", message="olá", sent_at=7)
+    assert sent.model_fields_set == MessageSent.model_fields.keys(), "give it the new field, too"
+    record = consumed(topics.MESSAGES, encode(sent, key="g", source="test"), offset=5)
+    frame, taken = _entry_of(record).frame, read(record)
+    assert frame is not None
+    assert isinstance(taken, NewMessage)
+    name, live = orjson.loads(text_of(frame)[2:])
+    (stored,) = messages_of([dict[str, Any](taken.document)])
+    shown = ChatMessage.model_validate(stored)
+    assert (name, live) == (CHAT_MESSAGE, stored)
+    assert stored == shown.model_dump(by_alias=True)
+    assert shown.model_fields_set == ChatMessage.model_fields.keys()

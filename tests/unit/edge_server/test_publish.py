@@ -106,6 +106,21 @@ async def test_senders_are_told_when_their_messages_turn_has_come_in_log_order()
     assert b'"message":"hello","timestamp":77,"sentAt":5' in entry.frame
 
 
+async def test_members_here_and_on_other_edges_see_the_same_message() -> None:
+    edge = Edge()
+    sent = SendMessage(message="olá", up=UP, room="g", timestamp=5, id="a")
+    assert sent.model_fields_set == SendMessage.model_fields.keys(), "give it the new field, too"
+    edge.publisher.publish("a", sent, edge.told.append)
+    await passes()
+    (written,) = edge.producer.sent
+    written.written(0, timestamp=77)
+    await passes()
+    (here,) = edge.told
+    assert isinstance(here, Entry)
+    there = Entry("g", here.key, here.partition, 0, 77, value=written.values[0])
+    assert here.frame == there.frame
+
+
 async def test_a_retry_is_written_once_and_both_are_told_the_same() -> None:
     edge = Edge()
     await edge.says("a", "a")

@@ -56,6 +56,13 @@ def with_more(value: Any) -> Any:
     return value
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_field_of_every_kind_is_in_a_line_from_its_first_version_on(kind: type[Record]) -> None:
+    lines = [json.loads(value) for name, value in EARLIER if kind.ce_type == f"pt.uni4all.chat.{name}.v1"]
+    wire_names = {field.alias or name for name, field in kind.model_fields.items()}
+    assert {name for line in lines for name in line} == wire_names, "add a line"
+
+
 @earlier
 def test_every_field_of_an_earlier_record_is_read(name: str, value: str) -> None:
     said = read(name, value).model_dump_json(by_alias=True, exclude_unset=True)
