@@ -77,6 +77,7 @@ async def test_events_and_acks_of_a_real_edge_are_as_described(campus: Campus, d
         await eventually("the message", lambda: any(event == "chat message" for event, _ in heard))
     finally:
         await client.disconnect()
+    assert acks.keys() == described.document["channels"]["acks"]["messages"].keys()
     for name, ack in acks.items():
         described.check(f"ack.{name}", ack)
     with pytest.raises(jsonschema.ValidationError):

@@ -12,15 +12,9 @@ from api_gateway.public_routes import PublicApi
 from api_gateway.reading_turns import ReadsOfUsers
 from api_gateway.ready_response import ReadyResponse
 from api_gateway.settings import GatewaySettings
-from schemas.api import (
-    MAX_PER_BUNDLE,
-    BundlePage,
-    GroupHistoryPage,
-    GroupMembersPage,
-    HistoryBundle,
-)
-from schemas.refusals import NOT_A_MEMBER, UNAVAILABLE, Refusal
-from tests.unit.api_gateway.parts import GroupParts, until
+from schemas.api import MAX_PER_BUNDLE, BundlePage, HistoryBundle
+from schemas.refusals import HISTORY_UNAVAILABLE, NOT_A_MEMBER, UNAVAILABLE, Refusal
+from tests.unit.api_gateway.parts import PUBLIC, GroupParts, until
 from tests.unit.refusing import refuses
 from tests.waiting import passes
 
@@ -119,10 +113,26 @@ async def test_what_a_bundle_reads_is_shown_only_of_groups_that_its_reader_was_i
 
 Ask = Callable[[PublicApi], Awaitable[ReadyResponse]]
 
-of_one_group: list[Ask] = [
-    lambda routes: routes.history(A, GroupHistoryPage(group="maths")),
-    lambda routes: routes.members(A, GroupMembersPage(group="maths")),
+GIVEN = {"group": "maths", "up": B, "id": "m"}
+
+
+def asks(number: int) -> Ask:
+    """Return a request for the route in this row, by what its path names."""
+
+    def ask(public: PublicApi) -> Awaitable[ReadyResponse]:
+        route = public.routes()[number]
+        return route.handle(A, route.takes.model_validate({name: GIVEN[name] for name in route.path_names}))
+
+    ask.__name__ = PUBLIC[number].path
+    return ask
+
+
+of_one_group = [
+    asks(number)
+    for number, route in enumerate(PUBLIC)
+    if "group" in route.path_names and HISTORY_UNAVAILABLE in route.refusals
 ]
+"""Every route that reads from the store what only members of a group may see."""
 
 
 def fall_behind(api: Api) -> None:

@@ -19,6 +19,7 @@ from edge_server.socket_events import MAX_PAUSE_S, SocketEvents
 from runtime import metrics
 from runtime.memberships import Memberships
 from runtime.tokens import Identity
+from schemas.asyncapi import FROM_CLIENTS
 from schemas.client_events import SendMessage
 from schemas.refusals import OVERLOADED, RATE_LIMITED, UNAVAILABLE, Refused
 from tests.counting import counting
@@ -99,6 +100,11 @@ def ack_of(text: str) -> list[Any]:
     if "error" in payload:
         assert payload["error"].pop("request_id")
     return [number, payload]
+
+
+def test_every_event_that_clients_may_send_is_handled() -> None:
+    documented = {event.name for event in FROM_CLIENTS} - {"connect"}
+    assert Edge().server.handlers.keys() == documented | {"*"}, "SocketEvents.start registers each"
 
 
 payloads: st.SearchStrategy[Any] = st.one_of(
