@@ -35,4 +35,4 @@ def test_every_package_but_those_of_tests_lists_its_files() -> None:
 
 @pytest.mark.parametrize("package", WITH_A_LIST, ids=lambda package: str(package.relative_to(REPOSITORY)))
 def test_a_list_of_files_is_complete(package: Path) -> None:
-    assert listed(package) - {"__main__.py"} == files_of(package)
+    assert listed(package) - {"__main__.py"} == files_of(package), "its __init__.py lists them"

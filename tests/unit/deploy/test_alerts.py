@@ -68,8 +68,10 @@ def test_an_alert_watches_only_routes_that_exist(rule: dict[str, Any]) -> None:
 def test_every_route_by_which_students_read_history_is_watched() -> None:
     (expr,) = (rule["expr"] for rule in RULES if rule["alert"] == "ChatHistoryFailing")
     reads = {route.path for route in PUBLIC if route.method == "GET"}
-    assert set(routes_in(expr)) == {path for path in reads if "message" in path.split("/")}
-    assert set(routes_in(HISTORY)) == set(routes_in(expr)), "the boards show the same"
+    assert set(routes_in(expr)) == {path for path in reads if "message" in path.split("/")}, (
+        "ChatHistoryFailing in deploy/prometheus/alerts.yaml names each"
+    )
+    assert set(routes_in(HISTORY)) == set(routes_in(expr)), "HISTORY in deploy/grafana/shared_panels.py, too"
 
 
 def test_a_job_is_a_service_and_shows_its_metrics_where_prometheus_looks() -> None:

@@ -31,7 +31,7 @@ def test_topics_are_as_the_services_make_them(overlay: str) -> None:
     edge = workload(overlay, "edge")
     partitions, replicas = int(said(edge, "kafka_partitions")), int(said(edge, "kafka_replication_factor"))
     found = of_kind(overlay, "KafkaTopic")
-    assert set(found) == set(topics.ALL)
+    assert set(found) == set(topics.ALL), "k8s/base/topics.yaml has them"
     for name, topic in topics.ALL.items():
         spec = found[name]["spec"]
         assert spec["partitions"] == topic.partitions(partitions)

@@ -19,6 +19,7 @@ from tests.unit.packages import MAY_IMPORT
 DOCS = REPOSITORY / "docs"
 PAGES = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
 GUIDE = DOCS / "connect-a-client.md"
+IN_GUIDE = "docs/connect-a-client.md says it in its tables"
 IN_PRODUCTION = DOCS / "kubernetes.md"
 """It names what production sets, which other tests hold against its files."""
 CODE = {file.name for package in (*MAY_IMPORT, "tests") for file in (REPOSITORY / package).rglob("*.py")}
@@ -147,13 +148,21 @@ def test_the_guide_for_clients_has_every_refusal_with_its_status() -> None:
     for codes, statuses in re.findall(r"(?m)^\| ((?:`[a-z_]+`,? ?)+) \| ([\d, ]+) \| ", GUIDE.read_text()):
         names, numbers = re.findall(r"[a-z_]+", codes), [int(status) for status in statuses.split(", ")]
         said |= dict(zip(names, numbers * len(names) if len(numbers) == 1 else numbers, strict=True))
-    assert said == {code: refusal.status for code, refusal in TABLE.items()}
+    assert said == {code: refusal.status for code, refusal in TABLE.items()}, IN_GUIDE
 
 
-def test_the_guide_for_clients_has_a_row_for_every_event() -> None:
-    rows = re.findall(r"(?m)^\| `([a-z_ ]+)` \| ([→←]) \|", GUIDE.read_text())
-    from_clients = [(event.name, "→") for event in asyncapi.FROM_CLIENTS]
-    assert sorted(rows) == sorted([*from_clients, *((event.name, "←") for event in asyncapi.FROM_EDGES)])
+def test_the_guide_for_clients_has_a_row_for_every_event_with_all_its_fields() -> None:
+    rows = re.findall(r"(?m)^\| `([a-z_ ]+)` \| ([→←]) \| (.+)$", GUIDE.read_text())
+    said = {(name, way): set(re.findall(r"\w+", row)) for name, way, row in rows}
+    events = {("→", event) for event in asyncapi.FROM_CLIENTS} | {
+        ("←", event) for event in asyncapi.FROM_EDGES
+    }
+    assert len(rows) == len(events)
+    assert said.keys() == {(event.name, way) for way, event in events}, IN_GUIDE
+    for way, event in events:
+        for model in filter(None, (event.payload, event.ack)):
+            fields = {field.alias or name for name, field in model.model_fields.items()}
+            assert fields <= said[event.name, way], f"{event.name} {way}: {IN_GUIDE}"
 
 
 def test_the_guide_for_clients_has_a_row_for_every_public_route_with_all_it_takes() -> None:
@@ -163,7 +172,7 @@ def test_the_guide_for_clients_has_a_row_for_every_public_route_with_all_it_take
     assert said == {
         f"{route.method} {route.path}": set(route.takes.model_fields) - set(route.path_names)
         for route in PUBLIC
-    }
+    }, IN_GUIDE
 
 
 def test_the_page_of_promises_has_a_row_for_every_file_of_faults() -> None:
@@ -173,7 +182,7 @@ def test_the_page_of_promises_has_a_row_for_every_file_of_faults() -> None:
 
 def test_the_map_of_the_code_has_a_row_for_every_topic() -> None:
     rows = re.findall(r"(?m)^\| `([a-z.-]+)` \| ", (DOCS / "architecture.md").read_text())
-    assert rows == list(topics.ALL)
+    assert rows == list(topics.ALL), "docs/architecture.md has their rows"
 
 
 def test_the_page_of_limits_names_every_limit_that_is_counted() -> None:
@@ -184,5 +193,5 @@ def test_the_page_of_limits_names_every_limit_that_is_counted() -> None:
         for limit in re.findall(r'LIMIT_HITS\.labels\(limit="(.+?)"\)', file.read_text())
     }
     named = set(re.findall(r"`([a-z ]+)`", LIMITS.read_text()))
-    assert counted == set(metrics.LIMITS), "all begin at zero"
-    assert counted <= named
+    assert counted == set(metrics.LIMITS), "runtime/metrics.py lists them: all begin at zero"
+    assert counted <= named, "docs/security.md has their rows"

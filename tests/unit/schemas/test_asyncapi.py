@@ -52,7 +52,9 @@ def test_every_event_of_the_contract_is_in_the_document() -> None:
     names = {
         value for name, value in vars(client_events).items() if name.isupper() and isinstance(value, str)
     }
-    assert {event.name for event in (*asyncapi.FROM_CLIENTS, *asyncapi.FROM_EDGES)} == {*names, "connect"}
+    assert {event.name for event in (*asyncapi.FROM_CLIENTS, *asyncapi.FROM_EDGES)} == {*names, "connect"}, (
+        "each has a row in schemas/asyncapi.py"
+    )
     sent = {
         one
         for one in vars(client_events).values()
@@ -62,14 +64,16 @@ def test_every_event_of_the_contract_is_in_the_document() -> None:
 
 
 def test_every_topic_and_every_kind_of_record_is_in_the_document() -> None:
-    assert [row.topic for row in asyncapi.ON_TOPICS] == list(topics.ALL)
+    assert [row.topic for row in asyncapi.ON_TOPICS] == list(topics.ALL), "schemas/asyncapi.py has their rows"
     kinds = {
         one
         for one in vars(log_records).values()
         if inspect.isclass(one) and issubclass(one, log_records.Record)
     }
     described = {kind for row in asyncapi.ON_TOPICS for kind in row.records}
-    assert described == (kinds - {log_records.Record}) | {TableAssigned}
+    assert described == (kinds - {log_records.Record}) | {TableAssigned}, (
+        "a row in schemas/asyncapi.py has each"
+    )
 
 
 def test_topics_have_the_names_of_their_generation() -> None:
