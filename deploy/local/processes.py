@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
+from deploy.local.signals import signals_wait
+
 STOP_DEADLINE_S = 20.0
 POLL_S = 0.05
 CHECK_EVERY_S = 1.0
@@ -20,7 +22,8 @@ _EXEC_WRAPPER = Path(__file__).with_name("die_with_parent.py")
 
 # The kernel's "die with your parent" means the parent *thread*. A child forked by a worker thread
 # (asyncio.to_thread) would be killed when that worker ends, so one thread that lives as long as
-# this interpreter forks them all.
+# this interpreter forks them all. It begins while signals wait, so that none ever comes to it: that would
+# interrupt the main thread also where that lets them wait.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawn")
 
 
@@ -52,7 +55,9 @@ class ManagedProcess:
         """Start the child and return at once. Raises RuntimeError when it runs already."""
         if self.alive:
             raise RuntimeError(f"{self.name} runs already, as process {self.pid}")
-        self._child = _spawner.submit(self._spawn).result()
+        # Whoever is interrupted before they know the child could not end it.
+        with signals_wait():
+            self._child = _spawner.submit(self._spawn).result()
 
     def stop(self, deadline_s: float = STOP_DEADLINE_S) -> None:
         """Ask the child to end (SIGTERM); kill it when it has not ended within `deadline_s`."""

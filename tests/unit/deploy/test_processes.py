@@ -154,6 +154,36 @@ time.sleep(600)
         wait_until(lambda pid=pid: is_gone(pid), DEADLINE_S, f"child {pid} is gone")  # type: ignore[misc]
 
 
+def test_whoever_is_interrupted_while_a_child_starts_can_end_it() -> None:
+    program = f"""
+import os, signal
+from deploy.local.processes import ManagedProcess
+from deploy.local.signals import interrupt_on_signals
+
+class Child(ManagedProcess):
+    def _spawn(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super()._spawn()
+
+interrupt_on_signals()
+child = Child("child", {SLEEPER!r})
+try:
+    child.launch()
+except KeyboardInterrupt:
+    child.stop()
+    print(child.returncode)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=DEADLINE_S,
+    )
+    assert done.stdout == f"{-signal.SIGTERM}\n"
+
+
 def test_waiting_ends_as_soon_as_it_holds() -> None:
     clock = Clock()
     wait_until(lambda: clock.now > 3, 10, "three seconds", clock=clock, sleep=clock.sleep)

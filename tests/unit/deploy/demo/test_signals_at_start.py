@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 import uvloop
 from deploy.demo import __main__ as demo
+from deploy.local.processes import ManagedProcess
 
 class Loop(uvloop.Loop):
     def run_forever(self):
@@ -30,6 +31,9 @@ def run(work):
 demo.uvloop = SimpleNamespace(run=run)
 class System(nullcontext):
     edges = ()
+
+    def __enter__(self):
+        ManagedProcess("a service", ["true"]).launch()  # by a thread that lives on
 
 demo.LocalSystem = lambda **_: System()
 demo.run_campus = lambda _: asyncio.sleep(60)
