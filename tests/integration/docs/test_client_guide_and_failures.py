@@ -18,6 +18,9 @@ from tests.integration.docs.programs import both_programs, ending, javascript, p
 LONGEST_PAUSE_S = 3.0
 """How long the programs wait before they connect again."""
 
+SLOW_S = 1.5
+"""Longer than python-socketio waits by itself until it is let in."""
+
 
 @asynccontextmanager
 async def running_at(stage: Stage, command: Sequence[str]) -> AsyncIterator[Process]:
@@ -53,6 +56,30 @@ async def _refuse(tries: list[float], *_: object) -> None:
         refused = Refused(OVERLOADED, retry_after_s=int(LONGEST_PAUSE_S) + 1)
     body = refused.body("r").model_dump(exclude_none=True)
     raise socketio.exceptions.ConnectionRefusedError(body["message"], body)
+
+
+async def test_the_programs_of_the_guide_stay_with_an_edge_that_takes_its_time_to_let_them_in(
+    tmp_path: Path,
+) -> None:
+    """Python's came anew each second, and was never let in."""
+    with both_programs(tmp_path) as commands:
+        await asyncio.gather(*(_is_let_in_late(command) for command in commands))
+
+
+async def _is_let_in_late(command: Sequence[str]) -> None:
+    async with a_stage() as stage:
+        tries = 0
+
+        async def connect(sid: str, environ: object, auth: dict[str, Any]) -> None:
+            nonlocal tries
+            tries += 1
+            await asyncio.sleep(SLOW_S)
+            await stage._connect(sid, environ, auth)
+
+        stage.edge.on("connect", connect)
+        async with running_at(stage, command) as running:
+            await printed_until(running, "connected to")
+        assert tries == 1
 
 
 async def test_the_programs_of_the_guide_say_where_to_read_what_they_missed(tmp_path: Path) -> None:
