@@ -13,6 +13,7 @@ from tests.faults.history import Acked, Connection, Said
 from tests.faults.outcomes import Outcome
 from tests.faults.stage import Stage
 from tests.integration.edge_server.edges import ChatClient
+from tests.waiting import DEADLINE_S
 
 pytestmark = [pytest.mark.backing, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -30,7 +31,9 @@ class Retrier:
     async def connect(self, name: str) -> None:
         client = ChatClient(self.up)
         url = self.stage.system.edge_urls[name]
-        await client._io.connect(url, auth={"token": self.stage.system.mint_token(self.up)})
+        auth = {"token": self.stage.system.mint_token(self.up)}
+        # By itself the library waits for 1 s until the edge has let it in.
+        await client._io.connect(url, auth=auth, wait_timeout=DEADLINE_S)
         self.clients[name] = client
 
     async def disconnect(self) -> None:
