@@ -83,10 +83,10 @@ class Log:
             record = encode(MemberJoined(group=group, up=up), key=membership_key(group, up), source="test")
             await self.write(topics.MEMBERSHIPS, record)
 
-    async def leave(self, group: str, up: str) -> None:
-        """End a membership."""
+    async def leave(self, group: str, up: str) -> int:
+        """End a membership, and return the record's offset."""
         key = membership_key(group, up)
-        await self.write(topics.MEMBERSHIPS, tombstone(key=key, source="test", kind=MemberJoined))
+        return await self.write(topics.MEMBERSHIPS, tombstone(key=key, source="test", kind=MemberJoined))
 
 
 @asynccontextmanager

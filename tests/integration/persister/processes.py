@@ -111,11 +111,11 @@ async def open_history(database: str) -> AsyncIterator[History]:
         yield History(store)
 
 
-def partition_with(group: str) -> TopicPartition:
-    """Return the partition of a group's messages."""
+def partition_with(key: str, topic: str = topics.MESSAGES) -> TopicPartition:
+    """Return the partition of a key: a group's messages have their group."""
     settings = KafkaSettings()
-    number = partition_of(group.encode(), settings.kafka_partitions)
-    return TopicPartition(settings.topic(topics.MESSAGES), number)
+    number = partition_of(key.encode(), settings.kafka_partitions)
+    return TopicPartition(settings.topic(topic), number)
 
 
 @asynccontextmanager

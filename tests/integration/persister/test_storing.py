@@ -63,7 +63,7 @@ async def test_groups_memberships_and_users_are_folded_in_log_order(
         created = GroupCreated(group=group, name=name, created_by=up)
         await log.write(topics.GROUPS, encode(created, key=group, source="test"))
     await log.join(group, up, gone)
-    await log.leave(group, gone)
+    left_at = await log.leave(group, gone)
     said = [(True, "edge-1", "a"), (True, "edge-2", "b"), (True, "edge-2", "c")]
     said += [(False, "edge-1", "a"), (False, "edge-2", "b")]
     moved = [
@@ -75,10 +75,13 @@ async def test_groups_memberships_and_users_are_folded_in_log_order(
     await log.write(topics.USERS, profile)
     await new_persister().start()
 
+    of_gone = partition_with(membership_key(group, gone), topics.MEMBERSHIPS)
+
     async def folded() -> bool:
         return (
             await history.one(documents.GROUPS, group) == {"_id": group, "name": "New", "createdBy": up}
-            and await history.store.find(documents.MEMBERSHIPS, {"group": group}) != []
+            and await history.one(documents.MEMBERSHIPS, membership_key(group, up)) is not None
+            and await history.next_of(of_gone) > left_at
             and await history.one(documents.USERS, up)
             == {"_id": up, "username": "ana", "name": "Ana", "online": True}
             | {documents.ONLINE_EDGE: "edge-2", documents.ONLINE_PROCESS: "c"}
