@@ -134,10 +134,12 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(**changes: Any) -> AsyncIterator[Gateway]:
-    """Run a gateway on free ports until the block ends; it is ready."""
-    settings = GatewaySettings(
-        **{"public_port": 0, "internal_port": 0, "service_token": SERVICE_TOKEN, **changes}
-    )
+    """Run a gateway on free ports until the block ends; it is ready.
+
+    A persister that has yet to store what other tests have written stores what is asked for here later.
+    """
+    given = {"public_port": 0, "internal_port": 0, "service_token": SERVICE_TOKEN, "wait_stored_ms": 60_000}
+    settings = GatewaySettings(**{**given, **changes})
     service = Service("api_gateway", settings)
     ports: list[Ports] = []
 

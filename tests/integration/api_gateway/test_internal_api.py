@@ -14,7 +14,7 @@ async def group_of(here: Gateway, *users: str) -> str:
 
 async def test_a_message_is_read_at_once_where_it_was_written(stored: str) -> None:
     up = new_up()
-    async with gateway(mongodb_database=stored, wait_stored_ms=60_000) as here:
+    async with gateway(mongodb_database=stored) as here:
         group = await group_of(here, up)
         for n in range(5):
             new = {"group": group, "from": up, "message": f"text {n} ✓"}
