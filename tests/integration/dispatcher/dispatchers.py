@@ -141,7 +141,7 @@ class Dispatcher:
         """Return the status and the body of an answer; (0, {}) while nobody answers."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            async with asyncio.timeout(1), self._session.get(self.url + path, headers=headers) as answer:
+            async with asyncio.timeout(10), self._session.get(self.url + path, headers=headers) as answer:
                 return answer.status, await answer.json()
         except (aiohttp.ClientError, OSError, TimeoutError):
             return 0, {}
