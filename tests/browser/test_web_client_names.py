@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Request, expect
 
 from schemas.refusals import HISTORY_UNAVAILABLE
 from tests.browser.browsers import page_in
@@ -97,12 +97,14 @@ async def test_while_names_cannot_be_read_numbers_stand_for_people_and_no_messag
 async def test_who_has_left_is_asked_for_once(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser) as page:
         stage.users["g"], stage.names = [UP], {UP: "Eu Próprio"}
+        under_way = _reads_of_names_under_way(page)
         await stage.open(page)
         await eventually("my name is read", lambda: stage.reads_of_names == 1)
+        await _all_are_answered(page, under_way)
         for seq in range(5):
             await stage.tell("chat message", message(seq, f"olá {seq}", up=ANA))
             await expect(page.locator("#messages")).to_contain_text(f"olá {seq}")
-            await page.evaluate("fetch('/web/icon.svg').then((answer) => answer.text())")
+            await _all_are_answered(page, under_way)
         assert stage.reads_of_names == 2
 
 
@@ -110,10 +112,12 @@ async def test_who_has_left_is_asked_for_once(browser: Browser) -> None:
 async def test_who_has_no_name_yet_gets_it_once_it_is_stored(browser: Browser, then: str) -> None:
     async with a_stage() as stage, page_in(browser) as page:
         await page.clock.install(time=0)
+        under_way = _reads_of_names_under_way(page)
         await stage.open(page)
         await eventually("names are read", lambda: stage.reads_of_names == 2)
         await stage.tell("chat message", message(1, "olá", up=ANA))
         await expect(page.locator("#messages .who")).to_have_text(ANA)
+        await _all_are_answered(page, under_way)
         stage.names = {ANA: "Ana Ç."}
         await page.clock.fast_forward(60_000)
         if then == "a message":
@@ -127,12 +131,14 @@ async def test_who_never_gets_a_name_is_asked_for_less_and_less_often(browser: B
     async with a_stage() as stage, page_in(browser) as page:
         stage.users["g"] = [ANA]
         await page.clock.install(time=0)
+        under_way = _reads_of_names_under_way(page)
         await stage.open(page)
         await eventually("names are read", lambda: stage.reads_of_names == 1)
+        await _all_are_answered(page, under_way)
         for minute in range(1, 16):
             await page.clock.fast_forward(60_000)
             await _hear(stage, page, message(minute, f"minute {minute} ends", up=ANA))
-            await page.evaluate("fetch('/web/icon.svg').then((answer) => answer.text())")
+            await _all_are_answered(page, under_way)
         assert stage.reads_of_names == 5, "at the start, and in minutes 1, 3, 7 and 15"
 
 
@@ -150,6 +156,21 @@ async def test_names_that_were_read_are_not_read_again_with_each_opening_of_thei
         assert stage.reads_of_names == 3
         await page.get_by_role("button", name="Members").click()
         await eventually("who is online is read", lambda: stage.reads_of_names == 5)
+
+
+def _reads_of_names_under_way(page: Page) -> set[Request]:
+    """Return what holds, from now on, the reads of names that are not answered yet."""
+    under_way = set[Request]()
+    page.on("request", lambda asked: under_way.add(asked) if "/member?" in asked.url else None)
+    page.on("requestfinished", lambda answered: under_way.difference_update({answered}))
+    return under_way
+
+
+async def _all_are_answered(page: Page, under_way: set[Request]) -> None:
+    """Wait until the page has taken each answer: from then on it counts the time until it asks again."""
+    for _ in ("what was asked is known here", "what was answered is known there"):
+        await page.evaluate("fetch('/web/icon.svg').then((answer) => answer.text())")
+        await eventually("all are answered", lambda: not under_way)
 
 
 async def _hear(stage: Stage, page: Page, said: dict[str, Any]) -> None:
