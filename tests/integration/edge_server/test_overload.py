@@ -199,13 +199,20 @@ async def test_bodies_that_come_too_slowly_are_refused_and_bounded_in_number(log
     async with edge(max_bodies=6, body_within_s=5.0) as here, AsyncExitStack() as stack:
         others = await stack.enter_async_context(conversation(log, here))
         async with aiohttp.ClientSession() as session:
-            sid = json.loads((await (await session.get(here.url + POLL)).text())[1:])["sid"]
-            post = f"{POLL}&sid={sid}"
+
+            async def new_post() -> str:
+                opened = await (await session.get(here.url + POLL)).text()
+                return f"{POLL}&sid={json.loads(opened[1:])['sid']}"
+
+            async def one_more_is_refused() -> bool:
+                # It closes its session where it is read before the slow ones are: not theirs.
+                return (await session.post(here.url + await new_post(), data="1")).status == 503
+
+            post = await new_post()
             slow = [await stack.enter_async_context(tcp(here)) for _ in range(3)]
             for _, writer in slow:
                 writer.write(f"POST {post} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n4".encode())
-            while (await session.post(here.url + post, data="1")).status != 503:
-                pass
+            await eventually("one more is refused", one_more_is_refused)
         await others.goes_on("while bodies stall")
         for reader, _ in slow:
             assert b" 408 " in await reader.readline()
