@@ -1,20 +1,35 @@
 """Whoever reads what was said before comes to it, and stays where they read."""
 
 import pytest
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
+from api_gateway.pages import WEB
 from schemas.refusals import HISTORY_UNAVAILABLE
 from tests.browser.browsers import page_in
 from tests.browser.chat_stage import UP, a_stage, message, read_further_up, say
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="package")]
 
-KEPT = 1000
-"""So many messages of a group are kept while its end is read."""
+KEPT = 100
+"""So many messages of a group are kept while its end is read, in a page that keeps few."""
+
+
+async def keeps_few(page: Page) -> None:
+    """Let a page keep so few messages: the thousand of everybody's take seconds to be said and drawn."""
+    script = (WEB / "state.js").read_text()
+    usual = "const MAX_KEPT = 1000;"
+    assert usual in script
+    few = script.replace(usual, f"const MAX_KEPT = {KEPT};")
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(body=few, content_type="text/javascript")
+
+    await page.route("**/web/state.js", answer)
 
 
 async def test_who_reads_further_up_stays_there_however_much_is_said(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser) as page:
+        await keeps_few(page)
         stage.history = [message(seq, f"text {seq}") for seq in range(KEPT + 50)]
         stage.stored_up_to = KEPT + 49
         await stage.open(page)
@@ -82,6 +97,7 @@ async def test_who_reads_further_up_is_told_what_comes_and_offered_the_way_there
 
 async def test_a_message_of_mine_that_was_acked_before_it_came_makes_room_too(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser) as page:
+        await keeps_few(page)
         await stage.open(page)
         shown = page.locator("#messages .bubble")
         for seq in range(KEPT):
@@ -98,6 +114,7 @@ async def test_a_message_of_mine_that_was_acked_before_it_came_makes_room_too(br
 
 async def test_a_page_that_is_left_further_up_does_not_grow_for_ever(browser: Browser) -> None:
     async with a_stage() as stage, page_in(browser) as page:
+        await keeps_few(page)
         stage.history, stage.stored_up_to = [message(seq, f"text {seq}") for seq in range(100)], 99
         await stage.open(page)
         shown = page.locator("#messages .bubble")
