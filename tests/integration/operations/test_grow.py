@@ -38,9 +38,9 @@ GROWN = {"KAFKA_GENERATION": "2", "KAFKA_PARTITIONS": str(AFTER)}
 AS_BEFORE = {"KAFKA_GENERATION": "1", "KAFKA_PARTITIONS": str(BEFORE)}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
-    """A system of its own: it is stopped and grown."""
+    """A system of this file's own: who ended a growth finds all as it was, and the last test grows it."""
     with running_system(tmp_path_factory.mktemp("grown"), edges=1) as system:
         if not system.backing.kafka_durable:
             pytest.skip("the broker in memory cannot seal a topic")
