@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from pymongo import MongoClient
+from pydantic import SecretStr
 
 from deploy.demo.local_system import LocalSystem, stop_together
 from deploy.repository import REPOSITORY
@@ -20,6 +20,7 @@ from loadtest.seen_frames import SeenFrames
 from loadtest.students import Students
 from runtime.kafka import partition_of
 from runtime.kafka_topics import config_of
+from runtime.mongo import open_store
 from runtime.settings import MongoSettings
 from schemas import topics
 from schemas.client_events import ChatMessage
@@ -103,11 +104,12 @@ async def stored(campus: Campus, group: str, token: str, count: int) -> list[tup
                 return found
 
 
-def lose_the_store(system: LocalSystem) -> None:
+async def lose_the_store(system: LocalSystem) -> None:
     """Empty the database while no persister runs."""
-    system.services["persister"].stop()
-    with MongoClient[dict[str, object]](system.mongodb_uri) as client:
-        client.drop_database(MongoSettings().mongodb_database)
+    await asyncio.to_thread(system.services["persister"].stop)
+    settings = MongoSettings(mongodb_uri=SecretStr(system.mongodb_uri), mongodb_timeout_ms=30_000)
+    async with open_store(settings) as store:
+        await store._database.client.drop_database(settings.mongodb_database)
 
 
 def store_as(system: LocalSystem, told: dict[str, str]) -> None:
@@ -126,7 +128,7 @@ async def has_texts(campus: Campus, group: str, token: str, *texts: str) -> bool
 
 async def restore_without_backup(campus: Campus, groups: list[str], token: str) -> None:
     """Lose the store; let the persister read the old topics, and then the new ones, as the page says."""
-    await asyncio.to_thread(lose_the_store, campus.system)
+    await lose_the_store(campus.system)
     await asyncio.to_thread(store_as, campus.system, AS_BEFORE)
     for group in groups:
         await eventually(

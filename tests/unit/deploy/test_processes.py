@@ -157,6 +157,7 @@ time.sleep(600)
 def test_whoever_is_interrupted_while_a_child_starts_can_end_it() -> None:
     program = f"""
 import os, signal
+from pathlib import Path
 from deploy.local.processes import ManagedProcess
 from deploy.local.signals import interrupt_on_signals
 
@@ -166,7 +167,7 @@ class Child(ManagedProcess):
         return super()._spawn()
 
 interrupt_on_signals()
-child = Child("child", {SLEEPER!r})
+child = Child("child", {SLEEPER!r}, log_file=Path(os.devnull))
 try:
     child.launch()
 except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from deploy.repository import REPOSITORY
 PROGRAM = """
 import asyncio, os, signal, sys
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 import uvloop
 from deploy.demo import __main__ as demo
@@ -33,7 +34,7 @@ class System(nullcontext):
     edges = ()
 
     def __enter__(self):
-        ManagedProcess("a service", ["true"]).launch()  # by a thread that lives on
+        ManagedProcess("a service", ["true"], log_file=Path(os.devnull)).launch()  # by a thread that lives on
 
 demo.LocalSystem = lambda **_: System()
 demo.run_campus = lambda _: asyncio.sleep(60)
