@@ -67,5 +67,5 @@ class Elsewhere:
         table = self._assignments.table
         if table is None:
             return None
-        others = [url for edge, url in table.urls.items() if edge != self._edge]
+        others = [url for url in table.urls.values() if url != table.urls.get(self._edge)]
         return self.url_of(up, leaving=True) or (random.choice(others) if others else None)

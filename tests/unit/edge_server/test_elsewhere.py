@@ -42,6 +42,7 @@ def test_nobody_is_sent_to_the_url_that_they_have_come_by() -> None:
     table = TableAssigned(epoch=1, version=1, shards=halves, urls={"a": "http://b", "b": "http://b"})
     assignments.take(0, [record(table)])
     assert elsewhere.url_of(IN_A, leaving=False) is None
+    assert elsewhere.url_of_another(IN_A) is None, "nor where this edge is full"
 
 
 def test_a_table_that_does_not_know_this_edge_moves_nobody_unless_it_leaves() -> None:
