@@ -53,7 +53,10 @@ class Leadership:
         return self.leader.fault() or self._ignored(self.leader.term)
 
     def _ignored(self, term: Term | None) -> str | None:
-        """Return why nobody takes this leader's tables, if so: whoever leads another group fences nobody."""
+        """Return why nobody takes this leader's tables; None if they are taken.
+
+        Only dispatchers of one group fence each other: one of another group may lead in a higher epoch.
+        """
         newest = self._published.table
         if term is None or newest is None or newest.epoch <= term.epoch:
             return None
@@ -73,7 +76,7 @@ class Leadership:
             await asyncio.sleep(RETRY_AFTER_S)
 
     def _leads_well(self) -> bool:
-        """Return whether it leads without a fault: a leader that reads nothing does not count for alerts."""
+        """Return whether it leads without a fault: no other leader counts for alerts."""
         return self.leader is not None and self.fault() is None
 
     async def _take_part(self) -> None:

@@ -42,7 +42,7 @@ class Health:
     """The health checks of a service's parts."""
 
     def __init__(self, service: str, died: Check, mended: Check) -> None:
-        """While ``died`` finds a fault /healthz and /readyz fail. They only show what ``mended`` finds."""
+        """While ``died`` finds a fault, /healthz and /readyz fail. They only show what ``mended`` finds."""
         self._service = service
         self._died = {"tasks": died}
         self._mended = {"tasks": mended}

@@ -104,8 +104,9 @@ function onJoined(rooms) {
     const isFirst = group.cursor === null;
     if (isFirst || !recovered) group.cursor = Math.max(head, recovered ? (group.cursor ?? -1) : -1);
     else if (missed === 0) group.cursor = Math.max(head, group.cursor);
+    // What was read is not read again: that would take whoever reads further up to the end.
     const isReadAll = isFirst && group.loaded && group.readUpTo >= head;
-    if (!isReadAll && (isFirst || !recovered)) { // whoever reads further up is taken to the end by this
+    if (!isReadAll && (isFirst || !recovered)) {
       const isShown = group.loaded || id === state.open;
       group.loaded = false;
       if (isShown) loadNewest(group);

@@ -20,7 +20,7 @@ def main() -> None:
     # The runner may have died before the kernel was asked; then nobody would tell this process.
     if os.getppid() != runner_pid:
         sys.exit("the process that started this one is gone")
-    # The thread that has started this process lets no signal come; its child is to be stopped by one.
+    # The thread that has started this process lets signals wait, and so would the child: none could stop it.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.execvp(argv[0], argv)  # noqa: S606 - there is no shell on purpose
 

@@ -1,4 +1,4 @@
-"""Free TCP ports for services of this machine. Held here as long as this process lives; they listen."""
+"""Free TCP ports for services of this machine. This process holds them as long as it lives."""
 
 import random
 import socket

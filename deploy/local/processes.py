@@ -22,8 +22,8 @@ _EXEC_WRAPPER = Path(__file__).with_name("die_with_parent.py")
 
 # The kernel's "die with your parent" means the parent *thread*. A child forked by a worker thread
 # (asyncio.to_thread) would be killed when that worker ends, so one thread that lives as long as
-# this interpreter forks them all. It begins while signals wait, so that none ever comes to it: that would
-# interrupt the main thread also where that lets them wait.
+# this interpreter forks them all. It begins while signals wait, and so never takes one. If it did, Python
+# would interrupt the main thread, even while that lets signals wait.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawn")
 
 
@@ -55,7 +55,7 @@ class ManagedProcess:
         """Start the child and return at once. Raises RuntimeError when it runs already."""
         if self.alive:
             raise RuntimeError(f"{self.name} runs already, as process {self.pid}")
-        # Whoever is interrupted before they know the child could not end it.
+        # Interrupted between its start and here, nobody could end the child: they would not know it.
         with signals_wait():
             self._child = _spawner.submit(self._spawn).result()
 
