@@ -50,7 +50,8 @@ class Lobby:
         self.partition = partition_of(b"g", made.kafka_partitions)
         window.begin(self.partition, 0)
         for seq in range(10):
-            window.add(entry(seq, message="x" * 100, partition=self.partition))
+            added = entry(seq, message="x" * 100, partition=self.partition)
+            assert window.add(added) is added
 
 
 def joined_on(wire: bytes) -> list[dict[str, Any]]:
@@ -167,7 +168,8 @@ async def test_what_is_missed_in_all_rooms_together_is_half_of_what_may_be_unrea
         lobby.window.begin(partition, 0)
         lobby.memberships.set_member(group, lobby.client.up, True)
         for seq in (8, 9):
-            lobby.window.add(entry(seq, group=group, message=longest, partition=partition))
+            added = entry(seq, group=group, message=longest, partition=partition)
+            assert lobby.window.add(added) is added
     lobby.client.transport = cast(Any, transport := Transport())
     lobby.here.add(lobby.client)
     lobby.joining.join_all(lobby.client, {"h": 7, "i": 7})
@@ -335,7 +337,8 @@ async def test_rooms_are_told_in_parts_each_with_what_was_missed_there_and_befor
     for seq, room in enumerate(missed):
         partition = partition_of(room.encode(), lobby.settings.kafka_partitions)
         lobby.window.begin(partition, 0)
-        lobby.window.add(entry(seq, group=room, partition=partition))
+        added = entry(seq, group=room, partition=partition)
+        assert lobby.window.add(added) is added
     lobby.begin_by_websocket()
     lobby.welcome(dict.fromkeys(missed, -1))
     for room in missed[:1]:

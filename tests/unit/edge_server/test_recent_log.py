@@ -65,8 +65,10 @@ def test_a_retry_is_noticed_as_long_as_the_first_is_in_the_window() -> None:
     window = filled(["g"] * 3, max_records=3)
     first = window.find(entry(0, id="m0").key)
     assert first is not None
+    assert first.seq == 0
     assert window.add(entry(3, id="m0")) is first
-    window.add(entry(4))
+    later = entry(4)
+    assert window.add(later) is later
     again = entry(5, id="m0")
     assert window.add(again) is again
 
@@ -80,7 +82,7 @@ def test_the_same_id_of_another_sender_is_another_message() -> None:
 def test_a_record_that_cannot_be_read_takes_nobodys_id() -> None:
     window = filled([], max_records=2)
     bad = poison(0, id="same")
-    window.add(bad)
+    assert window.add(bad) is bad
     good = entry(1, id="same")
     assert window.add(good) is good
     assert [found.seq for found in window.after("g", -1, most_bytes=inf) or ()] == [1]
